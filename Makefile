@@ -1,0 +1,55 @@
+# make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
+# make test | lint | bench | clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
+SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
+
+.PHONY: demo test lint format bench dry-run clean system
+
+demo: $(VENV)/ready system
+	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
+	@$(BIN)/rollout3d summary --config config/config.yaml config/presets/demo.yaml
+
+test: $(VENV)/ready system
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint --configfile config/presets/demo.yaml
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/snakefmt Snakefile rules
+
+dry-run: $(VENV)/ready
+	for preset in config/config.yaml config/presets/*.yaml; do \
+	  echo "== $$preset"; $(BIN)/snakemake -n --quiet all --configfile $$preset || exit 1; \
+	  $(BIN)/snakemake --profile slurm -n --quiet all --configfile $$preset -- all || exit 1; done
+
+bench: $(VENV)/ready system
+	$(BIN)/python -m benchmarks
+
+# torch first: named by another package's requirement it may come with gigabytes of CUDA libraries.
+$(VENV)/ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet "torch==2.13.0"
+	$(BIN)/pip install --quiet -e ".[dev]"
+	touch $@
+
+# Open3D links these; a bare machine lacks them.
+system:
+	@missing=; for library in $(SYSTEM_LIBRARIES); do ldconfig -p | grep -q "$$library" || missing="$$missing $$library"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -qq -y --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; \
+	  else \
+	    echo "Open3D needs$$missing: sudo apt-get install --no-install-recommends $(SYSTEM_PACKAGES)" >&2; exit 1; \
+	  fi; fi
+
+clean:
+	rm -rf results/demo results/tiny

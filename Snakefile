@@ -1,0 +1,46 @@
+# rollout3d: from raw 3D scans to a video model that reasons about space.
+# The study at a glance. Rules say how stages connect (rules/), stages do the work (workflow/rollout3d/stages/).
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=study.results,
+    logs=f"{study.results}/logs",
+    benchmarks=f"{study.results}/benchmarks",
+
+
+wildcard_constraints:
+    dataset="|".join(study.datasets),
+    shard=r"\d+",
+    setting="|".join(SETTINGS),
+    mode="aabb_none|aabb_depth|instance_none|instance_depth",
+    benchmark="vsibench|synthetic",
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    input:
+        "<results>/report/index.html",
+    localrule: True
+
+
+# The stages, in the order of the data. A name in `frozen` leaves its rules out: nothing can rerun them, and what they
+# wrote counts as given.
+for stage in ("synthetic", "ingest", "questions", "models", "difficulty", "cot", "sft", "grpo", "evaluate", "report"):
+    if stage not in study.frozen:
+
+        include: f"rules/{stage}.smk"
+
+
+onstart:
+    stop_without_data()

@@ -1,0 +1,154 @@
+# What the rules share: the validated configuration, the run table, and where each table lies.
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pydantic
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from rollout3d import config as configuration
+from rollout3d import releases
+from rollout3d.config import SETTINGS
+from rollout3d.stages import registry
+from rollout3d.tables import canonical_json
+
+
+def read_study(values):
+    """The validated configuration: config.yaml, then the preset, then config/local.yaml.
+
+    A preset is given on the command line (--configfile) or named in local.yaml, so that the literal
+    `snakemake --profile slurm all` needs no option.
+    """
+    local_file = Path("config/local.yaml")
+    local = (yaml.safe_load(local_file.read_text()) or {}) if local_file.exists() else {}
+    preset = local.pop("preset", None)
+    try:
+        if preset and not values.get("preset"):
+            values = configuration.merge(values, yaml.safe_load(Path(f"config/presets/{preset}.yaml").read_text()))
+        return configuration.Config.model_validate(configuration.merge(values, local))
+    except FileNotFoundError:
+        raise WorkflowError(f"config/local.yaml names preset '{preset}', but config/presets has no such file")
+    except pydantic.ValidationError as error:
+        raise WorkflowError(f"configuration: {error}")
+
+
+study = read_study(config)
+try:
+    RUNS = configuration.read_runs(study.runs.table, study)
+except ValueError as error:
+    raise WorkflowError(f"{study.runs.table}: {error}")
+
+
+def site_of(study):
+    """The machine's paths, with the synthetic scans in place of the releases where the preset makes them."""
+    site = study.site.model_dump(mode="json")
+    if study.synthetic:
+        site["roots"] = {name: f"{study.results}/scans/{name}" for name in study.datasets}
+    return site
+
+
+# Paths of this machine travel in the environment: they enter no parameter and no digest. The interpreter's folder goes
+# first, so that stages run in the environment that runs Snakemake, also when it was not activated. Braces are doubled
+# because Snakemake formats the prefix.
+shell.prefix(
+    "set -euo pipefail; export PATH={}:$PATH ROLLOUT3D_SITE={}; ".format(
+        shlex.quote(os.path.dirname(sys.executable)),
+        shlex.quote(canonical_json(site_of(study))),
+    )
+    .replace("{", "{{")
+    .replace("}", "}}")
+)
+
+
+def stage_config(stage):
+    """The sections of the configuration that a stage reads, as JSON: the rule's parameter, hence its trigger."""
+    return canonical_json(study.part(*registry.STAGES[stage].config))
+
+
+def stage_code(stage):
+    """The source files that decide a stage's output: an input of its rule, compared by content."""
+    return [os.path.relpath(path) for path in registry.code_files(stage)]
+
+
+def shards(dataset):
+    return range(study.datasets[dataset].shards)
+
+
+def scene_tables(kind, datasets=None):
+    """Paths of one scene table over all shards of the given datasets (default: all of them)."""
+    return [
+        f"<results>/scenes/{dataset}/{shard}/{kind}.parquet"
+        for dataset in (datasets or study.datasets)
+        for shard in shards(dataset)
+    ]
+
+
+def question_tables():
+    return [f"<results>/questions/{dataset}/{shard}.parquet" for dataset in study.datasets for shard in shards(dataset)]
+
+
+def model_file(key_or_run):
+    """`model.json` of a model key, or of a run (a run without training is the model that it starts from)."""
+    run = RUNS.get(key_or_run)
+    if run and run.method == "none":
+        return model_file(run.init)
+    if run:
+        return f"<results>/runs/{run.run}/model.json"
+    return f"<results>/models/{study.models[key_or_run].same_as or key_or_run}/model.json"
+
+
+def runs_of(method):
+    """Wildcard constraint: the runs of one method (never matches if there is none)."""
+    return "|".join(name for name, run in RUNS.items() if run.method == method) or "(?!)"
+
+
+def runs_in(table):
+    """Runs that a table of the paper reports."""
+    return [name for name, run in RUNS.items() if table in run.tables]
+
+
+def score_tables(runs):
+    return [f"<results>/eval/{run}/{benchmark}/scores.parquet" for run in runs for benchmark in study.evaluation.benchmarks]
+
+
+def run_row(wildcards):
+    """The run's row as JSON, without what does not change its result."""
+    return RUNS[wildcards.run].model_dump_json(exclude={"tables"})
+
+
+def run_init(wildcards):
+    return model_file(RUNS[wildcards.run].init)
+
+
+def train_table(wildcards):
+    return f"<results>/train/{RUNS[wildcards.run].train_table}.parquet"
+
+
+def region_tables(wildcards):
+    """Regions that a run perturbs; none for the other rollouts."""
+    mode = RUNS[wildcards.run].regions
+    return scene_tables(f"regions.{mode}") if mode else []
+
+
+def object_tables(wildcards):
+    return scene_tables("objects") if RUNS[wildcards.run].regions else []
+
+
+def stop_without_data():
+    """Before a real run: one message that names every release that is needed and absent."""
+    needed = {job.rule.name: set() for job in workflow.dag.needrun_jobs()}
+    for job in workflow.dag.needrun_jobs():
+        needed[job.rule.name].add(job.wildcards.get("dataset") or job.wildcards.get("benchmark") or "")
+    messages = []
+    if not study.synthetic:
+        for dataset in sorted(needed.get("ingest", ())):
+            messages.append(releases.missing(dataset, study.site.roots[dataset]))
+    for benchmark in sorted(needed.get("prepare_benchmark", ())):
+        if benchmark in study.site.benchmarks:
+            messages.append(releases.missing(benchmark, study.site.benchmarks[benchmark]))
+    messages = [message for message in messages if message]
+    if messages:
+        raise WorkflowError("Data are missing; nothing was run.\n" + "\n".join(f"  {message}" for message in messages))

@@ -1,0 +1,62 @@
+# Raw scans to scene tables, and the regions that objects cover in the training frames.
+def scan_manifest(wildcards):
+    """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none)."""
+    return f"<results>/scans/{wildcards.dataset}.parquet" if study.synthetic else []
+
+
+def n_shards(wildcards):
+    return study.datasets[wildcards.dataset].shards
+
+
+rule ingest:
+    input:
+        scans=scan_manifest,
+        code=stage_code("ingest"),
+    output:
+        scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
+        objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
+        frames="<results>/scenes/{dataset}/{shard}/frames.parquet",
+        maps="<results>/scenes/{dataset}/{shard}/maps.parquet",
+        dropped="<results>/scenes/{dataset}/{shard}/scenes_dropped.parquet",
+    log:
+        "<logs>/ingest/{dataset}.{shard}.log",
+    benchmark:
+        "<benchmarks>/ingest/{dataset}.{shard}.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        config=stage_config("ingest"),
+        n_shards=n_shards,
+        out=subpath(output.scenes, parent=True),
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    shell:
+        "python -m rollout3d.stages.ingest --config {params.config:q} --dataset {wildcards.dataset}"
+        " --shard {wildcards.shard} --n-shards {params.n_shards} --out-dir {params.out} > {log} 2>&1"
+
+
+rule regions:
+    input:
+        scans=scan_manifest,
+        scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
+        objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
+        frames="<results>/scenes/{dataset}/{shard}/frames.parquet",
+        code=stage_code("regions"),
+    output:
+        regions="<results>/scenes/{dataset}/{shard}/regions.{mode}.parquet",
+    log:
+        "<logs>/regions/{dataset}.{shard}.{mode}.log",
+    benchmark:
+        "<benchmarks>/regions/{dataset}.{shard}.{mode}.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        config=stage_config("regions"),
+        tables=subpath(input.scenes, parent=True),
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    shell:
+        "python -m rollout3d.stages.regions --config {params.config:q} --dataset {wildcards.dataset}"
+        " --mode {wildcards.mode} --scene-dir {params.tables} --out {output.regions} > {log} 2>&1"

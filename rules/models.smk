@@ -1,0 +1,47 @@
+# Models that training starts from: named ones are described, the presets' small one is trained from scratch.
+def models_where(tiny):
+    return "|".join(k for k, m in study.models.items() if m.tiny is tiny and not m.same_as) or "(?!)"
+
+
+rule describe_model:
+    output:
+        model="<results>/models/{key}/model.json",
+    log:
+        "<logs>/describe_model/{key}.log",
+    benchmark:
+        "<benchmarks>/describe_model/{key}.tsv"
+    conda:
+        "../envs/train.yaml"
+    wildcard_constraints:
+        key=models_where(tiny=False),
+    params:
+        config=stage_config("describe_model"),
+    shell:
+        "python -m rollout3d.stages.describe_model --config {params.config:q} --key {wildcards.key}"
+        " --out {output.model} > {log} 2>&1"
+
+
+rule train_base_model:
+    input:
+        code=stage_code("train_base_model"),
+    output:
+        model="<results>/models/{key}/model.json",
+        metrics="<results>/models/{key}/metrics.parquet",
+    log:
+        "<logs>/train_base_model/{key}.log",
+    benchmark:
+        "<benchmarks>/train_base_model/{key}.tsv"
+    conda:
+        "../envs/train.yaml"
+    wildcard_constraints:
+        key=models_where(tiny=True),
+    params:
+        config=stage_config("train_base_model"),
+        name=lookup("{key}", within={k: m.name for k, m in study.models.items()}),
+        out=subpath(output.model, parent=True),
+    threads: study.torch_threads
+    resources:
+        mem_mb=4000,
+    shell:
+        "python -m rollout3d.stages.train_base_model --config {params.config:q} --name {params.name:q}"
+        " --out-dir {params.out} > {log} 2>&1"

@@ -1,0 +1,49 @@
+# Scene tables to questions, and questions to the training table (OCR-RL) and the test split.
+rule questions:
+    input:
+        scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
+        objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
+        maps="<results>/scenes/{dataset}/{shard}/maps.parquet",
+        code=stage_code("questions"),
+    output:
+        questions="<results>/questions/{dataset}/{shard}.parquet",
+        dropped="<results>/questions/{dataset}/{shard}_dropped.parquet",
+    log:
+        "<logs>/questions/{dataset}.{shard}.log",
+    benchmark:
+        "<benchmarks>/questions/{dataset}.{shard}.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        config=stage_config("questions"),
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    shell:
+        "python -m rollout3d.stages.questions --config {params.config:q} --scenes {input.scenes}"
+        " --objects {input.objects} --maps {input.maps} --out {output.questions} --dropped {output.dropped}"
+        " > {log} 2>&1"
+
+
+rule assemble:
+    input:
+        questions=question_tables(),
+        code=stage_code("assemble"),
+    output:
+        train="<results>/train/ocr_rl.parquet",
+        test="<results>/questions/test.parquet",
+        dropped="<results>/train/ocr_rl_dropped.parquet",
+    log:
+        "<logs>/assemble.log",
+    benchmark:
+        "<benchmarks>/assemble.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        config=stage_config("assemble"),
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "python -m rollout3d.stages.assemble --config {params.config:q} --questions {input.questions}"
+        " --out-train {output.train} --out-test {output.test} --dropped {output.dropped} > {log} 2>&1"

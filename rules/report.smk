@@ -1,0 +1,128 @@
+# The paper's tables and figures beside its numbers, and one page that shows the study.
+def trained(runs):
+    """Runs among `runs`, and those they build on, that train something."""
+    found = []
+    for name in runs:
+        while name in RUNS and name not in found:
+            found.append(name)
+            name = RUNS[name].init
+    return [name for name in RUNS if name in found and RUNS[name].method != "none"]
+
+
+SHOWN = trained([*study.runs.select, study.difficulty.run])
+
+
+def table_scores(wildcards):
+    return score_tables(runs_in(wildcards.table))
+
+
+def table_predictions(wildcards):
+    """Table 1 counts the predictions of the four settings; figure 3 counts questions."""
+    return [path for s in SETTINGS for path in difficulty_tables(s)] if wildcards.table == "table1" else []
+
+
+def table_questions(wildcards):
+    if wildcards.table == "figure3":
+        return ["<results>/train/ocr_rl.parquet", "<results>/train/ocr_sft.parquet"]
+    return "<results>/train/ocr_rl.parquet" if wildcards.table == "table1" else []
+
+
+rule paper_table:
+    input:
+        scores=table_scores,
+        predictions=table_predictions,
+        questions=table_questions,
+        reference="resources/reference/ocr.csv",
+        code=stage_code("paper_table"),
+    output:
+        table="<results>/report/{table}.parquet",
+    log:
+        "<logs>/paper_table/{table}.log",
+    benchmark:
+        "<benchmarks>/paper_table/{table}.tsv"
+    conda:
+        "../envs/report.yaml"
+    wildcard_constraints:
+        table="table[1-5]|figure3",
+    params:
+        config=stage_config("paper_table"),
+    shell:
+        "python -m rollout3d.stages.paper_table --config {params.config:q} --table {wildcards.table}"
+        " --scores {input.scores} --predictions {input.predictions} --questions {input.questions}"
+        " --reference {input.reference} --out {output.table} > {log} 2>&1"
+
+
+rule report:
+    input:
+        tables=["<results>/report/table1.parquet", "<results>/report/figure3.parquet"],
+        scores=score_tables(study.runs.select),
+        metrics=[f"<results>/runs/{run}/metrics.parquet" for run in SHOWN],
+        rollouts=[f"<results>/runs/{run}/rollouts.parquet" for run in SHOWN if RUNS[run].method == "grpo"],
+        train="<results>/train/ocr_rl.parquet",
+        sft="<results>/train/ocr_sft.parquet",
+        hard="<results>/difficulty/hard.parquet",
+        annotations="<results>/cot/annotations.parquet",
+        scenes=scene_tables("scenes"),
+        frames=scene_tables("frames"),
+        objects=scene_tables("objects"),
+        maps=scene_tables("maps"),
+        regions=[p for mode in sorted({RUNS[r].regions for r in SHOWN} - {None}) for p in scene_tables(f"regions.{mode}")],
+        code=stage_code("report"),
+    output:
+        page=report(
+            "<results>/report/index.html",
+            caption="../workflow/report/page.rst",
+            category="Study",
+        ),
+    log:
+        "<logs>/report.log",
+    benchmark:
+        "<benchmarks>/report.tsv"
+    conda:
+        "../envs/report.yaml"
+    params:
+        config=stage_config("report"),
+    resources:
+        mem_mb=4000,
+    shell:
+        "python -m rollout3d.stages.report --config {params.config:q} --tables {input.tables} --scores {input.scores}"
+        " --metrics {input.metrics} --rollouts {input.rollouts} --train {input.train} --sft {input.sft}"
+        " --hard {input.hard} --annotations {input.annotations} --scenes {input.scenes} --frames {input.frames}"
+        " --objects {input.objects} --maps {input.maps} --regions {input.regions} --out {output.page} > {log} 2>&1"
+
+
+# Targets by the paper's names: each runs whatever its table reports.
+rule table1:
+    input:
+        "<results>/report/table1.parquet",
+    localrule: True
+
+
+rule table2:
+    input:
+        "<results>/report/table2.parquet",
+    localrule: True
+
+
+rule table3:
+    input:
+        "<results>/report/table3.parquet",
+    localrule: True
+
+
+rule table4:
+    input:
+        "<results>/report/table4.parquet",
+    localrule: True
+
+
+rule table5:
+    input:
+        "<results>/report/table5.parquet",
+    localrule: True
+
+
+rule figure3:
+    input:
+        "<results>/report/figure3.parquet",
+    localrule: True

@@ -1,0 +1,33 @@
+# Cold start: supervised fine-tuning. Inputs are ancient; to train again: -R sft, after removing its checkpoints.
+# Checkpoints are not declared: Snakemake would delete them before a resume.
+rule sft:
+    input:
+        init=ancient(run_init),
+        train=ancient(train_table),
+        frames=ancient(scene_tables("frames")),
+        maps=ancient(scene_tables("maps")),
+    output:
+        model="<results>/runs/{run}/model.json",
+        metrics="<results>/runs/{run}/metrics.parquet",
+    log:
+        "<logs>/sft/{run}.log",
+    benchmark:
+        "<benchmarks>/sft/{run}.tsv"
+    conda:
+        "../envs/train.yaml"
+    wildcard_constraints:
+        run=runs_of("sft"),
+    params:
+        config=stage_config("train_sft"),
+        row=run_row,
+        out=subpath(output.model, parent=True),
+    threads: study.torch_threads
+    resources:
+        nodes=1,
+        gpu=8,
+        mem_mb=256000,
+        runtime=720,
+    shell:
+        "python workflow/launch.py --nodes {resources.nodes} --gpus {resources.gpu} --"
+        " -m rollout3d.stages.train_sft --config {params.config:q} --row {params.row:q} --init {input.init}"
+        " --train {input.train} --frames {input.frames} --maps {input.maps} --out-dir {params.out} > {log} 2>&1"

@@ -1,0 +1,22 @@
+# Presets only: synthetic scans in the datasets' genuine formats.
+if study.synthetic:
+
+    rule render_scans:
+        input:
+            code=stage_code("render_scans"),
+        output:
+            scans="<results>/scans/{dataset}.parquet",
+        log:
+            "<logs>/render_scans/{dataset}.log",
+        benchmark:
+            "<benchmarks>/render_scans/{dataset}.tsv"
+        conda:
+            "../envs/scenes.yaml"
+        params:
+            config=stage_config("render_scans"),
+            root=f"{study.results}/scans/{{dataset}}",
+        resources:
+            mem_mb=2000,
+        shell:
+            "python -m rollout3d.stages.render_scans --config {params.config:q} --dataset {wildcards.dataset}"
+            " --root {params.root} --out {output.scans} > {log} 2>&1"

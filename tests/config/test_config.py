@@ -1,0 +1,135 @@
+"""The configuration: the committed file is the models', presets parse, typos are errors, values are the paper's."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from rollout3d import config
+from rollout3d.config.__main__ import render_yaml
+
+ROOT = Path(__file__).parents[2]
+PRESETS = sorted((ROOT / "config" / "presets").glob("*.yaml"))
+
+
+def load(*overlays):
+    return config.load(ROOT / "config" / "config.yaml", *overlays)
+
+
+def test_committed_configuration_is_what_the_models_say():
+    assert (ROOT / "config" / "config.yaml").read_text() == render_yaml(), "run: python -m rollout3d.config"
+    assert load() == config.Config()
+
+
+# The paper's values, typed from the paper and from Video-R1's scripts; OCR = its section, table or figure.
+PAPER = {
+    ("video", "train_frames"): 16,  # OCR, implementation details
+    ("video", "eval_frames"): 32,  # OCR, implementation details
+    ("video", "train_max_pixels"): 100_352,  # Video-R1: 128 * 28 * 28
+    ("video", "eval_max_pixels"): 200_704,  # Video-R1: 256 * 28 * 28
+    ("grpo", "n_clean"): 4,  # OCR, implementation details
+    ("grpo", "n_perturbed"): 4,  # OCR, implementation details
+    ("grpo", "prompts_per_step"): 8,  # OCR: 8 GPUs; Video-R1: one prompt each
+    ("grpo", "lr"): 1e-6,  # Video-R1
+    ("grpo", "weight_decay"): 0.01,  # Video-R1
+    ("grpo", "max_grad_norm"): 5.0,  # Video-R1
+    ("grpo", "beta"): 0.04,  # Video-R1
+    ("grpo", "temperature"): 1.0,  # Video-R1
+    ("grpo", "top_p"): 0.95,  # Video-R1
+    ("grpo", "delta_start"): 0.5,  # OCR, annealed object selector
+    ("grpo", "grad_rollouts"): "clean",  # OCR, figure 2
+    ("sft", "epochs"): 2,  # OCR, implementation details
+    ("sft", "lr"): 1e-6,  # Video-R1
+    ("sft", "batch_size"): 8,  # Video-R1
+    ("sft", "max_grad_norm"): 5.0,  # Video-R1
+    ("cot", "per_transition"): 1000,  # OCR, data construction
+    ("cot", "frames"): 32,  # OCR, data construction
+    ("cot", "model"): "gpt-4o",  # OCR, data construction
+    ("cot", "teacher"): "openai",  # OCR, data construction
+    ("cot", "max_usd"): 0.0,  # nothing is spent unasked
+    ("questions", "total"): 98_000,  # OCR, data construction
+    ("scenes", "bev_size"): 432,  # Ross3D
+    ("evaluation", "benchmarks"): ["vsibench"],  # OCR
+    ("evaluation", "max_new_tokens_direct"): 16,  # VSI-Bench
+}
+
+
+@pytest.mark.parametrize("path", PAPER, ids=".".join)
+def test_default_is_the_papers_value(path):
+    values = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    for key in path:
+        values = values[key]
+    assert values == PAPER[path] and type(values) is type(PAPER[path])
+
+
+def test_default_models_are_the_papers():
+    models = load().models
+    assert models["base"].name == "Qwen/Qwen2.5-VL-3B-Instruct"
+    assert models[load().difficulty.model].name == "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def test_the_papers_runs_take_two_thousand_steps_of_linear_schedule():
+    runs = config.read_runs(ROOT / "config" / "runs.tsv", load())
+    assert {run.steps for run in runs.values() if run.method == "grpo"} == {2000}
+    assert runs["ocr"].schedule == "linear" and runs["ocr"].regions == "aabb_none"
+    assert runs["filter"].rollout == "vanilla" and runs["filter"].init == "filter_base"
+
+
+def test_every_row_of_the_papers_ablations_has_a_run():
+    runs = config.read_runs(ROOT / "config" / "runs.tsv", load())
+    rows = {table: [r.run for r in runs.values() if table in r.tables] for table in ("table3", "table4", "table5")}
+    assert rows["table3"] == ["sft_video_r1", "sft", "grpo_video_r1", "grpo", "ocr_video_r1", "ocr"]
+    assert rows["table4"] == ["sft_video_r1", "grpo", "ocr", "tgrpo", "noisy", "downsample"]
+    assert rows["table5"] == ["ocr", "ocr_fix", "ocr_exp", "ocr_cos"]
+    assert {r.init for r in runs.values() if r.method == "grpo"} == {"sft", "sft_video_r1", "filter_base"}
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.stem)
+def test_preset_is_valid_and_writes_elsewhere(preset):
+    loaded = load(preset)
+    assert loaded.preset == preset.stem
+    assert loaded.results == f"results/{preset.stem}"
+    assert config.read_runs(ROOT / loaded.runs.table, loaded)
+
+
+def test_unknown_key_is_an_error_that_names_it():
+    with pytest.raises(ValidationError, match="tempreature"):
+        config.Config.model_validate({"grpo": {"tempreature": 0.7}})
+
+
+def test_values_from_the_command_line_arrive_as_text_and_are_converted():
+    assert config.Config.model_validate({"grpo": {"beta": "0.1"}, "seed": "7"}).grpo.beta == 0.1
+
+
+def test_a_split_cannot_be_trained_on_and_tested():
+    with pytest.raises(ValidationError, match="train and test"):
+        config.Config.model_validate({"datasets": {"scannet": {"splits": {"train": ["val"], "test": ["val"]}}}})
+
+
+def test_synthetic_scans_never_go_where_the_paper_writes():
+    with pytest.raises(ValidationError, match="presets"):
+        config.Config.model_validate({"synthetic": {}})
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("x\tgrpo\tbase\tocr_rl\tobject_centric\t-\t-\tocr\t5\t0\t-", "schedule, regions"),
+        ("x\tsft\tbase\t-\t-\t-\t-\t-\t-\t0\t-", "train_table"),
+        ("x\tsft\tnowhere\tocr_sft\t-\t-\t-\t-\t-\t0\t-", "nowhere"),
+        ("base\tnone\tbase\t-\t-\t-\t-\t-\t-\t0\t-", "name of a model"),
+    ],
+)
+def test_a_bad_run_is_refused_with_its_name(tmp_path, row, says):
+    lines = (ROOT / "config" / "runs.tsv").read_text().rstrip("\n").split("\n")
+    bad = tmp_path / "runs.tsv"
+    bad.write_text("\n".join([*lines, row]) + "\n")
+    with pytest.raises(ValueError, match=says):
+        config.read_runs(bad, load())
+
+
+def test_site_enters_no_part_of_a_stage():
+    from rollout3d.stages.registry import STAGES
+
+    assert not [name for name, spec in STAGES.items() if "site" in spec.config or "results" in spec.config]

@@ -1,0 +1,80 @@
+"""The floors of the house: nothing imports upward, or sideways among the rooms that must not know each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "workflow" / "rollout3d"
+
+FLOORS = [
+    {"tables", "config", "seeding", "progress", "releases", "resize"},
+    {"geometry"},
+    {"scenes"},
+    {"questions", "scoring", "teacher", "model"},
+    {"difficulty", "cot", "training", "evaluation"},
+    {"report"},
+    {"stages"},
+]
+STRANGERS = [{"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]
+"""Rooms of one floor that must not import each other."""
+
+
+def imports(path: Path) -> set[str]:
+    """Names of rollout3d modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("rollout3d"):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= set(names) if node.module == "rollout3d" else {node.module, *names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("rollout3d.")}
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def floor(name: str) -> int:
+    return next(i for i, rooms in enumerate(FLOORS) if name in rooms)
+
+
+FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if p.parent != PACKAGE or p.stem not in ("__init__", "__main__")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_imports_upward_or_from_a_stranger(path):
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module in imports(path):
+        there = room(module)
+        assert floor(there) <= floor(here), f"{path} imports {module} from a floor above"
+        if {here} in STRANGERS and {there} in STRANGERS:
+            assert here == there, f"{path} imports {module} from a room beside it"
+
+
+def test_synthetic_worlds_share_no_code_with_readers_or_geometry():
+    files = sorted((PACKAGE / "scenes" / "synthetic").rglob("*.py"))
+    assert files
+    for path in files:
+        for module in imports(path):
+            inside = module.startswith("rollout3d.scenes.synthetic") or module == "rollout3d.scenes"
+            assert inside or floor(room(module)) == 0, f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("name", ["torch", "open3d", "cv2", "av", "numba", "transformers", "scipy"])
+def test_what_the_snakefile_imports_is_light(name):
+    light = [PACKAGE / f"{module}.py" for module in FLOORS[0] - {"resize"}]
+    for path in [*light, PACKAGE / "stages" / "registry.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(n.split(".")[0] == name for n in names), f"{path} imports {name}"
+
+
+def test_no_file_is_longer_than_a_person_reads():
+    root = PACKAGE.parents[1]
+    files = [p for folder in ("workflow", "tests", "rules") for p in (root / folder).rglob("*.[ps][ym]*")]
+    lengths = {str(p.relative_to(root)): len(p.read_text().splitlines()) for p in files if p.suffix in (".py", ".smk")}
+    long = {name: n for name, n in lengths.items() if n > 420}
+    assert not long, f"split these: {long}"

@@ -1,0 +1,364 @@
+"""The sections of the configuration: one pydantic model each, every value with its source.
+
+Sources: "OCR" = Video Spatial Reasoning with Object-Centric 3D Rollout; "Video-R1" = its released scripts, which OCR
+follows where it says nothing; "VSI-Bench" = the benchmark's generator and metric; "assumed" = our choice.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+DATASETS = ("scannet", "scannetpp", "arkitscenes")
+DatasetName = Literal["scannet", "scannetpp", "arkitscenes"]
+CATEGORIES = (
+    "object_counting",
+    "object_size_estimation",
+    "room_size_estimation",
+    "object_abs_distance",
+    "object_rel_distance",
+    "object_rel_direction_easy",
+    "object_rel_direction_medium",
+    "object_rel_direction_hard",
+    "obj_appearance_order",
+    "route_planning",
+)
+"""Question types, as VSI-Bench spells them."""
+
+SETTINGS = ("frames2", "frames16", "frames16_bev", "frames16_grpo")
+"""The four settings of the difficulty filter (OCR, Table 1)."""
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Splits(Section):
+    train: list[Literal["train", "val", "test"]] = ["train"]
+    """The dataset's own splits whose spaces may be trained on. [OCR: VSI-Bench tests on the validation splits]"""
+    test: list[Literal["train", "val", "test"]] = []
+    """Splits turned into `questions/test.parquet`. [empty: the paper tests on released VSI-Bench]"""
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Splits:
+        if set(self.train) & set(self.test):
+            raise ValueError("a split cannot be both train and test")
+        return self
+
+
+class Dataset(Section):
+    shards: Positive = 16
+    """Fixed number of shards: the job graph is known without any data. [assumed]"""
+    splits: Splits = Splits()
+    max_scans: Positive | None = None
+    """At most this many scans a split, in the order of the split file; null = all. [assumed]"""
+
+
+class Synthetic(Section):
+    """Procedural scans written in the datasets' genuine formats, in place of the real releases (presets only)."""
+
+    scans_per_dataset: Positive = 8
+    """Scans of each format, train and val together."""
+    val_scans: Positive = 2
+    """How many of them are held out."""
+    seconds: float = 8.0
+    """Length of each recording."""
+    fps: Positive = 10
+    """Frames a second of the recording; ScanNet++'s 60 fps video holds each frame that often."""
+    width: Positive = 160
+    height: Positive = 120
+    n_objects: tuple[int, int] = (15, 40)
+    """Fewest and most objects a scan."""
+
+
+class Scenes(Section):
+    """Raw scans to scene tables."""
+
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """[assumed]"""
+    max_drop_share: Share = 0.05
+    """More scans of a shard than this failing stops the stage with one error. [assumed]"""
+    room_points: Positive = 10_000
+    """Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
+    room_alpha: float = 5.0
+    """Alpha of the alpha shape: triangles of circumradius below 1/alpha metres stay. [VSI-Bench generator]"""
+    appearance_min_points: Positive = 20
+    """A category is visible from this many visible points. [VSI-Bench uses > 20 on ARKitScenes]"""
+    appearance_min_share: Share = 0.001
+    """... or from this share of the image's pixels, whichever is more. [assumed]"""
+    depth_tolerance: float = 0.2
+    """A point is visible if |depth - z| <= tolerance * depth. [VSI-Bench generator]"""
+    bev_size: Positive = 432
+    """Side of the BEV picture, pixels. [Ross3D]"""
+    walkable_cell_m: float = 0.05
+    """Cell of the walkable grid. [assumed]"""
+    view_points: Positive = 20_000
+    """At most this many points kept for viewing. [design]"""
+
+
+class Video(Section):
+    """How a video is shown to a model."""
+
+    train_frames: Positive = 16
+    """[OCR, implementation details]"""
+    eval_frames: Positive = 32
+    """[OCR, implementation details]"""
+    train_max_pixels: Positive = 128 * 28 * 28
+    """Pixels a frame while training and filtering. [Video-R1]"""
+    eval_max_pixels: Positive = 256 * 28 * 28
+    """Pixels a frame while evaluating; frames are stored at this size. [Video-R1]"""
+    min_pixels: Positive = 4 * 28 * 28
+    """Smaller frames are enlarged to this. [Qwen2.5-VL processor]"""
+    image_max_pixels: Positive = 256 * 28 * 28
+    """Pixels of a still image, the BEV picture among them. [Video-R1]"""
+    time_mode: Literal["unit", "true"] = "unit"
+    """Temporal positions: one second a temporal patch, or the recording's true time. [Video-R1: unit]"""
+
+
+RegionMode = Literal["aabb_none", "aabb_depth", "instance_none", "instance_depth"]
+
+
+class Regions(Section):
+    """The pixels that each object covers in each training frame."""
+
+    depth_margin_m: float = 0.05
+    """With a depth test, a point is visible if z <= d + max(margin, share * d). [assumed]"""
+    depth_margin_share: float = 0.1
+    """[assumed]"""
+    min_pixels: Positive = 4
+    """Smaller regions are left out. [assumed]"""
+
+
+class Questions(Section):
+    """Scene tables to questions."""
+
+    compat: Literal["corrected", "vsibench"] = "corrected"
+    """`vsibench` reproduces the benchmark's known defects. [assumed]"""
+    distance: Literal["vsibench", "exact"] = "vsibench"
+    """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
+    per_scene: dict[str, Positive] = {
+        "object_counting": 100,
+        "object_size_estimation": 100,
+        "room_size_estimation": 1,
+        "object_abs_distance": 50,
+        "object_rel_distance": 50,
+        "object_rel_direction_easy": 20,
+        "object_rel_direction_medium": 20,
+        "object_rel_direction_hard": 20,
+        "obj_appearance_order": 30,
+        "route_planning": 10,
+    }
+    """At most this many a scene. [VLM-3R's caps; relative distance and route planning assumed]"""
+    total: Positive | None = 98_000
+    """Training questions kept. [OCR, data construction]"""
+    rel_distance_margin_m: float = 0.15
+    """Smallest nearest distance, and smallest gap between options. [VSI-Bench generator]"""
+    rel_distance_margin_large_m: float = 0.30
+    """The gap in rooms above 40 m2. [VSI-Bench paper]"""
+    appearance_gap_s: float = 1.0
+    """Smallest difference between first appearances. [VSI-Bench generator]"""
+    body_radius_m: float = 0.2
+    """Free space that the robot of route planning needs around it. [assumed]"""
+    sources: dict[Literal["obj_appearance_order", "route_planning"], Literal["external", "generated", "both"]] = {
+        "obj_appearance_order": "external",
+        "route_planning": "external",
+    }
+    """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
+
+
+class Model(Section):
+    name: str
+    """Hugging Face name; `site.models` may give a directory instead."""
+    tiny: bool = False
+    """Train a small Qwen2.5-VL from scratch on synthetic rooms instead (presets only)."""
+    same_as: str | None = None
+    """Key of another model that serves for this one too (presets only)."""
+
+
+class BaseModelTraining(Section):
+    """The small model of the presets (never part of the paper)."""
+
+    rooms: Positive = 1200
+    """Rooms rendered straight to frames."""
+    steps: Positive = 600
+    batch_size: Positive = 32
+    lr: float = 1e-3
+    hidden: Positive = 128
+    layers: Positive = 3
+    vision_depth: Positive = 2
+    vision_hidden: Positive = 128
+    vocabulary: Positive = 1500
+
+
+class Prompts(Section):
+    think: Literal["video_r1", "plain"] = "video_r1"
+    """Wording that asks for reasoning: resources/prompts/think_<name>.txt. [Video-R1]"""
+
+
+class Difficulty(Section):
+    """The four settings of Table 1, and the hard set."""
+
+    shards: Positive = 8
+    """Jobs a setting. [assumed]"""
+    model: str = "filter_base"
+    """[OCR: Qwen2.5-VL-7B-Instruct]"""
+    run: str = "filter"
+    """The GRPO-trained run of setting frames16_grpo. [OCR: 2000 steps]"""
+    correct_above: Share = 0.5
+    """A number counts as correct when its mean relative accuracy exceeds this. [assumed; choices: equality]"""
+    batch_size: Positive = 16
+    max_new_tokens: Positive = 16
+    """Answers without reasoning. [VSI-Bench]"""
+    max_new_tokens_grpo: Positive = 1024
+    """Answers with reasoning: setting frames16_grpo. [as GRPO]"""
+
+
+class Cot(Section):
+    """Reasoning for the hard questions."""
+
+    teacher: Literal["openai", "geometric"] = "openai"
+    """[OCR: GPT-4o]"""
+    model: str = "gpt-4o"
+    """[OCR]"""
+    per_transition: Positive = 1000
+    """Hard questions kept of each transition. [OCR, data construction]"""
+    fallback: Annotated[int, Field(ge=0)] = 0
+    """An empty transition is topped up with this many questions that stay wrong after GRPO. [assumed]"""
+    frames: Positive = 32
+    """[OCR, data construction]"""
+    attempts: Positive = 3
+    """Tries at a question before it is given up. [assumed]"""
+    max_usd: Annotated[float, Field(ge=0)] = 0.0
+    """Spending limit; the API is refused while it is 0. [assumed]"""
+    usd_per_million_in: float = 2.5
+    usd_per_million_out: float = 10.0
+    max_tokens: Positive = 1024
+    temperature: float = 1.0
+    """[Video-R1's annotation]"""
+
+
+class Optimiser(Section):
+    """What SFT and GRPO share."""
+
+    weight_decay: float = 0.0
+    max_grad_norm: float = 5.0
+    """[Video-R1]"""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """[Video-R1]"""
+    gradient_checkpointing: bool = True
+    """[Video-R1]"""
+    deepspeed: Literal["none", "zero2", "zero3"] = "zero2"
+    """File of config/deepspeed. [Video-R1: ZeRO-2 for SFT, ZeRO-3 for a 7B policy; a 3B policy needs ZeRO-2 only]"""
+    lora_rank: Annotated[int, Field(ge=0)] = 0
+    """0 = full fine-tuning. [Video-R1]"""
+    freeze_vision: bool = False
+    """[Video-R1 trains it]"""
+    save_every: Positive = 100
+    """Steps between checkpoints. [Video-R1]"""
+    nodes: Positive = 1
+    """Nodes of the job; the Slurm profile may set more."""
+
+
+class Sft(Optimiser):
+    epochs: Positive = 2
+    """[OCR, implementation details]"""
+    lr: float = 1e-6
+    """Linear to 0, no warm-up. [Video-R1]"""
+    batch_size: Positive = 8
+    """Samples an optimiser step, over all processes. [Video-R1]"""
+    label_mode: Literal["completion", "all_text", "video_r1"] = "completion"
+    """Which tokens carry loss. [assumed; Video-R1's released mode is a bug]"""
+
+
+class Grpo(Optimiser):
+    weight_decay: float = 0.01
+    """[Video-R1]"""
+    n_clean: Positive = 4
+    """Rollouts of the video. [OCR, implementation details]"""
+    n_perturbed: Annotated[int, Field(ge=0)] = 4
+    """Rollouts of the altered video. [OCR, implementation details]"""
+    prompts_per_step: Positive = 8
+    """Over all processes. [Video-R1: one a process; OCR: 8 GPUs]"""
+    lr: float = 1e-6
+    """Cosine to 0, no warm-up. [Video-R1]"""
+    beta: float = 0.04
+    """Weight of the KL term. [Video-R1]"""
+    clip_eps: float = 0.2
+    """Equation 2; one update a rollout batch, so it never acts. [assumed]"""
+    temperature: float = 1.0
+    """[Video-R1]"""
+    top_p: float = 0.95
+    """[Video-R1]"""
+    max_new_tokens: Positive = 1024
+    """[SpaceR; Video-R1: 768]"""
+    std_eps: float = 1e-4
+    """[Video-R1]"""
+    std: Literal["unbiased", "biased", "none"] = "unbiased"
+    """[Video-R1]"""
+    loss: Literal["grpo", "dapo", "dr_grpo", "token_mean"] = "grpo"
+    """Mean over tokens of a sequence, then over sequences. [Video-R1]"""
+    grad_rollouts: Literal["clean", "both_on_clean", "both_on_own"] = "clean"
+    """Which rollouts give gradient. [OCR, Figure 2]"""
+    loss_denominator: Literal["contributing", "all"] = "contributing"
+    """n, or the 2n of equation 6. [design 4.11]"""
+    numeric: Literal["mra", "regression", "exact"] = "mra"
+    """Correctness of a number. [assumed; OCR does not say]"""
+    delta_start: float = 0.5
+    """Schedule's first value. [OCR, annealed object selector]"""
+    sigma0: float = 128.0
+    """Noise at delta_start, on [0, 255]. [assumed, near NoisyRollout's step 500]"""
+    query_objects: Literal["eligible", "excluded", "only"] = "eligible"
+    """Whether objects named in the question may be perturbed. [OCR: random over the scene]"""
+    fresh_noise: bool = False
+    """A perturbed video for each rollout, instead of one for all. [assumed]"""
+    backend: Literal["hf", "vllm"] = "vllm"
+    """Who samples. [assumed]"""
+
+
+class Evaluation(Section):
+    benchmarks: list[Literal["vsibench", "synthetic"]] = ["vsibench"]
+    """[OCR]"""
+    batch_size: Positive = 8
+    max_new_tokens: Positive = 1024
+    """[as GRPO]"""
+    max_new_tokens_direct: Positive = 16
+    """For models that were not taught to reason. [VSI-Bench]"""
+    temperature: float = 0.0
+    """[VSI-Bench: greedy]"""
+    black_frames: bool = False
+    """Also evaluate with black frames: what the model knows without seeing. [assumed]"""
+    backend: Literal["hf", "vllm"] = "vllm"
+
+
+class Runs(Section):
+    table: str = "config/runs.tsv"
+    """One row a run."""
+    select: list[str] = ["qwen3b", "sft", "ocr"]
+    """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2]"""
+    max_steps: Positive | None = None
+    """Cap on the steps of every GRPO run (presets); null = the table's. [OCR: 2000]"""
+
+
+class Site(Section):
+    """This machine: the only place for paths. Put it into config/local.yaml."""
+
+    roots: dict[DatasetName, str] = {
+        "scannet": "data/scannet",
+        "scannetpp": "data/scannetpp",
+        "arkitscenes": "data/arkitscenes",
+    }
+    """Directories of the releases, as downloaded."""
+    benchmarks: dict[str, str] = {"vsibench": "data/vsibench"}
+    """Directories of released benchmarks."""
+    external: dict[str, str] = {}
+    """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot."""
+    models: dict[str, str] = {}
+    """Directory of a model, by model key; without one the Hugging Face name is loaded."""
+    openai_base_url: str | None = None
+    """An OpenAI-compatible server; null = OpenAI. The key comes from OPENAI_API_KEY."""

@@ -1,0 +1,45 @@
+"""Progress of long work: one moving line on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None, every_s: float = 15.0) -> Iterator[T]:
+    """Yield `items`, reporting on stderr: `label 12/300, 0:00:40 left`. `total` defaults to len(items)."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # type: ignore[arg-type]
+    terminal = sys.stderr.isatty()
+    started = said = time.monotonic()
+    pause = 0.2 if terminal else every_s
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if now - said >= pause:
+            said = now
+            _say(label, done, total, now - started, terminal)
+        yield item
+    if total:
+        _say(label, total, total, time.monotonic() - started, terminal, last=True)
+
+
+def _say(label: str, done: int, total: int | None, spent: float, terminal: bool, last: bool = False) -> None:
+    of = f"{done}/{total}" if total else str(done)
+    tail = f"{_clock(spent)} in all" if last else ""
+    if not last and total and done:
+        tail = f"{_clock(spent / done * (total - done))} left"
+    line = f"{label} {of}" + (f", {tail}" if tail else "")
+    if terminal:
+        sys.stderr.write(f"\r\x1b[K{line}" + ("\n" if last else ""))
+    else:
+        sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"

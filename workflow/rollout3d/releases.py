@@ -1,0 +1,55 @@
+"""Where the raw releases are expected, and how a user gets them: texts shared by the Snakefile and the readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HOW = {
+    "scannet": (
+        "scans",
+        "sign the ScanNet Terms of Use (http://www.scan-net.org), then download with the script you are sent: .sens, "
+        ".txt, _vh_clean_2.ply, segs.json and aggregation.json of each scan into scans/, with "
+        "scannetv2-labels.combined.tsv and scannetv2_{train,val}.txt beside it",
+    ),
+    "scannetpp": (
+        "data",
+        "apply for ScanNet++ (https://kaldir.vc.in.tum.de/scannetpp), then download the iphone and scans assets into "
+        "data/, with splits/ and metadata/ beside it",
+    ),
+    "arkitscenes": (
+        "raw",
+        "download ARKitScenes (https://github.com/apple/ARKitScenes, Apple's licence): raw/ with vga_wide, "
+        "lowres_depth, trajectories, meshes and annotations, and raw/metadata.csv",
+    ),
+    "vsibench": (
+        "",
+        "download nyu-visionx/VSI-Bench from Hugging Face: the question file and <dataset>/<scene>.mp4, unzipped",
+    ),
+}
+
+
+class MissingData(FileNotFoundError):
+    """A release is not where the configuration says; the message is all that a user needs."""
+
+
+def missing(name: str, root: Path | str) -> str | None:
+    """What to tell the user if the release `name` is not at `root`; None if it is there."""
+    folder, how = _HOW[name]
+    expected = Path(root) / folder
+    if expected.is_dir():
+        return None
+    return (
+        f"{name}: nothing at {expected}. To get it: {how}. "
+        f"If it lies elsewhere, say so in config/local.yaml (config/README.md): site.{_key(name)}.{name}"
+    )
+
+
+def _key(name: str) -> str:
+    return "benchmarks" if name == "vsibench" else "roots"
+
+
+def require(name: str, root: Path | str) -> None:
+    """Raise `MissingData` if the release `name` is not at `root`."""
+    message = missing(name, root)
+    if message:
+        raise MissingData(message)

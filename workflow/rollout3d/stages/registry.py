@@ -1,0 +1,60 @@
+"""What each stage depends on besides its input tables: configuration sections and source files.
+
+Light on purpose: the Snakefile reads it, so it imports nothing heavy. The sections are all that a stage is given, and
+all that its configuration digest covers; the code entries (files or folders of the package) are its code digest and
+the `code` input of its rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+_GROUND = ("tables", "seeding.py")
+_MODEL = ("model", "scoring", *_GROUND)
+_TRAIN = ("training", *_MODEL, "geometry/masks.py")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Sections of the configuration that the stage reads, and the code that decides its output."""
+
+    config: tuple[str, ...]
+    code: tuple[str, ...]
+
+
+STAGES: dict[str, Spec] = {
+    "render_scans": Spec(("seed", "synthetic"), ("scenes/synthetic", *_GROUND)),
+    "ingest": Spec(("seed", "datasets", "scenes", "video"), ("scenes/*.py", "geometry", "resize.py", *_GROUND)),
+    "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
+    "questions": Spec(("seed", "datasets", "questions"), ("questions", "geometry/distance.py", *_GROUND)),
+    "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
+    "prepare_benchmark": Spec(("scenes", "video"), ("evaluation/benchmarks", "resize.py", *_GROUND)),
+    "describe_model": Spec(("models",), ("model/load.py",)),
+    "train_base_model": Spec(
+        ("seed", "torch_threads", "base_model", "video", "prompts"),
+        ("training/base_model.py", "training/descriptions.py", "scenes/synthetic/*.py", *_MODEL),
+    ),
+    "difficulty": Spec(("seed", "torch_threads", "video", "prompts", "difficulty"), ("difficulty", *_MODEL)),
+    "select_hard": Spec(("seed", "difficulty", "cot"), ("difficulty", *_GROUND)),
+    "annotate": Spec(("seed", "video", "cot"), ("cot", "teacher", "scoring", *_GROUND)),
+    "sft_table": Spec((), ("cot/sft_table.py", *_GROUND)),
+    "train_sft": Spec(("seed", "torch_threads", "video", "prompts", "sft"), _TRAIN),
+    "train_grpo": Spec(("seed", "torch_threads", "video", "prompts", "grpo"), _TRAIN),
+    "evaluate": Spec(("seed", "torch_threads", "video", "prompts", "evaluation"), ("evaluation/run.py", *_MODEL)),
+    "score": Spec(("seed",), ("evaluation", "scoring", *_GROUND)),
+    "paper_table": Spec(("difficulty",), ("report/tables.py", "difficulty", *_GROUND)),
+    "summary": Spec((), ()),
+    "report": Spec(("seed", "video", "grpo", "runs"), ("report", *_GROUND)),
+}
+
+
+def code_files(stage: str) -> list[str]:
+    """The stage's own file and its modules, as sorted paths."""
+    files = {PACKAGE / "stages" / f"{stage}.py"}
+    for entry in STAGES[stage].code:
+        pattern = entry if entry.endswith(".py") else f"{entry}/**/*.py"
+        files |= set(PACKAGE.glob(pattern))
+    return sorted(str(path) for path in files)

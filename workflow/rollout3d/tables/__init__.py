@@ -1,0 +1,50 @@
+"""Every Parquet table of the pipeline: schema, meaning, units; atomic write, read, validation, lineage.
+
+A table is declared once, here, as a `Table`: a name, a schema version, what one row is, and a `pa.schema` whose
+fields carry their own one-line description. `write` refuses rows that do not fit, writes beside the target and
+renames, and stores the lineage in the file's metadata; `read` refuses a file of another table or version.
+
+Conventions. Metres, seconds, degrees and pixels unless a field says otherwise. Matrices are row-major lists. World
+coordinates are the *aligned* frame of the scene, +z up. Nested lists instead of Arrow maps: the Hugging Face loader
+refuses maps. Bytes depend on rows, schema and lineage only (no time, no path, no thread count).
+"""
+
+from rollout3d.tables.files import (
+    LINEAGE_KEY,
+    Lineage,
+    SceneReader,
+    TableError,
+    Writer,
+    canonical_json,
+    content_digest,
+    digest,
+    lineage,
+    question_id,
+    read,
+    read_many,
+    write,
+)
+from rollout3d.tables.schema import (
+    ANNOTATIONS,
+    FRAMES,
+    HARD,
+    IMAGE,
+    MAPS,
+    METRICS,
+    OBJECTS,
+    OCR_RL,
+    OCR_SFT,
+    PREDICTIONS,
+    QUESTIONS,
+    QUESTIONS_DROPPED,
+    REGIONS,
+    REPORT,
+    ROLLOUTS,
+    SCANS,
+    SCENES,
+    SCENES_DROPPED,
+    SCORES,
+    TABLES,
+    VERDICTS,
+    Table,
+)

@@ -1,0 +1,325 @@
+"""The schema of every table: fields with their meaning and units, in the order of the pipeline.
+
+Conventions. Metres, seconds, degrees and pixels unless a field says otherwise. Matrices are row-major lists. World
+coordinates are the *aligned* frame of the scene, +z up. Nested lists instead of Arrow maps: the Hugging Face loader
+refuses maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""The Hugging Face `Image` layout: encoded bytes, and a name for people."""
+
+HUGGING_FACE_IMAGE = {"_type": "Image"}
+
+
+def _field(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"meaning": meaning})
+
+
+def _vector(n: int) -> pa.DataType:
+    return pa.list_(pa.float64(), n)
+
+
+def _null(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return _field(name, kind, meaning, nullable=True)
+
+
+_S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_STRINGS = pa.list_(pa.string())
+_COUNTS = pa.list_(pa.struct([("category", pa.string()), ("n", pa.int64())]))
+_MENTIONS = pa.list_(pa.struct([("category", pa.string()), ("object_ids", pa.list_(pa.int64()))]))
+_APPEARANCES = pa.list_(pa.struct([("category", pa.string()), ("first_seen_s", pa.float64())]))
+_POINTS = pa.list_(
+    pa.struct([(axis, pa.float32()) for axis in "xyz"] + [(c, pa.uint8()) for c in ("red", "green", "blue")])
+)
+_REWARDS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group a scene."""
+
+    name: str
+    version: int
+    row: str
+    schema: pa.Schema
+    per_scene: bool = False
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """Columns that hold images, as Hugging Face `features` entries."""
+        found: dict[str, Any] = {}
+        for field in self.schema:
+            if field.type == IMAGE:
+                found[field.name] = HUGGING_FACE_IMAGE
+            elif pa.types.is_list(field.type) and field.type.value_type == IMAGE:
+                found[field.name] = {"_type": "List", "feature": HUGGING_FACE_IMAGE}
+        return found
+
+
+TABLES: dict[str, Table] = {}
+
+
+def _declare(name: str, row: str, *fields: pa.Field, version: int = 1, per_scene: bool = False) -> Table:
+    table = Table(name, version, row, pa.schema(list(fields)), per_scene)
+    TABLES[name] = table
+    return table
+
+
+def _dropped(name: str, key: str, meaning: str) -> Table:
+    return _declare(
+        f"{name}_dropped",
+        f"what the stage of `{name}` left out, with the reason",
+        _field(key, _S, meaning),
+        _field("file", _S, "file at fault, relative to the dataset's root; empty if none"),
+        _field("reason", _S, "why it was left out"),
+    )
+
+
+# --- scans -----------------------------------------------------------------------------------------------------------
+
+SCANS = _declare(
+    "scans",
+    "one file of a synthetic release (the raw scans themselves are the datasets' own formats)",
+    _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
+    _field("scene_id", _S, "scan that the file belongs to; empty for files of the whole release"),
+    _field("file", _S, "path relative to the dataset's root"),
+    _field("n_bytes", _I, "size"),
+    _field("sha256", _S, "digest of the bytes"),
+)
+
+# --- scenes ----------------------------------------------------------------------------------------------------------
+
+SCENES = _declare(
+    "scenes",
+    "one scan",
+    _field("scene_id", _S, "scan id, unique within a dataset"),
+    _field("space_id", _S, "physical space: sceneXXXX, visit_id, else scene_id; splits and leak guard go by it"),
+    _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
+    _field("split", _S, "train | val | test, from the dataset's own split files"),
+    _null("scene_type", _S, "room type, where the dataset states one"),
+    _null("fps", _F, "frames a second of the video"),
+    _null("n_frames", _I, "frames of the video"),
+    _null("width", _I, "pixels, upright, before resizing"),
+    _null("height", _I, "pixels, upright, before resizing"),
+    _field("rotation_deg", _I, "clockwise rotation that made the frames upright: 0, 90, 180 or 270"),
+    _field("to_aligned", _vector(16), "4x4 raw world to aligned world"),
+    _null("room_size_m2", _F, "floor area: alpha shape of the points seen from above, holes filled"),
+    _null("room_center", _vector(3), "centre of the minimal oriented bounding box of the points"),
+    _field("object_counts", _COUNTS, "instances per category; uniqueness and counting read this, never the boxes"),
+    _field("flags", _STRINGS, "oddities met while reading, such as no_axis_alignment"),
+)
+
+OBJECTS = _declare(
+    "objects",
+    "one annotated object of a scan",
+    _field("scene_id", _S, "scan"),
+    _field("object_id", _I, "the dataset's own instance id"),
+    _field("label", _S, "raw label"),
+    _null("category", _S, "VSI-Bench category; null = never asked about"),
+    _field("perturbable", _B, "not wall, floor, ceiling, split or remove"),
+    _field("centroid", _vector(3), "centre of the oriented box"),
+    _field("axes_lengths", _vector(3), "full side lengths of the oriented box"),
+    _field("normalized_axes", _vector(9), "rows are the axes of the oriented box"),
+    _field("aabb_min", _vector(3), "axis-aligned box in the aligned frame (design 4.11)"),
+    _field("aabb_max", _vector(3), "axis-aligned box in the aligned frame"),
+    _null("n_points", _I, "mesh vertices of the instance"),
+)
+
+FRAMES = _declare(
+    "frames",
+    "one sampled video frame",
+    _field("scene_id", _S, "scan"),
+    _field("frame_index", _I, "index in the video"),
+    _field("timestamp_s", _F, "frame_index / fps"),
+    _field("sets", _STRINGS, "which samplings hold it: train16, eval32"),
+    _field("image", IMAGE, "JPEG, upright, at the evaluation resolution"),
+    _field("width", _I, "of the stored image"),
+    _field("height", _I, "of the stored image"),
+    _null("K", _vector(9), "intrinsics of the stored pixels, integer pixel centres; null for a benchmark's video"),
+    _null("pose", _vector(16), "camera-to-world in the aligned frame; null where tracking was lost"),
+    per_scene=True,
+)
+
+REGIONS = _declare(
+    "regions",
+    "the pixels that one object covers in one frame",
+    _field("scene_id", _S, "scan"),
+    _field("frame_index", _I, "index in the video"),
+    _field("object_id", _I, "object"),
+    _field("n_visible", _I, "pixels of the mask"),
+    _field("box", pa.list_(pa.int64(), 4), "x_min, y_min, x_max, y_max of the mask, inclusive"),
+    _field("mask", pa.binary(), "uint32 little-endian run lengths, row-major, starting with zeros, stored size"),
+    per_scene=True,
+)
+
+MAPS = _declare(
+    "maps",
+    "the views from above of one scan",
+    _field("scene_id", _S, "scan"),
+    _field("bev", IMAGE, "PNG 432x432: orthographic top view, +x right, +y up, black background"),
+    _field("m_per_px", _F, "metres a BEV pixel"),
+    _field("x0", _F, "world x of the centre of BEV pixel column 0"),
+    _field("y0", _F, "world y of the centre of BEV pixel row 0 (the top row)"),
+    _field("floor_rect", _vector(4), "x_min, y_min, x_max, y_max of the floor"),
+    _field("walkable", pa.binary(), "bit grid, row-major, most significant bit first, row 0 = lowest y"),
+    _field("cell_m", _F, "side of a grid cell"),
+    _field("grid_origin", _vector(2), "world x, y of the lower corner of cell (0, 0)"),
+    _field("grid_size", pa.list_(pa.int64(), 2), "columns (x), rows (y)"),
+    _field("points", _POINTS, "at most 20,000 coloured points, for viewing"),
+    _field("appearances", _APPEARANCES, "first time that each category is visible"),
+    per_scene=True,
+)
+
+# --- questions -------------------------------------------------------------------------------------------------------
+
+_QUESTION_FIELDS = (
+    _field("question_id", _S, "content hash"),
+    _null("scene_id", _S, "scan; null for general data"),
+    _null("space_id", _S, "physical space; null for general data"),
+    _field("split", _S, "train | val | test"),
+    _field("dataset", _S, "scannet | scannetpp | arkitscenes, or the external source"),
+    _field("question_type", _S, "VSI-Bench's name"),
+    _field("answer_type", _S, "choice | number | text | ocr | regression"),
+    _field("question", _S, "text without options"),
+    _null("options", _STRINGS, 'such as "A. left"; null if none'),
+    _field("ground_truth", _S, "the letter, or the number as text, as VSI-Bench has it"),
+    _field("objects", _MENTIONS, "categories that the question names, and their objects"),
+    _null("media", pa.list_(IMAGE), "the question's own images; null for scenes"),
+    _field("source", _S, "generated, or the external file"),
+    _field("evidence", _S, "canonical JSON text: the geometry that the answer came from"),
+)
+
+QUESTIONS = _declare("questions", "one question", *_QUESTION_FIELDS)
+OCR_RL = _declare("ocr_rl", "one training question", *_QUESTION_FIELDS)
+
+HARD = _declare(
+    "hard",
+    "one hard training question",
+    _field("question_id", _S, "question"),
+    _field("transition", _S, "frames | bev | fallback: why it is hard (OCR, cold start data construction)"),
+)
+
+ANNOTATIONS = _declare(
+    "annotations",
+    "one attempt at writing the reasoning for one hard question",
+    _field("question_id", _S, "question"),
+    _field("attempt", _I, "0, 1, ..."),
+    _field("teacher", _S, "geometric | openai"),
+    _field("model", _S, "model name; geometric for the geometric teacher"),
+    _field("prompt_digest", _S, "sha256 of the prompt, media included"),
+    _null("request_id", _S, "the provider's id of the request"),
+    _null("think", _S, "the reasoning"),
+    _null("answer", _S, "the teacher's answer"),
+    _field("verdict", _S, "accepted | rejected | failed"),
+    _null("reason", _S, "why it was not accepted"),
+    _field("tokens_in", _I, "prompt tokens billed"),
+    _field("tokens_out", _I, "completion tokens billed"),
+    _field("usd", _F, "cost"),
+)
+
+OCR_SFT = _declare(
+    "ocr_sft",
+    "one cold-start sample",
+    *_QUESTION_FIELDS,
+    _field("think", _S, "reasoning"),
+    _field("target", _S, "what the model must write: <think>..</think> <answer>..</answer>"),
+)
+
+VERDICTS = _declare(
+    "verdicts",
+    "a judge's opinion of one external question",
+    _field("question_id", _S, "question"),
+    _field("keep", _B, "whether it may be trained on"),
+    _field("reason", _S, "why"),
+)
+
+# --- models and training ---------------------------------------------------------------------------------------------
+
+PREDICTIONS = _declare(
+    "predictions",
+    "one answer of a model",
+    _field("question_id", _S, "question"),
+    _field("model", _S, "run or model key"),
+    _field("setting", _S, "what it was shown: frames2, frames16, frames16_bev, frames16_grpo, eval32, black32, ..."),
+    _field("sample", _I, "0, 1, ..."),
+    _field("text", _S, "what it wrote"),
+    _null("answer", _S, "the answer extracted from the text; null if none"),
+    _field("score", _F, "0 to 1"),
+    _field("scorer", _S, "which scorer gave the score"),
+    _field("n_tokens", _I, "tokens generated"),
+)
+
+METRICS = _declare(
+    "metrics",
+    "one optimiser step (records time: two runs differ in it)",
+    _field("step", _I, "from 0"),
+    _field("lr", _F, "learning rate of the step"),
+    _field("loss", _F, "objective, negated"),
+    _null("kl", _F, "mean k3 estimate per token"),
+    _field("rewards", _REWARDS, "mean of each reward part over all rollouts"),
+    _null("reward_std", _F, "standard deviation of the reward within groups, mean over groups"),
+    _null("frac_zero_std", _F, "share of groups without spread"),
+    _null("n_skipped", _I, "groups skipped for want of spread"),
+    _null("acc_clean", _F, "mean correctness over clean rollouts"),
+    _null("acc_noisy", _F, "mean correctness over altered rollouts"),
+    _null("adv_clean_mean", _F, "mean advantage of the clean rollouts"),
+    _null("completion_len_mean", _F, "tokens"),
+    _field("grad_norm", _F, "before clipping"),
+    _null("delta", _F, "schedule's value delta_t"),
+    _null("sigma", _F, "standard deviation of the noise on [0, 255]"),
+    _null("n_regions", _I, "objects perturbed, summed over the step's prompts"),
+    _null("peak_memory_mb", _F, "peak memory of the accelerator, or of the process without one"),
+    _field("seconds", _REWARDS, "seconds of each phase"),
+)
+
+ROLLOUTS = _declare(
+    "rollouts",
+    "one rollout",
+    _field("step", _I, "optimiser step"),
+    _field("rank", _I, "process"),
+    _field("question_id", _S, "question"),
+    _field("view", _S, "how the video was shown"),
+    _field("sample", _I, "within the view"),
+    _field("text", _S, "completion"),
+    _null("answer", _S, "extracted answer; null if none"),
+    _field("rewards", _REWARDS, "reward parts; the part named total is what the advantage used"),
+    _field("advantage", _F, "normalised over the pooled group"),
+    _field("n_tokens", _I, "completion tokens, end of turn included"),
+    _field("perturbed_objects", pa.list_(pa.int64()), "objects drowned in noise"),
+)
+
+# --- evaluation and report -------------------------------------------------------------------------------------------
+
+SCORES = _declare(
+    "scores",
+    "one score of one run on one benchmark",
+    _field("run", _S, "run"),
+    _field("benchmark", _S, "benchmark"),
+    _field("task", _S, "question type as the benchmark aggregates it; overall for the average"),
+    _field("view", _S, "video | black; or the baselines random | frequent, which look at no video"),
+    _field("score", _F, "percent"),
+    _field("n", _I, "questions"),
+    _null("well_formed", _F, "share of answers in the asked-for format"),
+)
+
+REPORT = _declare(
+    "report",
+    "one cell of one of the paper's tables",
+    _field("table", _S, "table1..table5, figure3"),
+    _field("row", _S, "row label"),
+    _field("column", _S, "column label"),
+    _null("paper", _F, "the paper's number"),
+    _null("ours", _F, "ours; null = not run"),
+    _null("n", _I, "questions behind ours"),
+    _field("note", _S, "what a reader must know: not run, preset, fallback"),
+)
+
+SCENES_DROPPED = _dropped("scenes", "scene_id", "scan")
+QUESTIONS_DROPPED = _dropped("questions", "question_id", "question or candidate")
