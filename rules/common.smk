@@ -111,7 +111,9 @@ def runs_in(table):
 
 
 def score_tables(runs):
-    return [f"<results>/eval/{run}/{benchmark}/scores.parquet" for run in runs for benchmark in study.evaluation.benchmarks]
+    return [
+        f"<results>/eval/{run}/{benchmark}/scores.parquet" for run in runs for benchmark in study.evaluation.benchmarks
+    ]
 
 
 def run_row(wildcards):

@@ -14,11 +14,11 @@ rule annotate:
         "<benchmarks>/annotate.tsv"
     conda:
         "../envs/api.yaml"
-    params:
-        config=stage_config("annotate"),
     resources:
         mem_mb=8000,
         runtime=1440,
+    params:
+        config=stage_config("annotate"),
     shell:
         "python -m rollout3d.stages.annotate --config {params.config:q} --hard {input.hard}"
         " --questions {input.questions} --frames {input.frames} --maps {input.maps}"

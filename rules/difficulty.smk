@@ -22,14 +22,14 @@ rule difficulty:
         "<benchmarks>/difficulty/{setting}.{shard}.tsv"
     conda:
         "../envs/train.yaml"
-    params:
-        config=stage_config("difficulty"),
-        n_shards=study.difficulty.shards,
     threads: study.torch_threads
     resources:
         gpu=1,
         mem_mb=64000,
         runtime=720,
+    params:
+        config=stage_config("difficulty"),
+        n_shards=study.difficulty.shards,
     shell:
         "python -m rollout3d.stages.difficulty --config {params.config:q} --setting {wildcards.setting}"
         " --shard {wildcards.shard} --n-shards {params.n_shards} --questions {input.questions}"

@@ -29,11 +29,11 @@ rule prepare_benchmark:
         "<benchmarks>/prepare_benchmark/{benchmark}.tsv"
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("prepare_benchmark"),
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        config=stage_config("prepare_benchmark"),
     shell:
         "python -m rollout3d.stages.prepare_benchmark --config {params.config:q} --benchmark {wildcards.benchmark}"
         " --questions {input.test} --frames {input.scenes}"
@@ -51,18 +51,18 @@ rule evaluate:
         "<logs>/evaluate/{run}.{benchmark}.log",
     benchmark:
         "<benchmarks>/evaluate/{run}.{benchmark}.tsv"
-    conda:
-        "../envs/train.yaml"
     wildcard_constraints:
         run="|".join(RUNS),
-    params:
-        config=stage_config("evaluate"),
-        method=run_method,
+    conda:
+        "../envs/train.yaml"
     threads: study.torch_threads
     resources:
         gpu=1,
         mem_mb=64000,
         runtime=480,
+    params:
+        config=stage_config("evaluate"),
+        method=run_method,
     shell:
         "python -m rollout3d.stages.evaluate --config {params.config:q} --run {wildcards.run}"
         " --method {params.method} --benchmark {wildcards.benchmark} --model {input.model}"
@@ -81,12 +81,12 @@ rule score:
         "<logs>/score/{run}.{benchmark}.log",
     benchmark:
         "<benchmarks>/score/{run}.{benchmark}.tsv"
+    wildcard_constraints:
+        run="|".join(RUNS),
     conda:
         "../envs/scenes.yaml"
     params:
         config=stage_config("score"),
-    wildcard_constraints:
-        run="|".join(RUNS),
     shell:
         "python -m rollout3d.stages.score --config {params.config:q} --run {wildcards.run}"
         " --benchmark {wildcards.benchmark} --predictions {input.predictions} --questions {input.questions}"

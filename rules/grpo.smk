@@ -16,20 +16,20 @@ rule grpo:
         "<logs>/grpo/{run}.log",
     benchmark:
         "<benchmarks>/grpo/{run}.tsv"
-    conda:
-        "../envs/train.yaml"
     wildcard_constraints:
         run=runs_of("grpo"),
-    params:
-        config=stage_config("train_grpo"),
-        row=run_row,
-        out=subpath(output.model, parent=True),
+    conda:
+        "../envs/train.yaml"
     threads: study.torch_threads
     resources:
         nodes=1,
         gpu=8,
         mem_mb=512000,
         runtime=2880,
+    params:
+        config=stage_config("train_grpo"),
+        row=run_row,
+        out=subpath(output.model, parent=True),
     shell:
         "python workflow/launch.py --nodes {resources.nodes} --gpus {resources.gpu} --"
         " -m rollout3d.stages.train_grpo --config {params.config:q} --row {params.row:q} --init {input.init}"

@@ -24,13 +24,13 @@ rule ingest:
         "<benchmarks>/ingest/{dataset}.{shard}.tsv"
     conda:
         "../envs/scenes.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=480,
     params:
         config=stage_config("ingest"),
         n_shards=n_shards,
         out=subpath(output.scenes, parent=True),
-    resources:
-        mem_mb=4000,
-        runtime=480,
     shell:
         "python -m rollout3d.stages.ingest --config {params.config:q} --dataset {wildcards.dataset}"
         " --shard {wildcards.shard} --n-shards {params.n_shards} --out-dir {params.out} > {log} 2>&1"
@@ -51,12 +51,12 @@ rule regions:
         "<benchmarks>/regions/{dataset}.{shard}.{mode}.tsv"
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("regions"),
-        tables=subpath(input.scenes, parent=True),
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        config=stage_config("regions"),
+        tables=subpath(input.scenes, parent=True),
     shell:
         "python -m rollout3d.stages.regions --config {params.config:q} --dataset {wildcards.dataset}"
         " --mode {wildcards.mode} --scene-dir {params.tables} --out {output.regions} > {log} 2>&1"

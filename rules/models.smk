@@ -10,10 +10,10 @@ rule describe_model:
         "<logs>/describe_model/{key}.log",
     benchmark:
         "<benchmarks>/describe_model/{key}.tsv"
-    conda:
-        "../envs/train.yaml"
     wildcard_constraints:
         key=models_where(tiny=False),
+    conda:
+        "../envs/train.yaml"
     params:
         config=stage_config("describe_model"),
     shell:
@@ -31,17 +31,17 @@ rule train_base_model:
         "<logs>/train_base_model/{key}.log",
     benchmark:
         "<benchmarks>/train_base_model/{key}.tsv"
-    conda:
-        "../envs/train.yaml"
     wildcard_constraints:
         key=models_where(tiny=True),
+    conda:
+        "../envs/train.yaml"
+    threads: study.torch_threads
+    resources:
+        mem_mb=4000,
     params:
         config=stage_config("train_base_model"),
         name=lookup("{key}", within={k: m.name for k, m in study.models.items()}),
         out=subpath(output.model, parent=True),
-    threads: study.torch_threads
-    resources:
-        mem_mb=4000,
     shell:
         "python -m rollout3d.stages.train_base_model --config {params.config:q} --name {params.name:q}"
         " --out-dir {params.out} > {log} 2>&1"

@@ -14,11 +14,11 @@ rule questions:
         "<benchmarks>/questions/{dataset}.{shard}.tsv"
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("questions"),
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        config=stage_config("questions"),
     shell:
         "python -m rollout3d.stages.questions --config {params.config:q} --scenes {input.scenes}"
         " --objects {input.objects} --maps {input.maps} --out {output.questions} --dropped {output.dropped}"
@@ -39,11 +39,11 @@ rule assemble:
         "<benchmarks>/assemble.tsv"
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("assemble"),
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        config=stage_config("assemble"),
     shell:
         "python -m rollout3d.stages.assemble --config {params.config:q} --questions {input.questions}"
         " --out-train {output.train} --out-test {output.test} --dropped {output.dropped} > {log} 2>&1"

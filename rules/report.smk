@@ -40,10 +40,10 @@ rule paper_table:
         "<logs>/paper_table/{table}.log",
     benchmark:
         "<benchmarks>/paper_table/{table}.tsv"
-    conda:
-        "../envs/report.yaml"
     wildcard_constraints:
         table="table[1-5]|figure3",
+    conda:
+        "../envs/report.yaml"
     params:
         config=stage_config("paper_table"),
     shell:
@@ -66,7 +66,9 @@ rule report:
         frames=scene_tables("frames"),
         objects=scene_tables("objects"),
         maps=scene_tables("maps"),
-        regions=[p for mode in sorted({RUNS[r].regions for r in SHOWN} - {None}) for p in scene_tables(f"regions.{mode}")],
+        regions=[
+            p for mode in sorted({RUNS[r].regions for r in SHOWN} - {None}) for p in scene_tables(f"regions.{mode}")
+        ],
         code=stage_code("report"),
     output:
         page=report(
@@ -80,10 +82,10 @@ rule report:
         "<benchmarks>/report.tsv"
     conda:
         "../envs/report.yaml"
-    params:
-        config=stage_config("report"),
     resources:
         mem_mb=4000,
+    params:
+        config=stage_config("report"),
     shell:
         "python -m rollout3d.stages.report --config {params.config:q} --tables {input.tables} --scores {input.scores}"
         " --metrics {input.metrics} --rollouts {input.rollouts} --train {input.train} --sft {input.sft}"

@@ -13,20 +13,20 @@ rule sft:
         "<logs>/sft/{run}.log",
     benchmark:
         "<benchmarks>/sft/{run}.tsv"
-    conda:
-        "../envs/train.yaml"
     wildcard_constraints:
         run=runs_of("sft"),
-    params:
-        config=stage_config("train_sft"),
-        row=run_row,
-        out=subpath(output.model, parent=True),
+    conda:
+        "../envs/train.yaml"
     threads: study.torch_threads
     resources:
         nodes=1,
         gpu=8,
         mem_mb=256000,
         runtime=720,
+    params:
+        config=stage_config("train_sft"),
+        row=run_row,
+        out=subpath(output.model, parent=True),
     shell:
         "python workflow/launch.py --nodes {resources.nodes} --gpus {resources.gpu} --"
         " -m rollout3d.stages.train_sft --config {params.config:q} --row {params.row:q} --init {input.init}"

@@ -12,11 +12,11 @@ if study.synthetic:
             "<benchmarks>/render_scans/{dataset}.tsv"
         conda:
             "../envs/scenes.yaml"
+        resources:
+            mem_mb=2000,
         params:
             config=stage_config("render_scans"),
             root=f"{study.results}/scans/{{dataset}}",
-        resources:
-            mem_mb=2000,
         shell:
             "python -m rollout3d.stages.render_scans --config {params.config:q} --dataset {wildcards.dataset}"
             " --root {params.root} --out {output.scans} > {log} 2>&1"
