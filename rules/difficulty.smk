@@ -1,13 +1,5 @@
 # Which questions are hard: four settings of the filter model (OCR, Table 1).
 # GPU time is precious: inputs are ancient, so a rewrite upstream never retriggers these jobs. To redo them: -R difficulty.
-def difficulty_model(wildcards):
-    return model_file(study.difficulty.run if wildcards.setting == "frames16_grpo" else study.difficulty.model)
-
-
-def difficulty_tables(setting):
-    return [f"<results>/difficulty/{setting}/{shard}.parquet" for shard in range(study.difficulty.shards)]
-
-
 rule difficulty:
     input:
         questions=ancient("<results>/train/ocr_rl.parquet"),

@@ -1,20 +1,4 @@
 # Benchmarks and scores. Predictions cost GPU time: their inputs are ancient. To predict again: -R evaluate.
-def benchmark_questions(wildcards):
-    return "<results>/questions/test.parquet" if wildcards.benchmark == "synthetic" else []
-
-
-def benchmark_frames(wildcards):
-    return scene_tables("frames") if wildcards.benchmark == "synthetic" else []
-
-
-def run_method(wildcards):
-    return RUNS[wildcards.run].method
-
-
-def run_model(wildcards):
-    return model_file(wildcards.run)
-
-
 rule prepare_benchmark:
     input:
         test=benchmark_questions,

@@ -1,13 +1,4 @@
 # Raw scans to scene tables, and the regions that objects cover in the training frames.
-def scan_manifest(wildcards):
-    """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none)."""
-    return f"<results>/scans/{wildcards.dataset}.parquet" if study.synthetic else []
-
-
-def n_shards(wildcards):
-    return study.datasets[wildcards.dataset].shards
-
-
 rule ingest:
     input:
         scans=scan_manifest,

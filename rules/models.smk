@@ -1,8 +1,4 @@
 # Models that training starts from: named ones are described, the presets' small one is trained from scratch.
-def models_where(tiny):
-    return "|".join(k for k, m in study.models.items() if m.tiny is tiny and not m.same_as) or "(?!)"
-
-
 rule describe_model:
     output:
         model="<results>/models/{key}/model.json",

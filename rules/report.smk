@@ -1,32 +1,4 @@
 # The paper's tables and figures beside its numbers, and one page that shows the study.
-def trained(runs):
-    """Runs among `runs`, and those they build on, that train something."""
-    found = []
-    for name in runs:
-        while name in RUNS and name not in found:
-            found.append(name)
-            name = RUNS[name].init
-    return [name for name in RUNS if name in found and RUNS[name].method != "none"]
-
-
-SHOWN = trained([*study.runs.select, study.difficulty.run])
-
-
-def table_scores(wildcards):
-    return score_tables(runs_in(wildcards.table))
-
-
-def table_predictions(wildcards):
-    """Table 1 counts the predictions of the four settings; figure 3 counts questions."""
-    return [path for s in SETTINGS for path in difficulty_tables(s)] if wildcards.table == "table1" else []
-
-
-def table_questions(wildcards):
-    if wildcards.table == "figure3":
-        return ["<results>/train/ocr_rl.parquet", "<results>/train/ocr_sft.parquet"]
-    return "<results>/train/ocr_rl.parquet" if wildcards.table == "table1" else []
-
-
 rule paper_table:
     input:
         scores=table_scores,

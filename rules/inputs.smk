@@ -1,0 +1,131 @@
+# Where each table lies, and which of them each stage reads.
+def shards(dataset):
+    return range(study.datasets[dataset].shards)
+
+
+def scene_tables(kind, datasets=None):
+    """Paths of one scene table over all shards of the given datasets (default: all of them)."""
+    return [
+        f"<results>/scenes/{dataset}/{shard}/{kind}.parquet"
+        for dataset in (datasets or study.datasets)
+        for shard in shards(dataset)
+    ]
+
+
+def question_tables():
+    return [f"<results>/questions/{dataset}/{shard}.parquet" for dataset in study.datasets for shard in shards(dataset)]
+
+
+def model_file(key_or_run):
+    """`model.json` of a model key, or of a run (a run without training is the model that it starts from)."""
+    run = RUNS.get(key_or_run)
+    if run and run.method == "none":
+        return model_file(run.init)
+    if run:
+        return f"<results>/runs/{run.run}/model.json"
+    return f"<results>/models/{study.models[key_or_run].same_as or key_or_run}/model.json"
+
+
+def runs_of(method):
+    """Wildcard constraint: the runs of one method (never matches if there is none)."""
+    return "|".join(name for name, run in RUNS.items() if run.method == method) or "(?!)"
+
+
+def runs_in(table):
+    """Runs that a table of the paper reports."""
+    return [name for name, run in RUNS.items() if table in run.tables]
+
+
+def score_tables(runs):
+    return [
+        f"<results>/eval/{run}/{benchmark}/scores.parquet" for run in runs for benchmark in study.evaluation.benchmarks
+    ]
+
+
+def run_row(wildcards):
+    """The run's row as JSON, without what does not change its result."""
+    return RUNS[wildcards.run].model_dump_json(exclude={"tables"})
+
+
+def run_init(wildcards):
+    return model_file(RUNS[wildcards.run].init)
+
+
+def train_table(wildcards):
+    return f"<results>/train/{RUNS[wildcards.run].train_table}.parquet"
+
+
+def region_tables(wildcards):
+    """Regions that a run perturbs; none for the other rollouts."""
+    mode = RUNS[wildcards.run].regions
+    return scene_tables(f"regions.{mode}") if mode else []
+
+
+def object_tables(wildcards):
+    return scene_tables("objects") if RUNS[wildcards.run].regions else []
+
+
+def scan_manifest(wildcards):
+    """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none)."""
+    return f"<results>/scans/{wildcards.dataset}.parquet" if study.synthetic else []
+
+
+def n_shards(wildcards):
+    return study.datasets[wildcards.dataset].shards
+
+
+def models_where(tiny):
+    return "|".join(k for k, m in study.models.items() if m.tiny is tiny and not m.same_as) or "(?!)"
+
+
+def difficulty_model(wildcards):
+    return model_file(study.difficulty.run if wildcards.setting == "frames16_grpo" else study.difficulty.model)
+
+
+def difficulty_tables(setting):
+    return [f"<results>/difficulty/{setting}/{shard}.parquet" for shard in range(study.difficulty.shards)]
+
+
+def benchmark_questions(wildcards):
+    return "<results>/questions/test.parquet" if wildcards.benchmark == "synthetic" else []
+
+
+def benchmark_frames(wildcards):
+    return scene_tables("frames") if wildcards.benchmark == "synthetic" else []
+
+
+def run_method(wildcards):
+    return RUNS[wildcards.run].method
+
+
+def run_model(wildcards):
+    return model_file(wildcards.run)
+
+
+def trained(runs):
+    """Runs among `runs`, and those they build on, that train something."""
+    found = []
+    for name in runs:
+        while name in RUNS and name not in found:
+            found.append(name)
+            name = RUNS[name].init
+    return [name for name in RUNS if name in found and RUNS[name].method != "none"]
+
+
+SHOWN = trained([*study.runs.select, study.difficulty.run])
+
+
+def table_scores(wildcards):
+    """Tables 2 to 5 compare runs; table 1 and figure 3 describe the data."""
+    return score_tables(runs_in(wildcards.table)) if wildcards.table in ("table2", "table3", "table4", "table5") else []
+
+
+def table_predictions(wildcards):
+    """Table 1 counts the predictions of the four settings; figure 3 counts questions."""
+    return [path for s in SETTINGS for path in difficulty_tables(s)] if wildcards.table == "table1" else []
+
+
+def table_questions(wildcards):
+    if wildcards.table == "figure3":
+        return ["<results>/train/ocr_rl.parquet", "<results>/train/ocr_sft.parquet"]
+    return "<results>/train/ocr_rl.parquet" if wildcards.table == "table1" else []

@@ -1,0 +1,16 @@
+"""Rewrite the rulegraph in README.md: `python tests/dag/rulegraph.py` in the root of the repository."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+graph = subprocess.run(
+    [Path(sys.executable).parent / "snakemake", "--rulegraph", "mermaid-js"], capture_output=True, text=True, check=True
+).stdout
+names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
+edges = sorted((names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph))
+lines = "\n".join(f"    {a} --> {b}" for a, b in edges if b != "all")
+readme = Path("README.md")
+text = re.sub(r"```mermaid\n.*?```", lambda _: f"```mermaid\nflowchart LR\n{lines}\n```", readme.read_text(), flags=re.S)
+readme.write_text(text)

@@ -1,0 +1,212 @@
+"""The job graph: every obligatory edge, no shared path between presets, precious stages that nothing retriggers."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRESETS = sorted(p.stem for p in (ROOT / "config" / "presets").glob("*.yaml"))
+STUDY = ("Snakefile", "rules", "workflow", "config", "envs", "resources", "slurm")
+SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """The repository as a user has it: no local.yaml, no results, no data."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in STUDY:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    (folder / "config" / "local.yaml").unlink(missing_ok=True)
+    return folder
+
+
+def snakemake(folder, *arguments):
+    return subprocess.run([SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True)
+
+
+@cache
+def jobs(folder, preset=None, *targets):
+    """Jobs of a dry run: name -> list of (outputs, inputs), read from what Snakemake prints."""
+    options = ["--configfile", f"config/presets/{preset}.yaml"] if preset else []
+    run = snakemake(folder, "-n", *options, "--", *(targets or ("all",)))
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = {}
+    for name, body in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", run.stdout + run.stderr, re.M):
+        paths = {k: v.split(", ") for k, v in re.findall(r"^    (input|output): (.*)$", body, re.M)}
+        found.setdefault(name, []).append((paths.get("output", []), paths.get("input", [])))
+    return found
+
+
+def reads(graph, consumer, of):
+    """Whether some job writing a path that contains `consumer` reads a path that contains `of`."""
+    every = [job for listed in graph.values() for job in listed]
+    return any(consumer in out and of in read for outs, ins in every for out in outs for read in ins)
+
+
+OBLIGATORY = [
+    ("scenes/scannet/0/regions.aabb_none.parquet", "scenes/scannet/0/objects.parquet"),
+    ("questions/scannetpp/3.parquet", "scenes/scannetpp/3/objects.parquet"),
+    ("train/ocr_rl.parquet", "questions/arkitscenes/15.parquet"),
+    ("runs/filter/model.json", "train/ocr_rl.parquet"),
+    ("runs/filter/model.json", "models/filter_base/model.json"),
+    ("difficulty/frames2/0.parquet", "models/filter_base/model.json"),
+    ("difficulty/frames16_bev/0.parquet", "scenes/scannet/0/maps.parquet"),
+    ("difficulty/frames16_grpo/0.parquet", "runs/filter/model.json"),
+    ("difficulty/hard.parquet", "difficulty/frames2/7.parquet"),
+    ("difficulty/hard.parquet", "difficulty/frames16/7.parquet"),
+    ("difficulty/hard.parquet", "difficulty/frames16_bev/7.parquet"),
+    ("difficulty/hard.parquet", "difficulty/frames16_grpo/7.parquet"),
+    ("cot/annotations.parquet", "difficulty/hard.parquet"),
+    ("train/ocr_sft.parquet", "cot/annotations.parquet"),
+    ("runs/sft/model.json", "train/ocr_sft.parquet"),
+    ("runs/sft/model.json", "models/base/model.json"),
+    ("runs/ocr/model.json", "runs/sft/model.json"),
+    ("runs/ocr/model.json", "train/ocr_rl.parquet"),
+    ("runs/ocr/model.json", "regions.aabb_none.parquet"),
+    ("eval/ocr/vsibench/predictions.parquet", "runs/ocr/model.json"),
+    ("eval/ocr/vsibench/predictions.parquet", "benchmarks/vsibench/frames.parquet"),
+    ("eval/ocr/vsibench/scores.parquet", "eval/ocr/vsibench/predictions.parquet"),
+    ("report/index.html", "eval/ocr/vsibench/scores.parquet"),
+]
+
+
+@pytest.mark.parametrize(("consumer", "of"), OBLIGATORY, ids=lambda p: p)
+def test_obligatory_edge_of_the_paper(clone, consumer, of):
+    assert reads(jobs(clone), consumer, of)
+
+
+def test_training_questions_depend_on_no_model(clone):
+    graph = jobs(clone, None, "results/train/ocr_rl.parquet")
+    assert set(graph) == {"ingest", "questions", "assemble"}
+
+
+def test_ablations_run_every_row_of_tables_3_to_5(clone):
+    graph = jobs(clone, "ablations")
+    runs = {out.split("/")[-2] for outs, _ in graph["grpo"] + graph["sft"] for out in outs if "model.json" in out}
+    assert runs == {
+        *("filter", "sft", "sft_video_r1", "grpo", "grpo_video_r1", "ocr", "ocr_video_r1"),
+        *("tgrpo", "noisy", "downsample", "ocr_fix", "ocr_exp", "ocr_cos"),
+    }
+    assert sum("/sft/model.json" in out for outs, _ in graph["sft"] for out in outs) == 1
+
+
+@pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "table5", "figure3"])
+def test_a_table_of_the_paper_is_a_target(clone, table):
+    assert reads(jobs(clone, None, table), f"report/{table}.parquet", "train/" if table == "figure3" else "parquet")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_writes_no_path_of_the_paper(clone, preset):
+    outputs = [out for listed in jobs(clone, preset).values() for outs, _ in listed for out in outs]
+    papers = {out for listed in jobs(clone).values() for outs, _ in listed for out in outs}
+    assert outputs and not papers & set(outputs)
+    assert all(out.startswith(f"results/{preset}/") for out in outputs)
+
+
+def test_dry_run_on_a_bare_clone_is_quick(clone):
+    started = time.monotonic()
+    assert snakemake(clone, "-n").returncode == 0
+    assert time.monotonic() - started < 15
+
+
+def test_dry_run_with_the_slurm_profile(clone):
+    run = snakemake(clone, "--profile", "slurm", "-n", "all")
+    assert run.returncode == 0, run.stderr
+    assert "rule grpo" in run.stdout + run.stderr
+
+
+def test_real_run_without_data_stops_at_once_with_one_message(clone):
+    run = snakemake(clone, "--cores", "1")
+    said = run.stdout + run.stderr
+    assert run.returncode != 0 and "rule ingest:" not in said
+    assert said.count("Data are missing") == 1
+    for expected in ("data/scannet/scans", "data/scannetpp/data", "data/arkitscenes/raw", "data/vsibench", "local.yaml"):
+        assert expected in said
+
+
+def test_local_file_may_name_a_preset(clone):
+    local = clone / "config" / "local.yaml"
+    local.write_text("preset: tiny\n")
+    try:
+        run = snakemake(clone, "-n")
+    finally:
+        local.unlink()
+    assert "results/tiny/report/index.html" in run.stdout + run.stderr
+
+
+def test_unknown_key_stops_with_its_name(clone):
+    run = snakemake(clone, "-n", "--config", "grop={'steps': 7}")
+    assert run.returncode != 0 and "grop" in run.stdout + run.stderr
+
+
+def test_frozen_stage_is_not_run_and_its_output_counts_as_given(clone):
+    (clone / "results" / "train").mkdir(parents=True, exist_ok=True)
+    table = clone / "results" / "train" / "ocr_sft.parquet"
+    table.write_bytes(b"given by the user")
+    try:
+        run = snakemake(clone, "-n", "--config", "frozen=[cot]", "--", "results/runs/sft/model.json")
+    finally:
+        shutil.rmtree(clone / "results")
+    said = run.stdout + run.stderr
+    assert run.returncode == 0 and "rule sft:" in said and "rule annotate:" not in said
+
+
+def test_the_core_needs_no_torch(clone):
+    blocked = clone / "blocked"
+    blocked.mkdir(exist_ok=True)
+    heavy = ("torch", "transformers", "open3d", "cv2", "av", "numba", "scipy", "trimesh", "deepspeed")
+    for name in heavy:
+        (blocked / f"{name}.py").write_text(f"raise ImportError('{name} is not part of the core install')\n")
+    run = subprocess.run(
+        [SNAKEMAKE, "-n"], cwd=clone, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(blocked)}
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_environment_files_agree_with_the_package():
+    import tomllib
+
+    import yaml
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    known = {*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)}
+    files = sorted((ROOT / "envs").glob("*.yaml"))
+    assert {f.stem for f in files} == {"scenes", "train", "api", "report"}
+    for file in files:
+        pip = next(d["pip"] for d in yaml.safe_load(file.read_text())["dependencies"] if isinstance(d, dict))
+        assert set(pip) <= known, f"{file}: {set(pip) - known}"
+        extra = {r for r in project["optional-dependencies"][file.stem] if not r.startswith("rollout3d")}
+        assert extra <= set(pip), f"{file} lacks {extra - set(pip)}"
+
+
+def test_every_rule_names_an_environment_that_exists():
+    for path in (ROOT / "rules").glob("*.smk"):
+        for env in re.findall(r'"\.\./(envs/\w+\.yaml)"', path.read_text()):
+            assert (ROOT / env).exists(), f"{path} names {env}"
+
+
+def test_readme_shows_the_current_rulegraph(clone):
+    graph = snakemake(clone, "--rulegraph", "mermaid-js").stdout
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph)} - {("", "")}
+    edges = {(a, b) for a, b in edges if b != "all"}
+    block = re.search(r"```mermaid\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert block, "README.md has no mermaid block: python tests/dag/rulegraph.py"
+    assert set(re.findall(r"(\w+) --> (\w+)", block[1])) == edges, "python tests/dag/rulegraph.py"
+
+
+def test_wildcards_of_a_dry_run_are_valid_json_parameters(clone):
+    """The stage configuration travels as JSON through the shell: quoting must survive."""
+    run = snakemake(clone, "-n", "-p", "--", "results/questions/scannet/0.parquet")
+    line = next(line for line in run.stdout.splitlines() if "rollout3d.stages.ingest" in line)
+    text = re.search(r"--config '(\{.*?\})' --dataset", line)[1]
+    assert json.loads(text)["video"]["train_frames"] == 16

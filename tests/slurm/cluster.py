@@ -1,0 +1,116 @@
+"""A two-node Slurm on loopback: one controller and two slurmds on this host, with no daemon of the system involved.
+
+The job step of Snakemake's Slurm plugin strips SLURM_CONF, so the configuration must lie in /etc/slurm. An existing one
+that this module did not write is left alone, and the cluster is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+MARK = "# rollout3d: two-node test cluster on loopback\n"
+CONF = Path("/etc/slurm/slurm.conf")
+NODES = ("n1", "n2")
+
+
+def why_not() -> str | None:
+    """Why a cluster cannot be booted here; None if it can."""
+    missing = [name for name in ("slurmctld", "slurmd", "sbatch", "srun") if not shutil.which(name)]
+    if missing:
+        return f"{', '.join(missing)} not installed: apt-get install slurmctld slurmd slurm-client"
+    if os.geteuid() != 0:
+        return "the daemons need root"
+    if CONF.exists() and not CONF.read_text().startswith(MARK):
+        return f"{CONF} belongs to another cluster"
+    return None
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for opened in sockets:
+        opened.bind(("127.0.0.1", 0))
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+class Cluster:
+    """Context manager: the cluster runs inside, and is stopped and removed outside."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.processes: list[subprocess.Popen] = []
+
+    def __enter__(self) -> Cluster:
+        host = socket.gethostname()
+        controller, first, second = free_ports(3)
+        for name in ("state", "spool-n1", "spool-n2", "log"):
+            (self.folder / name).mkdir(parents=True)
+        nodes = "".join(
+            f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=64 RealMemory=2000000\n"
+            for name, port in zip(NODES, (first, second), strict=True)
+        )
+        CONF.parent.mkdir(exist_ok=True)
+        CONF.write_text(
+            MARK
+            + f"""ClusterName=loopback
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+AuthType=auth/none
+CredType=cred/none
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={self.folder}/state
+SlurmdSpoolDir={self.folder}/spool-%n
+SlurmctldPidFile={self.folder}/slurmctld.pid
+SlurmdPidFile={self.folder}/slurmd-%n.pid
+SlurmctldLogFile={self.folder}/log/slurmctld.log
+SlurmdLogFile={self.folder}/log/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+ReturnToService=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+AccountingStorageType=accounting_storage/none
+MinJobAge=300
+{nodes}PartitionName=cpu Nodes=ALL Default=YES State=UP
+PartitionName=gpu Nodes=ALL State=UP
+"""
+        )
+        self._start("slurmctld", "-D", "-i")
+        for name in NODES:
+            self._start("slurmd", "-D", "-N", name)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            states = subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], capture_output=True, text=True).stdout.split("\n")
+            if {f"{name} idle" for name in NODES} <= set(states):
+                return self
+            time.sleep(0.3)
+        logs = "\n".join(path.read_text()[-2000:] for path in sorted((self.folder / "log").iterdir()))
+        self.__exit__()
+        raise RuntimeError(f"the cluster did not come up in 30 s\n{logs}")
+
+    def _start(self, *command: str) -> None:
+        self.processes.append(
+            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        )
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run(["scancel", "--user=root"], capture_output=True)
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        CONF.unlink(missing_ok=True)
