@@ -12,5 +12,7 @@ names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
 edges = sorted((names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph))
 lines = "\n".join(f"    {a} --> {b}" for a, b in edges if b != "all")
 readme = Path("README.md")
-text = re.sub(r"```mermaid\n.*?```", lambda _: f"```mermaid\nflowchart LR\n{lines}\n```", readme.read_text(), flags=re.S)
+text = re.sub(
+    r"```mermaid\n.*?```", lambda _: f"```mermaid\nflowchart LR\n{lines}\n```", readme.read_text(), flags=re.S
+)
 readme.write_text(text)

@@ -129,7 +129,13 @@ def test_real_run_without_data_stops_at_once_with_one_message(clone):
     said = run.stdout + run.stderr
     assert run.returncode != 0 and "rule ingest:" not in said
     assert said.count("Data are missing") == 1
-    for expected in ("data/scannet/scans", "data/scannetpp/data", "data/arkitscenes/raw", "data/vsibench", "local.yaml"):
+    for expected in (
+        "data/scannet/scans",
+        "data/scannetpp/data",
+        "data/arkitscenes/raw",
+        "data/vsibench",
+        "local.yaml",
+    ):
         assert expected in said
 
 

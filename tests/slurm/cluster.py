@@ -91,7 +91,9 @@ PartitionName=gpu Nodes=ALL State=UP
             self._start("slurmd", "-D", "-N", name)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            states = subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], capture_output=True, text=True).stdout.split("\n")
+            states = subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], capture_output=True, text=True).stdout.split(
+                "\n"
+            )
             if {f"{name} idle" for name in NODES} <= set(states):
                 return self
             time.sleep(0.3)

@@ -40,7 +40,9 @@ def test_the_whole_pipeline_runs_on_two_nodes(tmp_path):
         )
     said = run.stdout + run.stderr
     results = clone / "results" / "tiny"
-    logs = "\n".join(f"== {p.relative_to(results)}\n{p.read_text()[-3000:]}" for p in sorted(results.glob("logs/**/*.log")))
+    logs = "\n".join(
+        f"== {p.relative_to(results)}\n{p.read_text()[-3000:]}" for p in sorted(results.glob("logs/**/*.log"))
+    )
     assert run.returncode == 0, f"{said[-6000:]}\n{logs[-12000:]}"
     assert (results / "report" / "index.html").stat().st_size > 0
 

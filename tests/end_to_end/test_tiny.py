@@ -1,0 +1,147 @@
+"""The tiny preset from scans to report: every table opens everywhere, can be rebuilt, and one stage runs alone."""
+
+import hashlib
+import io
+import re
+
+import pyarrow.parquet as pq
+import pytest
+
+from rollout3d import tables
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+
+
+def bytes_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_everything_is_there_and_a_second_run_does_nothing(tiny):
+    assert (tiny.results / "report" / "index.html").stat().st_size > 10_000
+    assert "Nothing to be done" in tiny.snakemake("--", "all")
+
+
+def test_train_and_test_spaces_never_mix(tiny):
+    train = {(r["dataset"], r["space_id"]) for r in tables.read(tables.OCR_RL, tiny.results / "train/ocr_rl.parquet")}
+    test = {
+        (r["dataset"], r["space_id"]) for r in tables.read(tables.QUESTIONS, tiny.results / "questions/test.parquet")
+    }
+    assert train and test and not train & test
+
+
+def test_every_table_says_what_it_is_and_where_it_came_from(tiny):
+    for path in tiny.parquet:
+        about = tables.lineage(path)
+        assert about["table"] in tables.TABLES, path
+        assert about["stage"] and about["code"], path
+        assert str(tiny.folder) not in str(about), f"{path}: its lineage holds a path"
+
+
+def test_every_kind_of_table_opens_in_duckdb(tiny):
+    import duckdb
+
+    for path in tiny.parquet:
+        (count,) = duckdb.sql(f"select count(*) from '{path}'").fetchone()
+        assert count == pq.ParquetFile(path).metadata.num_rows
+        duckdb.sql(f"select * from '{path}' limit 3").fetchall()
+
+
+def test_every_kind_of_table_opens_in_datasets_with_its_images(tiny, tmp_path):
+    import datasets
+    from PIL.Image import Image
+
+    seen, pictures = set(), 0
+    for path in tiny.parquet:
+        kind = tables.lineage(path)["table"]
+        if kind in seen or not pq.ParquetFile(path).metadata.num_rows:
+            continue
+        seen.add(kind)
+        loaded = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(tmp_path))
+        row = loaded[0]
+        for column, feature in tables.TABLES[kind].images.items():
+            value = row[column] if feature["_type"] == "Image" else (row[column] or [None])[0]
+            pictures += isinstance(value, Image)
+            assert value is None or isinstance(value, Image), f"{path}: {column} is {type(value)}"
+    assert pictures >= 2
+    expected = {
+        "scenes",
+        "objects",
+        "frames",
+        "regions",
+        "maps",
+        "questions",
+        "ocr_rl",
+        "hard",
+        "annotations",
+        "ocr_sft",
+    }
+    assert seen >= expected | {"predictions", "metrics", "rollouts", "scores", "report"}
+
+
+# One file of every stage; metrics record time and are left out.
+REBUILT = [
+    "scans/scannetpp.parquet",
+    "scenes/scannet/0/frames.parquet",
+    "scenes/scannetpp/0/objects.parquet",
+    "scenes/arkitscenes/0/maps.parquet",
+    "scenes/arkitscenes/0/regions.aabb_none.parquet",
+    "questions/scannet/0.parquet",
+    "train/ocr_rl.parquet",
+    "questions/test.parquet",
+    "benchmarks/synthetic/frames.parquet",
+    "difficulty/frames16_bev/0.parquet",
+    "difficulty/frames16_grpo/0.parquet",
+    "difficulty/hard.parquet",
+    "cot/annotations.parquet",
+    "train/ocr_sft.parquet",
+    "runs/ocr/rollouts.parquet",
+    "eval/ocr/synthetic/predictions.parquet",
+    "eval/ocr/synthetic/scores.parquet",
+    "report/table1.parquet",
+]
+
+
+@pytest.mark.parametrize("name", REBUILT)
+def test_a_deleted_table_is_rebuilt_byte_for_byte(tiny, name):
+    path = tiny.results / name
+    before = bytes_of(path)
+    path.unlink()
+    tiny.snakemake("--", f"results/tiny/{name}")
+    assert bytes_of(path) == before
+
+
+@pytest.mark.parametrize("run", ["sft", "ocr"])
+def test_training_again_from_scratch_gives_the_same_weights(tiny, run):
+    import shutil
+
+    folder = tiny.results / "runs" / run
+    before = {p.name: bytes_of(p) for p in (folder / "weights").iterdir()}
+    shutil.rmtree(folder)
+    tiny.snakemake("--", f"results/tiny/runs/{run}/model.json")
+    assert {p.name: bytes_of(p) for p in (folder / "weights").iterdir()} == before
+
+
+def test_one_stage_runs_alone_through_its_target(tiny):
+    target = "results/tiny/eval/ocr/synthetic/predictions.parquet"
+    before = {path: path.stat().st_mtime_ns for path in tiny.parquet}
+    said = tiny.snakemake("--force", "--", target)
+    assert re.search(r"^total\s+1$", said, re.M), said
+    changed = [p for p in before if p.stat().st_mtime_ns != before[p]]
+    assert [str(p.relative_to(tiny.folder)) for p in changed] == [target]
+
+
+def test_a_change_upstream_reruns_no_gpu_stage(tiny):
+    said = tiny.snakemake("-n", "-R", "questions", "--", "all")
+    rerun = set(re.findall(r"^(?:local)?rule (\w+):", said, re.M))
+    assert "questions" in rerun
+    assert not rerun & {"difficulty", "annotate", "sft", "grpo", "evaluate", "train_base_model"}
+
+
+def test_images_are_upright_jpegs_of_the_size_that_the_table_says(tiny):
+    import PIL.Image
+
+    for dataset in ("scannet", "scannetpp", "arkitscenes"):
+        for row in tables.read(tables.FRAMES, tiny.results / f"scenes/{dataset}/0/frames.parquet"):
+            picture = PIL.Image.open(io.BytesIO(row["image"]["bytes"]))
+            assert picture.format == "JPEG" and picture.size == (row["width"], row["height"])
+            assert row["width"] % 28 == row["height"] % 28 == 0
