@@ -1,0 +1,188 @@
+"""First appearances: what counts as visible, by hand, and that the shortcuts change nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from rollout3d.geometry.camera import project
+from rollout3d.geometry.visibility import first_appearances, visible_pixels
+
+K = np.array([[80.0, 0, 39.5], [0, 80.0, 29.5], [0, 0, 1]])
+W, H = 80, 60
+FORWARD = np.eye(4)
+"""The camera's own axes as world: z is depth."""
+
+
+def patch(center, size, spacing) -> np.ndarray:
+    """A square of points facing the camera, `spacing` apart, that tiles size x size metres."""
+    n = round(size / spacing)
+    offsets = (np.arange(n) - (n - 1) / 2) * spacing
+    x, y = np.meshgrid(offsets, offsets)
+    return np.stack([x.ravel(), y.ravel(), np.zeros(n * n)], 1) + center
+
+
+def wall(z) -> np.ndarray:
+    return np.full((H, W), z, np.float32)
+
+
+def visible(points, depth, tolerance=0.2, spacing=0.05, pose=FORWARD):
+    return visible_pixels(points, K, pose, depth, tolerance, spacing)
+
+
+@pytest.mark.parametrize("spacing", [0.0125, 0.025, 0.05])
+def test_the_count_is_that_of_the_surfaces_pixels_however_dense_the_points(spacing):
+    # 0.5 m at 2 m with focal length 80 is 20 px wide; patches of 2 px reach at most 1 px over the outline
+    count = visible(patch((0, 0, 2), 0.5, spacing), wall(2))
+    assert 20 * 20 <= count <= 22 * 22
+
+
+def test_a_patch_covers_exactly_the_centres_under_it():
+    # one point at pixel (39.5, 29.5), 0.1 m at 2 m = 4 px: centres 38..41 and 28..31
+    assert visible([[0, 0, 2]], wall(2), spacing=0.1) == 16
+    assert visible([[0, 0, 2]], wall(2), spacing=0.001) == 1
+    # never more than 32 px wide, however close
+    assert visible([[0, 0, 0.1]], wall(0.1), spacing=0.1) == 32 * 32
+
+
+def test_points_on_one_pixel_count_once():
+    assert visible([[0.001 * k, 0.001, 2.0] for k in range(1, 9)], wall(2), spacing=0.001) == 1
+
+
+@pytest.mark.parametrize(
+    ("depth", "seen"),
+    [(2.0, True), (1.70, True), (1.66, False), (2.49, True), (2.51, True), (2.6, False), (0.0, False), (np.nan, False)],
+)
+def test_depth_must_agree_within_a_share_of_itself(depth, seen):
+    # |d - 2| <= 0.2 d holds for 1.667 <= d <= 2.5; 2.51 is kept out below
+    expected = seen and depth <= 2.5
+    assert (visible([[0, 0, 2.0]], wall(depth), spacing=0.001) == 1) == expected
+
+
+def test_points_outside_or_behind_the_picture_are_not_visible():
+    depth = wall(2)
+    edge = 2 * 40 / 80  # pixel 79.5: just outside on the right, -0.5: just inside on the left
+    assert visible([[edge, 0, 2.0]], depth, spacing=0.001) == 0
+    assert visible([[edge - 1e-9, 0, 2.0]], depth, spacing=0.001) == 1
+    assert visible([[-edge, 0, 2.0]], depth, spacing=0.001) == 1
+    assert visible([[0, 0, -2.0], [0, 0, 0.0], [0, 0, 0.01]], depth, spacing=0.001) == 0
+
+
+def test_a_patch_does_not_spill_over_what_hides_its_surroundings():
+    depth = wall(2)
+    depth[:, 40:] = 0.5  # something close covers the right half
+    assert visible([[-0.01, 0, 2.0]], depth, spacing=0.1) == 2 * 4
+
+
+def run(n, poses, depths, points, times=None, **settings):
+    asked = []
+
+    def depth_at(i):
+        asked.append(i)
+        return depths[i]
+
+    def camera_at(i):
+        return None if poses[i] is None else (K, poses[i])
+
+    found = first_appearances(
+        n, camera_at, depth_at, lambda i: i / 24 if times is None else times[i], points, **settings
+    )
+    return found, asked
+
+
+def turned(degrees) -> np.ndarray:
+    pose, a = np.eye(4), math.radians(degrees)
+    pose[:3, :3] = [[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]]
+    return pose
+
+
+def test_categories_appear_when_the_camera_turns_to_them():
+    points = {
+        "lamp": patch((0, 0, -2), 0.5, 0.05),  # behind at first
+        "chair": patch((0, 0, 2), 0.5, 0.05),
+        "bed": patch((0, 0, 2.8), 0.5, 0.05),  # hidden by the wall at 2 m throughout
+        "empty": np.empty((0, 3)),
+    }
+    poses = [turned(10 * k) for k in range(19)]
+    found, _ = run(19, poses, [wall(2)] * 19, points)
+    # half the view is atan(40 / 80) = 26.6 degrees and the lamp spans 7: more than 20 px of it from 150 degrees on
+    assert found == {"lamp": 15 / 24, "chair": 0.0}
+    assert list(found) == ["lamp", "chair"]
+
+
+def test_the_scan_ends_with_the_last_category_and_skips_frames_that_cannot_show_any():
+    points = {"lamp": patch((0, 0, -2), 0.5, 0.05), "chair": patch((0, 0, 2), 0.5, 0.05)}
+    poses = [turned(0)] * 5 + [turned(180)] * 5
+    found, asked = run(10, poses, [wall(2)] * 10, points)
+    assert found == {"lamp": 5 / 24, "chair": 0.0}
+    assert asked == [0, 5]
+
+
+def test_lost_frames_and_frames_without_depth_show_nothing():
+    points = {"chair": patch((0, 0, 2), 0.5, 0.05)}
+    found, asked = run(4, [None, turned(0), turned(0), turned(0)], [wall(2), None, wall(0), wall(2)], points)
+    assert found == {"chair": 3 / 24}
+    assert asked == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("min_points", "min_share", "appears"),
+    [(16, 0.0, True), (17, 0.0, False), (1, 16 / 4800, True), (1, 16.5 / 4800, False), (1, 0.0, True)],
+)
+def test_the_threshold_is_the_larger_of_points_and_share(min_points, min_share, appears):
+    settings = {"min_points": min_points, "min_share": min_share, "spacing_m": 0.1}
+    found, _ = run(1, [FORWARD], [wall(2)], {"cup": np.array([[0, 0, 2.0]])}, **settings)
+    assert ("cup" in found) == appears
+
+
+def test_timestamps_are_the_callers():
+    found, _ = run(2, [None, FORWARD], [None, wall(2)], {"chair": patch((0, 0, 2), 0.5, 0.05)}, times=[0.0, 7.25])
+    assert found == {"chair": 7.25}
+
+
+def test_depth_pictures_of_changing_size_are_refused():
+    points = {"a": patch((0, 0, 2), 0.5, 0.05), "b": patch((0, 0, 5), 0.5, 0.05)}
+    with pytest.raises(ValueError, match="depth picture 1"):
+        run(2, [FORWARD] * 2, [wall(2), np.zeros((4, 4), np.float32)], points)
+
+
+def plain_count(points, pose, depth, tolerance, spacing) -> int:
+    """The rule of `visible_pixels`, one point at a time."""
+    seen = set()
+    for (u, v), z in zip(*project(K, pose, points)):
+        if not z >= 0.05:
+            continue
+        col, row = math.floor(u + 0.5), math.floor(v + 0.5)
+        if not (0 <= col < W and 0 <= row < H):
+            continue
+        if depth[row, col] == 0 or abs(depth[row, col] - z) > tolerance * depth[row, col]:
+            continue
+        half = min(80 * spacing / z, 32) / 2
+        for y in range(H):
+            for x in range(W):
+                d = depth[y, x]
+                near = (x, y) == (col, row) or (abs(x - u) <= half and abs(y - v) <= half)
+                if near and d > 0 and abs(d - z) <= tolerance * d:
+                    seen.add((x, y))
+    return len(seen)
+
+
+def test_shortcuts_give_what_a_full_scan_gives():
+    rng = np.random.default_rng(8)
+    points = {f"thing{k}": rng.normal(rng.uniform((-3, -0.5, -3), (3, 0.5, 3)), 0.15, (12, 3)) for k in range(12)}
+    poses = [turned(a) for a in range(0, 360, 30)]
+    poses[3] = None
+    depths = [rng.choice([0, 1.0, 1.5, 2.2, 3.2], (H, W)).astype(np.float32) for _ in poses]
+    expected = {}
+    for i, pose in enumerate(poses):
+        for name, cloud in points.items():
+            if pose is not None and name not in expected:
+                count = plain_count(cloud, pose, depths[i], 0.2, 0.05)
+                assert visible(cloud, depths[i], pose=pose) == count
+                if count >= 3:
+                    expected[name] = i / 24
+    assert 3 <= len(expected) < 12 and len(set(expected.values())) > 2
+    found, _ = run(len(poses), poses, depths, points, min_points=3, min_share=0.0005)
+    assert found == expected

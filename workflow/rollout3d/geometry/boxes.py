@@ -1,0 +1,175 @@
+"""Oriented boxes, and the minimal box around points (VSI-Bench's boxes of ScanNet objects)."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial import ConvexHull
+
+MIN_SIDE_M = 1e-3
+"""Sides of boxes around flat or lone points are padded to this, so that every box has a volume."""
+
+_FLAT_M = 1e-6
+_APT = {
+    "libusb-1.0.so.0": "libusb-1.0-0",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libX11.so.6": "libx11-6",
+    "libudev.so.1": "libudev1",
+    "libidn2.so.0": "libidn2-0",
+    "libgomp.so.1": "libgomp1",
+}
+"""System libraries that Open3D's wheel links to -> the Debian package that holds each."""
+
+_SIGNS = np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
+
+
+@dataclass(frozen=True, eq=False)
+class OrientedBox:
+    """A box: centre (3,), full side lengths (3,), and axes (3,3) whose *rows* are the unit axes (VSI-Bench).
+
+    Raises ValueError where the numbers are no box: not finite, a negative side, axes not orthonormal.
+    """
+
+    centroid: np.ndarray
+    axes_lengths: np.ndarray
+    normalized_axes: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name, shape in (("centroid", (3,)), ("axes_lengths", (3,)), ("normalized_axes", (3, 3))):
+            value = np.array(getattr(self, name), np.float64)
+            if value.size != np.prod(shape) or not np.isfinite(value).all():
+                raise ValueError(f"box with {name} {value.tolist()}: expected {np.prod(shape)} finite numbers")
+            object.__setattr__(self, name, value.reshape(shape))
+        if (self.axes_lengths < 0).any():
+            raise ValueError(f"box with negative side: {self.axes_lengths.tolist()}")
+        if not np.allclose(self.normalized_axes @ self.normalized_axes.T, np.eye(3), atol=1e-3):
+            raise ValueError(f"box whose axes are not orthonormal: {self.normalized_axes.tolist()}")
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> OrientedBox:
+        """The box of a row of the objects table."""
+        return cls(row["centroid"], row["axes_lengths"], row["normalized_axes"])
+
+    def to_row(self) -> dict[str, list[float]]:
+        """The three box columns of the objects table."""
+        names = ("centroid", "axes_lengths", "normalized_axes")
+        return {name: getattr(self, name).ravel().tolist() for name in names}
+
+    def corners(self) -> np.ndarray:
+        """The corners (8,3); bit 2 of the index is the sign along axis 0, bit 1 along axis 1, bit 0 along axis 2."""
+        return (_SIGNS * self.axes_lengths / 2) @ self.normalized_axes + self.centroid
+
+    def aabb(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner (3,), (3,) of the axis-aligned box around this one."""
+        corners = self.corners()
+        return corners.min(axis=0), corners.max(axis=0)
+
+    def contains(self, points: ArrayLike, tol: float = 0.0) -> np.ndarray:
+        """Which points (N,3) lie inside or on the box grown by `tol` metres on every side; bool (N,)."""
+        local = (np.asarray(points, np.float64).reshape(-1, 3) - self.centroid) @ self.normalized_axes.T
+        return (np.abs(local) <= self.axes_lengths / 2 + tol).all(axis=1)
+
+    def transformed(self, matrix: ArrayLike) -> OrientedBox:
+        """The box moved by a rigid 4x4 transform, such as raw world to aligned world."""
+        matrix = np.asarray(matrix, np.float64)
+        centroid = matrix[:3, :3] @ self.centroid + matrix[:3, 3]
+        return OrientedBox(centroid, self.axes_lengths, self.normalized_axes @ matrix[:3, :3].T)
+
+
+def axis_aligned_box(points: ArrayLike) -> OrientedBox:
+    """The axis-aligned box around points (N,3), N >= 1, as an `OrientedBox`."""
+    points = _points(points)
+    low, high = points.min(axis=0), points.max(axis=0)
+    return OrientedBox((low + high) / 2, high - low, np.eye(3))
+
+
+def minimal_oriented_box(points: ArrayLike) -> OrientedBox:
+    """The box of smallest volume around points (N,3), N >= 1, by Open3D (VSI-Bench generator).
+
+    Open3D tries the faces of the convex hull, so the result is near minimal, not proven minimal. Its axes are taken
+    and the sides measured along them in double precision, because Open3D 0.20 computes in single (the benchmark's
+    boxes come from a version that did not). Axes are made right-handed.
+
+    Points without volume (fewer than four, in a plane, or so thin that Open3D answers with an empty box, below about
+    0.3 mm) get the smallest rectangle of their plane, with sides padded to `MIN_SIDE_M`: VSI-Bench has no rule.
+    Raises ValueError without points, ImportError naming the system libraries that Open3D lacks.
+    """
+    points = _points(points)
+    centre = points.mean(axis=0)
+    local = points - centre
+    axes = np.linalg.svd(local, full_matrices=len(points) < 3)[2]
+    thickness = np.ptp(local @ axes.T, axis=0)
+    if len(points) >= 4 and thickness[2] > _FLAT_M:
+        open3d = import_open3d()
+        cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(local))
+        found = cloud.get_minimal_oriented_bounding_box()
+        if np.min(found.extent) > 0:
+            left, _, right = np.linalg.svd(np.asarray(found.R).T)
+            return _measured(local, centre, left @ right)
+    return _measured(local, centre, axes if thickness[1] <= _FLAT_M else _rectangle_axes(local, axes))
+
+
+def import_open3d() -> ModuleType:
+    """Open3D, with libusb preloaded: its wheel links to it and bare machines lack it.
+
+    Raises ImportError naming every missing system library and the apt-get line that installs them.
+    """
+    try:
+        import libusb_package
+
+        ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
+    except (ImportError, OSError):
+        pass  # the system's own libusb may serve; if not, the import below says so
+    try:
+        import open3d
+    except ModuleNotFoundError as error:
+        raise ImportError("Open3D is not installed: pip install 'rollout3d[scenes]'") from error
+    except (ImportError, OSError) as error:
+        missing = [name for name in _APT if not _loads(name)] or [n for n in _APT if n in str(error)]
+        remedy = f"apt-get install -y {' '.join(_APT[name] for name in missing)}" if missing else "see the cause above"
+        raise ImportError(
+            f"Open3D lacks the system libraries {', '.join(missing) or 'named here'}: {error}. Remedy: {remedy}"
+        ) from error
+    return open3d
+
+
+def _loads(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def _points(points: ArrayLike) -> np.ndarray:
+    points = np.asarray(points, np.float64).reshape(-1, 3)
+    if not len(points) or not np.isfinite(points).all():
+        raise ValueError(f"a box needs finite points, at least one (got {len(points)})")
+    return points
+
+
+def _measured(local: np.ndarray, centre: np.ndarray, axes: np.ndarray) -> OrientedBox:
+    """The box with these axes, made right-handed, around `local` points relative to `centre`; thin sides padded."""
+    if np.linalg.det(axes) < 0:
+        axes = axes * np.array([[1.0], [1.0], [-1.0]])
+    along = local @ axes.T
+    low, high = along.min(axis=0), along.max(axis=0)
+    return OrientedBox(centre + (low + high) / 2 @ axes, np.maximum(high - low, MIN_SIDE_M), axes)
+
+
+def _rectangle_axes(local: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Axes of the smallest rectangle around points in a plane; rows of `axes`: two directions of it, its normal."""
+    flat = local @ axes[:2].T
+    hull = flat[ConvexHull(flat).vertices]
+    # The smallest rectangle shares a side with the hull.
+    along = np.roll(hull, -1, axis=0) - hull
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    k = int(np.argmin(np.ptp(hull @ along.T, axis=0) * np.ptp(hull @ across.T, axis=0)))
+    return np.stack([along[k] @ axes[:2], across[k] @ axes[:2], axes[2]])

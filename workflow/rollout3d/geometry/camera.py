@@ -1,0 +1,119 @@
+"""Pinhole cameras: sampling frames, projecting, resizing and turning pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+NEAR_M = 0.05
+"""Nearest depth at which a projection is used; closer points blow up to anywhere on the picture."""
+
+_POSE_TOLERANCE = 1e-2
+_UP_IN_CAMERA = {0: (0.0, -1.0, 0.0), 90: (-1.0, 0.0, 0.0), 180: (0.0, 1.0, 0.0), 270: (1.0, 0.0, 0.0)}
+"""Clockwise turn that makes a picture upright -> where the world's up points in the camera as stored."""
+
+
+def sample_indices(n_frames: int, n: int) -> list[int]:
+    """Indices of `n` frames spread evenly over a video of `n_frames`, first and last included.
+
+    round(linspace(0, n_frames - 1, n)), halves to even: the one rule of the whole pipeline (design, section 3). One
+    frame is the first; two are first and last; indices repeat where n > n_frames.
+    """
+    if n_frames < 1 or n < 1:
+        raise ValueError(f"cannot sample {n} frames of a video of {n_frames}: both must be at least 1")
+    return [int(i) for i in np.rint(np.linspace(0, n_frames - 1, n))]
+
+
+def project(K: ArrayLike, pose: ArrayLike, points: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """World points (N,3), metres, to pixels uv (N,2) and depth z (N,), metres along the viewing axis.
+
+    Where z <= 0 the point has no picture and uv is NaN, so that every comparison with it is false.
+    """
+    K = np.asarray(K, np.float64)
+    inverse = np.linalg.inv(np.asarray(pose, np.float64))
+    camera = np.asarray(points, np.float64).reshape(-1, 3) @ inverse[:3, :3].T + inverse[:3, 3]
+    z = camera[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ahead = np.where(z > 0, z, np.nan)
+        uv = camera[:, :2] @ K[:2, :2].T / ahead[:, None] + K[:2, 2]
+    return uv, z
+
+
+def unproject(K: ArrayLike, pose: ArrayLike, uv: ArrayLike, z: ArrayLike) -> np.ndarray:
+    """Pixels (N,2) with depth z (N,) along the viewing axis, metres, to world points (N,3). Inverse of `project`."""
+    K, pose = np.asarray(K, np.float64), np.asarray(pose, np.float64)
+    uv, z = np.asarray(uv, np.float64).reshape(-1, 2), np.asarray(z, np.float64).reshape(-1, 1)
+    camera = np.hstack([(uv - K[:2, 2]) @ np.linalg.inv(K[:2, :2]).T * z, z])
+    return camera @ pose[:3, :3].T + pose[:3, 3]
+
+
+def resize_intrinsics(K: ArrayLike, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
+    """K of a picture resized from `size` to `new_size`, both (width, height).
+
+    Width and height scale separately. With integer pixel centres the picture's left edge is at -0.5, hence
+    cx' = (cx + 0.5) s - 0.5, which is what cv2.resize does to the pixels.
+    """
+    sx, sy = new_size[0] / size[0], new_size[1] / size[1]
+    scale = np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
+    return scale @ np.asarray(K, np.float64)
+
+
+def rotate_camera(
+    K: ArrayLike, pose: ArrayLike, width: int, height: int, degrees: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """K and pose of the camera that took the picture after turning it clockwise (`rotate_image`).
+
+    `width` and `height` are the picture's before turning. Projections land on the turned pixels exactly:
+    90 -> (h-1-v, u), 180 -> (w-1-u, h-1-v), 270 -> (v, w-1-u).
+    """
+    c, s, shift = {
+        0: (1.0, 0.0, (0, 0)),
+        90: (0.0, 1.0, (height - 1, 0)),
+        180: (-1.0, 0.0, (width - 1, height - 1)),
+        270: (0.0, -1.0, (0, width - 1)),
+    }[_quarter_turn(degrees)]
+    turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    pixels = turn.copy()
+    pixels[:2, 2] = shift
+    turned_pose = np.array(pose, np.float64)
+    turned_pose[:3, :3] = turned_pose[:3, :3] @ turn.T
+    return pixels @ np.asarray(K, np.float64) @ turn.T, turned_pose
+
+
+def rotate_image(image: np.ndarray, degrees: int) -> np.ndarray:
+    """A picture (H,W) or (H,W,C) turned clockwise by 0, 90, 180 or 270 degrees, contiguous."""
+    return np.ascontiguousarray(np.rot90(image, -(_quarter_turn(degrees) // 90)))
+
+
+def upright_rotation(poses: ArrayLike) -> int:
+    """Clockwise turn, 0, 90, 180 or 270 degrees, that makes most frames of a video upright.
+
+    `poses` (N,4,4) are of the pictures as stored. Each valid pose votes by the picture axis nearest to the world's
+    up; a tie goes to the smaller turn. Frames that look straight down vote too: they are rarely the majority.
+    Raises ValueError where no pose is valid.
+    """
+    up = [pose[2, :3] for pose in np.asarray(poses, np.float64).reshape(-1, 4, 4) if valid_pose(pose)]
+    if not up:
+        raise ValueError("no valid pose among the frames: the upright direction is unknown")
+    turns = np.array(list(_UP_IN_CAMERA))
+    votes = np.argmax(np.stack(up) @ np.array([_UP_IN_CAMERA[t] for t in turns]).T, axis=1)
+    return int(turns[np.argmax(np.bincount(votes, minlength=len(turns)))])
+
+
+def valid_pose(pose: ArrayLike) -> bool:
+    """Whether a 4x4 matrix is a rigid camera-to-world pose: finite (lost frames are -inf or zeros), orthonormal."""
+    matrix = np.asarray(pose, np.float64)
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        return False
+    rotation = matrix[:3, :3]
+    return bool(
+        np.allclose(rotation.T @ rotation, np.eye(3), atol=_POSE_TOLERANCE)
+        and np.linalg.det(rotation) > 0
+        and np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-6)
+    )
+
+
+def _quarter_turn(degrees: int) -> int:
+    if degrees % 90:
+        raise ValueError(f"pictures turn by quarters, not by {degrees} degrees")
+    return int(degrees % 360)

@@ -1,0 +1,168 @@
+"""When each category is first visible in a video."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rollout3d.geometry.camera import NEAR_M
+
+Camera = tuple[np.ndarray, np.ndarray]
+"""K (3,3) of the depth picture and pose (4,4)."""
+
+_MAX_PATCH_PX = 32.0
+_EVERYTHING = np.iinfo(np.int64).max
+
+
+def first_appearances(
+    n_frames: int,
+    camera_at: Callable[[int], Camera | None],
+    depth_at: Callable[[int], np.ndarray | None],
+    timestamp_at: Callable[[int], float],
+    points_by_category: Mapping[str, np.ndarray],
+    min_points: int = 20,
+    min_share: float = 0.001,
+    tolerance: float = 0.2,
+    spacing_m: float = 0.05,
+) -> dict[str, float]:
+    """Seconds at which each category is first visible; categories that never are, are absent.
+
+    A category is visible in a frame that shows at least max(min_points, min_share * pixels of the depth picture) of
+    it, counted as `visible_pixels` does. VSI-Bench's generator counts points and keeps its threshold unpublished;
+    pixels are our choice, so that the answer does not depend on how dense the mesh is.
+
+    Frame i of 0..n_frames-1: `camera_at` gives K of the depth picture and the pose, None where tracking was lost;
+    `depth_at` the depth picture (H,W), metres, 0 = unknown, None where there is none; both then show nothing.
+    `points_by_category`: the labelled points (N,3) of all objects of a category, in the world of the poses.
+    `depth_at` is called only for frames that may show a category still to be found, and the scan ends with the last
+    category: the result is that of a full scan. The order of the result is that of `points_by_category`.
+    Raises ValueError if the depth pictures differ in size.
+    """
+    waiting = {name: np.ascontiguousarray(p, np.float64).reshape(-1, 3) for name, p in points_by_category.items()}
+    waiting = {name: points for name, points in waiting.items() if len(points)}
+    corners = {name: _box_corners(points) for name, points in waiting.items()}
+    found: dict[str, float] = {}
+    counter: _Counter | None = None
+    for i in range(n_frames):
+        if not waiting:
+            break
+        camera = camera_at(i)
+        if camera is None:
+            continue
+        K, world_to_camera = np.asarray(camera[0], np.float64), np.linalg.inv(np.asarray(camera[1], np.float64))
+        names = list(waiting)
+        if counter:
+            names = [name for name in names if _may_see(corners[name], K, world_to_camera, counter.shape)]
+        depth = depth_at(i) if names else None
+        if depth is None:
+            continue
+        counter = counter or _Counter(depth.shape)
+        if depth.shape != counter.shape:
+            raise ValueError(f"depth picture {i} has shape {depth.shape}, those before it {counter.shape}")
+        depth = np.ascontiguousarray(depth, np.float32)
+        enough = max(min_points, math.ceil(min_share * depth.size))
+        for name in names:
+            if counter.count(waiting[name], K, world_to_camera, depth, tolerance, spacing_m, enough) >= enough:
+                found[name] = float(timestamp_at(i))
+                del waiting[name]
+    return {name: found[name] for name in points_by_category if name in found}
+
+
+def visible_pixels(
+    points: ArrayLike, K: ArrayLike, pose: ArrayLike, depth: np.ndarray, tolerance: float, spacing_m: float
+) -> int:
+    """Distinct pixels of a depth picture (H,W), metres, on which points (N,3) are visible.
+
+    A point is visible if its pixel, floor(u + 0.5), is on the picture, the depth d there is known (not 0) and
+    |d - z| <= tolerance * d (VSI-Bench generator). It then stands for a patch `spacing_m` wide that faces the camera
+    (at most 32 px): of the pixels whose centres the patch covers, those whose depth passes the same test count, each
+    once. `spacing_m` at or above the true spacing makes the count that of the surface's pixels, however dense it is.
+    """
+    depth = np.ascontiguousarray(depth, np.float32)
+    world_to_camera = np.linalg.inv(np.asarray(pose, np.float64))
+    points = np.ascontiguousarray(points, np.float64).reshape(-1, 3)
+    K = np.asarray(K, np.float64)
+    return _Counter(depth.shape).count(points, K, world_to_camera, depth, tolerance, spacing_m, _EVERYTHING)
+
+
+class _Counter:
+    """Counts pixels once without clearing a picture for each count: a pixel remembers the count that took it last."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+        self._taken = np.zeros(shape, np.int64)
+        self._round = 0
+
+    def count(
+        self,
+        points: np.ndarray,
+        K: np.ndarray,
+        world_to_camera: np.ndarray,
+        depth: np.ndarray,
+        tolerance: float,
+        spacing_m: float,
+        enough: int,
+    ) -> int:
+        self._round += 1
+        patch = spacing_m * np.linalg.norm(K[:2, :2], axis=1)
+        K, move = np.ascontiguousarray(K[:2]), np.ascontiguousarray(world_to_camera[:3])
+        return _count(points, K, move, NEAR_M, depth, tolerance, patch[0], patch[1], enough, self._taken, self._round)
+
+
+def _box_corners(points: np.ndarray) -> np.ndarray:
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.stack(np.meshgrid(*np.stack([low, high], axis=1), indexing="ij"), axis=-1).reshape(8, 3)
+
+
+def _may_see(corners: np.ndarray, K: np.ndarray, world_to_camera: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """False only if one side of the view has the whole box beyond it."""
+    camera = corners @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
+    z = camera[:, 2]
+    # Compared as u z against bounds times z, which is linear and so also holds behind the camera.
+    uz, vz = (camera @ K[:2].T).T
+    slack = 1e-6 * (1 + np.abs(camera).sum(axis=1))
+    beyond = (
+        z < NEAR_M - slack,
+        uz < -0.5 * z - slack,
+        uz > (shape[1] - 0.5) * z + slack,
+        vz < -0.5 * z - slack,
+        vz > (shape[0] - 0.5) * z + slack,
+    )
+    return not any(side.all() for side in beyond)
+
+
+@numba.njit(cache=True)
+def _count(points, K, move, near, depth, tolerance, patch_u, patch_v, enough, taken, now):
+    height, width = depth.shape
+    count = 0
+    for i in range(len(points)):
+        px, py, pz = points[i]
+        z = move[2, 0] * px + move[2, 1] * py + move[2, 2] * pz + move[2, 3]
+        if not z >= near:
+            continue
+        x = move[0, 0] * px + move[0, 1] * py + move[0, 2] * pz + move[0, 3]
+        y = move[1, 0] * px + move[1, 1] * py + move[1, 2] * pz + move[1, 3]
+        u = (K[0, 0] * x + K[0, 1] * y) / z + K[0, 2]
+        v = (K[1, 0] * x + K[1, 1] * y) / z + K[1, 2]
+        if not (u >= -0.5 and u < width - 0.5 and v >= -0.5 and v < height - 0.5):
+            continue
+        cu, cv = min(int(np.floor(u + 0.5)), width - 1), min(int(np.floor(v + 0.5)), height - 1)
+        d = depth[cv, cu]
+        if not (d > 0 and abs(d - z) <= tolerance * d):
+            continue
+        ru, rv = min(patch_u / z, _MAX_PATCH_PX) / 2, min(patch_v / z, _MAX_PATCH_PX) / 2
+        left, right = max(min(int(np.ceil(u - ru)), cu), 0), min(max(int(np.floor(u + ru)), cu), width - 1)
+        top, bottom = max(min(int(np.ceil(v - rv)), cv), 0), min(max(int(np.floor(v + rv)), cv), height - 1)
+        for row in range(top, bottom + 1):
+            for col in range(left, right + 1):
+                d = depth[row, col]
+                if taken[row, col] != now and d > 0 and abs(d - z) <= tolerance * d:
+                    taken[row, col] = now
+                    count += 1
+        if count >= enough:
+            break
+    return count
