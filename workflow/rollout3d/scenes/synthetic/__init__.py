@@ -1,0 +1,1 @@
+"""Procedural rooms: built, filmed, and written in the releases' own formats; imports neither readers nor geometry."""

@@ -1,0 +1,242 @@
+"""A whole synthetic release of one dataset: which scans there are, their worlds, their splits, and what is true."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rollout3d.config import Synthetic
+from rollout3d.progress import progress
+from rollout3d.scenes.synthetic.recording import Recording, record
+from rollout3d.scenes.synthetic.truth import truth
+from rollout3d.scenes.synthetic.vocabulary import KINDS
+from rollout3d.scenes.synthetic.world import build_world
+from rollout3d.scenes.synthetic.writers import annotation, arkitscenes, scannet, scannetpp
+from rollout3d.scenes.synthetic.writers.scannet_labels import write_labels
+from rollout3d.seeding import stable_hash
+
+MARKER = "SYNTHETIC.txt"
+"""Stands in the root of every synthetic release; a directory without it is never overwritten."""
+
+_WRITERS = {"scannet": scannet, "scannetpp": scannetpp, "arkitscenes": arkitscenes}
+_MANY = 12
+"""From this many scans on, oddities that cost a scan its questions are worth one scan."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One scan of a release before it is written."""
+
+    scene_id: str
+    space_id: str
+    space: int
+    """Number of the physical space: scans of one space show the same world."""
+    take: int
+    """Which scan of its space."""
+    split: str
+    quirks: Any
+    """The `Quirks` of the dataset's writer."""
+
+
+def write_release(dataset: str, root: Path, synthetic: Synthetic, seed: int) -> list[dict[str, Any]]:
+    """Write a release of `dataset` under `root`; return the rows of `tables.SCANS`, sorted by file.
+
+    What is true of each scan goes to `root/../<dataset>_truth/<scene_id>.json`: `truth.truth`, and under `release` the
+    scan's ids, each thing's label and object id, and the 4x4 from the world to the frame that the scan was written in.
+    A synthetic release that stands at `root` already is replaced. Raises ValueError for an unknown dataset, and for a
+    root that holds anything else.
+    """
+    if dataset not in _WRITERS:
+        raise ValueError(f"no writer for dataset '{dataset}': choose from {sorted(_WRITERS)}")
+    _clear(root, dataset)
+    planned = plan(dataset, synthetic, seed)
+    owners: dict[Path, str] = {}
+    facts = root.parent / f"{dataset}_truth"
+    shutil.rmtree(facts, ignore_errors=True)
+    facts.mkdir(parents=True)
+    for scan in progress(planned, f"{dataset} scans"):
+        recording = film(dataset, scan, synthetic, seed)
+        owners |= dict.fromkeys(_write_scan(dataset, recording, root, scan, seed), scan.scene_id)
+        (facts / f"{scan.scene_id}.json").write_text(json.dumps(_facts(dataset, recording, scan, seed)) + "\n")
+    shared = {"scannet": _share_scannet, "scannetpp": _share_scannetpp, "arkitscenes": _share_arkitscenes}
+    owners |= dict.fromkeys([*shared[dataset](root, planned), root / MARKER], "")
+    rows = [_row(dataset, owner, path, root) for path, owner in owners.items()]
+    return sorted(rows, key=lambda row: row["file"])
+
+
+def plan(dataset: str, synthetic: Synthetic, seed: int) -> list[Planned]:
+    """The scans of a release: training first. ScanNet's and ARKitScenes' first space is scanned twice, if there are
+    three or more scans to train on; oddities are dealt out by position."""
+    n, n_train = synthetic.scans_per_dataset, synthetic.scans_per_dataset - synthetic.val_scans
+    twice = dataset != "scannetpp" and n_train >= 3
+    planned = []
+    for i in range(n):
+        space, take = (max(i - 1, 0), int(i == 1)) if twice else (i, 0)
+        scene_id, space_id = _names(dataset, space, take, seed)
+        if dataset == "arkitscenes" and n_train >= 4 and i == n_train - 1:
+            space_id = "NA"
+        planned.append(
+            Planned(
+                scene_id=scene_id,
+                space_id=space_id,
+                space=space,
+                take=take,
+                split="train" if i < n_train else "val",
+                quirks=_quirks(dataset, i, spoilt=n >= _MANY and i == n_train - 1),
+            )
+        )
+    return planned
+
+
+def _names(dataset: str, space: int, take: int, seed: int) -> tuple[str, str]:
+    """Scene id and space id in the dataset's own style."""
+    if dataset == "scannet":
+        return f"scene{space:04d}_{take:02d}", f"scene{space:04d}"
+    if dataset == "scannetpp":
+        name = f"{stable_hash(seed, 'scannetpp', space):016x}"[:10]
+        return name, name
+    visit = 420000 + 100 * (stable_hash(seed, "visits") % 50) + space
+    return f"{41000000 + 10 * visit + take}", str(visit)
+
+
+def _quirks(dataset: str, i: int, spoilt: bool) -> Any:
+    if dataset == "scannet":
+        return scannet.Quirks(
+            aligned=not spoilt,
+            depth_divisor=1 if i % 4 == 3 else 2,
+            duplicated_groups=i % 5 == 2,
+            unlisted_label=i % 3 == 1,
+        )
+    if dataset == "scannetpp":
+        return scannetpp.Quirks(depth_packing=("stream", "records_lz4", "records_deflate")[i % 3])
+    return arkitscenes.Quirks(
+        rotation_deg=(0, 90, 180, 270)[i % 4],
+        layouts=(("raw",), ("3dod",), ("raw", "3dod"))[i % 3],
+        delimiter="/" if i % 3 == 2 else "_",
+        skipped=spoilt,
+    )
+
+
+def film(dataset: str, scan: Planned, synthetic: Synthetic, seed: int) -> Recording:
+    """Record the world of a planned scan, in the orientation in which people watch it."""
+    world = build_world(stable_hash(seed, "world", dataset, scan.space) % 2**31, synthetic.n_objects)
+    if scan.take:  # another path through the same things
+        world = replace(world, seed=stable_hash(world.seed, "take", scan.take) % 2**31)
+    size = (synthetic.width, synthetic.height)
+    if getattr(scan.quirks, "rotation_deg", 0) in (90, 270):  # the sensor stays landscape, the picture is portrait
+        size = size[::-1]
+    return record(world, synthetic.seconds, synthetic.fps, *size)
+
+
+def _write_scan(dataset: str, recording: Recording, root: Path, scan: Planned, seed: int) -> list[Path]:
+    where = {"split": scan.split} if dataset == "arkitscenes" else {}
+    return _WRITERS[dataset].write_scan(recording, root, scan.scene_id, seed=seed, quirks=scan.quirks, **where)
+
+
+def _facts(dataset: str, recording: Recording, scan: Planned, seed: int) -> dict[str, Any]:
+    writer = _WRITERS[dataset]
+    spoken = writer.labels(recording.world, scan.scene_id, seed=seed, quirks=scan.quirks)
+    placement = writer.release_from_world(recording, scan.scene_id, seed=seed)
+    release = {
+        "dataset": dataset,
+        "scene_id": scan.scene_id,
+        "space_id": scan.space_id,
+        "split": scan.split,
+        "lost": list(recording.lost),
+        "rotation_deg": getattr(scan.quirks, "rotation_deg", 0),
+        "release_from_world": placement.tolist(),
+        "labels": {str(thing_id): label for thing_id, label in spoken.items()},
+        # By thing, those without a label left out.
+        "object_ids": {
+            str(thing_id): number
+            for number, thing_id in enumerate(
+                sorted(thing_id for thing_id, label in spoken.items() if label is not None), writer.FIRST_OBJECT_ID
+            )
+        },
+    }
+    return {**truth(recording), "release": release}
+
+
+def _clear(root: Path, dataset: str) -> None:
+    if root.exists() and any(root.iterdir()):
+        if not (root / MARKER).exists():
+            raise ValueError(
+                f"{root} holds files that are no synthetic release (no {MARKER}): nothing is written there; "
+                "choose another directory, or empty this one yourself"
+            )
+        shutil.rmtree(root)
+    root.mkdir(parents=True, exist_ok=True)
+    text = f"Procedural scans in the format of {dataset}. Written by a program, which replaces the whole directory.\n"
+    (root / MARKER).write_text(text)
+
+
+def _share_scannet(root: Path, planned: list[Planned]) -> list[Path]:
+    table, train, val = (
+        root / name for name in ("scannetv2-labels.combined.tsv", "scannetv2_train.txt", "scannetv2_val.txt")
+    )
+    write_labels(table)
+    # Copies of the lists differ in whether they end in a newline.
+    train.write_text("".join(f"{scan.scene_id}\n" for scan in planned if scan.split == "train"))
+    val.write_text("\n".join(scan.scene_id for scan in planned if scan.split == "val"))
+    return [table, train, val]
+
+
+def _share_scannetpp(root: Path, planned: list[Planned]) -> list[Path]:
+    texts = {
+        f"splits/nvs_sem_{split}.txt": [scan.scene_id for scan in planned if scan.split == split]
+        for split in ("train", "val")
+    }
+    words = sorted({word for kind in KINDS.values() for word in kind.labels.get("scannetpp", ())})
+    structure = list(annotation.STRUCTURE.values())
+    texts["metadata/semantic_classes.txt"] = structure + words + ["object", "remove", "split"]
+    texts["metadata/instance_classes.txt"] = words
+    texts["metadata/semantic_benchmark/top100.txt"] = structure + words
+    texts["metadata/semantic_benchmark/top100_instance.txt"] = words
+    mapping = ["class,count,semantic_map_to,instance_map_to"]
+    mapping += [f"{word},1,," for word in words] + [f"{word},1,,None" for word in structure]
+    texts["metadata/semantic_benchmark/map_benchmark.csv"] = mapping
+    return list(_write_lines(root, texts))
+
+
+def _share_arkitscenes(root: Path, planned: list[Planned]) -> list[Path]:
+    splits = ["video_id,visit_id,fold"]
+    splits += [f"{scan.scene_id},{scan.space_id},{arkitscenes.FOLDS[scan.split]}" for scan in planned]
+    metadata = [f"{splits[0]},sky_direction,is_in_upsampling,has_laser_scanner_point_clouds"]
+    sky = {0: "Up", 90: "Left", 180: "Down", 270: "Right"}
+    for i, (line, scan) in enumerate(zip(splits[1:], planned)):
+        # The released column is often wrong: so is every third here.
+        metadata.append(f"{line},{'Up' if i % 3 == 1 else sky[scan.quirks.rotation_deg]},False,False")
+    return list(
+        _write_lines(
+            root,
+            {
+                "raw/metadata.csv": metadata,
+                "raw/raw_train_val_splits.csv": splits,
+                "3dod/3dod_train_val_splits.csv": splits,
+            },
+        )
+    )
+
+
+def _write_lines(root: Path, texts: dict[str, list[str]]) -> Iterator[Path]:
+    for name, lines in texts.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in lines))
+        yield path
+
+
+def _row(dataset: str, scene_id: str, path: Path, root: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {
+        "dataset": dataset,
+        "scene_id": scene_id,
+        "file": path.relative_to(root).as_posix(),
+        "n_bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
