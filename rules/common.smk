@@ -5,7 +5,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import pydantic
 import yaml
 from snakemake.exceptions import WorkflowError
 
@@ -28,10 +27,10 @@ def read_study(values):
     try:
         if preset and not values.get("preset"):
             values = configuration.merge(values, yaml.safe_load(Path(f"config/presets/{preset}.yaml").read_text()))
-        return configuration.Config.model_validate(configuration.merge(values, local))
+        return configuration.Config.model_validate(configuration.merge(values, local)).checked()
     except FileNotFoundError:
         raise WorkflowError(f"config/local.yaml names preset '{preset}', but config/presets has no such file")
-    except pydantic.ValidationError as error:
+    except ValueError as error:
         raise WorkflowError(f"configuration: {error}")
 
 

@@ -90,12 +90,16 @@ class Config(Section):
                 raise ValueError(
                     f"models.{key}.same_as must name a model that stands for itself, not '{model.same_as}'"
                 )
-        if self.results == "results" and self.synthetic:
-            raise ValueError("synthetic scans may not be written to results/: presets have a directory of their own")
         if self.video.train_max_pixels > self.video.eval_max_pixels:
             raise ValueError("frames are stored at video.eval_max_pixels, which training cannot exceed")
         if self.synthetic and self.synthetic.val_scans >= self.synthetic.scans_per_dataset:
             raise ValueError("synthetic.val_scans leaves no scan to train on")
+        return self
+
+    def checked(self) -> Config:
+        """Itself, after checks that need the whole configuration (a stage has only its own sections)."""
+        if self.results == "results" and self.synthetic:
+            raise ValueError("synthetic scans may not be written to results/: presets have a directory of their own")
         return self
 
     def part(self, *keys: str) -> dict[str, Any]:
@@ -117,4 +121,4 @@ def load(*paths: Path | str) -> Config:
     values: dict[str, Any] = {}
     for path in paths:
         values = merge(values, yaml.safe_load(Path(path).read_text()) or {})
-    return Config.model_validate(merge(Config().model_dump(mode="json"), values))
+    return Config.model_validate(merge(Config().model_dump(mode="json"), values)).checked()

@@ -34,8 +34,8 @@ STAGES: dict[str, Spec] = {
     "prepare_benchmark": Spec(("scenes", "video"), ("evaluation/benchmarks", "resize.py", *_GROUND)),
     "describe_model": Spec(("models",), ("model/load.py",)),
     "train_base_model": Spec(
-        ("seed", "torch_threads", "base_model", "video", "prompts"),
-        ("training/base_model.py", "training/descriptions.py", "scenes/synthetic/*.py", *_MODEL),
+        ("seed", "torch_threads", "base_model", "video", "prompts", "questions"),
+        ("training/base_model.py", "training/lessons.py", "training/packing.py", "scenes/synthetic/*.py", *_MODEL),
     ),
     "difficulty": Spec(("seed", "torch_threads", "video", "prompts", "difficulty"), ("difficulty", *_MODEL)),
     "select_hard": Spec(("seed", "difficulty", "cot"), ("difficulty", *_GROUND)),
