@@ -20,11 +20,11 @@ rule ingest:
         runtime=480,
     params:
         config=stage_config("ingest"),
-        n_shards=n_shards,
+        scans=scan_option,
         out=subpath(output.scenes, parent=True),
     shell:
         "python -m rollout3d.stages.ingest --config {params.config:q} --dataset {wildcards.dataset}"
-        " --shard {wildcards.shard} --n-shards {params.n_shards} --out-dir {params.out} > {log} 2>&1"
+        " --shard {wildcards.shard} {params.scans} --out-dir {params.out} > {log} 2>&1"
 
 
 rule regions:
@@ -50,4 +50,4 @@ rule regions:
         tables=subpath(input.scenes, parent=True),
     shell:
         "python -m rollout3d.stages.regions --config {params.config:q} --dataset {wildcards.dataset}"
-        " --mode {wildcards.mode} --scene-dir {params.tables} --out {output.regions} > {log} 2>&1"
+        " --mode {wildcards.mode} --shard-dir {params.tables} --out {output.regions} > {log} 2>&1"

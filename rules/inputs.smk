@@ -70,8 +70,8 @@ def scan_manifest(wildcards):
     return f"<results>/scans/{wildcards.dataset}.parquet" if study.synthetic else []
 
 
-def n_shards(wildcards):
-    return study.datasets[wildcards.dataset].shards
+def scan_option(wildcards):
+    return f"--scans {study.results}/scans/{wildcards.dataset}.parquet" if study.synthetic else ""
 
 
 def models_where(tiny):

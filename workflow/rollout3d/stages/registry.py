@@ -45,9 +45,12 @@ STAGES: dict[str, Spec] = {
     "train_grpo": Spec(("seed", "torch_threads", "video", "prompts", "grpo"), _TRAIN),
     "evaluate": Spec(("seed", "torch_threads", "video", "prompts", "evaluation"), ("evaluation/run.py", *_MODEL)),
     "score": Spec(("seed",), ("evaluation", "scoring", *_GROUND)),
-    "paper_table": Spec(("difficulty",), ("report/tables.py", "difficulty", *_GROUND)),
+    "paper_table": Spec(("preset", "difficulty"), ("report/tables.py", "difficulty", *_GROUND)),
     "summary": Spec((), ()),
-    "report": Spec(("seed", "video", "grpo", "runs"), ("report", *_GROUND)),
+    "report": Spec(
+        ("preset", "seed", "video", "grpo", "runs", "models", "difficulty"),
+        ("report", "training/rollouts", "geometry/masks.py", *_GROUND),
+    ),
 }
 
 

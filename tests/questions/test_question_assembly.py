@@ -1,0 +1,217 @@
+"""From shards to train and test: sides, leak guard, sources, and the stages' command lines."""
+
+import json
+import logging
+from collections import Counter
+
+import pytest
+
+from questions.question_rooms import KINDS, floor_of, map_row, object_rows, random_things, scene_row, view
+from rollout3d import tables
+from rollout3d.config import Config
+from rollout3d.questions import guard
+from rollout3d.questions.assemble import assemble
+from rollout3d.questions.generate import questions_for_scene
+from rollout3d.stages import assemble as assemble_stage
+from rollout3d.stages import questions as questions_stage
+
+TRAIN_AND_VAL = {"datasets": {"scannet": {"splits": {"train": ["train"], "test": ["val"]}}}}
+
+
+def config(**changes):
+    return Config.model_validate(TRAIN_AND_VAL | changes)
+
+
+def scan(k, split="train", space=None, seed=None):
+    return {
+        "things": random_things(k if seed is None else seed, 12),
+        "scene_id": f"scene{k:04d}_00",
+        "space_id": space or f"scene{k:04d}",
+        "split": split,
+    }
+
+
+def questions_of(scans):
+    rows = []
+    for s in scans:
+        times = {c: 1.3 * i for i, c in enumerate(KINDS)}
+        names = {key: s[key] for key in ("scene_id", "space_id", "split")}
+        rows += questions_for_scene(view(s["things"], times, floor_of(s["things"]), **names), config().questions, 0)[0]
+    return rows
+
+
+SCANS = [scan(0), scan(1), scan(2), scan(3, "val"), scan(4, "val")]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return questions_of(SCANS)
+
+
+def test_rows_go_to_the_side_of_their_split(rows):
+    made = assemble(rows, [], config())
+    assert {row["scene_id"] for row in made.train} == {"scene0000_00", "scene0001_00", "scene0002_00"}
+    assert {row["scene_id"] for row in made.test} == {"scene0003_00", "scene0004_00"}
+    assert len(made.train) + len(made.test) == len(rows) and made.dropped == []
+    nothing_tested = assemble(rows, [], Config())
+    assert nothing_tested.test == [] and len(nothing_tested.train) == len(made.train)
+    assert {row["reason"] for row in nothing_tested.dropped} == {"its split is neither trained on nor tested"}
+
+
+def test_assembly_forgets_shards_and_order(rows):
+    one = assemble(rows, [], config())
+    assert assemble(rows[::-1], [], config()) == one
+    assert assemble([*rows[100:], *rows[:100], *rows[:7]], [], config()) == one, "equal rows count once"
+    assert assemble(rows, [], config(seed=1)).train != one.train
+
+
+@pytest.mark.parametrize("total", [None, 150])
+def test_letters_are_even_on_each_side(rows, total):
+    made = assemble(rows, [], config(questions={"total": total}))
+    for side in (made.train, made.test):
+        kinds = Counter((row["question_type"], len(row["options"])) for row in side if row["options"])
+        assert len(kinds) >= 5
+        for kind, n in kinds:
+            of_kind = [r for r in side if r["question_type"] == kind and r["options"] and len(r["options"]) == n]
+            used = Counter(row["ground_truth"] for row in of_kind)
+            assert max(used.values()) - min(used.get(letter, 0) for letter in "ABCD"[:n]) <= 1
+
+
+def test_relative_distance_still_names_its_options_in_order(rows):
+    asked = [r for r in assemble(rows, [], config()).train if r["question_type"] == "object_rel_distance"]
+    assert len(asked) > 50
+    for row in asked:
+        names = [option[3:] for option in row["options"]]
+        assert f"({', '.join(names)})" in row["question"]
+        assert json.loads(row["evidence"])["nearest"] == names["ABCD".index(row["ground_truth"])]
+
+
+def test_a_space_of_the_test_side_never_trains(rows):
+    # The same room as the tested scene0003, scanned again for training.
+    leaking = questions_of([scan(9, "train", space="scene0003", seed=7)])
+    made = assemble(rows + leaking, [], config())
+    assert "scene0003" not in {row["space_id"] for row in made.train}
+    reasons = Counter(row["reason"] for row in made.dropped)
+    assert reasons == {"leak guard: space scene0003 is also in split 'val'": len(leaking)}
+
+
+def test_a_held_out_scan_without_questions_guards_its_space_too(rows):
+    scenes = [{"dataset": "scannet", "space_id": "scene0001", "split": "test"}]
+    made = assemble(rows, scenes, config())
+    assert {row["space_id"] for row in made.train} == {"scene0000", "scene0002"}
+
+
+def test_imported_rows_of_a_held_out_space_are_dropped(rows):
+    imported = rows[0] | {"dataset": "spacer", "source": "spacer", "space_id": "scene0004", "split": "train"}
+    imported["question_id"] = tables.question_id(imported)
+    made = assemble([*rows, imported], [], config())
+    assert imported["question_id"] in {row["question_id"] for row in made.dropped}
+
+
+def test_disjoint_check_raises_for_a_shared_space():
+    guard.check_disjoint([{"space_id": "a"}, {"space_id": None}], [{"space_id": "b"}, {"space_id": None}])
+    with pytest.raises(guard.LeakError, match=r"1 spaces .* a$"):
+        guard.check_disjoint([{"space_id": "a"}], [{"space_id": "a"}, {"space_id": "b"}])
+
+
+def imported_order(rows):
+    row = next(r for r in rows if r["question_type"] == "obj_appearance_order" and r["split"] == "train")
+    row = row | {"dataset": "vlm3r", "source": "vlm3r_order", "scene_id": "other", "space_id": "other"}
+    return row | {"question_id": tables.question_id(row)}
+
+
+@pytest.mark.parametrize(("source", "kept"), [("external", {"e"}), ("generated", {"g"}), ("both", {"e", "g"})])
+def test_sources_decide_which_questions_train(rows, source, kept):
+    c = config(questions={"sources": {"obj_appearance_order": source, "route_planning": "generated"}})
+    imported = imported_order(rows)
+    made = assemble([*rows, imported], [], c)
+    orders = [row for row in made.train if row["question_type"] == "obj_appearance_order"]
+    assert {"g" if row["source"] == "generated" else "e" for row in orders} == kept
+    assert any(row["question_type"] == "obj_appearance_order" for row in made.test), "tests are always generated"
+    if "e" in kept:
+        assert imported in orders, "imported letters are left alone"
+    assert all(source in row["reason"] for row in made.dropped) and bool(made.dropped) is (source != "both")
+
+
+def test_without_an_external_file_generated_questions_stand_in_with_a_warning(rows, caplog):
+    with caplog.at_level(logging.WARNING):
+        made = assemble(rows, [], config())
+    assert any(row["question_type"] == "obj_appearance_order" for row in made.train)
+    assert all(row["source"] == "generated" for row in made.train)
+    warned = "\n".join(caplog.messages)
+    assert "obj_appearance_order: no external file" in warned and "route_planning: no external file" in warned
+
+
+def test_total_caps_training_and_not_the_test(rows):
+    made = assemble(rows, [], config(questions={"total": 100}))
+    full = assemble(rows, [], config())
+    assert len(made.train) == 100 and made.test == full.test
+    assert len(made.dropped) == len(full.train) - 100
+    share = Counter(row["question_type"] for row in full.train)
+    for kind, n in Counter(row["question_type"] for row in made.train).items():
+        assert abs(n - 100 * share[kind] / len(full.train)) < 1
+
+
+def test_stages_write_tables_that_do_not_depend_on_shards_or_reruns(tmp_path):
+    def run(name, shards):
+        scenes, outs = [], []
+        for k, part in enumerate(shards):
+            folder = tmp_path / name / str(k)
+            written = {
+                tables.SCENES: [
+                    scene_row(s["things"], **{key: s[key] for key in ("scene_id", "space_id", "split")}) for s in part
+                ],
+                tables.OBJECTS: [row for s in part for row in object_rows(s["things"], s["scene_id"])],
+                tables.MAPS: [
+                    map_row(floor_of(s["things"]), {c: 1.3 * i for i, c in enumerate(KINDS)}, s["scene_id"])
+                    for s in part
+                ],
+            }
+            for table, content in written.items():
+                tables.write(table, folder / f"{table.name}.parquet", content, tables.Lineage("ingest"))
+            argv = ["--config", json.dumps(TRAIN_AND_VAL)]
+            for table in written:
+                argv += [f"--{table.name}", str(folder / f"{table.name}.parquet")]
+            outs.append(folder / "questions.parquet")
+            questions_stage.main([*argv, "--out", str(outs[-1]), "--dropped", str(folder / "dropped.parquet")])
+            scenes.append(folder / "scenes.parquet")
+        made = [tmp_path / name / f"{side}.parquet" for side in ("train", "test", "dropped")]
+        argv = ["--config", json.dumps(TRAIN_AND_VAL), "--questions", *map(str, outs), "--scenes", *map(str, scenes)]
+        argv += ["--out-train", str(made[0]), "--out-test", str(made[1]), "--dropped", str(made[2])]
+        assemble_stage.main(argv)
+        return made
+
+    # A scan of a split that nobody wants, and a training scan of the same space.
+    unwanted = [scan(5, "test"), scan(6, "train", space="scene0005")]
+    whole = run("whole", [[*SCANS, *unwanted]])
+    again = run("again", [[*SCANS, *unwanted]])
+    split = run("split", [SCANS[3:], [], [*unwanted, *SCANS[:3]]])
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in whole]
+    train, test = tables.read(tables.OCR_RL, whole[0]), tables.read(tables.QUESTIONS, whole[1])
+    assert train == tables.read(tables.OCR_RL, split[0]) and test == tables.read(tables.QUESTIONS, split[1])
+    assert len(train) > 300 and {row["split"] for row in test} == {"val"}
+    dropped = tables.read(tables.TABLES["questions_dropped"], tmp_path / "whole" / "0" / "dropped.parquet")
+    reasons = {row["question_id"]: row["reason"] for row in dropped}
+    assert reasons["scene0005_00"] == "split 'test' is neither trained on nor tested"
+    assert reasons["scene0006_00"] == "leak guard: space scene0005 is also in split 'test'"
+    assert "scene0005" not in {row["space_id"] for row in train}
+    assert any("candidates: cap of" in row["reason"] for row in dropped)
+
+
+def test_each_type_draws_for_itself():
+    things = random_things(1, 20)
+    times = {c: 1.3 * i for i, c in enumerate(KINDS)}
+
+    def made(**per_scene):
+        caps = Config().questions.per_scene | per_scene
+        questions = Config.model_validate({"questions": {"per_scene": caps}}).questions
+        rows = questions_for_scene(view(things, times, floor_of(things)), questions, 0)[0]
+        return {kind: [r for r in rows if r["question_type"] == kind] for kind in caps}
+
+    full, less = made(), made(object_rel_distance=3)
+    assert len(less["object_rel_distance"]) == 3 < len(full["object_rel_distance"])
+    assert {k: v for k, v in less.items() if k != "object_rel_distance"} == {
+        k: v for k, v in full.items() if k != "object_rel_distance"
+    }
+    other = questions_for_scene(view(things, times, floor_of(things)), Config().questions, 1)[0]
+    assert other != [row for rows in full.values() for row in rows], "another seed, another draw"

@@ -1,0 +1,278 @@
+"""Routes: the grid against plain searches, and generated questions walked by a robot that only reads them."""
+
+import heapq
+import json
+import math
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from questions.question_rooms import floor_of, random_things, view
+from rollout3d.config import Questions
+from rollout3d.geometry.topdown import Walkable
+from rollout3d.questions import route_planning
+from rollout3d.questions.navigation import ARRIVED_M, MIN_LEG_M, REACH_M, Floor
+
+# A bare room with a tv in the south, a bed in the north, a lamp west of the tv and a door far in the east.
+CORNERS = [
+    ("tv", (3, 0.5, 0.5), (1, 0.4, 1)),
+    ("bed", (3, 5.5, 0.3), (2, 0.8, 0.6)),
+    ("lamp", (0.3, 1.1, 0.7), (0.4, 0.4, 1.4)),
+    ("door", (5.8, 1.1, 1), (0.3, 0.9, 2)),
+]
+
+
+def routes(things, grid=None, **changes):
+    grid = floor_of(things) if grid is None else grid
+    scene = view(things, grid=grid)
+    return route_planning.generate(scene, Questions(**changes), np.random.default_rng(0))
+
+
+def floor(things, grid=None, radius=0.2):
+    scene = view(things)
+    grid = floor_of(things) if grid is None else grid
+    return Floor(Walkable(grid, np.zeros(2), 0.1), radius, {c: scene.box(c) for c in scene.unique})
+
+
+def outline_distance(box, point):
+    """Metres from a point to an axis-aligned outline (centre, sides)."""
+    gaps = [max(abs(point[i] - box[0][i]) - box[1][i] / 2, 0) for i in (0, 1)]
+    return math.hypot(*gaps)
+
+
+def turns_of(row):
+    return [tuple(option[3:].split(", ")) for option in row["options"]]
+
+
+def right_turns(row):
+    return turns_of(row)["ABCD".index(row["ground_truth"])]
+
+
+def test_free_floor_keeps_the_body_radius_from_everything_blocked():
+    rng = np.random.default_rng(0)
+    grid = rng.random((23, 31)) > 0.03
+    for radius in (0.1, 0.2, 0.35):
+        free = Floor(Walkable(grid, np.zeros(2), 0.1), radius, {}).free
+        blocked = [
+            (r, c) for r in range(-1, 24) for c in range(-1, 32) if not (0 <= r < 23 and 0 <= c < 31 and grid[r, c])
+        ]
+        for r in range(23):
+            for c in range(31):
+                nearest = min(math.hypot(r - br, c - bc) for br, bc in blocked) * 0.1
+                assert free[r, c] == (nearest > radius), (r, c, radius)
+
+
+def test_shortest_path_agrees_with_a_plain_search():
+    rng = np.random.default_rng(1)
+    grid = rng.random((18, 26)) > 0.25
+    found = Floor(Walkable(grid, np.array([-1.0, 2.0]), 0.1), 0.05, {})
+    free = {(r, c) for r in range(18) for c in range(26) if found.free[r, c]}
+    assert len(free) > 150
+
+    def plain(start):
+        best, queue = {start: 0.0}, [(0.0, start)]
+        while queue:
+            d, (r, c) = heapq.heappop(queue)
+            for dr, dc in ((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j):
+                cell = (r + dr, c + dc)
+                if {cell, (r + dr, c), (r, c + dc)} <= free and d + math.hypot(dr, dc) < best.get(
+                    cell, math.inf
+                ) - 1e-12:
+                    best[cell] = d + math.hypot(dr, dc)
+                    heapq.heappush(queue, (best[cell], cell))
+        return best
+
+    def middle(cell):
+        return (-1.0 + (cell[1] + 0.5) * 0.1, 2.0 + (cell[0] + 0.5) * 0.1)
+
+    cells = sorted(free)
+    for start in cells[:: len(cells) // 4]:
+        best = plain(start)
+        for end in cells[::17]:
+            assert found.shortest(middle(end), middle(start)) == pytest.approx(0.1 * best.get(end, math.inf))
+
+
+def test_a_walk_is_straight_stops_at_the_landmark_and_needs_free_floor():
+    leg = floor(CORNERS).walk((3.05, 2.05), "bed")
+    assert leg.heading_deg == pytest.approx(90, abs=2) and leg.metres == pytest.approx(5.1 - ARRIVED_M - 2.05, abs=0.06)
+    assert leg.end[1] == pytest.approx(5.1 - ARRIVED_M, abs=0.06)
+    assert floor(CORNERS).walk((3.05, 5.1 - ARRIVED_M - MIN_LEG_M / 2), "bed") is None, "too short to be a walk"
+    walled = floor_of(CORNERS)
+    walled[40:42] = False
+    assert floor(CORNERS, walled).walk((3.05, 2.05), "bed") is None, "a wall stands between"
+    walled[40:42, 28:34] = True
+    assert floor(CORNERS, walled, radius=0.2).walk((3.05, 2.05), "bed") is not None, "through a gap of 0.6 m"
+    assert floor(CORNERS, walled, radius=0.4).walk((3.05, 2.05), "bed") is None, "which a wider robot does not fit"
+
+
+def test_a_walk_that_floor_ends_nearby_has_still_arrived():
+    # The lamp stands in the middle of a table that keeps the robot 0.5 m away, then 0.8 m.
+    for half, arrived in ((0.3, True), (0.6, False)):
+        things = [("lamp", (3, 5, 1.2), (0.2, 0.2, 0.4)), ("table", (3, 5, 0.4), (0.2 + 2 * half, 0.2 + 2 * half, 0.8))]
+        assert (floor(things).walk((3.05, 2.05), "lamp") is not None) is arrived
+    assert 0.5 < REACH_M < 0.8
+
+
+def test_one_stands_on_the_open_side_of_a_landmark():
+    # Between fridge and walls are gaps of 0.6 m, nearer to its centre than the open floor to the south.
+    things = [("refrigerator", (1.0, 5.2, 0.9), (0.8, 0.8, 1.8)), ("sofa", (1.9, 4.9, 0.4), (0.4, 1.4, 0.8))]
+    x, y = floor(things).beside("refrigerator")
+    assert y < 4.8 and x == pytest.approx(1.0, abs=0.1)
+    assert outline_distance(things[0][1:], (x, y)) <= ARRIVED_M + 1e-9
+    boxed_in = floor_of(things)
+    boxed_in[:48] = False
+    x, y = floor(things, boxed_in).beside("refrigerator")
+    assert y > 4.8, "a gap, where there is nothing better"
+    boxed_in[:, :30] = False
+    assert floor(things, boxed_in).beside("refrigerator") is None
+
+
+def test_the_far_side_of_a_wall_is_not_beside_a_landmark():
+    # The piano stands at a wall of one cell; a robot on the other side comes within 0.45 m of it.
+    things = [("piano", (3, 3.25, 0.5), (1.4, 0.5, 1.0))]
+    grid = floor_of(things)
+    grid[35] = False
+    robot = floor(things, grid)
+    assert robot.beside("piano")[1] < 3.0
+    for start in ((3.05, 5.0), (2.05, 4.5), (4.5, 3.9)):
+        assert robot.walk(start, "piano") is None
+    assert robot.walk((3.05, 1.0), "piano") is not None
+    grid[35] = True
+    assert floor(things, grid).walk((3.05, 5.0), "piano") is not None, "without the wall"
+
+
+def test_known_room_gives_the_known_turn():
+    rows, _ = routes(CORNERS, per_scene={"route_planning": 200})
+    texts = {row["question"]: right_turns(row) for row in rows}
+    begin = "You are a robot beginning at the tv and facing the bed. You want to navigate to the {}. "
+    note = (
+        "You will perform the following actions (Note: for each [please fill in], choose either 'turn back,' 'turn "
+        "left,' or 'turn right.'): "
+    )
+    end = "1. [please fill in] 2. Go forward until the {}. You have reached the final destination."
+    assert texts[begin.format("lamp") + note + end.format("lamp")] == ("Turn Left",)
+    assert texts[begin.format("door") + note + end.format("door")] == ("Turn Right",)
+    back = (begin + note + end).replace("facing the bed", "facing the door").replace("{}", "lamp")
+    assert texts[back] == ("Turn Back",)
+    two = (
+        "You are a robot beginning at the lamp and facing the door. You want to navigate to the bed. "
+        + note
+        + "1. Go forward until the door 2. [please fill in] 3. Go forward until the bed. You have reached the final "
+        "destination."
+    )
+    # From the door back to the bed in the north-west: 180 - 58 degrees to the left, no clear turn.
+    assert two not in texts
+
+
+ACTIONS = re.compile(r"\d+\. (\[please fill in\]|Go forward until the ([a-z ]+?))(?= \d+\.|\. You)")
+HEADING = re.compile(r"beginning at the (.+) and facing the (.+)\. You want to navigate to the (.+)\. You will")
+DEGREES = {"Turn Left": 90, "Turn Right": -90, "Turn Back": 180}
+
+
+def arrives(row, turns, boxes, grid):
+    """A robot that reads the question, fills in `turns`, and walks in steps of a centimetre."""
+    start, facing, target = HEADING.search(row["question"]).groups()
+    x, y = json.loads(row["evidence"])["steps"][0]["from"]
+    assert outline_distance(boxes[start], (x, y)) <= REACH_M + 0.01
+    heading = math.atan2(boxes[facing][0][1] - y, boxes[facing][0][0] - x)
+    blanks = iter(turns)
+    blocked = np.argwhere(~np.pad(grid, 1)) - 1
+    middles = (blocked[:, ::-1] + 0.5) * 0.1
+    at = start
+    for _, landmark in ACTIONS.findall(row["question"]):
+        if not landmark:
+            heading += math.radians(DEGREES[next(blanks)])
+            continue
+        box = boxes[landmark]
+        goal = math.atan2(box[0][1] - y, box[0][0] - x)
+        if math.cos(goal - heading) <= math.cos(math.radians(45)):
+            return False
+        heading = goal
+        while outline_distance(box, (x, y)) > ARRIVED_M:
+            nx, ny = x + 0.01 * math.cos(heading), y + 0.01 * math.sin(heading)
+            # Half a cell's diagonal of slack: the grid knows where a cell is, not where in it the robot is.
+            if np.hypot(middles[:, 0] - nx, middles[:, 1] - ny).min() < 0.2 - 0.08:
+                break
+            x, y = nx, ny
+        if outline_distance(box, (x, y)) > REACH_M + 0.08:
+            return False
+        at = landmark
+    assert next(blanks, None) is None
+    return at == target
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 5, 6, 8])
+def test_exactly_one_option_brings_a_reading_robot_to_its_destination(seed):
+    things = CORNERS if seed == 0 else random_things(seed, 10)
+    names = [c for c, _, _ in things]
+    boxes = {c: (m, s) for c, m, s in things}
+    grid = floor_of(things)
+    rows, _ = routes(things, per_scene={"route_planning": 12})
+    assert rows
+    for row in rows:
+        assert [turns for turns in turns_of(row) if arrives(row, turns, boxes, grid)] == [right_turns(row)]
+        assert all(names.count(m["category"]) == 1 for m in row["objects"])
+
+
+def test_options_fit_the_number_of_blanks():
+    rows = [row for seed in range(1, 8) for row in routes(random_things(seed, 10))[0]]
+    blanks = Counter()
+    for row in rows:
+        n = row["question"].count("[please fill in]") - 1
+        blanks[n] += 1
+        assert len(row["options"]) == len(set(turns_of(row))) == (3 if n == 1 else 4)
+        assert all(len(turns) == n and set(turns) <= set(DEGREES) for turns in turns_of(row))
+    assert set(blanks) == {1, 2, 3}
+    assert len({row["question"] for row in rows}) > 30
+    answers = Counter(turn for row in rows for turn in right_turns(row))
+    assert set(answers) == set(DEGREES)
+
+
+def test_routes_are_no_detours_and_pass_the_target_once():
+    for seed in range(1, 8):
+        things = random_things(seed, 10)
+        boxes = {c: (m, s) for c, m, s in things}
+        for row in routes(things)[0]:
+            evidence = json.loads(row["evidence"])
+            target = boxes[evidence["target"]["category"]]
+            assert evidence["route_m"] <= 2 * evidence["shortest_m"] + 0.01
+            assert evidence["route_m"] == pytest.approx(sum(s["metres"] for s in evidence["steps"]), abs=0.03)
+            for step in evidence["steps"]:
+                assert math.dist(step["from"], step["at"]) == pytest.approx(step["metres"], abs=0.02)
+                assert step["metres"] >= MIN_LEG_M
+            assert outline_distance(target, evidence["steps"][0]["from"]) > REACH_M - 0.01
+            for step in evidence["steps"][:-1]:
+                assert outline_distance(target, step["at"]) > REACH_M - 0.01
+
+
+def test_no_route_leads_through_a_wall():
+    things = [*CORNERS, ("sofa", (1.2, 5.3, 0.4), (0.8, 0.8, 0.8)), ("stool", (5.2, 5.2, 0.3), (0.4, 0.4, 0.6))]
+    grid = floor_of(things)
+    grid[30:32] = False
+    north = {"bed", "sofa", "stool"}
+    rows, _ = routes(things, grid, per_scene={"route_planning": 60})
+    assert rows
+    for row in rows:
+        visited = [json.loads(row["evidence"])["start"]["category"]]
+        visited += [step["to"] for step in json.loads(row["evidence"])["steps"]]
+        assert len({name in north for name in visited}) == 1
+
+
+def test_things_overhead_and_repeated_things_are_no_landmarks():
+    things = [*CORNERS, ("ceiling light", (3, 3, 2.4), (0.6, 0.6, 0.1))]
+    things += [("chair", (x, 3, 0.4), (0.5, 0.5, 0.8)) for x in (1.5, 4.5)]
+    rows, _ = routes(things, per_scene={"route_planning": 60})
+    assert rows
+    assert not [r for r in rows if "ceiling light" in r["question"] or "chair" in r["question"]]
+
+
+def test_rooms_without_floor_or_landmarks_have_no_routes():
+    scene = view(CORNERS)
+    rows, reasons = route_planning.generate(scene, Questions(), np.random.default_rng(0))
+    assert rows == [] and reasons == {"no walkable floor known": 1}
+    rows, reasons = routes(CORNERS[:2])
+    assert rows == [] and reasons == {"fewer than three landmarks": 1}
+    rows, reasons = routes(CORNERS, np.zeros((60, 60), bool))
+    assert rows == [] and reasons == {"no landmark can be stood beside": 1}

@@ -1,0 +1,113 @@
+"""What labels mean."""
+
+import csv
+
+import pytest
+
+from rollout3d.scenes.categories import RESOURCES, arkitscenes_labels, scannet_labels, scannetpp_labels
+from rollout3d.scenes.scan import ScanError
+from scenes import mini
+
+# The categories that occur in VSI-Bench's published annotations.
+SCANNET = [
+    "chair", "table", "door", "window", "pillow", "monitor", "backpack", "bed", "lamp", "mirror", "sofa",
+    "bookshelf", "towel", "refrigerator", "tv", "counter", "radiator", "printer", "nightstand", "plant", "telephone",
+    "keyboard", "microwave", "clock", "closet", "fan", "oven", "mattress", "guitar", "piano",
+]  # fmt: skip
+SCANNET += ["trash bin", "washing machine", "computer mouse"]
+SCANNETPP = [
+    "chair", "ceiling light", "table", "door", "monitor", "computer tower", "keyboard", "heater", "whiteboard",
+    "computer mouse", "trash can", "plant", "telephone", "pillow", "cup", "shoes", "sofa", "bookshelf", "crate",
+    "power strip", "exhaust fan", "toilet", "laptop", "microwave", "bed", "bucket", "refrigerator", "printer", "basket",
+    "blanket", "suitcase", "tv", "cushion", "kettle", "coat hanger", "cutting board", "pan", "clock", "bowl",
+    "headphones", "shoe rack", "table lamp", "paper bag",
+]  # fmt: skip
+ARKIT = [
+    "bathtub", "bed", "chair", "dishwasher", "fireplace", "refrigerator", "sofa", "stool", "stove", "table",
+    "toilet", "tv", "washer",
+]  # fmt: skip
+
+
+def categories(name):
+    with open(RESOURCES / f"{name}.csv", newline="") as file:
+        return {row["category"] for row in csv.DictReader(file)} - {""}
+
+
+def test_lists_hold_every_category_that_the_benchmark_uses():
+    assert len(SCANNET) == 33 and categories("scannet") == {*SCANNET, "bicycle"}
+    absent = {"picture", "file folder", "rack", "slippers", "stapler"}
+    assert len(SCANNETPP) == 43 and categories("scannetpp") == {*SCANNETPP, *absent}
+    assert categories("arkitscenes") == set(ARKIT)
+
+
+@pytest.fixture
+def scannet(tmp_path):
+    mini.write_tsv(tmp_path / "labels.tsv")
+    return scannet_labels(tmp_path / "labels.tsv")
+
+
+@pytest.mark.parametrize(
+    ("label", "category"),
+    [
+        ("couch", "sofa"),
+        ("chair", "chair"),
+        ("stack of chairs", "chair"),  # shares its id with "chair": rows go by name
+        ("office chair", "chair"),
+        ("trash can", "trash bin"),
+        ("pillows", "pillow"),
+        ("desk", "table"),
+        ("mouse", "computer mouse"),
+        ("table lamp", "lamp"),
+        ("mattress", "mattress"),  # a name of ScanNet200 that is asked about goes before NYU40's bed
+        ("window", "window"),
+        ("kitchen cabinet", None),
+        ('the "big" box', None),
+        ("trashcan", None),
+    ],
+)
+def test_scannet_label(scannet, label, category):
+    assert scannet(label).category == category
+    assert scannet(label).perturbable
+    assert scannet(label).known == (label != "trashcan")
+
+
+def test_structure_and_marks_are_not_perturbable(scannet):
+    for label in ("wall", "closet wall", "floor", "remove", "split", "REMOVE"):
+        assert not scannet(label).perturbable
+    for labels in (scannetpp_labels(None), arkitscenes_labels()):
+        assert not labels("SPLIT").perturbable and not labels("ceiling").perturbable
+        assert labels("box").perturbable and labels("box").category is None
+
+
+def test_first_version_of_the_label_table_is_understood(tmp_path):
+    path = tmp_path / "v1.tsv"
+    path.write_text("id\tcategory\tcount\tnyu40id\n1\tcouch\t5\t6\n2\tlamp\t5\t35\n3\tnothing\t5\t\n")
+    labels = scannet_labels(path)
+    assert [labels(name).category for name in ("couch", "lamp", "nothing")] == ["sofa", "lamp", None]
+
+
+def test_label_table_of_another_kind_is_named(tmp_path):
+    path = tmp_path / "odd.tsv"
+    path.write_text("a\tb\n1\t2\n")
+    with pytest.raises(ScanError, match=r"odd\.tsv"):
+        scannet_labels(path)
+
+
+def test_scannetpp_labels_are_renamed_dropped_or_kept(tmp_path):
+    plain = scannetpp_labels(None)
+    names = ("office chair", "ceiling lamp", "mouse", "trash can", "cabinet", "office visitor chair")
+    assert [plain(n).category for n in names] == ["chair", "ceiling light", "computer mouse", "trash can", None, None]
+    path = tmp_path / "map_benchmark.csv"
+    path.write_text(
+        "class,count,semantic_map_to,instance_map_to\noffice visitor chair,9,x,office chair\ntable,9,,\nbed,1,,None\n"
+    )
+    mapped = scannetpp_labels(path)
+    assert mapped("office visitor chair").category == "chair"
+    assert mapped("table").category == "table"
+    assert mapped("bed").category is None and mapped("bed").perturbable
+
+
+def test_arkitscenes_labels_are_normalised():
+    labels = arkitscenes_labels()
+    assert labels("tv/monitor").category == labels("tv_monitor").category == labels("TV-monitor").category == "tv"
+    assert labels("shelf").category is None and labels("shelf").perturbable

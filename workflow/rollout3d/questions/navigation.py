@@ -1,0 +1,154 @@
+"""Where a robot can go: free floor, landmarks, straight walks and shortest paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+from scipy.ndimage import distance_transform_edt, label
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+
+from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.geometry.topdown import Walkable
+
+ARRIVED_M = 0.3
+"""A robot that comes this near to a landmark's outline, seen from above, has arrived and stops."""
+REACH_M = 0.6
+"""Blocked floor may stop it earlier: up to this far from the outline still counts as having arrived, if a robot could
+step round the landmark from there to the place beside it without leaving that distance."""
+MIN_LEG_M = 0.5
+"""Shorter walks are no legs."""
+
+
+class Leg(NamedTuple):
+    """A straight walk: start and end (x, y), length in metres, direction in degrees counter-clockwise from +x."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    metres: float
+    heading_deg: float
+
+
+class Floor:
+    """The floor on which a round robot of some radius can stand, with named landmarks beside it.
+
+    A cell of the walkable grid is free if no blocked cell and no border of the grid is nearer than the radius
+    (centre to centre). Landmarks are given by their oriented boxes and act as outlines seen from above.
+    """
+
+    def __init__(self, walkable: Walkable, radius_m: float, landmarks: Mapping[str, OrientedBox]):
+        self.cell_m = float(walkable.cell_m)
+        self.origin = np.asarray(walkable.origin, float)
+        self._to_blocked = distance_transform_edt(np.pad(walkable.grid, 1))[1:-1, 1:-1] * self.cell_m
+        self.free = self._to_blocked > radius_m
+        self.centres = {name: box.centroid[:2] for name, box in landmarks.items()}
+        self._outlines = {n: shapely.MultiPoint(box.corners()[:, :2]).convex_hull for n, box in landmarks.items()}
+        self._around: dict[str, tuple[tuple[float, float] | None, np.ndarray]] = {}
+        self._walks: dict[tuple[tuple[float, float], str], Leg | None] = {}
+        self._paths: dict[tuple[float, float], np.ndarray] = {}
+
+    def distance(self, points: np.ndarray, landmark: str) -> np.ndarray:
+        """Metres from points (N,2) to the outline of a landmark, 0 inside: (N,)."""
+        return shapely.distance(self._outlines[landmark], shapely.points(points))
+
+    def beside(self, landmark: str) -> tuple[float, float] | None:
+        """Where somebody stands who stands by a landmark: at its outline, in the open rather than in a gap.
+
+        Places with `ARRIVED_M` of room around them count as equally open; of the most open the one nearest to the
+        landmark's centre is taken. None if no free place is within reach.
+        """
+        return self._surroundings(landmark)[0]
+
+    def _surroundings(self, landmark: str) -> tuple[tuple[float, float] | None, np.ndarray]:
+        """The place beside a landmark, and the patch of floor from which it is reached.
+
+        The patch holds, per cell, metres to the outline: inf where the cell is not free, farther than `REACH_M`, or
+        not connected to the place by such cells. That leaves out the floor behind a wall that the landmark stands at.
+        """
+        if landmark not in self._around:
+            x0, y0, x1, y1 = self._outlines[landmark].bounds
+            low = np.floor((np.array([x0, y0]) - REACH_M - self.origin) / self.cell_m).astype(int)
+            high = np.ceil((np.array([x1, y1]) + REACH_M - self.origin) / self.cell_m).astype(int)
+            window = tuple(slice(max(low[i], 0), max(high[i], 0)) for i in (1, 0))
+            self._around[landmark] = self._look_around(landmark, window)
+        return self._around[landmark]
+
+    def _look_around(self, landmark: str, window: tuple[slice, slice]) -> tuple[tuple[float, float] | None, np.ndarray]:
+        patch = np.full(self.free.shape, np.inf)
+        row, col = np.nonzero(self.free[window])
+        row, col = row + window[0].start, col + window[1].start
+        places = self.origin + (np.stack([col, row], axis=1) + 0.5) * self.cell_m
+        away = self.distance(places, landmark)
+        patch[row, col] = np.where(away <= REACH_M, away, np.inf)
+        if not np.isfinite(patch).any():
+            return None, patch
+        at_outline = np.flatnonzero(away <= max(ARRIVED_M, float(away.min()) + self.cell_m))
+        open_m = np.minimum(self._to_blocked[row, col], ARRIVED_M).round(6)
+        to_centre = np.linalg.norm(places - self.centres[landmark], axis=1).round(6)
+        best = min(at_outline, key=lambda k: (-open_m[k], to_centre[k]))
+        parts, _ = label(np.isfinite(patch), np.ones((3, 3)))
+        patch[parts != parts[row[best], col[best]]] = np.inf
+        return (float(places[best, 0]), float(places[best, 1])), patch
+
+    def walk(self, start: tuple[float, float], landmark: str) -> Leg | None:
+        """The straight walk towards the centre of a landmark, until arrived; None if blocked before, or too short."""
+        key = (start, landmark)
+        if key not in self._walks:
+            self._walks[key] = self._walk(np.array(start), landmark)
+        return self._walks[key]
+
+    def _walk(self, start: np.ndarray, landmark: str) -> Leg | None:
+        way = self.centres[landmark] - start
+        length = float(np.linalg.norm(way))
+        steps = np.arange(0.0, length, self.cell_m / 2)
+        points = start + steps[:, None] * (way / max(length, 1e-9))
+        col, row = np.floor((points - self.origin) / self.cell_m).astype(int).T
+        inside = (row >= 0) & (row < self.free.shape[0]) & (col >= 0) & (col < self.free.shape[1])
+        n_inside = _leading(inside)
+        n_free = _leading(self.free[row[:n_inside], col[:n_inside]])
+        if not n_free:
+            return None
+        away = self._surroundings(landmark)[1][row[:n_free], col[:n_free]]
+        arrived = away <= ARRIVED_M
+        stop = int(np.argmax(arrived)) if arrived.any() else n_free - 1
+        if away[stop] > REACH_M or steps[stop] < MIN_LEG_M:
+            return None
+        heading = float(np.degrees(np.arctan2(way[1], way[0])))
+        ends = [(float(x), float(y)) for x, y in (start, points[stop])]
+        return Leg(*ends, float(steps[stop]), heading)
+
+    def shortest(self, start: tuple[float, float], end: tuple[float, float]) -> float:
+        """Metres of the shortest path over free cells (eight neighbours, no cut corners), inf if there is none."""
+        if end not in self._paths:
+            self._paths[end] = dijkstra(self._graph, directed=False, indices=self._cell(end))
+        return float(self._paths[end][self._cell(start)])
+
+    def _cell(self, point: tuple[float, float]) -> int:
+        col, row = np.floor((np.array(point) - self.origin) / self.cell_m).astype(int)
+        return int(row * self.free.shape[1] + col)
+
+    @cached_property
+    def _graph(self) -> coo_array:
+        """Weights, metres, between neighbouring free cells, each pair once."""
+        free = self.free
+        number = np.arange(free.size).reshape(free.shape)
+        links = []
+        right, up = free[:, :-1] & free[:, 1:], free[:-1] & free[1:]
+        links.append((number[:, :-1][right], number[:, 1:][right], 1.0))
+        links.append((number[:-1][up], number[1:][up], 1.0))
+        square = free[:-1, :-1] & free[:-1, 1:] & free[1:, :-1] & free[1:, 1:]
+        links.append((number[:-1, :-1][square], number[1:, 1:][square], 2**0.5))
+        links.append((number[:-1, 1:][square], number[1:, :-1][square], 2**0.5))
+        a = np.concatenate([link[0] for link in links])
+        b = np.concatenate([link[1] for link in links])
+        weights = np.concatenate([np.full(len(first), factor * self.cell_m) for first, _, factor in links])
+        return coo_array((weights, (a, b)), shape=(free.size, free.size)).tocsr()
+
+
+def _leading(ok: np.ndarray) -> int:
+    """How many values are true before the first that is not."""
+    return len(ok) if ok.all() else int(np.argmin(ok))

@@ -1,0 +1,143 @@
+"""Relative direction, easy, medium and hard: where something is for somebody who stands and looks (VSI-Bench).
+
+Somebody stands by P and faces O; the question is about Q. The angle from P->O to P->Q is that of the box centres seen
+from above, counter-clockwise from 0 to 360 degrees: small angles lie to the left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Literal
+
+import numpy as np
+
+from rollout3d.config import Questions
+from rollout3d.questions import templates
+from rollout3d.questions.scene import Result, SceneView, rounded
+from rollout3d.questions.select import sample
+
+Level = Literal["easy", "medium", "hard"]
+
+MIN_DISTANCE_M, MAX_DISTANCE_M = 0.3, 5.0
+"""Distances of all three pairs lie between these. [VSI-Bench generator]"""
+MARGIN_DEG = 10.0
+"""Smallest angle between Q and a border between two answers. [VSI-Bench generator]"""
+MAX_STRAY_CORNERS = 2
+"""At most this many of Q's eight box corners may have another answer than its centre. [VSI-Bench generator]"""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Upper borders (degrees) of the answers in counter-clockwise order, from 0; options in the question's order."""
+
+    borders: tuple[float, ...]
+    answers: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+_HALVES = Rule((135.0, 225.0, 360.0), ("left", "back", "right"), ("left", "right", "back"))
+RULES: dict[Level, Rule] = {
+    "easy": Rule(_HALVES.borders, _HALVES.answers, ("left", "right")),
+    "medium": _HALVES,
+    "hard": Rule(
+        (90.0, 180.0, 270.0, 360.0),
+        ("front-left", "back-left", "back-right", "front-right"),
+        ("front-left", "front-right", "back-left", "back-right"),
+    ),
+}
+
+
+def angle_between(standing: np.ndarray, facing: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Degrees in [0, 360), counter-clockwise, from standing->facing to standing->query; points (..., 2)."""
+    ahead, aside = facing - standing, query - standing
+    cross = ahead[..., 0] * aside[..., 1] - ahead[..., 1] * aside[..., 0]
+    dot = (ahead * aside).sum(-1)
+    angle = np.degrees(np.arctan2(cross, dot)) % 360.0
+    # The remainder of a tiny negative angle rounds to 360 itself.
+    return np.where(angle >= 360.0, 0.0, angle)
+
+
+def generate(scene: SceneView, config: Questions, rng: np.random.Generator, level: Level) -> Result:
+    """Triples of unique categories, in all six orders.
+
+    `compat: vsibench` keeps the benchmark's habits instead: three orders of a triple; the margin of hard questions
+    tested on one side of each border only; and no test that the three are apart *seen from above*, without which an
+    object that hangs over another gets a direction made of noise.
+    """
+    kind, rule = f"object_rel_direction_{level}", RULES[level]
+    names = scene.unique
+    if len(names) < 3:
+        return [], Counter({"fewer than three unique categories": 1})
+    compat = config.compat == "vsibench"
+    centres = np.array([scene.box(name).centroid[:2] for name in names])
+    corners = np.array([scene.box(name).corners()[:, :2] for name in names])
+    apart = _apart(scene, config, centres, seen_from_above=not compat)
+
+    triples = _triples(len(names), three_orders=compat)
+    p, o, q = triples.T
+    angle = angle_between(centres[p], centres[o], centres[q])
+    answer = _answer(angle, rule)
+    of_corners = _answer(angle_between(centres[p, None], centres[o, None], corners[q]), rule)
+    n_stray = (of_corners != answer[:, None]).sum(axis=1)
+    tests = {
+        f"two of the three not {MIN_DISTANCE_M} to {MAX_DISTANCE_M} m apart": apart[p, o] & apart[p, q] & apart[o, q],
+        "behind, which easy does not ask": np.isin(answer, [rule.answers.index(text) for text in rule.options]),
+        f"within {MARGIN_DEG:g} degrees of a border": _margin(angle, rule, compat and level == "hard") >= MARGIN_DEG,
+        "the box reaches into another answer": n_stray <= MAX_STRAY_CORNERS,
+    }
+    passed = np.ones(len(triples), bool)
+    reasons: Counter[str] = Counter()
+    for reason, ok in tests.items():
+        reasons[reason] += int((passed & ~ok).sum())
+        passed &= ok
+
+    rows = []
+    for k in sample(np.flatnonzero(passed).tolist(), config.per_scene.get(kind), rng, reasons):
+        standing, facing, query = named = [names[index] for index in triples[k]]
+        truth = rule.answers[answer[k]]
+        evidence = {
+            "standing": scene.place(standing),
+            "facing": scene.place(facing),
+            "query": scene.place(query),
+            "angle_deg": rounded([angle[k]], 1)[0],
+            "direction": truth,
+        }
+        question = templates.REL_DIRECTION[level].format(standing=standing, facing=facing, query=query)
+        rows.append(scene.row(kind, question, truth, named, evidence, rule.options))
+    return rows, reasons
+
+
+def _triples(n: int, three_orders: bool) -> np.ndarray:
+    """Indices (T,3) of P, O, Q; the benchmark's generator takes (a,b,c), (a,c,b) and (b,a,c) of each a < b < c."""
+    triples = np.array(list(permutations(range(n), 3)))
+    if not three_orders:
+        return triples
+    a, b, c = triples.T
+    return triples[((a < b) & (b < c)) | ((a < c) & (c < b)) | ((b < a) & (a < c))]
+
+
+def _apart(scene: SceneView, config: Questions, centres: np.ndarray, seen_from_above: bool) -> np.ndarray:
+    """Which pairs (n,n) of the unique categories are neither too close nor too far."""
+    n = len(scene.unique)
+    apart = np.zeros((n, n), bool)
+    for i, j in combinations(range(n), 2):
+        distance = scene.distance(scene.unique[i], scene.unique[j], config.distance)
+        above = np.linalg.norm(centres[i] - centres[j]) >= MIN_DISTANCE_M
+        apart[i, j] = apart[j, i] = MIN_DISTANCE_M <= distance <= MAX_DISTANCE_M and (above or not seen_from_above)
+    return apart
+
+
+def _answer(angle: np.ndarray, rule: Rule) -> np.ndarray:
+    """Index of the answer that each angle falls into; a border belongs to the answer above it."""
+    return np.searchsorted(rule.borders, angle, side="right")
+
+
+def _margin(angle: np.ndarray, rule: Rule, one_sided: bool) -> np.ndarray:
+    """Degrees to the nearest border, or (the benchmark's slip) to the next one above."""
+    borders = np.array([0.0, *rule.borders])
+    to_border = borders - angle[:, None]
+    if one_sided:
+        to_border = np.where(to_border <= 0, np.inf, to_border)
+    return np.abs(to_border).min(axis=1)

@@ -1,0 +1,159 @@
+"""What the generators see of a scan: categories, boxes, distances, first appearances and walkable floor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from rollout3d import tables
+from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.geometry.distance import BoxPoints, Method, min_distance
+from rollout3d.geometry.topdown import Walkable, unpack_grid
+from rollout3d.questions.templates import lettered
+
+Result = tuple[list[dict[str, Any]], Counter[str]]
+"""What a generator returns: question rows, and how many candidates each reason kept out."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One annotated object of a category; `points` holds its box and, once needed, the points sampled on it."""
+
+    object_id: int
+    points: BoxPoints
+
+    @property
+    def box(self) -> OrientedBox:
+        return self.points.box
+
+
+@dataclass
+class SceneView:
+    """One scan as the question generators see it.
+
+    `counts` is the scene's instances per category in the table's order and decides what is unique and what is
+    counted; `items` holds the boxes per category, which may be fewer (VSI-Bench's metadata disagrees in 12 places).
+    `appearances`: first time, seconds, that each category is visible; empty and `walkable` None without a map row.
+    """
+
+    scene_id: str
+    space_id: str
+    dataset: str
+    split: str
+    room_size_m2: float | None
+    counts: dict[str, int]
+    items: dict[str, tuple[Item, ...]]
+    appearances: dict[str, float] = field(default_factory=dict)
+    walkable: Walkable | None = None
+    _distances: dict[tuple[str, str, str], float] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_rows(
+        cls, scene: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], maps: Mapping[str, Any] | None = None
+    ) -> SceneView:
+        """The view of one row of `scenes`, its rows of `objects` and its row of `maps` (of which images are unused)."""
+        items: dict[str, list[Item]] = {}
+        for row in sorted(objects, key=lambda row: row["object_id"]):
+            if row["category"] is not None:
+                item = Item(row["object_id"], BoxPoints(OrientedBox.from_row(dict(row))))
+                items.setdefault(row["category"], []).append(item)
+        view = cls(
+            scene_id=scene["scene_id"],
+            space_id=scene["space_id"],
+            dataset=scene["dataset"],
+            split=scene["split"],
+            room_size_m2=scene["room_size_m2"],
+            counts={entry["category"]: entry["n"] for entry in scene["object_counts"]},
+            items={category: tuple(found) for category, found in items.items()},
+        )
+        if maps is not None:
+            cols, rows = maps["grid_size"]
+            grid = unpack_grid(maps["walkable"], cols, rows)
+            view.walkable = Walkable(grid, maps["grid_origin"], maps["cell_m"])
+            view.appearances = {entry["category"]: entry["first_seen_s"] for entry in maps["appearances"]}
+        return view
+
+    @cached_property
+    def located(self) -> tuple[str, ...]:
+        """Categories with a box for every instance counted, in the table's order: only these can be measured."""
+        return tuple(c for c, n in self.counts.items() if n > 0 and len(self.items.get(c, ())) == n)
+
+    @cached_property
+    def unique(self) -> tuple[str, ...]:
+        """Located categories with one instance, which "the chair" can mean."""
+        return tuple(c for c in self.located if self.counts[c] == 1)
+
+    @property
+    def unlocated(self) -> int:
+        """How many categories are counted but not located."""
+        return sum(n > 0 for n in self.counts.values()) - len(self.located)
+
+    def box(self, category: str) -> OrientedBox:
+        """The box of a unique category."""
+        (item,) = self.items[category]
+        return item.box
+
+    def distance(self, a: str, b: str, method: Method) -> float:
+        """Smallest distance between instances of two categories, metres; computed once a pair."""
+        key = (*sorted((a, b)), method)
+        if key not in self._distances:
+            groups = [[item.points for item in self.items[c]] for c in key[:2]]
+            self._distances[key] = min_distance(*groups, method)
+        return self._distances[key]
+
+    @cached_property
+    def centres(self) -> dict[str, list[list[float]]]:
+        """Box centres (x, y), metres to two decimals, of every instance: what a cognitive map is drawn from."""
+        return {c: [rounded(item.box.centroid[:2], 2) for item in items] for c, items in sorted(self.items.items())}
+
+    def place(self, category: str) -> dict[str, Any]:
+        """A unique category for the evidence: its name, box centre (metres) and side lengths (metres)."""
+        box = self.box(category)
+        return {
+            "category": category,
+            "position": rounded(box.centroid),
+            "sides_m": rounded(box.axes_lengths),
+        }
+
+    def row(
+        self,
+        question_type: str,
+        question: str,
+        truth: str,
+        categories: Sequence[str],
+        evidence: Mapping[str, Any],
+        options: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        """A row of the questions table.
+
+        `truth` is the number as text, or with `options` (texts without letters) the text of the right one.
+        `categories` are those that the question names; `evidence` is stored as canonical JSON together with the
+        centres of every category.
+        """
+        row = {
+            "scene_id": self.scene_id,
+            "space_id": self.space_id,
+            "split": self.split,
+            "dataset": self.dataset,
+            "question_type": question_type,
+            "answer_type": "number" if options is None else "choice",
+            "question": question,
+            "options": None if options is None else lettered(options),
+            "ground_truth": truth if options is None else "ABCD"[list(options).index(truth)],
+            "objects": [
+                {"category": c, "object_ids": [item.object_id for item in self.items.get(c, ())]} for c in categories
+            ],
+            "media": None,
+            "source": "generated",
+            "evidence": tables.canonical_json({"centres": self.centres, **evidence}),
+        }
+        row["question_id"] = tables.question_id(row)
+        return row
+
+
+def rounded(values: Iterable[float], digits: int = 3) -> list[float]:
+    """Plain floats rounded to `digits` decimals, never -0.0."""
+    return [round(float(value), digits) + 0.0 for value in values]

@@ -1,0 +1,72 @@
+"""VSI-Bench's question texts, exactly as its released rows have them, and lettered options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollout3d import tables
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+COUNTING = "How many {category}(s) are in this room?"
+SIZE = (
+    "What is the length of the longest dimension (length, width, or height) of the {category}, measured in centimeters?"
+)
+ROOM_SIZE = (
+    "What is the size of this room (in square meters)? \n"
+    "If multiple rooms are shown, estimate the size of the combined space."
+)
+ABS_DISTANCE = (
+    "Measuring from the closest point of each object, what is the distance between the {first} and the {second} "
+    "(in meters)?"
+)
+REL_DISTANCE = (
+    "Measuring from the closest point of each object, which of these objects ({options}) is the closest to the "
+    "{category}?"
+)
+_DIRECTION = "If I am standing by the {standing} and facing the {facing}, is the {query} "
+REL_DIRECTION = {
+    "easy": _DIRECTION + "to the left or the right of the {facing}?",
+    "medium": _DIRECTION + "to my left, right, or back?\n"
+    "An object is to my back if I would have to turn at least 135 degrees in order to face it.",
+    "hard": _DIRECTION + "to my front-left, front-right, back-left, or back-right?\n"
+    "The directions refer to the quadrants of a Cartesian plane (if I am standing at the origin and facing along the "
+    "positive y-axis).",
+}
+APPEARANCE_ORDER = (
+    "What will be the first-time appearance order of the following categories in the video: {categories}?"
+)
+ROUTE = (
+    "You are a robot beginning at the {start} and facing the {facing}. You want to navigate to the {target}. "
+    "You will perform the following actions (Note: for each [please fill in], choose either 'turn back,' 'turn left,' "
+    "or 'turn right.'): {actions} You have reached the final destination."
+)
+FILL_IN = "[please fill in]"
+GO_FORWARD = "Go forward until the {landmark}"
+
+
+def lettered(texts: Sequence[str]) -> list[str]:
+    """Option texts with their letters: ["left", "right"] -> ["A. left", "B. right"]."""
+    return [f"{letter}. {text}" for letter, text in zip(LETTERS, texts, strict=False)]
+
+
+def option_text(option: str) -> str:
+    """The text of a lettered option: "A. left" -> "left"."""
+    return option.split(". ", 1)[1]
+
+
+def reordered(row: Mapping[str, Any], order: Sequence[int]) -> dict[str, Any]:
+    """A choice question with its options in a new order: `order[k]` is the old index of the option at letter k.
+
+    Relative distance names its options in the question too, in the same order, as the benchmark does. Ground truth
+    and question_id follow.
+    """
+    old = [option_text(option) for option in row["options"]]
+    new = [old[k] for k in order]
+    truth = old[LETTERS.index(row["ground_truth"])]
+    moved = {**row, "options": lettered(new), "ground_truth": LETTERS[new.index(truth)]}
+    if row["question_type"] == "object_rel_distance":
+        moved["question"] = row["question"].replace(f"({', '.join(old)})", f"({', '.join(new)})", 1)
+    moved["question_id"] = tables.question_id(moved)
+    return moved

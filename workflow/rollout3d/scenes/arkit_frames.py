@@ -1,0 +1,204 @@
+"""The video of an ARKitScenes scan: PNG files named by time, a trajectory, intrinsics per frame, turned upright."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
+
+from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
+from rollout3d.scenes.scan import ScanError, reading
+
+VIDEO_FPS = 30.0
+"""VSI-Bench's videos; assets recorded faster are thinned to it, slower ones kept."""
+SAME_TIME_S = 0.005
+"""A frame this near to an entry of the trajectory has its pose. [official reader]"""
+MAX_GAP_S = 0.15
+"""Between entries further apart the pose is lost; nearer ones (about 10 a second) are interpolated. [assumed]"""
+DEPTH_TIME_MS = 20
+"""Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
+
+
+class _Files(NamedTuple):
+    """Files of one folder by time: times in whole milliseconds, growing, and paths."""
+
+    ms: np.ndarray
+    paths: list[Path]
+
+    def nearest(self, ms: int) -> int:
+        """Position of the file nearest in time; of two the earlier, as the official reader tries it first."""
+        after = int(np.searchsorted(self.ms, ms))
+        if after == len(self.ms) or (after and ms - self.ms[after - 1] <= self.ms[after] - ms):
+            return after - 1
+        return after
+
+
+class ArkitSource:
+    """Frames of the best asset that is there: raw vga_wide, raw lowres_wide, lowres_wide of 3dod.
+
+    `folders`: the video's folders, raw first. Poses are world-to-camera in the file and are turned round; frames
+    between two entries of the trajectory get an interpolated pose. All pictures, intrinsics and poses are of the
+    upright picture: the turn is a majority vote of the poses, because the release's sky_direction is unreliable.
+    Raises `ScanError`.
+    """
+
+    def __init__(self, folders: list[Path], video: str):
+        self._video = video
+        bases = [base for folder in folders for base in (folder, folder / f"{video}_frames")]
+        base, asset = self._pick(bases, ("vga_wide", "lowres_wide"), video)
+        self._frames = _list(base / asset, ".png")
+        self._pincams = _list(base / f"{asset}_intrinsics", ".pincam")
+        if not len(self._pincams.ms):
+            raise ScanError(base / f"{asset}_intrinsics", "no .pincam files")
+        self._find_depth(bases)
+        self._thin_out()
+        self._read_poses(bases, video)
+        first = _read_png(self._frames.paths[0], cv2.IMREAD_COLOR)
+        self._stored_size = first.shape[1], first.shape[0]
+        turned = self.rotation_deg % 180 == 90
+        self.width, self.height = self._stored_size[::-1] if turned else self._stored_size
+
+    @staticmethod
+    def _pick(bases: list[Path], assets: tuple[str, ...], video: str) -> tuple[Path, str]:
+        for base in bases:
+            for asset in assets:
+                if (base / asset).is_dir() and next((base / asset).glob("*.png"), None):
+                    return base, asset
+        raise ScanError(bases[0] if bases else Path(video), f"no frames in {' or '.join(assets)}")
+
+    def _find_depth(self, bases: list[Path]) -> None:
+        """The first folder of depth that holds pictures, with the intrinsics of the camera beside it."""
+        self._depth_size: tuple[int, int] | None = None
+        for base in bases:
+            self._depths = _list(base / "lowres_depth", ".png")
+            if len(self._depths.ms):
+                height, width = _read_depth(self._depths.paths[0]).shape
+                self._depth_size = width, height
+                pincams = _list(base / "lowres_wide_intrinsics", ".pincam")
+                self._depth_pincams = pincams if len(pincams.ms) else self._pincams
+                return
+
+    def _thin_out(self) -> None:
+        gaps = np.diff(self._frames.ms)
+        rate = float(np.rint(1000 / np.median(gaps))) if len(gaps) else VIDEO_FPS
+        step = max(1, round(rate / VIDEO_FPS))
+        self._frames = _Files(self._frames.ms[::step], self._frames.paths[::step])
+        self.fps, self.n_frames = rate / step, len(self._frames.ms)
+
+    def _read_poses(self, bases: list[Path], video: str) -> None:
+        path = next((base / "lowres_wide.traj" for base in bases if (base / "lowres_wide.traj").is_file()), None)
+        if path is None:
+            raise ScanError(bases[0] / "lowres_wide.traj", "no such file")
+        times, stored = read_trajectory(path)
+        self._poses = poses_at(self._frames.ms / 1000, times, stored)
+        found = [pose for pose in self._poses if pose is not None]
+        self.has_poses = bool(found)
+        self.rotation_deg = upright_rotation(np.stack(found)) if found else 0
+
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        K = self._intrinsics(self._pincams, index, self._stored_size)
+        pose = self._poses[index]
+        K, turned = rotate_camera(K, np.eye(4) if pose is None else pose, *self._stored_size, self.rotation_deg)
+        return K, None if pose is None else turned
+
+    def frame(self, index: int) -> np.ndarray:
+        path = self._frames.paths[index]
+        picture = _read_png(path, cv2.IMREAD_COLOR)
+        if (picture.shape[1], picture.shape[0]) != self._stored_size:
+            raise ScanError(path, f"{picture.shape[1]}x{picture.shape[0]} pixels, the first frame has another size")
+        return rotate_image(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), self.rotation_deg)
+
+    def depth_K(self, index: int) -> np.ndarray | None:
+        if self._depth_size is None:
+            return None
+        K = self._intrinsics(self._depth_pincams, index, self._depth_size)
+        return rotate_camera(K, np.eye(4), *self._depth_size, self.rotation_deg)[0]
+
+    def depth(self, index: int) -> np.ndarray | None:
+        if self._depth_size is None:
+            return None
+        ms = int(self._frames.ms[index])
+        k = self._depths.nearest(ms)
+        if abs(int(self._depths.ms[k]) - ms) > DEPTH_TIME_MS:
+            return None
+        picture = _read_depth(self._depths.paths[k])
+        if picture.shape[::-1] != self._depth_size:
+            raise ScanError(self._depths.paths[k], f"depth of another size than {self._depth_size}")
+        return rotate_image(picture, self.rotation_deg).astype(np.float32) / np.float32(1000)
+
+    def _intrinsics(self, files: _Files, index: int, size: tuple[int, int]) -> np.ndarray:
+        """K of the picture as stored, from the file nearest in time (names differ by up to a millisecond)."""
+        path = files.paths[files.nearest(int(self._frames.ms[index]))]
+        with reading(path):
+            width, height, fx, fy, cx, cy = (float(word) for word in path.read_text().split())
+        K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        return resize_intrinsics(K, (int(width), int(height)), size)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times (N,), seconds, growing, and camera-to-world poses (N,4,4) of a `.traj` file.
+
+    Lines: time, axis-angle (rad) and translation of world-to-camera. Raises `ScanError` for an empty or odd file.
+    """
+    with reading(path):
+        rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], np.float64)
+        if rows.ndim != 2 or rows.shape[1] != 7 or not np.isfinite(rows).all():
+            raise ScanError(path, "expected lines of seven finite numbers")
+    rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+    to_camera = Rotation.from_rotvec(rows[:, 1:4]).as_matrix()
+    poses = np.tile(np.eye(4), (len(rows), 1, 1))
+    poses[:, :3, :3] = to_camera.transpose(0, 2, 1)
+    poses[:, :3, 3] = -np.einsum("nji,nj->ni", to_camera, rows[:, 4:7])
+    return rows[:, 0], poses
+
+
+def poses_at(seconds: np.ndarray, times: np.ndarray, poses: np.ndarray) -> list[np.ndarray | None]:
+    """Poses at given times: an entry within `SAME_TIME_S`, else between neighbours within `MAX_GAP_S`, else None."""
+    after = np.clip(np.searchsorted(times, seconds), 0, len(times) - 1)
+    before = np.clip(after - 1, 0, None)
+    nearest = np.where(np.abs(times[before] - seconds) <= np.abs(times[after] - seconds), before, after)
+    between = (times[before] < seconds) & (seconds < times[after]) & (times[after] - times[before] <= MAX_GAP_S)
+    slerp = Slerp(times, Rotation.from_matrix(poses[:, :3, :3])) if len(times) > 1 else None
+    found: list[np.ndarray | None] = []
+    for k, t in enumerate(seconds):
+        pose = None
+        if abs(times[nearest[k]] - t) < SAME_TIME_S:
+            pose = poses[nearest[k]]
+        elif between[k] and slerp is not None:
+            a, b = before[k], after[k]
+            share = (t - times[a]) / (times[b] - times[a])
+            pose = np.eye(4)
+            pose[:3, :3] = slerp(t).as_matrix()
+            pose[:3, 3] = (1 - share) * poses[a][:3, 3] + share * poses[b][:3, 3]
+        found.append(pose if pose is not None and valid_pose(pose) else None)
+    return found
+
+
+def _list(folder: Path, suffix: str) -> _Files:
+    """The files of a folder by the time in their name, <video>_<seconds>.<suffix>."""
+    found = []
+    for path in folder.glob(f"*{suffix}"):
+        with reading(path):
+            found.append((round(float(path.stem.rsplit("_", 1)[-1]) * 1000), path))
+    found.sort()
+    return _Files(np.array([ms for ms, _ in found], np.int64), [path for _, path in found])
+
+
+def _read_depth(path: Path) -> np.ndarray:
+    picture = _read_png(path, cv2.IMREAD_UNCHANGED)
+    if picture.ndim != 2 or picture.dtype != np.uint16:
+        raise ScanError(path, "depth is expected as one channel of 16 bits, millimetres")
+    return picture
+
+
+def _read_png(path: Path, flags: int) -> np.ndarray:
+    picture = cv2.imread(str(path), flags)
+    if picture is None:
+        raise ScanError(path, "not a readable picture")
+    return picture

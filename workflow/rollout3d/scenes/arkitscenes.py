@@ -1,0 +1,130 @@
+"""ARKitScenes: frames turned upright, ARKit poses, and oriented boxes over the ARKit mesh.
+
+Root: raw/{Training,Validation}/<video>/ and, or instead, 3dod/{Training,Validation}/<video>/. Frames are raw vga_wide
+(640x480, 30 fps) if there, else raw lowres_wide, else the 10 fps lowres_wide of 3dod. The world is ARKit's as
+distributed (metres, +z up), so nothing is moved. Boxes are `segments.obbAligned` (rows are the axes; the `obb` beside
+it is in another frame). There are no labels of vertices: an object's points are the mesh vertices inside its box.
+
+Checked against files written from the published description: no annotation, trajectory or intrinsics file of the
+release could be looked at.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d.releases import MissingData, require
+from rollout3d.scenes.arkit_frames import ArkitSource
+from rollout3d.scenes.categories import arkitscenes_labels
+from rollout3d.scenes.ply import read_ply
+from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError, ScanRef, read_json, reading, released_box
+
+NAME = "arkitscenes"
+_FOLDERS = {"train": "Training", "val": "Validation"}
+_TABLES = (
+    "raw/metadata.csv", "metadata.csv", "raw/raw_train_val_splits.csv", "raw_train_val_splits.csv",
+    "3dod/3dod_train_val_splits.csv", "3dod_train_val_splits.csv", "3dod/metadata.csv",
+)  # fmt: skip
+
+
+def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
+    """The videos of the splits, by id. A visit is a space; a video without one (or "NA") is a space of its own.
+
+    Videos, visits and folds come from the release's tables, all that are there (raw and 3dod have their own); without
+    any the folders decide. ARKitScenes has no test split. Raises `MissingData`.
+    """
+    if not (root / "3dod").is_dir():
+        require(NAME, root)
+    rows: dict[str, tuple[str, str]] = {}
+    for path in [root / name for name in _TABLES if (root / name).is_file()]:
+        for video, visit, fold in _read_table(path):
+            rows.setdefault(video, (visit, fold))
+    rows = rows or _from_folders(root)
+    found = []
+    for split in splits:
+        if split not in _FOLDERS:
+            raise MissingData(f"{NAME} has no split '{split}': only train and val")
+        for video, visit in sorted((v, visit) for v, (visit, fold) in rows.items() if fold == _FOLDERS[split]):
+            space = video if visit in ("", "NA") else visit
+            found.append(ScanRef(video, space, split, bool(_folders(root, ScanRef(video, "", split)))))
+    return found
+
+
+def read_room(root: Path, ref: ScanRef) -> Room:
+    """Mesh and objects of a video. Raises `ScanError`; `expected` for an annotation that is marked as skipped."""
+    folders = _folders(root, ref)
+    annotation = _find(folders, root, ref, f"{ref.scene_id}_3dod_annotation.json")
+    content = read_json(annotation)
+    with reading(annotation):
+        if content.get("skipped"):
+            raise ScanError(annotation, "the annotators skipped this video", expected=True)
+        items = content["data"]
+    mesh = read_ply(_find(folders, root, ref, f"{ref.scene_id}_3dod_mesh.ply"))
+    with reading(annotation):
+        objects = _objects(items, mesh.vertices)
+    return Room(mesh.vertices, mesh.faces, mesh.colors, objects)
+
+
+def read_scan(root: Path, ref: ScanRef) -> Scan:
+    """A video with its room. Raises `ScanError`."""
+    room = read_room(root, ref)
+    source = ArkitSource(_folders(root, ref), ref.scene_id)
+    if not source.has_poses:
+        room.flags.append("no_poses")
+    return Scan(ref, NAME, room, source)
+
+
+def _folders(root: Path, ref: ScanRef) -> list[Path]:
+    """Where the files of a video may be, raw first."""
+    fold = _FOLDERS[ref.split]
+    return [p for asset in ("raw", "3dod") if (p := root / asset / fold / ref.scene_id).is_dir()]
+
+
+def _find(folders: list[Path], root: Path, ref: ScanRef, name: str) -> Path:
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise ScanError(
+        (folders[0] if folders else root / "raw" / _FOLDERS[ref.split] / ref.scene_id) / name, "no such file"
+    )
+
+
+def _read_table(path: Path) -> list[tuple[str, str, str]]:
+    """video_id, visit_id, fold of each row, as text: "NA" must stay "NA", and ids must not become floats."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"video_id", "visit_id", "fold"} <= set(rows[0]):
+        raise MissingData(f"{path}: expected columns video_id, visit_id and fold; download the table again")
+    return [(row["video_id"].strip(), row["visit_id"].strip(), row["fold"].strip()) for row in rows]
+
+
+def _from_folders(root: Path) -> dict[str, tuple[str, str]]:
+    """Visit (unknown) and fold of each video, by the folder it is in."""
+    found = {}
+    for asset in ("raw", "3dod"):
+        for fold in _FOLDERS.values():
+            found |= {path.name: ("", fold) for path in (root / asset / fold).glob("*") if path.is_dir()}
+    return found
+
+
+def _objects(items: list[dict[str, Any]], vertices: np.ndarray) -> list[Annotated]:
+    labels = arkitscenes_labels()
+    ids = [item.get("objectId") for item in items]
+    if not all(isinstance(i, int) for i in ids) or len(set(ids)) < len(ids):
+        ids = list(range(len(items)))
+    objects = []
+    for object_id, item in zip(ids, items):
+        box = released_box(item["segments"]["obbAligned"])
+        low, high = box.aabb()
+        near = np.flatnonzero(((vertices >= low) & (vertices <= high)).all(axis=1))
+        index = near[box.contains(vertices[near])]
+        label = str(item["label"])
+        category, perturbable, _ = labels(label)
+        objects.append(
+            Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, len(index), index)
+        )
+    return sorted(objects, key=lambda o: o.object_id)

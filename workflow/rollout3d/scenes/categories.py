@@ -1,0 +1,115 @@
+"""Raw labels to VSI-Bench categories, and which objects may be drowned in noise.
+
+The lists are data: resources/categories/. Names are not harmonised across datasets ("trash bin" in ScanNet, "trash
+can" in ScanNet++), because VSI-Bench does not. A label without a category is never asked about; the object stays
+perturbable unless it is structure (wall, floor, ceiling) or a mark of the annotators (split, remove).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from rollout3d.scenes.scan import reading
+
+RESOURCES = Path(__file__).resolve().parents[3] / "resources" / "categories"
+
+_NYU40_STRUCTURE = frozenset({1, 2, 22})
+"""wall, floor, ceiling: raw labels such as "closet wall" are structure too."""
+
+
+class Meaning(NamedTuple):
+    """What a raw label means. `known` is false for ScanNet labels that its label table lacks."""
+
+    category: str | None
+    perturbable: bool
+    known: bool = True
+
+
+Labels = Callable[[str], Meaning]
+
+
+@cache
+def scannet_labels(tsv: Path) -> Labels:
+    """Meanings by ScanNet's label table (`scannetv2-labels.combined.tsv`; the v1 table is understood too).
+
+    VSI-Bench merges two label sets: names of ScanNet200, looked up by the raw name and by the `category` column that
+    normalises it ("pillows" is a pillow), then classes of NYU40, which the raw name points to ("couch" is a sofa).
+    Rows are found by raw name: ids are not unique. Raises `ScanError` for a table without the needed columns.
+    """
+    by_part: dict[str, dict[str, str]] = {"nyu40": {}, "name": {}}
+    for row in _resource("scannet"):
+        by_part[row["part"]][row["key"]] = row["category"]
+    rows = {}
+    with reading(tsv), open(tsv, newline="", encoding="utf-8") as file:
+        # The table quotes nothing, and some of its cells hold quotation marks.
+        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            raw = row["raw_category"] if "raw_category" in row else row["category"]
+            nyu40 = int(row["nyu40id"]) if (row["nyu40id"] or "").strip() else 0
+            rows.setdefault(_plain(raw), (_plain(row["category"] or ""), nyu40))
+    structure = _not_perturbable()
+
+    def meaning(label: str) -> Meaning:
+        name = _plain(label)
+        if name not in rows:
+            return Meaning(None, name not in structure, known=False)
+        normal, nyu40 = rows[name]
+        names = by_part["name"]
+        category = names.get(name) or names.get(normal) or by_part["nyu40"].get(str(nyu40))
+        return Meaning(category, name not in structure and nyu40 not in _NYU40_STRUCTURE)
+
+    return meaning
+
+
+@cache
+def scannetpp_labels(benchmark_map: Path | None) -> Labels:
+    """Meanings of ScanNet++'s raw labels: the benchmark's own renaming, where its file is there, then VSI-Bench's list.
+
+    `benchmark_map`: metadata/semantic_benchmark/map_benchmark.csv (class, instance_map_to: empty = keep, None = drop).
+    Raises `ScanError` for a file without these columns.
+    """
+    categories = {row["label"]: row["category"] for row in _resource("scannetpp")}
+    renamed: dict[str, str] = {}
+    if benchmark_map is not None:
+        with reading(benchmark_map), open(benchmark_map, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                target = (row["instance_map_to"] or "").strip()
+                if target:
+                    renamed[_plain(row["class"])] = "" if target == "None" else _plain(target)
+    structure = _not_perturbable()
+
+    def meaning(label: str) -> Meaning:
+        name = _plain(label)
+        return Meaning(categories.get(renamed.get(name, name)) or None, name not in structure)
+
+    return meaning
+
+
+@cache
+def arkitscenes_labels() -> Labels:
+    """Meanings of ARKitScenes' 17 labels; blanks, hyphens and slashes in them count as underscores."""
+    categories = {row["label"]: row["category"] for row in _resource("arkitscenes")}
+    structure = _not_perturbable()
+
+    def meaning(label: str) -> Meaning:
+        name = re.sub(r"[ \-/]", "_", label.strip().lower())
+        return Meaning(categories.get(name) or None, name not in structure)
+
+    return meaning
+
+
+def _plain(label: str) -> str:
+    return " ".join(label.lower().split())
+
+
+def _not_perturbable() -> frozenset[str]:
+    return frozenset(row["label"] for row in _resource("not_perturbable"))
+
+
+def _resource(name: str) -> list[dict[str, str]]:
+    with open(RESOURCES / f"{name}.csv", newline="") as file:
+        return list(csv.DictReader(file))

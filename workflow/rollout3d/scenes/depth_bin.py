@@ -1,0 +1,123 @@
+"""ScanNet++'s `depth.bin`: the iPhone's depth, in the two layouts that exist.
+
+A: the whole file is one raw deflate stream of float32 metres. B: each frame is a u32 size and a payload, either an
+LZ4 block of uint16 millimetres or raw deflate of float32 metres. Frames are 256x192 pixels and match the video's.
+Checked against files written from this description, not against a released one, which the licence keeps private.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import lz4.block
+import numpy as np
+
+from rollout3d.scenes.scan import ScanError, reading
+
+WIDTH, HEIGHT = 256, 192
+_MILLIMETRES = WIDTH * HEIGHT * 2
+_METRES = WIDTH * HEIGHT * 4
+_CHUNK = 1 << 16
+_LARGEST_PAYLOAD = 4 * _METRES
+"""No compression of a frame is longer: what claims more is layout A."""
+
+
+class DepthBin:
+    """An open `depth.bin`. Frames of layout A come cheapest in growing order: only what is asked for is kept."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        with reading(path):
+            self._file = open(path, "rb")  # noqa: SIM115 - held open until close()
+            self._offsets = self._index()
+        self._restart()
+
+    def frame(self, index: int) -> np.ndarray | None:
+        """Depth (192,256) f32, metres, 0 = unknown; None behind the last frame. Raises `ScanError` for damaged data."""
+        with reading(self.path):
+            if self._offsets is None:
+                return self._from_stream(index)
+            if index >= len(self._offsets):
+                return None
+            offset, size = self._offsets[index]
+            self._file.seek(offset)
+            depth = _decode(self._file.read(size))
+            if depth is None:
+                raise ScanError(self.path, f"depth frame {index} cannot be decoded")
+            return depth
+
+    def _index(self) -> list[tuple[int, int]] | None:
+        """Offset and size of each frame's payload of layout B; None if the file is layout A."""
+        end = self._file.seek(0, 2)
+        at, offsets = 0, []
+        while at + 4 <= end:
+            self._file.seek(at)
+            (size,) = struct.unpack("<I", self._file.read(4))
+            if not offsets and (
+                not 0 < size <= min(_LARGEST_PAYLOAD, end - 4) or _decode(self._file.read(size)) is None
+            ):
+                return None
+            if at + 4 + size > end:
+                break  # the recording stopped while writing: the frames before it are whole
+            offsets.append((at + 4, size))
+            at += 4 + size
+        return offsets
+
+    def _restart(self) -> None:
+        self._inflate = zlib.decompressobj(wbits=-15)
+        self._position = 0
+        self._next = 0
+        self._tail = self._current = b""
+
+    def _from_stream(self, index: int) -> np.ndarray | None:
+        if index < self._next - 1:
+            self._restart()
+        while self._next <= index:
+            data = self._read_stream(_METRES)
+            if len(data) < _METRES:
+                if self._next == 0:
+                    raise ScanError(self.path, "neither of the two known layouts of depth.bin")
+                return None
+            self._next += 1
+            self._current = data
+        return np.nan_to_num(np.frombuffer(self._current, "<f4").reshape(HEIGHT, WIDTH))
+
+    def _read_stream(self, size: int) -> bytes:
+        parts, missing = [], size
+        while missing and not self._inflate.eof:
+            if not self._tail:
+                self._file.seek(self._position)
+                self._tail = self._file.read(_CHUNK)
+                self._position += len(self._tail)
+            ended = not self._tail
+            # At the end of the file the decompressor may still hold output.
+            part = self._inflate.decompress(self._tail, missing)
+            self._tail = self._inflate.unconsumed_tail
+            parts.append(part)
+            missing -= len(part)
+            if ended and not part:
+                break
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _decode(payload: bytes) -> np.ndarray | None:
+    """One payload of layout B as metres; None if it is neither kind."""
+    try:
+        raw = lz4.block.decompress(payload, uncompressed_size=_MILLIMETRES)
+        if len(raw) == _MILLIMETRES:
+            return np.frombuffer(raw, "<u2").reshape(HEIGHT, WIDTH).astype(np.float32) / np.float32(1000)
+    except lz4.block.LZ4BlockError:
+        pass
+    try:
+        inflate = zlib.decompressobj(wbits=-15)
+        raw = inflate.decompress(payload, _METRES + 1)
+    except zlib.error:
+        return None
+    if len(raw) != _METRES:
+        return None
+    return np.nan_to_num(np.frombuffer(raw, "<f4").reshape(HEIGHT, WIDTH))

@@ -1,0 +1,126 @@
+"""One shard of a dataset: raw scans to the tables scenes, objects, frames, maps and scenes_dropped."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+
+from rollout3d import tables
+from rollout3d.config import Config
+from rollout3d.progress import progress
+from rollout3d.releases import MissingData
+from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
+from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.seeding import shard_of
+
+READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
+"""Each has list_scans(root, splits), read_room(root, ref) and read_scan(root, ref)."""
+
+NAMES = ("scenes", "objects", "frames", "maps", "scenes_dropped")
+
+_log = logging.getLogger(__name__)
+_NAMED = 5
+
+
+class TooManyFailures(RuntimeError):
+    """More scans of a shard failed than the configuration allows; the message lists the first ones."""
+
+
+def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Config) -> list[ScanRef]:
+    """The scans of one shard, in the order of the split files, also those that the disk lacks.
+
+    `max_scans` of the dataset limits each split to its first scans on disk, whatever the shard.
+    Raises `MissingData` if the release, or every scan of it, is missing.
+    """
+    spec = config.datasets[dataset]
+    splits = [*spec.splits.train, *spec.splits.test]
+    refs = READERS[dataset].list_scans(root, splits)
+    if refs and not any(ref.present for ref in refs):
+        raise MissingData(
+            f"{dataset}: none of the {len(refs)} scans of the splits {', '.join(splits)} is in {root}, such as "
+            f"{refs[0].scene_id}; download them, or point site.roots.{dataset} at them in config/local.yaml"
+        )
+    if spec.max_scans is not None:
+        by_split = {split: [r for r in refs if r.split == split and r.present] for split in splits}
+        refs = [ref for split in splits for ref in by_split[split][: spec.max_scans]]
+    return [ref for ref in refs if shard_of(ref.space_id, n_shards) == shard]
+
+
+def ingest_shard(
+    dataset: str, root: Path, out_dir: Path, shard: int, n_shards: int, config: Config, lineage: tables.Lineage
+) -> None:
+    """Write the five tables of one shard to `out_dir`, all of them even if empty.
+
+    A scan that cannot be read becomes a row of scenes_dropped, and so does one that the split file lists but the disk
+    lacks. Raises `MissingData` without the release; `TooManyFailures` if more than `scenes.max_drop_share` of the
+    scans are damaged (and more than one: small shards survive a single one), leaving no table behind.
+    """
+    root = Path(root)
+    refs = shard_scans(dataset, root, shard, n_shards, config)
+    present = [ref for ref in refs if ref.present]
+    allowed = max(1, int(config.scenes.max_drop_share * len(present)))
+    dropped = [_dropped(ref, "", "listed in the split file, but not on disk") for ref in refs if not ref.present]
+    if dropped:
+        _log.warning("%s: %d of the shard's %d scans are not on disk", dataset, len(dropped), len(refs))
+    damaged: list[str] = []
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(tables.Writer(tables.TABLES[name], Path(out_dir) / f"{name}.parquet", lineage))
+            for name in NAMES
+        }
+        for ref in progress(present, f"{dataset} {shard}/{n_shards}"):
+            try:
+                found = _ingest_scan(READERS[dataset], root, ref, config)
+            except ScanError as error:
+                file = _file(error.path, root)
+                dropped.append(_dropped(ref, file, error.reason))
+                _log.warning("%s: scan %s dropped: %s: %s", dataset, ref.scene_id, file, error.reason)
+                if not error.expected:
+                    damaged.append(f"{ref.scene_id}: {file}: {error.reason}")
+                if len(damaged) > allowed:
+                    raise TooManyFailures(_complaint(dataset, damaged, len(present), config)) from None
+                continue
+            for name, some in found.items():
+                writers[name].write(some)
+        writers["scenes_dropped"].write(dropped)
+
+
+def _ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -> dict[str, list[rows.Row]]:
+    with reader.read_scan(root, ref) as scan:
+        frames = rows.frame_rows(scan, config)
+        lost = sum(row["pose"] is None for row in frames)
+        if lost:
+            scan.room.flags.append(f"lost_frames:{lost}")
+        try:
+            return {
+                "scenes": [rows.scene_row(scan, config)],
+                "objects": rows.object_rows(scan),
+                "frames": frames,
+                "maps": [rows.map_row(scan, config)],
+            }
+        except ScanError:
+            raise
+        except ValueError as error:  # geometry refuses degenerate meshes and boxes, without knowing their file
+            raise ScanError("", str(error)) from error
+
+
+def _file(path: Path, root: Path) -> str:
+    """The file at fault relative to the root; empty if the fault is in no single file."""
+    if path == Path():
+        return ""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _dropped(ref: ScanRef, file: str, reason: str) -> rows.Row:
+    return {"scene_id": ref.scene_id, "file": file, "reason": reason}
+
+
+def _complaint(dataset: str, damaged: list[str], total: int, config: Config) -> str:
+    listed = "\n  ".join(damaged[:_NAMED])
+    return (
+        f"{dataset}: {len(damaged)} of the shard's {total} scans cannot be read, more than scenes.max_drop_share = "
+        f"{config.scenes.max_drop_share} allows. The first ones:\n  {listed}\n"
+        "Download them again, or raise scenes.max_drop_share to go on without them (they are listed in scenes_dropped)"
+    )

@@ -1,0 +1,152 @@
+"""Triangle meshes in PLY: the mesh format of all three datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rollout3d.scenes.scan import ScanError, reading
+
+_TYPES = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
+    "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
+    "double": "f8", "float64": "f8",
+}  # fmt: skip
+_ORDER = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
+
+
+class Mesh(NamedTuple):
+    """vertices (V,3) f64, faces (F,3) i32, colors (V,3) u8 or None where the file has none."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray | None
+
+
+class _Element(NamedTuple):
+    name: str
+    count: int
+    scalars: list[tuple[str, str]]
+    lists: list[tuple[str, str, str]]
+
+
+def read_ply(path: Path) -> Mesh:
+    """The triangles of a PLY file; polygons are split into fans, other elements are skipped.
+
+    Binary (both byte orders) and ASCII. Elements before the faces may hold scalars only, as in all known releases.
+    Raises `ScanError` for a truncated file, for no vertices, or for faces that name a vertex which is not there.
+    """
+    with reading(path):
+        data = path.read_bytes()
+        order, elements, start = _header(path, data)
+        tables = _ascii(data[start:], elements) if order == "" else _binary(data, start, order, elements)
+        vertex, faces = tables.get("vertex"), tables.get("face", np.empty((0, 3), np.int32))
+        if vertex is None or not len(vertex):
+            raise ScanError(path, "no vertices")
+        vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float64)
+        if not np.isfinite(vertices).all():
+            raise ScanError(path, "vertices that are not finite")
+        if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
+            raise ScanError(path, f"faces name vertex {faces.max()}, the file has {len(vertices)}")
+        colors = None
+        if {"red", "green", "blue"} <= set(vertex.dtype.names):
+            colors = np.stack([vertex[c] for c in ("red", "green", "blue")], axis=1)
+            colors = colors if colors.dtype.kind in "iu" else np.rint(255 * colors)  # some tools write 0..1
+            colors = np.clip(colors, 0, 255).astype(np.uint8)
+        return Mesh(vertices, faces, colors)
+
+
+def _header(path: Path, data: bytes) -> tuple[str, list[_Element], int]:
+    end = data.find(b"end_header", 0, 65536)
+    if not data.startswith(b"ply") or end < 0:
+        raise ScanError(path, "not a PLY file")
+    start = data.index(b"\n", end) + 1
+    order, elements = None, []
+    for line in data[:end].decode("ascii", "replace").splitlines():
+        words = line.split()
+        if words[:1] == ["format"]:
+            order = _ORDER[words[1]]
+        elif words[:1] == ["element"]:
+            elements.append(_Element(words[1], int(words[2]), [], []))
+        elif words[:2] == ["property", "list"]:
+            elements[-1].lists.append((words[4], _TYPES[words[2]], _TYPES[words[3]]))
+        elif words[:1] == ["property"]:
+            elements[-1].scalars.append((words[2], _TYPES[words[1]]))
+    if order is None:
+        raise ScanError(path, "a PLY header without format")
+    return order, elements, start
+
+
+def _binary(data: bytes, start: int, order: str, elements: list[_Element]) -> dict[str, np.ndarray]:
+    tables: dict[str, np.ndarray] = {}
+    for element in elements:
+        if not element.lists:
+            kind = np.dtype([(name, order + code) for name, code in element.scalars])
+            tables[element.name] = np.frombuffer(data, kind, element.count, start)
+            start += element.count * kind.itemsize
+        elif element.name == "face":
+            tables["face"] = _binary_faces(data, start, order, element)
+            break  # nothing behind the faces is wanted
+        else:
+            raise ValueError(f"PLY element '{element.name}' with lists before the faces")
+    return tables
+
+
+def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> np.ndarray:
+    fields = _face_fields(element)
+    name, count_code, index_code = fields
+    if not element.count:
+        return np.empty((0, 3), np.int32)
+    if len(element.lists) == 1:
+        # All known releases: nothing but triangles, so that the block is one array.
+        triangle = [("n", order + count_code), ("v", order + index_code, (3,))]
+        kind = np.dtype(triangle + [(n, order + c) for n, c in element.scalars])
+        if start + element.count * kind.itemsize <= len(data):
+            block = np.frombuffer(data, kind, element.count, start)
+            if (block["n"] == 3).all():
+                return block["v"].astype(np.int32)
+    if element.scalars:
+        raise ValueError("PLY faces that are not all triangles and carry further numbers")
+    polygons = []
+    for _ in range(element.count):
+        for n, count, index in element.lists:
+            size = int(np.frombuffer(data, order + count, 1, start)[0])
+            start += np.dtype(count).itemsize
+            values = np.frombuffer(data, order + index, size, start)
+            start += values.nbytes
+            if n == name:
+                polygons.append(values)
+    return _fans(polygons)
+
+
+def _ascii(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
+    lines = body.decode("ascii", "replace").split("\n")
+    tables: dict[str, np.ndarray] = {}
+    start = 0
+    for element in elements:
+        block = [line.split() for line in lines[start : start + element.count]]
+        start += element.count
+        if len(block) < element.count:
+            raise ValueError("truncated")
+        if element.name == "face" and element.lists:
+            _face_fields(element)
+            polygons = [np.array(words[1 : 1 + int(words[0])], np.int64) for words in block]
+            tables["face"] = _fans(polygons)
+        elif not element.lists:
+            kind = np.dtype(element.scalars)
+            tables[element.name] = np.array([tuple(map(float, words[: len(kind)])) for words in block], kind)
+    return tables
+
+
+def _face_fields(element: _Element) -> tuple[str, str, str]:
+    for fields in element.lists:
+        if fields[0] in ("vertex_indices", "vertex_index"):
+            return fields
+    raise ValueError("PLY faces without vertex_indices")
+
+
+def _fans(polygons: list[np.ndarray]) -> np.ndarray:
+    faces = [(p[0], p[i], p[i + 1]) for p in polygons for i in range(1, len(p) - 1)]
+    return np.array(faces, np.int32).reshape(-1, 3)

@@ -1,0 +1,200 @@
+"""A scan as rows of the scene tables: scenes, objects, frames, maps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rollout3d.config import Config, Video
+from rollout3d.geometry.camera import resize_intrinsics, sample_indices
+from rollout3d.geometry.raster import rasterise
+from rollout3d.geometry.room import room_area, room_center
+from rollout3d.geometry.topdown import bev, floor_level, floor_rect, pack_grid, walkable_grid
+from rollout3d.geometry.visibility import first_appearances
+from rollout3d.resize import resize_frame, smart_size
+from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError
+from rollout3d.scenes.surface import point_spacing, vertex_areas
+from rollout3d.seeding import generator
+
+Row = dict[str, Any]
+
+_GREY = 160
+_RENDERED_DEPTH_WIDTH = 160
+
+
+def scene_row(scan: Scan, config: Config) -> Row:
+    """The row of `scenes`: room size and centre by VSI-Bench's generator, instances per category."""
+    ref, room, source = scan.ref, scan.room, scan.source
+    scenes = config.scenes
+    rng = generator(config.seed, "room", scan.dataset, ref.scene_id)
+    counts = Counter(o.category for o in room.objects if o.category)
+    return {
+        "scene_id": ref.scene_id,
+        "space_id": ref.space_id,
+        "dataset": scan.dataset,
+        "split": ref.split,
+        "scene_type": room.scene_type,
+        "fps": source.fps,
+        "n_frames": source.n_frames,
+        "width": source.width,
+        "height": source.height,
+        "rotation_deg": source.rotation_deg,
+        "to_aligned": room.to_aligned.ravel().tolist(),
+        "room_size_m2": room_area(room.vertices[:, :2], scenes.room_points, scenes.room_alpha, rng),
+        "room_center": room_center(room.vertices).tolist(),
+        "object_counts": [{"category": name, "n": n} for name, n in sorted(counts.items())],
+        "flags": list(room.flags),
+    }
+
+
+def object_rows(scan: Scan) -> list[Row]:
+    """The rows of `objects`, by object id."""
+    return [_object_row(scan.ref.scene_id, item) for item in scan.room.objects]
+
+
+def _object_row(scene_id: str, item: Annotated) -> Row:
+    return {
+        "scene_id": scene_id,
+        "object_id": item.object_id,
+        "label": item.label,
+        "category": item.category,
+        "perturbable": item.perturbable,
+        **item.box.to_row(),
+        "aabb_min": item.aabb_min.tolist(),
+        "aabb_max": item.aabb_max.tolist(),
+        "n_points": item.n_points,
+    }
+
+
+def set_names(video: Video) -> tuple[tuple[str, int], ...]:
+    """The samplings that frames are stored for: name and number of frames."""
+    return (f"train{video.train_frames}", video.train_frames), (f"eval{video.eval_frames}", video.eval_frames)
+
+
+def frame_rows(scan: Scan, config: Config) -> list[Row]:
+    """The rows of `frames`: every sampled frame once, upright, at the evaluation resolution, by index.
+
+    K belongs to the stored pixels. A frame whose tracking was lost stays, without a pose.
+    """
+    source, video = scan.source, config.video
+    members: dict[int, list[str]] = {}
+    for name, count in set_names(video):
+        for index in dict.fromkeys(sample_indices(source.n_frames, count)):
+            members.setdefault(index, []).append(name)
+    height, width = smart_size(source.height, source.width, video.min_pixels, video.eval_max_pixels)
+    rows = []
+    for index in sorted(members):
+        K, pose = scan.camera(index)
+        K = resize_intrinsics(K, (source.width, source.height), (width, height))
+        picture = resize_frame(scan.frame(index), height, width)
+        rows.append(
+            {
+                "scene_id": scan.ref.scene_id,
+                "frame_index": index,
+                "timestamp_s": index / source.fps,
+                "sets": members[index],
+                "image": {
+                    "bytes": _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, config.scenes.jpeg_quality]),
+                    "path": f"{scan.ref.scene_id}_{index:06d}.jpg",
+                },
+                "width": width,
+                "height": height,
+                "K": K.ravel().tolist(),
+                "pose": None if pose is None else pose.ravel().tolist(),
+            }
+        )
+    return rows
+
+
+def map_row(scan: Scan, config: Config) -> Row:
+    """The row of `maps`: BEV picture, floor, walkable grid, points for viewing, first appearances."""
+    room, scenes, scene_id = scan.room, config.scenes, scan.ref.scene_id
+    top = bev(room.vertices, room.faces, room.colors, scenes.bev_size)
+    level = floor_level(room.vertices, room.faces)
+    walkable = walkable_grid(room.vertices, room.faces, scenes.walkable_cell_m, level)
+    rows, cols = walkable.grid.shape
+    return {
+        "scene_id": scene_id,
+        "bev": {"bytes": _encode(top.rgb, ".png", []), "path": f"{scene_id}_bev.png"},
+        "m_per_px": top.m_per_px,
+        "x0": top.x0,
+        "y0": top.y0,
+        "floor_rect": list(floor_rect(room.vertices, room.faces, level)),
+        "walkable": pack_grid(walkable.grid),
+        "cell_m": walkable.cell_m,
+        "grid_origin": walkable.origin.tolist(),
+        "grid_size": [cols, rows],
+        "points": _view_points(room, scenes.view_points, generator(config.seed, "view", scan.dataset, scene_id)),
+        "appearances": [{"category": c, "first_seen_s": t} for c, t in appearances(scan, config).items()],
+    }
+
+
+def appearances(scan: Scan, config: Config) -> dict[str, float]:
+    """Category -> seconds of its first appearance in the video, by name; categories never seen are absent.
+
+    Depth is the sensor's; a scan without any uses the depth of its mesh.
+    """
+    room, scenes = scan.room, config.scenes
+    indices: dict[str, list[np.ndarray]] = {}
+    for item in room.objects:
+        if item.category:
+            indices.setdefault(item.category, []).append(item.vertex_index)
+    labelled = {name: np.concatenate(parts) for name, parts in sorted(indices.items())}
+    if not labelled:
+        return {}
+    every = np.unique(np.concatenate(list(labelled.values())))
+    camera, depth = _depth_cameras(scan)
+    return first_appearances(
+        scan.source.n_frames,
+        camera,
+        depth,
+        lambda index: index / scan.source.fps,
+        {name: room.vertices[index] for name, index in labelled.items()},
+        scenes.appearance_min_points,
+        scenes.appearance_min_share,
+        scenes.depth_tolerance,
+        point_spacing(vertex_areas(room.vertices, room.faces), every),
+    )
+
+
+def _depth_cameras(scan: Scan):
+    """Functions of the frame index: (K of the depth picture, pose) or None, and the depth picture or None."""
+    source, room = scan.source, scan.room
+    measured = scan.depth_K(0) is not None
+    width = _RENDERED_DEPTH_WIDTH
+    height = max(1, round(source.height * width / source.width))
+
+    def camera(index: int):
+        K, pose = scan.camera(index)
+        if pose is None:
+            return None
+        if measured:
+            return scan.depth_K(index), pose
+        return resize_intrinsics(K, (source.width, source.height), (width, height)), pose
+
+    def rendered(index: int):
+        K, pose = camera(index)
+        return rasterise(room.vertices, room.faces, K, pose, width, height)[0]
+
+    return camera, scan.depth if measured else rendered
+
+
+def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Row]:
+    chosen = np.arange(len(room.vertices))
+    if len(chosen) > limit:
+        chosen = np.sort(rng.choice(len(chosen), limit, replace=False))
+    grey = np.full((len(chosen), 3), _GREY, np.uint8)
+    colors = grey if room.colors is None else room.colors[chosen]
+    xyz = room.vertices[chosen].astype(np.float32)
+    names = ("x", "y", "z", "red", "green", "blue")
+    return [dict(zip(names, (*p, *c))) for p, c in zip(xyz.tolist(), colors.tolist())]
+
+
+def _encode(rgb: np.ndarray, suffix: str, options: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ScanError("", f"a picture of {rgb.shape} could not be encoded as {suffix}")
+    return data.tobytes()

@@ -1,0 +1,169 @@
+"""What the readers return: a scan as mesh, objects and lazily decoded frames, the same for every dataset."""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+from rollout3d.geometry.boxes import OrientedBox
+
+
+class ScanError(ValueError):
+    """A scan that cannot be used: the file at fault and why.
+
+    `expected` marks what the release itself announces (an annotation marked as skipped): it is dropped like a broken
+    scan, but does not count as damage.
+    """
+
+    def __init__(self, path: Path | str, reason: str, *, expected: bool = False):
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason, self.expected = Path(path), reason, expected
+
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, struct.error, zlib.error, csv.Error)
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turn whatever a damaged file provokes in a parser into a `ScanError` that names the file."""
+    try:
+        yield
+    except ScanError:
+        raise
+    except FileNotFoundError as error:
+        raise ScanError(error.filename or path, "no such file") from error
+    except json.JSONDecodeError as error:
+        raise ScanError(path, f"not valid JSON ({error})") from error
+    except _DAMAGE as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise ScanError(path, what) from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises `ScanError`."""
+    with reading(path), open(path, "rb") as file:
+        return json.load(file)
+
+
+def matrix(values: Any, rows: int, cols: int) -> np.ndarray:
+    """Nested or flat numbers as a float64 matrix. Raises ValueError if there are not rows x cols of them."""
+    found = np.asarray(values, np.float64)
+    if found.size != rows * cols:
+        raise ValueError(f"a {rows}x{cols} matrix with {found.size} numbers")
+    return found.reshape(rows, cols)
+
+
+def released_box(obb: Mapping[str, Any]) -> OrientedBox:
+    """The oriented box of an annotation of ScanNet++ or ARKitScenes: nine numbers whose rows are the axes."""
+    axes = matrix(obb["normalizedAxes"], 3, 3)
+    return OrientedBox(matrix(obb["centroid"], 1, 3)[0], matrix(obb["axesLengths"], 1, 3)[0], axes)
+
+
+@dataclass(frozen=True)
+class ScanRef:
+    """One scan of a release. `present` is false for scans that the split file lists but the disk lacks."""
+
+    scene_id: str
+    space_id: str
+    split: str
+    present: bool = True
+
+
+@dataclass
+class Annotated:
+    """One annotated object, in the aligned world. `vertex_index` are rows of `Room.vertices`."""
+
+    object_id: int
+    label: str
+    category: str | None
+    perturbable: bool
+    make_box: Callable[[], OrientedBox]
+    aabb_min: np.ndarray
+    aabb_max: np.ndarray
+    n_points: int
+    vertex_index: np.ndarray
+
+    @cached_property
+    def box(self) -> OrientedBox:
+        """The oriented box, computed on first use: regions never need it, and minimal boxes cost time."""
+        return self.make_box()
+
+
+class FrameSource(Protocol):
+    """The video of a scan. Indices are those of the video as VSI-Bench would show it."""
+
+    fps: float
+    n_frames: int
+    width: int
+    height: int
+    rotation_deg: int
+
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]: ...
+
+    def frame(self, index: int) -> np.ndarray: ...
+
+    def depth_K(self, index: int) -> np.ndarray | None: ...
+
+    def depth(self, index: int) -> np.ndarray | None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Room:
+    """Mesh and objects of a scan, aligned: metres, +z up.
+
+    vertices (V,3) f64; faces (F,3) i32; colors (V,3) u8 or None; to_aligned (4,4): raw world to aligned world; flags:
+    oddities met while reading. Vertices that no face uses are samples of the surface (ScanNet++'s decimated mesh).
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray | None
+    objects: list[Annotated]
+    to_aligned: np.ndarray = field(default_factory=lambda: np.eye(4))
+    scene_type: str | None = None
+    flags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Scan:
+    """A room and the video that was taken of it. Use as a context manager: the video holds files open."""
+
+    ref: ScanRef
+    dataset: str
+    room: Room
+    source: FrameSource
+
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """K (3,3) of the upright full-size frame, and its camera-to-world pose (4,4); pose None if lost."""
+        return self.source.camera(index)
+
+    def frame(self, index: int) -> np.ndarray:
+        """The upright frame (height, width, 3) u8, RGB. Raises `ScanError`."""
+        return self.source.frame(index)
+
+    def depth_K(self, index: int) -> np.ndarray | None:
+        """K (3,3) of the depth picture of a frame, which has the frame's pose; None if the scan has no depth at all."""
+        return self.source.depth_K(index)
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """Upright depth (h,w) f32, metres along the viewing axis, 0 = unknown; None if absent. Raises `ScanError`."""
+        return self.source.depth(index)
+
+    def __enter__(self) -> Scan:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.source.close()

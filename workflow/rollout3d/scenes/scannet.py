@@ -1,0 +1,181 @@
+"""ScanNet (v2): `.sens` video, cleaned mesh, segments and aggregation, moved to the axis-aligned frame.
+
+Root: scans/<id>/, scans_test/<id>/, scannetv2_{train,val,test}.txt, scannetv2-labels.combined.tsv. Mesh vertices and
+camera poses share one raw world; both are aligned by the same matrix (scan's .txt), or neither. Objects: the minimal
+oriented box of the instance's aligned vertices, as VSI-Bench has it, and their axis-aligned box.
+
+Checked against files written from the published description, not against a released scan, which the licence keeps
+private.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d.geometry.boxes import minimal_oriented_box
+from rollout3d.geometry.camera import valid_pose
+from rollout3d.releases import MissingData, missing, require
+from rollout3d.scenes.categories import scannet_labels
+from rollout3d.scenes.ply import read_ply
+from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError, ScanRef, matrix, read_json, reading
+from rollout3d.scenes.sens import SensFile
+
+NAME = "scannet"
+VIDEO_FPS = 24.0
+"""VSI-Bench writes every frame of the 30 Hz sensor into a 24 fps video: times are seconds of that video."""
+
+_TSV = "scannetv2-labels.combined.tsv"
+
+
+def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
+    """The scans of the splits, in the order of the split files. Raises `MissingData`."""
+    require(NAME, root)
+    found = []
+    for split in splits:
+        path = root / f"scannetv2_{split}.txt"
+        if not path.is_file():
+            raise MissingData(f"{NAME}: no split file {path}; it comes with the download (github.com/ScanNet/ScanNet)")
+        for scene_id in path.read_text().split():
+            present = _folder(root, ScanRef(scene_id, "", split)).is_dir()
+            found.append(ScanRef(scene_id, scene_id.split("_")[0], split, present))
+    return found
+
+
+def read_room(root: Path, ref: ScanRef) -> Room:
+    """Mesh and objects of a scan. Raises `ScanError`, or `MissingData` without the label table."""
+    tsv = root / _TSV
+    if not tsv.is_file():
+        raise MissingData(missing(NAME, root) or f"{NAME}: no label table {tsv}; the download script has it")
+    folder = _folder(root, ref)
+    meta_path = folder / f"{ref.scene_id}.txt"
+    meta = _read_meta(meta_path)
+    flags = []
+    to_aligned = np.eye(4)
+    if "axisAlignment" in meta:
+        with reading(meta_path):
+            to_aligned = matrix(meta["axisAlignment"], 4, 4)
+        if not valid_pose(to_aligned):
+            raise ScanError(meta_path, "axisAlignment is no rigid transform")
+    else:
+        flags.append("no_axis_alignment")
+    mesh = read_ply(folder / f"{ref.scene_id}_vh_clean_2.ply")
+    vertices = mesh.vertices @ to_aligned[:3, :3].T + to_aligned[:3, 3]
+    objects = _read_objects(folder, ref, vertices, tsv, flags)
+    scene_type = meta.get("sceneType")
+    scene_type = scene_type if isinstance(scene_type, str) else None
+    return Room(vertices, mesh.faces, mesh.colors, objects, to_aligned, scene_type, flags)
+
+
+def read_scan(root: Path, ref: ScanRef) -> Scan:
+    """A scan with its video. Raises `ScanError`, or `MissingData` without the label table."""
+    room = read_room(root, ref)
+    return Scan(ref, NAME, room, SensSource(_folder(root, ref) / f"{ref.scene_id}.sens", room.to_aligned))
+
+
+class SensSource:
+    """The video of a scan: every frame of the `.sens` file at 24 fps. Depth has the pose of colour."""
+
+    fps = VIDEO_FPS
+    rotation_deg = 0
+
+    def __init__(self, path: Path, to_aligned: np.ndarray):
+        self._path, self._to_aligned = path, to_aligned
+        self._sens = SensFile(path)
+        self.n_frames = self._sens.n_frames
+        self.width, self.height = self._sens.color_size
+        if not self.n_frames:
+            self.close()
+            raise ScanError(path, "holds no frames")
+
+    @cached_property
+    def poses(self) -> list[np.ndarray | None]:
+        """Aligned camera-to-world of each frame. Lost frames are sorted out first: -inf times 0 is NaN."""
+        return [self._to_aligned @ pose if valid_pose(pose) else None for pose in self._sens.poses]
+
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._sens.color_K, self.poses[index]
+
+    def frame(self, index: int) -> np.ndarray:
+        return self._sens.color(index)
+
+    def depth_K(self, index: int) -> np.ndarray:
+        return self._sens.depth_K
+
+    def depth(self, index: int) -> np.ndarray:
+        return self._sens.depth(index)
+
+    def close(self) -> None:
+        self._sens.close()
+
+
+def _folder(root: Path, ref: ScanRef) -> Path:
+    return root / ("scans_test" if ref.split == "test" else "scans") / ref.scene_id
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    """`key = value` lines; values that are numbers throughout become lists of floats."""
+    meta: dict[str, Any] = {}
+    with reading(path):
+        for line in path.read_text().splitlines():
+            key, found, value = line.partition("=")
+            if not found:
+                continue
+            try:
+                meta[key.strip()] = [float(word) for word in value.split()]
+            except ValueError:
+                meta[key.strip()] = value.strip()
+    return meta
+
+
+def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, flags: list[str]) -> list[Annotated]:
+    aggregation = folder / f"{ref.scene_id}.aggregation.json"
+    if ref.split == "test" and not aggregation.exists():
+        flags.append("no_annotation")
+        return []
+    groups = read_json(aggregation)
+    segments_path = folder / f"{ref.scene_id}_vh_clean_2.0.010000.segs.json"
+    segments = read_json(segments_path)
+    with reading(segments_path):
+        of_vertex = np.asarray(segments["segIndices"], np.int64)
+        if of_vertex.shape != (len(vertices),):
+            raise ScanError(segments_path, f"{of_vertex.size} segment indices for {len(vertices)} vertices of the mesh")
+    with reading(aggregation):
+        return _group_vertices(groups["segGroups"], of_vertex, vertices, tsv, flags)
+
+
+def _group_vertices(
+    groups: list[dict[str, Any]], of_vertex: np.ndarray, vertices: np.ndarray, tsv: Path, flags: list[str]
+) -> list[Annotated]:
+    labels = scannet_labels(tsv)
+    ids, inverse = np.unique(of_vertex, return_inverse=True)
+    objects: list[Annotated] = []
+    seen: set[tuple[int, ...]] = set()
+    n_duplicate = n_empty = 0
+    for group in groups:
+        segments = tuple(sorted(set(group["segments"])))
+        object_id, label = int(group["objectId"]), str(group["label"])
+        if segments in seen:
+            n_duplicate += 1  # one released scan lists every object twice
+            continue
+        seen.add(segments)
+        index = np.flatnonzero(np.isin(ids, segments)[inverse])
+        if not len(index):
+            n_empty += 1
+            continue
+        meaning = labels(label)
+        if not meaning.known and f"unknown_label:{label}" not in flags:
+            flags.append(f"unknown_label:{label}")
+        points = vertices[index]
+        box = partial(minimal_oriented_box, points)
+        low, high = points.min(axis=0), points.max(axis=0)
+        objects.append(
+            Annotated(object_id, label, meaning.category, meaning.perturbable, box, low, high, len(index), index)
+        )
+    if len({o.object_id for o in objects}) < len(objects):
+        raise ValueError("two different objects share one objectId")
+    flags += [f"{what}:{n}" for what, n in (("duplicate_objects", n_duplicate), ("empty_objects", n_empty)) if n]
+    return sorted(objects, key=lambda o: o.object_id)

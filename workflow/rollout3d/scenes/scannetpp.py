@@ -1,0 +1,212 @@
+"""ScanNet++: the iPhone video with ARKit poses aligned to the laser scan, and the annotated mesh.
+
+Root: data/<id>/{iphone,scans}/, splits/, metadata/. The world is that of mesh_aligned_0.05 (metres, +z up), so nothing
+is moved. Frames are every second one of the 60 fps video, as in VSI-Bench's 30 fps copies. Boxes are the release's own
+(`obb`, rows are the axes). A vertex in several instances belongs to the one with the fewest vertices (official rule).
+
+The released mesh keeps 5 % of its faces, so its vertices are far apart on flat surfaces. Points sampled on the faces
+are added behind the mesh vertices, and belong to the instance of the nearest corner; `n_points` counts mesh vertices.
+
+Checked against files written from the published description, not against a released scan, which the licence keeps
+private.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d.geometry.camera import resize_intrinsics, valid_pose
+from rollout3d.releases import MissingData, require
+from rollout3d.scenes.categories import scannetpp_labels
+from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
+from rollout3d.scenes.ply import read_ply
+from rollout3d.scenes.scan import (
+    Annotated,
+    Room,
+    Scan,
+    ScanError,
+    ScanRef,
+    matrix,
+    read_json,
+    reading,
+    released_box,
+)
+from rollout3d.scenes.surface import sample_surface
+from rollout3d.scenes.video import Video
+from rollout3d.seeding import generator
+
+NAME = "scannetpp"
+VIDEO_FPS = 30.0
+"""VSI-Bench's copies of the 60 fps videos."""
+SURFACE_SPACING_M = 0.03
+"""Spacing of the points added on the faces: near ScanNet's vertex spacing."""
+
+_SPLITS = {"train": "nvs_sem_train.txt", "val": "nvs_sem_val.txt", "test": "sem_test.txt"}
+_FULL_SIZE = (1920, 1440)
+"""Pixels that the released intrinsics refer to."""
+
+
+def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
+    """The scans of the splits, in the order of the split files. Raises `MissingData`."""
+    require(NAME, root)
+    found = []
+    for split in splits:
+        path = root / "splits" / _SPLITS[split]
+        if not path.is_file():
+            raise MissingData(f"{NAME}: no split file {path}; the download script has it among the metadata")
+        for scene_id in path.read_text().split():
+            found.append(ScanRef(scene_id, scene_id, split, (root / "data" / scene_id).is_dir()))
+    return found
+
+
+def read_room(root: Path, ref: ScanRef) -> Room:
+    """Mesh, added surface points and objects of a scan. Raises `ScanError`."""
+    folder = root / "data" / ref.scene_id / "scans"
+    mesh = read_ply(_first(folder / "mesh_aligned_0.05_semantic.ply", folder / "mesh_aligned_0.05.ply"))
+    annotation = folder / "segments_anno.json"
+    if ref.split == "test" and not annotation.exists():
+        groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
+    else:
+        segments_path = folder / "segments.json"
+        segments = read_json(segments_path)
+        with reading(segments_path):
+            of_vertex = np.asarray(segments["segIndices"], np.int64)
+            if of_vertex.shape != (len(mesh.vertices),):
+                reason = f"{of_vertex.size} segment indices for {len(mesh.vertices)} vertices of the mesh"
+                raise ScanError(segments_path, reason)
+        content = read_json(annotation)
+        with reading(annotation):
+            groups = content["segGroups"]
+            owner, flags = _owners(groups, of_vertex), []
+    rng = generator(NAME, "surface", ref.scene_id)
+    extra = sample_surface(mesh.vertices, mesh.faces, mesh.colors, SURFACE_SPACING_M, rng)
+    vertices = np.concatenate([mesh.vertices, extra.points])
+    colors = None if extra.colors is None else np.concatenate([mesh.colors, extra.colors])
+    with reading(annotation):
+        objects = _objects(groups, owner, np.concatenate([owner, owner[extra.vertex]]), _labels(root), flags)
+    return Room(vertices, mesh.faces, colors, objects, flags=flags)
+
+
+def read_scan(root: Path, ref: ScanRef) -> Scan:
+    """A scan with its video. Raises `ScanError`."""
+    return Scan(ref, NAME, read_room(root, ref), PhoneSource(root / "data" / ref.scene_id / "iphone"))
+
+
+class PhoneSource:
+    """The iPhone video at VSI-Bench's 30 fps: index i is frame `step` * i of the file.
+
+    Poses and intrinsics come per frame of the file; a frame without an entry is lost, and borrows the intrinsics of
+    the entry nearest to it.
+    """
+
+    rotation_deg = 0
+
+    def __init__(self, folder: Path):
+        self._poses_path = folder / "pose_intrinsic_imu.json"
+        self._video = Video(_first(folder / "rgb.mkv", folder / "rgb.mp4"))
+        depth_path = folder / "depth.bin"
+        self._depth: DepthBin | None = None
+        try:
+            self.step = max(1, round(self._video.fps / VIDEO_FPS))
+            self.fps = self._video.fps / self.step
+            self.n_frames = -(-self._video.n_frames // self.step)
+            self.width, self.height = self._video.width, self._video.height
+            self._read_cameras()
+            self._depth = DepthBin(depth_path) if depth_path.exists() else None
+        except ScanError:
+            self.close()
+            raise
+
+    def _read_cameras(self) -> None:
+        with reading(self._poses_path):
+            with open(self._poses_path, "rb") as file:
+                entries: dict[str, Any] = json.load(file)
+            known = sorted((int(key.removeprefix("frame_")), entry) for key, entry in entries.items())
+            if not known:
+                raise ScanError(self._poses_path, "no frames")
+            self._indices = np.array([index for index, _ in known])
+            self._K = np.stack([matrix(entry["intrinsic"], 3, 3) for _, entry in known])
+            self._poses = np.stack([matrix(entry["aligned_pose"], 4, 4) for _, entry in known])
+
+    def _entry(self, index: int) -> tuple[int, bool]:
+        """Row of the entry nearest to a frame of the file, and whether it is the frame's own."""
+        row = int(np.abs(self._indices - index).argmin())
+        return row, bool(self._indices[row] == index)
+
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        row, own = self._entry(index * self.step)
+        K = resize_intrinsics(self._K[row], _FULL_SIZE, (self.width, self.height))
+        return K, self._poses[row] if own and valid_pose(self._poses[row]) else None
+
+    def frame(self, index: int) -> np.ndarray:
+        return self._video.frame(index * self.step)
+
+    def depth_K(self, index: int) -> np.ndarray | None:
+        if self._depth is None:
+            return None
+        row, _ = self._entry(index * self.step)
+        return resize_intrinsics(self._K[row], _FULL_SIZE, (WIDTH, HEIGHT))
+
+    def depth(self, index: int) -> np.ndarray | None:
+        return self._depth.frame(index * self.step) if self._depth else None
+
+    def close(self) -> None:
+        self._video.close()
+        if self._depth:
+            self._depth.close()
+
+
+def _first(*paths: Path) -> Path:
+    for path in paths:
+        if path.exists():
+            return path
+    raise ScanError(paths[0], "no such file")
+
+
+def _labels(root: Path):
+    table = root / "metadata" / "semantic_benchmark" / "map_benchmark.csv"
+    return scannetpp_labels(table if table.is_file() else None)
+
+
+def _owners(groups: list[dict[str, Any]], of_vertex: np.ndarray) -> np.ndarray:
+    """For each vertex the position of its group in `groups`, -1 for none; of several groups the smallest wins."""
+    ids, inverse = np.unique(of_vertex, return_inverse=True)
+    members = [np.flatnonzero(np.isin(ids, group["segments"])[inverse]) for group in groups]
+    owner = np.full(len(of_vertex), -1)
+    for k in sorted(range(len(groups)), key=lambda k: (-len(members[k]), k)):
+        owner[members[k]] = k
+    return owner
+
+
+def _objects(
+    groups: list[dict[str, Any]], mesh_owner: np.ndarray, owner: np.ndarray, labels, flags: list[str]
+) -> list[Annotated]:
+    objects, n_unboxed = [], 0
+    n_vertices = np.bincount(mesh_owner + 1, minlength=len(groups) + 1)[1:]
+    order = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[order], np.arange(len(groups) + 1))
+    for k, group in enumerate(groups):
+        object_id, label = int(group["objectId"]), str(group["label"])
+        if not group.get("obb"):
+            n_unboxed += 1
+            continue
+        obb = group["obb"]
+        box = released_box(obb)
+        low, high = box.aabb()
+        if "min" in obb and "max" in obb:
+            low, high = matrix(obb["min"], 1, 3)[0], matrix(obb["max"], 1, 3)[0]
+        index = order[bounds[k] : bounds[k + 1]]
+        category, perturbable, _ = labels(label)
+        objects.append(
+            Annotated(
+                object_id, label, category, perturbable, lambda box=box: box, low, high, int(n_vertices[k]), index
+            )
+        )
+    if len({o.object_id for o in objects}) < len(objects):
+        raise ValueError("two objects share one objectId")
+    flags += [f"objects_without_box:{n_unboxed}"] if n_unboxed else []
+    return sorted(objects, key=lambda o: o.object_id)

@@ -1,0 +1,115 @@
+"""ScanNet's `.sens`: colour, depth and pose of every frame in one file, read by seeking.
+
+Layout: facts of the released reader, version 4 (the IMU block at the end is not needed and not read). The layout was
+checked against files written from its description, not against a released scan, which the licence keeps private.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rollout3d.scenes.scan import ScanError, reading
+
+_FRAME = struct.Struct("<16f4Q")
+_COLOR = {0: "raw", 1: "png", 2: "jpeg"}
+_DEPTH = {0: "raw", 1: "zlib"}
+
+
+class SensFile:
+    """An open `.sens` file: sizes, intrinsics, poses, and frames on demand.
+
+    color_K, depth_K (3,3); color_size, depth_size (width, height); poses (N,4,4) f64 camera-to-world in the raw
+    world, with -inf where tracking was lost. Nothing but the index is held in memory.
+    Raises `ScanError` for a file of another version, a truncated one, or an unsupported compression.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        with reading(path):
+            self._file = open(path, "rb")  # noqa: SIM115 - held open until close()
+        try:
+            with reading(path):
+                self._read_header()
+                self._index()
+        except ScanError:
+            self.close()
+            raise
+
+    def _unpack(self, code: str) -> tuple:
+        data = self._file.read(struct.calcsize(code))
+        return struct.unpack(code, data)
+
+    def _read_header(self) -> None:
+        (version,) = self._unpack("<I")
+        if version not in (3, 4):
+            raise ScanError(self.path, f"version {version}: only versions 3 and 4 are known")
+        (name_length,) = self._unpack("<Q")
+        if name_length > 4096:
+            raise ScanError(self.path, "not a .sens file")
+        self._file.read(name_length)
+        matrices = np.array(self._unpack("<64f"), np.float64).reshape(4, 4, 4)
+        # The extrinsics are the identity in released files: colour is registered to the pose of depth.
+        self.color_K, self.depth_K = matrices[0, :3, :3], matrices[2, :3, :3]
+        color, depth = self._unpack("<2i")
+        if color not in _COLOR or depth not in _DEPTH:
+            raise ScanError(self.path, f"unsupported compression of colour ({color}) or depth ({depth})")
+        self._color, self._depth = _COLOR[color], _DEPTH[depth]
+        color_w, color_h, depth_w, depth_h, self.depth_shift, self.n_frames = self._unpack("<4IfQ")
+        self.color_size, self.depth_size = (color_w, color_h), (depth_w, depth_h)
+        if not self.depth_shift > 0:
+            raise ScanError(self.path, f"depth shift {self.depth_shift}")
+
+    def _index(self) -> None:
+        size = self.path.stat().st_size
+        at = self._file.tell()
+        if self.n_frames * _FRAME.size > size:
+            raise ScanError(self.path, f"claims {self.n_frames} frames, more than the file can hold")
+        self.poses = np.empty((self.n_frames, 4, 4))
+        # Offset of the colour bytes, their number, and the number of depth bytes behind them.
+        self._where = np.empty((self.n_frames, 3), np.int64)
+        for i in range(self.n_frames):
+            self._file.seek(at)
+            head = self._file.read(_FRAME.size)
+            if len(head) < _FRAME.size:
+                raise ScanError(self.path, f"truncated: frame {i} of {self.n_frames} is missing")
+            values = _FRAME.unpack(head)
+            self.poses[i] = np.reshape(values[:16], (4, 4))
+            n_color, n_depth = values[18:]
+            self._where[i] = at + _FRAME.size, n_color, n_depth
+            at += _FRAME.size + n_color + n_depth
+            if at > size:
+                raise ScanError(self.path, f"truncated within frame {i} of {self.n_frames}")
+
+    def color(self, index: int) -> np.ndarray:
+        """Colour of a frame, (height, width, 3) u8 RGB."""
+        start, n_color, _ = self._where[index]
+        with reading(self.path):
+            self._file.seek(start)
+            data = self._file.read(n_color)
+            width, height = self.color_size
+            if self._color == "raw":
+                return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+            if image is None or image.shape[:2] != (height, width):
+                found = "nothing" if image is None else f"{image.shape[1]}x{image.shape[0]}"
+                raise ScanError(self.path, f"colour of frame {index} decodes to {found}, expected {width}x{height}")
+            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+    def depth(self, index: int) -> np.ndarray:
+        """Depth of a frame, (height, width) f32, metres, 0 = unknown."""
+        start, n_color, n_depth = self._where[index]
+        with reading(self.path):
+            self._file.seek(start + n_color)
+            data = self._file.read(n_depth)
+            width, height = self.depth_size
+            raw = zlib.decompress(data, bufsize=2 * width * height) if self._depth == "zlib" else data
+            values = np.frombuffer(raw, "<u2").reshape(height, width)
+            return values.astype(np.float32) * np.float32(1.0 / self.depth_shift)
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,56 @@
+"""Points spread evenly over a mesh, for meshes whose vertices are not."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Samples(NamedTuple):
+    """points (N,3); vertex (N,): the corner of its face that each point is nearest to; colors (N,3) u8 or None."""
+
+    points: np.ndarray
+    vertex: np.ndarray
+    colors: np.ndarray | None
+
+
+def sample_surface(
+    vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray | None, spacing_m: float, rng: np.random.Generator
+) -> Samples:
+    """One point per `spacing_m` squared of surface on average, uniform over each face; colours are interpolated.
+
+    A face gets its area divided by the spacing squared, rounded up or down at random so that the mean is right.
+    """
+    counts = np.floor(face_areas(vertices, faces) / spacing_m**2 + rng.random(len(faces))).astype(np.int64)
+    face = np.repeat(np.arange(len(faces)), counts)
+    weights = rng.random((len(face), 2))
+    # Fold the unit square onto the triangle: uniform, and one draw a point.
+    weights = np.where(weights.sum(axis=1, keepdims=True) > 1, 1 - weights, weights)
+    weights = np.column_stack([1 - weights.sum(axis=1), weights])
+    points = np.einsum("nk,nkd->nd", weights, vertices[faces[face]])
+    mixed = None
+    if colors is not None:
+        mixed = np.rint(np.einsum("nk,nkd->nd", weights, colors[faces[face]].astype(np.float64))).astype(np.uint8)
+    return Samples(points, faces[face, weights.argmax(axis=1)], mixed)
+
+
+def face_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Area (F,) of each face, m2."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
+
+
+def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Surface (V,) that each vertex stands for, m2: a third of each of its faces; 0 for points that no face uses."""
+    third = np.repeat(face_areas(vertices, faces) / 3, 3)
+    return np.bincount(faces.ravel(), weights=third, minlength=len(vertices))
+
+
+def point_spacing(areas: np.ndarray, index: np.ndarray) -> float:
+    """Typical distance of neighbouring points, metres: the square root of the surface per point.
+
+    `areas`: `vertex_areas` of the mesh; `index`: the points in question. Points that were added on the faces count
+    too, so the figure is right for a mesh with samples. 0 for points without surface.
+    """
+    return float(np.sqrt(areas[index].sum() / max(len(index), 1)))

@@ -1,0 +1,1 @@
+"""Answers: reading them from a model's text, scoring them, and averaging scores as VSI-Bench does."""

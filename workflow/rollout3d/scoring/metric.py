@@ -1,0 +1,72 @@
+"""How right an answer is, from 0 to 1: numbers, and the texts of general training data.
+
+Sources: mean relative accuracy, VSI-Bench's evaluator; the others, Video-R1's rewards.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""Confidence thresholds: ten, as VSI-Bench's code has on today's Python (its formula truncates 10.999... to 10)."""
+
+
+def mean_relative_accuracy(prediction: float, truth: float) -> float:
+    """Share of the ten thresholds t with |prediction - truth| / |truth| <= 1 - t.
+
+    The comparison is the evaluator's own `<=` in float64, not the `<` of the paper's equation 1, and the rounding of
+    `1 - t` is left as it is: 80 against 100 scores 0.6, not 0.7, because 1 - 0.8 < 0.2. A truth of 0, which the
+    benchmark does not contain, accepts 0 only.
+    """
+    if truth == 0:
+        return float(prediction == 0)
+    error = abs(prediction - truth) / abs(truth)
+    return float(np.mean(error <= 1 - THRESHOLDS))
+
+
+def relative_closeness(prediction: float, truth: float) -> float:
+    """1 - min(1, relative error): Video-R1's reward for regression, its 1e-9 included."""
+    return 1.0 - min(1.0, (abs(prediction - truth) + 1e-9) / (abs(truth) + 1e-9))
+
+
+def same_number(prediction: str, truth: str) -> float:
+    """1 if both numbers agree after rounding to two decimals, else 0: Video-R1's reward for numbers.
+
+    As there, a prediction with a decimal point for a truth without one (or the reverse) is wrong, even 4.0 for 4;
+    commas are thousands separators.
+    """
+    if any(c in prediction for c in ".,") != any(c in truth for c in ".,"):
+        return 0.0
+    try:
+        values = [round(float(text.replace(",", "")), 2) for text in (prediction, truth)]
+    except ValueError:
+        return 0.0
+    return float(values[0] == values[1])
+
+
+def word_accuracy(prediction: str, truth: str) -> float:
+    """max(0, 1 - word error rate), words split at white space: Video-R1's reward for OCR.
+
+    The error rate is the edit distance over max(1, words of the truth).
+    """
+    words, wanted = prediction.split(), truth.split()
+    row = list(range(len(wanted) + 1))
+    for i, word in enumerate(words, start=1):
+        above, row = row, [i]
+        for j, other in enumerate(wanted, start=1):
+            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (word != other)))
+    return max(0.0, 1.0 - row[-1] / max(1, len(wanted)))
+
+
+def rouge(prediction: str, truth: str) -> float:
+    """Mean F of ROUGE-1, ROUGE-2 and ROUGE-L with stemming: Video-R1's reward for free text.
+
+    Raises ImportError naming the remedy where the optional package rouge-score is missing.
+    """
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError as error:
+        raise ImportError("free-text answers are scored by ROUGE: pip install rouge-score") from error
+    kinds = ["rouge1", "rouge2", "rougeL"]
+    scores = RougeScorer(kinds, use_stemmer=True).score(truth, prediction)
+    return float(np.mean([scores[kind].fmeasure for kind in kinds]))

@@ -1,0 +1,33 @@
+"""Name a model that exists already: a directory of this machine (site.models), else a Hugging Face name.
+
+Writes its `model.json`. Nothing is downloaded here; whoever loads the model first does that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("describe_model", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--key", required=True, help="key of the configuration's models")
+    parser.add_argument("--out", required=True, type=Path, help="model.json")
+    args, config = STAGE.parse(parser, argv)
+
+    from rollout3d.model.load import ModelError, refer_model
+
+    if args.key not in config.models:
+        raise StageError(f"model '{args.key}' is not one of {', '.join(config.models)}")
+    name = config.models[args.key].name
+    try:
+        refer_model(args.out, name=name, where=config.site.models.get(args.key, name))
+    except ModelError as error:
+        raise StageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

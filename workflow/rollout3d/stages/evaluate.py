@@ -1,0 +1,50 @@
+"""Let a run answer a benchmark."""
+
+from __future__ import annotations
+
+from rollout3d import tables
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("evaluate", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--run", required=True, help="name written into the predictions")
+    parser.add_argument("--method", required=True, choices=("none", "sft", "grpo"), help="how the run was trained")
+    parser.add_argument("--benchmark", help="name of the benchmark, for the log")
+    parser.add_argument("--model", required=True, help="model.json")
+    parser.add_argument("--questions", required=True, help="table questions of the benchmark")
+    parser.add_argument("--frames", required=True, nargs="+", help="table frames of the benchmark")
+    parser.add_argument("--style", choices=("direct", "think"), help="default: direct for method none, else think")
+    parser.add_argument("--out", required=True, help="table predictions")
+    args, config = STAGE.parse(parser, argv)
+
+    from rollout3d.evaluation.run import evaluate, style_of
+    from rollout3d.model.backends import open_model
+    from rollout3d.model.load import ModelError
+    from rollout3d.model.media import FrameStore, MissingFrames
+
+    rows = tables.read(tables.QUESTIONS, args.questions)
+    lineage = STAGE.lineage({"model": args.model, "questions": args.questions, "frames": args.frames})
+    try:
+        policy, generate = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
+        predictions = evaluate(
+            args.run,
+            rows,
+            policy,
+            FrameStore(args.frames, video=config.video),
+            config.evaluation,
+            config.video,
+            style=args.style or style_of(args.method),
+            think=config.prompts.think,
+            seed=config.seed,
+            generate=generate,
+        )
+        tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
+    except (ModelError, MissingFrames) as error:
+        raise StageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Raw scans of one shard to scene tables: scenes, objects, frames, maps, scenes_dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout3d.releases import MissingData
+from rollout3d.scenes.ingest import TooManyFailures, ingest_shard
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("ingest", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--dataset", required=True, help="scannet, scannetpp or arkitscenes")
+    parser.add_argument("--shard", type=int, required=True, help="0 ... datasets.<dataset>.shards - 1")
+    parser.add_argument("--root", help="directory of the release; site.roots.<dataset> if not given")
+    parser.add_argument("--scans", help="table of the synthetic release in --root, if that is what it holds")
+    parser.add_argument("--out-dir", required=True, help="where the five tables go")
+    args, config = STAGE.parse(parser, argv)
+    if args.dataset not in config.datasets:
+        raise StageError(f"dataset '{args.dataset}' is not one of {', '.join(config.datasets)}")
+    root = Path(args.root or config.site.roots[args.dataset])
+    n_shards = config.datasets[args.dataset].shards
+    lineage = STAGE.lineage({"scans": args.scans} if args.scans else {})
+    try:
+        ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, lineage)
+    except (MissingData, TooManyFailures) as error:
+        raise StageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

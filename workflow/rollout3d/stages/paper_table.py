@@ -1,0 +1,49 @@
+"""One of the paper's tables, its numbers beside ours."""
+
+from __future__ import annotations
+
+from rollout3d import tables
+from rollout3d.report import tables as paper
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("paper_table", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--table", required=True, choices=paper.TABLES)
+    parser.add_argument("--scores", nargs="*", default=[], help="tables scores (tables 2 to 5)")
+    parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the settings (table 1)")
+    parser.add_argument("--questions", nargs="*", default=[], help="tables ocr_rl and ocr_sft (figure 3)")
+    parser.add_argument("--reference", default=paper.REFERENCE, help="the paper's numbers")
+    parser.add_argument("--out", required=True, help="table report")
+    args, config = STAGE.parse(parser, argv)
+    given = {"ocr_rl": [], "ocr_sft": []}
+    for path in args.questions:
+        kind = tables.lineage(path).get("table")
+        if kind not in given:
+            raise StageError(f"{path}: holds the table '{kind}'; --questions takes ocr_rl and ocr_sft")
+        given[kind] += tables.read(tables.TABLES[kind], path, ["question_type", "source"])
+    try:
+        rows = paper.build(
+            args.table,
+            paper.read_reference(args.reference),
+            scores=tables.read_many(tables.SCORES, args.scores),
+            predictions=tables.read_many(
+                tables.PREDICTIONS, args.predictions, ["question_id", "setting", "sample", "score"]
+            ),
+            rl=given["ocr_rl"],
+            sft=given["ocr_sft"],
+            correct_above=config.difficulty.correct_above,
+            preset=config.preset,
+        )
+    except ValueError as error:
+        raise StageError(str(error)) from None
+    parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
+    parents["reference"] = [str(args.reference)]
+    lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
+    tables.write(tables.REPORT, args.out, rows, lineage)
+
+
+if __name__ == "__main__":
+    main()

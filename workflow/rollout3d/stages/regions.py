@@ -1,0 +1,36 @@
+"""The pixels that each object covers in each training frame, for one shard and one way of choosing points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+from rollout3d.config import RegionMode
+from rollout3d.releases import MissingData
+from rollout3d.scenes.regions import regions_shard
+from rollout3d.scenes.scan import ScanError
+from rollout3d.stages.common import Stage, StageError
+from rollout3d.tables import TableError
+
+STAGE = Stage("regions", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--dataset", required=True, help="scannet, scannetpp or arkitscenes")
+    parser.add_argument("--root", help="directory of the release; site.roots.<dataset> if not given")
+    parser.add_argument("--shard-dir", required=True, help="the shard's scenes, objects and frames tables")
+    parser.add_argument("--mode", required=True, choices=get_args(RegionMode))
+    parser.add_argument("--out", required=True)
+    args, config = STAGE.parse(parser, argv)
+    shard_dir = Path(args.shard_dir)
+    root = Path(args.root or config.site.roots[args.dataset])
+    try:
+        lineage = STAGE.lineage({name: shard_dir / f"{name}.parquet" for name in ("scenes", "objects", "frames")})
+        regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), lineage)
+    except (MissingData, ScanError, TableError, FileNotFoundError) as error:
+        raise StageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

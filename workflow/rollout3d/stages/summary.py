@@ -1,0 +1,19 @@
+"""Print what a results directory holds: counts, scores beside guessing, where to look next."""
+
+from __future__ import annotations
+
+from rollout3d.report.summary import summary
+from rollout3d.stages.common import Stage
+
+STAGE = Stage("summary", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--results", required=True, help="results directory, such as results/demo")
+    args, _ = STAGE.parse(parser, argv)
+    print(summary(args.results) or f"{args.results}: nothing was built yet")
+
+
+if __name__ == "__main__":
+    main()

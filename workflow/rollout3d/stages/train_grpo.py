@@ -1,0 +1,41 @@
+"""GRPO with the rollout method of the run: object-centric 3D rollout, or one of those it is compared with.
+
+Resumes from its newest checkpoint. Several GPUs: `python workflow/launch.py --gpus 8 -- -m rollout3d.stages.train_grpo
+...`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout3d.config import Run
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("train_grpo", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument(
+        "--row", required=True, type=Run.model_validate_json, help="the run's row of config/runs.tsv, as JSON"
+    )
+    parser.add_argument("--init", required=True, type=Path, help="model.json to start from, also the reference")
+    parser.add_argument("--train", required=True, type=Path, help="table of questions, such as ocr_rl")
+    parser.add_argument("--frames", required=True, type=Path, nargs="+", help="frames tables of the scenes")
+    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="maps tables of the scenes")
+    parser.add_argument("--objects", type=Path, nargs="*", default=[], help="objects tables (object_centric only)")
+    parser.add_argument("--regions", type=Path, nargs="*", default=[], help="regions tables (object_centric only)")
+    parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and the run's tables go")
+    args, config = STAGE.parse(parser, argv)
+
+    from rollout3d.training.run import USER_ERRORS, Inputs, run_grpo
+
+    inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions)
+    try:
+        run_grpo(config, args.row, inputs, args.out_dir, STAGE.lineage)
+    except USER_ERRORS as error:
+        raise StageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
