@@ -1,0 +1,125 @@
+import pytest
+import torch
+
+from rollout3d import tables
+from rollout3d.model.answer import Setting, answer, build_prompt
+from rollout3d.model.generate_hf import generate
+from rollout3d.model.media import FrameStore
+from rollout3d.model.sampling import Completion, Sampling
+
+GREEDY = Sampling(max_new_tokens=3)
+
+
+@pytest.fixture
+def store(frames, write_frames, write_maps):
+    def scene(seed):
+        return [(i, ["train16"], frame) for i, frame in enumerate(frames(16, 56, 56, seed))]
+
+    path = write_frames({"room": scene(1), "hall": scene(2)})
+    return FrameStore([path], [write_maps({"room": frames(1, 56, 56, seed=3)[0]})])
+
+
+@pytest.fixture
+def rows(question, encoded, frames):
+    scenes = ["room", "hall", "room", "hall", "room"]
+    asked = [question(question_id=f"q{i}", scene_id=s, question=f"How many? {i}") for i, s in enumerate(scenes)]
+    own = {"bytes": encoded(frames(1, 40, 40)[0]), "path": "x.png"}
+    return [*asked, question(question_id="general", scene_id=None, media=[own])]
+
+
+def _answer(rows, policy, store, **options):
+    options = {"sampling": GREEDY, "batch_size": 2, "scorer": "vsibench"} | options
+    return list(answer(rows, policy, store, Setting("frames2", n_frames=2), **options))
+
+
+def _scripted(texts):
+    """A generator that writes given texts by question, whatever it is shown."""
+
+    def write(policy, prompts, sampling, seed=0, keys=None):
+        return [[Completion([1, 2], texts[key], True)] * sampling.n for key in keys]
+
+    return write
+
+
+def test_predictions_are_rows_of_the_table_in_the_order_asked(rows, policy, store, tmp_path):
+    found = _answer(rows, policy, store)
+    assert [row["question_id"] for row in found] == ["q0", "q1", "q2", "q3", "q4", "general"]
+    assert {row["setting"] for row in found} == {"frames2"} and {row["model"] for row in found} == {policy.name}
+    assert tables.write(tables.PREDICTIONS, tmp_path / "p.parquet", found, tables.Lineage("test")) == 6
+
+
+def test_answers_do_not_depend_on_the_batch_size(rows, policy, store):
+    sampling = Sampling(n=2, temperature=1.0, max_new_tokens=4)
+    one = _answer(rows, policy, store, sampling=sampling, batch_size=1)
+    many = _answer(rows, policy, store, sampling=sampling, batch_size=16)
+    assert one == many
+    assert [(row["question_id"], row["sample"]) for row in one[:3]] == [("q0", 0), ("q0", 1), ("q1", 0)]
+
+
+def test_texts_are_scored_against_the_question(question, policy, store):
+    rows = [question(question_id="a", ground_truth="4"), question(question_id="b"), question(question_id="c")]
+    texts = {"a": "2 chairs", "b": "<think>x</think> <answer>3</answer>", "c": "no idea"}
+    plain = _answer(rows, policy, store, generate=_scripted(texts))
+    assert [(row["answer"], row["score"]) for row in plain] == [("2", 0.1), ("<think>x</think>", 0.0), ("no", 0.0)]
+    tagged = _answer(rows, policy, store, generate=_scripted(texts), scorer="tagged")
+    assert [(row["answer"], row["score"]) for row in tagged] == [(None, 0.0), ("3", 1.0), (None, 0.0)]
+    assert {row["scorer"] for row in tagged} == {"tagged"} and {row["n_tokens"] for row in tagged} == {2}
+
+
+def test_scenes_are_answered_together_and_questions_name_the_draws(rows, policy, store):
+    seen = []
+
+    def spying(policy, prompts, sampling, seed=0, keys=None):
+        seen.append((seed, list(keys)))
+        return generate(policy, prompts, sampling, seed, keys)
+
+    _answer(rows, policy, store, generate=spying, seed=7)
+    assert seen == [(7, ["general", "q1"]), (7, ["q3", "q0"]), (7, ["q2", "q4"])]
+
+
+def test_a_setting_decides_what_is_shown(question, policy, store):
+    sixteen = build_prompt(question(), policy, store, Setting("frames16"))
+    two = build_prompt(question(), policy, store, Setting("frames2", n_frames=2))
+    small = build_prompt(question(), policy, store, Setting("small", max_pixels=28 * 28 * 4, n_frames=2))
+    assert sixteen.video_grid_thw.tolist() == [[8, 4, 4]] and two.video_grid_thw.tolist() == [[1, 4, 4]]
+    assert small.video_grid_thw.tolist() == [[1, 4, 4]] and sixteen.image_grid_thw is None
+    frames = store.frames("room", "train16", 2)
+    assert torch.equal(two.pixel_values_videos, policy.encoder.medium(store.video("room", "train16", 2)).patches)
+    assert frames[0].tolist() == store.frames("room", "train16")[0].tolist()
+
+
+def test_the_top_view_is_an_image_before_the_video(question, policy, store):
+    prompt = build_prompt(question(), policy, store, Setting("frames16_bev", bev=True))
+    assert [medium.kind for medium in prompt.media] == ["image", "video"]
+    assert (prompt.media[0].frames[0] == store.bev("room")).all()
+    assert "top view" in policy.decode(prompt.input_ids)
+
+
+def test_black_frames_keep_the_shape_and_hide_everything(rows, question, policy, store):
+    seeing = build_prompt(question(), policy, store, Setting("x", bev=True))
+    blind = build_prompt(question(), policy, store, Setting("x", bev=True, black=True))
+    assert torch.equal(seeing.input_ids, blind.input_ids)
+    assert not any(medium.frames.any() for medium in blind.media) and len(blind.media) == 2
+    general = build_prompt(rows[-1], policy, store, Setting("x", black=True))
+    assert len(general.media) == 1 and not general.media[0].frames.any()
+
+
+def test_general_questions_show_their_own_pictures_and_need_no_store(rows, policy):
+    prompt = build_prompt(rows[-1], policy, None, Setting("frames16"), prompt_style="think", think="plain")
+    assert [medium.kind for medium in prompt.media] == ["image"]
+    text = policy.decode(prompt.input_ids)
+    assert "Think step by step" in text and "frames of a video" not in text
+
+
+def test_a_question_with_nothing_to_see_is_refused(question, policy):
+    with pytest.raises(ValueError, match="question q has neither"):
+        build_prompt(question(), policy, None, Setting("x"))
+
+
+def test_a_failure_while_encoding_ahead_is_raised(rows, policy, store, question):
+    with pytest.raises(ValueError, match="attic"):
+        _answer([*rows, question(scene_id="attic")], policy, store)
+
+
+def test_no_questions_give_no_predictions(policy, store):
+    assert _answer([], policy, store) == []

@@ -1,0 +1,114 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from rollout3d.geometry.camera import sample_indices
+from rollout3d.model.media import FrameStore, MissingFrames, decode_image, own_images
+from rollout3d.model.pixels import resize
+
+
+def _scene(picture, n=8):
+    """Frames 0, 10, .., of one grey each, every other one in train16, all in eval32, written in disorder."""
+    frames = [(10 * i, ["eval32"] + ["train16"] * (i % 2 == 0), np.full_like(picture, 10 * i)) for i in range(n)]
+    return frames[::-1]
+
+
+@pytest.fixture
+def picture(frames):
+    return frames(1, 56, 84)[0]
+
+
+@pytest.fixture
+def store(picture, write_frames, write_maps, frames):
+    path = write_frames({"room": _scene(picture), "hall": [(0, ["eval32"], picture)]})
+    return FrameStore([path], [write_maps({"room": frames(1, 56, 56, seed=9)[0]})])
+
+
+def _grey(frames):
+    return frames[:, 0, 0, 0].tolist()
+
+
+def test_frames_come_in_time_order_from_the_wanted_set(store):
+    assert _grey(store.frames("room", "eval32")) == [0, 10, 20, 30, 40, 50, 60, 70]
+    assert _grey(store.frames("room", "train16")) == [0, 20, 40, 60]
+
+
+def test_n_frames_are_spread_with_both_ends(store):
+    assert _grey(store.frames("room", "eval32", 2)) == [0, 70]
+    assert _grey(store.frames("room", "eval32", 3)) == [0, 40, 70]  # 3.5 rounds to the even 4
+    assert [row["frame_index"] for row in store.rows("room", "eval32", 3)] == [0, 40, 70]
+
+
+def test_a_short_video_repeats_frames(store):
+    # Places 0, .5, 1, 1.5, 2, 2.5, 3 of four frames, halves to even.
+    assert _grey(store.frames("room", "train16", 7)) == [0, 0, 20, 40, 40, 40, 60]
+    assert store.frames("hall", "eval32", 4).shape == (4, 56, 84, 3)
+
+
+def test_colours_survive_and_frames_are_resized_once_by_the_encoders_rule(picture, write_frames):
+    store = FrameStore([write_frames({"room": [(0, ["train16"], picture)]})])
+    assert np.array_equal(store.frames("room", "train16")[0], picture)
+    small = store.frames("room", "train16", max_pixels=28 * 28 * 4)
+    assert np.array_equal(small, resize(picture[None], *small.shape[1:3]))
+    assert small.shape[1] * small.shape[2] <= 28 * 28 * 4
+
+
+def test_video_carries_the_time_between_frames(store):
+    assert store.video("room", "eval32", 8).seconds_per_frame == pytest.approx(1.0)
+    assert store.video("room", "eval32", 2).seconds_per_frame == pytest.approx(7.0)
+    assert store.video("hall", "eval32", 1).seconds_per_frame == 0.0
+
+
+def test_decoded_videos_are_kept_and_cannot_be_spoilt(store):
+    first = store.frames("room", "eval32", 4)
+    assert store.frames("room", "eval32", 4) is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
+
+
+def test_only_the_last_scenes_are_kept(picture, write_frames):
+    path = write_frames({f"room{i}": [(0, ["train16"], picture)] for i in range(4)})
+    store = FrameStore([path], capacity=1)
+    first = store.frames("room0", "train16")
+    for i in range(1, 4):
+        store.frames(f"room{i}", "train16")
+    assert store.frames("room0", "train16") is not first
+
+
+def test_several_files_are_one_store(picture, write_frames):
+    paths = [write_frames({name: [(0, ["train16"], picture)]}, f"{name}.parquet") for name in ("a", "b")]
+    store = FrameStore(paths)
+    assert store.scenes == ["a", "b"] and "b" in store and "c" not in store
+    assert len(store.frames("b", "train16")) == 1
+
+
+def test_the_top_view_is_read_from_the_maps(store, frames):
+    assert np.array_equal(store.bev("room"), frames(1, 56, 56, seed=9)[0])
+
+
+def test_missing_frames_name_the_files(store):
+    with pytest.raises(MissingFrames, match=r"scene attic: no frames in .*frames\.parquet"):
+        store.frames("attic", "eval32")
+    with pytest.raises(MissingFrames, match="no frames of set 'train16'"):
+        store.frames("hall", "train16")
+    with pytest.raises(MissingFrames, match=r"no map in .*maps\.parquet"):
+        store.bev("hall")
+
+
+def test_threads_may_share_a_store(store):
+    with ThreadPoolExecutor(4) as threads:
+        wanted = [2, 3, 5, 6, 7, 8] * 4
+        found = list(threads.map(lambda n: _grey(store.frames("room", "eval32", n)), wanted))
+    assert found == [[10 * i for i in sample_indices(8, n)] for n in wanted]
+
+
+def test_a_questions_own_pictures_are_decoded(question, encoded, frames):
+    picture = frames(1, 30, 40)[0]
+    row = question(media=[{"bytes": encoded(picture), "path": "a.png"}])
+    assert np.array_equal(own_images(row)[0], picture)
+    assert own_images(question()) == []
+    with pytest.raises(ValueError, match="picture 0 of question q"):
+        own_images(question(media=[{"bytes": b"rubbish", "path": None}]))
+    with pytest.raises(ValueError, match="can be decoded"):
+        decode_image(None, "x")

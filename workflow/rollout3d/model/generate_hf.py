@@ -1,0 +1,203 @@
+"""Answers by the transformers model class and our own decode loop.
+
+Each distinct prompt is prefilled once, its video looked at once, and the cache is repeated for its n answers;
+positions and masks are explicit. `model.generate` is not used: it would take positions from transformers' own rule, run
+the vision tower once an answer (5.17), and draw from a generator whose state depends on the batch.
+
+The loop works on one process. Under ZeRO-3 gather the parameters around the call: ranks may take different numbers of
+steps, and a parameter that is gathered step by step would then wait for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from rollout3d.model.encode import Prompt
+from rollout3d.model.load import Policy
+from rollout3d.model.sampling import Completion, Sampling, choose, uniforms
+
+RESERVE = 128
+"""Positions of the cache allocated ahead while decoding."""
+SHRINK = 0.75
+"""Finished answers leave the batch when no more than this share of it still writes."""
+
+
+def generate(
+    policy: Policy,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    seed: int = 0,
+    keys: Sequence[str] | None = None,
+) -> list[list[Completion]]:
+    """`sampling.n` answers for each prompt, in order.
+
+    `keys` name the prompts' random draws; by default a prompt's content does, so equal prompts get equal answers: pass
+    keys to tell them apart. Vision tokens are never written. Holds all prompts and answers in memory at once.
+    """
+    if not prompts:
+        return []
+    keys = [prompt.key for prompt in prompts] if keys is None else list(keys)
+    if len(keys) != len(prompts):
+        raise ValueError(f"{len(prompts)} prompts but {len(keys)} keys")
+    greedy = sampling.temperature == 0
+    samples = 1 if greedy else sampling.n
+    distinct = list({prompt.key: prompt for prompt in prompts}.values())
+    where = {prompt.key: row for row, prompt in enumerate(distinct)}
+    rows = [where[prompt.key] for prompt in prompts for _ in range(samples)]
+    draws = None
+    if not greedy:
+        names = [(key, sample) for key in keys for sample in range(samples)]
+        table = np.stack([uniforms(seed, key, sample, sampling.max_new_tokens) for key, sample in names])
+        draws = torch.from_numpy(table).to(policy.device)
+    with _evaluating(policy):
+        answers = _decode(policy, distinct, rows, sampling, draws)
+    per_prompt = [answers[i : i + samples] for i in range(0, len(answers), samples)]
+    return [group * sampling.n if greedy else group for group in per_prompt]
+
+
+@contextmanager
+def _evaluating(policy: Policy) -> Iterator[None]:
+    """No gradients, evaluation mode: gradient checkpointing in training mode would drop the cache without a word."""
+    training = policy.model.training
+    policy.model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        policy.model.train(training)
+
+
+def _decode(
+    policy: Policy, prompts: Sequence[Prompt], rows: Sequence[int], sampling: Sampling, draws: torch.Tensor | None
+) -> list[Completion]:
+    """One answer a row; `rows` index `prompts`, `draws` is (rows, max_new_tokens)."""
+    core, device = policy.core, policy.device
+    hidden, layers, mask = _prefill(policy, prompts)
+    start = torch.tensor(rows, device=device)
+    cache = Cache(layers=[_Reserved(keys[start], values[start]) for keys, values in layers])
+    hidden, mask = hidden[start], None if mask is None else mask[start]
+    position = torch.tensor([prompts[row].next_position for row in rows], device=device)
+    suppress = torch.tensor(policy.suppress_ids, device=device)
+    ends = torch.tensor(policy.eos_ids, device=device)
+    tokens: list[list[int]] = [[] for _ in rows]
+    logprobs: list[list[float]] = [[] for _ in rows]
+    finished = [False] * len(rows)
+    batch = list(range(len(rows)))  # which answer each row of the batch writes
+    for step in range(sampling.max_new_tokens):
+        logits = core.lm_head(hidden).float()
+        scale = logits.logsumexp(-1)
+        logits[:, suppress] = -torch.inf
+        chosen = choose(logits, sampling, None if draws is None else draws[:, step])
+        chances = logits.gather(1, chosen.unsqueeze(1)).squeeze(1) - scale
+        steps = zip(batch, chosen.tolist(), chances.tolist(), torch.isin(chosen, ends).tolist(), strict=True)
+        for answer, token, chance, end in steps:
+            if not finished[answer]:
+                tokens[answer].append(token)
+                logprobs[answer].append(chance)
+                finished[answer] = end
+        going = [row for row, answer in enumerate(batch) if not finished[answer]]
+        if not going or step + 1 == sampling.max_new_tokens:
+            break
+        if len(going) <= SHRINK * len(batch):
+            keep = torch.tensor(going, device=device)
+            batch = [batch[row] for row in going]
+            chosen, position = chosen[keep], position[keep]
+            mask = None if mask is None else mask[keep]
+            draws = None if draws is None else draws[keep]
+            for layer in cache.layers:
+                layer.select(keep)
+        if mask is not None:
+            mask = torch.cat([mask, mask.new_zeros(len(batch), 1)], dim=1)
+        hidden = core.model.language_model(
+            inputs_embeds=policy.embed_tokens(chosen.unsqueeze(1)),
+            position_ids=position.view(1, -1, 1).expand(3, -1, 1),
+            attention_mask=None if mask is None else mask[:, None, None, :],
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
+        position = position + 1
+    return [
+        Completion(ids, policy.decode(ids), end, chances)
+        for ids, end, chances in zip(tokens, finished, logprobs, strict=True)
+    ]
+
+
+def _prefill(
+    policy: Policy, prompts: Sequence[Prompt]
+) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor | None]:
+    """Last hidden states (B, D), keys and values of each layer, and the additive mask (B, P) of later steps.
+
+    Prompts are padded on the left; the mask is None if they are equally long.
+    """
+    core, device = policy.core, policy.device
+    if core.config.text_config._attn_implementation != "sdpa":
+        raise ValueError("generation needs attn_implementation 'sdpa' for the language model: load it by load_policy")
+    embeddings = policy.prompt_embeddings(prompts)
+    longest = max(len(prompt) for prompt in prompts)
+    inputs = embeddings[0].new_zeros(len(prompts), longest, embeddings[0].shape[1])
+    positions = torch.zeros(3, len(prompts), longest, dtype=torch.int64)
+    for row, (prompt, words) in enumerate(zip(prompts, embeddings, strict=True)):
+        inputs[row, longest - len(prompt) :] = words
+        positions[:, row, longest - len(prompt) :] = prompt.position_ids
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    real = torch.arange(longest, device=device) >= longest - lengths[:, None]
+    padded = bool((lengths < longest).any())
+    mask = None
+    if padded:
+        # A padding token sees itself, so that no row of the attention is empty.
+        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
+        mask = (causal & real[:, None, :]) | torch.eye(longest, dtype=torch.bool, device=device)
+    cache = DynamicCache(config=core.config.text_config)
+    hidden = core.model.language_model(
+        inputs_embeds=inputs,
+        position_ids=positions.to(device),
+        attention_mask=None if mask is None else mask[:, None],
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state[:, -1]
+    layers = [(layer.keys, layer.values) for layer in cache.layers]
+    later = torch.zeros(len(prompts), longest, dtype=inputs.dtype, device=device).masked_fill(~real, -torch.inf)
+    return hidden, layers, later if padded else None
+
+
+class _Reserved(DynamicLayer):
+    """Keys and values (B, heads, L, head_dim) with room behind them: a step writes one column, not everything."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor):
+        super().__init__()
+        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
+        self._length = keys.shape[2]
+        self._reserve(keys, values, RESERVE)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        end = self._length + key_states.shape[2]
+        if end > self._all_keys.shape[2]:
+            self._reserve(self.keys, self.values, end - self._length + self._all_keys.shape[2] // 4)
+        self._all_keys[:, :, self._length : end] = key_states
+        self._all_values[:, :, self._length : end] = value_states
+        self._length = end
+        self._show()
+        return self.keys, self.values
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep some rows of the batch."""
+        self._all_keys, self._all_values = self._all_keys[rows], self._all_values[rows]
+        self._show()
+
+    def _reserve(self, keys: torch.Tensor, values: torch.Tensor, room: int) -> None:
+        batch, heads, _, head_dim = keys.shape
+        empty = keys.new_empty(batch, heads, room, head_dim)
+        self._all_keys, self._all_values = torch.cat([keys, empty], dim=2), torch.cat([values, empty], dim=2)
+        self._show()
+
+    def _show(self) -> None:
+        self.keys = self._all_keys[:, :, : self._length]
+        self.values = self._all_values[:, :, : self._length]

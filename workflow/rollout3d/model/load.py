@@ -1,0 +1,277 @@
+"""Models on disk and in memory: `model.json`, loading, saving, and the policy that the rest of the pipeline holds.
+
+`model.json` names a model without holding it: `{"name", "kind", "path", "digest", "parents", "prompts", ...}`. `path`
+is a directory relative to the file, an absolute directory, or a Hugging Face name. Weights are safetensors in an
+ordinary Hugging Face directory: transformers, vLLM and anyone else can open it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+from transformers.utils import logging
+
+from rollout3d.config import Video as VideoConfig
+from rollout3d.model import rope
+from rollout3d.model.encode import Encoder, Medium, Prompt
+from rollout3d.model.pixels import MEAN, MERGE, PATCH, STD, TEMPORAL_PATCH
+
+WEIGHTS = "weights"
+"""Name of the weights' directory beside `model.json`."""
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class ModelHandle:
+    """What a `model.json` says."""
+
+    name: str
+    """Key of the model or run, written into every prediction."""
+    kind: str
+    """hub | directory | tiny | sft | grpo | ..."""
+    path: str
+    """Directory or Hugging Face name, resolved."""
+    digest: str
+    """sha256 over the files of the weights' directory; of the name, for a model of the Hub."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """Digests of what it was made from."""
+    about: dict[str, Any] = field(default_factory=dict)
+    """Everything else, such as `prompts` and `steps`."""
+
+
+class Policy:
+    """A model with its tokeniser and encoder.
+
+    `eos_ids` end an answer, `suppress_ids` may never be written. `core` is the bare model class also when `model` is
+    wrapped by peft. Positions follow `rope.rope_index` everywhere.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, video: VideoConfig | None = None, name: str = "model"):
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.encoder = Encoder(tokenizer, self.core.config, video)
+        self.eos_ids: tuple[int, ...] = (
+            self.encoder.end,
+            tokenizer.convert_tokens_to_ids("<|endoftext|>"),
+        )
+        self.suppress_ids: tuple[int, ...] = self.encoder.vision_ids
+        rope.install(self.core)
+
+    @property
+    def core(self) -> Qwen2_5_VLForConditionalGeneration:
+        """The Qwen2_5_VLForConditionalGeneration inside `model`."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def device(self) -> torch.device:
+        return self.core.lm_head.weight.device
+
+    def features(self, media: Sequence[Medium]) -> list[torch.Tensor]:
+        """Visual tokens (n_tokens, D) of each medium, in one call of the vision tower.
+
+        Media with equal keys are looked at once and share their features; gradients flow if they are enabled.
+        """
+        unique = {medium.key: medium for medium in media}
+        found: dict[str, torch.Tensor] = {}
+        if unique:
+            pixels = torch.cat([medium.patches for medium in unique.values()]).to(self.device)
+            grids = torch.tensor([medium.grid for medium in unique.values()], device=self.device)
+            # Images and videos share one path through the tower; the grids tell them apart.
+            outputs = self.core.model.get_video_features(pixels, grids).pooler_output
+            for medium, features in zip(unique.values(), outputs, strict=True):
+                if len(features) != medium.n_tokens:
+                    raise AssertionError(f"{medium.n_tokens} placeholders but {len(features)} visual features")
+                found[medium.key] = features
+        return [found[medium.key] for medium in media]
+
+    def prompt_embeddings(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+        """Input embeddings (P, D) of each prompt, visual features spliced in; P differs between prompts.
+
+        Raises AssertionError unless placeholders and visual features match one to one: a forward without its video
+        would otherwise run silently on the placeholders' own embeddings.
+        """
+        features = iter(self.features([medium for prompt in prompts for medium in prompt.media]))
+        spliced: list[torch.Tensor] = []
+        for prompt in prompts:
+            ids = prompt.input_ids.to(self.device)
+            words = self.embed_tokens(ids)
+            slots = (ids == self.encoder.image_pad) | (ids == self.encoder.video_pad)
+            visual = [next(features) for _ in prompt.media]
+            n_visual = sum(len(part) for part in visual)
+            if int(slots.sum()) != n_visual:
+                raise AssertionError(f"{int(slots.sum())} placeholders but {n_visual} visual features in a prompt")
+            if visual:
+                seen = torch.cat(visual).to(words.dtype)
+                words = words.masked_scatter(slots.unsqueeze(-1), seen)
+            spliced.append(words)
+        return spliced
+
+    def embed_tokens(self, ids: torch.Tensor) -> torch.Tensor:
+        """Input embeddings (..., D) of text tokens (...)."""
+        return self.core.get_input_embeddings()(ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer's tokens, control tokens left out."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def read_model(path: Path | str) -> ModelHandle:
+    """Read a `model.json`. Raises ModelError if it or the directory that it names is missing."""
+    path = Path(path)
+    if not path.exists():
+        raise ModelError(f"{path}: no such file; run `snakemake {path}`")
+    try:
+        about = json.loads(path.read_text())
+        name, kind, where = about.pop("name"), about.pop("kind"), about.pop("path")
+    except (json.JSONDecodeError, KeyError) as error:
+        raise ModelError(f"{path}: not a model.json ({error}); delete it and rerun its stage") from error
+    if kind != "hub":
+        directory = path.parent / where
+        if not (directory / "config.json").exists():
+            raise ModelError(f"{path}: its weights are missing, expected {directory / 'config.json'}")
+        where = str(directory.resolve())
+    return ModelHandle(name, kind, where, about.pop("digest", ""), about.pop("parents", {}), about)
+
+
+def write_model(path: Path | str, *, name: str, kind: str, weights: str, digest: str, **about: Any) -> ModelHandle:
+    """Write a `model.json` atomically; `weights` is stored as given (relative paths are relative to the file)."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {"name": name, "kind": kind, "path": weights, "digest": digest, "parents": {}, "prompts": {}, **about}
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    os.replace(aside, path)
+    return read_model(path)
+
+
+def refer_model(path: Path | str, *, name: str, where: str, **about: Any) -> ModelHandle:
+    """Write a `model.json` for a model that exists already: a directory, or a name on the Hugging Face Hub."""
+    directory = Path(where).expanduser()
+    if directory.is_dir():
+        if not (directory / "config.json").exists():
+            raise ModelError(f"{directory}: holds no config.json, so it is no Hugging Face model; see site.models")
+        resolved = str(directory.resolve())
+        return write_model(path, name=name, kind="directory", weights=resolved, digest=files_digest(directory), **about)
+    if directory.is_absolute() or where.startswith((".", "~")):
+        raise ModelError(f"{where}: no such directory; correct site.models")
+    digest = hashlib.sha256(where.encode()).hexdigest()
+    return write_model(path, name=name, kind="hub", weights=where, digest=digest, **about)
+
+
+def files_digest(directory: Path | str) -> str:
+    """sha256 over the names and contents of a directory's files, in sorted order; hidden files are skipped."""
+    hasher = hashlib.sha256()
+    for file in sorted(p for p in Path(directory).iterdir() if p.is_file() and not p.name.startswith(".")):
+        hasher.update(file.name.encode() + b"\0")
+        with open(file, "rb") as stream:
+            hasher.update(hashlib.file_digest(stream, "sha256").digest())
+    return hasher.hexdigest()
+
+
+def load_policy(
+    model_json: Path | str,
+    dtype: str | torch.dtype = "float32",
+    device: str | torch.device = "cpu",
+    attn: str = "sdpa",
+    video: VideoConfig | None = None,
+) -> Policy:
+    """The policy that a `model.json` names, in evaluation mode.
+
+    `attn`: attention of the vision tower (sdpa | eager | flash_attention_2). The language model always uses sdpa: the
+    loops give it masks of four dimensions, which flash attention cannot take. Raises ModelError if it cannot be loaded.
+    """
+    handle = read_model(model_json)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    try:
+        with _quiet():
+            model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                handle.path, dtype=dtype, attn_implementation={"text_config": "sdpa", "vision_config": attn}
+            )
+        tokenizer = AutoTokenizer.from_pretrained(handle.path)
+    except OSError as error:
+        remedy = "download it, and name its directory in site.models" if handle.kind == "hub" else "rerun its stage"
+        raise ModelError(f"{model_json}: cannot load {handle.path} ({error}); {remedy}") from error
+    return Policy(model.to(device).eval(), tokenizer, video=video, name=handle.name)
+
+
+def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHandle:
+    """Write the weights to `directory/weights` and `directory/model.json` beside them; return what the latter says.
+
+    `about` enters `model.json`: give `kind`, `parents`, `prompts`; `name` defaults to the policy's. Everything is
+    written aside and renamed, `model.json` last, so a killed process leaves the old model or the new one. An adapter
+    must be merged before (`policy.model.merge_and_unload()`): its weights would be saved under other names.
+    """
+    if policy.core is not policy.model or any("lora_" in name for name, _ in policy.core.named_parameters()):
+        raise ModelError("an adapter cannot be saved as a model: merge it into the weights first")
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    target = directory / WEIGHTS
+    aside, old = (directory / f".{WEIGHTS}.{os.getpid()}.{what}" for what in ("new", "old"))
+    try:
+        with _quiet():
+            policy.model.save_pretrained(aside)
+        policy.tokenizer.save_pretrained(aside)
+        for name, values in _processor_files(policy.encoder.video_config).items():
+            (aside / name).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        digest = files_digest(aside)
+        if target.exists():
+            target.rename(old)
+        aside.rename(target)
+    finally:
+        for leftover in (aside, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+    values = {"name": policy.name, "kind": "directory", **about}
+    return write_model(directory / "model.json", weights=WEIGHTS, digest=digest, **values)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers: they fill logs."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _processor_files(video: VideoConfig) -> Mapping[str, Mapping[str, Any]]:
+    """What the Hugging Face processor and vLLM read. Sizes are bounds that our frames always meet, so that the
+    processor never resizes what the encoder has resized (its default lower bound enlarges small frames)."""
+    shared = {
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": list(MEAN),
+        "image_std": list(STD),
+        "merge_size": MERGE,
+        "patch_size": PATCH,
+        "processor_class": "Qwen2_5_VLProcessor",
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"shortest_edge": min(video.min_pixels, 4 * 28 * 28), "longest_edge": 16384 * 28 * 28},
+        "temporal_patch_size": TEMPORAL_PATCH,
+    }
+    return {
+        "preprocessor_config.json": {**shared, "image_processor_type": "Qwen2VLImageProcessor"},
+        "video_preprocessor_config.json": {
+            **shared,
+            "cap_pixels_per_frame": False,
+            "do_sample_frames": False,
+            "video_processor_type": "Qwen2VLVideoProcessor",
+        },
+    }

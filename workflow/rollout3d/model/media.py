@@ -1,0 +1,149 @@
+"""Frames and maps of scenes, read from the tables, decoded and resized once, kept while they are in use."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.config import Video as VideoConfig
+from rollout3d.geometry.camera import sample_indices
+from rollout3d.model.encode import Video
+from rollout3d.model.pixels import resize
+from rollout3d.resize import smart_size
+
+T = TypeVar("T")
+
+
+class MissingFrames(ValueError):
+    """A scene that no frames table holds; the message names the files."""
+
+
+def decode_image(data: bytes | None, what: str) -> np.ndarray:
+    """An encoded picture as RGB (H, W, 3) uint8. Raises ValueError naming `what` if it cannot be decoded."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if pixels is None:
+        raise ValueError(f"{what}: not a picture that can be decoded; rebuild the table that holds it")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+class FrameStore:
+    """Random access to the videos (`FRAMES` tables, scans or benchmarks) and top views (`MAPS` tables) of scenes.
+
+    The last `capacity` videos are kept decoded. Safe to share between threads. Arrays are read-only, since callers
+    share them: copy before changing.
+    """
+
+    def __init__(
+        self,
+        frame_paths: Iterable[Path | str],
+        map_paths: Iterable[Path | str] = (),
+        video: VideoConfig | None = None,
+        capacity: int = 8,
+    ):
+        frame_paths, map_paths = list(frame_paths), list(map_paths)
+        self._frames = tables.SceneReader(tables.FRAMES, frame_paths)
+        self._maps = tables.SceneReader(tables.MAPS, map_paths)
+        self._places = {"frames": frame_paths, "maps": map_paths}
+        self._min_pixels = (video or VideoConfig()).min_pixels
+        self._capacity = capacity
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def __contains__(self, scene_id: str) -> bool:
+        return scene_id in self._frames
+
+    @property
+    def scenes(self) -> list[str]:
+        """Scenes with frames, in file order."""
+        return self._frames.scenes
+
+    def rows(self, scene_id: str, frame_set: str, n: int | None = None) -> list[dict[str, Any]]:
+        """Rows of `tables.FRAMES` of one scene's sampling (`train16`, `eval32`) in time order; n of them, evenly spaced
+        with both ends, or all. A scene with fewer than n frames repeats some."""
+        with self._lock:
+            found = self._keep(("rows", scene_id, frame_set), lambda: self._read_rows(scene_id, frame_set))
+        return list(found) if n is None else [found[i] for i in sample_indices(len(found), n)]
+
+    def frames(self, scene_id: str, frame_set: str, n: int | None = None, max_pixels: int | None = None) -> np.ndarray:
+        """RGB frames (n, H, W, 3) uint8, read-only, at the size at which `max_pixels` a frame lets a model see them:
+        sides multiples of 28 (`resize.smart_size`). `max_pixels` None leaves them as stored."""
+        with self._lock:
+            key = ("frames", scene_id, frame_set, n, max_pixels)
+            return self._keep(key, lambda: self._read_frames(scene_id, frame_set, n, max_pixels))
+
+    def video(self, scene_id: str, frame_set: str, n: int | None = None, max_pixels: int | None = None) -> Video:
+        """`frames` as a part of a prompt, with the true time between two of them."""
+        times = [row["timestamp_s"] for row in self.rows(scene_id, frame_set, n)]
+        seconds = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
+        return Video(self.frames(scene_id, frame_set, n, max_pixels), seconds)
+
+    def bev(self, scene_id: str) -> np.ndarray:
+        """The top view (S, S, 3) uint8 of a scene, read-only."""
+        with self._lock:
+            return self._keep(("bev", scene_id), lambda: self._read_bev(scene_id))
+
+    def _read_rows(self, scene_id: str, frame_set: str) -> list[dict[str, Any]]:
+        rows = self._frames.rows(scene_id)
+        found = sorted((row for row in rows if frame_set in row["sets"]), key=lambda row: row["frame_index"])
+        if not found:
+            lacks = f"no frames of set '{frame_set}'" if rows else "no frames"
+            raise MissingFrames(
+                f"scene {scene_id}: {lacks} in {_names(self._places['frames'])}; rerun its ingest stage"
+            )
+        return found
+
+    def _read_frames(self, scene_id: str, frame_set: str, n: int | None, max_pixels: int | None) -> np.ndarray:
+        rows = self.rows(scene_id, frame_set, n)
+        # A scene with too few frames repeats some of them: decode each once.
+        pictures: dict[int, np.ndarray] = {}
+        for row in rows:
+            index = row["frame_index"]
+            if index not in pictures:
+                pictures[index] = decode_image(row["image"]["bytes"], f"frame {index} of scene {scene_id}")
+        stacked = np.stack(list(pictures.values()))
+        if max_pixels is not None:
+            stacked = resize(stacked, *smart_size(*stacked.shape[1:3], self._min_pixels, max_pixels))
+        place = {index: i for i, index in enumerate(pictures)}
+        return _frozen(stacked[[place[row["frame_index"]] for row in rows]])
+
+    def _read_bev(self, scene_id: str) -> np.ndarray:
+        rows = self._maps.rows(scene_id, ["bev"])
+        if not rows:
+            where = _names(self._places["maps"])
+            raise MissingFrames(f"scene {scene_id}: no map in {where}; rerun the stage that writes them")
+        return _frozen(decode_image(rows[0]["bev"]["bytes"], f"map of scene {scene_id}"))
+
+    def _keep(self, key: tuple[Any, ...], read: Callable[[], T]) -> T:
+        if key not in self._kept:
+            value = read()
+            self._kept[key] = value
+            # Rows hold encoded frames and pictures decoded ones: counted together, three entries a scene at most.
+            while len(self._kept) > 3 * self._capacity:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def own_images(row: Mapping[str, Any]) -> list[np.ndarray]:
+    """The pictures (H, W, 3) that a question of general data brings along; empty for a question about a scene."""
+    return [
+        decode_image(image["bytes"], f"picture {i} of question {row['question_id']}")
+        for i, image in enumerate(row.get("media") or ())
+    ]
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
+
+
+def _names(paths: Sequence[Path | str]) -> str:
+    shown = ", ".join(str(path) for path in paths[:3])
+    return (shown or "no file") + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

@@ -1,0 +1,80 @@
+"""The words around a question: VSI-Bench's direct prompt, and prompts that ask for reasoning.
+
+Wordings live in `resources/prompts/`: `direct.txt`, and `think_NAME.txt` for each name that `prompts.think` may take.
+A file is a remark followed by sections, `== name ==` and the exact text below it, blanks and empty lines included:
+
+- `bev`, `video`, `images`: what comes before the question if it is shown a top view, a video, pictures of its own;
+- `options`: what is appended to a question with options, `{options}` standing for one option a line;
+- `question`: the body, `{question}` standing for the question and its options;
+- `choice`, `number`, `text`, `ocr`, `regression`: the end, by type of answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from rollout3d.model.encode import Image, Part, Text, Video
+
+DIRECTORY = Path(__file__).resolve().parents[3] / "resources" / "prompts"
+ANSWER_TYPES = ("choice", "number", "text", "ocr", "regression")
+SECTIONS = ("bev", "video", "images", "options", "question", *ANSWER_TYPES)
+
+Style = Literal["direct", "think"]
+
+
+def question_parts(
+    row: Mapping[str, Any],
+    video: Video | None = None,
+    *,
+    images: Sequence[Image] = (),
+    bev: Image | None = None,
+    style: Style = "direct",
+    think: str = "video_r1",
+) -> list[Part]:
+    """The parts of the user's turn for one question row: media first, then the words.
+
+    The top view comes before the video, as in the paper's annotation (OCR, cold start data construction). `think` names
+    the wording of style `think`.
+    """
+    media: list[Part] = [*([bev] if bev else []), *([video] if video else []), *images]
+    shown = [name for name, there in (("bev", bev), ("video", video), ("images", images)) if there]
+    return [*media, Text(question_text(row, shown=shown, style=style, think=think))]
+
+
+def question_text(
+    row: Mapping[str, Any],
+    shown: Sequence[str] = ("video",),
+    style: Style = "direct",
+    think: str = "video_r1",
+) -> str:
+    """The words of the user's turn; `shown` lists what precedes them: bev, video, images.
+
+    Raises ValueError for an answer type that the wording does not know.
+    """
+    words = wording("direct" if style == "direct" else f"think_{think}")
+    if row["answer_type"] not in ANSWER_TYPES:
+        raise ValueError(f"question {row.get('question_id')}: unknown answer type '{row['answer_type']}'")
+    question = row["question"]
+    if row["options"]:
+        question += words["options"].replace("{options}", "\n".join(row["options"]))
+    before = "".join(words[name] for name in shown)
+    return before + words["question"].replace("{question}", question) + words[row["answer_type"]]
+
+
+@cache
+def wording(name: str) -> dict[str, str]:
+    """The sections of `resources/prompts/NAME.txt`. Raises ValueError if the file or one of its sections is missing."""
+    path = DIRECTORY / f"{name}.txt"
+    if not path.exists():
+        known = sorted(p.stem for p in DIRECTORY.glob("*.txt") if p.stem == "direct" or p.stem.startswith("think_"))
+        raise ValueError(f"{path}: no such prompt; known are {', '.join(known)}")
+    pieces = re.split(r"^== (\w+) ==\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = {key: body.removesuffix("\n") for key, body in zip(pieces[1::2], pieces[2::2], strict=True)}
+    if set(sections) != set(SECTIONS):
+        wrong = sorted(set(sections) ^ set(SECTIONS))
+        raise ValueError(f"{path}: sections missing or unknown: {', '.join(wrong)}")
+    return sections

@@ -1,0 +1,95 @@
+"""What a generator is asked for and gives back, and how a token is drawn.
+
+Draws depend on names (seed, prompt key, sample number), never on the order or the size of a batch. What can still
+differ is the floating point behind them: a batch of another size may change a logit by some 1e-6, and then a draw that
+falls that close to the border between two tokens goes the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from rollout3d.model.encode import Prompt
+from rollout3d.seeding import generator
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to write answers. `temperature` 0 is greedy; `top_p` is applied after the temperature."""
+
+    n: int = 1
+    """Answers a prompt."""
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int = 16
+    """End of turn included."""
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(f"not a way to sample: {self}")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer."""
+
+    token_ids: list[int]
+    """What was written, the end of turn included if it came."""
+    text: str
+    """Without control tokens."""
+    finished: bool
+    """Whether the end of turn came before `max_new_tokens`."""
+    logprobs: list[float] = field(repr=False, default_factory=list)
+    """The model's own log-probability of each token: at temperature 1, over the whole vocabulary, nothing suppressed
+    and no nucleus cut, so that it is comparable with the trainer's forward."""
+
+    @property
+    def logprob_sum(self) -> float:
+        return float(sum(self.logprobs))
+
+
+class Generate(Protocol):
+    """The one interface of both back ends."""
+
+    def __call__(
+        self,
+        policy: Any,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        seed: int = 0,
+        keys: Sequence[str] | None = None,
+    ) -> list[list[Completion]]:
+        """`sampling.n` answers for each prompt, in order. `keys` name the prompts' random draws (default: what the
+        prompts hold, so that equal prompts get equal answers)."""
+
+
+def uniforms(seed: int, key: str, sample: int, n: int) -> np.ndarray:
+    """The n draws in [0, 1) of one answer."""
+    return generator(seed, "sampling", key, sample).random(n)
+
+
+def choose(logits: torch.Tensor, sampling: Sampling, draws: torch.Tensor | None) -> torch.Tensor:
+    """Next tokens (B,) from logits (B, V) float32, suppressed ones at -inf; `draws` (B,) float64, None if greedy.
+
+    The nucleus is the smallest set of most probable tokens whose mass reaches `top_p`. Inverse of the cumulative
+    distribution, in double precision.
+    """
+    if draws is None:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(logits.double() / sampling.temperature, dim=-1)
+    order = None
+    if sampling.top_p < 1:
+        probabilities, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        before = probabilities.cumsum(-1) - probabilities
+        probabilities = probabilities.masked_fill(before >= sampling.top_p, 0.0)
+    mass = probabilities.cumsum(-1)
+    # The first token whose cumulative mass exceeds the draw: never one of probability 0.
+    places = torch.searchsorted(mass, (draws * mass[:, -1]).unsqueeze(1), right=True)
+    last = (probabilities > 0).long().cumsum(-1).argmax(-1, keepdim=True)
+    places = torch.minimum(places, last)
+    return (places if order is None else order.gather(1, places)).squeeze(1)

@@ -1,0 +1,177 @@
+"""A Qwen2.5-VL small enough for a laptop: the same class, the same tokens, a few million parameters at most.
+
+Presets and tests use it; the paper never does. Only building is here: `training` teaches it to see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+from rollout3d.config import Video
+from rollout3d.model.load import Policy
+from rollout3d.model.pixels import MERGE, PATCH, TEMPORAL_PATCH
+
+SPECIALS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+"""Qwen2.5-VL's control tokens, in the order of its vocabulary."""
+
+CHAT_TEMPLATE = """\
+{%- if messages[0].role != 'system' -%}
+<|im_start|>system
+You are a helpful assistant.<|im_end|>
+{% endif -%}
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{% if message.content is string -%}
+{{ message.content }}
+{%- else -%}
+{%- for part in message.content -%}
+{%- if part.type == 'image' or part.type == 'image_url' -%}
+<|vision_start|><|image_pad|><|vision_end|>
+{%- elif part.type == 'video' -%}
+<|vision_start|><|video_pad|><|vision_end|>
+{%- else -%}
+{{ part.text }}
+{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}
+<|im_start|>assistant
+{% endif -%}
+"""
+"""Renders what `encode.Encoder` writes out; servers and processors need it as a template."""
+
+
+def tiny_tokenizer(corpus: Iterable[str], vocab_size: int) -> Qwen2Tokenizer:
+    """A byte-level BPE of at most `vocab_size` tokens, control tokens included, learnt from `corpus`.
+
+    Words are split by Qwen's own pattern, and all 256 bytes are in the vocabulary, so any text can be encoded.
+    """
+    base = vocab_size - len(SPECIALS)
+    if base < 256:
+        raise ValueError(f"vocab_size {vocab_size} is too small: 256 bytes and {len(SPECIALS)} control tokens must fit")
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=base,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=[],
+        show_progress=False,
+    )
+    learner.train_from_iterator(corpus, trainer)
+    model = json.loads(learner.to_str())["model"]
+    # In the vocabulary from the start, so that their order is Qwen's and not that of their registration.
+    vocabulary = dict(model["vocab"])
+    vocabulary |= {token: len(vocabulary) + i for i, token in enumerate(SPECIALS)}
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=[tuple(pair) for pair in model["merges"]],
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token=None,
+        extra_special_tokens=list(SPECIALS),
+        model_max_length=32768,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def tiny_config(
+    vocab: int,
+    hidden: int = 128,
+    layers: int = 3,
+    vision_depth: int = 2,
+    vision_hidden: int = 128,
+    head_dim: int = 32,
+    tokenizer: Qwen2Tokenizer | None = None,
+) -> Qwen2_5_VLConfig:
+    """The configuration of a small model: Qwen2.5-VL's with smaller numbers.
+
+    `hidden`, `vision_hidden`: multiples of `head_dim`, which must be a multiple of 16 (the three axes share half of it
+    as 1/4, 3/8, 3/8, as in the released models). The last vision block attends to whole frames, the others to windows.
+    Control tokens are the last `len(SPECIALS)` of the vocabulary, or the tokeniser's.
+    """
+    if hidden % head_dim or vision_hidden % head_dim or head_dim % 16:
+        raise ValueError(f"hidden sizes {hidden}, {vision_hidden} must be multiples of head_dim {head_dim}, that of 16")
+    heads = hidden // head_dim
+    half = head_dim // 2
+    axes = [half // 4, (half - half // 4) // 2, half - half // 4 - (half - half // 4) // 2]
+    ids = {token: vocab - len(SPECIALS) + i for i, token in enumerate(SPECIALS)}
+    if tokenizer is not None:
+        ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIALS}
+    return Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": vocab,
+            "hidden_size": hidden,
+            "intermediate_size": 3 * hidden,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": heads // 2 if heads % 2 == 0 else heads,
+            "max_position_embeddings": 32768,
+            "rope_parameters": {"rope_type": "default", "mrope_section": axes, "rope_theta": 10_000.0},
+            "bos_token_id": ids["<|endoftext|>"],
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
+        },
+        vision_config={
+            "depth": vision_depth,
+            "hidden_size": vision_hidden,
+            "intermediate_size": 2 * vision_hidden,
+            "num_heads": vision_hidden // head_dim,
+            "out_hidden_size": hidden,
+            "patch_size": PATCH,
+            "spatial_merge_size": MERGE,
+            "temporal_patch_size": TEMPORAL_PATCH,
+            "window_size": 112,
+            "fullatt_block_indexes": [vision_depth - 1],
+            "tokens_per_second": 2,
+        },
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )
+
+
+def build_tiny(
+    tokenizer: Qwen2Tokenizer,
+    seed: int = 0,
+    video: Video | None = None,
+    name: str = "tiny",
+    dtype: torch.dtype = torch.float32,
+    **sizes: int,
+) -> Policy:
+    """A small policy with random weights, the same for the same `seed`; `sizes` are those of `tiny_config`."""
+    config = tiny_config(len(tokenizer), tokenizer=tokenizer, **sizes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2_5_VLForConditionalGeneration(config).to(dtype)
+    return Policy(model.eval(), tokenizer, video=video, name=name)
