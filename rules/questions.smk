@@ -20,7 +20,7 @@ rule questions:
     params:
         config=stage_config("questions"),
     shell:
-        "python -m rollout3d.stages.questions --config {params.config:q} --dataset {wildcards.dataset}"
+        "python -m rollout3d.stages.questions --config {params.config:q}"
         " --scenes {input.scenes} --objects {input.objects} --maps {input.maps} --out {output.questions} --dropped {output.dropped}"
         " > {log} 2>&1"
 
@@ -47,4 +47,4 @@ rule assemble:
         config=stage_config("assemble"),
     shell:
         "python -m rollout3d.stages.assemble --config {params.config:q} --questions {input.questions}"
-        " --scenes {input.scenes} --train {output.train} --test {output.test} --dropped {output.dropped} > {log} 2>&1"
+        " --scenes {input.scenes} --out-train {output.train} --out-test {output.test} --dropped {output.dropped} > {log} 2>&1"

@@ -26,7 +26,7 @@ def test_committed_configuration_is_what_the_models_say():
 PAPER = {
     ("video", "train_frames"): 16,  # OCR, implementation details
     ("video", "eval_frames"): 32,  # OCR, implementation details
-    ("video", "train_max_pixels"): 100_352,  # Video-R1: 128 * 28 * 28
+    ("video", "train_max_pixels"): 105_369,  # Video-R1: 1.05 * 128 * 28 * 28
     ("video", "eval_max_pixels"): 200_704,  # Video-R1: 256 * 28 * 28
     ("grpo", "n_clean"): 4,  # OCR, implementation details
     ("grpo", "n_perturbed"): 4,  # OCR, implementation details

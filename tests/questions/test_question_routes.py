@@ -244,7 +244,38 @@ def test_routes_are_no_detours_and_pass_the_target_once():
                 assert step["metres"] >= MIN_LEG_M
             assert outline_distance(target, evidence["steps"][0]["from"]) > REACH_M - 0.01
             for step in evidence["steps"][:-1]:
-                assert outline_distance(target, step["at"]) > REACH_M - 0.01
+                for share in np.linspace(0, 1, 50):
+                    point = [(1 - share) * a + share * b for a, b in zip(step["from"], step["at"])]
+                    assert outline_distance(target, point) > REACH_M - 0.1
+
+
+def test_no_route_passes_its_target_before_the_end():
+    # On the way from the tv to the bed the robot passes the plant; from the bed, it stands behind.
+    things = [*CORNERS[:2], ("plant", (3.55, 3.8, 0.2), (0.2, 0.2, 0.4))]
+    rows, reasons = routes(things, per_scene={"route_planning": 100})
+    walked = [re.findall("until the ([a-z]+)", row["question"]) for row in rows]
+    assert ["bed", "plant"] not in walked
+    assert reasons["the destination is reached before the end"] > 0
+
+
+def test_turns_are_clear_also_from_the_middle_of_the_start():
+    n_first = 0
+    for seed in (1, 4, 6, 8, 10, 11):
+        boxes = {c: np.array(m[:2]) for c, m, _ in random_things(seed, 10)}
+        for row in routes(random_things(seed, 10), per_scene={"route_planning": 40})[0]:
+            evidence = json.loads(row["evidence"])
+            for step in evidence["steps"]:
+                if step["turn"]:
+                    off = (step["turn_deg"] - DEGREES[step["turn"]] + 180) % 360 - 180
+                    assert abs(off) <= 30.1
+            first = evidence["steps"][0]
+            if first["turn"]:
+                middle = boxes[evidence["start"]["category"]]
+                ahead, aside = boxes[evidence["facing"]["category"]] - middle, boxes[first["to"]] - middle
+                turn = math.degrees(math.atan2(aside[1], aside[0]) - math.atan2(ahead[1], ahead[0]))
+                assert abs((turn - DEGREES[first["turn"]] + 180) % 360 - 180) < 45
+                n_first += 1
+    assert n_first > 20
 
 
 def test_no_route_leads_through_a_wall():

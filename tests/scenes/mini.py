@@ -166,3 +166,45 @@ def write_video(path: Path, frames, rate=60, codec="mpeg4", gop=12, b_frames=0):
         for picture in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+
+
+ANGLE = np.deg2rad(30)
+ALIGN = np.array(
+    [[np.cos(ANGLE), -np.sin(ANGLE), 0, 1.0], [np.sin(ANGLE), np.cos(ANGLE), 0, -2.0], [0, 0, 1, 0.3], [0, 0, 0, 1]]
+)
+COLOR_K = np.array([[60.0, 0, 31.5], [0, 61.0, 23.5], [0, 0, 1]])
+DEPTH_K = np.array([[30.0, 0, 15.5], [0, 30.0, 11.5], [0, 0, 1]])
+POSES = [look_at((0.5, 2.8, 1.5), COUCH_CENTER), look_at((3.5, 2.5, 1.4), COUCH_CENTER)]
+
+
+def raw(points):
+    return (np.asarray(points) - ALIGN[:3, 3]) @ ALIGN[:3, :3]
+
+
+def write_scannet(folder: Path, scene_id: str, aligned=True, depth=lambda i: np.full((24, 32), 1000 + i)):
+    """A scan of three frames, the second one lost: floor half annotated, couch listed twice, an unknown label."""
+    vertices, faces, what = world()
+    near, corner = vertices[:, 0] < 2, (vertices[:, 0] < 0.35) & (vertices[:, 1] < 0.35)
+    couch_segment = np.where(vertices[:, 0] < COUCH_CENTER[0], 7, 8)
+    segments = np.where(what == 1, couch_segment, np.where(corner, 102, np.where(near, 100, 101)))
+    write_bytes(folder / f"{scene_id}_vh_clean_2.ply", ply_bytes(raw(vertices), faces))
+    write_json(
+        folder / f"{scene_id}_vh_clean_2.0.010000.segs.json",
+        {"params": {}, "sceneId": f"scannet.{scene_id}", "segIndices": segments.tolist()},
+    )
+    groups = [(3, "couch", [8, 7]), (0, "floor", [100]), (1, "trashcan", [102]), (31, "couch", [7, 8])]
+    write_json(
+        folder / f"{scene_id}.aggregation.json",
+        {
+            "sceneId": f"scannet.{scene_id}",
+            "segGroups": [{"id": i, "objectId": i, "segments": s, "label": label} for i, label, s in groups],
+        },
+    )
+    numbers = " ".join(f"{v:.12f}" for v in ALIGN.ravel())
+    lines = ["colorHeight = 48", "sceneType = Living room / Lounge", "fx_color = 60.0"]
+    (folder / f"{scene_id}.txt").write_text("\n".join([f"axisAlignment = {numbers} "] * aligned + lines) + "\n")
+    pictures = [np.full((48, 64, 3), 40 + 60 * i, np.uint8) for i in range(3)]
+    depths = [depth(i) for i in range(3)]
+    poses = [np.linalg.inv(ALIGN) @ POSES[0], LOST, np.linalg.inv(ALIGN) @ POSES[1]]
+    content = [(p, jpeg(c), d) for p, c, d in zip(poses, pictures, depths)]
+    write_bytes(folder / f"{scene_id}.sens", sens_bytes(content, COLOR_K, DEPTH_K, (64, 48), (32, 24)))

@@ -9,18 +9,7 @@ from rollout3d.scenes import scannet
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes import mini
 
-ANGLE = np.deg2rad(30)
-ALIGN = np.array(
-    [[np.cos(ANGLE), -np.sin(ANGLE), 0, 1.0], [np.sin(ANGLE), np.cos(ANGLE), 0, -2.0], [0, 0, 1, 0.3], [0, 0, 0, 1]]
-)
-COLOR_K = np.array([[60.0, 0, 31.5], [0, 61.0, 23.5], [0, 0, 1]])
-DEPTH_K = np.array([[30.0, 0, 15.5], [0, 30.0, 11.5], [0, 0, 1]])
-POSES = [mini.look_at((0.5, 2.8, 1.5), mini.COUCH_CENTER), mini.look_at((3.5, 2.5, 1.4), mini.COUCH_CENTER)]
 REF = ScanRef("scene0007_01", "scene0007", "train")
-
-
-def raw(points):
-    return (np.asarray(points) - ALIGN[:3, 3]) @ ALIGN[:3, :3]
 
 
 @pytest.fixture
@@ -29,38 +18,8 @@ def root(tmp_path):
     mini.write_tsv(tmp_path / "scannetv2-labels.combined.tsv")
     (tmp_path / "scannetv2_train.txt").write_text("scene0009_00\nscene0007_01\nscene0007_00\n")
     (tmp_path / "scannetv2_val.txt").write_text("scene0011_00")
-    write_scan(tmp_path / "scans" / REF.scene_id, REF.scene_id)
+    mini.write_scannet(tmp_path / "scans" / REF.scene_id, REF.scene_id)
     return tmp_path
-
-
-def write_scan(folder, scene_id, aligned=True):
-    vertices, faces, what = mini.world()
-    near, corner = vertices[:, 0] < 2, (vertices[:, 0] < 0.35) & (vertices[:, 1] < 0.35)
-    couch_segment = np.where(vertices[:, 0] < mini.COUCH_CENTER[0], 7, 8)
-    segments = np.where(what == 1, couch_segment, np.where(corner, 102, np.where(near, 100, 101)))
-    stem = str(folder / scene_id)
-    mini.write_bytes(folder / f"{scene_id}_vh_clean_2.ply", mini.ply_bytes(raw(vertices), faces))
-    mini.write_json(
-        folder / f"{scene_id}_vh_clean_2.0.010000.segs.json",
-        {"params": {}, "sceneId": f"scannet.{scene_id}", "segIndices": segments.tolist()},
-    )
-    groups = [(3, "couch", [8, 7]), (0, "floor", [100]), (1, "trashcan", [102]), (31, "couch", [7, 8])]
-    mini.write_json(
-        folder / f"{scene_id}.aggregation.json",
-        {
-            "sceneId": f"scannet.{scene_id}",
-            "segGroups": [{"id": i, "objectId": i, "segments": s, "label": label} for i, label, s in groups],
-        },
-    )
-    numbers = " ".join(f"{v:.12f}" for v in ALIGN.ravel())
-    lines = ["colorHeight = 48", "sceneType = Living room / Lounge", "fx_color = 60.0"]
-    (folder / f"{scene_id}.txt").write_text("\n".join([f"axisAlignment = {numbers} "] * aligned + lines) + "\n")
-    pictures = [np.full((48, 64, 3), 40 + 60 * i, np.uint8) for i in range(3)]
-    depths = [np.full((24, 32), 1000 + i, np.uint16) for i in range(3)]
-    poses = [np.linalg.inv(ALIGN) @ POSES[0], mini.LOST, np.linalg.inv(ALIGN) @ POSES[1]]
-    content = [(p, mini.jpeg(c), d) for p, c, d in zip(poses, pictures, depths)]
-    mini.write_bytes(folder / f"{scene_id}.sens", mini.sens_bytes(content, COLOR_K, DEPTH_K, (64, 48), (32, 24)))
-    return stem
 
 
 def test_splits_come_from_their_files_in_order_with_or_without_final_newline(root):
@@ -75,15 +34,15 @@ def test_mesh_and_poses_are_aligned_together(root):
     vertices, _, _ = mini.world()
     with scannet.read_scan(root, REF) as scan:
         assert np.allclose(scan.room.vertices, vertices, atol=1e-6)
-        assert np.allclose(scan.room.to_aligned, ALIGN)
-        for index, truth in ((0, POSES[0]), (2, POSES[1])):
+        assert np.allclose(scan.room.to_aligned, mini.ALIGN)
+        for index, truth in ((0, mini.POSES[0]), (2, mini.POSES[1])):
             K, pose = scan.camera(index)
             assert np.allclose(pose, truth, atol=1e-5)
             # The same picture as of the raw point by the raw pose.
             expected, depth = mini.pixel(K, truth, mini.COUCH_CENTER)
             uv, z = project(K, pose, mini.COUCH_CENTER[None])
             assert np.allclose(uv[0], expected, atol=1e-3) and z[0] == pytest.approx(depth, abs=1e-5)
-            wrong, _ = project(K, pose, raw(mini.COUCH_CENTER)[None])
+            wrong, _ = project(K, pose, mini.raw(mini.COUCH_CENTER)[None])
             assert np.abs(wrong[0] - expected).max() > 10, "aligning one of the two would show"
 
 
@@ -98,7 +57,7 @@ def test_golden_projection(root):
 def test_lost_frame_keeps_its_picture_and_has_no_pose(root):
     with scannet.read_scan(root, REF) as scan:
         K, pose = scan.camera(1)
-        assert pose is None and np.allclose(K, COLOR_K)
+        assert pose is None and np.allclose(K, mini.COLOR_K)
         assert abs(int(scan.frame(1).mean()) - 100) <= 2
 
 
@@ -107,7 +66,7 @@ def test_video_is_every_frame_at_24_a_second(root):
         source = scan.source
         assert (source.fps, source.n_frames, source.width, source.height) == (24, 3, 64, 48)
         assert source.rotation_deg == 0 and scan.room.scene_type == "Living room / Lounge"
-        assert np.allclose(scan.depth(2), 1.002) and np.allclose(scan.depth_K(2), DEPTH_K)
+        assert np.allclose(scan.depth(2), 1.002) and np.allclose(scan.depth_K(2), mini.DEPTH_K)
 
 
 def test_objects_are_named_boxed_and_deduplicated(root):
@@ -132,14 +91,14 @@ def test_objects_are_named_boxed_and_deduplicated(root):
 
 
 def test_scan_without_alignment_keeps_its_axes_and_says_so(root):
-    write_scan(root / "scans" / "scene0009_00", "scene0009_00", aligned=False)
+    mini.write_scannet(root / "scans" / "scene0009_00", "scene0009_00", aligned=False)
     room = scannet.read_room(root, ScanRef("scene0009_00", "scene0009", "train"))
     assert np.array_equal(room.to_aligned, np.eye(4)) and "no_axis_alignment" in room.flags
-    assert np.allclose(room.vertices, raw(mini.world()[0]), atol=1e-6)
+    assert np.allclose(room.vertices, mini.raw(mini.world()[0]), atol=1e-6)
 
 
 def test_test_scans_have_a_folder_of_their_own_and_no_annotation(root):
-    write_scan(root / "scans_test" / "scene0707_00", "scene0707_00", aligned=False)
+    mini.write_scannet(root / "scans_test" / "scene0707_00", "scene0707_00", aligned=False)
     (root / "scans_test" / "scene0707_00" / "scene0707_00.aggregation.json").unlink()
     (root / "scannetv2_test.txt").write_text("scene0707_00\n")
     (ref,) = scannet.list_scans(root, ["test"])

@@ -41,7 +41,9 @@ def root(tmp_path):
     (tmp_path / "splits" / "nvs_sem_train.txt").write_text("7b6477cb95\n0a5c013435\n")
     (tmp_path / "splits" / "nvs_sem_val.txt").write_text("c50d2d1d42")
     vertices, faces, what = mini.world()
-    mini.write_bytes(folder / "scans" / "mesh_aligned_0.05_semantic.ply", mini.ply_bytes(vertices, faces, alpha=False))
+    mini.write_bytes(folder / "scans" / "mesh_aligned_0.05.ply", mini.ply_bytes(vertices, faces, alpha=False))
+    painted = np.tile([255, 0, 255], (len(vertices), 1))
+    mini.write_bytes(folder / "scans" / "mesh_aligned_0.05_semantic.ply", mini.ply_bytes(vertices, faces, painted))
     mini.write_json(folder / "scans" / "segments.json", {"segIndices": list(range(len(vertices)))})
     couch = np.flatnonzero(what == 1)
     cushion = couch[vertices[couch, 2] > 0.45]
@@ -156,7 +158,7 @@ def test_surface_points_are_added_behind_the_vertices_and_join_their_instance(ro
     added = room.vertices[len(vertices) :]
     area = 4 * 3 + 2 * (1.0 * 0.6 + 1.0 * 0.5 + 0.6 * 0.5)
     assert len(added) == pytest.approx(area / scannetpp.SURFACE_SPACING_M**2, rel=0.05)
-    assert room.colors.shape == room.vertices.shape
+    assert room.colors.shape == room.vertices.shape and (room.colors == 90).all()
     couch = room.vertices[room.objects[0].vertex_index]
     assert len(couch) > 5 * room.objects[0].n_points
     low, high = mini.COUCH_CENTER - mini.COUCH_SIZE / 2 - 1e-6, mini.COUCH_CENTER + mini.COUCH_SIZE / 2 + 1e-6
@@ -165,10 +167,10 @@ def test_surface_points_are_added_behind_the_vertices_and_join_their_instance(ro
     assert np.array_equal(again.vertices, room.vertices)
 
 
-def test_scan_without_depth_or_semantic_mesh_still_reads(root):
+def test_scan_without_depth_or_plain_mesh_still_reads(root):
     folder = root / "data" / REF.scene_id
     (folder / "iphone" / "depth.bin").unlink()
-    (folder / "scans" / "mesh_aligned_0.05_semantic.ply").rename(folder / "scans" / "mesh_aligned_0.05.ply")
+    (folder / "scans" / "mesh_aligned_0.05.ply").unlink()
     with scannetpp.read_scan(root, REF) as scan:
         assert scan.depth(0) is None and scan.depth_K(0) is None
 

@@ -215,9 +215,9 @@ def test_openings_are_open_up_to_the_lintel():
             if abs(normal @ (point - corners[0])) > 1e-6 * np.linalg.norm(normal):
                 continue
             flat = np.column_stack([(corners[:, :2] - middle) @ along, corners[:, 2] - z])
-            if abs((corners[:, :2] - middle) @ (-along[1], along[0])).max() < 1e-6:
-                if shapely.Polygon(flat).buffer(1e-9).contains(shapely.Point(0, 0)):
-                    return True
+            in_plane = abs((corners[:, :2] - middle) @ (-along[1], along[0])).max() < 1e-6
+            if in_plane and shapely.Polygon(flat).buffer(1e-9).contains(shapely.Point(0, 0)):
+                return True
         return False
 
     assert not covered(1.0) and not covered(doorway.height - 0.05)

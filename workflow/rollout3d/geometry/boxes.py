@@ -94,7 +94,7 @@ def minimal_oriented_box(points: ArrayLike) -> OrientedBox:
 
     Open3D tries the faces of the convex hull, so the result is near minimal, not proven minimal. Its axes are taken
     and the sides measured along them in double precision, because Open3D 0.20 computes in single (the benchmark's
-    boxes come from a version that did not). Axes are made right-handed.
+    boxes come from a version that did not). Axes are made right-handed, longest side first.
 
     Points without volume (fewer than four, in a plane, or so thin that Open3D answers with an empty box, below about
     0.3 mm) get the smallest rectangle of their plane, with sides padded to `MIN_SIDE_M`: VSI-Bench has no rule.
@@ -110,8 +110,7 @@ def minimal_oriented_box(points: ArrayLike) -> OrientedBox:
         cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(local))
         found = cloud.get_minimal_oriented_bounding_box()
         if np.min(found.extent) > 0:
-            left, _, right = np.linalg.svd(np.asarray(found.R).T)
-            return _measured(local, centre, left @ right)
+            return _measured(local, centre, _settled(local, np.asarray(found.R).T))
     return _measured(local, centre, axes if thickness[1] <= _FLAT_M else _rectangle_axes(local, axes))
 
 
@@ -161,6 +160,20 @@ def _measured(local: np.ndarray, centre: np.ndarray, axes: np.ndarray) -> Orient
     along = local @ axes.T
     low, high = along.min(axis=0), along.max(axis=0)
     return OrientedBox(centre + (low + high) / 2 @ axes, np.maximum(high - low, MIN_SIDE_M), axes)
+
+
+def _settled(local: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Orthonormal axes (rows), the same for every way to write one box: longest side first, largest component positive.
+
+    Open3D searches in parallel and answers with any of the boxes that tie, which differ in order, signs and last bits.
+    """
+    axes = np.round(axes, 7) + 0.0
+    largest = np.argmax(np.round(np.abs(axes), 4), axis=1)
+    axes *= np.sign(axes[np.arange(3), largest])[:, None]
+    sides = np.round(np.ptp(local @ axes.T, axis=0), 5)
+    order = np.lexsort((*np.round(-axes.T[::-1], 4), -sides))
+    left, _, right = np.linalg.svd(axes[order] + 0.0)
+    return left @ right
 
 
 def _rectangle_axes(local: np.ndarray, axes: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ class Assembled:
 def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], config: Config) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
-    `questions`: generated and imported rows; `scenes`: rows of all scans (space_id, dataset, split), so that the leak
-    guard knows held-out spaces without questions, which imported rows may name. In order: equal rows count once; rows go to the side of their split; held-out
+    `questions`: generated and imported rows; `scenes`: rows of all scans (space_id, dataset, split), those without
+    questions too, for the leak guard. In order: equal rows count once; rows go to the side of their split; held-out
     spaces leave training; imported categories replace generated ones as `questions.sources` says (training only);
     training is cut to `questions.total`, keeping the mix; letters are balanced on each side; training is shuffled.
     Balancing renames options, so question_id changes here; dropped rows carry the id of the table they came from.

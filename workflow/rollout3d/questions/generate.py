@@ -21,7 +21,6 @@ from rollout3d.questions import (
     room_size,
     route_planning,
 )
-from rollout3d.questions.guard import held_out_spaces
 from rollout3d.questions.scene import Result, SceneView
 from rollout3d.seeding import generator
 
@@ -72,23 +71,18 @@ def questions_for_shard(
 ) -> tuple[Rows, Rows]:
     """`questions_for_scene` for every scan of a shard whose split is trained on or tested, in scene_id order.
 
-    `splits`: dataset -> its splits. Scans of other splits are dropped with a reason, and so are training scans of a
-    space that has a held-out scan: all scans of a space are in one shard, so this is where the leak guard sees them.
+    `splits`: dataset -> its splits. Scans of other splits are dropped with a reason: their spaces still count for the
+    leak guard at assembly.
     """
-    scenes = sorted(scenes, key=lambda row: row["scene_id"])
-    held_out = held_out_spaces(scenes, splits)
     of_scene: dict[str, list[Mapping[str, Any]]] = {}
     for row in objects:
         of_scene.setdefault(row["scene_id"], []).append(row)
     rows: Rows = []
     dropped: Rows = []
-    for scene in progress(scenes, "questions of scans"):
+    for scene in progress(sorted(scenes, key=lambda row: row["scene_id"]), "questions of scans"):
         scene_id, mine = scene["scene_id"], splits[scene["dataset"]]
         if scene["split"] not in (*mine.train, *mine.test):
             dropped.append(_dropped(scene_id, f"split '{scene['split']}' is neither trained on nor tested"))
-            continue
-        if scene["split"] in mine.train and scene["space_id"] in held_out:
-            dropped.append(_dropped(scene_id, f"leak guard: {held_out[scene['space_id']]}"))
             continue
         found = maps.rows(scene_id, _MAP_COLUMNS)
         view = SceneView.from_rows(scene, of_scene.get(scene_id, ()), found[0] if found else None)

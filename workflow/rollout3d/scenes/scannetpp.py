@@ -66,18 +66,13 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh, added surface points and objects of a scan. Raises `ScanError`."""
     folder = root / "data" / ref.scene_id / "scans"
-    mesh = read_ply(_first(folder / "mesh_aligned_0.05_semantic.ply", folder / "mesh_aligned_0.05.ply"))
     annotation = folder / "segments_anno.json"
+    # Both meshes have the annotated vertices, but the semantic one may be painted by class.
+    mesh = read_ply(_first(folder / "mesh_aligned_0.05.ply", folder / "mesh_aligned_0.05_semantic.ply"))
     if ref.split == "test" and not annotation.exists():
         groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
     else:
-        segments_path = folder / "segments.json"
-        segments = read_json(segments_path)
-        with reading(segments_path):
-            of_vertex = np.asarray(segments["segIndices"], np.int64)
-            if of_vertex.shape != (len(mesh.vertices),):
-                reason = f"{of_vertex.size} segment indices for {len(mesh.vertices)} vertices of the mesh"
-                raise ScanError(segments_path, reason)
+        of_vertex = _segments(folder / "segments.json", len(mesh.vertices))
         content = read_json(annotation)
         with reading(annotation):
             groups = content["segGroups"]
@@ -165,6 +160,16 @@ def _first(*paths: Path) -> Path:
         if path.exists():
             return path
     raise ScanError(paths[0], "no such file")
+
+
+def _segments(path: Path, n_vertices: int) -> np.ndarray:
+    """The segment of each vertex."""
+    content = read_json(path)
+    with reading(path):
+        of_vertex = np.asarray(content["segIndices"], np.int64)
+        if of_vertex.shape != (n_vertices,):
+            raise ScanError(path, f"{of_vertex.size} segment indices for {n_vertices} vertices of the mesh")
+        return of_vertex
 
 
 def _labels(root: Path):

@@ -16,9 +16,7 @@ STAGE = Stage("assemble", __doc__)
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", required=True, nargs="+", help="tables questions, generated and imported")
-    parser.add_argument(
-        "--scenes", nargs="*", default=[], help="all tables scenes: imported rows of held-out spaces go"
-    )
+    parser.add_argument("--scenes", required=True, nargs="+", help="all tables scenes, for the leak guard")
     parser.add_argument("--out-train", required=True, help="table ocr_rl")
     parser.add_argument("--out-test", required=True, help="table questions of the test splits")
     parser.add_argument("--dropped", required=True, help="table questions_dropped")

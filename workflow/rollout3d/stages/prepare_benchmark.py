@@ -13,9 +13,7 @@ STAGE = Stage("prepare_benchmark", __doc__)
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--benchmark", required=True, choices=sorted(benchmarks.BENCHMARKS))
-    parser.add_argument(
-        "--questions", nargs="*", default=[], help="benchmark synthetic: its test questions"
-    )
+    parser.add_argument("--questions", nargs="*", default=[], help="benchmark synthetic: its test questions")
     parser.add_argument("--frames", nargs="*", default=[], help="benchmark synthetic: tables frames")
     parser.add_argument("--out-questions", required=True, help="table questions")
     parser.add_argument("--out-frames", required=True, help="table frames")

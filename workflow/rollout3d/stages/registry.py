@@ -29,7 +29,7 @@ STAGES: dict[str, Spec] = {
     "render_scans": Spec(("seed", "synthetic"), ("scenes/synthetic", *_GROUND)),
     "ingest": Spec(("seed", "datasets", "scenes", "video"), ("scenes/*.py", "geometry", "resize.py", *_GROUND)),
     "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
-    "questions": Spec(("seed", "datasets", "questions"), ("questions", "geometry/distance.py", *_GROUND)),
+    "questions": Spec(("seed", "datasets", "questions"), ("questions", "geometry", *_GROUND)),
     "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
     "prepare_benchmark": Spec(("scenes", "video"), ("evaluation/benchmarks", "resize.py", *_GROUND)),
     "describe_model": Spec(("models",), ("model/load.py",)),

@@ -17,9 +17,7 @@ SINGLE = {"train": "ocr_rl", "sft": "ocr_sft", "hard": "hard", "annotations": "a
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     for name in LISTS:
-        parser.add_argument(
-            f"--{name}", nargs="*", default=[], help=f"files of {name}"
-        )
+        parser.add_argument(f"--{name}", nargs="*", default=[], help=f"files of {name}")
     for name, table in SINGLE.items():
         parser.add_argument(f"--{name}", help=f"table {table}")
     parser.add_argument("--out", required=True, type=Path, help="the page, index.html")

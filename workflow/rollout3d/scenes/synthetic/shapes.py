@@ -73,22 +73,12 @@ def _sofa(w, d, h, color, accent):
     arm, back, seat = 0.18, 0.2, 0.42 * h
     n = 3 if w > 0.95 else 2
     step = 2 * (w - arm) / n
+    left = [-w + arm + k * step for k in range(n)]
     return [
         *[(x, x + arm, -d, d, 0, h, color) for x in (-w, w - arm)],
         (-w + arm, w - arm, d - back, d, 0, h, color),
         (-w + arm, w - arm, -d, d - back, 0, seat, color),
-        *[
-            (
-                -w + arm + k * step + 0.02,
-                -w + arm + (k + 1) * step - 0.02,
-                -d + 0.03,
-                d - back,
-                seat,
-                seat + 0.12,
-                accent,
-            )
-            for k in range(n)
-        ],
+        *[(x + 0.02, x + step - 0.02, -d + 0.03, d - back, seat, seat + 0.12, accent) for x in left],
     ]
 
 
@@ -328,10 +318,7 @@ def _keyboard(w, d, h, color, accent):
 
 
 def _mouse(w, d, h, color, accent):
-    return [
-        (-w, w, -d, 0.3 * d, 0, h, color),
-        (-w, w, 0.3 * d, d, 0, h, accent),
-    ]
+    return [(-w, w, -d, 0.3 * d, 0, h, color), (-w, w, 0.3 * d, d, 0, h, accent)]
 
 
 def _printer(w, d, h, color, accent):

@@ -43,6 +43,12 @@ _SCENE_TYPES = (
 )
 
 
+SURFACE_NOISE_M = 0.0005
+"""Standard deviation of the vertices about the true surface. A reconstruction is never exact; and where it is, the
+convex hull has large coplanar faces, which mislead Open3D's search for the minimal box (the box of ScanNet's objects).
+"""
+
+
 @dataclass(frozen=True)
 class Quirks:
     """Oddities that real ScanNet scans have."""
@@ -106,7 +112,8 @@ def write_scan(
     n_inertial = _write_sens(sens, recording, to_raw, quirks)
     _write_text(text, recording, scene_id, seed, quirks, n_inertial)
     mesh = mesh_of(recording.world)
-    write_ply(ply, moved(to_raw, mesh.vertices), mesh.faces, mesh.colors, alpha=True)
+    noise = generator(seed, "scannet surface", scene_id).normal(0.0, SURFACE_NOISE_M, mesh.vertices.shape)
+    write_ply(ply, moved(to_raw, mesh.vertices + noise), mesh.faces, mesh.colors, alpha=True)
 
     numbers = annotation.segments_of(mesh)
     _write_json(

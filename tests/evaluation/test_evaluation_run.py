@@ -1,0 +1,139 @@
+"""A run on a benchmark: what it sees, how it is asked; and all stages from difficulty to scores in a row."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from evaluation.small_world import CONFIG, Recorder, question_rows, tiny_policy, write_tables
+from rollout3d import tables
+from rollout3d.config import Config, Evaluation
+from rollout3d.evaluation.run import evaluate, settings, style_of
+from rollout3d.model.load import save_policy
+from rollout3d.model.media import FrameStore
+from rollout3d.stages import annotate, difficulty, prepare_benchmark, score, select_hard, sft_table
+from rollout3d.stages import evaluate as evaluate_stage
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_tables(tmp_path_factory.mktemp("world"))
+
+
+def run(files, style, **changes):
+    recorder = Recorder("<think>a</think><answer>A</answer>")
+    video = Config.model_validate(CONFIG).video
+    rows = evaluate(
+        "my_run",
+        question_rows(),
+        tiny_policy("someone"),
+        FrameStore([files["frames"]], video=video),
+        Evaluation(**changes),
+        video,
+        style=style,
+        think="plain",
+        seed=0,
+        generate=recorder,
+    )
+    return list(rows), recorder
+
+
+def test_trained_runs_reason_and_released_models_answer_directly(files):
+    assert [style_of(method) for method in ("none", "sft", "grpo")] == ["direct", "think", "think"]
+    direct, asked = run(files, "direct")
+    assert {r["scorer"] for r in direct} == {"vsibench"} and {s.max_new_tokens for s in asked.samplings} == {16}
+    think, asked = run(files, "think", max_new_tokens=77)
+    assert {r["scorer"] for r in think} == {"tagged"} and {s.max_new_tokens for s in asked.samplings} == {77}
+    assert {r["model"] for r in think} == {"my_run"}
+    assert [r["question_id"] for r in think] == [q["question_id"] for q in question_rows()]
+
+
+def test_evaluation_frames_are_shown_and_black_ones_only_if_asked_for(files):
+    _, asked = run(files, "think")
+    assert {p.media[0].frames.shape for p in asked.prompts} == {(6, 56, 56, 3)}
+    rows, asked = run(files, "think", black_frames=True)
+    assert [r["setting"] for r in rows] == ["eval6"] * 6 + ["black6"] * 6
+    bright, dark = asked.prompts[:6], asked.prompts[6:]
+    assert all(p.media[0].frames.any() for p in bright) and not any(p.media[0].frames.any() for p in dark)
+    assert [np.array_equal(b.input_ids, d.input_ids) for b, d in zip(bright, dark)] == [True] * 6
+
+
+def test_settings_are_named_after_the_number_of_frames():
+    found = settings(Evaluation(black_frames=True), Config().video)
+    assert [(s.name, s.frame_set, s.n_frames, s.max_pixels) for s in found] == [
+        ("eval32", "eval32", 32, 256 * 28 * 28),
+        ("black32", "eval32", 32, 256 * 28 * 28),
+    ]
+
+
+def call(stage, config, words):
+    stage.main(["--config", json.dumps(config), *words.split()])
+
+
+def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, caplog):
+    save_policy(tiny_policy(), tmp_path / "model", kind="tiny")
+    model = tmp_path / "model" / "model.json"
+    config = CONFIG | {
+        "difficulty": {"max_new_tokens": 2, "max_new_tokens_grpo": 3},
+        "cot": {"teacher": "geometric", "fallback": 6, "attempts": 1},
+        "evaluation": {"max_new_tokens": 3, "black_frames": True, "backend": "hf"},
+    }
+    asked = f"--questions {files['ocr_rl']}"
+    media = f"--frames {files['frames']} --maps {files['maps']}"
+    out = {
+        n: tmp_path / f"{n}.parquet" for n in ("hard", "notes", "sft", "questions", "frames", "predictions", "scores")
+    }
+    given = ""
+    for setting in ("frames2", "frames16", "frames16_bev", "frames16_grpo"):
+        given += f" --{setting.replace('_', '-')}"
+        for shard in range(2):
+            part = tmp_path / f"{setting}.{shard}.parquet"
+            where = f"--setting {setting} --shard {shard} --n-shards 2"
+            call(difficulty, config, f"{where} {asked} {media} --model {model} --out {part}")
+            given += f" {part}"
+    call(select_hard, config, f"{asked} {given} --out {out['hard']}")
+    # Random weights answer nothing right, so both transitions are empty and the fallback takes every question.
+    assert {r["transition"] for r in tables.read(tables.HARD, out["hard"])} == {"fallback"}
+    assert "stand in for it" in caplog.text
+    call(annotate, config, f"--hard {out['hard']} {asked} {media} --out {out['notes']}")
+    verdicts = {r["verdict"] for r in tables.read(tables.ANNOTATIONS, out["notes"])}
+    assert verdicts == {"accepted", "failed"}, "size questions have evidence, direction questions have none"
+    call(sft_table, config, f"--annotations {out['notes']} {asked} --out {out['sft']}")
+    learnt = tables.read(tables.OCR_SFT, out["sft"])
+    assert {r["question_type"] for r in learnt} == {"object_size_estimation"} and len(learnt) == 3
+
+    sources = f"--questions {files['questions']} --frames {files['frames']}"
+    made = f"--out-questions {out['questions']} --out-frames {out['frames']}"
+    call(prepare_benchmark, config, f"--benchmark synthetic {sources} {made}")
+    run = "--run ocr --benchmark synthetic"
+    shown = f"--questions {out['questions']} --frames {out['frames']}"
+    call(evaluate_stage, config, f"{run} --method grpo --model {model} {shown} --out {out['predictions']}")
+    read = f"--predictions {out['predictions']} --questions {out['questions']} --train {files['ocr_rl']}"
+    call(score, config, f"{run} {read} --out {out['scores']}")
+    rows = tables.read(tables.SCORES, out["scores"])
+    assert {r["view"] for r in rows} == {"video", "black", "random", "frequent"}
+    overall = {r["view"]: r for r in rows if r["task"] == "overall"}
+    assert overall["video"]["n"] == 6 and overall["video"]["well_formed"] == 0.0
+    # Directions: half by chance. Sizes 150, 160, 170 guessed from each other: 0.9 on average or more.
+    assert overall["random"]["score"] > 60
+    lineage = tables.lineage(out["scores"])
+    assert lineage["stage"] == "score" and set(lineage["parents"]) == {"predictions", "questions", "train"}
+
+
+def test_stage_reports_a_missing_benchmark_in_one_line(tmp_path, capsys):
+    config = {"site": {"benchmarks": {"vsibench": str(tmp_path / "nowhere")}}}
+    out = f"--out-questions {tmp_path}/q.parquet --out-frames {tmp_path}/f.parquet"
+    with pytest.raises(SystemExit):
+        call(prepare_benchmark, config, f"--benchmark vsibench --questions --frames {out}")
+    assert "site.benchmarks.vsibench" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paid_teacher_is_refused_by_default(files, tmp_path, capsys):
+    tables.write(tables.HARD, tmp_path / "hard.parquet", [], tables.Lineage("test"))
+    given = f"--hard {tmp_path}/hard.parquet --questions {files['ocr_rl']} --frames {files['frames']}"
+    with pytest.raises(SystemExit):
+        call(annotate, {}, f"{given} --maps {files['maps']} --out {tmp_path}/a.parquet")
+    assert "set cot.max_usd" in capsys.readouterr().err

@@ -1,0 +1,145 @@
+"""Invented results around real or small tables, to test the report and look at its layout. Never results."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.config import SETTINGS, Config, Run
+from rollout3d.cot.annotate import annotate
+from rollout3d.cot.geometric import GeometricTeacher
+from rollout3d.cot.sft_table import sft_rows
+from rollout3d.evaluation.scores import score_rows
+from rollout3d.report.gallery import Pictures
+from rollout3d.training.rollouts import Context, make_views
+from rollout3d.training.rollouts.regions import Regions
+
+LINEAGE = tables.Lineage("invented")
+
+
+def write(table: tables.Table, path: Path, rows: list[dict[str, Any]]) -> str:
+    tables.write(table, path, rows, LINEAGE)
+    return str(path)
+
+
+def predictions(rows, setting: str, rng, right: float, scorer: str = "vsibench") -> list[dict[str, Any]]:
+    made = []
+    for row in rows:
+        score = float(rng.random() < right) if row["answer_type"] == "choice" else round(rng.random() * right * 1.4, 1)
+        made.append(
+            {
+                "question_id": row["question_id"],
+                "model": "invented",
+                "setting": setting,
+                "sample": 0,
+                "text": f"<think>I look.</think><answer>{row['ground_truth']}</answer>",
+                "answer": row["ground_truth"],
+                "score": min(1.0, score),
+                "scorer": scorer,
+                "n_tokens": 5,
+            }
+        )
+    return made
+
+
+def metric(step: int, total: int, grpo: bool, delta: float | None, rng) -> dict[str, Any]:
+    s = step / max(1, total - 1)
+    row = {
+        "step": step,
+        "lr": 1e-4 * (1 - s),
+        "loss": 2.0 * math.exp(-2 * s) + 0.1 * rng.random(),
+        "kl": None,
+        "rewards": [],
+        "grad_norm": 1 + rng.random(),
+        "peak_memory_mb": 900.0,
+        "seconds": [{"name": "update", "value": 0.5}],
+    }
+    optional = "reward_std frac_zero_std n_skipped acc_clean acc_noisy adv_clean_mean completion_len_mean"
+    row |= dict.fromkeys([*optional.split(), "delta", "sigma", "n_regions"])
+    if grpo:
+        clean = 0.3 + 0.2 * s + 0.1 * rng.random()
+        row |= {
+            "kl": 0.01 * s,
+            "rewards": [{"name": "correctness", "value": clean}, {"name": "format", "value": 0.7 + 0.3 * s}],
+            "reward_std": 0.3,
+            "frac_zero_std": 0.2,
+            "n_skipped": 1,
+            "acc_clean": clean,
+            "acc_noisy": clean - 0.1 * (1 - s),
+            "adv_clean_mean": 0.1,
+            "completion_len_mean": 60 + 5 * rng.random(),
+            "delta": delta,
+            "sigma": None if delta is None else 256 * delta,
+            "n_regions": None if delta is None else int(20 * delta),
+        }
+    return row
+
+
+def rollouts(run: Run, config: Config, train, pictures: Pictures, regions: Regions, rng) -> list[dict[str, Any]]:
+    """Rollouts with the views that training would have shown, and invented answers."""
+    rows = []
+    for step in range(run.steps):
+        question = train[int(rng.integers(len(train)))]
+        context = Context(config.grpo, run, config.seed, step, run.steps, regions)
+        for view in make_views(question, pictures.video(question["scene_id"]), context):
+            for sample in range(view.n):
+                total = float(rng.random() < 0.5)
+                rows.append(
+                    {
+                        "step": step,
+                        "rank": 0,
+                        "question_id": question["question_id"],
+                        "view": view.name,
+                        "sample": sample,
+                        "text": f"<think>I look for it.</think>\n<answer>{question['ground_truth']}</answer>",
+                        "answer": question["ground_truth"],
+                        "rewards": [
+                            {"name": "correctness", "value": total},
+                            {"name": "format", "value": 1.0},
+                            {"name": "total", "value": total},
+                        ],
+                        "advantage": 0.93 if total else -0.93,
+                        "n_tokens": 20,
+                        "perturbed_objects": list(view.perturbed_objects),
+                    }
+                )
+    return rows
+
+
+def fabricate(root: Path, scenes: dict[str, list[str]], train, test, config: Config, runs: dict[str, Run]):
+    """Write invented tables under `root` in the pipeline's layout; return their paths by the report's argument."""
+    rng = np.random.default_rng(0)
+    files: dict[str, Any] = {"scores": [], "metrics": [], "rollouts": [], "predictions": [], **scenes}
+    for i, setting in enumerate(SETTINGS):
+        path = root / "difficulty" / setting / "0.parquet"
+        files["predictions"].append(write(tables.PREDICTIONS, path, predictions(train, setting, rng, 0.25 + 0.06 * i)))
+    chosen = [row for i, row in enumerate(train) if i % 4 == 0]
+    hard = [{"question_id": r["question_id"], "transition": ("frames", "bev")[i % 2]} for i, r in enumerate(chosen)]
+    notes = list(annotate(hard, train, GeometricTeacher(0), 1))
+    files["hard"] = write(tables.HARD, root / "difficulty" / "hard.parquet", hard)
+    files["annotations"] = write(tables.ANNOTATIONS, root / "cot" / "annotations.parquet", notes)
+    files["sft"] = write(tables.OCR_SFT, root / "train" / "ocr_sft.parquet", sft_rows(notes, train))
+    pictures = Pictures(scenes["frames"], scenes["maps"], config.video)
+    masks = Regions(scenes["objects"], scenes["regions"], pictures.rows)
+    for k, (name, run) in enumerate(runs.items()):
+        answered = predictions(test, "eval16", rng, 0.3 + 0.07 * k, "vsibench" if run.method == "none" else "tagged")
+        answered += [row | {"setting": "black16", "score": 0.6 * row["score"]} for row in answered]
+        scores = score_rows(name, "synthetic", answered, test, train)
+        files["scores"].append(write(tables.SCORES, root / "eval" / name / "synthetic" / "scores.parquet", scores))
+        if run.method == "none":
+            continue
+        total = run.steps or 30
+        deltas = [
+            Context(config.grpo, run, config.seed, step, total).delta if run.method == "grpo" else None
+            for step in range(total)
+        ]
+        made = [metric(step, total, run.method == "grpo", deltas[step], rng) for step in range(total)]
+        files["metrics"].append(write(tables.METRICS, root / "runs" / name / "metrics.parquet", made))
+        if run.rollout == "object_centric":
+            rows = rollouts(run, config, train, pictures, masks, rng)
+            files["rollouts"].append(write(tables.ROLLOUTS, root / "runs" / name / "rollouts.parquet", rows))
+    return files

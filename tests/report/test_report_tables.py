@@ -1,0 +1,146 @@
+"""The paper's tables beside our numbers, from rows made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollout3d import tables
+from rollout3d.config import CATEGORIES, Config, read_runs
+from rollout3d.report.tables import TABLES, build, read_reference
+
+REFERENCE = read_reference()
+
+
+def score(run, value, task="overall", view="video", benchmark="vsibench", n=100):
+    return {
+        "run": run,
+        "benchmark": benchmark,
+        "task": task,
+        "view": view,
+        "score": value,
+        "n": n,
+        "well_formed": None,
+    }
+
+
+def cell(cells, row, column="Avg."):
+    found = [c for c in cells if c["row"] == row and c["column"] == column]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_reference_has_every_number_of_the_papers_tables():
+    count = {name: sum(1 for r in REFERENCE if r["table"] == name and r["source"].startswith("OCR")) for name in TABLES}
+    # Table 2: 14 models with nine numbers, four with the average only.
+    assert count == {"table1": 12, "table2": 14 * 9 + 4, "table3": 6, "table4": 6, "table5": 4, "figure3": 0}
+    value = {(r["table"], r["row"], r["column"]): r["value"] for r in REFERENCE}
+    assert value["table2", "Ours", "Appr. Order"] == "49.8" and value["table4", "+ T-GRPO", "Avg."] == "44.1"
+    assert value["table1", "frames16_grpo", "Wrong"] == "56618"
+
+
+def test_accuracy_of_table_1_follows_from_its_counts():
+    value = {(r["row"], r["column"]): float(r["value"]) for r in REFERENCE if r["table"] == "table1"}
+    for setting in {row for row, _ in value}:
+        right, wrong = value[setting, "Correct"], value[setting, "Wrong"]
+        assert right + wrong == 98_103
+        assert value[setting, "Acc."] == pytest.approx(100 * right / (right + wrong), abs=0.006)
+
+
+def test_runs_of_the_reference_are_in_the_run_table_with_that_table():
+    runs = read_runs(Path(__file__).parents[2] / "config" / "runs.tsv", Config())
+    for row in REFERENCE:
+        if row["run"] not in ("", "random", "frequent"):
+            assert row["table"] in runs[row["run"]].tables, row
+    for name, run in runs.items():
+        for table in run.tables:
+            if table != "table1":
+                assert any(r["run"] == name and r["table"] == table for r in REFERENCE), (name, table)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_without_results_every_cell_says_so(table, tmp_path):
+    cells = build(table, REFERENCE)
+    if table == "figure3":
+        assert {c["ours"] for c in cells} == {0.0} and {c["row"] for c in cells} == set(CATEGORIES)
+    else:
+        assert all(c["ours"] is None and c["n"] is None for c in cells)
+        assert all("not run" in c["note"] or "not part of this study" in c["note"] for c in cells)
+    tables.write(tables.REPORT, tmp_path / "t.parquet", cells, tables.Lineage("test"))
+
+
+def test_run_stands_beside_the_papers_number_of_its_row():
+    scores = [score("ocr", 47.1, n=5130), score("ocr", 12.0, view="black"), score("ocr", 30.5, "room_size_estimation")]
+    cells = build("table2", REFERENCE, scores=scores)
+    ours = cell(cells, "Ours")
+    assert (ours["paper"], ours["ours"], ours["n"], ours["note"]) == (47.5, 47.1, 5130, "run ocr")
+    assert cell(cells, "Ours", "Room Size")["ours"] == 30.5
+    lost = cell(cells, "Ours", "Route Plan")
+    assert lost["ours"] is None and "no questions of this task" in lost["note"]
+    assert "not run" in cell(cells, "Qwen2.5-VL-7B-Instruct")["note"]
+    assert "not part of this study" in cell(cells, "GPT-4o")["note"]
+    assert cell(build("table4", REFERENCE, scores=scores), "+ Ours")["ours"] == 47.1
+    assert cell(build("table5", REFERENCE, scores=scores), "Linear")["ours"] == 47.1
+    assert cell(build("table3", REFERENCE, scores=scores), "Cold start: ours")["ours"] is None
+
+
+def test_guesses_stand_beside_vsi_benchs_chance_levels():
+    scores = [
+        score("ocr", 47.1),
+        score("ocr", 36.1, "object_rel_direction", "random"),
+        score("ocr", 33.0, view="frequent"),
+    ]
+    cells = build("table2", REFERENCE, scores=scores)
+    guess = cell(cells, "Chance (random)", "Rel. Dir.")
+    assert (guess["paper"], guess["ours"], guess["note"]) == (36.1, 36.1, "guessing")
+    assert cell(cells, "Chance (most frequent)")["ours"] == 33.0
+
+
+def test_preset_and_other_benchmark_are_marked_and_vsibench_goes_first():
+    other = [score("ocr", 20.0, benchmark="synthetic")]
+    cells = build("table2", REFERENCE, scores=other, preset="demo")
+    assert cell(cells, "Ours")["note"] == "run ocr; benchmark synthetic; preset demo"
+    both = build("table2", REFERENCE, scores=[*other, score("ocr", 40.0)])
+    assert cell(both, "Ours")["ours"] == 40.0
+
+
+def test_run_without_a_row_of_its_own_appears_under_its_name():
+    cells = build("table2", REFERENCE, scores=[score("ocr_sigma64", 41.0)])
+    mine = cell(cells, "ocr_sigma64")
+    assert mine["ours"] == 41.0 and mine["paper"] is None
+
+
+def test_table_1_counts_the_predictions_of_each_setting():
+    predictions = [
+        {"question_id": q, "setting": setting, "sample": 0, "score": value}
+        for setting, values in {"frames2": (0.0, 1.0, 0.6, 0.5), "frames16_grpo": (1.0, 1.0, 1.0, 0.0)}.items()
+        for q, value in zip("abcd", values)
+    ]
+    cells = build("table1", REFERENCE, predictions=predictions, correct_above=0.5)
+    assert [cell(cells, "frames2", c)["ours"] for c in ("Correct", "Wrong", "Acc.")] == [2.0, 2.0, 50.0]
+    assert [cell(cells, "frames16_grpo", c)["ours"] for c in ("Correct", "Wrong", "Acc.")] == [3.0, 1.0, 75.0]
+    assert cell(cells, "frames16_bev", "Acc.")["note"] == "not run"
+
+
+def test_figure_3_counts_types_by_frequency_and_names_their_sources():
+    def rows(kind, n, source="generated"):
+        return [{"question_type": kind, "source": source}] * n
+
+    rl = rows("route_planning", 2) + rows("route_planning", 1, "vlm3r_route") + rows("object_counting", 5)
+    cells = build("figure3", REFERENCE, rl=rl, sft=rows("route_planning", 2))
+    assert [c["row"] for c in cells[:4:2]] == ["object_counting", "route_planning"]
+    route = cell(cells, "route_planning", "OCR-RL")
+    assert route["ours"] == 3.0 and route["note"] == "2 generated, 1 vlm3r_route"
+    assert (
+        cell(cells, "route_planning", "OCR-SFT")["ours"] == 2.0
+        and cell(cells, "object_counting", "OCR-SFT")["ours"] == 0.0
+    )
+
+
+def test_unknown_table_and_foreign_reference_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown table 'table9'"):
+        build("table9", REFERENCE)
+    (tmp_path / "r.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="expected the columns table, row"):
+        read_reference(tmp_path / "r.csv")

@@ -1,0 +1,81 @@
+"""Small synthetic releases in the genuine formats: written by the writers, which share no code with the readers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rollout3d import config, tables
+from rollout3d.config import Synthetic
+from rollout3d.scenes.ingest import NAMES, ingest_shard
+from rollout3d.scenes.synthetic.writers import release
+
+SYNTHETIC = Synthetic(scans_per_dataset=4, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 14))
+SEED = 3
+LINEAGE = tables.Lineage("ingest")
+
+
+def settings(**changes) -> config.Config:
+    """One shard a dataset, train and val, small frames."""
+    spec = {"shards": 1, "splits": {"train": ["train"], "test": ["val"]}}
+    values = {
+        "datasets": {name: spec for name in config.DATASETS},
+        "video": {
+            "train_frames": 6,
+            "eval_frames": 9,
+            "eval_max_pixels": 9408,
+            "train_max_pixels": 9408,
+            "min_pixels": 784,
+        },
+    }
+    return config.Config.model_validate(config.merge(values, changes))
+
+
+@dataclass
+class Release:
+    """One synthetic release with its tables and its truth."""
+
+    dataset: str
+    root: Path
+    tables_dir: Path
+    rows: dict[str, list[dict]]
+
+    def truth(self, scene_id: str) -> dict:
+        return json.loads((self.root.parent / f"{self.dataset}_truth" / f"{scene_id}.json").read_text())
+
+    def of(self, name: str, scene_id: str) -> list[dict]:
+        return [row for row in self.rows[name] if row["scene_id"] == scene_id]
+
+    def aligned_from_world(self, scene: dict) -> np.ndarray:
+        """World of the synthetic room to the aligned frame of the tables."""
+        placed = np.array(self.truth(scene["scene_id"])["release"]["release_from_world"])
+        return np.reshape(scene["to_aligned"], (4, 4)) @ placed
+
+    def recordings(self):
+        """Scene row and recording of every scan."""
+        for planned in release.plan(self.dataset, SYNTHETIC, SEED):
+            (scene,) = self.of("scenes", planned.scene_id)
+            yield scene, release.film(self.dataset, planned, SYNTHETIC, SEED)
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory) -> dict[str, Release]:
+    """All three datasets, written and ingested once."""
+    base = tmp_path_factory.mktemp("releases")
+    made = {}
+    for dataset in config.DATASETS:
+        root, out = base / dataset, base / f"{dataset}_tables"
+        release.write_release(dataset, root, SYNTHETIC, SEED)
+        ingest_shard(dataset, root, out, 0, 1, settings(), LINEAGE)
+        rows = {name: tables.read(tables.TABLES[name], out / f"{name}.parquet") for name in NAMES}
+        made[dataset] = Release(dataset, root, out, rows)
+    return made
+
+
+@pytest.fixture(params=config.DATASETS)
+def made(request, releases) -> Release:
+    return releases[request.param]

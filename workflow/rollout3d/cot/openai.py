@@ -1,0 +1,96 @@
+"""The teacher of the paper: GPT-4o sees the view from above first, then 32 frames of the video, and reasons.
+
+Source: OCR, "Cold Start Data Construction". The paper shows no prompt and does not say whether the teacher knew the
+answer; ours is told it (assumed: these questions were chosen for being hard), and verification rejects texts that let
+it show. Any OpenAI-compatible server will do (`site.openai_base_url`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from rollout3d import tables
+from rollout3d.config import Cot
+from rollout3d.cot.annotate import Draft
+from rollout3d.geometry.camera import sample_indices
+from rollout3d.teacher.client import ChatClient, Image, Price, TeacherError
+
+_ANSWER_FORMS = {
+    "choice": "the letter of the option and nothing else",
+    "number": "the number, in digits, and nothing else",
+}
+
+
+def client(cot: Cot, cache: Path | str, base_url: str | None) -> ChatClient:
+    """The chat client that `cot` asks for; raises `TeacherRefused` while `cot.max_usd` is 0."""
+    price = Price(cot.usd_per_million_in, cot.usd_per_million_out, cot.max_usd)
+    return ChatClient(
+        cot.model, price, cache, max_tokens=cot.max_tokens, temperature=cot.temperature, base_url=base_url
+    )
+
+
+class OpenAITeacher:
+    """Shows `n_frames` frames of the sampling `frame_set`; `prompt` is a template with $question, $answer,
+    $answer_form and $n_frames."""
+
+    name = "openai"
+
+    def __init__(
+        self,
+        chat: ChatClient,
+        frames: Iterable[Path | str],
+        maps: Iterable[Path | str],
+        n_frames: int,
+        frame_set: str,
+        prompt: str,
+    ):
+        self.model = chat.model
+        self._chat, self._n_frames, self._set = chat, n_frames, frame_set
+        self._prompt = Template(prompt)
+        self._frames = tables.SceneReader(tables.FRAMES, frames)
+        self._maps = tables.SceneReader(tables.MAPS, maps)
+        self._reading = threading.Lock()
+
+    def write(self, row: Mapping[str, Any], attempt: int) -> Draft:
+        """Ask once. The media are the stored JPEG and PNG bytes. Raises `TeacherRefused` at the spending limit."""
+        pictures = self._pictures(row["scene_id"])
+        parts = [*pictures, self._text(row, len(pictures) - 1)]
+        digest = self._chat.digest(parts, attempt)
+        try:
+            reply = self._chat.chat(parts, attempt)
+        except TeacherError as error:
+            return Draft(digest, error=str(error))
+        return Draft(
+            digest,
+            reply.text,
+            request_id=reply.request_id,
+            tokens_in=reply.tokens_in,
+            tokens_out=reply.tokens_out,
+            usd=reply.usd,
+        )
+
+    def _text(self, row: Mapping[str, Any], n_frames: int) -> str:
+        question = "\n".join([row["question"], *(row["options"] or [])])
+        form = _ANSWER_FORMS.get(row["answer_type"], "the answer and nothing else")
+        return self._prompt.substitute(
+            question=question, answer=row["ground_truth"], answer_form=form, n_frames=n_frames
+        )
+
+    def _pictures(self, scene_id: str) -> list[Image]:
+        with self._reading:
+            maps = self._maps.rows(scene_id, ["bev"])
+            frames = self._frames.rows(scene_id, ["frame_index", "sets", "image", "width", "height"])
+        frames = sorted((f for f in frames if self._set in f["sets"]), key=lambda f: f["frame_index"])
+        if not maps or not frames:
+            raise ValueError(f"scene {scene_id} has no {'frames' if maps else 'map'}: rerun ingest for its shard")
+        bev = maps[0]["bev"]["bytes"]
+        width, height = (int.from_bytes(bev[at : at + 4], "big") for at in (16, 20))  # PNG header
+        chosen = dict.fromkeys(sample_indices(len(frames), self._n_frames))  # a short video repeats frames
+        return [
+            Image(bev, "image/png", width, height),
+            *(Image(f["image"]["bytes"], "image/jpeg", f["width"], f["height"]) for f in (frames[i] for i in chosen)),
+        ]

@@ -1,0 +1,78 @@
+"""Whether a teacher's text may be trained on: form, answer, and no trace of what only the teacher was shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollout3d.scoring import scorers
+from rollout3d.scoring.parse import well_formed
+
+NUMBER_ABOVE = 0.5
+"""A number is right from a mean relative accuracy above this (assumed, as in the difficulty filter)."""
+
+_TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+_THINK = re.compile(r"<think>\s*(.*?)\s*</think>", re.DOTALL)
+_LEAKS = {
+    "speaks of a given answer": re.compile(
+        r"ground[- ]truth"
+        r"|\b(given|provided|stated|known|expected|supplied) (correct )?answer\b"
+        r"|\banswer (that )?(i|we) (was|were|am|are) (given|told|provided)\b"
+        r"|\banswer (is|was|has been) (given|provided|told|supplied|stated)\b"
+        r"|\b(was|were|am|are|been) told\b"
+        r"|\bmeasured in the scan\b|\baccording to the (scan|answer|instructions?)\b",
+        re.IGNORECASE,
+    ),
+    "speaks of the map, which the student does not see": re.compile(
+        r"\bbev\b|\bbird'?s?[- ’s]*eye|\btop[- ]?down\b|\b(top|overhead|aerial) (view|image|picture|map|plan)\b"
+        r"|\b(view|seen|viewed|looking) from above\b|\bfrom above view\b|\b(the|this) (floor ?)?plan\b"
+        r"|\bfirst (image|picture)\b",
+        re.IGNORECASE,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`think` and `answer` as read from the text (None if absent); `reason` is None when accepted."""
+
+    think: str | None
+    answer: str | None
+    reason: str | None
+
+    @property
+    def accepted(self) -> bool:
+        return self.reason is None
+
+
+def verify(text: str, row: Mapping[str, Any]) -> Verdict:
+    """Judge `text` as a sample for question `row`.
+
+    Accepted only if it is one `<think>` and one `<answer>` block and nothing else, neither empty; if the answer is
+    right (a choice by equality, a number with a mean relative accuracy above 0.5, any other answer with a score above
+    0.5); and if the reasoning neither speaks of having been given the answer nor of the view from above.
+    """
+    text = text.strip()
+    found = _THINK.search(text)
+    think = (found.group(1) or None) if found else None
+    scored = scorers.score(text, row, "tagged")
+    return Verdict(think, scored.answer, _fault(text, think, scored, row))
+
+
+def _fault(text: str, think: str | None, scored: scorers.Score, row: Mapping[str, Any]) -> str | None:
+    if not well_formed(text) or any(text.count(tag) != 1 for tag in _TAGS):
+        return "not one <think> block followed by one <answer> block"
+    if think is None:
+        return "empty reasoning"
+    if scored.answer is None:
+        return "empty answer"
+    right = scored.score == 1 if row["answer_type"] == "choice" else scored.score > NUMBER_ABOVE
+    if not right:
+        return f"wrong answer: {scored.answer[:40]} instead of {row['ground_truth']} (score {scored.score:.2f})"
+    for leak, pattern in _LEAKS.items():
+        match = pattern.search(think)
+        if match:
+            return f'{leak}: "{match.group(0)}"'
+    return None

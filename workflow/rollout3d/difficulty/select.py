@@ -1,0 +1,110 @@
+"""Four tables of predictions -> the hard questions, and the counts of Table 1. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rollout3d.config import SETTINGS, Cot
+from rollout3d.seeding import generator
+
+TRANSITIONS = {"frames": "frames16", "bev": "frames16_bev"}
+"""Transition -> the setting that turns a wrong answer of `frames2` into a right one."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """One row of Table 1."""
+
+    setting: str
+    correct: int
+    wrong: int
+
+    @property
+    def percent(self) -> float:
+        """Accuracy, in percent; 0 without questions."""
+        return 100 * self.correct / max(1, self.correct + self.wrong)
+
+
+def is_correct(score: float, correct_above: float) -> bool:
+    """A choice is right or wrong (score 1 or 0); a number counts as right from a mean relative accuracy above the
+    threshold (assumed; OCR does not say how numbers were counted)."""
+    return score >= 1 or score > correct_above
+
+
+def correctness(predictions: Iterable[Mapping[str, Any]], correct_above: float) -> dict[str, bool]:
+    """question_id -> whether its first sample is right."""
+    return {p["question_id"]: is_correct(p["score"], correct_above) for p in predictions if p["sample"] == 0}
+
+
+def table1(predictions: Mapping[str, Iterable[Mapping[str, Any]]], correct_above: float) -> list[Count]:
+    """Correct and wrong answers of each setting that was run, in the paper's order."""
+    counts = []
+    for setting in SETTINGS:
+        if setting in predictions:
+            right = correctness(predictions[setting], correct_above)
+            counts.append(Count(setting, sum(right.values()), len(right) - sum(right.values())))
+    return counts
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`rows`: HARD rows. `sizes`: candidates of each transition before the choice. `notes`: what the log must say."""
+
+    rows: list[dict[str, str]]
+    sizes: dict[str, int]
+    notes: list[str]
+
+
+def select_hard(
+    predictions: Mapping[str, Sequence[Mapping[str, Any]]], cot: Cot, correct_above: float, seed: int
+) -> Selection:
+    """The hard questions: wrong with 2 frames, right with 16 frames or with the BEV picture, and wrong again after
+    GRPO (OCR, "Cold Start Data Construction"), at most `cot.per_transition` of each kind.
+
+    A question of both kinds counts once, as "frames". Where the candidates outnumber the limit, the choice is random,
+    by `seed`. Departure, for presets whose filter model is too weak to show a transition: an empty kind is topped up
+    with up to `cot.fallback` questions that are wrong after GRPO and not chosen yet, marked "fallback".
+
+    Raises ValueError if a setting is missing or the settings did not answer the same questions.
+    """
+    missing = [setting for setting in SETTINGS if setting not in predictions]
+    if missing:
+        raise ValueError(f"the hard set needs predictions of all four settings; missing: {', '.join(missing)}")
+    right = {setting: correctness(predictions[setting], correct_above) for setting in SETTINGS}
+    asked = set(right["frames2"])
+    for setting in SETTINGS:
+        if set(right[setting]) != asked:
+            odd = sorted(asked ^ set(right[setting]))
+            raise ValueError(
+                f"{len(odd)} questions were answered in one of frames2 and {setting} but not in the other, "
+                f"such as {', '.join(odd[:3])}: run both on the same ocr_rl.parquet"
+            )
+    still_wrong = {q for q in asked if not right["frames16_grpo"][q]}
+    chosen: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    for transition, setting in TRANSITIONS.items():
+        candidates = [q for q in sorted(still_wrong) if not right["frames2"][q] and right[setting][q]]
+        sizes[transition] = len(candidates)
+        drawn = _draw([q for q in candidates if q not in chosen], cot.per_transition, seed, transition)
+        chosen |= dict.fromkeys(drawn, transition)
+    notes = []
+    for transition in TRANSITIONS:
+        if sizes[transition] == 0 and cot.fallback:
+            candidates = sorted(still_wrong - set(chosen))
+            drawn = _draw(candidates, cot.fallback, seed, f"fallback for {transition}")
+            chosen |= dict.fromkeys(drawn, "fallback")
+            notes.append(
+                f"no question shows the transition '{transition}': {len(drawn)} questions that are wrong after GRPO "
+                "stand in for it (cot.fallback)"
+            )
+    rows = [{"question_id": q, "transition": chosen[q]} for q in sorted(chosen)]
+    return Selection(rows, sizes, notes)
+
+
+def _draw(candidates: list[str], limit: int, seed: int, *names: str) -> list[str]:
+    if len(candidates) <= limit:
+        return candidates
+    picked = generator(seed, "difficulty", *names).choice(len(candidates), size=limit, replace=False)
+    return [candidates[i] for i in sorted(picked)]

@@ -1,0 +1,80 @@
+"""The four ways in which the filter model is asked (OCR, Table 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rollout3d.config import SETTINGS, Difficulty, Video
+from rollout3d.model.answer import Setting, answer
+from rollout3d.model.load import Policy
+from rollout3d.model.media import FrameStore
+from rollout3d.model.sampling import Generate, Sampling
+from rollout3d.seeding import shard_of
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is shown, how it is asked, and how the answer is read."""
+
+    setting: Setting
+    style: Literal["direct", "think"]
+    scorer: Literal["vsibench", "tagged"]
+    max_new_tokens: int
+
+
+def asked(name: str, config: Difficulty, video: Video) -> Asked:
+    """One of `config.SETTINGS`: 2 frames; 16 frames; the BEV picture, then 16 frames; 16 frames for the filter model
+    after GRPO, which was trained to reason and is asked to.
+
+    2 frames are the first and the last. Frames have training's size in all four. Raises ValueError for another name.
+    """
+    if name not in SETTINGS:
+        raise ValueError(f"unknown setting '{name}': one of {', '.join(SETTINGS)}")
+    setting = Setting(
+        name,
+        frame_set=f"train{video.train_frames}",
+        n_frames=2 if name == "frames2" else video.train_frames,
+        max_pixels=video.train_max_pixels,
+        bev=name == "frames16_bev",
+    )
+    if name == "frames16_grpo":
+        return Asked(setting, "think", "tagged", config.max_new_tokens_grpo)
+    return Asked(setting, "direct", "vsibench", config.max_new_tokens)
+
+
+def of_shard(rows: Iterable[Row], shard: int, n_shards: int) -> list[Row]:
+    """The questions of one job, in table order: those of a physical space stay together."""
+    return [row for row in rows if shard_of(row["space_id"] or row["question_id"], n_shards) == shard]
+
+
+def predict(
+    name: str,
+    rows: Sequence[Row],
+    policy: Policy,
+    store: FrameStore,
+    config: Difficulty,
+    video: Video,
+    *,
+    think: str,
+    seed: int,
+    generate: Generate,
+) -> Iterator[dict[str, Any]]:
+    """PREDICTIONS rows of one setting, greedily decoded. `think` names the wording that asks for reasoning."""
+    how = asked(name, config, video)
+    return answer(
+        rows,
+        policy,
+        store,
+        how.setting,
+        sampling=Sampling(max_new_tokens=how.max_new_tokens),
+        batch_size=config.batch_size,
+        scorer=how.scorer,
+        prompt_style=how.style,
+        think=think,
+        seed=seed,
+        generate=generate,
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks as released, models answering them, and scores beside what guessing would score."""

@@ -1,0 +1,136 @@
+"""Tables on disk -> everything that the page shows."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from rollout3d import tables
+from rollout3d.config import Config, Run, read_runs
+from rollout3d.report import gallery
+from rollout3d.report import tables as paper
+from rollout3d.report.page import Study, sample_questions
+
+Row = Mapping[str, Any]
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Paths of the tables that exist; any may be missing. `metrics` and `rollouts` lie in their run's directory."""
+
+    tables: Sequence[str] = ()
+    scores: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    rollouts: Sequence[str] = ()
+    train: str | None = None
+    sft: str | None = None
+    hard: str | None = None
+    annotations: str | None = None
+    scenes: Sequence[str] = ()
+    frames: Sequence[str] = ()
+    objects: Sequence[str] = ()
+    maps: Sequence[str] = ()
+    regions: Sequence[str] = ()
+
+
+def collect(files: Files, config: Config) -> Study:
+    """Read what there is. Tables 2 to 5 that were not made on their own are built from the scores given."""
+    train = _read(tables.OCR_RL, files.train)
+    sft = _read(tables.OCR_SFT, files.sft)
+    hard = _read(tables.HARD, files.hard)
+    annotations = _read(tables.ANNOTATIONS, files.annotations)
+    scores = tables.read_many(tables.SCORES, files.scores)
+    metrics = {Path(path).parent.name: tables.read(tables.METRICS, path) for path in files.metrics}
+    samples = sample_questions(train, config.seed)
+    pictures = gallery.Pictures(files.frames, files.maps, config.video)
+    bevs = {scene: pictures.bev(scene) for scene in dict.fromkeys(row["scene_id"] for row in samples) if scene}
+    return Study(
+        preset=config.preset,
+        counts=_counts(files, train, sft, hard, metrics),
+        tables=_tables(files, scores, config),
+        scores=scores,
+        metrics=metrics,
+        examples=_examples(files, train, pictures, config),
+        sft=sft,
+        hard=hard,
+        annotations=annotations,
+        samples=samples,
+        bevs={scene: bev for scene, bev in bevs.items() if bev},
+    )
+
+
+def _read(table: tables.Table, path: str | None) -> list[dict[str, Any]]:
+    return tables.read(table, path) if path else []
+
+
+def _tables(files: Files, scores: Sequence[Row], config: Config) -> dict[str, list[dict[str, Any]]]:
+    reference = paper.read_reference()
+    found = {Path(path).stem: tables.read(tables.REPORT, path) for path in files.tables}
+    for name in ("table2", "table3", "table4", "table5"):
+        if name not in found:
+            reported = [row for row in scores if _belongs(row["run"], name, reference)]
+            found[name] = paper.build(name, reference, scores=reported, preset=config.preset)
+    return {name: found[name] for name in paper.TABLES if name in found}
+
+
+def _belongs(run: str, table: str, reference: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the paper's table has a row for the run; Table 2 compares every run."""
+    return table == "table2" or any(row["table"] == table and row["run"] == run for row in reference)
+
+
+def _examples(files: Files, train: Sequence[Row], pictures: gallery.Pictures, config: Config) -> list[gallery.Example]:
+    """Examples of the first object-centric run that has been trained."""
+    runs = read_runs(config.runs.table, config)
+    trained: dict[str, str] = {Path(path).parent.name: path for path in files.rollouts}
+    for name, run in runs.items():
+        if run.rollout != "object_centric" or name not in trained:
+            continue
+        regions = [path for path in files.regions if Path(path).name == f"regions.{run.regions}.parquet"]
+        if not regions:
+            LOG.warning("run %s: no region tables of mode %s, so no gallery", name, run.regions)
+            continue
+        return _examples_of(run, trained[name], regions, files, train, pictures, config)
+    return []
+
+
+def _examples_of(
+    run: Run,
+    rollouts: str,
+    regions: Sequence[str],
+    files: Files,
+    train: Sequence[Row],
+    pictures: gallery.Pictures,
+    config: Config,
+) -> list[gallery.Example]:
+    by_id = {row["question_id"]: row for row in train}
+    rows = tables.read(tables.ROLLOUTS, rollouts)
+    return gallery.examples(run, rows, by_id, pictures, files.objects, regions, config.grpo, config.seed)
+
+
+def _counts(
+    files: Files, train: Sequence[Row], sft: Sequence[Row], hard: Sequence[Row], metrics: Mapping[str, Sequence[Row]]
+) -> list[tuple[str, str, str]]:
+    scans = Counter(row["dataset"] for row in tables.read_many(tables.SCENES, files.scenes, ["scene_id", "dataset"]))
+    kinds = len({row["question_type"] for row in train})
+    steps = ", ".join(f"{run} {len(rows):,}" for run, rows in metrics.items())
+    counts = [
+        ("scans", scans.total(), ", ".join(f"{dataset} {n:,}" for dataset, n in sorted(scans.items()))),
+        ("frames", _n_rows(files.frames), "stored with pose and intrinsics"),
+        ("objects", _n_rows(files.objects), "annotated"),
+        ("training questions", len(train), f"of {kinds} types"),
+        ("hard questions", len(hard), ""),
+        ("cold start samples", len(sft), "questions with verified reasoning"),
+        ("runs trained", len(metrics), f"steps: {steps}" if steps else ""),
+    ]
+    return [(name, f"{n:,}", remark) for name, n, remark in counts if n]
+
+
+def _n_rows(paths: Sequence[str]) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in paths)

@@ -1,0 +1,80 @@
+"""The last lines of a run: what was built, what it scores beside guessing, where to look next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from rollout3d import tables
+
+_VIEWS = ("video", "black", "random", "frequent")
+
+
+def summary(results: Path | str) -> str:
+    """A few lines of text about a results directory; parts that do not exist yet are left out."""
+    root = Path(results)
+    parts = [_built(root), _scores(root), _next(root)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _built(root: Path) -> str:
+    lines = []
+    scans = Counter(
+        {p.name: _rows(sorted(p.glob("*/scenes.parquet"))) for p in sorted((root / "scenes").glob("*")) if p.is_dir()}
+    )
+    if scans.total():
+        told = ", ".join(f"{name} {n:,}" for name, n in sorted(scans.items()) if n)
+        frames = _rows(sorted((root / "scenes").glob("*/*/frames.parquet")))
+        objects = _rows(sorted((root / "scenes").glob("*/*/objects.parquet")))
+        lines.append(f"  {scans.total():,} scans ({told}), {objects:,} objects, {frames:,} frames")
+    questions = [
+        (label, root / path)
+        for label, path in (
+            ("to train on", "train/ocr_rl.parquet"),
+            ("to test on", "questions/test.parquet"),
+            ("hard", "difficulty/hard.parquet"),
+            ("with reasoning", "train/ocr_sft.parquet"),
+        )
+    ]
+    told = ", ".join(f"{_rows([path]):,} {label}" for label, path in questions if path.exists())
+    if told:
+        lines.append(f"  questions: {told}")
+    trained = {path.parent.name: _rows([path]) for path in sorted((root / "runs").glob("*/metrics.parquet"))}
+    if trained:
+        lines.append("  training: " + ", ".join(f"{run} {n:,} steps" for run, n in trained.items()))
+    return "\n".join([f"Built in {root}:", *lines]) if lines else ""
+
+
+def _scores(root: Path) -> str:
+    rows = tables.read_many(tables.SCORES, sorted((root / "eval").glob("*/*/scores.parquet")))
+    overall = {(r["benchmark"], r["run"], r["view"]): r for r in rows if r["task"] == "overall"}
+    blocks = []
+    for benchmark in sorted({key[0] for key in overall}):
+        runs = sorted({key[1] for key in overall if key[0] == benchmark})
+        width = max(len(run) for run in [*runs, "run"])
+        lines = [
+            f"Overall scores on {benchmark}, percent (black: the same model on black frames):",
+            f"  {'run':<{width}}" + "".join(f"{view:>10}" for view in _VIEWS) + f"{'questions':>11}",
+        ]
+        for run in runs:
+            found = [overall.get((benchmark, run, view)) for view in _VIEWS]
+            cells = "".join(f"{row['score']:>10.1f}" if row else f"{'-':>10}" for row in found)
+            lines.append(f"  {run:<{width}}{cells}{(found[0] or {}).get('n', 0):>11,}")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _next(root: Path) -> str:
+    lines = []
+    if (root / "report" / "index.html").exists():
+        lines.append(f"  {root}/report/index.html   tables, curves, clean and perturbed frames")
+    sample = root / "train" / "ocr_rl.parquet"
+    if sample.exists():
+        lines.append(f"""  duckdb -c "from '{sample}' limit 5"   any table opens like this""")
+    return "\n".join(["Look at:", *lines]) if lines else ""
+
+
+def _rows(paths: list[Path]) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in paths)
