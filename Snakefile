@@ -37,7 +37,19 @@ rule all:
 
 # The stages, in the order of the data. A name in `frozen` leaves its rules out: nothing can rerun them, and what they
 # wrote counts as given.
-for stage in ("synthetic", "ingest", "questions", "models", "difficulty", "cot", "sft", "grpo", "evaluate", "report"):
+for stage in (
+    "synthetic",
+    "ingest",
+    "questions",
+    "external",
+    "models",
+    "difficulty",
+    "cot",
+    "sft",
+    "grpo",
+    "evaluate",
+    "report",
+):
     if stage not in study.frozen:
 
         include: f"rules/{stage}.smk"

@@ -84,6 +84,8 @@ def stop_without_data():
     for benchmark in sorted(needed.get("prepare_benchmark", ())):
         if benchmark in study.site.benchmarks:
             messages.append(releases.missing(benchmark, study.site.benchmarks[benchmark]))
+    if "import_cot" in needed:
+        messages.append(releases.missing_file("video_r1_cot", study.site.external.get("video_r1_cot")))
     messages = [message for message in messages if message]
     if messages:
         raise WorkflowError("Data are missing; nothing was run.\n" + "\n".join(f"  {message}" for message in messages))

@@ -31,7 +31,7 @@ rule train_base_model:
         key=models_where(tiny=True),
     conda:
         "../envs/train.yaml"
-    threads: study.torch_threads
+    threads: study.base_model.processes
     resources:
         mem_mb=4000,
     params:

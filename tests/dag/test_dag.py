@@ -97,6 +97,12 @@ def test_ablations_run_every_row_of_tables_3_to_5(clone):
         *("tgrpo", "noisy", "downsample", "ocr_fix", "ocr_exp", "ocr_cos"),
     }
     assert sum("/sft/model.json" in out for outs, _ in graph["sft"] for out in outs) == 1
+    assert reads(graph, "runs/sft_video_r1/model.json", "train/video_r1_cot.parquet")
+    assert len(graph["import_cot"]) == 1
+
+
+def test_the_main_study_needs_no_external_file(clone):
+    assert "import_cot" not in jobs(clone)
 
 
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "table5", "figure3"])
@@ -137,6 +143,17 @@ def test_real_run_without_data_stops_at_once_with_one_message(clone):
         "local.yaml",
     ):
         assert expected in said
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_real_run_that_imports_says_which_file_is_missing(clone, configured):
+    site = {"external": {"video_r1_cot": "/nowhere/Video-R1-COT-165k.json"} if configured else {}}
+    run = snakemake(clone, "--cores", "1", "--config", f"site={site}", "--", "results/train/video_r1_cot.parquet")
+    said = run.stdout + run.stderr
+    assert run.returncode != 0 and "rule import_cot:" not in said
+    assert said.count("Data are missing") == 1 and "data/scannet" not in said
+    assert "site.external.video_r1_cot" in said and "huggingface.co/datasets/Video-R1/Video-R1-data" in said
+    assert ("no file /nowhere/Video-R1-COT-165k.json" in said) == configured
 
 
 def test_local_file_may_name_a_preset(clone):

@@ -112,6 +112,31 @@ def test_categories_appear_when_the_camera_turns_to_them():
     assert list(found) == ["lamp", "chair"]
 
 
+def test_what_the_mesh_hides_is_not_seen_through_a_wall():
+    """A bed 0.3 m behind a wall at 2 m: the depth test forgives 0.4 m, the mesh does not. Then the camera turns."""
+    points = {"bed": patch((0, 0, 2.3), 0.5, 0.05)}
+    poses, depths = [turned(0), turned(0)], [wall(2), wall(2.3)]
+    assert run(2, poses, depths, points)[0] == {"bed": 0.0}
+    asked = []
+
+    def surface(index, shape):
+        """The wall is face 0; in the second frame it is gone and the middle of the picture shows face 1, the bed."""
+        asked.append((index, shape))
+        face = np.zeros(shape, np.int32) if index == 0 else np.full(shape, -1, np.int32)
+        face[20:24, 30:36] = 0 if index == 0 else 1
+        return np.where(face == 1, 2.3, 2.0 * (face == 0)).astype(np.float32), face
+
+    faces = {"bed": np.array([False, True])}
+    settings = {"surface_at": surface, "faces_by_category": faces}
+    assert run(2, poses, depths, points, **settings)[0] == {"bed": 1 / 24}
+    assert asked == [(0, (H, W)), (1, (H, W))]
+    # 4 x 6 pixels show it: 25 are too many to ask for, and where the sensor disagrees with the mesh none counts
+    assert run(2, poses, depths, points, min_points=24, **settings)[0] == {"bed": 1 / 24}
+    assert run(2, poses, depths, points, min_points=25, **settings)[0] == {}
+    depths[1][20:24, 30:36] = 1.5
+    assert run(2, poses, depths, points, **settings)[0] == {}
+
+
 def test_the_scan_ends_with_the_last_category_and_skips_frames_that_cannot_show_any():
     points = {"lamp": patch((0, 0, -2), 0.5, 0.05), "chair": patch((0, 0, 2), 0.5, 0.05)}
     poses = [turned(0)] * 5 + [turned(180)] * 5

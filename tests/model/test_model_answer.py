@@ -111,6 +111,22 @@ def test_general_questions_show_their_own_pictures_and_need_no_store(rows, polic
     assert "Think step by step" in text and "frames of a video" not in text
 
 
+def test_a_questions_own_video_is_shown_as_a_video(question, encoded, frames, policy, true_time_policy):
+    clip = frames(8, 56, 84)
+    media = [{"bytes": encoded(frame), "path": tables.frame_path(i / 4)} for i, frame in enumerate(clip)]
+    row = question(scene_id=None, media=media)
+    prompt = build_prompt(row, policy, None, Setting("frames4", n_frames=4), prompt_style="think")
+    (shown,) = prompt.media
+    assert shown.kind == "video" and prompt.video_grid_thw.tolist() == [[2, 4, 6]]
+    assert (shown.frames == clip[[0, 2, 5, 7]]).all()
+    timed = build_prompt(row, true_time_policy, None, Setting("frames8", n_frames=8))
+    assert timed.second_per_grid == [0.5]
+    small = build_prompt(row, policy, None, Setting("small", n_frames=4, max_pixels=28 * 28 * 4))
+    dark = build_prompt(row, policy, None, Setting("small", n_frames=4, max_pixels=28 * 28 * 4, black=True))
+    assert small.video_grid_thw.tolist() == dark.video_grid_thw.tolist() == [[2, 2, 4]]
+    assert small.media[0].frames.any() and not dark.media[0].frames.any()
+
+
 def test_a_question_with_nothing_to_see_is_refused(question, policy):
     with pytest.raises(ValueError, match="question q has neither"):
         build_prompt(question(), policy, None, Setting("x"))

@@ -3,8 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rollout3d import tables
 from rollout3d.geometry.camera import sample_indices
-from rollout3d.model.media import FrameStore, MissingFrames, decode_image, own_images
+from rollout3d.model.media import FrameStore, MissingFrames, decode_image, own_images, own_times, own_video
 from rollout3d.model.pixels import resize
 
 
@@ -112,3 +113,37 @@ def test_a_questions_own_pictures_are_decoded(question, encoded, frames):
         own_images(question(media=[{"bytes": b"rubbish", "path": None}]))
     with pytest.raises(ValueError, match="can be decoded"):
         decode_image(None, "x")
+
+
+def _clip(encoded, frames, greys=(0, 10, 20, 30)):
+    """Frames of one grey each, half a second apart."""
+    picture = frames(1, 56, 84)[0]
+    stored = [(tables.frame_path(i / 2), np.full_like(picture, grey)) for i, grey in enumerate(greys)]
+    return [{"bytes": encoded(grey), "path": path} for path, grey in stored]
+
+
+def test_frames_of_a_questions_own_video_are_one_video_and_no_pictures(question, encoded, frames):
+    row = question(media=_clip(encoded, frames))
+    assert own_images(row) == [] and own_times(row) == [0.0, 0.5, 1.0, 1.5]
+    video = own_video(row)
+    assert _grey(video.frames) == [0, 10, 20, 30] and video.frames.shape == (4, 56, 84, 3)
+    assert video.seconds_per_frame == pytest.approx(0.5) and video.max_pixels is None
+    for none in (question(), question(media=[{"bytes": encoded(video.frames[0]), "path": "image/0.png"}])):
+        assert own_video(none) is None and own_times(none) == []
+
+
+def test_fewer_or_more_frames_of_an_own_video_are_spread_with_both_ends(question, encoded, frames):
+    row = question(media=_clip(encoded, frames))
+    two, seven = own_video(row, 2, 4000), own_video(row, 7)
+    assert _grey(two.frames) == [0, 30] and two.seconds_per_frame == pytest.approx(1.5) and two.max_pixels == 4000
+    assert _grey(seven.frames) == [0, 0, 10, 20, 20, 20, 30] and seven.seconds_per_frame == pytest.approx(0.25)
+    assert own_video(question(media=row["media"][:1])).seconds_per_frame == 0.0
+
+
+def test_a_bad_frame_of_an_own_video_names_the_question(question, encoded, frames):
+    row = question(media=[*_clip(encoded, frames), {"bytes": b"rubbish", "path": tables.frame_path(9)}])
+    with pytest.raises(ValueError, match="frame 4 of the video of question q"):
+        own_video(row)
+    row["media"][-1]["bytes"] = encoded(frames(1, 28, 28)[0])
+    with pytest.raises(ValueError, match="question q differ in size"):
+        own_video(row)

@@ -1,5 +1,6 @@
 """Frames of videos by index."""
 
+import av
 import numpy as np
 import pytest
 
@@ -62,3 +63,20 @@ def test_what_is_no_video_is_named(tmp_path):
         Video(path)
     with pytest.raises(ScanError, match=r"gone\.mkv"):
         Video(tmp_path / "gone.mkv")
+
+
+def test_frames_that_an_edit_list_hides_do_not_count(tmp_path):
+    """A clip cut without encoding it anew starts behind a key frame: the frames before its start are never shown."""
+    mini.write_video(tmp_path / "whole.mp4", [shade(i) for i in range(N)], 30, "libx264", 20, 2)
+    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(tmp_path / "cut.mp4"), "w") as cut:
+        stream = source.streams.video[0]
+        copy = cut.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.pts -= round(7 / 30 / stream.time_base)
+                packet.dts -= round(7 / 30 / stream.time_base)
+                packet.stream = copy
+                cut.mux(packet)
+    video = Video(tmp_path / "cut.mp4")
+    assert video.n_frames == N - 7
+    assert [index_of(video.frame(i)) for i in (0, 1, 20, 42, 5)] == [7, 8, 27, 49, 12]

@@ -27,6 +27,15 @@ _HOW = {
     ),
 }
 
+_FILES = {
+    "video_r1_cot": (
+        "Video-R1-COT-165k.json",
+        "`hf download Video-R1/Video-R1-data --repo-type dataset --local-dir DIR` (309 GB, "
+        "https://huggingface.co/datasets/Video-R1/Video-R1-data), and unpack each archive in the folder where it lies",
+    ),
+}
+"""Training file, by its key in `site.external` -> its name, and how to get it."""
+
 
 class MissingData(FileNotFoundError):
     """A release is not where the configuration says; the message is all that a user needs."""
@@ -41,6 +50,18 @@ def missing(name: str, root: Path | str) -> str | None:
     return (
         f"{name}: nothing at {expected}. To get it: {how}. "
         f"If it lies elsewhere, say so in config/local.yaml (config/README.md): site.{_key(name)}.{name}"
+    )
+
+
+def missing_file(source: str, path: str | None) -> str | None:
+    """What to tell the user if the training file `source` is not configured (None) or not at `path`; None if it is."""
+    name, how = _FILES[source]
+    if path and Path(path).is_file():
+        return None
+    fault = f"no file {path}" if path else "not configured"
+    return (
+        f"{source}: {fault}. To get it: {how}. Then set site.external.{source} to the path of {name} in "
+        "config/local.yaml (config/README.md)"
     )
 
 

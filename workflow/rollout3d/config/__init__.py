@@ -28,6 +28,7 @@ from rollout3d.config.sections import (
     DatasetName,
     Difficulty,
     Evaluation,
+    External,
     Grpo,
     Model,
     Positive,
@@ -65,6 +66,7 @@ class Config(Section):
     video: Video = Video()
     regions: Regions = Regions()
     questions: Questions = Questions()
+    external: External = External()
     models: dict[str, Model] = {
         "base": Model(name="Qwen/Qwen2.5-VL-3B-Instruct"),
         "filter_base": Model(name="Qwen/Qwen2.5-VL-7B-Instruct"),

@@ -172,6 +172,13 @@ class Questions(Section):
     """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
 
 
+class External(Section):
+    """Training files that others released (`site.external` says where they lie)."""
+
+    max_share_dropped: Share = 0.2
+    """More rows of a file than this failing stops its import with one error. [assumed]"""
+
+
 class Model(Section):
     name: str
     """Hugging Face name; `site.models` may give a directory instead."""
@@ -194,6 +201,8 @@ class BaseModelTraining(Section):
     vision_depth: Positive = 2
     vision_hidden: Positive = 128
     vocabulary: Positive = 1500
+    processes: Positive = 2
+    """Processes of one thread that share a step; the result depends on their number."""
 
 
 class Prompts(Section):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from rollout3d.model.encode import Image, Prompt, Video
+from rollout3d.model.encode import Image, Prompt
 from rollout3d.model.generate_hf import generate as generate_hf
 from rollout3d.model.load import Policy
-from rollout3d.model.media import FrameStore, own_images
+from rollout3d.model.media import FrameStore, own_images, own_video
 from rollout3d.model.prompts import Style, question_parts
 from rollout3d.model.sampling import Completion, Generate, Sampling
 from rollout3d.progress import progress
@@ -45,17 +45,17 @@ def build_prompt(
     prompt_style: Style = "direct",
     think: str = "video_r1",
 ) -> Prompt:
-    """The prompt of one question: its scene's video (and top view), or its own pictures if it brings any."""
-    pictures = own_images(row)
-    video = bev = None
-    if not pictures:
+    """The prompt of one question: its scene's video (and top view), or its own pictures and video if it brings any."""
+    pictures, video = own_images(row), own_video(row, setting.n_frames, setting.max_pixels)
+    bev = None
+    if not pictures and video is None:
         if store is None or not row["scene_id"]:
             raise ValueError(f"question {row['question_id']} has neither pictures nor a scene with frames")
         video = store.video(row["scene_id"], setting.frame_set, setting.n_frames, setting.max_pixels)
         bev = store.bev(row["scene_id"]) if setting.bev else None
     if setting.black:
         pictures = [np.zeros_like(picture) for picture in pictures]
-        video = None if video is None else Video(np.zeros_like(video.frames), video.seconds_per_frame)
+        video = None if video is None else replace(video, frames=np.zeros_like(video.frames))
         bev = None if bev is None else np.zeros_like(bev)
     parts = question_parts(
         row,

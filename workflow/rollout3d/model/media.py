@@ -132,11 +132,37 @@ class FrameStore:
 
 
 def own_images(row: Mapping[str, Any]) -> list[np.ndarray]:
-    """The pictures (H, W, 3) that a question of general data brings along; empty for a question about a scene."""
+    """The still pictures (H, W, 3) that a question of general data brings along; empty for a question about a scene."""
     return [
         decode_image(image["bytes"], f"picture {i} of question {row['question_id']}")
         for i, image in enumerate(row.get("media") or ())
+        if tables.frame_seconds(image["path"]) is None
     ]
+
+
+def own_times(row: Mapping[str, Any]) -> list[float]:
+    """Seconds of the stored frames of the video that a question brings along; empty if it brings none."""
+    times = [tables.frame_seconds(image["path"]) for image in row.get("media") or ()]
+    return [seconds for seconds in times if seconds is not None]
+
+
+def own_video(row: Mapping[str, Any], n: int | None = None, max_pixels: int | None = None) -> Video | None:
+    """The video that a question of general data brings along (`tables.frame_path`); None if it brings none.
+
+    n frames, evenly spaced with both ends, some repeated if fewer are stored; or all. To be shown at `max_pixels` a
+    frame at most; None leaves them as stored. Raises ValueError if frames differ in size or cannot be decoded.
+    """
+    frames = [image for image in row.get("media") or () if tables.frame_seconds(image["path"]) is not None]
+    if not frames:
+        return None
+    shown = range(len(frames)) if n is None else sample_indices(len(frames), n)
+    what = f"of the video of question {row['question_id']}"
+    pictures = {i: decode_image(frames[i]["bytes"], f"frame {i} {what}") for i in dict.fromkeys(shown)}
+    if len({picture.shape for picture in pictures.values()}) > 1:
+        raise ValueError(f"the frames {what} differ in size; rebuild the table that holds it")
+    times = own_times(row)
+    seconds = (times[shown[-1]] - times[shown[0]]) / max(1, len(shown) - 1)
+    return Video(np.stack([pictures[i] for i in shown]), seconds, max_pixels)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -24,6 +24,9 @@ from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError, ScanRef, read_json, reading, released_box
 
 NAME = "arkitscenes"
+ROUNDING_M = 1e-4
+"""A vertex on the surface of a box is in it, whatever its 32-bit coordinates make of that."""
+
 _FOLDERS = {"train": "Training", "val": "Validation"}
 _TABLES = (
     "raw/metadata.csv", "metadata.csv", "raw/raw_train_val_splits.csv", "raw_train_val_splits.csv",
@@ -120,8 +123,8 @@ def _objects(items: list[dict[str, Any]], vertices: np.ndarray) -> list[Annotate
     for object_id, item in zip(ids, items):
         box = released_box(item["segments"]["obbAligned"])
         low, high = box.aabb()
-        near = np.flatnonzero(((vertices >= low) & (vertices <= high)).all(axis=1))
-        index = near[box.contains(vertices[near])]
+        near = np.flatnonzero(((vertices >= low - ROUNDING_M) & (vertices <= high + ROUNDING_M)).all(axis=1))
+        index = near[box.contains(vertices[near], ROUNDING_M)]
         label = str(item["label"])
         category, perturbable, _ = labels(label)
         objects.append(

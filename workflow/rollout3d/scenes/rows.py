@@ -135,7 +135,8 @@ def map_row(scan: Scan, config: Config) -> Row:
 def appearances(scan: Scan, config: Config) -> dict[str, float]:
     """Category -> seconds of its first appearance in the video, by name; categories never seen are absent.
 
-    Depth is the sensor's; a scan without any uses the depth of its mesh.
+    Depth is the sensor's; a scan without any uses the depth of its mesh. What the mesh itself hides is not visible: a
+    face is a category's if most of its corners are.
     """
     room, scenes = scan.room, config.scenes
     indices: dict[str, list[np.ndarray]] = {}
@@ -146,7 +147,8 @@ def appearances(scan: Scan, config: Config) -> dict[str, float]:
     if not labelled:
         return {}
     every = np.unique(np.concatenate(list(labelled.values())))
-    camera, depth = _depth_cameras(scan)
+    camera, depth, surface = _depth_cameras(scan)
+    faces = {name: _faces_of(room, index) for name, index in labelled.items()}
     return first_appearances(
         scan.source.n_frames,
         camera,
@@ -157,11 +159,21 @@ def appearances(scan: Scan, config: Config) -> dict[str, float]:
         scenes.appearance_min_share,
         scenes.depth_tolerance,
         point_spacing(vertex_areas(room.vertices, room.faces), every),
+        surface,
+        faces,
     )
 
 
+def _faces_of(room: Room, index: np.ndarray) -> np.ndarray:
+    """Which faces (F,) have most of their corners among the vertices `index`."""
+    mine = np.zeros(len(room.vertices), bool)
+    mine[index] = True
+    return mine[room.faces].sum(axis=1) >= 2
+
+
 def _depth_cameras(scan: Scan):
-    """Functions of the frame index: (K of the depth picture, pose) or None, and the depth picture or None."""
+    """Functions of the frame index: (K of the depth picture, pose) or None; the depth picture or None; what the
+    mesh shows to that camera (depth and face; also of the size of the depth picture), where there is a pose."""
     source, room = scan.source, scan.room
     measured = scan.depth_K(0) is not None
     width = _RENDERED_DEPTH_WIDTH
@@ -175,11 +187,11 @@ def _depth_cameras(scan: Scan):
             return scan.depth_K(index), pose
         return resize_intrinsics(K, (source.width, source.height), (width, height)), pose
 
-    def rendered(index: int):
+    def surface(index: int, shape: tuple[int, int] = (height, width)):
         K, pose = camera(index)
-        return rasterise(room.vertices, room.faces, K, pose, width, height)[0]
+        return rasterise(room.vertices, room.faces, K, pose, shape[1], shape[0])
 
-    return camera, scan.depth if measured else rendered
+    return camera, scan.depth if measured else lambda index: surface(index)[0], surface
 
 
 def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Row]:

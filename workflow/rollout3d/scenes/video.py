@@ -18,7 +18,9 @@ _NEAR = 8
 class Video:
     """An open video file. Frames come cheapest in growing order: the decoder then runs on instead of seeking.
 
-    n_frames counts packets, because Matroska states no reliable number; fps is the stream's average rate.
+    n_frames counts packets, because Matroska states no reliable number, and leaves out those that an edit list hides;
+    fps is the stream's average rate; rotation_deg, known once a frame is decoded, is how far to turn frames
+    counter-clockwise to make them upright, as the container states it.
     Raises `ScanError` for a file that is no video or is damaged.
     """
 
@@ -43,7 +45,8 @@ class Video:
         times, keys = [], []
         for packet in self._container.demux(self._stream):
             if packet.pts is not None:
-                times.append(packet.pts)
+                if not packet.is_discard:  # decoded on the way to what follows, but never shown
+                    times.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append(packet.pts)
         if not times or not keys:
@@ -55,6 +58,7 @@ class Video:
         self._reformatter = VideoReformatter()  # kept: a new one for each frame costs more than the frame
         self._frames: Iterator[av.VideoFrame] | None = None
         self._last = -1
+        self.rotation_deg = 0
         self._kept: np.ndarray | None = None
 
     def _measured_rate(self) -> float:
@@ -81,6 +85,7 @@ class Video:
                     continue
                 if frame.pts > target:
                     raise ScanError(self.path, f"frame {index} cannot be decoded")
+                self.rotation_deg = int(frame.rotation)
                 picture = self._reformatter.reformat(frame, format="rgb24", threads=1)
                 self._last, self._kept = index, picture.to_ndarray()
                 return self._kept

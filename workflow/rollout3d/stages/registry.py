@@ -31,11 +31,25 @@ STAGES: dict[str, Spec] = {
     "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
     "questions": Spec(("seed", "datasets", "questions"), ("questions", "geometry", *_GROUND)),
     "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
+    "import_cot": Spec(
+        ("scenes", "video", "external"),
+        (
+            *("questions/external.py", "questions/video_r1.py", "scenes/video.py", "geometry/camera.py"),
+            *("scoring/parse.py", "resize.py", *_GROUND),
+        ),
+    ),
     "prepare_benchmark": Spec(("scenes", "video"), ("evaluation/benchmarks", "resize.py", *_GROUND)),
     "describe_model": Spec(("models",), ("model/load.py",)),
     "train_base_model": Spec(
-        ("seed", "torch_threads", "base_model", "video", "prompts", "questions"),
-        ("training/base_model.py", "training/lessons.py", "training/packing.py", "scenes/synthetic/*.py", *_MODEL),
+        ("seed", "base_model", "video", "prompts", "questions"),
+        (
+            "training/base_model.py",
+            "training/lessons.py",
+            "training/packing.py",
+            "scenes/synthetic/*.py",
+            "cot/wording.py",
+            *_MODEL,
+        ),
     ),
     "difficulty": Spec(("seed", "torch_threads", "video", "prompts", "difficulty"), ("difficulty", *_MODEL)),
     "select_hard": Spec(("seed", "difficulty", "cot"), ("difficulty", *_GROUND)),

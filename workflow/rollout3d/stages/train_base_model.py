@@ -15,9 +15,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out-dir", required=True, type=Path)
     args, config = STAGE.parse(parser, argv)
 
+    from rollout3d.cot.wording import SENTENCES
     from rollout3d.training.base_model import train
 
-    train(config, args.name, args.out_dir, STAGE.lineage())
+    # The tokeniser learns the teacher's words, so that its reasoning is short; the model does not read them.
+    words = [way for ways in SENTENCES.values() for way in ways]
+    train(config, args.name, args.out_dir, STAGE.lineage(), words)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from rollout3d.tables.files import (
     read_many,
     write,
 )
+from rollout3d.tables.media import MediaReader, frame_path, frame_seconds, read_light
 from rollout3d.tables.schema import (
     ANNOTATIONS,
     FRAMES,

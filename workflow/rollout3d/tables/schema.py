@@ -185,13 +185,18 @@ _QUESTION_FIELDS = (
     _null("space_id", _S, "physical space; null for general data"),
     _field("split", _S, "train | val | test"),
     _field("dataset", _S, "scannet | scannetpp | arkitscenes, or the external source"),
-    _field("question_type", _S, "VSI-Bench's name"),
+    _field("question_type", _S, "VSI-Bench's name, or the external source's own"),
     _field("answer_type", _S, "choice | number | text | ocr | regression"),
     _field("question", _S, "text without options"),
     _null("options", _STRINGS, 'such as "A. left"; null if none'),
     _field("ground_truth", _S, "the letter, or the number as text, as VSI-Bench has it"),
     _field("objects", _MENTIONS, "categories that the question names, and their objects"),
-    _null("media", pa.list_(IMAGE), "the question's own images; null for scenes"),
+    _null(
+        "media",
+        pa.list_(IMAGE),
+        "the question's own pictures; null for scenes. Paths video/SECONDS.jpg are the frames of one video in time "
+        "order, any other path, such as image/0.png, is a still (tables.frame_path, tables.frame_seconds)",
+    ),
     _field("source", _S, "generated, or the external file"),
     _field("evidence", _S, "canonical JSON text: the geometry that the answer came from"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,23 +44,30 @@ class Planned:
 
 
 def write_release(dataset: str, root: Path, synthetic: Synthetic, seed: int) -> list[dict[str, Any]]:
-    """Write a release of `dataset` under `root`; return the rows of `tables.SCANS`, sorted by file.
+    """Plan a release of `dataset`, film it and write it under `root`: see `write_scans`."""
+    planned = plan(dataset, synthetic, seed)
+    return write_scans(dataset, root, planned, lambda scan: film(dataset, scan, synthetic, seed), seed)
 
-    What is true of each scan goes to `root/../<dataset>_truth/<scene_id>.json`: `truth.truth`, and under `release` the
-    scan's ids, each thing's label and object id, and the 4x4 from the world to the frame that the scan was written in.
-    A synthetic release that stands at `root` already is replaced. Raises ValueError for an unknown dataset, and for a
-    root that holds anything else.
+
+def write_scans(
+    dataset: str, root: Path, planned: Sequence[Planned], recording_of: Callable[[Planned], Recording], seed: int
+) -> list[dict[str, Any]]:
+    """Write a release of `dataset` with these scans under `root`; return the rows of `tables.SCANS`, sorted by file.
+
+    `recording_of` is asked for one scan's recording after the other. What is true of each scan goes to
+    `root/../<dataset>_truth/<scene_id>.json`: `truth.truth`, and under `release` the scan's ids, each thing's label and
+    object id, and the 4x4 from the world to the frame that the scan was written in. A synthetic release that stands at
+    `root` already is replaced. Raises ValueError for an unknown dataset, and for a root that holds anything else.
     """
     if dataset not in _WRITERS:
         raise ValueError(f"no writer for dataset '{dataset}': choose from {sorted(_WRITERS)}")
     _clear(root, dataset)
-    planned = plan(dataset, synthetic, seed)
     owners: dict[Path, str] = {}
     facts = root.parent / f"{dataset}_truth"
     shutil.rmtree(facts, ignore_errors=True)
     facts.mkdir(parents=True)
     for scan in progress(planned, f"{dataset} scans"):
-        recording = film(dataset, scan, synthetic, seed)
+        recording = recording_of(scan)
         owners |= dict.fromkeys(_write_scan(dataset, recording, root, scan, seed), scan.scene_id)
         (facts / f"{scan.scene_id}.json").write_text(json.dumps(_facts(dataset, recording, scan, seed)) + "\n")
     shared = {"scannet": _share_scannet, "scannetpp": _share_scannetpp, "arkitscenes": _share_arkitscenes}
@@ -175,7 +182,7 @@ def _clear(root: Path, dataset: str) -> None:
     (root / MARKER).write_text(text)
 
 
-def _share_scannet(root: Path, planned: list[Planned]) -> list[Path]:
+def _share_scannet(root: Path, planned: Sequence[Planned]) -> list[Path]:
     table, train, val = (
         root / name for name in ("scannetv2-labels.combined.tsv", "scannetv2_train.txt", "scannetv2_val.txt")
     )
@@ -186,7 +193,7 @@ def _share_scannet(root: Path, planned: list[Planned]) -> list[Path]:
     return [table, train, val]
 
 
-def _share_scannetpp(root: Path, planned: list[Planned]) -> list[Path]:
+def _share_scannetpp(root: Path, planned: Sequence[Planned]) -> list[Path]:
     texts = {
         f"splits/nvs_sem_{split}.txt": [scan.scene_id for scan in planned if scan.split == split]
         for split in ("train", "val")
@@ -203,7 +210,7 @@ def _share_scannetpp(root: Path, planned: list[Planned]) -> list[Path]:
     return list(_write_lines(root, texts))
 
 
-def _share_arkitscenes(root: Path, planned: list[Planned]) -> list[Path]:
+def _share_arkitscenes(root: Path, planned: Sequence[Planned]) -> list[Path]:
     splits = ["video_id,visit_id,fold"]
     splits += [f"{scan.scene_id},{scan.space_id},{arkitscenes.FOLDS[scan.split]}" for scan in planned]
     metadata = [f"{splits[0]},sky_direction,is_in_upsampling,has_laser_scanner_point_clouds"]

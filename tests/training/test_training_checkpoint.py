@@ -1,0 +1,242 @@
+"""Interrupted and resumed runs equal uninterrupted ones; damaged checkpoints are passed over; one writer at a time."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+import training_world as tw
+
+from rollout3d import tables
+from rollout3d.training import checkpoint, grpo, loop, sft
+from rollout3d.training.checkpoint import Lock, Locked, alive
+from rollout3d.training.engine import Engine
+from rollout3d.training.metrics import GrowingTable
+from rollout3d.training.run import run_grpo, run_sft
+from rollout3d.training.world import World
+
+TIMED = ("seconds", "peak_memory_mb")
+
+
+def rows(table, path):
+    return [{k: v for k, v in row.items() if k not in TIMED} for row in tables.read(table, path)]
+
+
+def same_run(one, other, names):
+    for table in names:
+        assert rows(table, one / f"{table.name}.parquet") == rows(table, other / f"{table.name}.parquet")
+    first, second = tw.weights(one / "model.json"), tw.weights(other / "model.json")
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def train_grpo(files, init, out, **settings):
+    run_grpo(tw.config(max_new_tokens=24, **settings), tw.run(), tw.inputs(files, init), out, tw.lineage)
+
+
+def interrupt_at(monkeypatch, module, step, how):
+    """Do `how` in the middle of the update of one step."""
+    real = Engine.update
+
+    def update(self, batch, loss, at):
+        if at == step:
+            how()
+        return real(self, batch, loss, at)
+
+    monkeypatch.setattr(Engine, "update", update)
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def crash():
+    raise RuntimeError("power cut")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"lora_rank": 2}, {"dtype": "bfloat16", "gradient_checkpointing": True}],
+    ids=["full", "lora", "bf16"],
+)
+def test_two_steps_a_sigterm_and_two_more_equal_four(files, taught, tmp_path, monkeypatch, settings):
+    train_grpo(files, taught, tmp_path / "whole", **settings)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, grpo, 1, terminate)
+        with pytest.raises(SystemExit) as stopped:
+            train_grpo(files, taught, tmp_path / "halves", save_every=100, **settings)
+    assert stopped.value.code == 143
+    assert not (tmp_path / "halves" / "model.json").exists()
+    train_grpo(files, taught, tmp_path / "halves", save_every=100, **settings)
+    same_run(tmp_path / "whole", tmp_path / "halves", [tables.METRICS, tables.ROLLOUTS])
+    metrics = rows(tables.METRICS, tmp_path / "whole" / "metrics.parquet")
+    assert sum(row["grad_norm"] > 0 for row in metrics) >= 2
+
+
+def test_a_run_that_died_resumes_from_its_last_checkpoint_and_its_tables_continue(files, taught, tmp_path, monkeypatch):
+    train_grpo(files, taught, tmp_path / "whole")
+    monkeypatch.setattr(loop, "FLUSH_EVERY", 1)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, grpo, 3, crash)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train_grpo(files, taught, tmp_path / "died")
+    parts = sorted(p.name for p in (tmp_path / "died" / "checkpoints").glob("*/metrics-*"))
+    assert parts == [f"metrics-{step:08d}.parquet" for step in range(3)]
+    train_grpo(files, taught, tmp_path / "died")
+    same_run(tmp_path / "whole", tmp_path / "died", [tables.METRICS, tables.ROLLOUTS])
+
+
+def test_sft_resumes_too(files, tmp_path, monkeypatch):
+    def train(out):
+        run_sft(tw.with_sft(save_every=1), tw.run(method="sft"), tw.inputs(files, train="ocr_sft"), out, tw.lineage)
+
+    train(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, sft, 2, crash)
+        with pytest.raises(RuntimeError):
+            train(tmp_path / "died")
+    train(tmp_path / "died")
+    same_run(tmp_path / "whole", tmp_path / "died", [tables.METRICS])
+
+
+def test_checkpoints_of_another_configuration_are_not_resumed(files, taught, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, grpo, 2, crash)
+        with pytest.raises(RuntimeError):
+            train_grpo(files, taught, tmp_path / "changed")
+    train_grpo(files, taught, tmp_path / "changed", lr=2e-3)
+    metrics = rows(tables.METRICS, tmp_path / "changed" / "metrics.parquet")
+    assert [row["step"] for row in metrics] == [0, 1, 2, 3] and metrics[0]["lr"] == 2e-3
+
+
+# --- checkpoints on disk ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(files):
+    settings = tw.config().grpo
+    return Engine(files["init"], settings, World(), video=tw.config().video, peak_lr=1e-3, shape="cosine", total=9)
+
+
+def test_the_newest_undamaged_checkpoint_is_found_and_old_ones_go(tmp_path, engine):
+    assert checkpoint.newest(tmp_path) is None
+    for step in (2, 4, 6):
+        checkpoint.save(tmp_path, step, engine, World())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step_00000004", "step_00000006"]
+    assert checkpoint.newest(tmp_path).step == 6
+    with open(tmp_path / "step_00000006" / "weights.safetensors", "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x07")
+    assert checkpoint.newest(tmp_path).step == 4
+    (tmp_path / "step_00000004" / "random.safetensors").unlink()
+    assert checkpoint.newest(tmp_path) is None
+
+
+def test_a_checkpoint_that_was_being_written_is_no_checkpoint(tmp_path, engine, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_sha256", lambda path: crash())
+    with pytest.raises(RuntimeError):
+        checkpoint.save(tmp_path, 2, engine, World())
+    monkeypatch.undo()
+    assert checkpoint.newest(tmp_path) is None
+    checkpoint.save(tmp_path, 2, engine, World())
+    assert checkpoint.newest(tmp_path).step == 2
+
+
+def test_torchs_random_state_comes_back(tmp_path, engine):
+    torch.manual_seed(5)
+    checkpoint.save(tmp_path, 2, engine, World())
+    expected = torch.rand(3)
+    torch.manual_seed(6)
+    checkpoint.restore(checkpoint.newest(tmp_path), engine, World())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_process_that_the_checkpoint_does_not_know_joins_without_a_random_state(tmp_path, engine):
+    checkpoint.save(tmp_path, 2, engine, World())
+    checkpoint.restore(checkpoint.newest(tmp_path), engine, World(rank=1, size=2))
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, files, engine):
+    checkpoint.save(tmp_path, 2, engine, World())
+    settings = tw.config(freeze_vision=True).grpo
+    frozen = Engine(files["init"], settings, World(), video=tw.config().video, peak_lr=1e-3, shape="cosine", total=9)
+    with pytest.raises(ValueError, match="another model"):
+        checkpoint.restore(checkpoint.newest(tmp_path), frozen, World())
+
+
+def test_a_growing_table_forgets_what_will_be_written_again(tmp_path):
+    def row(step, loss):
+        empty = dict.fromkeys(tables.METRICS.schema.names)
+        return empty | {"step": step, "lr": 0.0, "loss": loss, "rewards": [], "grad_norm": 0.0, "seconds": []}
+
+    table = GrowingTable(tables.METRICS, tmp_path, tw.NOWHERE)
+    for step in range(5):
+        table.add([row(step, 1.0)])
+        if step in (1, 3):
+            table.flush()
+    table.rewind(2)
+    table.add([row(2, 2.0)])
+    table.close(tmp_path / "metrics.parquet")
+    found = tables.read(tables.METRICS, tmp_path / "metrics.parquet")
+    assert [(r["step"], r["loss"]) for r in found] == [(0, 1.0), (1, 1.0), (2, 2.0)]
+
+
+# --- the lock --------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_writer_is_refused_by_name_and_admitted_afterwards(tmp_path):
+    path = tmp_path / "checkpoints" / "lock.json"
+    with Lock(path), pytest.raises(Locked, match=f"process {os.getpid()} on {socket.gethostname()}"):
+        Lock(path).__enter__()
+    with Lock(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_lock_of_a_process_that_ended_is_replaced(tmp_path):
+    path = tmp_path / "lock.json"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        path.write_text(json.dumps(holder(pid=other.pid, started=checkpoint._started(other.pid))))
+        with pytest.raises(Locked):
+            Lock(path).__enter__()
+        other.communicate(b"\n")
+    with Lock(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+def holder(**more):
+    return {"pid": os.getpid(), "host": socket.gethostname(), "job": None, "started": None, **more}
+
+
+def test_a_reused_process_number_is_not_mistaken_for_the_holder():
+    mine = checkpoint._me()
+    assert alive(mine)
+    assert not alive({**mine, "started": "1"})
+    assert not alive(holder(pid=2**22 + 1))
+
+
+def test_a_holder_on_another_host_counts_as_alive_without_slurm():
+    assert alive(holder(host="elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("squeue", "expected"),
+    [
+        ("echo '17 gpu train'", True),
+        ("true", False),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", False),
+        ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", True),
+    ],
+    ids=["queued", "gone", "forgotten", "unreachable"],
+)
+def test_slurm_is_asked_about_a_holder_on_another_node(tmp_path, monkeypatch, squeue, expected):
+    fake = tmp_path / "squeue"
+    fake.write_text(f'#!/bin/sh\n[ "$*" = "-h -j 17" ] || exit 9\n{squeue}\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert alive(holder(host="elsewhere", job="17")) is expected

@@ -1,0 +1,198 @@
+"""Adapters, frozen towers, precision, bad gradients; several processes, and DeepSpeed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import training_world as tw
+
+from rollout3d import tables
+from rollout3d.model.load import load_policy
+from rollout3d.training.data import NotTrainable
+from rollout3d.training.engine import LORA_TARGETS, Engine
+from rollout3d.training.packing import Row, pack
+from rollout3d.training.run import _divide, run_grpo, run_sft
+from rollout3d.training.world import World
+
+LAUNCH = Path(__file__).resolve().parents[2] / "workflow" / "launch.py"
+
+
+def engine(files, **settings):
+    options = {"peak_lr": 1e-2, "shape": "linear", "total": 10, "reference": True}
+    return Engine(files["init"], tw.config(**settings).grpo, World(), video=tw.config().video, **options)
+
+
+def some_rows(motor):
+    from rollout3d.model.encode import Text, Video
+
+    prompt = motor.policy.encoder.prompt([Video(tw.picture("scene_a", 0)[None]), Text("How many?")])
+    return [Row(prompt, [[5, 6, 7], [8, 9]])]
+
+
+def descend(motor, steps=2):
+    for step in range(steps):
+        motor.update(some_rows(motor), lambda logp, _: -logp.mean(), step)
+
+
+def test_adapters_train_alone_and_without_them_the_model_is_its_reference(files):
+    motor = engine(files, lora_rank=2)
+    assert motor.trained and all("lora_" in name and "visual" not in name for name in motor.trained)
+    packed = pack(some_rows(motor))
+    before = motor.reference_logprobs(packed)
+    assert torch.equal(before, motor.logprobs(packed).detach())  # an adapter starts as nothing
+    descend(motor)
+    assert torch.equal(before, motor.reference_logprobs(packed))
+    assert not torch.allclose(before, motor.logprobs(packed).detach(), atol=1e-3)
+
+
+def test_the_exported_model_has_its_adapters_merged(files, tmp_path):
+    motor = engine(files, lora_rank=2)
+    descend(motor)
+    exported = motor.export()
+    assert not any("lora" in name for name, _ in exported.core.named_parameters())
+    from rollout3d.training.packing import LogProbs
+
+    packed = pack(some_rows(motor))
+    with torch.no_grad():
+        assert torch.allclose(LogProbs(exported)(packed), motor.logprobs(packed), atol=1e-5)
+
+
+def test_adapters_never_reach_the_vision_tower(files):
+    import re
+
+    names = [name for name, _ in engine(files).policy.core.named_modules()]
+    hit = [name for name in names if re.fullmatch(LORA_TARGETS, name)]
+    assert len(hit) == 2 * 7 and not any("visual" in name for name in hit)
+
+
+def test_a_frozen_vision_tower_does_not_move(files):
+    motor = engine(files, freeze_vision=True)
+    assert motor.trained and not any("visual" in name for name in motor.trained)
+
+
+def test_bfloat16_keeps_steps_too_small_for_it_in_its_masters(files):
+    motor = engine(files, dtype="bfloat16", lr=1e-6)
+    motor.peak_lr = 1e-6
+    name = next(n for n, p in motor.trained.items() if p.ndim == 2)
+    before = motor._masters[name].detach().clone()
+    descend(motor, 3)
+    moved = (motor._masters[name].detach() - before).abs()
+    assert motor.trained[name].dtype == torch.bfloat16 and motor._masters[name].dtype == torch.float32
+    assert 1e-6 < moved.max() < 4e-6
+    assert torch.equal(motor.trained[name], motor._masters[name].to(torch.bfloat16))
+
+
+def test_a_gradient_that_is_not_finite_updates_nothing(files):
+    motor = engine(files)
+    before = {name: p.clone() for name, p in motor.trained.items()}
+    _, norm = motor.update(some_rows(motor), lambda logp, _: logp.sum() * float("inf"), 0)
+    assert not norm < float("inf") and motor.updates == 0
+    assert all(torch.equal(before[name], p) for name, p in motor.trained.items())
+
+
+def test_norms_and_biases_do_not_decay(files):
+    motor = engine(files, weight_decay=0.3)
+    decays = {id(p): group["weight_decay"] for group in motor._optimiser.param_groups for p in group["params"]}
+    for p in motor.trained.values():
+        assert decays[id(p)] == (0.3 if p.ndim >= 2 else 0.0)
+
+
+def test_gradient_checkpointing_changes_memory_and_not_numbers(files):
+    plain, lean = engine(files), engine(files, gradient_checkpointing=True)
+    numbers = []
+    for motor in (plain, lean):
+        motor.logprobs(pack(some_rows(motor))).sum().backward()
+        numbers.append(torch.cat([p.grad.flatten() for p in motor.trained.values()]))
+    assert torch.allclose(*numbers, atol=1e-6)
+
+
+def test_questions_that_cannot_be_shared_out_are_refused_with_the_remedy():
+    with pytest.raises(NotTrainable, match="make it a multiple"):
+        _divide("grpo.prompts_per_step", 4, World(0, 3))
+
+
+# --- several processes -----------------------------------------------------------------------------------------------
+
+
+def command(stage, config, run, files, init, out, processes=1, train="ocr_rl"):
+    section = "sft" if stage == "train_sft" else "grpo"
+    arguments = ["--config", json.dumps(config.part("seed", "torch_threads", "video", "prompts", section))]
+    arguments += ["--row", run.model_dump_json(exclude={"tables"}), "--init", init, "--train", files[train]]
+    arguments += ["--frames", files["frames"], "--out-dir", out]
+    if stage == "train_grpo":
+        arguments += ["--objects", files["objects"], "--regions", files["regions"]]
+    program = [sys.executable, LAUNCH, "--processes", processes, "--", "-m", f"rollout3d.stages.{stage}", *arguments]
+    return [str(part) for part in program]
+
+
+def spread(one, other):
+    """Largest difference of any weight."""
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+def test_two_processes_train_as_one_does(files, taught, tmp_path):
+    """The same questions, rollouts and updates, up to the rounding of sums; rollouts of both are kept."""
+    config, run = tw.config(max_new_tokens=24, lr=1e-4, prompts_per_step=4), tw.run(steps=3)
+    run_grpo(config, run, tw.inputs(files, taught), tmp_path / "one", tw.lineage)
+    subprocess.run(command("train_grpo", config, run, files, taught, tmp_path / "two", 2), check=True, timeout=120)
+    one, two = (tables.read(tables.ROLLOUTS, tmp_path / name / "rollouts.parquet") for name in ("one", "two"))
+    assert {row["rank"] for row in two} == {0, 1}
+
+    def known(row):
+        return row["step"], row["question_id"], row["view"], row["sample"], row["text"], row["perturbed_objects"]
+
+    assert sorted(map(known, one)) == sorted(map(known, two))
+    first, second = (tables.read(tables.METRICS, tmp_path / name / "metrics.parquet") for name in ("one", "two"))
+    assert sum(row["grad_norm"] > 0 for row in first) >= 2
+    for a, b in zip(first, second):
+        for key in ("loss", "kl", "reward_std", "frac_zero_std", "acc_clean", "completion_len_mean", "n_regions"):
+            assert b[key] == pytest.approx(a[key], rel=1e-4, abs=1e-6), key
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
+    moved = spread(tw.weights(taught), tw.weights(tmp_path / "one" / "model.json"))
+    apart = spread(tw.weights(tmp_path / "two" / "model.json"), tw.weights(tmp_path / "one" / "model.json"))
+    assert moved > 1e-4 and apart < 0.1 * moved
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, taught, tmp_path, stage):
+    """On two processes, through the stage; the first use compiles a helper (40 s)."""
+    run = tw.run(steps=3)
+    settings = {"max_new_tokens": 24, "lr": 1e-4, "prompts_per_step": 4}
+    plain, zero = tw.config(**settings), tw.config(**settings, deepspeed=stage)
+    run_grpo(plain, run, tw.inputs(files, taught), tmp_path / "plain", tw.lineage)
+    # The model cannot be written at the end: the checkpoint of step 2 stays, and the other engine resumes there.
+    interrupted = {"zero_then_plain": zero, "plain_then_zero": plain}
+    for name, config in interrupted.items():
+        (tmp_path / name / "rollouts.parquet").mkdir(parents=True)
+        processes = 2 if config is zero else 1
+        made = command("train_grpo", config, run, files, taught, tmp_path / name, processes)
+        assert subprocess.run(made, timeout=400, capture_output=True).returncode != 0
+        assert [p.name for p in (tmp_path / name / "checkpoints").glob("*/step_*")] == ["step_00000002"]
+        (tmp_path / name / "rollouts.parquet").rmdir()
+    for name, config in {"zero_then_plain": plain, "plain_then_zero": zero, "zero": zero}.items():
+        processes = 2 if config is zero else 1
+        subprocess.run(
+            command("train_grpo", config, run, files, taught, tmp_path / name, processes), check=True, timeout=400
+        )
+        first, second = (tables.read(tables.METRICS, tmp_path / n / "metrics.parquet") for n in ("plain", name))
+        for a, b in zip(first, second, strict=True):
+            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3, abs=1e-5)
+            assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-2)
+        moved = spread(tw.weights(taught), tw.weights(tmp_path / "plain" / "model.json"))
+        apart = spread(tw.weights(tmp_path / name / "model.json"), tw.weights(tmp_path / "plain" / "model.json"))
+        assert apart < 0.1 * moved, name
+
+
+def test_sft_starts_from_the_command_line(files, tmp_path):
+    config, run = tw.config(), tw.run(method="sft", train_table="ocr_sft")
+    made = command("train_sft", config, run, files, files["init"], tmp_path / "cli", train="ocr_sft")
+    subprocess.run(made, check=True, timeout=120)
+    run_sft(config, run, tw.inputs(files, train="ocr_sft"), tmp_path / "call", tw.lineage)
+    assert spread(tw.weights(tmp_path / "cli" / "model.json"), tw.weights(tmp_path / "call" / "model.json")) == 0
+    lineage = tables.lineage(tmp_path / "cli" / "metrics.parquet")
+    assert lineage["stage"] == "train_sft" and set(lineage["parents"]) == {"init", "train", "frames"}
+    assert load_policy(tmp_path / "cli" / "model.json").name == "r"

@@ -1,0 +1,290 @@
+"""The GRPO step: who gives gradient, what is skipped, and the loss against the equation written out."""
+
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import training_world as tw
+
+from rollout3d import tables
+from rollout3d.model.media import FrameStore
+from rollout3d.model.sampling import Completion
+from rollout3d.training.data import NotTrainable, Questions
+from rollout3d.training.engine import Engine
+from rollout3d.training.group import Group, Rollout
+from rollout3d.training.grpo import reward, roll_out, update
+from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.rewards import Judgement
+from rollout3d.training.rollouts import Context, make_views
+from rollout3d.training.rollouts.regions import Regions
+from rollout3d.training.run import run_grpo
+from rollout3d.training.world import World
+
+CLEAN_WORDS = [[5, 9, 11, 40], [7, 8]]
+NOISY_WORDS = [[5, 9, 12], [60, 61, 62, 63, 64]]
+
+
+def questions(files, rows=None):
+    store = FrameStore([files["frames"]], video=tw.config().video)
+    return Questions(rows or tables.read(tables.OCR_RL, files["ocr_rl"]), store, tw.config().video, "plain", 0)
+
+
+def engine(files, grpo, **options):
+    options = {"peak_lr": grpo.lr, "shape": "cosine", "total": 4, "reference": grpo.beta > 0} | options
+    return Engine(files["init"], grpo, World(), video=tw.config().video, **options)
+
+
+def group(files, motor, grpo, rewards, words=(*CLEAN_WORDS, *NOISY_WORDS), question="q00"):
+    """A group of two clean and two perturbed rollouts with given words and rewards."""
+    asked = questions(files)
+    row = next(r for r in tables.read(tables.OCR_RL, files["ocr_rl"]) if r["question_id"] == question)
+    regions = Regions([files["objects"]], [files["regions"]], asked.frame_rows)
+    views = make_views(row, asked.frames(row), Context(grpo, tw.run(), 0, 0, 4, regions))
+    made = Group(row, views)
+    for place, (tokens, earned) in enumerate(zip(words, rewards)):
+        view = views[place // 2]
+        prompt = asked.prompt(row, view.frames, motor.policy.encoder)
+        rollout = Rollout(view, prompt, Completion(list(tokens), "", True))
+        rollout.judged = Judgement(None, {"correctness": earned, "format": 1.0}, earned)
+        made.rollouts.append(rollout)
+    from rollout3d.training.objective import advantages
+
+    for rollout, advantage in zip(made.rollouts, advantages(torch.tensor(rewards, dtype=torch.float64)).tolist()):
+        rollout.advantage = advantage
+    return made
+
+
+def gradient(motor, groups, grpo):
+    """Gradient that one update would use, before clipping."""
+    found = {}
+
+    def step(_):
+        found.update({name: p.grad.clone() for name, p in motor.trained.items()})
+        return 0.0
+
+    motor.step = step
+    for p in motor.trained.values():
+        p.grad = None
+    told = update(groups, motor, grpo, 0)
+    return torch.cat([g.flatten() for g in found.values()]) if found else None, told
+
+
+# --- the objective ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rewards", [(1.0, 0.0, 0.0, 0.0), (0.3, 0.9, 0.5, 1.0)])
+def test_the_loss_is_the_equation_written_out(files, rewards):
+    """Equation 6 over the n clean rollouts by hand: own forwards, own advantages, ratio 1, k3 against another model."""
+    grpo = tw.config(beta=0.1).grpo
+    motor = engine(files, grpo)
+    with torch.no_grad():  # move the policy away from its reference, so that there is a KL
+        for p in motor.trained.values():
+            p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())), alpha=0.02)
+    made = group(files, motor, grpo, rewards)
+    ours, told = gradient(motor, [made], grpo)
+
+    r = torch.tensor(rewards)
+    a = (r - r.mean()) / (r.std() + 1e-4)
+    policy, reference = LogProbs(motor.policy), motor._reference
+    loss, kls = 0.0, []
+    for i, words in enumerate(CLEAN_WORDS):
+        packed = pack([Row(made.rollouts[i].prompt, [words])])
+        logp = policy(packed)
+        with torch.no_grad():
+            ref = reference(packed)
+        kl = torch.exp(ref - logp) - (ref - logp) - 1
+        ratio = torch.exp(logp - logp.detach())
+        loss = loss - ((ratio * a[i] - 0.1 * kl).sum() / len(words)) / 2
+        kls.append(kl.detach())
+    motor.policy.core.zero_grad()
+    loss.backward()
+    theirs = torch.cat([p.grad.flatten() for p in motor.trained.values()])
+    assert told["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert told["kl"] / told["kl_tokens"] == pytest.approx(torch.cat(kls).mean().item(), rel=1e-4)
+    assert torch.cat(kls).mean() > 1e-3
+    assert torch.allclose(ours, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_only_clean_rollouts_give_gradient(files):
+    """What the noisy half wrote does not matter, what it earned does."""
+    grpo = tw.config().grpo
+    motor = engine(files, grpo)
+    rewards = (1.0, 0.0, 0.0, 0.0)
+    one, _ = gradient(motor, [group(files, motor, grpo, rewards)], grpo)
+    other_words = (*CLEAN_WORDS, [1, 2, 3, 4, 5, 6], [9])
+    same, _ = gradient(motor, [group(files, motor, grpo, rewards, other_words)], grpo)
+    changed, _ = gradient(motor, [group(files, motor, grpo, (1.0, 0.0, 1.0, 1.0))], grpo)
+    assert one.abs().max() > 0 and torch.equal(one, same)
+    assert not torch.allclose(one, changed)
+
+
+@pytest.mark.parametrize(("mode", "rows"), [("clean", 1), ("both_on_own", 2), ("both_on_clean", 1)])
+def test_modes_of_gradient(files, mode, rows):
+    grpo = tw.config(grad_rollouts=mode).grpo
+    motor = engine(files, grpo)
+    made = group(files, motor, grpo, (1.0, 0.0, 0.0, 0.0))
+    found = made.gradient_rows(grpo, 1, 1.0)
+    assert len(found) == rows
+    clean = made.rollouts[0].prompt.key
+    completions = [c for row in found for c in row.completions]
+    assert completions == [*CLEAN_WORDS, *(NOISY_WORDS if mode != "clean" else [])]
+    on_own = [row.prompt.key != clean for row in found]
+    assert on_own == ([False, True] if mode == "both_on_own" else [False])
+
+
+def test_the_letter_of_equation_6_halves_the_step(files):
+    motor = engine(files, tw.config().grpo)
+    both = []
+    for denominator in ("contributing", "all"):
+        grpo = tw.config(loss_denominator=denominator).grpo
+        both.append(gradient(motor, [group(files, motor, grpo, (1.0, 0.0, 0.0, 0.0))], grpo)[0])
+    assert torch.allclose(both[0], 2 * both[1], atol=1e-7)
+
+
+def test_groups_without_spread_are_skipped_but_counted(files):
+    grpo = tw.config().grpo
+    motor = engine(files, grpo)
+    teaching = group(files, motor, grpo, (1.0, 0.0, 0.0, 0.0))
+    flat = group(files, motor, grpo, (1.0, 1.0, 1.0, 1.0), question="q01")
+    alone, _ = gradient(motor, [teaching], grpo)
+    together, _ = gradient(motor, [teaching, flat], grpo)
+    assert torch.allclose(alone, 2 * together, atol=1e-7)
+    nothing, told = gradient(motor, [flat], grpo)
+    assert nothing is None and told["loss"] == told["grad_norm"] == 0.0
+
+
+def test_a_step_that_teaches_nothing_changes_nothing(files):
+    grpo = tw.config(weight_decay=0.5).grpo
+    motor = engine(files, grpo)
+    before = {name: p.clone() for name, p in motor.trained.items()}
+    update([group(files, motor, grpo, (0.0, 0.0, 0.0, 0.0))], motor, grpo, 0)
+    assert motor.updates == 0
+    assert all(torch.equal(before[name], p) for name, p in motor.trained.items())
+
+
+def test_advantages_are_pooled_over_both_views_and_leave_the_shuffled_out(files):
+    grpo = tw.config().grpo
+    motor = engine(files, grpo)
+    right, wrong = "<think>a</think><answer>1</answer>", "nothing"
+    pooled = group(files, motor, grpo, (0.0,) * 4)
+    for rollout, text in zip(pooled.rollouts, (right, wrong, wrong, wrong)):
+        rollout.completion = Completion([1], text, True)
+    reward(pooled, "ocr", grpo)
+    spread = 0.5 + 1e-4
+    assert [r.advantage for r in pooled.rollouts] == pytest.approx([0.75 / spread] + [-0.25 / spread] * 3)
+    outside = [Rollout(pooled.views[0], r.prompt, r.completion) for r in pooled.rollouts[:2]]
+    from dataclasses import replace
+
+    control = replace(pooled.views[1], name="shuffled", pooled=False)
+    outside += [Rollout(control, r.prompt, r.completion) for r in pooled.rollouts[2:]]
+    temporal = Group(pooled.row, [pooled.views[0], control], outside)
+    reward(temporal, "ocr", grpo)
+    # among the two ordered ones: rewards 1.3 (with the bonus) and 0
+    half = 0.65 / (1.3 / math.sqrt(2) + 1e-4)
+    assert [r.advantage for r in temporal.rollouts] == pytest.approx([half, -half, 0, 0])
+
+
+def test_all_views_are_rolled_out_in_one_call_however_many_each_wants(files, monkeypatch):
+    grpo = tw.config(n_clean=4, n_perturbed=2, fresh_noise=True).grpo
+    motor = engine(files, grpo)
+    asked = questions(files)
+    regions = Regions([files["objects"]], [files["regions"]], asked.frame_rows)
+    rows = asked.batch(0, 2)
+    groups = [Group(r, make_views(r, asked.frames(r), Context(grpo, tw.run(), 0, 0, 4, regions))) for r in rows]
+    calls = []
+    generate = motor.generate
+    motor.generate = lambda prompts, *rest: calls.append(len(prompts)) or generate(prompts, *rest)
+    roll_out(groups, asked, motor, grpo, 0)
+    assert calls == [2 * (4 + 1 + 1)]
+    for made in groups:
+        assert [r.view.name for r in made.rollouts] == ["clean"] * 4 + ["perturbed"] * 2
+        assert len({tuple(r.completion.token_ids) for r in made.rollouts}) > 3  # every rollout has draws of its own
+
+
+# --- whole runs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ocr(files, taught, tmp_path_factory):
+    out = tmp_path_factory.mktemp("ocr")
+    run_grpo(tw.config(max_new_tokens=24), tw.run(), tw.inputs(files, taught), out, tw.lineage)
+    return out
+
+
+def test_a_run_leaves_model_metrics_and_rollouts_and_no_checkpoints(ocr):
+    assert sorted(p.name for p in ocr.iterdir()) == ["metrics.parquet", "model.json", "rollouts.parquet", "weights"]
+    assert json.loads((ocr / "model.json").read_text())["kind"] == "grpo"
+
+
+def test_metrics_agree_with_the_rollouts(ocr):
+    metrics = tables.read(tables.METRICS, ocr / "metrics.parquet")
+    rollouts = tables.read(tables.ROLLOUTS, ocr / "rollouts.parquet")
+    assert [row["step"] for row in metrics] == [0, 1, 2, 3] and len(rollouts) == 4 * 2 * 4
+    assert [row["delta"] for row in metrics] == pytest.approx([0.5, 1 / 3, 1 / 6, 0])
+    assert [row["sigma"] for row in metrics] == pytest.approx([128, 256 / 3, 128 / 3, 0])
+    assert sum(row["n_skipped"] for row in metrics) < 8 and any(row["grad_norm"] > 0 for row in metrics)
+    for row in metrics:
+        mine = [r for r in rollouts if r["step"] == row["step"]]
+        parts = [{part["name"]: part["value"] for part in r["rewards"]} for r in mine]
+        told = {part["name"]: part["value"] for part in row["rewards"]}
+        for name in ("correctness", "format", "total"):
+            assert told[name] == pytest.approx(np.mean([part[name] for part in parts]))
+        clean = [i for i, r in enumerate(mine) if r["view"] == "clean"]
+        assert row["acc_clean"] == pytest.approx(np.mean([parts[i]["correctness"] for i in clean]))
+        assert row["adv_clean_mean"] == pytest.approx(np.mean([mine[i]["advantage"] for i in clean]))
+        assert row["completion_len_mean"] == pytest.approx(np.mean([r["n_tokens"] for r in mine]))
+        groups = [
+            [p["total"] for r, p in zip(mine, parts) if r["question_id"] == q] for q in {r["question_id"] for r in mine}
+        ]
+        assert row["reward_std"] == pytest.approx(np.mean([np.std(g, ddof=1) for g in groups]))
+        assert row["n_skipped"] == sum(max(g) == min(g) for g in groups)
+        assert {part["name"] for part in row["seconds"]} == {"views", "rollouts", "rewards", "update"}
+    perturbed = [r for r in rollouts if r["view"] == "perturbed" and r["step"] == 0]
+    assert all(len(r["perturbed_objects"]) == 1 for r in perturbed)
+    assert metrics[0]["n_regions"] == 2
+    assert [r["sample"] for r in rollouts[:4]] == [0, 1, 0, 1]
+
+
+def test_the_policy_leaves_its_reference(ocr, taught):
+    metrics = tables.read(tables.METRICS, ocr / "metrics.parquet")
+    told = [row["kl"] for row in metrics if row["kl"] is not None]
+    assert told[0] == pytest.approx(0.0, abs=1e-6) and max(told[1:]) > 1e-3
+    before, after = tw.weights(taught), tw.weights(ocr / "model.json")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("rollout", ["vanilla", "temporal", "noisy", "downsample"])
+def test_the_other_methods_run_too(files, taught, tmp_path, rollout):
+    run = tw.run(rollout, steps=1, **({"schedule": "linear"} if rollout == "downsample" else {}))
+    run_grpo(tw.config(), run, tw.inputs(files, taught), tmp_path, tw.lineage)
+    rows = tables.read(tables.ROLLOUTS, tmp_path / "rollouts.parquet")
+    views = [row["view"] for row in rows if row["question_id"] == rows[0]["question_id"]]
+    expected = {
+        "vanilla": ["clean"] * 4,
+        "temporal": ["clean"] * 4 + ["shuffled"] * 2,
+        "noisy": ["clean"] * 2 + ["noisy"] * 2,
+        "downsample": ["clean"] * 2 + ["fewer"] * 2,
+    }
+    assert views == expected[rollout]
+
+
+def test_general_data_and_questions_without_frames(files, taught, tmp_path):
+    _, data = cv2.imencode(".png", np.zeros((56, 56, 3), np.uint8))
+    general = {"scene_id": None, "space_id": None, "media": [{"bytes": data.tobytes(), "path": "a.png"}]}
+    rows = [tw.question_row(0), {**tw.question_row(1), **general}, tw.question_row(2, scene="nowhere")]
+    tables.write(tables.OCR_RL, tmp_path / "ocr_rl.parquet", rows, tw.NOWHERE)
+    inputs = tw.inputs({**files, "ocr_rl": tmp_path / "ocr_rl.parquet"}, taught)
+    run_grpo(tw.config(), tw.run(steps=1), inputs, tmp_path / "run", tw.lineage)
+    rollouts = tables.read(tables.ROLLOUTS, tmp_path / "run" / "rollouts.parquet")
+    assert {row["question_id"] for row in rollouts} == {"q00", "q01"}
+    of_general = [row for row in rollouts if row["question_id"] == "q01"]
+    assert [row["view"] for row in of_general] == ["clean"] * 2 + ["perturbed"] * 2
+    assert all(row["perturbed_objects"] == [] for row in of_general)
+
+
+def test_questions_without_any_frames_are_an_error_that_names_the_remedy(files):
+    with pytest.raises(NotTrainable, match="pass the frames tables"):
+        questions(files, [tw.question_row(0, scene="nowhere")])

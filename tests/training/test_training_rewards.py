@@ -1,0 +1,73 @@
+"""Rewards of whole groups, against the rules of the papers' code."""
+
+import pytest
+
+from rollout3d.training.rewards import Written, judge
+from rollout3d.training.rewards.length import length_bonus
+from rollout3d.training.rewards.temporal import temporal_bonus
+
+CHOICE = {"answer_type": "choice", "ground_truth": "B"}
+NUMBER = {"answer_type": "number", "ground_truth": "100"}
+
+
+def text(answer, think="because"):
+    return f"<think>{think}</think>\n<answer>{answer}</answer>"
+
+
+def totals(reward, row, texts, **options):
+    return [judged.total for judged in judge(reward, row, [Written(t, 10) for t in texts], **options)]
+
+
+def test_the_papers_reward_needs_both_a_right_answer_and_the_format():
+    texts = [text("B"), "<answer>B</answer>", text("A"), "B", " " + text("B")]
+    assert totals("ocr", CHOICE, texts) == [1.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_video_r1_adds_accuracy_and_format():
+    assert totals("video_r1", CHOICE, [text("B"), "<answer>B</answer>", text("A"), "B"]) == [2.0, 1.0, 1.0, 0.0]
+
+
+def test_a_number_earns_its_mean_relative_accuracy():
+    # off by .17: within the tolerances .5, .45, ..., .2 of thresholds .5 to .8, seven of ten
+    assert totals("ocr", NUMBER, [text("100"), text("117"), text("300"), text("many")]) == pytest.approx([1, 0.7, 0, 0])
+
+
+@pytest.mark.parametrize(("numeric", "expected"), [("mra", 0.7), ("regression", 0.83), ("exact", 0.0)])
+def test_other_readings_of_a_correct_number(numeric, expected):
+    assert totals("ocr", NUMBER, [text("117")], numeric=numeric) == pytest.approx([expected])
+
+
+def test_the_extracted_answer_is_reported():
+    judged = judge("ocr", CHOICE, [Written(text("B"), 5), Written("no tags", 5)])
+    assert [j.answer for j in judged] == ["B", None]
+    assert judged[0].parts == {"correctness": 1.0, "format": 1.0}
+
+
+def test_the_length_bonus_needs_two_right_rollouts_of_the_right_length():
+    assert length_bonus([1, 0, 0], [400, 400, 400]) == [0, 0, 0]
+    assert length_bonus([1, 1, 1, 0, 1], [320, 512, 319, 400, 513]) == [0.2, 0.2, 0, 0, 0]
+
+
+def test_the_length_bonus_is_part_of_its_reward_only():
+    group = [Written(text("B"), 400), Written(text("B"), 100)]
+    assert [j.total for j in judge("video_r1_length", CHOICE, group)] == pytest.approx([2.2, 2.0])
+    assert [j.total for j in judge("video_r1", CHOICE, group)] == pytest.approx([2.0, 2.0])
+
+
+def test_the_temporal_bonus_compares_ordered_with_shuffled():
+    shuffled = [False, False, True, True]
+    assert temporal_bonus([1, 0, 1, 0], shuffled) == [0.3, 0, 0, 0]
+    assert temporal_bonus([0.8, 0, 1, 0], shuffled) == [0.3, 0, 0, 0]  # .4 >= .8 * .5
+    assert temporal_bonus([0.7, 0, 1, 0], shuffled) == [0, 0, 0, 0]
+    assert temporal_bonus([0.1, 1, 0, 0], shuffled) == [0, 0.3, 0, 0]  # right means above .1
+    assert temporal_bonus([1, 1], [False, False]) == [0, 0]  # no control, no bonus
+
+
+def test_the_temporal_bonus_counts_within_the_papers_product():
+    group = [Written(text("B"), 5), Written("<answer>B</answer>", 5), Written(text("A"), 5, shuffled=True)]
+    assert [j.total for j in judge("ocr", CHOICE, group)] == pytest.approx([1.3, 0.0, 0.0])
+
+
+def test_an_unknown_reward_is_refused():
+    with pytest.raises(ValueError, match="unknown reward 'fluency'"):
+        judge("fluency", CHOICE, [])

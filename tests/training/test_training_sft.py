@@ -1,0 +1,107 @@
+"""Labels, loss and the run of supervised fine-tuning."""
+
+import numpy as np
+import pytest
+import torch
+import training_world as tw
+
+from rollout3d import tables
+from rollout3d.model.encode import Image, Text, Video
+from rollout3d.model.load import load_policy
+from rollout3d.training.data import NotTrainable
+from rollout3d.training.run import run_sft
+from rollout3d.training.sft import prompt_labels, sft_steps
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """A prompt with a picture, a video and words, and its encoder."""
+    encoder = tw.tiny_policy().encoder
+    frames = np.zeros((4, 28, 56, 3), np.uint8)
+    return encoder.prompt([Image(frames[0]), Video(frames), Text("How many?")]), encoder
+
+
+def test_only_the_completion_is_labelled(mixed):
+    assert prompt_labels(*mixed, "completion") == []
+
+
+def test_all_text_labels_no_vision_token(mixed):
+    prompt, encoder = mixed
+    labelled = prompt.input_ids[prompt_labels(*mixed, "all_text")]
+    assert len(labelled) and not set(labelled.tolist()) & set(encoder.vision_ids)
+    assert len(labelled) == len(prompt) - 1 - int(torch.isin(prompt.input_ids, torch.tensor(encoder.vision_ids)).sum())
+
+
+def test_video_r1s_labels_hold_the_placeholders_of_videos_but_not_of_images(mixed):
+    prompt, encoder = mixed
+    labelled = prompt.input_ids[prompt_labels(*mixed, "video_r1")].tolist()
+    assert labelled.count(encoder.video_pad) == int((prompt.input_ids == encoder.video_pad).sum()) > 0
+    assert encoder.image_pad not in labelled
+
+
+@pytest.mark.parametrize(
+    ("n", "epochs", "batch", "steps"), [(6, 2, 8, 2), (8, 2, 8, 2), (2000, 2, 8, 500), (9, 1, 8, 2)]
+)
+def test_steps_cover_the_epochs(n, epochs, batch, steps):
+    assert sft_steps(n, tw.with_sft(epochs=epochs, batch_size=batch).sft) == steps
+
+
+def test_the_first_loss_is_the_mean_cross_entropy_of_the_batchs_targets(files, tmp_path):
+    run_sft(tw.with_sft(batch_size=6), tw.run(method="sft"), tw.inputs(files, train="ocr_sft"), tmp_path, tw.lineage)
+    first = tables.read(tables.METRICS, tmp_path / "metrics.parquet")[0]
+    # One epoch is one batch, so every sample is in it: the model class's own loss on each, weighted by its tokens.
+    policy = load_policy(files["init"], video=tw.config().video)
+    from rollout3d.model.media import FrameStore
+    from rollout3d.training.data import Questions
+
+    store = FrameStore([files["frames"]], video=tw.config().video)
+    rows = tables.read(tables.OCR_SFT, files["ocr_sft"])
+    questions = Questions(rows, store, tw.config().video, "plain", 0)
+    total = count = 0
+    for row in rows:
+        prompt = questions.prompt(row, questions.frames(row), policy.encoder)
+        target = policy.encoder.completion(row["target"])
+        ids = torch.cat([prompt.input_ids, target])[None]
+        after = prompt.next_position + torch.arange(len(target))
+        with torch.no_grad():
+            logits = policy.core(
+                input_ids=ids,
+                position_ids=torch.cat([prompt.position_ids, after.expand(3, -1)], dim=1)[:, None],
+                pixel_values_videos=prompt.pixel_values_videos,
+                video_grid_thw=prompt.video_grid_thw,
+            ).logits[0]
+        total += torch.nn.functional.cross_entropy(logits[len(prompt) - 1 : -1], target, reduction="sum").item()
+        count += len(target)
+    assert first["loss"] == pytest.approx(total / count, rel=1e-5)
+    assert first["lr"] == 1e-3
+    assert first["kl"] is None and first["rewards"] == []
+
+
+def test_training_teaches_the_format(taught):
+    metrics = tables.read(tables.METRICS, taught.parent / "metrics.parquet")
+    assert metrics[0]["loss"] > 5 and metrics[-1]["loss"] < 1.5
+    assert [row["step"] for row in metrics] == list(range(90))
+    assert metrics[-1]["lr"] == pytest.approx(3e-3 / 90)
+
+
+def test_the_model_names_its_run_and_where_it_came_from(taught):
+    import json
+
+    about = json.loads(taught.read_text())
+    assert (about["name"], about["kind"], about["prompts"]) == ("r", "sft", {"think": "plain"})
+
+
+def test_a_table_without_targets_is_refused(files, tmp_path):
+    with pytest.raises(NotTrainable, match="no target text"):
+        run_sft(tw.config(), tw.run(method="sft"), tw.inputs(files), tmp_path, tw.lineage)
+    assert not (tmp_path / "checkpoints" / "lock.json").exists()
+
+
+def test_micro_batches_change_nothing(files, tmp_path, monkeypatch):
+    run_sft(tw.config(), tw.run(method="sft"), tw.inputs(files, train="ocr_sft"), tmp_path / "whole", tw.lineage)
+    monkeypatch.setattr("rollout3d.training.engine.MICRO_TOKENS", 1)
+    run_sft(tw.config(), tw.run(method="sft"), tw.inputs(files, train="ocr_sft"), tmp_path / "single", tw.lineage)
+    whole, single = (tables.read(tables.METRICS, tmp_path / name / "metrics.parquet") for name in ("whole", "single"))
+    for one, other in zip(whole, single):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)

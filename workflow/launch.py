@@ -1,0 +1,106 @@
+"""Start a training stage on one process, one node or several: `python workflow/launch.py --gpus 8 -- -m MODULE ...`.
+
+One process is plain Python. One node with several GPUs is torchrun. Several nodes are srun with one torchrun each,
+inside a Slurm job whose rule uses `mpi: srun`; Snakemake's job step removes Slurm's variables except the job's id, so
+the meeting point is asked of `scontrol`. Without a GPU there is one process a node, which talks by gloo. This program
+replaces itself by what it starts, so signals reach that directly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+GRACE_S = 270
+"""Seconds that torchrun leaves its workers to save after SIGTERM; Slurm warns 300 seconds before the time limit."""
+FIRST_PORT, PORTS = 15_000, 15_000
+"""Where meeting points lie: below the ports that systems hand out by themselves."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=1, help="nodes of the job")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of the job, over all nodes")
+    parser.add_argument("--processes", type=int, help="processes a node, instead of one for each GPU")
+    parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- -m MODULE ...", help="what Python is to run")
+    args = parser.parse_args(argv)
+    program = args.program[1:] if args.program[:1] == ["--"] else args.program
+    if not program:
+        parser.error("nothing to start: give it after --")
+    if args.nodes < 1 or args.gpus % args.nodes:
+        parser.error(f"{args.gpus} GPUs cannot be shared out evenly over {args.nodes} nodes")
+    try:
+        command = plan(args.nodes, args.processes or processes_a_node(args.gpus // args.nodes), program)
+    except LaunchError as error:
+        raise SystemExit(f"error: {error}") from None
+    sys.stderr.flush()
+    os.execvp(command[0], command)
+
+
+class LaunchError(RuntimeError):
+    """The job does not allow the launch; the message says what to change."""
+
+
+def plan(nodes: int, processes: int, program: list[str]) -> list[str]:
+    """The command line that starts `processes` processes on each of `nodes` nodes."""
+    if nodes == 1 and processes == 1:
+        return [sys.executable, *program]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        f"--nproc-per-node={processes}",
+        f"--shutdown-timeout={GRACE_S}",
+    ]
+    if nodes == 1:
+        return [*torchrun, "--standalone", *program]
+    job, address, port = meeting_point()
+    srun = [
+        "srun",
+        f"--nodes={nodes}",
+        f"--ntasks={nodes}",
+        "--ntasks-per-node=1",
+        "--cpu-bind=none",
+        "--kill-on-bad-exit=1",
+    ]
+    meeting = [f"--nnodes={nodes}", f"--rdzv-id={job}", "--rdzv-backend=c10d", f"--rdzv-endpoint={address}:{port}"]
+    return [*srun, *torchrun, *meeting, *program]
+
+
+def processes_a_node(gpus: int) -> int:
+    """One for each GPU asked for, as far as this node has them; one without any."""
+    if gpus < 1:
+        return 1
+    count = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
+    found = int(subprocess.run(count, capture_output=True, text=True, check=True).stdout.split()[-1])
+    if found < gpus:
+        print(f"warning: {gpus} GPUs a node were asked for, {found} found", file=sys.stderr)
+    return max(1, min(gpus, found))
+
+
+def meeting_point() -> tuple[str, str, int]:
+    """Job id, address and port at which the nodes of this Slurm job meet: the first node, a port of the job's own."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job:
+        raise LaunchError("several nodes need a Slurm job: run `snakemake --profile slurm`, or set nodes to 1")
+    host = _field("BatchHost", "job", job)
+    if host is None:
+        raise LaunchError(f"`scontrol show job {job}` names no BatchHost")
+    return job, _field("NodeAddr", "node", host) or host, FIRST_PORT + int(job) % PORTS
+
+
+def _field(name: str, kind: str, key: str) -> str | None:
+    """One field of what `scontrol show` prints about a job or node; None if it is not there."""
+    try:
+        shown = subprocess.run(["scontrol", "show", kind, key], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise LaunchError(f"`scontrol show {kind} {key}` failed ({error})") from None
+    found = re.search(rf"\b{name}=(\S+)", shown)
+    return found.group(1) if found else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Training files that others released: their records one by one, and their pictures and videos as `media`.
+
+A record that cannot be used is `Unusable`, with the reason; a file of which too much cannot be used is an
+`ExternalError`. Nothing here holds a whole file in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import cv2
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.config import Video as VideoConfig
+from rollout3d.geometry.camera import sample_indices
+from rollout3d.resize import resize_frame, smart_size
+from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.video import Video
+
+CHUNK = 1 << 20
+"""Characters of a file read at a time."""
+LONGEST = 1 << 24
+"""A record of more characters than this is a damaged file."""
+
+_KEPT = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png"}
+"""First bytes of the formats that are stored as they are."""
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class ExternalError(ValueError):
+    """A released file that cannot be imported; the message names it and the remedy."""
+
+
+class Unusable(ValueError):
+    """One record that cannot be used. `kind` groups reasons, `detail` belongs to the record, `file` is at fault.
+
+    `expected` marks what the release itself sets aside: left out, but no damage.
+    """
+
+    def __init__(self, kind: str, detail: str = "", file: str = "", *, expected: bool = False):
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+        self.kind, self.file, self.expected = kind, file, expected
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+class _Stream:
+    """JSON values of a text file, decoded one after the other from a window that moves over it."""
+
+    _BLANK = re.compile(r"[ \t\r\n]*")
+
+    def __init__(self, file: TextIO):
+        self._file, self._text, self._at = file, "", 0
+        self._decoder = json.JSONDecoder()
+
+    def peek(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        while True:
+            self._at = self._BLANK.match(self._text, self._at).end()
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def skip(self) -> None:
+        self._at += 1
+
+    def value(self) -> Any:
+        """The value that starts here. Raises json.JSONDecodeError."""
+        while True:
+            try:
+                value, self._at = self._decoder.raw_decode(self._text, self._at)
+                return value
+            except json.JSONDecodeError:
+                if len(self._text) - self._at > LONGEST or not self._more():
+                    raise
+
+    def _more(self) -> bool:
+        chunk = self._file.read(CHUNK)
+        self._text, self._at = self._text[self._at :] + chunk, 0
+        return bool(chunk)
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON list, or of a file with one object a line, in file order.
+
+    Raises ExternalError for a file that is neither, is empty, or ends in the middle.
+    """
+    count = 0
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            stream = _Stream(file)
+            listed = stream.peek() == "["
+            if listed:
+                stream.skip()
+            while (mark := stream.peek()) and not (listed and mark == "]"):
+                if listed and count:
+                    if mark != ",":
+                        raise ValueError(f"'{mark}' where a comma belongs")
+                    stream.skip()
+                    stream.peek()
+                value = stream.value()
+                if not isinstance(value, dict):
+                    raise ValueError("not a list of objects")
+                yield value
+                count += 1
+            if listed and not mark:
+                raise ValueError("the list is not closed")
+    except OSError as error:
+        raise ExternalError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ExternalError(f"{path}: damaged after record {count} ({error}); download it again") from error
+    if not count:
+        raise ExternalError(f"{path}: holds no records; download it again")
+
+
+def text_of(record: dict[str, Any], key: str) -> str:
+    """A text of a record, without blanks around it. Raises Unusable if it is missing, empty or cannot be stored."""
+    value = record.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise Unusable("missing field", key)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Unusable("malformed text", f"{key} holds half a character") from None
+    return value.strip()
+
+
+def file_of(root: Path, stated: str) -> Path:
+    """Where a record's file lies below the release's folder. Raises Unusable if it is not there."""
+    relative = os.path.normpath(stated)
+    if os.path.isabs(relative) or relative.split(os.sep)[0] == "..":
+        raise Unusable("path outside the release", stated)
+    if not (root / relative).is_file():
+        raise Unusable("missing file", relative, relative)
+    return root / relative
+
+
+# --- pictures and videos ---------------------------------------------------------------------------------------------
+
+
+def picture(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]]:
+    """A still picture as `media`: the file as it is, or a JPEG no larger than `video.image_max_pixels`.
+
+    Kept are JPEG and PNG files within the limit. Raises Unusable if it cannot be decoded or shown.
+    """
+    data = path.read_bytes()
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise Unusable("undecodable picture", path.name)
+    height, width = pixels.shape[:2]
+    size = _size(height, width, video, video.image_max_pixels)
+    suffix = next((suffix for magic, suffix in _KEPT.items() if data.startswith(magic)), None)
+    if suffix is None or height * width > video.image_max_pixels:
+        data, suffix = _jpeg(resize_frame(pixels, *size), quality), ".jpg"
+    return [{"bytes": data, "path": f"image/0{suffix}"}]
+
+
+def video_frames(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]]:
+    """`video.train_frames` frames of a video as `media`: evenly spaced with both ends, upright, JPEG, training size.
+
+    A shorter video gives each of its frames once. Raises Unusable if one of them cannot be decoded or shown.
+    """
+    media = []
+    try:
+        source = Video(path)
+        try:
+            for index in dict.fromkeys(sample_indices(source.n_frames, video.train_frames)):
+                rgb = source.frame(index)
+                rgb = np.ascontiguousarray(np.rot90(rgb, round(source.rotation_deg / 90)))
+                size = _size(*rgb.shape[:2], video, video.train_max_pixels)
+                data = _jpeg(resize_frame(rgb, *size)[:, :, ::-1], quality)
+                media.append({"bytes": data, "path": tables.frame_path(index / source.fps)})
+        finally:
+            source.close()
+    except ScanError as error:
+        raise Unusable("undecodable video", error.reason) from None
+    return media
+
+
+def _size(height: int, width: int, video: VideoConfig, max_pixels: int) -> tuple[int, int]:
+    try:
+        return smart_size(height, width, video.min_pixels, max_pixels)
+    except ValueError as error:
+        raise Unusable("cannot be shown", str(error)) from None
+
+
+def _jpeg(bgr: np.ndarray, quality: int) -> bytes:
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+# --- many of them ----------------------------------------------------------------------------------------------------
+
+
+def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
+    """`work` of every item, on several threads, in the order of the items; few results wait at a time."""
+    waiting: deque[Future[U]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class Losses:
+    """Counts the records of a file that cannot be used, by kind, each with its first example."""
+
+    def __init__(self, path: Path, max_share: float):
+        self._path, self._max_share = path, max_share
+        self.kinds: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def add(self, why: Unusable) -> None:
+        if not why.expected:
+            self.kinds[why.kind] += 1
+            self._examples.setdefault(why.kind, str(why))
+
+    def check(self, total: int) -> None:
+        """Raises ExternalError if they are more than the configured share of `total` records."""
+        lost = self.kinds.total()
+        if lost <= self._max_share * total:
+            return
+        listed = "; ".join(f"{n} times '{self._examples[kind]}'" for kind, n in self.kinds.most_common(3))
+        raise ExternalError(
+            f"{self._path}: {lost} of {total} records cannot be used, more than external.max_share_dropped = "
+            f"{self._max_share:g} of them, such as {listed}. Download the release completely and unpack its archives "
+            "where they lie, or raise the limit"
+        )

@@ -1,0 +1,37 @@
+"""Import Video-R1's cold start data as a train table.
+
+rollout3d import_cot --out train/video_r1_cot.parquet --dropped train/video_r1_cot_dropped.parquet
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout3d import releases
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("import_cot", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--out", required=True, type=Path, help="table ocr_sft")
+    parser.add_argument("--dropped", required=True, type=Path, help="table questions_dropped")
+    parser.add_argument("--threads", type=int, default=1, help="pictures and videos decoded at a time")
+    args, config = STAGE.parse(parser, argv)
+    source = config.site.external.get("video_r1_cot")
+    message = releases.missing_file("video_r1_cot", source)
+    if message:
+        raise StageError(message)
+
+    from rollout3d.questions.external import ExternalError
+    from rollout3d.questions.video_r1 import import_cot
+
+    try:
+        import_cot(Path(source), args.out, args.dropped, config, STAGE.lineage({"file": source}), args.threads)
+    except ExternalError as error:
+        raise StageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

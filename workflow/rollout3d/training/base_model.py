@@ -1,0 +1,185 @@
+"""Training the presets' small Qwen2.5-VL from scratch on rooms rendered straight to frames.
+
+One row a room: the video is the shared prefix, every lesson a branch of its own (`packing`), so the vision tower looks
+once at a video and a step learns from half a dozen exchanges about it. AdamW, one-cycle learning rate. Several processes
+of one thread share a step, since operators this small gain little from a second thread. The result is an ordinary
+Hugging Face directory: the rest of the pipeline cannot tell it from the 3B model.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from rollout3d import tables
+from rollout3d.config import Config
+from rollout3d.model.encode import Prompt, Text, Video
+from rollout3d.model.load import Policy, save_policy
+from rollout3d.model.prompts import wording
+from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from rollout3d.progress import progress
+from rollout3d.seeding import generator
+from rollout3d.training import lessons
+from rollout3d.training.packing import LogProbs, Row, pack
+
+log = logging.getLogger(__name__)
+
+WARM_UP = 0.1
+"""Share of the steps before the peak of the one-cycle schedule."""
+
+
+@dataclass(frozen=True)
+class Lessoned:
+    """A row and, for each of its scored tokens, its weight in the loss (0 for the words of the questions)."""
+
+    row: Row
+    weights: torch.Tensor
+
+
+def train(config: Config, name: str, out_dir: Path, lineage: tables.Lineage, words: Sequence[str] = ()) -> None:
+    """Render the rooms, train, and write `model.json`, its weights and `metrics.parquet` to `out_dir`.
+
+    `words`: further text of the project that the tokeniser should know.
+    """
+    processes = config.base_model.processes
+    rooms = lessons.make_rooms(config, workers=processes)
+    with tempfile.TemporaryDirectory() as meeting:
+        arguments = (processes, f"file://{meeting}/rendezvous", rooms, config, name, words, out_dir, lineage)
+        # Forked before torch has started a thread: the workers share the rooms' memory and need no second import.
+        torch.multiprocessing.start_processes(_work, arguments, nprocs=processes, start_method="fork")
+
+
+def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], config: Config, name: str, *out) -> None:
+    """One process: build the same model as the others, train it with them; the first one writes it."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    words, out_dir, lineage = out
+    settings = config.base_model
+    policy = build_tiny(
+        tiny_tokenizer([*_corpus(rooms, config), *words], settings.vocabulary),
+        config.seed,
+        config.video,
+        name,
+        hidden=settings.hidden,
+        layers=settings.layers,
+        vision_depth=settings.vision_depth,
+        vision_hidden=settings.vision_hidden,
+    )
+    if rank == 0:
+        count = sum(p.numel() for p in policy.model.parameters())
+        log.info("%s: %.2f M parameters, %d rooms, %d processes", name, count / 1e6, len(rooms), world)
+    metrics = _loop(policy, rooms, config, rank, world)
+    if rank == 0:
+        tables.write(tables.METRICS, out_dir / "metrics.parquet", metrics, lineage)
+        save_policy(policy, out_dir, kind="tiny", parents={}, prompts={"think": config.prompts.think})
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: int, world: int) -> list[dict]:
+    """Train in place; return the rows of the metrics table."""
+    settings = config.base_model
+    parameters = list(policy.model.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.lr, total_steps=settings.steps, pct_start=WARM_UP, cycle_momentum=False
+    )
+    scorer = LogProbs(policy)
+    policy.model.train()
+    order = _order(len(rooms), settings.steps * settings.batch_size, config.seed)
+    metrics = []
+    steps = range(settings.steps)
+    for step in progress(steps, "base model") if rank == 0 else steps:
+        started = time.monotonic()
+        chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+        loss = torch.zeros(())
+        # One room a forward: padding would cost more than a batch saves.
+        for item in (lesson_row(policy, rooms[i]) for i in chosen[rank::world]):
+            logp = scorer(pack([item.row]))
+            part = -(logp * item.weights).sum() / item.weights.sum() / settings.batch_size
+            part.backward()
+            loss += part.detach()
+        _sum_over_processes(parameters, loss)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, 1.0))
+        rate = schedule.get_last_lr()[0]
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        metrics.append(_metrics(step, rate, float(loss), norm, time.monotonic() - started))
+    policy.model.eval()
+    return metrics
+
+
+def _sum_over_processes(parameters: Sequence[torch.Tensor], loss: torch.Tensor) -> None:
+    """Add up gradients and loss, in place, in one collective."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    flat = torch.cat([loss.reshape(1), *(p.grad.flatten() for p in parameters)])
+    dist.all_reduce(flat)
+    loss.copy_(flat[0])
+    start = 1
+    for parameter in parameters:
+        parameter.grad.copy_(flat[start : start + parameter.numel()].view_as(parameter))
+        start += parameter.numel()
+
+
+def lesson_row(policy: Policy, room: lessons.Room) -> Lessoned:
+    """The room's video as prefix, its lessons as branches; only answers carry weight."""
+    video = Video(room.frames)
+    branches, weights = [], []
+    prefix: Prompt | None = None
+    for lesson in room.lessons:
+        full = policy.encoder.prompt([video, Text(lesson.question)])
+        # The prefix ends with the vision_end token: everything after it belongs to the branch.
+        cut = int((full.input_ids == policy.encoder.vision_ids[1]).nonzero()[-1]) + 1
+        if prefix is None:
+            positions = full.position_ids[:, :cut]
+            prefix = Prompt(full.input_ids[:cut], positions, int(positions[:, -1].max()) + 1, full.media, full.key)
+        question = full.input_ids[cut:].tolist()
+        answer = policy.encoder.completion(lesson.answer).tolist()
+        branches.append(question + answer)
+        # A lesson's weight grows with the root of its length: long descriptions teach more than single letters,
+        # but do not drown them.
+        each = lesson.weight / len(answer) ** 0.5
+        weights += [0.0] * len(question) + [each] * len(answer)
+    assert prefix is not None
+    return Lessoned(Row(prefix, branches), torch.tensor(weights))
+
+
+def _corpus(rooms: Sequence[lessons.Room], config: Config) -> list[str]:
+    """What the tokeniser learns from: the lessons, and the wording of every prompt that will be asked."""
+    texts = [text for room in rooms for lesson in room.lessons for text in (lesson.question, lesson.answer)]
+    for name in ("direct", f"think_{config.prompts.think}"):
+        texts += wording(name).values()
+    return texts
+
+
+def _order(n: int, wanted: int, seed: int) -> list[int]:
+    """`wanted` room numbers: seeded permutations one after the other."""
+    order: list[int] = []
+    while len(order) < wanted:
+        order += generator(seed, "base model order", len(order)).permutation(n).tolist()
+    return order
+
+
+def _metrics(step: int, rate: float, loss: float, norm: float, seconds: float) -> dict:
+    empty = dict.fromkeys(tables.METRICS.schema.names)
+    return {
+        **empty,
+        "step": step,
+        "lr": rate,
+        "loss": loss,
+        "rewards": [],
+        "grad_norm": norm,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "seconds": [{"name": "step", "value": seconds}],
+    }

@@ -1,0 +1,237 @@
+"""Checkpoints that are complete or absent, one writer at a time, and a polite end on SIGTERM.
+
+A checkpoint is a directory of safetensors files and a manifest with their digests, written aside and renamed; nothing
+is ever unpickled. It holds the trained weights in float32, Adam's running means and torch's random states; everything
+else (position in the data, learning rate, schedules, draws) follows from the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from rollout3d.tables import digest
+from rollout3d.training.engine import Engine
+from rollout3d.training.world import World
+
+MANIFEST = "manifest.json"
+KEPT = 2
+"""Checkpoints kept: the newest, and one in case that is damaged."""
+
+
+class Locked(RuntimeError):
+    """Another process trains into the same directory; the message names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint: taken after `step` steps."""
+
+    path: Path
+    step: int
+    updates: int
+    """Optimiser steps among them (a step whose groups had no spread makes none)."""
+
+
+def save(directory: Path, step: int, engine: Engine, world: World, **about: Any) -> None:
+    """Write the checkpoint taken after `step` steps into `directory`; all processes call it together."""
+    aside, target = directory / f".step_{step:08d}.tmp", directory / f"step_{step:08d}"
+    states = world.gather(_random_state(world))
+    if world.first:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        random = {f"{kind}.{rank}": state for rank, kinds in enumerate(states) for kind, state in kinds.items()}
+        save_file(random, aside / "random.safetensors")
+    for name, tensors in engine.state() if world.first or engine.lockstep else ():
+        if world.first:
+            save_file(dict(tensors), aside / f"{name}.safetensors")
+        else:
+            for _ in tensors:
+                pass
+    if world.first:
+        files = {file.name: _sha256(file) for file in sorted(aside.iterdir())}
+        manifest = {"step": step, "updates": engine.updates, "processes": world.size, "files": files, **about}
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+        for old in _found(directory)[KEPT:]:
+            shutil.rmtree(old)
+    world.barrier()
+
+
+def newest(directory: Path) -> Checkpoint | None:
+    """The newest checkpoint whose files are all there with the digests of its manifest; None if there is none."""
+    for path in _found(directory):
+        try:
+            manifest = json.loads((path / MANIFEST).read_text())
+            if all(_sha256(path / name) == sha for name, sha in manifest["files"].items()):
+                return Checkpoint(path, manifest["step"], manifest["updates"])
+        except (OSError, ValueError, KeyError):
+            pass
+    return None
+
+
+def restore(checkpoint: Checkpoint, engine: Engine, world: World) -> None:
+    """Put a checkpoint's state into the engine and torch's generators."""
+    files = [path.stem for path in checkpoint.path.glob("*.safetensors")]
+    engine.restore({name: _Tensors(checkpoint.path / f"{name}.safetensors") for name in files}, checkpoint.updates)
+    random = _Tensors(checkpoint.path / "random.safetensors")
+    if f"cpu.{world.rank}" in random:
+        torch.set_rng_state(random[f"cpu.{world.rank}"])
+    if world.device.type == "cuda" and f"cuda.{world.rank}" in random:
+        torch.cuda.set_rng_state(random[f"cuda.{world.rank}"])
+
+
+class _Tensors(Mapping[str, torch.Tensor]):
+    """The tensors of a safetensors file, read one at a time."""
+
+    def __init__(self, path: Path):
+        self._file = safe_open(path, framework="pt")
+        self._names = list(self._file.keys())
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._file.get_tensor(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _random_state(world: World) -> dict[str, torch.Tensor]:
+    cuda = {"cuda": torch.cuda.get_rng_state()} if world.device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **cuda}
+
+
+def _found(directory: Path) -> list[Path]:
+    return sorted(directory.glob("step_*"), reverse=True)
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- one writer ------------------------------------------------------------------------------------------------------
+
+
+class Lock:
+    """An exclusive right to train into a directory, held while the block runs.
+
+    The file says who holds it: process, host, Slurm job. A holder that is gone (its process has ended on this host, or
+    its Slurm job is no longer queued) is replaced: a workflow engine that was killed does not know that its job lives,
+    and would start a second one beside it. Raises `Locked` if the holder may be alive.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> Lock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_name(f".{self.path.name}.{socket.gethostname()}.{os.getpid()}")
+        aside.write_text(json.dumps(_me()))
+        try:
+            while True:
+                try:
+                    os.link(aside, self.path)  # atomic, and the content is there from the start
+                    return self
+                except FileExistsError:
+                    self._replace()
+        finally:
+            aside.unlink()
+
+    def __exit__(self, *_: object) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def _replace(self) -> None:
+        try:
+            holder = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return
+        if alive(holder):
+            who = f"process {holder['pid']} on {holder['host']}" + (
+                f", Slurm job {holder['job']}" if holder["job"] else ""
+            )
+            raise Locked(f"{self.path}: {who} trains here; wait for it, or delete the file if it is gone")
+        self.path.unlink(missing_ok=True)
+
+
+def alive(holder: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a lock may still run. Unknown counts as alive."""
+    if holder["host"] == socket.gethostname():
+        started = _started(holder["pid"])
+        return started is not None and started == holder["started"]
+    if holder["job"]:
+        try:
+            asked = subprocess.run(
+                ["squeue", "-h", "-j", str(holder["job"])], capture_output=True, text=True, timeout=60
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return True
+        unknown = asked.returncode != 0 and "invalid job id" not in asked.stderr.lower()
+        return bool(asked.stdout.strip()) or unknown
+    return True
+
+
+def _me() -> dict[str, Any]:
+    pid = os.getpid()
+    job = os.environ.get("SLURM_JOB_ID")
+    return {"pid": pid, "host": socket.gethostname(), "job": job, "started": _started(pid)}
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this host started, in the kernel's ticks; None if it has ended. Tells a pid that was reused."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if after_name[0] == "Z" else after_name[19]
+    except (OSError, IndexError):
+        pass
+    if Path("/proc/self/stat").exists():
+        return None
+    try:  # no /proc on this system: the pid alone has to do
+        os.kill(pid, 0)
+        return "running"
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return "running"
+
+
+class Stop:
+    """Notes SIGTERM instead of dying of it, so that the step can end and be saved."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Stop:
+        self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.asked = True
+
+
+def identity(*parts: Any) -> str:
+    """What must be equal for a checkpoint to be resumed: 16 hex digits."""
+    return digest(list(parts))[:16]

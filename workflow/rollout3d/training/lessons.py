@@ -1,0 +1,195 @@
+"""What the presets' small model is taught: rooms rendered straight to frames, with dense descriptions and questions.
+
+Answers alone do not teach a vision tower (a single token a video says too little about its pixels); listing what each
+moment shows does. So every room gives a few lessons about one video: a running description (which categories each pair
+of frames shows), an inventory with counts, a description of where things are and how long, questions of the benchmark
+with direct answers, and questions with a description of what they name as reasoning in the asked-for format, since the
+models of the paper follow such a format from the start.
+
+Nothing here is seen by the paper's configuration, and none of these rooms is a scan of the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+
+from rollout3d import config as configuration
+from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.geometry.distance import BoxPoints
+from rollout3d.model.prompts import question_text
+from rollout3d.progress import progress
+from rollout3d.questions import generate
+from rollout3d.questions.scene import Item, SceneView
+from rollout3d.scenes.synthetic.direct import sample_room
+from rollout3d.scenes.synthetic.vocabulary import KINDS
+from rollout3d.scenes.synthetic.world import Thing, World
+from rollout3d.seeding import generator, stable_hash
+
+DESCRIBE = "Describe what each moment of the video shows."
+COUNT_ALL = "List everything in the room with its number."
+LAYOUT = "Describe where things are."
+PLACES_A_ROOM = 4
+"""Categories that the description of the layout tells of."""
+QUESTIONS_A_ROOM = 4
+"""Questions asked with a direct answer."""
+REASONED_A_ROOM = 1
+"""Questions asked with reasoning."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One exchange about a room's video."""
+
+    question: str
+    answer: str
+    weight: float
+    """Share of the lesson in the loss, over its answer's tokens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """A rendered room and what is taught about it."""
+
+    frames: np.ndarray
+    """(n, H, W, 3) uint8."""
+    lessons: tuple[Lesson, ...]
+
+
+def make_rooms(config: configuration.Config, workers: int) -> list[Room]:
+    """`base_model.rooms` rooms, in order, made by `workers` processes; the same rooms for any number of them."""
+    seeds = range(config.base_model.rooms)
+    if workers == 1:
+        return [make_room(i, config) for i in progress(seeds, "rooms")]
+    # Forking is safe before torch has threads, and spares each worker the imports.
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        made = pool.map(make_room, seeds, [config] * len(seeds), chunksize=16)
+        return list(progress(made, "rooms", total=len(seeds)))
+
+
+def make_room(index: int, config: configuration.Config) -> Room:
+    """Room number `index`: its frames, at the training resolution, and its lessons."""
+    rng = generator(config.seed, "base model", index)
+    # Mostly training's number of frames, sometimes the settings' others.
+    n_frames = int(rng.choice([config.video.train_frames] * 7 + [config.video.eval_frames] * 2 + [2]))
+    dataset = str(rng.choice(configuration.DATASETS))
+    height, width = frame_size(config.video)
+    frames, world, seen = sample_room(stable_hash(config.seed, "base model room", index), n_frames, width, height)
+    view = scene_view(world, dataset, seen, f"base{index}")
+    lessons = [describe(world, dataset, seen), inventory_lesson(view), layout_lesson(view, rng)]
+    lessons += questions(view, config, rng)
+    return Room(frames, tuple(lessons))
+
+
+def frame_size(video: configuration.Video) -> tuple[int, int]:
+    """(height, width) of a 4:3 frame at the training resolution, multiples of 28."""
+    from rollout3d.resize import smart_size
+
+    return smart_size(480, 640, video.min_pixels, video.train_max_pixels)
+
+
+def category(thing: Thing, dataset: str) -> str | None:
+    """What the dataset's questions call the thing; None if they never do."""
+    return KINDS[thing.kind].categories.get(dataset)
+
+
+def scene_view(world: World, dataset: str, seen: list[tuple[int, ...]], name: str) -> SceneView:
+    """The world as the question generators see a scan, without a scan: exact boxes, no walkable grid."""
+    items: dict[str, list[Item]] = {}
+    for thing in world.things:
+        called = category(thing, dataset)
+        if called:
+            box = OrientedBox(np.array(thing.center), np.array(thing.size), thing.rotation().T)
+            items.setdefault(called, []).append(Item(thing.thing_id, BoxPoints(box)))
+    first: dict[str, float] = {}
+    for moment, things in enumerate(seen):
+        for thing_id in things:
+            called = category(world.things[thing_id], dataset)
+            if called:
+                first.setdefault(called, float(moment))
+    return SceneView(
+        scene_id=name,
+        space_id=name,
+        dataset=dataset,
+        split="train",
+        room_size_m2=sum(polygon_area(room) for room in world.rooms),
+        counts={called: len(found) for called, found in sorted(items.items())},
+        items={called: tuple(found) for called, found in items.items()},
+        appearances=first,
+    )
+
+
+def polygon_area(polygon: tuple[tuple[float, float], ...]) -> float:
+    """Area of a simple polygon (shoelace formula), square metres."""
+    x, y = np.array(polygon).T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+def describe(world: World, dataset: str, seen: list[tuple[int, ...]]) -> Lesson:
+    """What each pair of frames shows: one pair is one temporal patch, so the words have a place to look at."""
+    moments = []
+    for start in range(0, len(seen), 2):
+        things = {i for shown in seen[start : start + 2] for i in shown}
+        called = sorted({c for i in things if (c := category(world.things[i], dataset))})
+        moments.append(f"{start // 2 + 1}: {', '.join(called) or 'nothing'}.")
+    return Lesson(DESCRIBE, " ".join(moments), 1.0)
+
+
+def inventory(view: SceneView, names: list[str] | None = None) -> str:
+    """Categories with their counts, such as "2 chair, 1 bed"."""
+    chosen = sorted(view.counts) if names is None else names
+    return ", ".join(f"{view.counts[name]} {name}" for name in chosen)
+
+
+def inventory_lesson(view: SceneView) -> Lesson:
+    return Lesson(COUNT_ALL, inventory(view) + ".", 1.0)
+
+
+def layout_lesson(view: SceneView, rng: np.random.Generator) -> Lesson:
+    some = [str(name) for name in rng.permutation(sorted(view.items))[:PLACES_A_ROOM]]
+    return Lesson(LAYOUT, layout(view, some), 1.0)
+
+
+def layout(view: SceneView, names: list[str]) -> str:
+    """Two sentences a category: what it is near, centre to centre from above, and how long it is."""
+    said = []
+    for name in names:
+        box = view.items[name][0].box
+        others = [
+            (float(np.linalg.norm(item.box.centroid[:2] - box.centroid[:2])), other)
+            for other, items in view.items.items()
+            if other != name
+            for item in items
+        ]
+        if others:
+            distance, other = min(others)
+            said.append(f"The {name} is near the {other}, {distance:.1f} m from it.")
+        said.append(f"The {name} is {max(box.axes_lengths):.1f} m long.")
+    return " ".join(said)
+
+
+def questions(view: SceneView, config: configuration.Config, rng: np.random.Generator) -> Iterator[Lesson]:
+    """Questions of the benchmark about the room, at most one of a type while types last, direct and with reasoning."""
+    few = config.questions.model_copy(update={"distance": "exact", "per_scene": dict.fromkeys(configuration.CATEGORIES, 2)})
+    rows, _ = generate.questions_for_scene(view, few, config.seed)
+    rows = [rows[i] for i in rng.permutation(len(rows))]
+    seen: Counter[str] = Counter()
+    rank = {}
+    for row in rows:
+        rank[row["question_id"]] = seen[row["question_type"]]
+        seen[row["question_type"]] += 1
+    rows.sort(key=lambda row: rank[row["question_id"]])
+    for row in rows[:QUESTIONS_A_ROOM]:
+        yield Lesson(question_text(row), row["ground_truth"], 1.0)
+    for row in rows[QUESTIONS_A_ROOM : QUESTIONS_A_ROOM + REASONED_A_ROOM] or rows[:REASONED_A_ROOM]:
+        named = [mention["category"] for mention in row["objects"] if mention["category"] in view.items][:2]
+        think = f"I see {inventory(view, named or None)}."
+        if named:
+            think += " " + layout(view, named)
+        answer = f"<think>{think}</think>\n<answer>{row['ground_truth']}</answer>"
+        yield Lesson(question_text(row, style="think", think=config.prompts.think), answer, 1.0)

@@ -1,0 +1,101 @@
+"""What surrounds the steps of SFT and GRPO alike: resuming, checkpoints, growing tables, the end on SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rollout3d import tables
+from rollout3d.model.load import save_policy
+from rollout3d.progress import progress
+from rollout3d.training import checkpoint
+from rollout3d.training.engine import Engine
+from rollout3d.training.metrics import GrowingTable
+from rollout3d.training.world import World
+
+FLUSH_EVERY = 20
+"""Steps between flushes of the tables, besides those at checkpoints."""
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(SystemExit):
+    """The run was asked to stop and has saved; exit status 143, as of a process ended by SIGTERM."""
+
+    def __init__(self, step: int, total: int):
+        super().__init__(143)
+        self.message = f"stopped by SIGTERM after step {step} of {total}; the same command resumes there"
+
+
+class Loop:
+    """Iterates over the steps still to be done and keeps the run's files; see `train_grpo` for its use.
+
+    `out`: the run's directory. `identity`: of `checkpoint.identity`; checkpoints of another identity are left alone.
+    `growing`: the tables that the run writes. Files are written by the first process only.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        identity: str,
+        total: int,
+        engine: Engine,
+        world: World,
+        growing: Sequence[tables.Table],
+        lineage: tables.Lineage,
+    ):
+        self.out, self.total, self.engine, self.world = out, total, engine, world
+        self._checkpoints = out / "checkpoints" / identity
+        self._tables = {t.name: GrowingTable(t, self._checkpoints, lineage) for t in growing} if world.first else {}
+
+    def __iter__(self) -> Iterator[int]:
+        with checkpoint.Stop() as stop:
+            steps = range(self._resume(), self.total)
+            for step in progress(steps, f"{self.out.name}: steps") if self.world.first else steps:
+                yield step
+                done = step + 1
+                stopping = self.world.largest(float(stop.asked)) > 0
+                if done % self.engine.settings.save_every == 0 or stopping:
+                    self._flush()
+                    checkpoint.save(self._checkpoints, done, self.engine, self.world)
+                elif done % FLUSH_EVERY == 0:
+                    self._flush()
+                if stopping and done < self.total:
+                    stopped = Interrupted(done, self.total)
+                    log.warning(stopped.message)
+                    raise stopped
+
+    def record(self, table: tables.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Rows of every process for one of the tables; all processes call it together."""
+        gathered = self.world.gather(list(rows))
+        if gathered is not None:
+            self._tables[table.name].add([row for part in gathered for row in part])
+
+    def finish(self, **about: Any) -> None:
+        """Write the final tables and the model, `model.json` last; then the checkpoints are of no more use."""
+        policy = self.engine.export()
+        if self.world.first and policy is not None:
+            for name, table in self._tables.items():
+                table.close(self.out / f"{name}.parquet")
+            save_policy(policy, self.out, **about)
+            shutil.rmtree(self.out / "checkpoints")
+        self.world.barrier()
+
+    def _resume(self) -> int:
+        """Steps done already."""
+        found = self.world.share(checkpoint.newest(self._checkpoints) if self.world.first else None)
+        start = 0
+        if found is not None:
+            checkpoint.restore(found, self.engine, self.world)
+            start = found.step
+            log.info("resuming after step %d of %d from %s", start, self.total, found.path)
+        for table in self._tables.values():
+            table.rewind(start)
+        return start
+
+    def _flush(self) -> None:
+        for table in self._tables.values():
+            table.flush()

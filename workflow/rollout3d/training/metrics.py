@@ -1,0 +1,84 @@
+"""Tables that grow with the training: parts as it goes, one file at the end, rewound when a run resumes."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from rollout3d import tables
+
+
+class GrowingTable:
+    """Rows of one table, flushed into part files named by their first step. A part never straddles a checkpoint,
+    because every checkpoint flushes; so the parts before a step are exactly what had been written by then."""
+
+    def __init__(self, table: tables.Table, directory: Path, lineage: tables.Lineage):
+        self._table, self._directory, self._lineage = table, directory, lineage
+        self._rows: list[Mapping[str, Any]] = []
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep rows (each with its `step`) for the next flush."""
+        self._rows += rows
+
+    def flush(self) -> None:
+        """Write what was added since the last time."""
+        if self._rows:
+            name = f"{self._table.name}-{self._rows[0]['step']:08d}.parquet"
+            tables.write(self._table, self._directory / name, self._rows, self._lineage)
+            self._rows = []
+
+    def rewind(self, step: int) -> None:
+        """Forget everything from `step` on: a run that resumes there writes it again."""
+        self._rows = []
+        for part in self._parts():
+            if int(part.stem.rpartition("-")[2]) >= step:
+                part.unlink()
+
+    def close(self, path: Path) -> None:
+        """Write all parts as one table to `path`."""
+        self.flush()
+        with tables.Writer(self._table, path, self._lineage) as writer:
+            for part in self._parts():
+                writer.write(tables.read(self._table, part))
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._directory.glob(f"{self._table.name}-*.parquet"))
+
+
+class Clock:
+    """Seconds spent in the named phases of a step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
+
+
+def named(values: Mapping[str, float]) -> list[dict[str, Any]]:
+    """A mapping as the tables hold it: a list of {name, value}."""
+    return [{"name": name, "value": float(value)} for name, value in values.items()]
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Mean, or None of nothing."""
+    return fmean(values) if values else None
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory so far: of the accelerator, or of this process without one."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

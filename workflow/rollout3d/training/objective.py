@@ -1,0 +1,92 @@
+"""The equations of GRPO as pure functions on tensors: advantages, the KL estimate, the clipped ratio, the means.
+
+Equation numbers are those of "Video Spatial Reasoning with Object-Centric 3D Rollout" (OCR).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+Std = Literal["unbiased", "biased", "none"]
+Loss = Literal["grpo", "dapo", "dr_grpo", "token_mean"]
+
+
+def has_spread(rewards: Sequence[float]) -> bool:
+    """Whether the rewards of a group differ. Without spread every advantage is 0 and the group teaches nothing."""
+    return max(rewards) - min(rewards) > 1e-9
+
+
+def advantages(rewards: torch.Tensor, std: Std = "unbiased", eps: float = 1e-4) -> torch.Tensor:
+    """Normalised advantages (G,) of one group's rewards (G,): equation 1, and 4 where the group pools both videos.
+
+    (r - mean(r)) / (std(r) + eps). Video-R1 divides by the unbiased deviation and adds eps = 1e-4, both of which the
+    paper leaves open; `std="none"` only centres (Dr. GRPO).
+    """
+    centred = rewards - rewards.mean()
+    if std == "none" or len(rewards) < 2:
+        return centred
+    return centred / (rewards.std(correction=1 if std == "unbiased" else 0) + eps)
+
+
+def kl_k3(logp: torch.Tensor, logp_ref: torch.Tensor, limit: float = 10.0) -> torch.Tensor:
+    """Estimate of D_KL(pi || pi_ref) per token, the last term of equations 2 and 6: exp(x) - x - 1, x = ref - logp.
+
+    Shapes are equal and kept. Never negative. x is clamped to [-limit, limit], as Video-R1 does, which also stops the
+    gradient of a token that drifted that far.
+    """
+    x = (logp_ref - logp).clamp(-limit, limit)
+    return torch.exp(x) - x - 1
+
+
+def clipped_ratio(logp: torch.Tensor, logp_old: torch.Tensor, advantage: torch.Tensor, clip_eps: float) -> torch.Tensor:
+    """min(rho A, clip(rho, 1 - eps, 1 + eps) A) per token, rho = pi / pi_old: the first term of equations 2 and 6.
+
+    With one update a batch of rollouts pi_old is pi itself: pass `logp.detach()`, the value is A and the gradient
+    A grad(log pi).
+    """
+    ratio = torch.exp(logp - logp_old)
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip_eps, 1 + clip_eps) * advantage)
+
+
+def token_weights(
+    lengths: Sequence[int],
+    counted: Sequence[int],
+    loss: Loss,
+    *,
+    groups: int,
+    step_tokens: float,
+    max_tokens: int,
+) -> torch.Tensor:
+    """Weight (sum(lengths),) float32 of every token of one group, so that the step's objective is a weighted sum.
+
+    `lengths`: tokens of the rollouts that give gradient. `counted`: tokens of the rollouts in the denominator; the
+    same ones, or all 2n of them to read equation 6 by the letter. `groups`: prompts of the step on this process,
+    skipped ones included. `step_tokens`: counted tokens of the step, averaged over processes. The modes:
+
+    - grpo: mean over the tokens of a sequence, over sequences, over groups (equation 6, Video-R1);
+    - token_mean: mean over the tokens of a group, over groups;
+    - dapo: mean over all tokens of the step;
+    - dr_grpo: as grpo, but each sequence divided by `max_tokens` instead of its length.
+    """
+    size = torch.tensor(lengths, dtype=torch.float64)
+    if loss == "grpo":
+        each = 1 / (groups * len(counted) * size)
+    elif loss == "token_mean":
+        each = torch.full_like(size, 1 / (groups * sum(counted)))
+    elif loss == "dapo":
+        each = torch.full_like(size, 1 / step_tokens)
+    elif loss == "dr_grpo":
+        each = torch.full_like(size, 1 / (groups * len(counted) * max_tokens))
+    else:
+        raise ValueError(f"unknown loss '{loss}': grpo, dapo, dr_grpo or token_mean")
+    return each.repeat_interleave(torch.tensor(lengths)).float()
+
+
+def learning_rate(step: int, total: int, peak: float, shape: Literal["linear", "cosine"]) -> float:
+    """Learning rate of a step counted from 0, falling from `peak` to 0 at `total`; no warm-up (Video-R1)."""
+    left = 1 - step / total
+    return peak * (left if shape == "linear" else 0.5 * (1 + math.cos(math.pi * (1 - left))))

@@ -1,0 +1,180 @@
+"""One row for a prompt and all of its completions, and the log-probabilities of what they hold.
+
+A row is `[prompt | c1 | .. | cn]`. A tree mask lets every completion see the prompt and itself, and its positions
+restart after the prompt, so the forward equals n separate ones while the prompt, its video above all, is computed
+once. Rows of different lengths share a batch, padded on the right. Exact with the model class as it is, with sdpa
+attention (flash attention takes no mask of four dimensions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
+
+from rollout3d.model.encode import Image, Prompt
+from rollout3d.model.load import Policy
+
+HEAD_CHUNKS = 8
+"""Pieces in which log-probabilities of a large vocabulary are taken. A number of pieces and not a size: under ZeRO-3
+every process must call the head equally often."""
+LARGE_VOCABULARY = 32_768
+"""From here on the logits of all tokens at once are too many."""
+BLANK = Image(np.zeros((28, 28, 3), np.uint8))
+"""One black visual token."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One prompt, its completions, and what the objective wants to know of their scored tokens."""
+
+    prompt: Prompt
+    completions: Sequence[Sequence[int]]
+    prompt_targets: Sequence[int] = ()
+    """Places in the prompt, from 1 on, whose tokens are scored too (some modes of SFT)."""
+    weight: torch.Tensor | None = None
+    """Weight in the objective of each scored token."""
+    advantage: torch.Tensor | None = None
+    """Advantage of each scored token (GRPO)."""
+
+    def __len__(self) -> int:
+        return len(self.prompt) + sum(map(len, self.completions))
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A batch of R rows padded to L tokens, of which T are scored.
+
+    Scored tokens run row by row; within a row the prompt's targets come first, then the completions in order.
+    """
+
+    rows: tuple[Row, ...]
+    position_ids: torch.Tensor
+    """(3, R, L) int64."""
+    attention: torch.Tensor | None
+    """(R, 1, L, L) bool, True where the query (third axis) sees the key; None if causal attention is enough."""
+    predict: torch.Tensor
+    """(T,) int64: flat places r * L + l of the hidden states that predict the scored tokens."""
+    targets: torch.Tensor
+    """(T,) int64: the scored tokens."""
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """(T,) float32: the rows' weights."""
+        return torch.cat([row.weight for row in self.rows])
+
+    @property
+    def advantage(self) -> torch.Tensor:
+        """(T,) float32: the rows' advantages."""
+        return torch.cat([row.advantage for row in self.rows])
+
+
+def pack(rows: Sequence[Row]) -> Packed:
+    """Lay out rows for one forward. Raises ValueError for a row that scores nothing."""
+    longest = max(map(len, rows))
+    positions = torch.zeros(3, len(rows), longest, dtype=torch.int64)
+    segments = torch.full((len(rows), longest), -1)
+    predict: list[torch.Tensor] = []
+    targets: list[torch.Tensor] = []
+    for r, row in enumerate(rows):
+        end = len(row.prompt)
+        positions[:, r, :end], segments[r, :end] = row.prompt.position_ids, 0
+        if row.prompt_targets:
+            places = torch.tensor(row.prompt_targets)
+            predict.append(r * longest + places - 1)
+            targets.append(row.prompt.input_ids[places])
+        for segment, completion in enumerate(row.completions, start=1):
+            start, end = end, end + len(completion)
+            segments[r, start:end] = segment
+            positions[:, r, start:end] = row.prompt.next_position + torch.arange(len(completion))
+            places = torch.arange(start - 1, end - 1)
+            places[:1] = len(row.prompt) - 1  # the prompt's last token predicts the first of every completion
+            predict.append(r * longest + places)
+            targets.append(torch.tensor(completion))
+    if not targets:
+        raise ValueError("rows without completions cannot be packed")
+    attention = None
+    if any(len(row.completions) > 1 for row in rows):
+        same = segments[:, :, None] == segments[:, None, :]  # padding sees padding: no empty row of the attention
+        attention = ((segments == 0)[:, None, :] | same).tril().unsqueeze(1)
+    return Packed(tuple(rows), positions, attention, torch.cat(predict), torch.cat(targets))
+
+
+def micro_batches(rows: Sequence[Row], max_tokens: int, max_rows: int | None = None) -> Iterator[list[Row]]:
+    """Consecutive rows in batches of at most `max_tokens` tokens, padding included, and at most `max_rows` rows."""
+    batch: list[Row] = []
+    longest = 0
+    for row in rows:
+        longest = max(longest, len(row))
+        if batch and (longest * (len(batch) + 1) > max_tokens or len(batch) == max_rows):
+            yield batch
+            batch, longest = [], len(row)
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+class LogProbs(nn.Module):
+    """The module that is trained: log-probabilities of a packed batch under a policy, at a sampling temperature."""
+
+    def __init__(self, policy: Policy, temperature: float = 1.0):
+        super().__init__()
+        self.core = policy.core
+        self.policy, self.temperature = policy, temperature
+        vocabulary = policy.core.config.text_config.vocab_size
+        self.chunks = HEAD_CHUNKS if vocabulary >= LARGE_VOCABULARY else 1
+
+    def forward(self, packed: Packed, always_look: bool = False) -> torch.Tensor:
+        """Log-probabilities (T,) float32 of the scored tokens, in nats.
+
+        `always_look` runs the vision tower on a blank patch if the batch has no picture: gradient collectives need
+        every parameter to take part on every process.
+        """
+        hidden = self._hidden(packed)
+        logp = [
+            self._score(*piece) for piece in zip(self._split(hidden), self._split(packed.targets.to(hidden.device)))
+        ]
+        total = torch.cat(logp)
+        if always_look and not any(row.prompt.media for row in packed.rows):
+            total = total + 0 * self.policy.features([self.policy.encoder.medium(BLANK)])[0].sum()
+        return total
+
+    def _hidden(self, packed: Packed) -> torch.Tensor:
+        """Hidden states (T, D) that predict the scored tokens."""
+        device = self.policy.device
+        prompts = self.policy.prompt_embeddings([row.prompt for row in packed.rows])
+        sequences = []
+        for row, prompt in zip(packed.rows, prompts):
+            words = torch.tensor([token for completion in row.completions for token in completion], device=device)
+            sequences.append(torch.cat([prompt, self.policy.embed_tokens(words.long())]))
+        hidden = self.core.model.language_model(
+            inputs_embeds=pad_sequence(sequences, batch_first=True),
+            position_ids=packed.position_ids.to(device),
+            attention_mask=None if packed.attention is None else packed.attention.to(device),
+            use_cache=False,
+        ).last_hidden_state
+        return hidden.flatten(0, 1)[packed.predict.to(device)]
+
+    def _split(self, tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+        return tensor.tensor_split(self.chunks)
+
+    def _score(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if self.chunks > 1 and torch.is_grad_enabled():
+            return checkpoint(self._head, hidden, targets, use_reentrant=False)
+        return self._head(hidden, targets)
+
+    def _head(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self.core.lm_head(hidden)
+        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        logp = torch.log_softmax(logits / self.temperature, dim=-1)
+        return logp.gather(1, targets.unsqueeze(1)).squeeze(1)
+
+
+def idle_row(policy: Policy) -> Row:
+    """The least that uses every parameter: a blank patch and one token."""
+    return Row(policy.encoder.prompt([BLANK]), [[policy.eos_ids[0]]])

@@ -1,0 +1,17 @@
+"""Whether the tagged answer is right: 0 or 1 for a choice, 0 to 1 for a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollout3d.scoring.scorers import Numeric, Score, score
+
+
+def correctness(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
+    """Answer and score, 0 to 1, of one completion for a question row.
+
+    The paper's reward is 1 "if the response is correct", which it does not define for numbers: by default a number
+    earns its mean relative accuracy, the metric of the benchmark (`grpo.numeric` has the alternatives).
+    """
+    return score(text, row, "tagged", numeric)

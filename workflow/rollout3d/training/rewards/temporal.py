@@ -1,0 +1,20 @@
+"""T-GRPO's bonus: a model that answers better with the frames in order is using their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+BONUS, SHARE, RIGHT = 0.3, 0.8, 0.1
+"""Bonus alpha; share mu of the shuffled accuracy that the ordered one must reach; right above this (Video-R1)."""
+
+
+def temporal_bonus(correct: Sequence[float], shuffled: Sequence[bool]) -> list[float]:
+    """+0.3 for every right ordered rollout if mean(ordered) >= 0.8 mean(shuffled), else 0; shuffled ones get none."""
+    ordered = [score for score, out_of_order in zip(correct, shuffled) if not out_of_order]
+    control = [score for score, out_of_order in zip(correct, shuffled) if out_of_order]
+    earned = bool(control) and fmean(ordered) >= SHARE * fmean(control)
+    return [
+        BONUS if earned and not out_of_order and score > RIGHT else 0.0
+        for score, out_of_order in zip(correct, shuffled)
+    ]

@@ -1,0 +1,65 @@
+"""NoisyRollout: half of the group sees every pixel through the forward process of a diffusion model.
+
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps on [0, 1], clipped, with t falling over training. Constants are those of
+its released code and its Geo3K recipe (t from 500; sigmoid, lambda 30, middle at two thirds). A run that names a
+schedule uses that instead, as a share of 500. Departure: like OCR, and unlike NoisyRollout, only clean rollouts give
+gradient unless `grpo.grad_rollouts` says otherwise (both_on_clean is what its code does).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from rollout3d.training.rollouts.view import Context, View
+
+FIRST_STEP, STEEPNESS, MIDDLE = 500, 30.0, 2 / 3
+"""Diffusion step at the start of training; lambda; gamma as a share of the training (40 of about 60 steps)."""
+
+
+def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
+    """The video as it is, n_clean times; and under noise, n_perturbed times."""
+    grpo = context.grpo
+    rng = context.rng(row["question_id"])
+    t = diffusion_step(context)
+    keep, sigma = scales(t)
+    copies = grpo.n_perturbed if grpo.fresh_noise else min(1, grpo.n_perturbed)
+    altered = [
+        View(
+            "noisy",
+            diffuse(frames, keep, sigma, rng),
+            grpo.n_perturbed // copies,
+            contributes_gradient=context.altered_gives_gradient,
+            sigma=255 * sigma,
+        )
+        for _ in range(copies)
+    ]
+    return [context.clean(frames, grpo.n_clean), *altered]
+
+
+def diffusion_step(context: Context) -> int:
+    """t of this step: 0 at the end of training, at most 500."""
+    if context.delta is not None:
+        return int(FIRST_STEP * context.delta / context.grpo.delta_start)
+    progress = context.step / max(1, context.total)
+    return int(FIRST_STEP * (1 - 1 / (1 + math.exp(-STEEPNESS * (progress - MIDDLE)))))
+
+
+@cache
+def scales(t: int) -> tuple[float, float]:
+    """sqrt(abar_t) and sqrt(1 - abar_t) of the 1000-step schedule whose betas follow a sigmoid."""
+    beta = 1 / (1 + np.exp(-np.linspace(-6, 6, 1000))) * (5e-3 - 1e-5) + 1e-5
+    kept = float(np.cumprod(1 - beta)[t])
+    return math.sqrt(kept), math.sqrt(1 - kept)
+
+
+def diffuse(frames: np.ndarray | None, keep: float, sigma: float, rng: np.random.Generator) -> np.ndarray | None:
+    """Frames (k, H, W, 3) uint8 under noise: independent for every pixel, channel and frame."""
+    if frames is None:
+        return None
+    noise = rng.standard_normal(frames.shape, np.float32)
+    return np.clip(np.rint(keep * frames + 255 * sigma * noise), 0, 255).astype(np.uint8)

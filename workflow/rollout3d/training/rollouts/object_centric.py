@@ -1,0 +1,72 @@
+"""Object-centric 3D rollout, the paper's method: half of the group sees some objects of the scene drowned in noise.
+
+At delta_t, m' = round(delta_t M) of the M objects that are visible in the frames are drawn without replacement
+(equation 5), and Gaussian noise of deviation sigma_t = sigma_0 delta_t / delta_0 on [0, 255] is added to the union of
+their projected regions in every frame. Both fall to nothing over training.
+
+Choices that the paper leaves open: sigma_0; noise is independent for every pixel, channel and frame, and clipped; one
+noisy video serves all n rollouts (`grpo.fresh_noise` draws one for each, over the same objects); the objects named in
+the question are as eligible as any (`grpo.query_objects`). A question without regions (general data, a scene without
+visible objects) is shown clean in both halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rollout3d.training.rollouts.view import Context, View
+
+
+def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
+    """The video as it is, n_clean times; and with objects drowned in noise, n_perturbed times."""
+    grpo = context.grpo
+    if context.delta is None or context.regions is None:
+        raise ValueError("an object_centric run needs a schedule and the objects and regions tables")
+    rng = context.rng(row["question_id"])
+    chosen = choose(eligible(row, context), context.delta, rng) if frames is not None else ()
+    sigma = grpo.sigma0 * context.delta / grpo.delta_start
+    region = context.regions.union(row["scene_id"], chosen, frames.shape[:3]) if chosen else None
+    copies = grpo.n_perturbed if grpo.fresh_noise else min(1, grpo.n_perturbed)
+    altered = [
+        View(
+            "perturbed",
+            frames if region is None else add_noise(frames, region, sigma, rng),
+            grpo.n_perturbed // copies,
+            contributes_gradient=context.altered_gives_gradient,
+            perturbed_objects=chosen,
+            sigma=sigma,
+        )
+        for _ in range(copies)
+    ]
+    return [context.clean(frames, grpo.n_clean), *altered]
+
+
+def eligible(row: Mapping[str, Any], context: Context) -> list[int]:
+    """Ids of the objects that may be perturbed, sorted: the M of equation 5."""
+    if row["scene_id"] is None:
+        return []
+    visible = context.regions.objects(row["scene_id"])
+    named = {object_id for mention in row["objects"] for object_id in mention["object_ids"]}
+    if context.grpo.query_objects == "excluded":
+        return [object_id for object_id in visible if object_id not in named]
+    if context.grpo.query_objects == "only":
+        return [object_id for object_id in visible if object_id in named]
+    return visible
+
+
+def choose(objects: list[int], delta: float, rng: np.random.Generator) -> tuple[int, ...]:
+    """round(delta M) of the objects, halves rounded up, drawn without replacement; sorted."""
+    m = int(delta * len(objects) + 0.5)
+    return tuple(sorted(int(object_id) for object_id in rng.choice(objects, m, replace=False))) if m else ()
+
+
+def add_noise(frames: np.ndarray, region: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """A copy of frames (k, H, W, 3) uint8 with N(0, sigma^2) added where `region` (k, H, W) is set, clipped."""
+    noisy = frames.copy()
+    pixels = noisy[region]
+    noise = sigma * rng.standard_normal(pixels.shape, np.float32)
+    noisy[region] = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+    return noisy

@@ -1,0 +1,66 @@
+"""The pixels of each object in the training frames, read from the region tables on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.geometry.masks import rle_decode
+
+FrameRows = Callable[[str], Sequence[Mapping[str, Any]]]
+"""Scene -> the frame rows that training shows, in order, repeats included: frame_index, width and height are read."""
+
+
+class Regions:
+    """Region masks of the perturbable objects, at the size and in the order in which training sees the frames.
+
+    `objects`, `regions`: files of those tables. `frame_rows`: the frames shown for a scene.
+    """
+
+    def __init__(self, objects: Iterable[Path | str], regions: Iterable[Path | str], frame_rows: FrameRows):
+        rows = tables.read_many(tables.OBJECTS, objects, ["scene_id", "object_id", "perturbable"])
+        self._perturbable = {(row["scene_id"], row["object_id"]) for row in rows if row["perturbable"]}
+        self._reader = tables.SceneReader(tables.REGIONS, regions)
+        self._frame_rows = frame_rows
+        self._scene: tuple[str, dict[tuple[int, int], bytes]] | None = None
+
+    def objects(self, scene_id: str) -> list[int]:
+        """Perturbable objects with a region in at least one of the frames shown, sorted."""
+        shown = {row["frame_index"] for row in self._frame_rows(scene_id)}
+        return sorted({object_id for frame, object_id in self._masks(scene_id) if frame in shown})
+
+    def union(self, scene_id: str, object_ids: Iterable[int], shape: tuple[int, int, int]) -> np.ndarray:
+        """Pixels (k, H, W) bool that any of the objects covers in the k frames shown at H x W: `shape`.
+
+        Masks are stored at the frames' stored size; a smaller picture takes the nearest stored pixel.
+        """
+        rows = self._frame_rows(scene_id)
+        k, height, width = shape
+        if len(rows) != k:
+            raise ValueError(f"scene {scene_id}: {k} frames shown but {len(rows)} frame rows")
+        masks, wanted = self._masks(scene_id), list(object_ids)
+        union = np.zeros(shape, np.bool_)
+        for i, row in enumerate(rows):
+            y = ((np.arange(height) + 0.5) * row["height"] / height).astype(int)[:, None]
+            x = ((np.arange(width) + 0.5) * row["width"] / width).astype(int)
+            for object_id in wanted:
+                mask = masks.get((row["frame_index"], object_id))
+                if mask is not None:
+                    union[i] |= rle_decode(mask, row["width"], row["height"])[y, x]
+        return union
+
+    def _masks(self, scene_id: str) -> dict[tuple[int, int], bytes]:
+        """(frame_index, object_id) -> run lengths, of the perturbable objects; the last scene is kept."""
+        if self._scene is None or self._scene[0] != scene_id:
+            rows = self._reader.rows(scene_id, ["frame_index", "object_id", "mask"])
+            found = {
+                (row["frame_index"], row["object_id"]): row["mask"]
+                for row in rows
+                if (scene_id, row["object_id"]) in self._perturbable
+            }
+            self._scene = (scene_id, found)
+        return self._scene[1]

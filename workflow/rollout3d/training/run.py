@@ -1,0 +1,164 @@
+"""One training run from its input files to its `model.json`: what the stages call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rollout3d import tables
+from rollout3d.config import Config, Run
+from rollout3d.config.sections import Optimiser
+from rollout3d.model.load import ModelError
+from rollout3d.model.media import FrameStore, MissingFrames
+from rollout3d.training.checkpoint import Lock, Locked, identity
+from rollout3d.training.data import NotTrainable, Questions
+from rollout3d.training.engine import make_engine
+from rollout3d.training.grpo import train_grpo
+from rollout3d.training.loop import Loop
+from rollout3d.training.rollouts.regions import Regions
+from rollout3d.training.sft import sft_steps, train_sft
+from rollout3d.training.world import World
+
+log = logging.getLogger(__name__)
+
+VIDEOS_KEPT = 64
+"""Decoded videos a process keeps: at 16 frames of 280x364 about 5 MB each."""
+
+USER_ERRORS = (Locked, ModelError, MissingFrames, NotTrainable, tables.TableError)
+"""What a user can mend: the message says how."""
+
+NO_EFFECT = ("save_every", "nodes", "deepspeed", "gradient_checkpointing")
+"""Settings that change where and how fast a run computes, and its numbers by rounding only: a run may change them
+between two starts and still resume."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files that a run reads; `objects` and `regions` only for object-centric rollouts."""
+
+    init: Path
+    train: Path
+    frames: Sequence[Path]
+    maps: Sequence[Path] = ()
+    objects: Sequence[Path] = ()
+    regions: Sequence[Path] = ()
+
+    def parents(self) -> dict[str, Any]:
+        """By name, what enters the lineage."""
+        return {name: value for name, value in vars(self).items() if value}
+
+
+LineageOf = Callable[[Mapping[str, Any]], tables.Lineage]
+
+
+def run_sft(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: LineageOf) -> None:
+    """Fine-tune `inputs.init` on an `ocr_sft` table; write the model and its metrics to `out`.
+
+    Raises one of `USER_ERRORS` for what the user can mend.
+    """
+    sft = config.sft
+    with _process(config, sft, out) as world:
+        _divide("sft.batch_size", sft.batch_size, world)
+        rows, media = _read(inputs.train)
+        if "target" not in rows[0]:
+            raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
+        lineage, key = _origin(config, "sft", run, inputs, lineage_of, world)
+        store = FrameStore(inputs.frames, inputs.maps, config.video, VIDEOS_KEPT)
+        seed = (config.seed, run.run, run.seed)
+        questions = Questions(rows, store, config.video, config.prompts.think, seed, media)
+        total = sft_steps(len(questions), sft)
+        engine = make_engine(
+            inputs.init,
+            sft,
+            world,
+            video=config.video,
+            peak_lr=sft.lr,
+            shape="linear",
+            total=total,
+            seed=run.seed,
+        )
+        loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage)
+        train_sft(sft, questions, engine, loop)
+        loop.finish(name=run.run, **_about("sft", config, lineage))
+
+
+def run_grpo(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: LineageOf) -> None:
+    """Train `inputs.init` with GRPO on a question table; write the model, metrics and rollouts to `out`.
+
+    Raises as `run_sft`.
+    """
+    grpo = config.grpo
+    with _process(config, grpo, out) as world:
+        _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
+        lineage, key = _origin(config, "grpo", run, inputs, lineage_of, world)
+        store = FrameStore(inputs.frames, inputs.maps, config.video, VIDEOS_KEPT)
+        seed = (config.seed, run.run, run.seed)
+        rows, media = _read(inputs.train)
+        questions = Questions(rows, store, config.video, config.prompts.think, seed, media)
+        regions = Regions(inputs.objects, inputs.regions, questions.frame_rows) if run.regions else None
+        engine = make_engine(
+            inputs.init,
+            grpo,
+            world,
+            video=config.video,
+            peak_lr=grpo.lr,
+            shape="cosine",
+            total=run.steps,
+            seed=run.seed,
+            temperature=grpo.temperature,
+            reference=grpo.beta > 0,
+            backend=grpo.backend,
+        )
+        loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage)
+        train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
+        loop.finish(name=run.run, **_about("grpo", config, lineage))
+
+
+@contextmanager
+def _process(config: Config, settings: Optimiser, out: Path) -> Iterator[World]:
+    """This process's place in the run; the first one holds the lock on `out`."""
+    torch.set_num_threads(config.torch_threads)
+    world = World.start(always=settings.deepspeed != "none")
+    with Lock(out / "checkpoints" / "lock.json") if world.first else nullcontext():
+        yield world
+    world.stop()
+
+
+def _divide(name: str, value: int, world: World) -> None:
+    if value % world.size:
+        raise NotTrainable(
+            f"{name} = {value} cannot be shared out over {world.size} processes: make it a multiple, or use fewer GPUs"
+        )
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], tables.MediaReader]:
+    """The rows of a training table, whichever question table it is, and their pictures, which stay on disk."""
+    table = tables.TABLES.get(tables.lineage(path).get("table"), tables.OCR_RL)
+    rows = tables.read_light(table, path)
+    if not rows:
+        raise NotTrainable(f"{path}: holds no questions to train on")
+    return rows, tables.MediaReader(table, path)
+
+
+def _origin(
+    config: Config, section: str, run: Run, inputs: Inputs, lineage_of: LineageOf, world: World
+) -> tuple[tables.Lineage, str]:
+    """Lineage, and the identity that a checkpoint must have to be resumed; digested by the first process."""
+    if not world.first:
+        return tables.Lineage(""), world.share(None)
+    lineage = lineage_of(inputs.parents())
+    settings = config.part("seed", "torch_threads", "video", "prompts", section)
+    settings[section] = {name: value for name, value in settings[section].items() if name not in NO_EFFECT}
+    row = run.model_dump(mode="json", exclude={"tables"})
+    return lineage, world.share(identity(settings, row, lineage.parents))
+
+
+def _about(kind: str, config: Config, lineage: tables.Lineage) -> dict[str, Any]:
+    """What the run's `model.json` says beside its name and weights."""
+    return {"kind": kind, "parents": dict(lineage.parents), "prompts": {"think": config.prompts.think}}

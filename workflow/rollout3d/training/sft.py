@@ -1,0 +1,82 @@
+"""Supervised fine-tuning on written-out reasoning: the cold start (OCR, cold start data construction).
+
+Each sample is a question about its video, in the prompt that asks for reasoning, and the text that the model must
+write. The loss is the mean cross-entropy over the labelled tokens of the whole batch; learning rate linear to 0.
+
+Departures from Video-R1, whose script the paper follows: labels cover the completion only (`label_mode` has Video-R1's
+behaviour, which also trains on the question and on the placeholders of the video, by a slip in its code), and the
+system turn is the same as in GRPO.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+
+from rollout3d import tables
+from rollout3d.config import Sft
+from rollout3d.model.encode import Encoder, Prompt
+from rollout3d.training.data import Questions
+from rollout3d.training.engine import Engine
+from rollout3d.training.loop import Loop
+from rollout3d.training.metrics import Clock, named, peak_memory_mb
+from rollout3d.training.packing import Row
+
+LabelMode = Literal["completion", "all_text", "video_r1"]
+
+
+def sft_steps(n_samples: int, sft: Sft) -> int:
+    """Optimiser steps of the configured epochs; the last batch is filled up from the next epoch's order."""
+    return math.ceil(n_samples * sft.epochs / sft.batch_size)
+
+
+def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> None:
+    """Train the engine's policy for the loop's steps; metrics go to the loop's table."""
+    world = engine.world
+    for step in loop:
+        clock = Clock()
+        with clock("encode"):
+            rows = questions.batch(step, sft.batch_size, world.rank, world.size)
+            samples = [sample(row, questions, engine.policy.encoder, sft.label_mode) for row in rows]
+            labelled = world.mean([sum(len(s.prompt_targets) + len(s.completions[0]) for s in samples)])[0]
+        with clock("update"):
+            total, grad_norm = engine.update(samples, lambda logp, _, n=labelled: -logp.sum() / n, step)
+        mean_loss = world.mean([total])[0]
+        seconds = named(clock.seconds)
+        loop.record(tables.METRICS, [metric_row(step, engine, mean_loss, grad_norm, seconds)] if world.first else [])
+
+
+def sample(row: Mapping[str, Any], questions: Questions, encoder: Encoder, mode: LabelMode) -> Row:
+    """One row of an `ocr_sft` table as prompt, completion and labels."""
+    prompt = questions.prompt(row, questions.frames(row), encoder)
+    return Row(prompt, [encoder.completion(row["target"]).tolist()], prompt_labels(prompt, encoder, mode))
+
+
+def prompt_labels(prompt: Prompt, encoder: Encoder, mode: LabelMode) -> list[int]:
+    """Places in the prompt that carry loss besides the completion.
+
+    completion: none; all_text: everything but vision tokens; video_r1: everything but the placeholders of *images*, as
+    Video-R1's script labels it, those of the video included.
+    """
+    if mode == "completion":
+        return []
+    hidden = encoder.vision_ids if mode == "all_text" else (encoder.image_pad,)
+    shown = ~torch.isin(prompt.input_ids, torch.tensor(hidden))
+    return [place for place in shown.nonzero().flatten().tolist() if place > 0]
+
+
+def metric_row(step: int, engine: Engine, loss: float, grad_norm: float, seconds: list[dict]) -> dict[str, Any]:
+    """A row of `tables.METRICS`; what only GRPO measures is null."""
+    row: dict[str, Any] = dict.fromkeys(tables.METRICS.schema.names)
+    return row | {
+        "step": step,
+        "lr": engine.lr(step),
+        "loss": loss,
+        "rewards": [],
+        "grad_norm": grad_norm,
+        "peak_memory_mb": peak_memory_mb(engine.world.device),
+        "seconds": seconds,
+    }

@@ -1,0 +1,116 @@
+"""The processes of a training run: one, or as many as torchrun started. Gloo on CPUs, NCCL beside it on GPUs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+BUCKET = 16_000_000
+"""Numbers a gradient collective."""
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class World:
+    """`rank` of `size` processes, and this one's device."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+
+    @staticmethod
+    def start(always: bool = False, timeout_minutes: int = 60) -> World:
+        """Join the process group that the environment (torchrun's variables) describes.
+
+        `always` makes a group of one process too, which DeepSpeed needs. The timeout is long because ranks wait for
+        each other while one of them writes a checkpoint.
+        """
+        rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        device = CPU
+        if torch.cuda.is_available():
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(device)
+        if (size > 1 or always) and not dist.is_initialized():
+            backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+            timeout = timedelta(minutes=timeout_minutes)
+            if size > 1:
+                dist.init_process_group(backend, timeout=timeout)
+            else:
+                store = dist.TCPStore("127.0.0.1", 0, 1, is_master=True)
+                dist.init_process_group(backend, store=store, rank=0, world_size=1, timeout=timeout)
+        return World(rank, size, device)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def stop(self) -> None:
+        """Leave the process group."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        self.largest(0)
+
+    def largest(self, value: float) -> float:
+        """The largest value over processes."""
+        return self._reduce([value], dist.ReduceOp.MAX)[0]
+
+    def mean(self, values: Sequence[float]) -> list[float]:
+        """Mean over processes of each value."""
+        return [value / self.size for value in self._reduce(values, dist.ReduceOp.SUM)]
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Sum over processes of each value."""
+        return self._reduce(values, dist.ReduceOp.SUM)
+
+    def gather(self, value: Any) -> list[Any] | None:
+        """Every process's value, in rank order, on the first process; None elsewhere."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] | None = [None] * self.size if self.first else None
+        dist.gather_object(value, found, dst=0)
+        return found
+
+    def share(self, value: Any) -> Any:
+        """The first process's value, everywhere."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def average_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Replace every gradient by its mean over processes; one that is missing counts as zero."""
+        if self.size == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        bucket: list[torch.Tensor] = []
+        for parameter in [*parameters, None]:
+            full = sum(g.numel() for g in bucket) >= BUCKET
+            if bucket and (parameter is None or full or parameter.grad.dtype != bucket[0].dtype):
+                flat = torch.cat([gradient.flatten() for gradient in bucket])
+                dist.all_reduce(flat)
+                flat /= self.size
+                for gradient, mean in zip(bucket, flat.split([g.numel() for g in bucket])):
+                    gradient.copy_(mean.view_as(gradient))
+                bucket = []
+            if parameter is not None:
+                bucket.append(parameter.grad)
+
+    def _reduce(self, values: Sequence[float], op: Any) -> list[float]:
+        if self.size == 1:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(tensor, op=op)
+        return tensor.tolist()
