@@ -93,6 +93,15 @@ def test_bev_is_cut_below_a_low_ceiling_and_at_a_fixed_height_below_a_high_one(m
     assert (bev(mesh.vertices, mesh.faces, mesh.colors).rgb == RED).all(-1).any() == shown
 
 
+@pytest.mark.parametrize("spacing", [0.01, 0.5])
+def test_bev_is_cut_at_the_same_height_however_finely_the_furniture_is_meshed(mesh, spacing):
+    """Of 18 m2 of surface 9 are ceiling at 2.5 m: the cut is at 2.2 m, and a wardrobe of 2.1 m shows its top."""
+    mesh.quad((0, 0, 0), (3, 0, 0), (3, 3, 0), (0, 3, 0), (9, 9, 9), spacing=0.5)
+    mesh.quad((0, 0, 2.5), (3, 0, 2.5), (3, 3, 2.5), (0, 3, 2.5), (9, 9, 9), spacing=0.5)
+    mesh.quad((1, 1, 2.1), (1.5, 1, 2.1), (1.5, 1.5, 2.1), (1, 1.5, 2.1), RED, spacing=spacing)
+    assert (bev(mesh.vertices, mesh.faces, mesh.colors).rgb == RED).all(-1).any()
+
+
 def test_bev_without_colours_shows_height(room):
     room.box((2, 3, 0), (3, 4, 1.0), spacing=0.1)
     view = bev(room.vertices, room.faces, None)

@@ -12,7 +12,7 @@ import torch
 import training_world as tw
 
 from rollout3d import tables
-from rollout3d.training import checkpoint, grpo, loop, sft
+from rollout3d.training import checkpoint, loop
 from rollout3d.training.checkpoint import Lock, Locked, alive
 from rollout3d.training.engine import Engine
 from rollout3d.training.metrics import GrowingTable
@@ -39,7 +39,7 @@ def train_grpo(files, init, out, **settings):
     run_grpo(tw.config(max_new_tokens=24, **settings), tw.run(), tw.inputs(files, init), out, tw.lineage)
 
 
-def interrupt_at(monkeypatch, module, step, how):
+def interrupt_at(monkeypatch, step, how):
     """Do `how` in the middle of the update of one step."""
     real = Engine.update
 
@@ -64,14 +64,15 @@ def crash():
     [{}, {"lora_rank": 2}, {"dtype": "bfloat16", "gradient_checkpointing": True}],
     ids=["full", "lora", "bf16"],
 )
-def test_two_steps_a_sigterm_and_two_more_equal_four(files, taught, tmp_path, monkeypatch, settings):
+def test_two_steps_a_sigterm_another_and_a_third_equal_four(files, taught, tmp_path, monkeypatch, settings):
     train_grpo(files, taught, tmp_path / "whole", **settings)
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, grpo, 1, terminate)
-        with pytest.raises(SystemExit) as stopped:
-            train_grpo(files, taught, tmp_path / "halves", save_every=100, **settings)
-    assert stopped.value.code == 143
-    assert not (tmp_path / "halves" / "model.json").exists()
+    for step in (1, 2):
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, step, terminate)
+            with pytest.raises(SystemExit) as stopped:
+                train_grpo(files, taught, tmp_path / "halves", save_every=100, **settings)
+        assert stopped.value.code == 143
+        assert not (tmp_path / "halves" / "model.json").exists()
     train_grpo(files, taught, tmp_path / "halves", save_every=100, **settings)
     same_run(tmp_path / "whole", tmp_path / "halves", [tables.METRICS, tables.ROLLOUTS])
     metrics = rows(tables.METRICS, tmp_path / "whole" / "metrics.parquet")
@@ -82,7 +83,7 @@ def test_a_run_that_died_resumes_from_its_last_checkpoint_and_its_tables_continu
     train_grpo(files, taught, tmp_path / "whole")
     monkeypatch.setattr(loop, "FLUSH_EVERY", 1)
     with monkeypatch.context() as patch:
-        interrupt_at(patch, grpo, 3, crash)
+        interrupt_at(patch, 3, crash)
         with pytest.raises(RuntimeError, match="power cut"):
             train_grpo(files, taught, tmp_path / "died")
     parts = sorted(p.name for p in (tmp_path / "died" / "checkpoints").glob("*/metrics-*"))
@@ -91,13 +92,24 @@ def test_a_run_that_died_resumes_from_its_last_checkpoint_and_its_tables_continu
     same_run(tmp_path / "whole", tmp_path / "died", [tables.METRICS, tables.ROLLOUTS])
 
 
+def test_a_run_that_died_before_its_first_checkpoint_starts_over(files, taught, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "FLUSH_EVERY", 1)
+        interrupt_at(patch, 3, crash)
+        with pytest.raises(RuntimeError):
+            train_grpo(files, taught, tmp_path, save_every=100)
+    train_grpo(files, taught, tmp_path, save_every=100)
+    metrics = rows(tables.METRICS, tmp_path / "metrics.parquet")
+    assert [row["step"] for row in metrics] == [0, 1, 2, 3]
+
+
 def test_sft_resumes_too(files, tmp_path, monkeypatch):
     def train(out):
         run_sft(tw.with_sft(save_every=1), tw.run(method="sft"), tw.inputs(files, train="ocr_sft"), out, tw.lineage)
 
     train(tmp_path / "whole")
     with monkeypatch.context() as patch:
-        interrupt_at(patch, sft, 2, crash)
+        interrupt_at(patch, 2, crash)
         with pytest.raises(RuntimeError):
             train(tmp_path / "died")
     train(tmp_path / "died")
@@ -106,7 +118,7 @@ def test_sft_resumes_too(files, tmp_path, monkeypatch):
 
 def test_checkpoints_of_another_configuration_are_not_resumed(files, taught, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        interrupt_at(patch, grpo, 2, crash)
+        interrupt_at(patch, 2, crash)
         with pytest.raises(RuntimeError):
             train_grpo(files, taught, tmp_path / "changed")
     train_grpo(files, taught, tmp_path / "changed", lr=2e-3)

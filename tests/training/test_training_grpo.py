@@ -11,7 +11,7 @@ import training_world as tw
 
 from rollout3d import tables
 from rollout3d.model.media import FrameStore
-from rollout3d.model.sampling import Completion
+from rollout3d.model.sampling import Completion, Sampling
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engine import Engine
 from rollout3d.training.group import Group, Rollout
@@ -196,9 +196,9 @@ def test_all_views_are_rolled_out_in_one_call_however_many_each_wants(files, mon
     groups = [Group(r, make_views(r, asked.frames(r), Context(grpo, tw.run(), 0, 0, 4, regions))) for r in rows]
     calls = []
     generate = motor.generate
-    motor.generate = lambda prompts, *rest: calls.append(len(prompts)) or generate(prompts, *rest)
+    motor.generate = lambda prompts, how, *rest: calls.append((len(prompts), how)) or generate(prompts, how, *rest)
     roll_out(groups, asked, motor, grpo, 0)
-    assert calls == [2 * (4 + 1 + 1)]
+    assert calls == [(2 * (4 + 1 + 1), Sampling(1, grpo.temperature, grpo.top_p, grpo.max_new_tokens))]
     for made in groups:
         assert [r.view.name for r in made.rollouts] == ["clean"] * 4 + ["perturbed"] * 2
         assert len({tuple(r.completion.token_ids) for r in made.rollouts}) > 3  # every rollout has draws of its own
@@ -288,3 +288,29 @@ def test_general_data_and_questions_without_frames(files, taught, tmp_path):
 def test_questions_without_any_frames_are_an_error_that_names_the_remedy(files):
     with pytest.raises(NotTrainable, match="pass the frames tables"):
         questions(files, [tw.question_row(0, scene="nowhere")])
+
+
+def test_an_object_centric_run_without_regions_is_refused(files, taught, tmp_path):
+    from dataclasses import replace
+
+    nothing = replace(tw.inputs(files, taught), regions=())
+    with pytest.raises(NotTrainable, match="no training scene is in the regions tables"):
+        run_grpo(tw.config(), tw.run(), nothing, tmp_path, tw.lineage)
+
+
+def test_a_generator_that_disagrees_with_the_trainer_is_noticed(files, taught, tmp_path, caplog):
+    settings = tw.config(max_new_tokens=24)
+    run_grpo(settings, tw.run(steps=1), tw.inputs(files, taught), tmp_path / "agree", tw.lineage)
+    assert "disagree" not in caplog.text
+    from rollout3d.training.record import watch_agreement
+
+    motor = engine(files, settings.grpo)
+    row = some_row(motor, told=torch.zeros(3))
+    watch_agreement(torch.full((3,), -0.2), pack([row]), settings.grpo)
+    assert "differ by 0.200" in caplog.text
+
+
+def some_row(motor, told):
+    from rollout3d.model.encode import Text
+
+    return Row(motor.policy.encoder.prompt([Text("How many?")]), [[5, 6, 7]], told=told)

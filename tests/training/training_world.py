@@ -138,8 +138,10 @@ def build(root: Path, n_questions: int = 6) -> dict[str, Path]:
     tables.write(tables.FRAMES, where["frames"], frames, NOWHERE)
     objects = [object_row(scene, i, perturbable=i != 4) for scene in SCENES for i in (1, 2, 3, 4)]
     tables.write(tables.OBJECTS, where["objects"], objects, NOWHERE)
-    # Object 3 is seen in no frame; object 4 (a wall) is seen but may not be perturbed.
+    # Object 3 is seen only in a frame that is not shown; object 4 (a wall) is seen but may not be perturbed.
     regions = [region_row(scene, o, i) for scene in SCENES for i in range(N_FRAMES) for o in (1, 2, 4)]
+    regions += [{**region_row(scene, 3, 0), "frame_index": 3} for scene in SCENES]
+    regions.sort(key=lambda row: row["scene_id"])
     tables.write(tables.REGIONS, where["regions"], regions, NOWHERE)
     questions = [question_row(i) for i in range(n_questions)]
     tables.write(tables.OCR_RL, where["ocr_rl"], questions, NOWHERE)

@@ -238,7 +238,7 @@ class Cot(Section):
     per_transition: Positive = 1000
     """Hard questions kept of each transition. [OCR, data construction]"""
     fallback: Annotated[int, Field(ge=0)] = 0
-    """An empty transition is topped up with this many questions that stay wrong after GRPO. [assumed]"""
+    """A transition with fewer questions is topped up to this many with others that stay wrong after GRPO. [assumed]"""
     frames: Positive = 32
     """[OCR, data construction]"""
     attempts: Positive = 3

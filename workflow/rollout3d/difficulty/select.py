@@ -64,8 +64,9 @@ def select_hard(
     GRPO (OCR, "Cold Start Data Construction"), at most `cot.per_transition` of each kind.
 
     A question of both kinds counts once, as "frames". Where the candidates outnumber the limit, the choice is random,
-    by `seed`. Departure, for presets whose filter model is too weak to show a transition: an empty kind is topped up
-    with up to `cot.fallback` questions that are wrong after GRPO and not chosen yet, marked "fallback".
+    by `seed`. Departure, for presets whose filter model is too weak to show a transition: a kind with fewer than
+    `cot.fallback` questions is topped up to that many with questions that are wrong after GRPO and not chosen yet,
+    marked "fallback".
 
     Raises ValueError if a setting is missing or the settings did not answer the same questions.
     """
@@ -91,13 +92,14 @@ def select_hard(
         chosen |= dict.fromkeys(drawn, transition)
     notes = []
     for transition in TRANSITIONS:
-        if sizes[transition] == 0 and cot.fallback:
+        short = cot.fallback - sizes[transition]
+        if short > 0:
             candidates = sorted(still_wrong - set(chosen))
-            drawn = _draw(candidates, cot.fallback, seed, f"fallback for {transition}")
+            drawn = _draw(candidates, short, seed, f"fallback for {transition}")
             chosen |= dict.fromkeys(drawn, "fallback")
             notes.append(
-                f"no question shows the transition '{transition}': {len(drawn)} questions that are wrong after GRPO "
-                "stand in for it (cot.fallback)"
+                f"{sizes[transition] or 'no'} questions show the transition '{transition}': {len(drawn)} questions that "
+                "are wrong after GRPO are added (cot.fallback)"
             )
     rows = [{"question_id": q, "transition": chosen[q]} for q in sorted(chosen)]
     return Selection(rows, sizes, notes)

@@ -72,13 +72,14 @@ def bev(vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None, size: i
 
     Ross3D's pictures are released without their generator; this follows what is known of them: 432x432, top view,
     black background. Each pixel shows the highest surface at or below the ceiling cut, the lower of the 95th percentile
-    of z less 0.3 m and 2.2 m above the floor, yet at least 1.5 m above it so that low scans keep their furniture.
+    of the surface's z less 0.3 m and 2.2 m above the floor, yet at least 1.5 m above it so that low scans keep their
+    furniture. Surface counts by its area: one room is cut at one height however densely each part of it is meshed.
     The longer side of what remains takes 95 % of the picture, centred. `colors` (V,3) u8 are interpolated over the
     faces; without colours brightness is height. Raises ValueError for a mesh without faces below the cut.
     """
     vertices, faces = mesh_arrays(_vertices(vertices), faces)
     level = floor_level(vertices, faces)
-    cut = max(min(np.percentile(vertices[:, 2], 95) - 0.3, level + CEILING_M), level + _LOWEST_CUT_M)
+    cut = max(min(_high_surface(vertices, faces) - 0.3, level + CEILING_M), level + _LOWEST_CUT_M)
     used = vertices[np.unique(faces)]
     used = used[used[:, 2] <= cut, :2]
     if len(used) < 3 or not np.ptp(used, axis=0).max() > 0:
@@ -192,6 +193,17 @@ def _level_surface(vertices: np.ndarray, faces: ArrayLike | None) -> tuple[np.nd
     cells = np.floor(vertices / (2 * _BIN_M, 2 * _BIN_M, _BIN_M)).astype(np.int64)
     z = vertices[np.unique(cells, axis=0, return_index=True)[1], 2]
     return z, np.ones(len(z))
+
+
+def _high_surface(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """The height with 95 % of the surface at or below it, each face at its middle; of the vertices if there is none."""
+    a, b, c = vertices[faces].transpose(1, 0, 2)
+    area, z = np.linalg.norm(np.cross(b - a, c - a), axis=1), (a + b + c)[:, 2] / 3
+    if not area.sum() > 0:
+        return float(np.percentile(vertices[:, 2], 95))
+    order = np.argsort(z, kind="stable")
+    share = np.cumsum(area[order])
+    return float(z[order][np.searchsorted(share, 0.95 * share[-1])])
 
 
 def _at(wanted: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:

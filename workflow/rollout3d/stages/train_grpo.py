@@ -16,9 +16,7 @@ STAGE = Stage("train_grpo", __doc__)
 
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument(
-        "--row", required=True, type=Run.model_validate_json, help="the run's row of config/runs.tsv, as JSON"
-    )
+    parser.add_argument("--row", required=True, help="the run's row of config/runs.tsv, as JSON")
     parser.add_argument("--init", required=True, type=Path, help="model.json to start from, also the reference")
     parser.add_argument("--train", required=True, type=Path, help="table of questions, such as ocr_rl")
     parser.add_argument("--frames", required=True, type=Path, nargs="+", help="frames tables of the scenes")
@@ -27,12 +25,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--regions", type=Path, nargs="*", default=[], help="regions tables (object_centric only)")
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and the run's tables go")
     args, config = STAGE.parse(parser, argv)
+    try:
+        run = Run.model_validate_json(args.row)
+    except ValueError as error:
+        raise StageError(f"--row: {error}") from None
 
     from rollout3d.training.run import USER_ERRORS, Inputs, run_grpo
 
     inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions)
     try:
-        run_grpo(config, args.row, inputs, args.out_dir, STAGE.lineage)
+        run_grpo(config, run, inputs, args.out_dir, STAGE.lineage)
     except USER_ERRORS as error:
         raise StageError(str(error)) from None
 

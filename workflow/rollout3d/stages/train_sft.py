@@ -15,21 +15,23 @@ STAGE = Stage("train_sft", __doc__)
 
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument(
-        "--row", required=True, type=Run.model_validate_json, help="the run's row of config/runs.tsv, as JSON"
-    )
+    parser.add_argument("--row", required=True, help="the run's row of config/runs.tsv, as JSON")
     parser.add_argument("--init", required=True, type=Path, help="model.json to start from")
     parser.add_argument("--train", required=True, type=Path, help="table of samples with targets, such as ocr_sft")
     parser.add_argument("--frames", required=True, type=Path, nargs="+", help="frames tables of the scenes")
     parser.add_argument("--maps", type=Path, nargs="*", default=[], help="maps tables of the scenes")
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and metrics.parquet go")
     args, config = STAGE.parse(parser, argv)
+    try:
+        run = Run.model_validate_json(args.row)
+    except ValueError as error:
+        raise StageError(f"--row: {error}") from None
 
     from rollout3d.training.run import USER_ERRORS, Inputs, run_sft
 
     inputs = Inputs(args.init, args.train, args.frames, args.maps)
     try:
-        run_sft(config, args.row, inputs, args.out_dir, STAGE.lineage)
+        run_sft(config, run, inputs, args.out_dir, STAGE.lineage)
     except USER_ERRORS as error:
         raise StageError(str(error)) from None
 

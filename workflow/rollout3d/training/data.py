@@ -55,6 +55,11 @@ class Questions:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def scenes(self) -> set[str]:
+        """Scenes that questions are about."""
+        return {row["scene_id"] for row in self._rows.values() if not row["media"]}
+
     def batch(self, step: int, size: int, rank: int = 0, world: int = 1) -> list[Mapping[str, Any]]:
         """The rows of a step of `size` questions over all processes that are this process's."""
         return [self._whole(question_id) for question_id in self._sampler.take(step * size, size, rank, world)]

@@ -65,8 +65,9 @@ class DeepSpeedEngine(Engine):
 
     def step(self, step: int) -> float:
         self._set_lr(step)
+        skipped = self._ds.skipped_steps
         self._ds.step()
-        self.updates += 1
+        self.updates += self._ds.skipped_steps == skipped
         self._stale = True
         return float(self._ds.get_global_grad_norm() or 0.0)
 

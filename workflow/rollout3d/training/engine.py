@@ -8,6 +8,7 @@ resumed by the other, on any number of processes.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -241,6 +242,8 @@ class Engine:
         return merged_weights(self.policy.core)
 
     def _start_vllm(self) -> Any:
+        # Weights are handed over in memory, so vLLM must live in this process.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         from rollout3d.model.generate_vllm import Engine as Vllm
 
         return Vllm(

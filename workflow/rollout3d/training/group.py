@@ -83,5 +83,8 @@ class Group:
             each = torch.tensor([rollout.advantage for rollout in rollouts])
             advantage = each.repeat_interleave(torch.tensor(lengths))
             completions = [rollout.completion.token_ids for rollout in rollouts]
-            rows.append(Row(rollouts[0].prompt, completions, weight=weight, advantage=advantage))
+            told = None
+            if all(rollout.prompt is rollouts[0].prompt for rollout in rollouts):
+                told = torch.tensor([chance for rollout in rollouts for chance in rollout.completion.logprobs])
+            rows.append(Row(rollouts[0].prompt, completions, weight=weight, advantage=advantage, told=told))
         return rows

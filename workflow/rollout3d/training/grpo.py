@@ -36,7 +36,7 @@ from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock
 from rollout3d.training.objective import advantages, clipped_ratio, kl_k3
 from rollout3d.training.packing import Packed
-from rollout3d.training.record import metric_rows, rollout_rows
+from rollout3d.training.record import metric_rows, rollout_rows, watch_agreement
 from rollout3d.training.rewards import Written, judge
 from rollout3d.training.rollouts import Context, make_views
 from rollout3d.training.rollouts.regions import Regions
@@ -97,6 +97,7 @@ def update(groups: Sequence[Group], engine: Engine, grpo: Grpo, step: int) -> di
     kl_of_tokens: list[torch.Tensor] = []
 
     def loss(logp: torch.Tensor, packed: Packed) -> torch.Tensor:
+        watch_agreement(logp, packed, grpo)
         gain = clipped_ratio(logp, logp.detach(), packed.advantage.to(logp.device), grpo.clip_eps)
         if grpo.beta:
             kl = kl_k3(logp, engine.reference_logprobs(packed))

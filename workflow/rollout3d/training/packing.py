@@ -41,6 +41,8 @@ class Row:
     """Weight in the objective of each scored token."""
     advantage: torch.Tensor | None = None
     """Advantage of each scored token (GRPO)."""
+    told: torch.Tensor | None = None
+    """Log-probability of each scored token as the generator reported it, if it saw this prompt."""
 
     def __len__(self) -> int:
         return len(self.prompt) + sum(map(len, self.completions))

@@ -14,7 +14,7 @@ import torch
 from rollout3d import tables
 from rollout3d.config import Config, Run
 from rollout3d.config.sections import Optimiser
-from rollout3d.model.load import ModelError
+from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.training.checkpoint import Lock, Locked, identity
 from rollout3d.training.data import NotTrainable, Questions
@@ -68,10 +68,8 @@ def run_sft(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Lin
         rows, media = _read(inputs.train)
         if "target" not in rows[0]:
             raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
+        questions = _questions(config, run, inputs, rows, media)
         lineage, key = _origin(config, "sft", run, inputs, lineage_of, world)
-        store = FrameStore(inputs.frames, inputs.maps, config.video, VIDEOS_KEPT)
-        seed = (config.seed, run.run, run.seed)
-        questions = Questions(rows, store, config.video, config.prompts.think, seed, media)
         total = sft_steps(len(questions), sft)
         engine = make_engine(
             inputs.init,
@@ -96,12 +94,9 @@ def run_grpo(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Li
     grpo = config.grpo
     with _process(config, grpo, out) as world:
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
+        questions = _questions(config, run, inputs, *_read(inputs.train))
+        regions = _regions(inputs, questions) if run.rollout == "object_centric" else None
         lineage, key = _origin(config, "grpo", run, inputs, lineage_of, world)
-        store = FrameStore(inputs.frames, inputs.maps, config.video, VIDEOS_KEPT)
-        seed = (config.seed, run.run, run.seed)
-        rows, media = _read(inputs.train)
-        questions = Questions(rows, store, config.video, config.prompts.think, seed, media)
-        regions = Regions(inputs.objects, inputs.regions, questions.frame_rows) if run.regions else None
         engine = make_engine(
             inputs.init,
             grpo,
@@ -139,11 +134,30 @@ def _divide(name: str, value: int, world: World) -> None:
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], tables.MediaReader]:
     """The rows of a training table, whichever question table it is, and their pictures, which stay on disk."""
-    table = tables.TABLES.get(tables.lineage(path).get("table"), tables.OCR_RL)
+    name = tables.lineage(path).get("table") if path.exists() else None
+    table = tables.TABLES.get(name, tables.OCR_RL)
     rows = tables.read_light(table, path)
     if not rows:
         raise NotTrainable(f"{path}: holds no questions to train on")
     return rows, tables.MediaReader(table, path)
+
+
+def _questions(
+    config: Config, run: Run, inputs: Inputs, rows: list[dict[str, Any]], media: tables.MediaReader
+) -> Questions:
+    read_model(inputs.init)  # a missing one should be said before anything is digested
+    store = FrameStore(inputs.frames, inputs.maps, config.video, VIDEOS_KEPT)
+    return Questions(rows, store, config.video, config.prompts.think, (config.seed, run.run, run.seed), media)
+
+
+def _regions(inputs: Inputs, questions: Questions) -> Regions:
+    """The regions of the training scenes; without any, an object-centric run would be a vanilla one in disguise."""
+    regions = Regions(inputs.objects, inputs.regions, questions.frame_rows)
+    found = sum(scene in regions for scene in questions.scenes)
+    if not found:
+        raise NotTrainable("no training scene is in the regions tables: pass those of the run's mode, and the objects")
+    log.info("%d of %d training scenes have regions to perturb", found, len(questions.scenes))
+    return regions
 
 
 def _origin(

@@ -12,6 +12,7 @@ def correctness(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> 
     """Answer and score, 0 to 1, of one completion for a question row.
 
     The paper's reward is 1 "if the response is correct", which it does not define for numbers: by default a number
-    earns its mean relative accuracy, the metric of the benchmark (`grpo.numeric` has the alternatives).
+    earns its mean relative accuracy, the metric of the benchmark (`grpo.numeric` has the alternatives). Matching is the
+    benchmark's too, so "A." and "a" are right where Video-R1's reward would refuse them.
     """
     return score(text, row, "tagged", numeric)

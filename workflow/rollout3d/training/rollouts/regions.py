@@ -28,6 +28,9 @@ class Regions:
         self._frame_rows = frame_rows
         self._scene: tuple[str, dict[tuple[int, int], bytes]] | None = None
 
+    def __contains__(self, scene_id: str) -> bool:
+        return scene_id in self._reader
+
     def objects(self, scene_id: str) -> list[int]:
         """Perturbable objects with a region in at least one of the frames shown, sorted."""
         shown = {row["frame_index"] for row in self._frame_rows(scene_id)}

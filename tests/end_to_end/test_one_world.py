@@ -1,0 +1,361 @@
+"""One film of one world, written as a scan of each dataset: ingest and questions must give the same answers.
+
+Three worlds of different shapes. What the datasets say is compared with the world itself, computed here or by
+`synthetic.truth` without the code under test, and with what the other datasets say. Categories have other names in
+other datasets, so everything is compared by the world's kinds; a dataset is asked about those that it knows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rollout3d import config, tables
+from rollout3d.questions.generate import questions_for_scene
+from rollout3d.questions.scene import SceneView
+from rollout3d.questions.templates import option_text
+from rollout3d.scenes.ingest import NAMES, ingest_shard
+from rollout3d.scenes.synthetic.recording import Recording, record
+from rollout3d.scenes.synthetic.truth import truth
+from rollout3d.scenes.synthetic.vocabulary import KINDS
+from rollout3d.scenes.synthetic.world import build_world
+from rollout3d.scenes.synthetic.writers import arkitscenes, release, scannet, scannetpp
+
+SEED = 0
+FPS = 10
+SEEDS = {"rectangle": 14, "l": 18, "flat": 17}
+"""Worlds with three or more things that occur once and that all datasets ask about."""
+QUIRKS = {
+    # Depth as large as colour: twenty pixels, the least that is visible, would be 0.4 % of a picture of half the size,
+    # and the other datasets' depth asks for the 0.1 % that real depth pictures ask for.
+    "scannet": [scannet.Quirks(depth_divisor=1, duplicated_groups=k == 1, unlisted_label=k == 2) for k in range(3)],
+    "scannetpp": [scannetpp.Quirks(depth_packing=name) for name in ("stream", "records_lz4", "records_deflate")],
+    "arkitscenes": [
+        arkitscenes.Quirks(rotation_deg=0, layouts=("raw",)),
+        arkitscenes.Quirks(rotation_deg=90, layouts=("3dod",), delimiter="/"),
+        arkitscenes.Quirks(rotation_deg=180, layouts=("raw", "3dod")),
+    ],
+}
+NAMES_OF = {
+    "scannet": lambda k: (f"scene{k:04d}_00", f"scene{k:04d}"),
+    "scannetpp": lambda k: (f"{k:010x}", f"{k:010x}"),
+    "arkitscenes": lambda k: (f"{41000000 + k}", f"{420000 + k}"),
+}
+CATEGORY = {
+    dataset: {kind.name: kind.categories[dataset] for kind in KINDS.values() if dataset in kind.categories}
+    for dataset in config.DATASETS
+}
+KIND = {dataset: {category: kind for kind, category in named.items()} for dataset, named in CATEGORY.items()}
+SHARED = set.intersection(*(set(named) for named in CATEGORY.values()))
+"""Kinds that all three datasets ask about."""
+
+
+@dataclass
+class Account:
+    """What one dataset makes of the film."""
+
+    dataset: str
+    recording: Recording
+    rows: dict[str, list[dict]]
+    aligned_from_world: np.ndarray
+    settings: config.Questions
+
+    @cached_property
+    def scene(self) -> dict:
+        (row,) = self.rows["scenes"]
+        return row
+
+    @cached_property
+    def view(self) -> SceneView:
+        (maps,) = self.rows["maps"]
+        return SceneView.from_rows(self.scene, self.rows["objects"], maps)
+
+    @cached_property
+    def questions(self) -> list[dict]:
+        return questions_for_scene(self.view, self.settings, SEED)[0]
+
+    def kinds(self, categories) -> tuple[str, ...]:
+        return tuple(KIND[self.dataset][category] for category in categories)
+
+    def asked(self, *types: str) -> dict[tuple[str, ...], str]:
+        """(type, kinds named) -> number or option text as the answer."""
+        found = {}
+        for row in self.questions:
+            if row["question_type"] in types:
+                answer = row["ground_truth"]
+                if row["options"] is not None:
+                    answer = option_text(row["options"]["ABCD".index(answer)])
+                named = self.kinds(entry["category"] for entry in row["objects"])
+                assert found.setdefault((row["question_type"], *named), answer) == answer
+        return found
+
+    @cached_property
+    def first_frames(self) -> dict[str, int]:
+        """Kind -> frame of the film of its first appearance; seconds are those of the dataset's own video."""
+        (maps,) = self.rows["maps"]
+        found = {}
+        for entry in maps["appearances"]:
+            index = round(entry["first_seen_s"] * self.scene["fps"])
+            # ScanNet++ at 30 fps holds each frame of the film for three; the others show each frame once.
+            found[KIND[self.dataset][entry["category"]]] = index // 3 if self.dataset == "scannetpp" else index
+        return found
+
+    @property
+    def tracked(self) -> list[int]:
+        """Frames of the film that have a pose."""
+        lost = () if self.dataset == "scannetpp" else self.recording.lost
+        return [k for k in range(len(self.recording.poses)) if k not in lost]
+
+
+@dataclass
+class Case:
+    """A world, what is true of it, and the three accounts."""
+
+    shape: str
+    recording: Recording
+    accounts: dict[str, Account]
+
+    @cached_property
+    def truth(self) -> dict:
+        return truth(self.recording)
+
+    @cached_property
+    def things(self) -> dict[str, list]:
+        of = defaultdict(list)
+        for thing in self.recording.world.things:
+            of[thing.kind].append(thing)
+        return of
+
+    @cached_property
+    def pixels(self) -> list[Counter]:
+        """Pixels of each kind in each frame of the film."""
+        kinds = [thing.kind for thing in self.recording.world.things]
+        found = []
+        for _, _, owner in self.recording.frames():
+            counts = np.bincount(owner[owner >= 0], minlength=len(kinds))
+            found.append(Counter())
+            for kind, n in zip(kinds, counts.tolist()):
+                found[-1][kind] += n
+        return found
+
+    def distance(self, a: str, b: str) -> float:
+        """Metres between the nearest boxes of two kinds."""
+        ids = [{thing.thing_id for thing in self.things[kind]} for kind in (a, b)]
+        return min(m for i, j, m in self.truth["distances"] if {i, j} & ids[0] and {i, j} & ids[1])
+
+    def told(self, *types: str) -> dict[tuple[str, ...], dict[str, str]]:
+        """Question -> dataset -> answer."""
+        found = defaultdict(dict)
+        for dataset, account in self.accounts.items():
+            for question, answer in account.asked(*types).items():
+                found[question][dataset] = answer
+        return found
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory) -> dict[str, Case]:
+    """The three worlds, each filmed once, written and ingested as three datasets."""
+    base = tmp_path_factory.mktemp("one_world")
+    films = {shape: record(build_world(seed, (15, 30), shape), 8, FPS, 160, 120) for shape, seed in SEEDS.items()}
+    small = {"train_frames": 4, "eval_frames": 4, "eval_max_pixels": 9408, "train_max_pixels": 9408, "min_pixels": 784}
+    questions = {
+        "distance": "exact",
+        # ScanNet plays these films in 3.3 seconds: what is a second apart in them is 0.4 seconds apart there.
+        "appearance_gap_s": 0.4,
+        "per_scene": {"object_rel_distance": 300, "obj_appearance_order": 300, "route_planning": 1},
+    }
+    shards = {name: {"shards": 1} for name in config.DATASETS}
+    settings = config.Config.model_validate({"datasets": shards, "video": small, "questions": questions})
+    accounts = {shape: {} for shape in films}
+    for dataset in config.DATASETS:
+        for shape, account in _accounts(base, dataset, films, settings):
+            accounts[shape][dataset] = account
+    return {shape: Case(shape, film, accounts[shape]) for shape, film in films.items()}
+
+
+def _accounts(base: Path, dataset: str, films: dict[str, Recording], settings: config.Config):
+    planned = [
+        release.Planned(*NAMES_OF[dataset](k), space=k, take=0, split="train", quirks=QUIRKS[dataset][k])
+        for k in range(len(films))
+    ]
+    film_of = dict(zip([scan.scene_id for scan in planned], films.values()))
+    root, out = base / dataset, base / f"{dataset}_tables"
+    release.write_scans(dataset, root, planned, lambda scan: film_of[scan.scene_id], SEED)
+    ingest_shard(dataset, root, out, 0, 1, settings, tables.Lineage("ingest"))
+    rows = {name: tables.read(tables.TABLES[name], out / f"{name}.parquet") for name in NAMES}
+    assert rows["scenes_dropped"] == []
+    writer = {"scannet": scannet, "scannetpp": scannetpp, "arkitscenes": arkitscenes}[dataset]
+    for scan, (shape, film) in zip(planned, films.items()):
+        mine = {name: [row for row in some if row["scene_id"] == scan.scene_id] for name, some in rows.items()}
+        placed = writer.release_from_world(film, scan.scene_id, seed=SEED)
+        aligned = np.reshape(mine["scenes"][0]["to_aligned"], (4, 4)) @ placed
+        yield shape, Account(dataset, film, mine, aligned, settings.questions)
+
+
+@pytest.fixture(params=SEEDS)
+def case(request, cases) -> Case:
+    return cases[request.param]
+
+
+def spread(answers: dict[str, str]) -> float:
+    values = [float(answer) for answer in answers.values()]
+    return max(values) - min(values)
+
+
+def shared(told: dict[tuple[str, ...], dict[str, str]]) -> dict[tuple[str, ...], dict[str, str]]:
+    """Questions that all three datasets ask."""
+    return {question: answers for question, answers in told.items() if len(answers) == len(config.DATASETS)}
+
+
+def test_counts_are_the_worlds(case):
+    for dataset, account in case.accounts.items():
+        counts = {KIND[dataset][entry["category"]]: entry["n"] for entry in account.scene["object_counts"]}
+        assert counts == {kind: n for kind, n in case.truth["counts"].items() if kind in CATEGORY[dataset]}
+    told = case.told("object_counting")
+    for (_, kind), answers in told.items():
+        assert set(answers.values()) == {str(case.truth["counts"][kind])}
+    assert shared(told)
+
+
+def test_boxes_are_the_worlds(case):
+    """ScanNet's surfaces carry half a millimetre of noise, and a box around many points is as large as the largest."""
+    for dataset, account in case.accounts.items():
+        slack = 0.005 if dataset == "scannet" else 1e-4
+        move = account.aligned_from_world
+        if dataset == "scannet":  # the only one with a matrix of alignment, which leads back to the world's own frame
+            assert move == pytest.approx(np.eye(4), abs=1e-5)
+        rows = defaultdict(list)
+        for row in account.rows["objects"]:
+            if row["category"]:
+                rows[KIND[dataset][row["category"]]].append(row)
+        for kind in rows:
+            assert len(rows[kind]) == len(case.things[kind])
+            for thing in case.things[kind]:
+                corners = thing.corners() @ move[:3, :3].T + move[:3, 3]
+                centre = (corners.min(axis=0) + corners.max(axis=0)) / 2
+                row = min(rows[kind], key=lambda row: np.linalg.norm(np.array(row["centroid"]) - centre))
+                assert row["centroid"] == pytest.approx(centre, abs=slack)
+                assert sorted(row["axes_lengths"]) == pytest.approx(sorted(thing.size), abs=2 * slack)
+                assert row["aabb_min"] == pytest.approx(corners.min(axis=0), abs=slack)
+                assert row["aabb_max"] == pytest.approx(corners.max(axis=0), abs=slack)
+
+
+def test_sizes_agree_within_two_centimetres(case):
+    told = case.told("object_size_estimation")
+    for (_, kind), answers in told.items():
+        (thing,) = case.things[kind]
+        assert spread(answers) <= 2
+        for answer in answers.values():
+            assert int(answer) == pytest.approx(100 * max(thing.size), abs=2)
+    assert len(shared(told)) >= 3
+
+
+def test_room_areas_agree_within_two_percent(case):
+    areas = {dataset: account.scene["room_size_m2"] for dataset, account in case.accounts.items()}
+    assert spread(areas) <= 0.02 * case.truth["room_area_m2"]
+    for area in areas.values():
+        assert area == pytest.approx(case.truth["room_area_m2"], rel=0.02)
+    assert {(question, *answers) for question, answers in case.told("room_size_estimation").items()} == {
+        (("room_size_estimation",), *config.DATASETS)
+    }
+
+
+def test_distances_agree_within_ten_centimetres(case):
+    """Answers have one decimal, so they may differ by one in it; the measured distance is compared with the truth."""
+    told = defaultdict(dict)
+    for (_, *pair), answers in case.told("object_abs_distance").items():
+        told[frozenset(pair)] |= answers  # datasets list their categories in different orders
+    for pair, answers in told.items():
+        expected = case.distance(*pair)
+        assert spread(answers) <= 0.1 + 1e-9
+        for dataset, answer in answers.items():
+            found = case.accounts[dataset].view.distance(*(CATEGORY[dataset][kind] for kind in pair), "exact")
+            assert found == pytest.approx(expected, abs=0.02)
+            assert float(answer) == pytest.approx(expected, abs=0.1)
+    assert len(shared(told)) >= 3
+
+
+def test_vsibenchs_sampling_errs_on_the_long_side(case):
+    """The benchmark's own rule drops face points by rounding, hence by how a scan lies in its frame: its distances are
+    up to two decimetres too long, and other ones in each dataset. That is a property of the rule, reproduced."""
+    errors = []
+    for dataset, account in case.accounts.items():
+        for a, b in combinations(account.view.unique, 2):
+            found = account.view.distance(a, b, "vsibench")
+            errors.append(found - case.distance(KIND[dataset][a], KIND[dataset][b]))
+    assert errors and min(errors) > -0.005 and max(errors) < 0.25
+
+
+def direction(case: Case, kind: str, standing: str, facing: str, query: str) -> str:
+    """From the centres as complex numbers: the argument of query over facing, seen from standing; left is positive."""
+    p, o, q = (complex(*case.things[name][0].center[:2]) for name in (standing, facing, query))
+    angle = np.degrees(np.angle((q - p) / (o - p)))
+    side = "left" if angle > 0 else "right"
+    if kind.endswith("hard"):
+        return ("front-" if abs(angle) < 90 else "back-") + side
+    return "back" if abs(angle) > 135 else side
+
+
+@pytest.mark.parametrize("level", ["easy", "medium", "hard"])
+def test_directions_are_the_same_and_the_worlds(case, level):
+    told = case.told(f"object_rel_direction_{level}")
+    for question, answers in told.items():
+        assert set(answers.values()) == {direction(case, *question)}, question
+    # A triple of things that all three know is asked about by all three or by none.
+    common = {question: answers for question, answers in told.items() if set(question[1:]) <= SHARED}
+    assert common and common == shared(told)
+
+
+def test_nearest_things_are_the_same_and_the_worlds(case):
+    told = defaultdict(dict)
+    for dataset, account in case.accounts.items():
+        for (_, primary, *options), answer in account.asked("object_rel_distance").items():
+            nearest = min(options, key=lambda kind: case.distance(primary, kind))
+            assert KIND[dataset][answer] == nearest
+            told[primary, frozenset(options)][dataset] = nearest
+    assert len(told) > 20
+
+
+def test_categories_appear_in_the_same_order(case):
+    """First appearances are at most one frame of the film off the world's own.
+
+    The world's own: the first frame with a pose in which twenty pixels (0.1 %) show a kind. The depth pictures of the
+    datasets have other sizes and so another twenty pixels: a frame's difference is left to them, and the order of two
+    kinds is compared where they are more than two frames apart. Seconds are not compared: ScanNet's videos play 24
+    frames a second, ScanNet++'s thirty.
+    """
+    for account in case.accounts.values():
+        mine = [kind for kind in case.things if kind in CATEGORY[account.dataset]]
+        expected = {}
+        for kind in mine:
+            frames = [k for k in account.tracked if case.pixels[k][kind] >= 20]
+            if frames:
+                expected[kind] = frames[0]
+        found = account.first_frames
+        assert set(found) == set(expected)
+        late = {kind: (found[kind], frame) for kind, frame in expected.items() if abs(found[kind] - frame) > 1}
+        assert not late, account.dataset
+        for a, b in combinations(expected, 2):
+            if abs(expected[a] - expected[b]) > 2:
+                assert (found[a] < found[b]) == (expected[a] < expected[b])
+    assert len(set(case.accounts["scannet"].first_frames) & SHARED) >= 4
+
+
+def test_questions_about_the_order_have_the_films_answer(case):
+    """The film's order is that of its own pixels, lost frames among them: so far apart, neither they nor thresholds
+    matter."""
+    told = defaultdict(dict)
+    for dataset, account in case.accounts.items():
+        for (_, *listed), answer in account.asked("obj_appearance_order").items():
+            order = account.kinds(answer.split(", "))
+            assert order == tuple(sorted(listed, key=case.truth["first_seen_s"].get)), dataset
+            for pair in combinations(order, 2):
+                assert told[frozenset(pair)].setdefault(dataset, pair) == pair
+    assert all(len(set(answers.values())) == 1 for answers in told.values())
+    assert max(map(len, told.values())) == len(config.DATASETS)
