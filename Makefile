@@ -1,5 +1,5 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
-# make test | lint | bench | clean
+# make test | lint | dry-run | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,11 +7,11 @@ CORES ?= all
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
-.PHONY: demo test lint format bench dry-run clean system
+.PHONY: demo test lint format dry-run clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
-	@$(BIN)/rollout3d summary --config config/config.yaml config/presets/demo.yaml
+	@$(BIN)/rollout3d summary --results results/demo
 
 test: $(VENV)/ready system
 	$(BIN)/python -m pytest $(TESTS)
@@ -29,9 +29,6 @@ dry-run: $(VENV)/ready
 	for preset in config/config.yaml config/presets/*.yaml; do \
 	  echo "== $$preset"; $(BIN)/snakemake -n --quiet all --configfile $$preset || exit 1; \
 	  $(BIN)/snakemake --profile slurm -n --quiet all --configfile $$preset -- all || exit 1; done
-
-bench: $(VENV)/ready system
-	$(BIN)/python -m benchmarks
 
 # torch first: named by another package's requirement it may come with gigabytes of CUDA libraries.
 $(VENV)/ready: pyproject.toml

@@ -16,7 +16,7 @@ rule difficulty:
         "../envs/train.yaml"
     threads: study.torch_threads
     resources:
-        gpu=1,
+        gpu=gpus(1),
         mem_mb=64000,
         runtime=720,
     params:

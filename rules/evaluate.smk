@@ -41,7 +41,7 @@ rule evaluate:
         "../envs/train.yaml"
     threads: study.torch_threads
     resources:
-        gpu=1,
+        gpu=gpus(1),
         mem_mb=64000,
         runtime=480,
     params:

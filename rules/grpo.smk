@@ -23,7 +23,7 @@ rule grpo:
     threads: study.torch_threads
     resources:
         nodes=1,
-        gpu=8,
+        gpu=gpus(8),
         mem_mb=512000,
         runtime=2880,
     params:

@@ -20,7 +20,7 @@ rule sft:
     threads: study.torch_threads
     resources:
         nodes=1,
-        gpu=8,
+        gpu=gpus(8),
         mem_mb=256000,
         runtime=720,
     params:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from slurm.cluster import NODES, Cluster, why_not
 
 ROOT = Path(__file__).parents[2]

@@ -82,7 +82,7 @@ def test_a_file_of_another_table_is_refused_by_name(tmp_path):
     with pytest.raises(tables.TableError, match="no such file"):
         tables.read(tables.SCENES, tmp_path / "none.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"not parquet")
-    with pytest.raises(tables.TableError, match="bad.parquet"):
+    with pytest.raises(tables.TableError, match=r"bad\.parquet"):
         tables.read(tables.SCENES, tmp_path / "bad.parquet")
 
 

@@ -1,5 +1,6 @@
 """Adapters, frozen towers, precision, bad gradients; several processes, and DeepSpeed."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -17,6 +18,16 @@ from rollout3d.training.packing import Row, pack
 from rollout3d.training.run import _divide, run_grpo, run_sft
 from rollout3d.training.world import World
 
+VLLM_ON_CPU = """
+import sys
+from vllm import _custom_ops
+from vllm.platforms import current_platform
+if current_platform.is_cpu():
+    _custom_ops._supports_onednn = False
+from rollout3d.stages.train_grpo import main
+main(sys.argv[1:])
+"""
+"""The stage, without the packed weights of vLLM's CPU build: they are not reloaded for a tied output layer."""
 LAUNCH = Path(__file__).resolve().parents[2] / "workflow" / "launch.py"
 
 
@@ -185,6 +196,22 @@ def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, 
         moved = spread(tw.weights(taught), tw.weights(tmp_path / "plain" / "model.json"))
         apart = spread(tw.weights(tmp_path / name / "model.json"), tw.weights(tmp_path / "plain" / "model.json"))
         assert apart < 0.1 * moved, name
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}], ids=["full", "lora"])
+def test_vllm_draws_the_rollouts_of_the_present_weights(tmp_path, settings):
+    """By a real engine in the training process; it warns if its log-probabilities are not the trainer's."""
+    files = tw.build(tmp_path / "world", hidden=128, vision_hidden=64, head_dim=64)  # vLLM needs heads of 64
+    taught = tw.teach(files, tmp_path / "taught")
+    config = tw.config(max_new_tokens=24, backend="vllm", lr=2e-3, prompts_per_step=4, **settings)
+    made = command("train_grpo", config, tw.run(), files, taught, tmp_path / "run")
+    module = made.index("rollout3d.stages.train_grpo")
+    made[module - 1 : module + 1] = ["-c", VLLM_ON_CPU]
+    told = subprocess.run(made, check=True, timeout=400, capture_output=True, text=True).stderr
+    assert "disagree" not in told
+    metrics = tables.read(tables.METRICS, tmp_path / "run" / "metrics.parquet")
+    assert sum(row["grad_norm"] > 0 for row in metrics) >= 2
 
 
 def test_sft_starts_from_the_command_line(files, tmp_path):

@@ -131,8 +131,8 @@ def target(row: dict) -> dict:
     return {**row, "think": think, "target": text}
 
 
-def build(root: Path, n_questions: int = 6) -> dict[str, Path]:
-    """Write the tables and an untrained model; their paths by name."""
+def build(root: Path, n_questions: int = 6, **sizes: int) -> dict[str, Path]:
+    """Write the tables and an untrained model, of the `sizes` of `tiny_config`; their paths by name."""
     where = {name: root / f"{name}.parquet" for name in ("frames", "objects", "regions", "ocr_rl", "ocr_sft")}
     frames = [frame_row(scene, i) for scene in SCENES for i in range(N_FRAMES)]
     tables.write(tables.FRAMES, where["frames"], frames, NOWHERE)
@@ -147,7 +147,7 @@ def build(root: Path, n_questions: int = 6) -> dict[str, Path]:
     tables.write(tables.OCR_RL, where["ocr_rl"], questions, NOWHERE)
     tables.write(tables.OCR_SFT, where["ocr_sft"], [target(row) for row in questions], NOWHERE)
     corpus = [text for row in questions for text in (row["question"], target(row)["target"])] * 3
-    policy = tiny_policy(corpus)
+    policy = tiny_policy(corpus, **sizes)
     save_policy(policy, root / "base", kind="tiny")
     return {**where, "init": root / "base" / "model.json"}
 

@@ -98,8 +98,8 @@ def select_hard(
             drawn = _draw(candidates, short, seed, f"fallback for {transition}")
             chosen |= dict.fromkeys(drawn, "fallback")
             notes.append(
-                f"{sizes[transition] or 'no'} questions show the transition '{transition}': {len(drawn)} questions that "
-                "are wrong after GRPO are added (cot.fallback)"
+                f"{sizes[transition] or 'no'} questions show the transition '{transition}': {len(drawn)} that are "
+                "wrong after GRPO are added (cot.fallback)"
             )
     rows = [{"question_id": q, "transition": chosen[q]} for q in sorted(chosen)]
     return Selection(rows, sizes, notes)

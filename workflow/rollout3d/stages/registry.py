@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
+RESOURCES = PACKAGE.parents[1] / "resources"
 
 _GROUND = ("tables", "seeding.py")
-_MODEL = ("model", "scoring", *_GROUND)
+_MODEL = ("model", "scoring", "resources/prompts", *_GROUND)
 _TRAIN = ("training", *_MODEL, "geometry/masks.py")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Sections of the configuration that the stage reads, and the code that decides its output."""
+    """Sections of the configuration that the stage reads, and the code (and resources) that decide its output."""
 
     config: tuple[str, ...]
     code: tuple[str, ...]
@@ -27,7 +28,10 @@ class Spec:
 
 STAGES: dict[str, Spec] = {
     "render_scans": Spec(("seed", "synthetic"), ("scenes/synthetic", *_GROUND)),
-    "ingest": Spec(("seed", "datasets", "scenes", "video"), ("scenes/*.py", "geometry", "resize.py", *_GROUND)),
+    "ingest": Spec(
+        ("seed", "datasets", "scenes", "video"),
+        ("scenes/*.py", "geometry", "resize.py", "resources/categories", *_GROUND),
+    ),
     "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
     "questions": Spec(("seed", "datasets", "questions"), ("questions", "geometry", *_GROUND)),
     "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
@@ -47,6 +51,7 @@ STAGES: dict[str, Spec] = {
             "training/lessons.py",
             "training/packing.py",
             "scenes/synthetic/*.py",
+            "cot/geometric.py",
             "cot/wording.py",
             *_MODEL,
         ),
@@ -72,6 +77,8 @@ def code_files(stage: str) -> list[str]:
     """The stage's own file and its modules, as sorted paths."""
     files = {PACKAGE / "stages" / f"{stage}.py"}
     for entry in STAGES[stage].code:
-        pattern = entry if entry.endswith(".py") else f"{entry}/**/*.py"
-        files |= set(PACKAGE.glob(pattern))
+        if entry.startswith("resources/"):
+            files |= {path for path in (RESOURCES.parent / entry).iterdir() if path.is_file()}
+        else:
+            files |= set(PACKAGE.glob(entry if entry.endswith(".py") else f"{entry}/**/*.py"))
     return sorted(str(path) for path in files)

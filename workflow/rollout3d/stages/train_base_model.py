@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from rollout3d.stages.common import Stage
@@ -15,12 +16,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out-dir", required=True, type=Path)
     args, config = STAGE.parse(parser, argv)
 
-    from rollout3d.cot.wording import SENTENCES
+    from rollout3d.cot import geometric
     from rollout3d.training.base_model import train
 
-    # The tokeniser learns the teacher's words, so that its reasoning is short; the model does not read them.
-    words = [way for ways in SENTENCES.values() for way in ways]
-    train(config, args.name, args.out_dir, STAGE.lineage(), words)
+    train(config, args.name, args.out_dir, STAGE.lineage(), partial(geometric.write, seed=config.seed))
 
 
 if __name__ == "__main__":

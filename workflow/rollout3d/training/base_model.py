@@ -1,9 +1,9 @@
 """Training the presets' small Qwen2.5-VL from scratch on rooms rendered straight to frames.
 
 One row a room: the video is the shared prefix, every lesson a branch of its own (`packing`), so the vision tower looks
-once at a video and a step learns from half a dozen exchanges about it. AdamW, one-cycle learning rate. Several processes
-of one thread share a step, since operators this small gain little from a second thread. The result is an ordinary
-Hugging Face directory: the rest of the pipeline cannot tell it from the 3B model.
+once at a video and a step learns from half a dozen exchanges about it. AdamW, one-cycle learning rate. Several
+processes of one thread share a step, since operators this small gain little from a second thread. The result is an
+ordinary Hugging Face directory: the rest of the pipeline cannot tell it from the 3B model.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ class Lessoned:
     weights: torch.Tensor
 
 
-def train(config: Config, name: str, out_dir: Path, lineage: tables.Lineage, words: Sequence[str] = ()) -> None:
+def train(config: Config, name: str, out_dir: Path, lineage: tables.Lineage, reason: lessons.Reason) -> None:
     """Render the rooms, train, and write `model.json`, its weights and `metrics.parquet` to `out_dir`.
 
-    `words`: further text of the project that the tokeniser should know.
+    `reason` writes the reasoning of the questions that are taught with it.
     """
     processes = config.base_model.processes
-    rooms = lessons.make_rooms(config, workers=processes)
+    rooms = lessons.make_rooms(config, reason, workers=processes)
     with tempfile.TemporaryDirectory() as meeting:
-        arguments = (processes, f"file://{meeting}/rendezvous", rooms, config, name, words, out_dir, lineage)
+        arguments = (processes, f"file://{meeting}/rendezvous", rooms, config, name, out_dir, lineage)
         # Forked before torch has started a thread: the workers share the rooms' memory and need no second import.
         torch.multiprocessing.start_processes(_work, arguments, nprocs=processes, start_method="fork")
 
@@ -61,10 +61,10 @@ def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], co
     """One process: build the same model as the others, train it with them; the first one writes it."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
-    words, out_dir, lineage = out
+    out_dir, lineage = out
     settings = config.base_model
     policy = build_tiny(
-        tiny_tokenizer([*_corpus(rooms, config), *words], settings.vocabulary),
+        tiny_tokenizer(_corpus(rooms, config), settings.vocabulary),
         config.seed,
         config.video,
         name,

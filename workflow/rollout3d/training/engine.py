@@ -85,7 +85,8 @@ class Engine:
             self._reference = LogProbs(self._load(), temperature).requires_grad_(False)
         self.updates = 0
         self._build()
-        self._copy = self._load() if self._needs_copy(backend) else None
+        # vLLM has weights of its own on the device and only reads the copy's.
+        self._copy = self._load("cpu" if backend == "vllm" else None) if self._needs_copy(backend) else None
         self._stale = True
         self._vllm = self._start_vllm() if backend == "vllm" else None
 
@@ -208,6 +209,11 @@ class Engine:
         copy_weights(self._full_weights(), exported)
         return exported
 
+    def close(self) -> None:
+        """End vLLM, if it wrote the rollouts: it talks through the process group, so before that ends."""
+        if self._vllm is not None:
+            self._vllm.llm.llm_engine.engine_core.shutdown()
+
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
@@ -222,8 +228,8 @@ class Engine:
         for group in self._optimiser.param_groups:
             group["lr"] = self.lr(step)
 
-    def _load(self) -> Policy:
-        return load_policy(self.init, self.settings.dtype, self.world.device, video=self.video)
+    def _load(self, device: str | None = None) -> Policy:
+        return load_policy(self.init, self.settings.dtype, device or self.world.device, video=self.video)
 
     def _plain(self) -> bool:
         """Whether the policy's own parameters are the full, unwrapped weights."""

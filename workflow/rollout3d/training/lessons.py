@@ -2,9 +2,8 @@
 
 Answers alone do not teach a vision tower (a single token a video says too little about its pixels); listing what each
 moment shows does. So every room gives a few lessons about one video: a running description (which categories each pair
-of frames shows), an inventory with counts, a description of where things are and how long, questions of the benchmark
-with direct answers, and questions with a description of what they name as reasoning in the asked-for format, since the
-models of the paper follow such a format from the start.
+of frames shows), an inventory with counts, questions of the benchmark with direct answers, and questions with reasoning
+in the asked-for format. The models of the paper can reason in words from the start; this one must learn it here.
 
 Nothing here is seen by the paper's configuration, and none of these rooms is a scan of the pipeline.
 """
@@ -12,10 +11,12 @@ Nothing here is seen by the paper's configuration, and none of these rooms is a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,12 @@ from rollout3d.seeding import generator, stable_hash
 
 DESCRIBE = "Describe what each moment of the video shows."
 COUNT_ALL = "List everything in the room with its number."
-LAYOUT = "Describe where things are."
-PLACES_A_ROOM = 4
-"""Categories that the description of the layout tells of."""
-QUESTIONS_A_ROOM = 4
+Reason = Callable[[Mapping[str, Any]], str]
+"""A question row to `<think>..</think> <answer>..</answer>`."""
+
+QUESTIONS_A_ROOM = 3
 """Questions asked with a direct answer."""
-REASONED_A_ROOM = 1
+REASONED_A_ROOM = 2
 """Questions asked with reasoning."""
 
 
@@ -61,18 +62,21 @@ class Room:
     lessons: tuple[Lesson, ...]
 
 
-def make_rooms(config: configuration.Config, workers: int) -> list[Room]:
-    """`base_model.rooms` rooms, in order, made by `workers` processes; the same rooms for any number of them."""
+def make_rooms(config: configuration.Config, reason: Reason, workers: int) -> list[Room]:
+    """`base_model.rooms` rooms, in order, made by `workers` processes; the same rooms for any number of them.
+
+    `reason` writes the reasoning of the questions that are taught with it.
+    """
     seeds = range(config.base_model.rooms)
     if workers == 1:
-        return [make_room(i, config) for i in progress(seeds, "rooms")]
+        return [make_room(i, config, reason) for i in progress(seeds, "rooms")]
     # Forking is safe before torch has threads, and spares each worker the imports.
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        made = pool.map(make_room, seeds, [config] * len(seeds), chunksize=16)
+        made = pool.map(partial(make_room, config=config, reason=reason), seeds, chunksize=16)
         return list(progress(made, "rooms", total=len(seeds)))
 
 
-def make_room(index: int, config: configuration.Config) -> Room:
+def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
     """Room number `index`: its frames, at the training resolution, and its lessons."""
     rng = generator(config.seed, "base model", index)
     # Mostly training's number of frames, sometimes the settings' others.
@@ -81,8 +85,8 @@ def make_room(index: int, config: configuration.Config) -> Room:
     height, width = frame_size(config.video)
     frames, world, seen = sample_room(stable_hash(config.seed, "base model room", index), n_frames, width, height)
     view = scene_view(world, dataset, seen, f"base{index}")
-    lessons = [describe(world, dataset, seen), inventory_lesson(view), layout_lesson(view, rng)]
-    lessons += questions(view, config, rng)
+    lessons = [describe(world, dataset, seen), inventory(view)]
+    lessons += questions(view, config, rng, reason)
     return Room(frames, tuple(lessons))
 
 
@@ -140,43 +144,18 @@ def describe(world: World, dataset: str, seen: list[tuple[int, ...]]) -> Lesson:
     return Lesson(DESCRIBE, " ".join(moments), 1.0)
 
 
-def inventory(view: SceneView, names: list[str] | None = None) -> str:
-    """Categories with their counts, such as "2 chair, 1 bed"."""
-    chosen = sorted(view.counts) if names is None else names
-    return ", ".join(f"{view.counts[name]} {name}" for name in chosen)
+def inventory(view: SceneView) -> Lesson:
+    """Every category with its count, such as "2 chair, 1 bed"."""
+    return Lesson(COUNT_ALL, ", ".join(f"{n} {name}" for name, n in sorted(view.counts.items())) + ".", 1.0)
 
 
-def inventory_lesson(view: SceneView) -> Lesson:
-    return Lesson(COUNT_ALL, inventory(view) + ".", 1.0)
-
-
-def layout_lesson(view: SceneView, rng: np.random.Generator) -> Lesson:
-    some = [str(name) for name in rng.permutation(sorted(view.items))[:PLACES_A_ROOM]]
-    return Lesson(LAYOUT, layout(view, some), 1.0)
-
-
-def layout(view: SceneView, names: list[str]) -> str:
-    """Two sentences a category: what it is near, centre to centre from above, and how long it is."""
-    said = []
-    for name in names:
-        box = view.items[name][0].box
-        others = [
-            (float(np.linalg.norm(item.box.centroid[:2] - box.centroid[:2])), other)
-            for other, items in view.items.items()
-            if other != name
-            for item in items
-        ]
-        if others:
-            distance, other = min(others)
-            said.append(f"The {name} is near the {other}, {distance:.1f} m from it.")
-        said.append(f"The {name} is {max(box.axes_lengths):.1f} m long.")
-    return " ".join(said)
-
-
-def questions(view: SceneView, config: configuration.Config, rng: np.random.Generator) -> Iterator[Lesson]:
+def questions(
+    view: SceneView, config: configuration.Config, rng: np.random.Generator, reason: Reason
+) -> Iterator[Lesson]:
     """Questions of the benchmark about the room, at most one of a type while types last, direct and with reasoning."""
-    few = config.questions.model_copy(update={"distance": "exact", "per_scene": dict.fromkeys(configuration.CATEGORIES, 2)})
-    rows, _ = generate.questions_for_scene(view, few, config.seed)
+    few = dict.fromkeys(configuration.CATEGORIES, 2)
+    asked = config.questions.model_copy(update={"distance": "exact", "per_scene": few})
+    rows, _ = generate.questions_for_scene(view, asked, config.seed)
     rows = [rows[i] for i in rng.permutation(len(rows))]
     seen: Counter[str] = Counter()
     rank = {}
@@ -186,10 +165,5 @@ def questions(view: SceneView, config: configuration.Config, rng: np.random.Gene
     rows.sort(key=lambda row: rank[row["question_id"]])
     for row in rows[:QUESTIONS_A_ROOM]:
         yield Lesson(question_text(row), row["ground_truth"], 1.0)
-    for row in rows[QUESTIONS_A_ROOM : QUESTIONS_A_ROOM + REASONED_A_ROOM] or rows[:REASONED_A_ROOM]:
-        named = [mention["category"] for mention in row["objects"] if mention["category"] in view.items][:2]
-        think = f"I see {inventory(view, named or None)}."
-        if named:
-            think += " " + layout(view, named)
-        answer = f"<think>{think}</think>\n<answer>{row['ground_truth']}</answer>"
-        yield Lesson(question_text(row, style="think", think=config.prompts.think), answer, 1.0)
+    for row in rows[QUESTIONS_A_ROOM : QUESTIONS_A_ROOM + REASONED_A_ROOM]:
+        yield Lesson(question_text(row, style="think", think=config.prompts.think), reason(row), 1.0)

@@ -113,6 +113,7 @@ def run_grpo(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Li
         loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage)
         train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
         loop.finish(name=run.run, **_about("grpo", config, lineage))
+        engine.close()
 
 
 @contextmanager

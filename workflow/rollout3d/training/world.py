@@ -23,6 +23,8 @@ class World:
     rank: int = 0
     size: int = 1
     device: torch.device = CPU
+    grouped: bool = False
+    """Whether this process joined a process group of ours (vLLM makes its own)."""
 
     @staticmethod
     def start(always: bool = False, timeout_minutes: int = 60) -> World:
@@ -36,7 +38,8 @@ class World:
         if torch.cuda.is_available():
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(device)
-        if (size > 1 or always) and not dist.is_initialized():
+        grouped = (size > 1 or always) and not dist.is_initialized()
+        if grouped:
             backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
             timeout = timedelta(minutes=timeout_minutes)
             if size > 1:
@@ -44,7 +47,7 @@ class World:
             else:
                 store = dist.TCPStore("127.0.0.1", 0, 1, is_master=True)
                 dist.init_process_group(backend, store=store, rank=0, world_size=1, timeout=timeout)
-        return World(rank, size, device)
+        return World(rank, size, device, grouped)
 
     @property
     def first(self) -> bool:
@@ -53,7 +56,7 @@ class World:
 
     def stop(self) -> None:
         """Leave the process group."""
-        if dist.is_initialized():
+        if self.grouped and dist.is_initialized():
             dist.destroy_process_group()
 
     def barrier(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from rollout3d import tables
-from rollout3d.geometry.masks import rle_decode
 
 FrameRows = Callable[[str], Sequence[Mapping[str, Any]]]
 """Scene -> the frame rows that training shows, in order, repeats included: frame_index, width and height are read."""
@@ -41,6 +40,9 @@ class Regions:
 
         Masks are stored at the frames' stored size; a smaller picture takes the nearest stored pixel.
         """
+        # Late: the module compiles by numba, and vLLM's CPU build cannot start in a process that has loaded it.
+        from rollout3d.geometry.masks import rle_decode
+
         rows = self._frame_rows(scene_id)
         k, height, width = shape
         if len(rows) != k:

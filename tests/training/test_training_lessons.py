@@ -1,0 +1,111 @@
+"""What the presets' small model is taught: true statements about rooms, and loss on answers only."""
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rollout3d import config
+from rollout3d.cot import geometric
+from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from rollout3d.scenes.synthetic.direct import sample_room
+from rollout3d.seeding import stable_hash
+from rollout3d.training import lessons
+from rollout3d.training.base_model import _corpus, _order, lesson_row
+
+ROOT = Path(__file__).parents[2]
+STUDY = config.load(ROOT / "config" / "config.yaml", ROOT / "config" / "presets" / "tiny.yaml")
+REASON = partial(geometric.write, seed=STUDY.seed)
+
+
+@pytest.fixture(scope="module")
+def room():
+    return lessons.make_room(3, STUDY, REASON)
+
+
+def test_a_room_is_the_same_every_time_and_unlike_the_next(room):
+    again, other = lessons.make_room(3, STUDY, REASON), lessons.make_room(4, STUDY, REASON)
+    assert np.array_equal(room.frames, again.frames) and room.lessons == again.lessons
+    assert room.lessons != other.lessons
+
+
+def test_rooms_do_not_depend_on_the_number_of_workers():
+    one, two = (lessons.make_rooms(STUDY, REASON, workers) for workers in (1, 2))
+    assert [r.lessons for r in one] == [r.lessons for r in two]
+
+
+def test_frames_have_the_training_size(room):
+    height, width = lessons.frame_size(STUDY.video)
+    assert room.frames.shape[1:] == (height, width, 3) and height * width <= STUDY.video.train_max_pixels
+
+
+def test_every_moment_names_what_its_pair_of_frames_shows():
+    frames, world, seen = sample_room(stable_hash("moments"), 6, 84, 56)
+    text = lessons.describe(world, "scannet", seen).answer
+    moments = re.findall(r"(\d): ([^.]*)\.", text)
+    assert [int(number) for number, _ in moments] == [1, 2, 3] and len(frames) == 6
+    for number, names in moments:
+        pair = seen[2 * int(number) - 2 : 2 * int(number)]
+        shown = {lessons.category(world.things[i], "scannet") for things in pair for i in things} - {None}
+        assert set(names.split(", ")) == (shown or {"nothing"})
+
+
+def test_inventory_counts_the_world():
+    _, world, seen = sample_room(stable_hash("inventory"), 2, 84, 56)
+    view = lessons.scene_view(world, "scannetpp", seen, "x")
+    said = {name: int(n) for n, name in re.findall(r"(\d+) ([a-z ]+)", lessons.inventory(view).answer)}
+    true: dict[str, int] = {}
+    for thing in world.things:
+        name = lessons.category(thing, "scannetpp")
+        if name:
+            true[name] = true.get(name, 0) + 1
+    assert said == true
+
+
+def test_area_of_a_polygon():
+    assert lessons.polygon_area(((0, 0), (4, 0), (4, 3), (2, 3), (2, 5), (0, 5))) == 16
+
+
+def test_only_answers_carry_loss(room):
+    policy = build_tiny(
+        tiny_tokenizer(_corpus([room], STUDY), 1200), 0, STUDY.video, hidden=64, layers=2, vision_hidden=32
+    )
+    item = lesson_row(policy, room)
+    tokens = [token for branch in item.row.completions for token in branch]
+    assert len(tokens) == len(item.weights)
+    scored = policy.tokenizer.decode([t for t, w in zip(tokens, item.weights) if w > 0])
+    assert scored == "".join(f"{lesson.answer}<|im_end|>" for lesson in room.lessons)
+    prefix = policy.tokenizer.decode(item.row.prompt.input_ids)
+    assert prefix.endswith("<|vision_end|>") and room.lessons[0].question not in prefix
+    assert torch.equal(item.row.prompt.position_ids[:, 0], torch.zeros(3, dtype=torch.long))
+
+
+def test_reasoned_lessons_end_with_their_answer(room):
+    reasoned = [lesson for lesson in room.lessons if lesson.answer.startswith("<think>")]
+    assert reasoned
+    for lesson in reasoned:
+        assert re.fullmatch(r"<think>.+</think>\n<answer>.+</answer>", lesson.answer, re.S)
+
+
+def test_order_is_whole_permutations():
+    order = _order(5, 12, seed=0)
+    assert sorted(order[:5]) == sorted(order[5:10]) == [0, 1, 2, 3, 4] and order == _order(5, 12, seed=0)
+
+
+def test_the_saved_model_is_an_ordinary_hugging_face_directory(tmp_path):
+    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+    from rollout3d import tables
+    from rollout3d.training.base_model import train
+
+    train(STUDY, "small", tmp_path, tables.Lineage("test"), REASON)
+    about = json.loads((tmp_path / "model.json").read_text())
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(tmp_path / about["path"])
+    assert sum(p.numel() for p in model.parameters()) < 5e6
+    assert AutoTokenizer.from_pretrained(tmp_path / about["path"]).eos_token == "<|im_end|>"
+    losses = [row["loss"] for row in tables.read(tables.METRICS, tmp_path / "metrics.parquet")]
+    assert len(losses) == STUDY.base_model.steps and losses[-1] < losses[0]
