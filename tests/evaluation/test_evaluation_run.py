@@ -96,7 +96,7 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     call(select_hard, config, f"{asked} {given} --out {out['hard']}")
     # Random weights answer nothing right, so both transitions are empty and the fallback takes every question.
     assert {r["transition"] for r in tables.read(tables.HARD, out["hard"])} == {"fallback"}
-    assert "stand in for it" in caplog.text
+    assert "cot.fallback" in caplog.text
     call(annotate, config, f"--hard {out['hard']} {asked} {media} --out {out['notes']}")
     verdicts = {r["verdict"] for r in tables.read(tables.ANNOTATIONS, out["notes"])}
     assert verdicts == {"accepted", "failed"}, "size questions have evidence, direction questions have none"

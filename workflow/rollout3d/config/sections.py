@@ -241,6 +241,8 @@ class Cot(Section):
     """A transition with fewer questions is topped up to this many with others that stay wrong after GRPO. [assumed]"""
     frames: Positive = 32
     """[OCR, data construction]"""
+    sentences: Positive | None = None
+    """The geometric teacher's longest reasoning, for models that lose a long thought (presets); null = all of it."""
     attempts: Positive = 3
     """Tries at a question before it is given up. [assumed]"""
     max_usd: Annotated[float, Field(ge=0)] = 0.0

@@ -227,8 +227,10 @@ WRITERS: dict[str, Callable[[Facts], Written]] = {
 }
 
 
-def write(row: Mapping[str, Any], seed: int, attempt: int = 0) -> str:
+def write(row: Mapping[str, Any], seed: int, attempt: int = 0, most: int | None = None) -> str:
     """Reasoning and answer for a generated question; the wording depends on seed, question and attempt.
+
+    With `most`, only that many sentences, the last ones: a very small model loses a long thought.
 
     Raises NoEvidence if the question was not generated here, or its evidence leads to another answer than its ground
     truth: such a question is not taught.
@@ -247,7 +249,7 @@ def write(row: Mapping[str, Any], seed: int, attempt: int = 0) -> str:
     if answer != expected:
         raise NoEvidence(f"the geometry leads to '{answer}', the ground truth is '{expected}'")
     end = voice.say("option", letter=truth) if row["options"] else voice.say("answer", answer=truth)
-    sentences.append(end)
+    sentences = [*sentences, end][-(most or 0) :]
     return f"<think>{' '.join(sentences)}</think>\n<answer>{truth}</answer>"
 
 
@@ -257,12 +259,12 @@ class GeometricTeacher:
     name = "geometric"
     model = "geometric"
 
-    def __init__(self, seed: int):
-        self._seed = seed
+    def __init__(self, seed: int, most: int | None = None):
+        self._seed, self._most = seed, most
 
     def write(self, row: Mapping[str, Any], attempt: int) -> Draft:
-        digest = tables.digest([row["question_id"], row["evidence"], self._seed, attempt])
+        digest = tables.digest([row["question_id"], row["evidence"], self._seed, attempt, self._most])
         try:
-            return Draft(digest, write(row, self._seed, attempt))
+            return Draft(digest, write(row, self._seed, attempt, self._most))
         except NoEvidence as error:
             return Draft(digest, error=str(error))

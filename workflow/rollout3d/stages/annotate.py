@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     if config.cot.teacher == "geometric":
         from rollout3d.cot.geometric import GeometricTeacher
 
-        teacher = GeometricTeacher(config.seed)
+        teacher = GeometricTeacher(config.seed, config.cot.sentences)
     else:
         from rollout3d.cot import openai
 

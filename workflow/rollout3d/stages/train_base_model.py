@@ -19,7 +19,8 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.cot import geometric
     from rollout3d.training.base_model import train
 
-    train(config, args.name, args.out_dir, STAGE.lineage(), partial(geometric.write, seed=config.seed))
+    reason = partial(geometric.write, seed=config.seed, most=config.cot.sentences)
+    train(config, args.name, args.out_dir, STAGE.lineage(), reason)
 
 
 if __name__ == "__main__":
