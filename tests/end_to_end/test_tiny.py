@@ -145,3 +145,23 @@ def test_images_are_upright_jpegs_of_the_size_that_the_table_says(tiny):
             picture = PIL.Image.open(io.BytesIO(row["image"]["bytes"]))
             assert picture.format == "JPEG" and picture.size == (row["width"], row["height"])
             assert row["width"] % 28 == row["height"] % 28 == 0
+
+
+def test_the_report_renders_in_a_real_browser(tiny, tmp_path):
+    import shutil
+    import subprocess
+
+    import PIL.Image
+
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    picture, page = tmp_path / "page.png", tiny.results / "report" / "index.html"
+    options = ("--headless", "--no-sandbox", "--disable-gpu", *quiet, f"--user-data-dir={tmp_path / 'user'}")
+    shot = (f"--screenshot={picture}", "--window-size=1280,3000", page.as_uri())
+    subprocess.run([browser, *options, *shot], check=True, capture_output=True, timeout=120)
+    # A page that failed to render is one colour; pictures of rooms bring thousands.
+    assert len(PIL.Image.open(picture).convert("RGB").getcolors(1 << 24)) > 1000
+    text = page.read_text()
+    assert "http://" not in text.replace("http://www.w3.org", "") and 'src="https://' not in text, "not self-contained"
