@@ -41,7 +41,7 @@ def test_every_kind_of_table_opens_in_duckdb(tiny):
     import duckdb
 
     for path in tiny.parquet:
-        (count,) = duckdb.sql(f"select count(*) from '{path}'").fetchone()
+        ((count,),) = duckdb.sql(f"select count(*) from '{path}'").fetchall()
         assert count == pq.ParquetFile(path).metadata.num_rows
         duckdb.sql(f"select * from '{path}' limit 3").fetchall()
 

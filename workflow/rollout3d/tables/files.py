@@ -95,16 +95,18 @@ class Writer:
         metadata = {LINEAGE_KEY: canonical_json(about).encode()}
         if table.images:
             metadata[b"huggingface"] = canonical_json({"info": {"features": _features(table)}}).encode()
+        # Stored as nullable whatever was declared: only there does the Hugging Face loader see an image.
+        stored = pa.schema([field.with_nullable(True) for field in table.schema], metadata)
         self._file = pq.ParquetWriter(
             self._aside,
-            table.schema.with_metadata(metadata),
+            stored,
             compression="zstd",
             write_page_index=True,
         )
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            self._file.write_table(_build(self.table, rows).replace_schema_metadata(self._file.schema.metadata))
+            self._file.write_table(_build(self.table, rows).cast(self._file.schema))
 
     def __enter__(self) -> Writer:
         return self

@@ -39,6 +39,9 @@ Reason = Callable[[Mapping[str, Any]], str]
 
 QUESTIONS_A_ROOM = 3
 """Questions asked with a direct answer."""
+DIRECT_WEIGHT = 3.0
+"""A direct answer is a token or two among hundreds: it must count for more to be learnt at all."""
+REASONED_WEIGHT = 2.0
 REASONED_A_ROOM = 2
 """Questions asked with reasoning."""
 
@@ -164,6 +167,6 @@ def questions(
         seen[row["question_type"]] += 1
     rows.sort(key=lambda row: rank[row["question_id"]])
     for row in rows[:QUESTIONS_A_ROOM]:
-        yield Lesson(question_text(row), row["ground_truth"], 1.0)
+        yield Lesson(question_text(row), row["ground_truth"], DIRECT_WEIGHT)
     for row in rows[QUESTIONS_A_ROOM : QUESTIONS_A_ROOM + REASONED_A_ROOM]:
-        yield Lesson(question_text(row, style="think", think=config.prompts.think), reason(row), 1.0)
+        yield Lesson(question_text(row, style="think", think=config.prompts.think), reason(row), REASONED_WEIGHT)

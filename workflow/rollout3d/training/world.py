@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +16,7 @@ import torch.distributed as dist
 BUCKET = 16_000_000
 """Numbers a gradient collective."""
 CPU = torch.device("cpu")
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class World:
             else:
                 store = dist.TCPStore("127.0.0.1", 0, 1, is_master=True)
                 dist.init_process_group(backend, store=store, rank=0, world_size=1, timeout=timeout)
+        # Slurm's name of the node first: two of its nodes may be one host.
+        LOG.info("rank %d of %d on %s", rank, size, os.environ.get("SLURMD_NODENAME") or socket.gethostname())
         return World(rank, size, device, grouped)
 
     @property
