@@ -60,8 +60,10 @@ class World:
         return self.rank == 0
 
     def stop(self) -> None:
-        """Leave the process group."""
+        """Leave the process group, all processes together: one that goes while another still writes aborts."""
         if self.grouped and dist.is_initialized():
+            if self.size > 1:
+                self.barrier()
             dist.destroy_process_group()
 
     def barrier(self) -> None:
