@@ -194,4 +194,4 @@ def test_digest_tells_attempts_and_seeds_apart():
     row = route_row()
     drafts = [GeometricTeacher(seed).write(row, attempt) for seed in (0, 1) for attempt in (0, 1)]
     assert len({draft.prompt_digest for draft in drafts}) == 4
-    assert drafts[0].prompt_digest == tables.digest([row["question_id"], row["evidence"], 0, 0])
+    assert drafts[0].prompt_digest == tables.digest([row["question_id"], row["evidence"], 0, 0, None])
