@@ -9,8 +9,17 @@ def test_any_text_survives_the_tokeniser(tokenizer):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_digits_are_single_tokens_as_in_qwen(tokenizer):
-    assert len(tokenizer.encode("173")) == 3
+def test_numbers_are_written_in_pairs_of_digits(tokenizer):
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer.encode("173 cm or 20.5 m"))
+    assert [token for token in tokens if token[0].isdigit()] == ["17", "3", "20", "5"]
+
+
+def test_a_saved_tokeniser_reads_the_same(tokenizer, tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer.save_pretrained(tmp_path)
+    text = "<|im_start|>The sofa is 173 cm long, 20.5 m away."
+    assert AutoTokenizer.from_pretrained(tmp_path).encode(text) == tokenizer.encode(text)
 
 
 def test_control_tokens_end_the_vocabulary_in_the_order_of_qwen(tokenizer):
@@ -21,11 +30,11 @@ def test_control_tokens_end_the_vocabulary_in_the_order_of_qwen(tokenizer):
 
 
 def test_frequent_words_become_tokens_and_the_size_is_kept():
-    tokenizer = tiny_tokenizer(["the refrigerator is left of the sofa"] * 50, 300)
-    assert len(tokenizer) <= 300
+    tokenizer = tiny_tokenizer(["the refrigerator is left of the sofa"] * 50, 400)
+    assert len(tokenizer) <= 400
     assert len(tokenizer.encode(" refrigerator")) == 1
     with pytest.raises(ValueError, match="too small"):
-        tiny_tokenizer(["x"], 200)
+        tiny_tokenizer(["x"], 300)
 
 
 def test_the_default_model_is_a_small_qwen(tokenizer):

@@ -15,7 +15,7 @@ from rollout3d.model.tiny import build_tiny, tiny_tokenizer
 from rollout3d.scenes.synthetic.direct import sample_room
 from rollout3d.seeding import stable_hash
 from rollout3d.training import lessons
-from rollout3d.training.base_model import _corpus, _order, lesson_row
+from rollout3d.training.base_model import QUESTION_WEIGHT, _corpus, _order, lesson_row
 
 ROOT = Path(__file__).parents[2]
 STUDY = config.load(ROOT / "config" / "config.yaml", ROOT / "config" / "presets" / "tiny.yaml")
@@ -70,15 +70,24 @@ def test_area_of_a_polygon():
     assert lessons.polygon_area(((0, 0), (4, 0), (4, 3), (2, 3), (2, 5), (0, 5))) == 16
 
 
-def test_only_answers_carry_loss(room):
+def test_answers_carry_the_weight_of_their_lesson_and_questions_little(room):
     policy = build_tiny(
         tiny_tokenizer(_corpus([room], STUDY), 1200), 0, STUDY.video, hidden=64, layers=2, vision_hidden=32
     )
     item = lesson_row(policy, room)
     tokens = [token for branch in item.row.completions for token in branch]
     assert len(tokens) == len(item.weights)
-    scored = policy.tokenizer.decode([t for t, w in zip(tokens, item.weights) if w > 0])
-    assert scored == "".join(f"{lesson.answer}<|im_end|>" for lesson in room.lessons)
+    places = iter(zip(tokens, item.weights.tolist()))
+    for lesson in room.lessons:
+        answer = policy.encoder.completion(lesson.answer).tolist()
+        for token, weight in places:
+            if weight != pytest.approx(QUESTION_WEIGHT):
+                break
+        assert token == answer[0]
+        rest = [next(places) for _ in answer[1:]]
+        assert [t for t, _ in rest] == answer[1:]
+        assert [weight, *(w for _, w in rest)] == pytest.approx([lesson.weight / len(answer) ** 0.5] * len(answer))
+    assert next(places, None) is None
     prefix = policy.tokenizer.decode(item.row.prompt.input_ids)
     assert prefix.endswith("<|vision_end|>") and room.lessons[0].question not in prefix
     assert torch.equal(item.row.prompt.position_ids[:, 0], torch.zeros(3, dtype=torch.long))

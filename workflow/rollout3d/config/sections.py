@@ -195,7 +195,10 @@ class BaseModelTraining(Section):
     """Rooms rendered straight to frames."""
     steps: Positive = 600
     batch_size: Positive = 32
-    lr: float = 1e-3
+    lr: float = 3e-3
+    """Peak for embeddings, norms and biases (AdamW)."""
+    matrix_lr: float = 0.04
+    """Peak for all other weights (Muon)."""
     hidden: Positive = 128
     layers: Positive = 3
     vision_depth: Positive = 2
