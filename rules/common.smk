@@ -72,6 +72,11 @@ def stage_code(stage):
     return [os.path.relpath(path) for path in registry.code_files(stage)]
 
 
+def model_env(backend):
+    """Environment of a rule whose model writes answers: with vLLM where that is asked for."""
+    return f"../envs/{'vllm' if backend == 'vllm' else 'train'}.yaml"
+
+
 def stop_without_data():
     """Before a real run: one message that names every release that is needed and absent."""
     needed = {job.rule.name: set() for job in workflow.dag.needrun_jobs()}

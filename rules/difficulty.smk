@@ -13,7 +13,7 @@ rule difficulty:
     benchmark:
         "<benchmarks>/difficulty/{setting}.{shard}.tsv"
     conda:
-        "../envs/train.yaml"
+        model_env(study.difficulty.backend)
     threads: study.torch_threads
     resources:
         gpu=gpus(1),

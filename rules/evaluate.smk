@@ -38,7 +38,7 @@ rule evaluate:
     wildcard_constraints:
         run="|".join(RUNS),
     conda:
-        "../envs/train.yaml"
+        model_env(study.evaluation.backend)
     threads: study.torch_threads
     resources:
         gpu=gpus(1),

@@ -19,7 +19,7 @@ rule grpo:
     wildcard_constraints:
         run=runs_of("grpo"),
     conda:
-        "../envs/train.yaml"
+        model_env(study.grpo.backend)
     threads: study.torch_threads
     resources:
         nodes=1,

@@ -203,11 +203,12 @@ def test_environment_files_agree_with_the_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     known = {*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)}
     files = sorted((ROOT / "envs").glob("*.yaml"))
-    assert {f.stem for f in files} == {"scenes", "train", "api", "report"}
+    assert {f.stem for f in files} == {"scenes", "train", "vllm", "api", "report"}
     for file in files:
         pip = next(d["pip"] for d in yaml.safe_load(file.read_text())["dependencies"] if isinstance(d, dict))
         assert set(pip) <= known, f"{file}: {set(pip) - known}"
-        extra = {r for r in project["optional-dependencies"][file.stem] if not r.startswith("rollout3d")}
+        extras = {"vllm": ("train", "vllm")}.get(file.stem, (file.stem,))
+        extra = {r for e in extras for r in project["optional-dependencies"][e] if not r.startswith("rollout3d")}
         assert extra <= set(pip), f"{file} lacks {extra - set(pip)}"
 
 
@@ -215,6 +216,28 @@ def test_every_rule_names_an_environment_that_exists():
     for path in (ROOT / "rules").glob("*.smk"):
         for env in re.findall(r'"\.\./(envs/\w+\.yaml)"', path.read_text()):
             assert (ROOT / env).exists(), f"{path} names {env}"
+
+
+CONDA = """#!/bin/sh
+case "$*" in
+  *info*) echo '{"conda_version": "25.9.0", "platform": "linux-64", "conda_prefix": "/opt/conda"}' ;;
+  *--version*) echo "conda 25.9.0" ;;
+  *config*) echo '{"get": {"channel_priority": "strict"}}' ;;
+esac
+"""
+"""Answers what Snakemake asks before it lists environments."""
+
+
+@pytest.mark.parametrize(("preset", "with_vllm"), [(None, True), ("demo", False)])
+def test_rules_that_generate_run_where_their_backend_is_installed(clone, tmp_path, monkeypatch, preset, with_vllm):
+    (tmp_path / "conda").write_text(CONDA)
+    (tmp_path / "conda").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    options = ["--configfile", f"config/presets/{preset}.yaml"] if preset else []
+    run = snakemake(clone, "-n", "--list-conda-envs", "--sdm", "conda", *options, "--", "all")
+    assert run.returncode == 0, run.stderr
+    used = set(re.findall(r"envs/(\w+)\.yaml", run.stdout))
+    assert {"scenes", "train", "report"} <= used and ("vllm" in used) == with_vllm
 
 
 def test_readme_shows_the_current_rulegraph(clone):

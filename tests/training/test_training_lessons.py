@@ -80,9 +80,7 @@ def test_answers_carry_the_weight_of_their_lesson_and_questions_little(room):
     places = iter(zip(tokens, item.weights.tolist()))
     for lesson in room.lessons:
         answer = policy.encoder.completion(lesson.answer).tolist()
-        for token, weight in places:
-            if weight != pytest.approx(QUESTION_WEIGHT):
-                break
+        token, weight = next(place for place in places if place[1] != pytest.approx(QUESTION_WEIGHT))
         assert token == answer[0]
         rest = [next(places) for _ in answer[1:]]
         assert [t for t, _ in rest] == answer[1:]

@@ -229,6 +229,8 @@ class Difficulty(Section):
     """Answers without reasoning. [VSI-Bench]"""
     max_new_tokens_grpo: Positive = 1024
     """Answers with reasoning: setting frames16_grpo. [as GRPO]"""
+    backend: Literal["hf", "vllm"] = "vllm"
+    """Who answers. [assumed]"""
 
 
 class Cot(Section):
@@ -348,6 +350,7 @@ class Evaluation(Section):
     black_frames: bool = False
     """Also evaluate with black frames: what the model knows without seeing. [assumed]"""
     backend: Literal["hf", "vllm"] = "vllm"
+    """Who answers. [assumed]"""
 
 
 class Runs(Section):

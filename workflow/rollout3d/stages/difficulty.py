@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = settings.of_shard(tables.read(tables.OCR_RL, args.questions), args.shard, args.n_shards)
     lineage = STAGE.lineage({"questions": args.questions, "model": args.model})
     try:
-        policy, generate = open_model(args.model, config.video, threads=config.torch_threads)
+        policy, generate = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)
         store = FrameStore(args.frames, args.maps, config.video)
         predictions = settings.predict(
             args.setting,
