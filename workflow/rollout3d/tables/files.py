@@ -47,8 +47,7 @@ def content_digest(path: Path | str) -> str:
     with pq.ParquetFile(path) as file:
         hasher.update(str(file.schema_arrow.remove_metadata()).encode())
         for batch in file.iter_batches(batch_size=256):
-            for row in batch.to_pylist():
-                hasher.update(repr(row).encode())
+            hasher.update(batch.serialize())
     return hasher.hexdigest()
 
 
