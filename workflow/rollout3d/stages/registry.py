@@ -66,6 +66,7 @@ STAGES: dict[str, Spec] = {
     "score": Spec(("seed",), ("evaluation", "scoring", *_GROUND)),
     "paper_table": Spec(("preset", "difficulty"), ("report/tables.py", "difficulty", *_GROUND)),
     "summary": Spec((), ()),
+    "view": Spec((), ()),
     "report": Spec(
         ("preset", "seed", "video", "grpo", "runs", "models", "difficulty"),
         ("report", "training/rollouts", "geometry/masks.py", *_GROUND),

@@ -1,0 +1,49 @@
+"""One scan as one page to turn around in a browser: points, boxes, cameras, frames and their regions.
+
+The page is one file that needs no network: copy it from the head node and open it, or read it through a tunnel. It
+shows the scene tables of a results directory (the configuration's own if neither --results nor --tables is given).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+
+from rollout3d.report.view import MAX_MB, ViewError, collect, locate, render, shards
+from rollout3d.stages.common import Stage, StageError
+from rollout3d.tables import TableError
+
+STAGE = Stage("view", __doc__)
+LOG = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("scene", metavar="SCENE", help="scene id, such as scene0000_00")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--results", type=Path, metavar="DIR", help="results directory, such as results/demo")
+    source.add_argument("--tables", type=Path, metavar="DIR", help="one shard, such as results/scenes/scannet/0")
+    parser.add_argument("--out", type=Path, metavar="HTML", help="the page; SCENE.html here if not given")
+    parser.add_argument(
+        "--max-mb", type=float, default=MAX_MB, help="largest page, million bytes; frames go first (%(default)g)"
+    )
+    args, config = STAGE.parse(parser, argv)
+    try:
+        folders = [args.tables] if args.tables else shards(args.results or Path(config.results))
+        view = collect(locate(args.scene, folders), args.max_mb)
+    except (ViewError, TableError) as error:
+        raise StageError(str(error)) from None
+    for note in view.notes:
+        LOG.warning("%s: %s", args.scene, note)
+    out = args.out or Path(re.sub(r"[^\w.-]", "_", args.scene) + ".html")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    aside.write_text(render(view), encoding="utf-8")
+    os.replace(aside, out)
+    print(f"{out}: {len(view.objects)} objects, {len(view.frames)} frames, {out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
