@@ -85,7 +85,7 @@ def locate(scene_id: str, folders: Iterable[Path]) -> Located:
 def _near(scene_id: str, known: Sequence[str]) -> str:
     """What to say about an unknown id: ids that contain it or look like it, else the first ones."""
     inside = [name for name in known if scene_id.lower() in name.lower()] if scene_id else []
-    alike = difflib.get_close_matches(scene_id, known, n=_NEAR_MATCHES, cutoff=0.6)
+    alike = difflib.get_close_matches(scene_id, known, n=_NEAR_MATCHES, cutoff=0.75)
     near = list(dict.fromkeys([*inside, *alike]))[:_NEAR_MATCHES]
     if near:
         return f"did you mean {', '.join(near)}?"
@@ -129,7 +129,7 @@ def collect(located: Located, max_mb: float = MAX_MB) -> View:
         for one in objects:
             if one["category"] == entry["category"]:
                 one["first_seen_s"] = _number(entry["first_seen_s"])
-    low, high, floor = _extent(points, objects)
+    low, high, floor = _extent(points, objects, row["floor_rect"] if row else None)
     view = View(
         scene={name: value for name, value in located.row.items() if name != "to_aligned"},
         objects=objects,
@@ -254,9 +254,12 @@ def _packed(points: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
 
 
 def _extent(
-    points: tuple[np.ndarray, np.ndarray] | None, objects: Sequence[Row]
+    points: tuple[np.ndarray, np.ndarray] | None, objects: Sequence[Row], floor_rect: Sequence[float] | None
 ) -> tuple[list[float], list[float], float]:
-    """Lowest and highest corner of what is worth looking at, without strays, and the floor's height."""
+    """Lowest and highest corner of what is worth looking at, and the floor's height.
+
+    Sideways the floor's rectangle decides where there is one: points seen through windows lie far outside.
+    """
     if points is not None and len(points[0]) >= _FEWEST_POINTS:
         low, high = np.percentile(points[0], [0.5, 99.5], axis=0)
         floor = floor_level(points[0])
@@ -265,6 +268,8 @@ def _extent(
         corners = corners[np.isfinite(corners).all(axis=1)]
         low, high = corners.min(axis=0), corners.max(axis=0)
         floor = float(low[2])
+    if floor_rect and floor_rect[0] < floor_rect[2] and floor_rect[1] < floor_rect[3]:
+        low[:2], high[:2] = floor_rect[:2], floor_rect[2:]
     return _numbers(low), _numbers(high), _number(floor)
 
 

@@ -36,7 +36,8 @@ export class Labels {
       const box = [x - w / 2 - MARGIN_PX, y - h - MARGIN_PX, x + w / 2 + MARGIN_PX, y + MARGIN_PX];
       const inside = Math.abs(at.z) <= 1 && x > 0 && y > h && x < size.x && y < size.y;
       const chosen = tag.object.id === state.object;
-      const show = on && inside && isShown(tag.object) && (chosen || free(box));
+      // The middle of a wall's or floor's box says nothing: such names show when chosen.
+      const show = on && inside && isShown(tag.object) && (chosen || (tag.object.perturbable && free(box)));
       tag.tag.style.visibility = show ? "visible" : "hidden";
       tag.tag.classList.toggle("chosen", chosen);
       if (!show) continue;

@@ -108,7 +108,7 @@ function chosen() {
     ["category", object.category ?? "none: never asked about"],
     ["object id", object.id],
     ["sides", object.sides.map((side) => (side === null ? "?" : side.toFixed(2))).join(" × ") + " m"],
-    ["points of the mesh", object.n_points ?? "not stated"],
+    ["mesh points", object.n_points ?? "not stated"],
     ["category first seen", object.first_seen_s === null ? "not in the maps table" : `${object.first_seen_s.toFixed(2)} s`],
     ["perturbable", object.perturbable ? "yes" : "no"],
   ];

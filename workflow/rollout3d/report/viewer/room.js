@@ -16,8 +16,9 @@ import { byId, bytes, colorOf, data, isShown, onChange, set, state } from "./sta
 const BACKGROUND = "#12161b";
 const FRUSTUM_M = 0.13;
 const CHOSEN_FRUSTUM_M = 0.55;
+const FIELD_DEG = 42;
 const PICK_PX = 14;
-const POINT_M = 0.06;
+const POINT_M = 0.05;
 // Corner pairs of a box whose corner index has a bit for each axis.
 const EDGES = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [1, 2, 4].filter((bit) => !(i & bit)).map((bit) => [i, i | bit]));
 const SIDES = [0, 1, 3, 0, 3, 2, 4, 6, 7, 4, 7, 5, 0, 4, 5, 0, 5, 1, 2, 3, 7, 2, 7, 6, 0, 2, 6, 0, 6, 4, 1, 5, 7, 1, 7, 3];
@@ -36,6 +37,8 @@ export class Room {
     this.low = new Vector3(...data.bounds[0]);
     this.high = new Vector3(...data.bounds[1]);
     this.centre = this.low.clone().add(this.high).multiplyScalar(0.5);
+    // What lies low is nearer to the eye and takes more of the window.
+    this.aim = this.centre.clone().setZ(data.floor + 0.2 * (this.high.z - data.floor));
     this.layers = {};
     this.addPoints();
     this.addMaps();
@@ -154,7 +157,7 @@ export class Room {
         }
       }
       const look = kind === "aabb" ? { dashed: true, dashSize: 0.06, gapSize: 0.04, dashScale: 1 } : {};
-      this.replace(kind, pairs.length ? this.lines(pairs, colors, kind === "aabb" ? 1.3 : 1.8, look) : null);
+      this.replace(kind, pairs.length ? this.lines(pairs, colors, kind === "aabb" ? 1.5 : 2.2, look) : null);
     }
     const object = state.object === null ? null : byId.get(state.object);
     this.replace("chosen", object ? this.lines(EDGES.map(([a, b]) => [object.obb[a], object.obb[b]]), "#ffffff", 3.2) : null);
@@ -207,7 +210,8 @@ export class Room {
     const through = state.view === "camera";
     const on = { ...state.layers, filled: !through, shot: !through, camera: !through, chosen: true };
     on.gaps = state.layers.path;
-    for (const name of ["cameras", "path", "gaps"]) on[name] &&= !through;
+    // On the photo, the lens itself and pictures from above would only be in the way.
+    for (const name of ["cameras", "path", "gaps", "floor"]) on[name] &&= !through;
     for (const [name, layer] of Object.entries(this.layers)) if (layer) layer.visible = Boolean(on[name]);
     this.draw();
   }
@@ -215,19 +219,18 @@ export class Room {
   // --- how it is seen -----------------------------------------------------------------------------------------------
 
   reset(first = false) {
-    const size = this.high.clone().sub(this.low);
-    const reach = Math.max(size.length() / 2, 1);
+    const reach = this.reach();
     this.controls?.forEach((control) => control.dispose());
-    this.orbit = new PerspectiveCamera(42, 1, 0.05, 60 * reach);
+    this.orbit = new PerspectiveCamera(FIELD_DEG, 1, 0.05, 60 * reach);
     this.orbit.up.set(0, 0, 1);
     const from = new Vector3(-0.62, -1, 1.05).normalize();
-    this.orbit.position.copy(this.centre).addScaledVector(from, 2.55 * reach);
+    this.orbit.position.copy(this.aim).addScaledVector(from, 2.75 * reach);
     this.top = new OrthographicCamera(-1, 1, 1, -1, 0.1, 40 * reach);
     this.top.up.set(0, 1, 0);
     this.top.position.set(this.centre.x, this.centre.y, this.high.z + 10 * reach);
     this.controls = [this.orbit, this.top].map((camera) => {
       const controls = new OrbitControls(camera, this.canvas);
-      controls.target.copy(camera === this.top ? new Vector3(this.centre.x, this.centre.y, data.floor) : this.centre);
+      controls.target.copy(camera === this.top ? new Vector3(this.centre.x, this.centre.y, data.floor) : this.aim);
       controls.enableRotate = camera === this.orbit;
       if (camera === this.top) controls.mouseButtons.LEFT = controls.mouseButtons.RIGHT;
       controls.update();
@@ -235,6 +238,16 @@ export class Room {
       return controls;
     });
     if (!first) this.resize();
+  }
+
+  // How far the room goes from its middle: a room that stands askew does not reach its rectangle's corners.
+  reach() {
+    const half = this.high.clone().sub(this.low).length() / 2;
+    const xyz = this.layers.points?.geometry.attributes.position;
+    const at = new Vector3();
+    const away = xyz ? Array.from({ length: xyz.count }, (_, i) => at.fromBufferAttribute(xyz, i).distanceTo(this.centre)) : [];
+    away.sort((a, b) => a - b);
+    return Math.max(Math.min(away[Math.floor(0.99 * away.length)] ?? half, half), 1);
   }
 
   camera() {
@@ -253,10 +266,13 @@ export class Room {
     this.renderer.setSize(width, height, false);
     this.size = new Vector2(width, height);
     this.orbit.aspect = width / height;
+    // Beside a chosen frame the window is narrow: the room still fits.
+    const half = Math.tan((FIELD_DEG * Math.PI) / 360) * Math.max(1, 1.15 / this.orbit.aspect);
+    this.orbit.fov = (2 * Math.atan(half) * 180) / Math.PI;
     this.orbit.updateProjectionMatrix();
     const room = this.high.clone().sub(this.low);
-    const half = 0.6 * Math.max(room.y, (room.x * height) / width, 0.5);
-    Object.assign(this.top, { left: (-half * width) / height, right: (half * width) / height, top: half, bottom: -half });
+    const reach = 0.6 * Math.max(room.y, (room.x * height) / width, 0.5);
+    Object.assign(this.top, { left: (-reach * width) / height, right: (reach * width) / height, top: reach, bottom: -reach });
     this.top.updateProjectionMatrix();
     this.look();
   }
@@ -314,7 +330,9 @@ export class Room {
     this.ceiling.constant = through ? 1e4 : data.floor + state.cut;
     this.renderer.setClearColor(BACKGROUND, through ? 0 : 1);
     this.renderer.render(this.scene, camera);
-    this.labels.place(camera, this.size, state.layers.labels, through ? [] : this.axes);
+    // A frame without a pose has a photo and nothing to lay over it.
+    const blind = this.canvas.hidden;
+    this.labels.place(camera, this.size, state.layers.labels && !blind, through || blind ? [] : this.axes);
     const scale = this.holder.querySelector("#scale");
     scale.hidden = camera !== this.top;
     scale.style.width = `${(this.top.zoom * this.size.y) / (this.top.top - this.top.bottom)}px`;
