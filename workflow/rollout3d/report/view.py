@@ -7,7 +7,7 @@ a server, and it has no notion of run-length masks per object. The page needs on
 WebGL its frames and masks still work. three.js travels inside it (`viewer/three`, MIT).
 
 Everything shown is what the tables hold: `maps.points` are the scan's points (at most 20,000), so no scan is read. The
-frames are the stored JPEGs, untouched.
+frames are the stored JPEGs, untouched. Needs the extras `scenes` and `report`.
 """
 
 from __future__ import annotations
@@ -83,10 +83,9 @@ def locate(scene_id: str, folders: Iterable[Path]) -> Located:
 
 
 def _near(scene_id: str, known: Sequence[str]) -> str:
-    """What to say about an unknown id: ids that contain it or look like it, else the first ones."""
+    """What to say about an unknown id: ids that contain it, else ids that look like it, else the first ones."""
     inside = [name for name in known if scene_id.lower() in name.lower()] if scene_id else []
-    alike = difflib.get_close_matches(scene_id, known, n=_NEAR_MATCHES, cutoff=0.75)
-    near = list(dict.fromkeys([*inside, *alike]))[:_NEAR_MATCHES]
+    near = inside[:_NEAR_MATCHES] or difflib.get_close_matches(scene_id, known, n=_NEAR_MATCHES, cutoff=0.75)
     if near:
         return f"did you mean {', '.join(near)}?"
     return f"there are {', '.join(sorted(known)[:_NEAR_MATCHES])}{', ...' if len(known) > _NEAR_MATCHES else ''}"

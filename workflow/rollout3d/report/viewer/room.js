@@ -2,7 +2,7 @@
 
 import {
   BufferAttribute, BufferGeometry, CanvasTexture, Color, ColorManagement, DoubleSide, LinearSRGBColorSpace, Mesh,
-  MeshBasicMaterial, OrthographicCamera, PerspectiveCamera, Plane, PlaneGeometry, Points, PointsMaterial, Raycaster, Scene,
+  MeshBasicMaterial, OrthographicCamera, PerspectiveCamera, Plane, PlaneGeometry, Points, PointsMaterial, Scene,
   TextureLoader, Vector2, Vector3, WebGLRenderer,
 } from "three";
 import { LineMaterial } from "./LineMaterial.js";
@@ -10,6 +10,7 @@ import { LineSegments2 } from "./LineSegments2.js";
 import { LineSegmentsGeometry } from "./LineSegmentsGeometry.js";
 import { OrbitControls } from "./OrbitControls.js";
 import { Labels } from "./labels.js";
+import { SIDES, boxAt, cameraAt } from "./pick.js";
 import { frustum, imagePlane, pixelProjection, placeInside } from "./pinhole.js";
 import { byId, bytes, colorOf, data, isShown, onChange, set, state } from "./state.js";
 
@@ -17,11 +18,9 @@ const BACKGROUND = "#12161b";
 const FRUSTUM_M = 0.13;
 const CHOSEN_FRUSTUM_M = 0.55;
 const FIELD_DEG = 42;
-const PICK_PX = 14;
 const POINT_M = 0.05;
 // Corner pairs of a box whose corner index has a bit for each axis.
 const EDGES = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [1, 2, 4].filter((bit) => !(i & bit)).map((bit) => [i, i | bit]));
-const SIDES = [0, 1, 3, 0, 3, 2, 4, 6, 7, 4, 7, 5, 0, 4, 5, 0, 5, 1, 2, 3, 7, 2, 7, 6, 0, 2, 6, 0, 6, 4, 1, 5, 7, 1, 7, 3];
 
 export class Room {
   constructor(holder) {
@@ -341,49 +340,19 @@ export class Room {
 
   // --- choosing -----------------------------------------------------------------------------------------------------
 
-  pick(event) {
-    const box = this.canvas.getBoundingClientRect();
-    const at = new Vector2(event.clientX - box.left, event.clientY - box.top);
-    const camera = this.camera();
-    if (state.layers.cameras && camera !== this.pinhole) {
-      let best = null;
-      data.frames.forEach((frame, i) => {
-        if (!frame.pose || !frame.K) return;
-        const seen = new Vector3(frame.pose[3], frame.pose[7], frame.pose[11]).project(camera);
-        const gap = Math.hypot(((seen.x + 1) / 2) * box.width - at.x, ((1 - seen.y) / 2) * box.height - at.y);
-        if (Math.abs(seen.z) <= 1 && gap < PICK_PX && gap < (best?.gap ?? Infinity)) best = { gap, i };
-      });
-      if (best) return { frame: best.i };
-    }
-    const ray = new Raycaster();
-    ray.setFromCamera(new Vector2((2 * at.x) / box.width - 1, 1 - (2 * at.y) / box.height), camera);
-    if (camera === this.pinhole) {
-      // The projection is no symmetric one: the ray is from the lens through the pixel.
-      const far = new Vector3((2 * at.x) / box.width - 1, 1 - (2 * at.y) / box.height, 0.5).unproject(camera);
-      ray.ray.origin.setFromMatrixPosition(camera.matrixWorld);
-      ray.ray.direction.copy(far).sub(ray.ray.origin).normalize();
-    }
-    // The smallest box under the pointer: boxes stand inside one another.
-    const volume = (object) => object.sides.reduce((product, side) => product * Math.max(side ?? 0, 0.01), 1);
-    const hit = data.objects.filter((object) => isShown(object) && this.hits(ray, object));
-    hit.sort((a, b) => volume(a) - volume(b));
-    return hit.length ? { object: hit[0].id === state.object ? null : hit[0].id } : { object: null };
-  }
-
-  hits(ray, object) {
-    const corner = object.obb.map((xyz) => new Vector3(...xyz));
-    for (let i = 0; i < SIDES.length; i += 3) {
-      const [a, b, c] = SIDES.slice(i, i + 3).map((k) => corner[k]);
-      if (ray.ray.intersectTriangle(a, b, c, false, new Vector3())) return true;
-    }
-    return false;
-  }
-
   listen() {
     let down = null;
+    const choose = (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      const at = new Vector2(event.clientX - box.left, event.clientY - box.top);
+      const camera = this.camera();
+      const frame = state.layers.cameras && camera !== this.pinhole ? cameraAt(at, this.size, camera) : null;
+      const object = frame === null ? boxAt(at, this.size, camera) : null;
+      set(frame !== null ? { frame } : { object: object === state.object ? null : object });
+    };
     this.canvas.addEventListener("pointerdown", (event) => (down = [event.clientX, event.clientY]));
     this.canvas.addEventListener("pointerup", (event) => {
-      if (down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 4) set(this.pick(event));
+      if (down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 4) choose(event);
       down = null;
     });
     new ResizeObserver(() => this.resize()).observe(this.holder);
