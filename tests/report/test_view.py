@@ -101,11 +101,13 @@ def test_page_keeps_its_limit_and_frames_with_regions_go_first(shard):
     picture = len(whole.frames[0]["jpeg"])
     small = shown(shard, max_mb=(size - 3.5 * picture) / 1e6)
     kept = [frame["index"] for frame in small.frames if frame["jpeg"]]
-    assert kept == [0, 20, 30] and sorted(small.regions["aabb_none"]) == ["0", "20", "30"]
+    assert len(kept) == 4 and {0, 20, 30} < set(kept) and sorted(small.regions["aabb_none"]) == ["0", "20", "30"]
     assert len(render(small).encode()) <= size - 3.5 * picture
-    assert len(small.frames) == len(whole.frames) and "3 of 8 frames" in small.notes[0]
+    assert len(small.frames) == len(whole.frames) and "4 of 8 frames" in small.notes[0]
     tiny = shown(shard, max_mb=(size - 6.5 * picture) / 1e6)
-    assert 1 <= sum(frame["jpeg"] is not None for frame in tiny.frames) <= 2
+    assert [frame["index"] for frame in tiny.frames if frame["jpeg"]] == [0] and list(tiny.regions["aabb_none"]) == [
+        "0"
+    ]
     with pytest.raises(ViewError, match=r"without any frame: --max-mb must be more"):
         shown(shard, max_mb=0.5)
 

@@ -113,7 +113,7 @@ def collect(located: Located, max_mb: float = MAX_MB) -> View:
     """Everything the tables say about one scan, in a page of at most `max_mb` million bytes.
 
     A table that is absent, or has no row of the scan, is said in `notes` and the rest is shown. If the pictures do not
-    fit, those of frames with regions go first, then evenly fewer; frames without a picture keep their camera.
+    fit, those of frames with regions come first and the rest are spread evenly; frames without one keep their camera.
     Raises ViewError if `max_mb` is too little for the page without any picture, TableError for a damaged table.
     """
     scene_id, notes = located.row["scene_id"], []
@@ -300,15 +300,17 @@ def _bound(view: View, rows: Sequence[Row], limit: int) -> None:
 
 
 def _fitting(frames: list[int], cost: Mapping[int, int], first: set[int], budget: int) -> set[int]:
-    """Frames whose pictures fit: all; else those in `first` alone; else ever fewer of these, spread evenly."""
-    if sum(cost.values()) <= budget:
-        return set(frames)
-    pool = [index for index in frames if index in first] or frames
-    for n in range(len(pool), 0, -1):
-        chosen = {pool[i] for i in sample_indices(len(pool), n)}
-        if sum(cost[index] for index in chosen) <= budget:
-            return chosen
-    return set()
+    """Frames whose pictures fit: those in `first`, then the others; where not all fit, fewer, spread evenly."""
+    chosen: set[int] = set()
+    for pool in ([index for index in frames if index in first], [index for index in frames if index not in first]):
+        for n in range(len(pool), -1, -1):
+            some = {pool[i] for i in sample_indices(len(pool), n)} if n else set()
+            if sum(cost[index] for index in chosen | some) <= budget:
+                break
+        chosen |= some
+        if n < len(pool):
+            break
+    return chosen
 
 
 def render(view: View) -> str:
