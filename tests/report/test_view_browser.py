@@ -94,6 +94,29 @@ def test_views_are_right_side_up(opened):
     assert opened.errors == []
 
 
+def test_maps_lie_where_the_room_is(opened):
+    opened.click_on("[data-view=top]")
+    for layer in ("points", "obb", "labels", "cameras", "path", "walkable"):
+        opened.click_on(f"[data-layer={layer}]")
+    opened.wait("document.body.dataset.labels === '0' && document.body.dataset.drawn === 'top'")
+    metre = float(opened.js("parseFloat(document.getElementById('scale').style.width)"))
+    left, top, width, height = opened.js(
+        "(b => [b.left, b.top, b.width, b.height])(document.getElementById('canvas').getBoundingClientRect())"
+    )
+    picture = cv2.imdecode(np.frombuffer(opened.picture(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+    def at(x, y):
+        """Colour at a place of the room, whose middle (2, 2) is the window's."""
+        return picture[round(top + height / 2 - (y - 2) * metre), round(left + width / 2 + (x - 2) * metre)]
+
+    assert at(0.2, 3.8).tolist() == at(1.9, 2.1).tolist() == [255, 0, 0]
+    assert at(2.1, 2.1).tolist() == at(3.8, 3.8).tolist() == at(0.2, 1.1).tolist() == [120, 120, 120]
+    for x in (0.2, 3.8):
+        assert at(x, 0.2)[1] == at(x, 0.9)[1] > 140, "walkable: green over grey"
+    assert at(4.2, 2).tolist() == at(2, -0.2).tolist() == [0x12, 0x16, 0x1B]
+    assert opened.errors == []
+
+
 def test_looking_through_a_camera_puts_points_on_the_pixels_that_project_gives(opened):
     points = np.random.default_rng(2).uniform((0, 2, 0), (4, 4, 2.5), (20, 3))
     frame = {"width": WIDTH, "height": HEIGHT, "K": K, "pose": pose_of(20)}

@@ -103,6 +103,7 @@ def map_row():
     high = np.c_[rng.uniform(0, 4, (300, 2)), rng.uniform(0, 2.5, 300)]
     bev = np.zeros((432, 432, 3), np.uint8)
     bev[16:416, 16:416] = 120
+    bev[16:216, 16:216] = (0, 0, 255)  # BGR: red where x is low and y is high
     names = ("x", "y", "z", "red", "green", "blue")
     return {
         "scene_id": SCENE,
@@ -111,7 +112,7 @@ def map_row():
         "x0": -0.155,
         "y0": 4.155,
         "floor_rect": [0.0, 0.0, 4.0, 4.0],
-        "walkable": np.packbits(np.ones(64, bool)).tobytes(),
+        "walkable": np.packbits(np.arange(64) < 16).tobytes(),  # the two lowest rows: y below 1
         "cell_m": 0.5,
         "grid_origin": [0.0, 0.0],
         "grid_size": [8, 8],

@@ -2,7 +2,7 @@
 
 import {
   BufferAttribute, BufferGeometry, CanvasTexture, Color, ColorManagement, DoubleSide, LinearSRGBColorSpace, Mesh,
-  MeshBasicMaterial, OrthographicCamera, PerspectiveCamera, Plane, PlaneGeometry, Points, PointsMaterial, Scene,
+  MeshBasicMaterial, NearestFilter, OrthographicCamera, PerspectiveCamera, Plane, PlaneGeometry, Points, PointsMaterial, Scene,
   TextureLoader, Vector2, Vector3, WebGLRenderer,
 } from "three";
 import { LineMaterial } from "./LineMaterial.js";
@@ -127,6 +127,8 @@ export class Room {
 
   addSheet(name, picture, x, y, width, depth, above, opacity) {
     const texture = new CanvasTexture(picture);
+    // A cell is walkable or not: nothing in between.
+    if (name === "walkable") texture.magFilter = NearestFilter;
     const look = { map: texture, transparent: true, opacity, side: DoubleSide, depthWrite: false };
     const sheet = new Mesh(new PlaneGeometry(width, depth), new MeshBasicMaterial(look));
     sheet.position.set(x + width / 2, y + depth / 2, data.floor + above);
