@@ -23,7 +23,7 @@ OPTIONS = (
 class Browser:
     """One page. `errors` gathers what the console says as error or warning, exceptions, and requests to a network."""
 
-    def __init__(self, folder: Path, *options: str, size: tuple[int, int] = (1400, 900), seconds: float = 60):
+    def __init__(self, folder: Path, *options: str, size: tuple[int, int] = (1400, 900), seconds: float = 120):
         self.errors: list[str] = []
         self._seconds, self._number, self._buffer = seconds, 0, b""
         to_browser, self._write = os.pipe()
