@@ -1,25 +1,27 @@
 """The pixels that each object covers in each training frame: what object-centric rollout drowns in noise.
 
-Paper (OCR, method): all 3D points inside the object's axis-aligned box are projected to every frame. Departures: a
-projected point covers a disc as wide as the points are apart, so that the region has no holes; and `mode` may take the
-instance's own points instead of the box's, or leave out points that the depth says are hidden (the paper states
-neither).
+Paper (OCR, method): all 3D points inside the object's axis-aligned box are projected to every frame. Departures: the
+faces between chosen vertices are filled, and a point without such a face covers a disc as wide as the points are apart,
+so that the region has no holes and still ends where the object does; and `mode` may take the instance's own points
+instead of the box's, or leave out what the depth says is hidden (the paper states neither).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import Config, RegionMode, Regions
-from rollout3d.geometry.camera import project
+from rollout3d.geometry.camera import NEAR_M, project
 from rollout3d.geometry.masks import mask_box, rle_encode, splat_mask, splat_radius
 from rollout3d.geometry.raster import rasterise
 from rollout3d.progress import progress
+from rollout3d.scenes.arkitscenes import ROUNDING_M
 from rollout3d.scenes.ingest import READERS
 from rollout3d.scenes.rows import set_names
 from rollout3d.scenes.scan import Room, Scan, ScanError, ScanRef
@@ -75,29 +77,23 @@ def scene_regions(
 def _regions(
     room: Room, scan: Scan | None, objects: list[Row], frames: list[Row], of_instance: bool, config: Regions
 ) -> list[Row]:
-    chosen = _object_points(room, objects, of_instance)
+    chosen = _surfaces(room, objects, of_instance)
     rows = []
     for frame in sorted(frames, key=lambda row: row["frame_index"]):
         if frame["pose"] is None:
             continue
         K, pose = np.reshape(frame["K"], (3, 3)), np.reshape(frame["pose"], (4, 4))
-        width, height = frame["width"], frame["height"]
-        hidden = _Occlusion(scan, room, frame["frame_index"], K, pose, width, height, config) if scan else None
-        for object_id, points, spacing in chosen:
-            uv, z = project(K, pose, points)
-            if not _reaches(uv, z, width, height):
-                continue
-            if hidden is not None:
-                kept = ~hidden(points)
-                uv, z = uv[kept], z[kept]
-            mask = splat_mask(uv, z, splat_radius(K[0, 0], spacing, z), width, height)
-            n_visible = int(mask.sum())
+        size = frame["width"], frame["height"]
+        hidden = _Occlusion(scan, room, frame["frame_index"], K, pose, *size, config) if scan else None
+        for surface in chosen:
+            mask = _covered(surface, K, pose, *size, hidden)
+            n_visible = 0 if mask is None else int(np.count_nonzero(mask))
             if n_visible >= config.min_pixels:
                 rows.append(
                     {
                         "scene_id": frame["scene_id"],
                         "frame_index": frame["frame_index"],
-                        "object_id": object_id,
+                        "object_id": surface.object_id,
                         "n_visible": n_visible,
                         "box": list(mask_box(mask)),
                         "mask": rle_encode(mask),
@@ -106,11 +102,23 @@ def _regions(
     return rows
 
 
-def _object_points(room: Room, objects: list[Row], of_instance: bool) -> list[tuple[int, np.ndarray, float]]:
-    """Id, points (N,3) and their spacing of each perturbable object that has any."""
+class _Surface(NamedTuple):
+    """What is projected for one object: points (N,3), their spacing, the faces (F,3) whose corners are all among them
+    (indices of `points`), and which points are such corners, bool (N,)."""
+
+    object_id: int
+    points: np.ndarray
+    spacing: float
+    faces: np.ndarray
+    is_corner: np.ndarray
+
+
+def _surfaces(room: Room, objects: list[Row], of_instance: bool) -> list[_Surface]:
+    """The surface of each perturbable object that has any point."""
     members = {item.object_id: item.vertex_index for item in room.objects}
     areas = vertex_areas(room.vertices, room.faces)
     columns = np.ascontiguousarray(room.vertices.T)
+    place = np.full(len(room.vertices), -1)
     found = []
     for row in objects:
         if not row["perturbable"]:
@@ -122,10 +130,61 @@ def _object_points(room: Room, objects: list[Row], of_instance: bool) -> list[tu
             # Slabs of one axis at a time: far fewer points are left for the next.
             index = np.arange(len(room.vertices))
             for values, low, high in zip(columns, row["aabb_min"], row["aabb_max"]):
-                index = index[(values[index] >= low) & (values[index] <= high)]
-        if len(index):
-            found.append((row["object_id"], room.vertices[index], point_spacing(areas, index)))
+                index = index[(values[index] >= low - ROUNDING_M) & (values[index] <= high + ROUNDING_M)]
+        if not len(index):
+            continue
+        # A face whose corners are in the (convex) box is in it as a whole.
+        place[index] = np.arange(len(index))
+        faces = place[room.faces[place[room.faces[:, 0]] >= 0]]
+        faces = faces[(faces >= 0).all(axis=1)]
+        place[index] = -1
+        is_corner = np.zeros(len(index), bool)
+        is_corner[faces] = True
+        found.append(_Surface(row["object_id"], room.vertices[index], point_spacing(areas, index), faces, is_corner))
     return found
+
+
+def _covered(
+    surface: _Surface, K: np.ndarray, pose: np.ndarray, width: int, height: int, hidden: _Occlusion | None
+) -> np.ndarray | None:
+    """The pixels (height, width) that a surface covers; None where it is beside the picture.
+
+    Faces are drawn. Points without a drawn pixel around them, between pixel centres or on no face, are splatted.
+    """
+    uv, z = project(K, pose, surface.points)
+    if not _reaches(uv, z, width, height):
+        return None
+    mask = np.zeros((height, width), np.bool_)
+    left, top, right, bottom = 0, 0, width, height
+    if (z > NEAR_M).all():  # then no face reaches beyond its corners
+        left, top = np.clip(np.floor(uv.min(axis=0)).astype(int), 0, (width, height))
+        right, bottom = np.clip(np.ceil(uv.max(axis=0)).astype(int) + 1, 0, (width, height))
+    if len(surface.faces) and left < right and top < bottom:
+        moved = K - [[0, 0, left], [0, 0, top], [0, 0, 0]]
+        depth = rasterise(surface.points, surface.faces, moved, pose, right - left, bottom - top)[0]
+        shown = depth > 0
+        if hidden is not None:
+            shown &= ~hidden.pixels(depth, left, top)
+        mask[top:bottom, left:right] = shown
+        drawn = cv2.dilate((depth > 0).view(np.uint8), np.ones((3, 3), np.uint8))
+        col, row = _pixels(uv).T
+        col, row = col - left, row - top
+        inside = (col >= 0) & (col < right - left) & (row >= 0) & (row < bottom - top)
+        left_out = np.ones(len(z), bool)
+        left_out[inside] = drawn[row[inside], col[inside]] == 0
+    else:
+        left_out = np.ones(len(z), bool)
+    if hidden is not None and left_out.any():
+        left_out[left_out] = ~hidden.points(surface.points[left_out])
+    if left_out.any():
+        radius = np.where(surface.is_corner, 0.0, splat_radius(K[0, 0], surface.spacing, z))
+        mask |= splat_mask(uv[left_out], z[left_out], radius[left_out], width, height)
+    return mask
+
+
+def _pixels(uv: np.ndarray) -> np.ndarray:
+    """The pixel (N,2) i64 of projections (N,2), far outside the picture where there is none."""
+    return np.floor(np.nan_to_num(uv, nan=-1e9).clip(-1e9, 1e9) + 0.5).astype(np.int64)
 
 
 def _reaches(uv: np.ndarray, z: np.ndarray, width: int, height: int) -> bool:
@@ -137,7 +196,7 @@ def _reaches(uv: np.ndarray, z: np.ndarray, width: int, height: int) -> bool:
 
 
 class _Occlusion:
-    """Which points a frame hides: by the sensor's depth, or by the mesh's where the sensor has none.
+    """What a frame hides: by the sensor's depth, or by the mesh's where the sensor has none.
 
     A point is hidden if z > d + max(margin, share * d), with d the depth at its pixel of the depth picture. Unknown
     depth (0, or beside the picture) hides nothing.
@@ -157,14 +216,27 @@ class _Occlusion:
         depth, depth_K = scan.depth(index), scan.depth_K(index)
         if depth is None:
             depth, depth_K = rasterise(room.vertices, room.faces, K, pose, width, height)[0], K
-        self._depth, self._K, self._pose, self._config = depth, depth_K, pose, config
+        farthest = depth + np.maximum(config.depth_margin_m, config.depth_margin_share * depth)
+        self._farthest = np.where(depth > 0, farthest, np.inf)
+        self._K, self._pose = depth_K, pose
+        # The same for every pixel of the frame: both pictures have one pose, so columns and rows map to each other.
+        to_depth = depth_K @ np.linalg.inv(K)
+        col = _pixels(to_depth[0, 0] * np.arange(width) + to_depth[0, 2])
+        row = _pixels(to_depth[1, 1] * np.arange(height) + to_depth[1, 2])
+        self._of_frame = self._at(row[:, None], col[None, :])
 
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        uv, z = project(self._K, self._pose, points)
-        height, width = self._depth.shape
-        col, row = np.floor(np.nan_to_num(uv, nan=-1e9).clip(-1e9, 1e9) + 0.5).astype(np.int64).T
+    def _at(self, row: np.ndarray, col: np.ndarray) -> np.ndarray:
+        height, width = self._farthest.shape
         inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
-        d = np.zeros(len(points))
-        d[inside] = self._depth[row[inside], col[inside]]
-        limit = d + np.maximum(self._config.depth_margin_m, self._config.depth_margin_share * d)
-        return (d > 0) & (z > limit)
+        return np.where(inside, self._farthest[row.clip(0, height - 1), col.clip(0, width - 1)], np.inf)
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """Which points (N,3) are hidden."""
+        uv, z = project(self._K, self._pose, points)
+        col, row = _pixels(uv).T
+        return z > self._at(row, col)
+
+    def pixels(self, depth: np.ndarray, left: int, top: int) -> np.ndarray:
+        """Which pixels of a part of the frame, whose corner is at `left`, `top`, are hidden at depths (h,w)."""
+        height, width = depth.shape
+        return depth > self._of_frame[top : top + height, left : left + width]
