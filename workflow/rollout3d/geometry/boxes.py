@@ -67,6 +67,10 @@ class OrientedBox:
         """The corners (8,3); bit 2 of the index is the sign along axis 0, bit 1 along axis 1, bit 0 along axis 2."""
         return (_SIGNS * self.axes_lengths / 2) @ self.normalized_axes + self.centroid
 
+    def edges(self) -> np.ndarray:
+        """The edges (12,2,3) as pairs of corners."""
+        return self.corners()[[(i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit]]
+
     def aabb(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner (3,), (3,) of the axis-aligned box around this one."""
         corners = self.corners()

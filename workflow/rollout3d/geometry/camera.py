@@ -47,6 +47,19 @@ def unproject(K: ArrayLike, pose: ArrayLike, uv: ArrayLike, z: ArrayLike) -> np.
     return camera @ pose[:3, :3].T + pose[:3, 3]
 
 
+def project_lines(K: ArrayLike, pose: ArrayLike, lines: ArrayLike) -> np.ndarray:
+    """Straight lines (N,2,3) in the world as lines (M,2,2) of pixels, cut at `camera.NEAR_M`; M <= N are in front."""
+    K, inverse = np.asarray(K, np.float64), np.linalg.inv(np.asarray(pose, np.float64))
+    ends = np.asarray(lines, np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+    ends = ends[(ends[..., 2] > NEAR_M).any(axis=1)]
+    a, b = ends[:, 0], ends[:, 1]
+    span = b[:, 2] - a[:, 2]
+    share = np.divide(NEAR_M - a[:, 2], span, out=np.zeros(len(a)), where=span != 0)[:, None]
+    border = a + share * (b - a)
+    cut = np.stack([np.where(e[:, 2:] < NEAR_M, border, e) for e in (a, b)], axis=1)
+    return cut[..., :2] @ K[:2, :2].T / cut[..., 2:] + K[:2, 2]
+
+
 def resize_intrinsics(K: ArrayLike, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
     """K of a picture resized from `size` to `new_size`, both (width, height).
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rollout3d.geometry.camera import NEAR_M
+from rollout3d.geometry.camera import NEAR_M, unproject
 
 
 def rasterise(
@@ -32,6 +32,34 @@ def rasterise(
     depth = np.zeros((height, width), np.float32)
     np.divide(1.0, best, out=depth, where=owner >= 0, casting="same_kind")
     return depth, owner
+
+
+def surface_colors(
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    colors: ArrayLike,
+    K: ArrayLike,
+    pose: ArrayLike,
+    depth: np.ndarray,
+    owner: np.ndarray,
+) -> np.ndarray:
+    """Colours (H,W,3) u8 of a `rasterise`d mesh, black where there is nothing.
+
+    The colours of vertices (V,3) are interpolated over the faces, in the world and not in the picture.
+    """
+    rgb = np.zeros((*depth.shape, 3), np.uint8)
+    rows, cols = np.nonzero(owner >= 0)
+    points = unproject(K, pose, np.stack([cols, rows], axis=1), depth[rows, cols])
+    corners = np.asarray(faces)[owner[rows, cols]]
+    a, b, c = np.asarray(vertices, np.float64)[corners].transpose(1, 0, 2)
+    normal = np.cross(b - a, c - a)
+    area = np.maximum((normal**2).sum(axis=1), 1e-30)
+    wb = (np.cross(points - a, c - a) * normal).sum(axis=1) / area
+    wc = (np.cross(b - a, points - a) * normal).sum(axis=1) / area
+    weights = np.clip(np.stack([1 - wb - wc, wb, wc], axis=1), 0, 1)
+    mixed = np.einsum("nk,nkc->nc", weights, np.asarray(colors)[corners].astype(np.float64))
+    rgb[rows, cols] = np.clip(np.rint(mixed / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)), 0, 255)
+    return rgb
 
 
 def rasterise_top(

@@ -27,7 +27,7 @@ NAME = "arkitscenes"
 ROUNDING_M = 1e-4
 """A vertex on the surface of a box is in it, whatever its 32-bit coordinates make of that."""
 
-_FOLDERS = {"train": "Training", "val": "Validation"}
+FOLDERS = {"train": "Training", "val": "Validation"}
 _TABLES = (
     "raw/metadata.csv", "metadata.csv", "raw/raw_train_val_splits.csv", "raw_train_val_splits.csv",
     "3dod/3dod_train_val_splits.csv", "3dod_train_val_splits.csv", "3dod/metadata.csv",
@@ -49,9 +49,9 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     rows = rows or _from_folders(root)
     found = []
     for split in splits:
-        if split not in _FOLDERS:
+        if split not in FOLDERS:
             raise MissingData(f"{NAME} has no split '{split}': only train and val")
-        for video, visit in sorted((v, visit) for v, (visit, fold) in rows.items() if fold == _FOLDERS[split]):
+        for video, visit in sorted((v, visit) for v, (visit, fold) in rows.items() if fold == FOLDERS[split]):
             space = video if visit in ("", "NA") else visit
             found.append(ScanRef(video, space, split, bool(_folders(root, ScanRef(video, "", split)))))
     return found
@@ -60,8 +60,10 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh and objects of a video. Raises `ScanError`; `expected` for an annotation that is marked as skipped."""
     folders = _folders(root, ref)
-    annotation = _find(folders, root, ref, f"{ref.scene_id}_3dod_annotation.json")
-    content = read_json(annotation)
+    annotation, content = Path(), {"data": []}
+    if ref.annotated:
+        annotation = _find(folders, root, ref, f"{ref.scene_id}_3dod_annotation.json")
+        content = read_json(annotation)
     with reading(annotation):
         if content.get("skipped"):
             raise ScanError(annotation, "the annotators skipped this video", expected=True)
@@ -69,7 +71,8 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     mesh = read_ply(_find(folders, root, ref, f"{ref.scene_id}_3dod_mesh.ply"))
     with reading(annotation):
         objects = _objects(items, mesh.vertices)
-    return Room(mesh.vertices, mesh.faces, mesh.colors, objects)
+    flags = [] if ref.annotated else ["no_annotation"]
+    return Room(mesh.vertices, mesh.faces, mesh.colors, objects, flags=flags)
 
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
@@ -83,7 +86,7 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
 
 def _folders(root: Path, ref: ScanRef) -> list[Path]:
     """Where the files of a video may be, raw first."""
-    fold = _FOLDERS[ref.split]
+    fold = FOLDERS[ref.split]
     return [p for asset in ("raw", "3dod") if (p := root / asset / fold / ref.scene_id).is_dir()]
 
 
@@ -92,7 +95,7 @@ def _find(folders: list[Path], root: Path, ref: ScanRef, name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise ScanError(
-        (folders[0] if folders else root / "raw" / _FOLDERS[ref.split] / ref.scene_id) / name, "no such file"
+        (folders[0] if folders else root / "raw" / FOLDERS[ref.split] / ref.scene_id) / name, "no such file"
     )
 
 
@@ -109,7 +112,7 @@ def _from_folders(root: Path) -> dict[str, tuple[str, str]]:
     """Visit (unknown) and fold of each video, by the folder it is in."""
     found = {}
     for asset in ("raw", "3dod"):
-        for fold in _FOLDERS.values():
+        for fold in FOLDERS.values():
             found |= {path.name: ("", fold) for path in (root / asset / fold).glob("*") if path.is_dir()}
     return found
 

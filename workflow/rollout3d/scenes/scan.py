@@ -72,12 +72,16 @@ def released_box(obb: Mapping[str, Any]) -> OrientedBox:
 
 @dataclass(frozen=True)
 class ScanRef:
-    """One scan of a release. `present` is false for scans that the split file lists but the disk lacks."""
+    """One scan of a release. `present` is false for scans that the split file lists but the disk lacks.
+
+    `annotated` is false to read the scan without its objects, whatever its annotation holds.
+    """
 
     scene_id: str
     space_id: str
     split: str
     present: bool = True
+    annotated: bool = True
 
 
 @dataclass

@@ -133,7 +133,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, flags: list[str]) -> list[Annotated]:
     aggregation = folder / f"{ref.scene_id}.aggregation.json"
-    if ref.split == "test" and not aggregation.exists():
+    if not ref.annotated or (ref.split == "test" and not aggregation.exists()):
         flags.append("no_annotation")
         return []
     groups = read_json(aggregation)

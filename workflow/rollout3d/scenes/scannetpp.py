@@ -69,7 +69,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     annotation = folder / "segments_anno.json"
     # Both meshes have the annotated vertices, but the semantic one may be painted by class.
     mesh = read_ply(_first(folder / "mesh_aligned_0.05.ply", folder / "mesh_aligned_0.05_semantic.ply"))
-    if ref.split == "test" and not annotation.exists():
+    if not ref.annotated or (ref.split == "test" and not annotation.exists()):
         groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
     else:
         of_vertex = _segments(folder / "segments.json", len(mesh.vertices))

@@ -24,9 +24,9 @@ SITE_VARIABLE = "ROLLOUT3D_SITE"
 class StageError(SystemExit):
     """A problem that the user can mend: printed as one message, without a traceback."""
 
-    def __init__(self, message: str):
+    def __init__(self, message: str, status: int = 1):
         print(f"error: {message}", file=sys.stderr)
-        super().__init__(1)
+        super().__init__(status)
 
 
 class Stage:

@@ -33,6 +33,7 @@ STAGES: dict[str, Spec] = {
         ("scenes/*.py", "geometry", "resize.py", "resources/categories", *_GROUND),
     ),
     "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
+    "check_scan": Spec(("scenes",), ("scenes/*.py", "geometry", *_GROUND)),
     "questions": Spec(("seed", "datasets", "questions"), ("questions", "geometry", *_GROUND)),
     "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
     "import_cot": Spec(

@@ -1,0 +1,249 @@
+"""One picture of a checked scan: a person sees at once whether poses, axes and boxes are right.
+
+Columns are frames: the frame, the mesh from the frame's pose, and where sensor and mesh differ in depth. Objects have
+one colour everywhere. Below: the room from above with boxes, camera path and views, and the checks.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rollout3d.geometry.camera import project_lines, sample_indices
+from rollout3d.geometry.topdown import Bev, bev
+from rollout3d.scenes.check import Report, Shot
+from rollout3d.scenes.scan import Annotated, Room
+
+COLUMNS, COLUMN = 5, 320
+"""Frames shown, and their width in pixels."""
+MOST_BOXES, FEWEST_SHARE = 7, 0.004
+"""Boxes drawn into a frame: the largest objects in view, each of at least this share of the picture."""
+DEPTH_SCALE_M = 0.3
+"""Difference of depth drawn in full colour."""
+
+_GAP, _MARGIN, _TEXT, _HEAD = 8, 20, 15, 92
+_PAPER, _INK, _MUTED, _GOOD, _BAD = (255, 255, 255), (31, 41, 51), (123, 135, 148), (44, 122, 62), (190, 40, 40)
+_PALETTE = [
+    (230, 60, 60), (40, 130, 240), (40, 180, 90), (250, 170, 30), (170, 70, 220), (0, 190, 200), (240, 100, 180),
+    (150, 200, 30), (255, 110, 50), (110, 120, 255), (0, 150, 130), (200, 140, 90),
+]  # fmt: skip
+_PATH = (255, 220, 0)
+
+
+def write_picture(report: Report, out: Path, bev_size: int = 432) -> None:
+    """Draw a report into a PNG file, which is replaced as a whole."""
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    data = cv2.imencode(".png", cv2.cvtColor(draw(report, bev_size), cv2.COLOR_RGB2BGR))[1].tobytes()
+    aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    aside.write_bytes(data)
+    os.replace(aside, out)
+
+
+def draw(report: Report, bev_size: int = 432) -> np.ndarray:
+    """The picture (H,W,3) u8 of a report, whatever it lacks."""
+    width = 2 * _MARGIN + COLUMNS * COLUMN + (COLUMNS - 1) * _GAP
+    parts = [_head(report, width)]
+    if report.shots:
+        parts.append(_frames(report, width))
+    parts.append(_below(report, width, bev_size))
+    return np.concatenate(parts)
+
+
+def _head(report: Report, width: int) -> np.ndarray:
+    head = np.full((_HEAD, width, 3), _PAPER, np.uint8)
+    color = _GOOD if report.passed else _BAD
+    head[:8] = color
+    _write(head, (_MARGIN, 46), f"{report.dataset}  {report.scene_id}", 24, bold=True)
+    _write(head, (_MARGIN, 76), report.verdict(), 18, color, bold=True)
+    return head
+
+
+def _frames(report: Report, width: int) -> np.ndarray:
+    shots = [report.shots[k] for k in dict.fromkeys(sample_indices(len(report.shots), COLUMNS))]
+    rows = [
+        ("frame, with the boxes of what the mesh says is in view", _boxed_frame),
+        ("mesh from the frame's pose: must look like the frame", _boxed_mesh),
+    ]
+    if any(shot.depth is not None for shot in shots):
+        text = f"depth of the sensor less the mesh's: white = same, blue = {DEPTH_SCALE_M} m nearer, red = farther"
+        rows.append((text, _depth_difference))
+    bands = []
+    for text, paint in rows:
+        bands.append(_line(width, text))
+        tiles = [_fit(paint(report.room, shot)) for shot in shots]
+        band = np.full((max(t.shape[0] for t in tiles) + _GAP, width, 3), _PAPER, np.uint8)
+        for k, (tile, shot) in enumerate(zip(tiles, shots)):
+            left = _MARGIN + k * (COLUMN + _GAP)
+            band[: tile.shape[0], left : left + COLUMN] = tile
+            if paint is _boxed_frame:
+                _label(band, (left + 5, 18), f"{shot.index}", _INK)
+        bands.append(band)
+    return np.concatenate(bands)
+
+
+def _fit(picture: np.ndarray) -> np.ndarray:
+    """A picture at most `COLUMN` wide and high, centred on the width of a column."""
+    height, width = picture.shape[:2]
+    scale = min(COLUMN / width, COLUMN / height)
+    size = round(scale * width), round(scale * height)
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    tile = np.full((size[1], COLUMN, 3), _PAPER, np.uint8)
+    left = (COLUMN - size[0]) // 2
+    tile[:, left : left + size[0]] = picture
+    return tile
+
+
+def _boxed_frame(room: Room, shot: Shot) -> np.ndarray:
+    return _with_boxes(room, shot, shot.picture)
+
+
+def _boxed_mesh(room: Room, shot: Shot) -> np.ndarray:
+    return _with_boxes(room, shot, shot.drawing)
+
+
+def _with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
+    """A picture enlarged to the width of its tile, with the oriented boxes of the largest objects in view."""
+    height, width = picture.shape[:2]
+    scale = max(1.0, COLUMN / max(height, width)) * 2  # twice as large, so that lines are smooth when it is reduced
+    size = round(scale * width), round(scale * height)
+    painted = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+    thick = max(2, round(max(size) / COLUMN * 1.3))
+    shown = _in_view(room, shot)
+    for item in shown:
+        lines = np.nan_to_num((project_lines(shot.K, shot.pose, item.box.edges()) + 0.5) * scale)
+        for a, b in np.clip(np.rint(lines), -20000, 20000).astype(int):
+            cv2.line(painted, tuple(map(int, a)), tuple(map(int, b)), _color(item), thick, cv2.LINE_AA)
+    for item in shown:
+        (where,) = project_lines(shot.K, shot.pose, [[item.box.centroid, item.box.centroid]])[:, 0][:1].tolist() or (
+            [None],
+        )
+        if where[0] is not None and 0 <= where[0] < width and 0 <= where[1] < height:
+            spot = round(where[0] * scale), round(where[1] * scale)
+            _label(painted, spot, item.label, _color(item), round(max(size) / COLUMN * 12), centred=True)
+    return painted
+
+
+def _in_view(room: Room, shot: Shot) -> list[Annotated]:
+    """Perturbable objects by the pixels that show a face of theirs, largest last."""
+    faces = shot.owner[shot.owner >= 0]
+    corner = np.zeros(len(room.vertices), np.int64)
+    np.add.at(corner, room.faces[faces, 0], 1)
+    areas = [(int(corner[item.vertex_index].sum()), item) for item in room.objects if item.perturbable]
+    areas = [(n, item) for n, item in areas if n >= FEWEST_SHARE * shot.owner.size]
+    return [item for _, item in sorted(areas, key=lambda entry: entry[0])[-MOST_BOXES:]]
+
+
+def _depth_difference(room: Room, shot: Shot) -> np.ndarray:
+    """Sensor less mesh: white = none, blue = nearer, red = farther, grey = unknown to one of them."""
+    if shot.depth is None:
+        return np.full_like(shot.picture, 225)
+    share = np.clip((shot.depth - shot.mesh_depth) / DEPTH_SCALE_M, -1, 1)[..., None]
+    nearer, farther = np.array([33, 102, 172]), np.array([178, 24, 43])
+    color = 255 + np.where(share < 0, -share * (nearer - 255.0), share * (farther - 255.0))
+    color[(shot.depth <= 0) | (shot.mesh_depth <= 0)] = 200
+    return cv2.resize(color.astype(np.uint8), shot.picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def _below(report: Report, width: int, bev_size: int) -> np.ndarray:
+    """From above on the left, texts on the right."""
+    top = _from_above(report, bev_size)
+    line = _TEXT + 8
+    text_left = _MARGIN + (0 if top is None else top.shape[1] + 24)
+    n_lines = len(report.found) + len(report.checks) + 2
+    below = np.full((max(0 if top is None else top.shape[0] + 30, n_lines * line + 20) + 10, width, 3), 255, np.uint8)
+    if top is not None:
+        below[30 : 30 + top.shape[0], _MARGIN : _MARGIN + top.shape[1]] = top
+        words = "room from above: boxes, camera path from green to red, views of the frames"
+        _write(below, (_MARGIN, 22), words, _TEXT, _MUTED)
+    y = 22
+    for what, value in report.found:
+        _write(below, (text_left, y), what, _TEXT, _MUTED)
+        _write(below, (text_left + 90, y), _short(value, 110), _TEXT)
+        y += line
+    y += line // 2
+    for check in report.checks:
+        color = {True: _GOOD, False: _BAD, None: _MUTED}[check.passed]
+        word = {True: "pass", False: "FAIL", None: "–"}[check.passed]
+        _write(below, (text_left, y), word, _TEXT, color, bold=check.passed is False)
+        _write(below, (text_left + 52, y), check.name, _TEXT, _MUTED if check.passed is None else _INK)
+        _write(below, (text_left + 262, y), check.value or "not made", _TEXT, color, bold=check.passed is False)
+        _write(below, (text_left + 352, y), check.limit, _TEXT, _MUTED)
+        _write(below, (text_left + 490, y), _short(check.note, 62), _TEXT, _MUTED)
+        y += line
+    return below
+
+
+def _from_above(report: Report, size: int) -> np.ndarray | None:
+    """The BEV picture of the scene tables, enlarged, with boxes, the camera's path and where it looks."""
+    room = report.room
+    if room is None or not len(room.faces):
+        return None
+    top = bev(room.vertices, room.faces, room.colors, size)
+    scale = max(1, round(620 / size))
+    painted = cv2.resize(top.rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    painted = (painted * 0.75).astype(np.uint8)
+    for item in room.objects:
+        if item.perturbable:
+            for edge in item.box.edges():
+                a, b = _above(top, edge, scale)
+                cv2.line(painted, a, b, _color(item), 1, cv2.LINE_AA)
+    path = report.positions
+    for k in range(len(path) - 1):
+        if np.isfinite(path[k : k + 2]).all():
+            a, b = _above(top, path[k : k + 2], scale)
+            share = k / max(len(path) - 2, 1)
+            cv2.line(painted, a, b, (round(255 * share), round(255 * (1 - share)), 60), 2, cv2.LINE_AA)
+    for shot in report.shots:
+        eye, forward = shot.pose[:3, 3], shot.pose[:3, 2]
+        a, b = _above(top, np.stack([eye, eye + 0.4 * forward]), scale)
+        cv2.arrowedLine(painted, a, b, _PATH, 2, cv2.LINE_AA, tipLength=0.35)
+        cv2.circle(painted, a, 4, _PATH, -1, cv2.LINE_AA)
+    metre = round(scale / top.m_per_px)
+    cv2.line(painted, (12, painted.shape[0] - 14), (12 + metre, painted.shape[0] - 14), (255, 255, 255), 3)
+    _write(painted, (12, painted.shape[0] - 22), "1 m", _TEXT, (255, 255, 255))
+    return painted
+
+
+def _above(top: Bev, points: np.ndarray, scale: int) -> list[tuple[int, int]]:
+    """World points (N,3) on the enlarged BEV picture."""
+    column, row = (points[:, 0] - top.x0) / top.m_per_px, (top.y0 - points[:, 1]) / top.m_per_px
+    spots = np.clip(np.rint((np.stack([column, row], axis=1) + 0.5) * scale), -20000, 20000)
+    return [(int(x), int(y)) for x, y in spots]
+
+
+def _color(item: Annotated) -> tuple[int, int, int]:
+    return _PALETTE[item.object_id % len(_PALETTE)]
+
+
+def _line(width: int, text: str) -> np.ndarray:
+    band = np.full((_TEXT + 13, width, 3), _PAPER, np.uint8)
+    _write(band, (_MARGIN, _TEXT + 4), text, _TEXT, _MUTED)
+    return band
+
+
+def _label(
+    image: np.ndarray, where: tuple[int, int], text: str, color: tuple, size: int = 13, centred: bool = False
+) -> None:
+    """Text on a plate, so that it can be read on any picture."""
+    _, _, width, height = cv2.getTextSize((1, 1), text, (0, 0), _FONT, size, 500)
+    x, y = where
+    if centred:
+        x, y = x - width // 2, y + height // 2
+    x, y = min(max(x, 3), max(image.shape[1] - width - 4, 3)), min(max(y, height + 3), image.shape[0] - 4)
+    cv2.rectangle(image, (x - 3, y - height - 2), (x + width + 3, y + 4), _PAPER, -1)
+    _write(image, (x, y), text, size, tuple(int(0.75 * c) for c in color), bold=True)
+
+
+def _write(image: np.ndarray, where: tuple[int, int], text: str, size: int, color=_INK, bold: bool = False) -> None:
+    cv2.putText(image, text, where, color, _FONT, size, 600 if bold else 400)
+
+
+def _short(text: str, n: int) -> str:
+    return text if len(text) <= n else text[: n - 3] + "..."
+
+
+_FONT = cv2.FontFace("sans")
