@@ -12,13 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rollout3d.geometry.camera import project_lines, sample_indices
+from rollout3d.geometry.camera import project, project_lines, sample_indices
 from rollout3d.geometry.topdown import Bev, bev
 from rollout3d.scenes.check import Report, Shot
 from rollout3d.scenes.scan import Annotated, Room
 
 COLUMNS, COLUMN = 5, 320
 """Frames shown, and their width in pixels."""
+TOP = 600
+"""Side of the view from above, pixels."""
 MOST_BOXES, FEWEST_SHARE = 7, 0.004
 """Boxes drawn into a frame: the largest objects in view, each of at least this share of the picture."""
 DEPTH_SCALE_M = 0.3
@@ -94,6 +96,7 @@ def _fit(picture: np.ndarray) -> np.ndarray:
     tile = np.full((size[1], COLUMN, 3), _PAPER, np.uint8)
     left = (COLUMN - size[0]) // 2
     tile[:, left : left + size[0]] = picture
+    cv2.rectangle(tile, (left, 0), (left + size[0] - 1, size[1] - 1), _MUTED, 1)
     return tile
 
 
@@ -118,11 +121,9 @@ def _with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
         for a, b in np.clip(np.rint(lines), -20000, 20000).astype(int):
             cv2.line(painted, tuple(map(int, a)), tuple(map(int, b)), _color(item), thick, cv2.LINE_AA)
     for item in shown:
-        (where,) = project_lines(shot.K, shot.pose, [[item.box.centroid, item.box.centroid]])[:, 0][:1].tolist() or (
-            [None],
-        )
-        if where[0] is not None and 0 <= where[0] < width and 0 <= where[1] < height:
-            spot = round(where[0] * scale), round(where[1] * scale)
+        (middle,), (z,) = project(shot.K, shot.pose, item.box.centroid)
+        if z > 0 and 0 <= middle[0] < width and 0 <= middle[1] < height:
+            spot = round(middle[0] * scale), round(middle[1] * scale)
             _label(painted, spot, item.label, _color(item), round(max(size) / COLUMN * 12), centred=True)
     return painted
 
@@ -157,7 +158,7 @@ def _below(report: Report, width: int, bev_size: int) -> np.ndarray:
     below = np.full((max(0 if top is None else top.shape[0] + 30, n_lines * line + 20) + 10, width, 3), 255, np.uint8)
     if top is not None:
         below[30 : 30 + top.shape[0], _MARGIN : _MARGIN + top.shape[1]] = top
-        words = "room from above: boxes, camera path from green to red, views of the frames"
+        words = "from above: boxes, views, camera path from green to red"
         _write(below, (_MARGIN, 22), words, _TEXT, _MUTED)
     y = 22
     for what, value in report.found:
@@ -183,8 +184,8 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
     if room is None or not len(room.faces):
         return None
     top = bev(room.vertices, room.faces, room.colors, size)
-    scale = max(1, round(620 / size))
-    painted = cv2.resize(top.rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    scale = TOP / size
+    painted = cv2.resize(top.rgb, (TOP, TOP), interpolation=cv2.INTER_LINEAR)
     painted = (painted * 0.75).astype(np.uint8)
     for item in room.objects:
         if item.perturbable:
@@ -208,7 +209,7 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
     return painted
 
 
-def _above(top: Bev, points: np.ndarray, scale: int) -> list[tuple[int, int]]:
+def _above(top: Bev, points: np.ndarray, scale: float) -> list[tuple[int, int]]:
     """World points (N,3) on the enlarged BEV picture."""
     column, row = (points[:, 0] - top.x0) / top.m_per_px, (top.y0 - points[:, 1]) / top.m_per_px
     spots = np.clip(np.rint((np.stack([column, row], axis=1) + 0.5) * scale), -20000, 20000)

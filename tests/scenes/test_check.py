@@ -1,0 +1,250 @@
+"""check-scan: passes on every synthetic scan, and fails loudly on one whose poses or boxes are wrong on disk."""
+
+import json
+import re
+import shutil
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from rollout3d.scenes.check import UnusableScan, check_scan, locate
+from rollout3d.scenes.check_picture import draw
+from rollout3d.stages import check_scan as stage
+from scenes import mini
+
+COLOURS, DEPTH, PATH = "colours: own pose / others'", "depth against the mesh", "path of the camera"
+
+
+def folders(made):
+    patterns = {"scannet": ["scans/*"], "scannetpp": ["data/*"], "arkitscenes": ["raw/*/*", "3dod/*/*"]}
+    found = [path for pattern in patterns[made.dataset] for path in sorted(made.root.glob(pattern)) if path.is_dir()]
+    assert found
+    return found
+
+
+def verdicts(report):
+    return {check.name: check.passed for check in report.checks}
+
+
+def wrong(report):
+    return {name for name, passed in verdicts(report).items() if passed is False}
+
+
+def test_every_synthetic_scan_passes(made):
+    for path in folders(made):
+        report = check_scan(made.dataset, path)
+        assert report.passed, report.text()
+        assert {COLOURS, DEPTH, PATH} <= {name for name, passed in verdicts(report).items() if passed}
+
+
+def copied(made, base, which=0):
+    """A copy of one scan with what it shares with others; its folder."""
+    source = folders(made)[which]
+    for path in made.root.rglob("*"):
+        mine = source in path.parents
+        shared = path.is_file() and path.relative_to(made.root).parts[0] not in ("scans", "data", "raw", "3dod")
+        if path.is_file() and (mine or shared):
+            mini.write_bytes(base / path.relative_to(made.root), path.read_bytes())
+    return base / source.relative_to(made.root)
+
+
+def change_poses(dataset, folder, change):
+    """Rewrite the poses (N,4,4) on disk, camera-to-world in the release's own frame; lost ones are left alone."""
+    if dataset == "scannet":
+        path = folder / f"{folder.name}.sens"
+        data = bytearray(path.read_bytes())
+        (n_name,) = struct.unpack_from("<Q", data, 4)
+        (n,) = struct.unpack_from("<Q", data, 296 + n_name)
+        at, where = 304 + n_name, []
+        for _ in range(n):
+            where.append(at)
+            at += 96 + sum(struct.unpack_from("<2Q", data, at + 80))
+        poses = np.array([struct.unpack_from("<16f", data, at) for at in where]).reshape(-1, 4, 4)
+        known = np.isfinite(poses).all(axis=(1, 2))
+        for at, pose in zip(np.array(where)[known], change(poses[known])):
+            struct.pack_into("<16f", data, at, *pose.ravel())
+        path.write_bytes(data)
+    elif dataset == "scannetpp":
+        path = folder / "iphone" / "pose_intrinsic_imu.json"
+        entries = json.loads(path.read_text())
+        poses = change(np.array([entry["aligned_pose"] for entry in entries.values()]))
+        for entry, pose in zip(entries.values(), poses):
+            entry["aligned_pose"] = pose.tolist()
+        path.write_text(json.dumps(entries))
+        for name in ("colmap", "nerfstudio"):  # most users have no second opinion
+            shutil.rmtree(folder / "iphone" / name, ignore_errors=True)
+    else:
+        (path,) = folder.rglob("lowres_wide.traj")
+        rows = np.loadtxt(path)
+        poses = np.tile(np.eye(4), (len(rows), 1, 1))
+        for pose, row in zip(poses, rows):
+            pose[:3, :3], pose[:3, 3] = cv2.Rodrigues(row[1:4])[0], row[4:]
+        stored = np.linalg.inv(change(np.linalg.inv(poses)))
+        for row, matrix in zip(rows, stored):
+            row[1:4], row[4:] = cv2.Rodrigues(matrix[:3, :3])[0].ravel(), matrix[:3, 3]
+        np.savetxt(path, rows, "%.9f")
+
+
+def test_shuffled_poses_fail(made, tmp_path, capsys):
+    folder = copied(made, tmp_path)
+    change_poses(made.dataset, folder, lambda poses: poses)
+    assert check_scan(made.dataset, folder).passed, "rewriting as such changes nothing"
+    shuffle = np.random.default_rng(0).permutation
+    change_poses(made.dataset, folder, lambda poses: poses[shuffle(len(poses))])
+    report = check_scan(made.dataset, folder)
+    assert {COLOURS, DEPTH, PATH} <= wrong(report), report.text()
+    with pytest.raises(SystemExit) as stopped:
+        stage.main([made.dataset, str(folder)])
+    assert stopped.value.code == 1
+    assert re.search(rf"FAIL +{COLOURS}", capsys.readouterr().out)
+
+
+def test_inverted_poses_fail(made, tmp_path):
+    folder = copied(made, tmp_path)
+    change_poses(made.dataset, folder, np.linalg.inv)
+    report = check_scan(made.dataset, folder)
+    assert {COLOURS, DEPTH} <= wrong(report), report.text()
+
+
+def test_camera_axes_of_opengl_fail(releases, tmp_path):
+    folder = copied(releases["scannetpp"], tmp_path)
+    change_poses("scannetpp", folder, lambda poses: poses @ np.diag([1.0, -1, -1, 1]))
+    assert {COLOURS, DEPTH} <= wrong(check_scan("scannetpp", folder))
+
+
+def test_scannet_poses_left_unaligned_fail(releases, tmp_path):
+    """A mesh that someone has aligned already, poses as released: the meta file's matrix is then right for neither."""
+    folder = copied(releases["scannet"], tmp_path)
+    (line,) = re.findall("axisAlignment = (.*)", (folder / f"{folder.name}.txt").read_text())
+    to_aligned = np.array(line.split(), float).reshape(4, 4)
+    path = folder / f"{folder.name}_vh_clean_2.ply"
+    data = bytearray(path.read_bytes())
+    start = data.index(b"end_header\n") + 11
+    count = int(re.search(rb"element vertex (\d+)", data)[1])
+    kind = np.dtype([("xyz", "<f4", 3), ("rgba", "u1", 4)])
+    vertices = np.frombuffer(data, kind, count, start)
+    vertices["xyz"] = vertices["xyz"] @ to_aligned[:3, :3].T + to_aligned[:3, 3]
+    path.write_bytes(data)
+    report = check_scan("scannet", folder)
+    assert {COLOURS, DEPTH} <= wrong(report), report.text()
+
+
+def test_scannetpp_poses_left_unaligned_fail(releases, tmp_path):
+    """The phone's own `pose` in place of `aligned_pose`."""
+    folder = copied(releases["scannetpp"], tmp_path)
+    entries = json.loads((folder / "iphone" / "pose_intrinsic_imu.json").read_text())
+    raw = np.array([entry["pose"] for entry in entries.values()])
+    change_poses("scannetpp", folder, lambda poses: raw)
+    assert {COLOURS, DEPTH} <= wrong(check_scan("scannetpp", folder))
+
+
+def test_arkitscenes_boxes_left_unaligned_fail(releases, tmp_path):
+    """`obb`, in the annotation tool's frame, in place of `obbAligned`."""
+    folder = copied(releases["arkitscenes"], tmp_path)
+    (path,) = folder.glob("*_3dod_annotation.json")
+    content = json.loads(path.read_text())
+    for item in content["data"]:
+        item["segments"]["obbAligned"] = item["segments"]["obb"]
+    path.write_text(json.dumps(content))
+    assert wrong(check_scan("arkitscenes", folder)) == {"boxes hold mesh", "boxes in the room"}
+
+
+def test_scannetpp_box_axes_as_columns_fail(releases, tmp_path):
+    folder = copied(releases["scannetpp"], tmp_path)
+    path = folder / "scans" / "segments_anno.json"
+    content = json.loads(path.read_text())
+    for group in content["segGroups"]:
+        group["obb"]["normalizedAxes"] = np.reshape(group["obb"]["normalizedAxes"], (3, 3)).T.ravel().tolist()
+    path.write_text(json.dumps(content))
+    report = check_scan("scannetpp", folder)
+    # Boxes that stand upright have the same corners' bounds either way; what they hold tells.
+    assert "objects inside their box" in wrong(report), report.text()
+
+
+def test_swapped_world_axes_fail(releases, tmp_path):
+    """A mesh and poses with y up agree with each other, but not with gravity."""
+    folder = copied(releases["scannetpp"], tmp_path)
+    turn = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    change_poses("scannetpp", folder, lambda poses: turn @ poses)
+    path = folder / "scans" / "mesh_aligned_0.05.ply"
+    data = bytearray(path.read_bytes())
+    start, count = data.index(b"end_header\n") + 11, int(re.search(rb"element vertex (\d+)", data)[1])
+    size = 16 if b"alpha" in data[:start] else 15
+    vertices = np.frombuffer(data, np.dtype([("xyz", "<f4", 3), ("rest", "u1", size - 12)]), count, start)
+    vertices["xyz"] = vertices["xyz"] @ turn[:3, :3].T
+    path.write_bytes(data)
+    assert "camera upright" in wrong(check_scan("scannetpp", folder))
+
+
+def test_what_is_missing_is_said_and_the_rest_is_checked(releases, tmp_path, capsys):
+    folder = copied(releases["scannet"], tmp_path / "a")
+    (folder / f"{folder.name}.sens").unlink()
+    stage.main(["scannet", str(folder)])
+    shown = capsys.readouterr().out
+    assert re.search(rf"missing +.*{folder.name}.sens: no such file", shown)
+    assert "pass  objects inside their box" in shown and "pass  floor at z = 0" in shown
+    assert re.search(rf"- +{COLOURS} +not made +no video", shown)
+
+    folder = copied(releases["scannet"], tmp_path / "b")
+    (folder / f"{folder.name}.aggregation.json").unlink()
+    report = check_scan("scannet", folder)
+    assert report.passed and verdicts(report)[COLOURS] and verdicts(report)["boxes in the room"] is None
+
+    folder = copied(releases["scannetpp"], tmp_path / "c")
+    (folder / "iphone" / "depth.bin").unlink()
+    report = check_scan("scannetpp", folder)
+    assert report.passed and verdicts(report)[DEPTH] is None and verdicts(report)[COLOURS]
+
+    folder = copied(releases["arkitscenes"], tmp_path / "d")
+    (mesh,) = folder.glob("*_3dod_mesh.ply")
+    mesh.unlink()
+    report = check_scan("arkitscenes", folder)
+    assert report.passed and verdicts(report)["camera upright"] and verdicts(report)[COLOURS] is None
+    assert draw(report).ndim == 3
+
+
+def test_damaged_file_fails_and_is_named(releases, tmp_path):
+    folder = copied(releases["scannet"], tmp_path)
+    path = folder / f"{folder.name}.aggregation.json"
+    path.write_text("{")
+    report = check_scan("scannet", folder)
+    assert wrong(report) == {"files can be read"}
+    assert path.name in report.text()
+
+
+@pytest.mark.parametrize("case", ["nowhere", "no scan", "empty"])
+def test_unusable_input_has_its_own_status(releases, tmp_path, capsys, case):
+    folder = {"nowhere": tmp_path / "nothing", "no scan": tmp_path, "empty": tmp_path / "scans" / "scene0000_00"}[case]
+    if case == "empty":
+        folder.mkdir(parents=True)
+    with pytest.raises(SystemExit) as stopped:
+        stage.main(["scannet", str(folder)])
+    assert stopped.value.code == 2
+    assert str(folder) in capsys.readouterr().err
+
+
+def test_folder_of_a_scan_names_root_and_split(tmp_path):
+    for parts, dataset, split in (
+        (("scans_test", "scene0707_00"), "scannet", "test"),
+        (("data", "7b6477cb95"), "scannetpp", "train"),
+        (("3dod", "Validation", "41048190"), "arkitscenes", "val"),
+    ):
+        path = tmp_path.joinpath(*parts)
+        path.mkdir(parents=True)
+        root, ref = locate(dataset, path)
+        assert (root, ref.scene_id, ref.split) == (tmp_path, parts[-1], split)
+    with pytest.raises(UnusableScan, match="ROOT/data"):
+        locate("scannetpp", path)
+
+
+def test_picture_shows_frames_boxes_and_path(releases, tmp_path, capsys):
+    made = releases["arkitscenes"]
+    folder = folders(made)[0]
+    stage.main([made.dataset, str(folder), "--out", str(tmp_path / "p.png")])
+    picture = cv2.cvtColor(cv2.imread(str(tmp_path / "p.png")), cv2.COLOR_BGR2RGB)
+    assert str(tmp_path / "p.png") in capsys.readouterr().out
+    assert picture.shape[1] == 1672 and picture.shape[0] > 1000
+    assert (picture[:8, :8] == (44, 122, 62)).all(), "green: passed"
+    assert (picture == (255, 220, 0)).all(axis=2).sum() > 200, "views in the room from above"
