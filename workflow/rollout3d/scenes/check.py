@@ -68,7 +68,7 @@ class Check:
     note: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shot:
     """A frame and what the mesh shows from its pose: pictures (H,W,3) u8 of one size, K of that size, pose.
 

@@ -65,7 +65,7 @@ def _head(report: Report, width: int) -> np.ndarray:
 
 
 def _frames(report: Report, width: int) -> np.ndarray:
-    shots = [report.shots[k] for k in dict.fromkeys(sample_indices(len(report.shots), COLUMNS))]
+    shots = _chosen(report)
     rows = [
         ("frame, with the boxes of what the mesh says is in view", _boxed_frame),
         ("mesh from the frame's pose: must look like the frame", _boxed_mesh),
@@ -85,6 +85,11 @@ def _frames(report: Report, width: int) -> np.ndarray:
                 _label(band, (left + 5, 18), f"{shot.index}", _INK)
         bands.append(band)
     return np.concatenate(bands)
+
+
+def _chosen(report: Report) -> list[Shot]:
+    """The frames of the columns."""
+    return [report.shots[k] for k in dict.fromkeys(sample_indices(len(report.shots), COLUMNS))]
 
 
 def _fit(picture: np.ndarray) -> np.ndarray:
@@ -158,7 +163,7 @@ def _below(report: Report, width: int, bev_size: int) -> np.ndarray:
     below = np.full((max(0 if top is None else top.shape[0] + 30, n_lines * line + 20) + 10, width, 3), 255, np.uint8)
     if top is not None:
         below[30 : 30 + top.shape[0], _MARGIN : _MARGIN + top.shape[1]] = top
-        words = "from above: boxes, views, camera path from green to red"
+        words = "from above: boxes, camera path from green to red, views of the frames"
         _write(below, (_MARGIN, 22), words, _TEXT, _MUTED)
     y = 22
     for what, value in report.found:
@@ -199,10 +204,13 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
             share = k / max(len(path) - 2, 1)
             cv2.line(painted, a, b, (round(255 * share), round(255 * (1 - share)), 60), 2, cv2.LINE_AA)
     for shot in report.shots:
+        shown = shot in _chosen(report)
         eye, forward = shot.pose[:3, 3], shot.pose[:3, 2]
-        a, b = _above(top, np.stack([eye, eye + 0.4 * forward]), scale)
-        cv2.arrowedLine(painted, a, b, _PATH, 2, cv2.LINE_AA, tipLength=0.35)
-        cv2.circle(painted, a, 4, _PATH, -1, cv2.LINE_AA)
+        a, b = _above(top, np.stack([eye, eye + (0.7 if shown else 0.25) * forward]), scale)
+        cv2.arrowedLine(painted, a, b, _PATH, 2 if shown else 1, cv2.LINE_AA, tipLength=0.25)
+        if shown:
+            cv2.circle(painted, a, 5, _PATH, -1, cv2.LINE_AA)
+            _label(painted, (b[0] + 4, b[1]), f"{shot.index}", _INK)
     metre = round(scale / top.m_per_px)
     cv2.line(painted, (12, painted.shape[0] - 14), (12 + metre, painted.shape[0] - 14), (255, 255, 255), 3)
     _write(painted, (12, painted.shape[0] - 22), "1 m", _TEXT, (255, 255, 255))
