@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import struct
+import zipfile
 
 import cv2
 import numpy as np
@@ -203,6 +204,31 @@ def test_what_is_missing_is_said_and_the_rest_is_checked(releases, tmp_path, cap
     report = check_scan("arkitscenes", folder)
     assert report.passed and verdicts(report)["camera upright"] and verdicts(report)[COLOURS] is None
     assert draw(report).ndim == 3
+
+
+def write_instances(made, folder, shift):
+    """The optional archive of instance pictures, from the renderer's thing ids; objectIds moved on by `shift`."""
+    (recording,) = [r for scene, r in made.recordings() if scene["scene_id"] == folder.name]
+    of_thing = {int(k): v for k, v in made.truth(folder.name)["release"]["object_ids"].items()}
+    with zipfile.ZipFile(folder / f"{folder.name}_2d-instance-filt.zip", "w") as archive:
+        for index, (_, _, things) in enumerate(recording.frames()):
+            picture = np.zeros(things.shape, np.uint8)
+            for thing, object_id in of_thing.items():
+                picture[things == thing] = object_id + 1 + shift
+            archive.writestr(f"instance-filt/{index}.png", cv2.imencode(".png", picture)[1].tobytes())
+
+
+def test_labels_of_the_release_are_compared_where_there_are_any(releases, tmp_path):
+    name = "labels of the release"
+    folder = copied(releases["scannet"], tmp_path)
+    assert verdicts(check_scan("scannet", folder))[name] is None
+    write_instances(releases["scannet"], folder, 0)
+    report = check_scan("scannet", folder)
+    assert report.passed and verdicts(report)[name]
+    write_instances(releases["scannet"], folder, 1)
+    assert wrong(check_scan("scannet", folder)) == {name}
+    (folder / f"{folder.name}_2d-instance-filt.zip").write_bytes(b"PK")
+    assert wrong(check_scan("scannet", folder)) == {name}
 
 
 def test_damaged_file_fails_and_is_named(releases, tmp_path):

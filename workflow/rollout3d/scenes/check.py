@@ -8,9 +8,9 @@ released scan, and those marked as ours are wide.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -22,8 +22,10 @@ from rollout3d.geometry.raster import rasterise, surface_colors
 from rollout3d.geometry.topdown import floor_level
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, scannet, scannetpp
+from rollout3d.scenes.check_report import Check, Report, Shot
 from rollout3d.scenes.ingest import READERS
 from rollout3d.scenes.scan import FrameSource, Room, ScanError, ScanRef
+from rollout3d.scenes.scannet_2d import instance_picture, label_overlap
 
 FRAMES = 16
 """Frames with a pose that are compared, spread over the video."""
@@ -35,6 +37,8 @@ MAX_DEPTH_M = {"scannet": 0.05, "scannetpp": 0.10, "arkitscenes": 0.10}
 MIN_UPRIGHT = 0.5
 MAX_FLOOR_M = 0.1
 MIN_INSIDE = 0.95
+MIN_LABEL_IOU, LARGE = 0.5, 0.01
+"""Large objects take this share of the picture or more. [size: ours]"""
 MIN_SHARE = 0.9
 """Of the objects that must pass a check of boxes: annotators err now and then. [ours]"""
 MIN_POSES = 0.5
@@ -55,74 +59,6 @@ MAX_CORNER_M = 0.01
 
 class UnusableScan(ValueError):
     """Nothing can be checked: no such scan, or neither its mesh nor its video can be read."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check. `passed` is None if it could not be made, and `note` then says why."""
-
-    name: str
-    passed: bool | None
-    value: str = ""
-    limit: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Shot:
-    """A frame and what the mesh shows from its pose: pictures (H,W,3) u8 of one size, K of that size, pose.
-
-    `drawing` is grey where the mesh has no colours. depth, mesh_depth (h,w), metres, 0 = unknown: of the depth picture,
-    None without one. `owner` (H,W): the face that each pixel shows, -1 = none.
-    """
-
-    index: int
-    K: np.ndarray
-    pose: np.ndarray
-    picture: np.ndarray
-    drawing: np.ndarray
-    owner: np.ndarray
-    depth: np.ndarray | None
-    mesh_depth: np.ndarray | None
-
-
-@dataclass
-class Report:
-    """What was found in a scan, the checks, and what the picture of it shows."""
-
-    dataset: str
-    scene_id: str
-    found: list[tuple[str, str]] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    shots: list[Shot] = field(default_factory=list)
-    positions: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))
-    room: Room | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether no check failed; those that could not be made do not count."""
-        return not any(check.passed is False for check in self.checks)
-
-    def text(self) -> str:
-        """The report for a terminal."""
-        lines = [f"{self.dataset} {self.scene_id}", ""]
-        width = max(len(what) for what, _ in self.found)
-        lines += [f"  {what:<{width}}  {value}" for what, value in self.found] + [""]
-        width = max(len(check.name) for check in self.checks)
-        for c in self.checks:
-            word = {True: "pass", False: "FAIL", None: "  - "}[c.passed]
-            figures = f"{c.value:>9}  {c.limit:<14}" if c.passed is not None else f"{'not made':>9}  {'':<14}"
-            lines.append(f"  {word}  {c.name:<{width}}  {figures}  {c.note}".rstrip())
-        return "\n".join([*lines, "", self.verdict()])
-
-    def verdict(self) -> str:
-        """One sentence."""
-        made = [check for check in self.checks if check.passed is not None]
-        wrong = [check.name for check in made if not check.passed]
-        rest = f"; {len(self.checks) - len(made)} could not be made" if len(made) < len(self.checks) else ""
-        if wrong:
-            return f"FAILED {len(wrong)} of {len(made)} checks: {', '.join(wrong)}{rest}"
-        return f"passed {len(made)} checks{rest}"
 
 
 def check_scan(dataset: str, path: Path) -> Report:
@@ -148,6 +84,8 @@ def check_scan(dataset: str, path: Path) -> Report:
         poses = _check_path(report, room, source)
         _check_pictures(report, room, source, poses)
         _check_boxes(report, room)
+        if dataset == "scannet":
+            _check_labels(report, Path(path) / f"{ref.scene_id}_2d-instance-filt.zip")
     finally:
         if source is not None:
             source.close()
@@ -156,7 +94,7 @@ def check_scan(dataset: str, path: Path) -> Report:
 
 def locate(dataset: str, path: Path) -> tuple[Path, ScanRef]:
     """Root of the release and scan of a scan's folder. Raises `UnusableScan` for a folder that is none."""
-    path = path.resolve()
+    path = Path(os.path.abspath(path))  # links stay as they are: scans often lie on other disks
     parent, above = path.parent.name, path.parent.parent.name
     known = {
         "scannet": (parent in ("scans", "scans_test"), "ROOT/scans/<scene>"),
@@ -251,20 +189,20 @@ def _check_path(report: Report, room: Room | None, source: FrameSource | None) -
     every = [source.camera(i)[1] for i in range(source.n_frames)]
     valid = [i for i, pose in enumerate(every) if pose is not None]
     lost = source.n_frames - len(valid)
-    _at_least(report, names[0], len(valid) / source.n_frames, MIN_POSES, note=f"{lost} lost" if lost else "")
+    report.at_least(names[0], len(valid) / source.n_frames, MIN_POSES, note=f"{lost} lost" if lost else "")
     if not valid:
         report.checks += [Check(name, None, note="no pose") for name in names[1:]]
         return {}
     report.positions = np.array([np.full(3, np.nan) if pose is None else pose[:3, 3] for pose in every])
     poses = np.stack([every[i] for i in valid])
-    _at_least(report, names[1], agreement.upright_share(poses), MIN_UPRIGHT)
+    report.at_least(names[1], agreement.upright_share(poses), MIN_UPRIGHT)
     roughness = agreement.path_roughness(report.positions)
     if roughness != roughness:
         report.checks.append(
             Check(names[2], None, note="the camera stands still, or no neighbouring frames have poses")
         )
     else:
-        _at_most(report, names[2], roughness, MAX_ROUGHNESS, note="step / spread")
+        report.at_most(names[2], roughness, MAX_ROUGHNESS, note="step / spread")
     if room is None or not len(room.faces):
         report.checks += [Check(name, None, note="no mesh") for name in names[3:]]
     else:
@@ -274,7 +212,7 @@ def _check_path(report: Report, room: Room | None, source: FrameSource | None) -
             Check(names[3], low <= height <= high, f"{height:.2f} m", f"{low} to {high} m", "above the floor")
         )
         bounds = room.vertices.min(axis=0), room.vertices.max(axis=0)
-        _at_least(report, names[4], agreement.share_within(poses[:, :3, 3], *bounds, ROOM_MARGIN_M), MIN_IN_ROOM)
+        report.at_least(names[4], agreement.share_within(poses[:, :3, 3], *bounds, ROOM_MARGIN_M), MIN_IN_ROOM)
     chosen = dict.fromkeys(valid[k] for k in sample_indices(len(valid), FRAMES))
     return {i: every[i] for i in chosen}
 
@@ -295,21 +233,21 @@ def _check_pictures(
         return
     small = [_small(shot) for shot in report.shots]
     drawn = [pixels for _, _, pixels in small]
-    _at_least(report, names[0], float(np.median([pixels.mean() for pixels in drawn])), MIN_IN_VIEW)
+    report.at_least(names[0], float(np.median([pixels.mean() for pixels in drawn])), MIN_IN_VIEW)
     if room.colors is None:
         report.checks.append(Check(names[1], None, note="the mesh has no colours"))
     elif len(poses) < 2:
         report.checks.append(Check(names[1], None, note="fewer than two frames with poses"))
     else:
         ratio = agreement.photometric_ratio([p for p, _, _ in small], [d for _, d, _ in small], drawn)
-        _at_most(report, names[1], ratio, MAX_PHOTOMETRIC, note="" if ratio < 1 else "frames fit any pose as well")
+        report.at_most(names[1], ratio, MAX_PHOTOMETRIC, note="" if ratio < 1 else "frames fit any pose as well")
     pairs = [(shot.depth, shot.mesh_depth) for shot in report.shots if shot.depth is not None]
     if not pairs:
         report.checks.append(Check(names[2], None, note="no depth"))
         return
     error = agreement.depth_error(*zip(*pairs))
     note = f"median of {len(pairs)} frames" if error == error else "measured depth and mesh share no pixels"
-    _at_most(report, names[2], error, MAX_DEPTH_M[report.dataset], " m", note)
+    report.at_most(names[2], error, MAX_DEPTH_M[report.dataset], " m", note)
 
 
 def _shot(room: Room, source: FrameSource, index: int, pose: np.ndarray) -> Shot:
@@ -346,7 +284,7 @@ def _check_boxes(report: Report, room: Room | None) -> None:
     aligned = room is not None and report.dataset == "scannet" and "no_axis_alignment" not in room.flags
     if aligned and len(room.faces):
         level = floor_level(room.vertices, room.faces)
-        _at_most(report, "floor at z = 0", abs(level), MAX_FLOOR_M, " m")
+        report.at_most("floor at z = 0", abs(level), MAX_FLOOR_M, " m")
     elif report.dataset == "scannet":
         report.checks.append(Check("floor at z = 0", None, note="no mesh" if room is None else "no axisAlignment"))
     # Walls and marks of the annotators are surfaces without a shape of their own.
@@ -369,7 +307,7 @@ def _check_boxes(report: Report, room: Room | None) -> None:
         _objects_that(report, names[0], some, lambda item: held[item.object_id] >= MIN_INSIDE)
     centres = np.stack([item.box.centroid for item in boxed])
     bounds = room.vertices.min(axis=0), room.vertices.max(axis=0)
-    _at_least(report, names[1], agreement.share_within(centres, *bounds, ROOM_MARGIN_M / 2), MIN_SHARE)
+    report.at_least(names[1], agreement.share_within(centres, *bounds, ROOM_MARGIN_M / 2), MIN_SHARE)
     if report.dataset == "scannetpp":  # states both boxes
 
         def agrees(item) -> bool:
@@ -379,17 +317,30 @@ def _check_boxes(report: Report, room: Room | None) -> None:
         _objects_that(report, names[3], boxed, agrees)
 
 
+def _check_labels(report: Report, archive: Path) -> None:
+    """ScanNet's own pictures of instances, which few download, against the instances of the mesh."""
+    name = "labels of the release"
+    if not archive.is_file() or not report.shots or not report.room.objects:
+        report.checks.append(Check(name, None, note=f"no {archive.name}" if not archive.is_file() else "no objects"))
+        return
+    members = {item.object_id: item.vertex_index for item in report.room.objects}
+    overlaps: list[float] = []
+    try:
+        for shot in report.shots:
+            instances = instance_picture(archive, shot.index)
+            if instances is not None:
+                overlaps += label_overlap(instances, shot.owner, report.room.faces, members, LARGE)
+    except ScanError as error:
+        report.checks.append(Check(name, False, "damaged", note=str(error)))
+        return
+    if not overlaps:
+        report.checks.append(Check(name, None, note="none of the frames is in the archive"))
+        return
+    note = f"median IoU of {len(overlaps)} large objects"
+    report.at_least(name, float(np.median(overlaps)), MIN_LABEL_IOU, note)
+
+
 def _objects_that(report: Report, name: str, objects: list, passes: Callable) -> None:
     wrong = [f"{item.object_id} {item.label}" for item in objects if not passes(item)]
     note = "not so: " + ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "") if wrong else ""
-    _at_least(report, name, 1 - len(wrong) / max(len(objects), 1), MIN_SHARE, note)
-
-
-def _at_least(report: Report, name: str, value: float, limit: float, note: str = "") -> None:
-    report.checks.append(Check(name, bool(value >= limit), f"{value:.0%}", f"at least {limit:.0%}", note))
-
-
-def _at_most(report: Report, name: str, value: float, limit: float, unit: str = "", note: str = "") -> None:
-    # NaN, which means that there was nothing to compare, fails.
-    shown = "nothing" if value != value else f"{value:.3f}{unit}" if limit < 1 else f"{value:.2f}{unit}"
-    report.checks.append(Check(name, bool(value <= limit), shown, f"at most {limit:g}{unit}", note))
+    report.at_least(name, 1 - len(wrong) / max(len(objects), 1), MIN_SHARE, note)

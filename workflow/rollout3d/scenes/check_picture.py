@@ -14,7 +14,7 @@ import numpy as np
 
 from rollout3d.geometry.camera import project, project_lines, sample_indices
 from rollout3d.geometry.topdown import Bev, bev
-from rollout3d.scenes.check import Report, Shot
+from rollout3d.scenes.check_report import Report, Shot
 from rollout3d.scenes.scan import Annotated, Room
 
 COLUMNS, COLUMN = 5, 320
