@@ -208,7 +208,7 @@ def test_what_is_missing_is_said_and_the_rest_is_checked(releases, tmp_path, cap
 
 def write_instances(made, folder, shift):
     """The optional archive of instance pictures, from the renderer's thing ids; objectIds moved on by `shift`."""
-    (recording,) = [r for scene, r in made.recordings() if scene["scene_id"] == folder.name]
+    recording = next(r for scene, r in made.recordings() if scene["scene_id"] == folder.name)
     of_thing = {int(k): v for k, v in made.truth(folder.name)["release"]["object_ids"].items()}
     with zipfile.ZipFile(folder / f"{folder.name}_2d-instance-filt.zip", "w") as archive:
         for index, (_, _, things) in enumerate(recording.frames()):
