@@ -10,7 +10,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
+from rollout3d.scenes.scan import ScanError, intrinsics, reading
 
 VIDEO_FPS = 30.0
 """VSI-Bench's videos; assets recorded faster are thinned to it, slower ones kept."""
@@ -20,6 +21,8 @@ MAX_GAP_S = 0.15
 """Between entries further apart the pose is lost; nearer ones (about 10 a second) are interpolated. [assumed]"""
 DEPTH_TIME_MS = 20
 """Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
+
+_LATEST_S = 1e12
 
 
 class _Files(NamedTuple):
@@ -92,6 +95,7 @@ class ArkitSource:
         path = next((base / "lowres_wide.traj" for base in bases if (base / "lowres_wide.traj").is_file()), None)
         if path is None:
             raise ScanError(bases[0] / "lowres_wide.traj", "no such file")
+        self.poses_path = path
         times, stored = read_trajectory(path)
         self._poses = poses_at(self._frames.ms / 1000, times, stored)
         found = [pose for pose in self._poses if pose is not None]
@@ -134,7 +138,9 @@ class ArkitSource:
         path = files.paths[files.nearest(int(self._frames.ms[index]))]
         with reading(path):
             width, height, fx, fy, cx, cy = (float(word) for word in path.read_text().split())
-        K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+            K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
+            if not (1 <= width <= MAX_PIXELS and 1 <= height <= MAX_PIXELS):
+                raise ValueError(f"intrinsics of a picture of {width:g}x{height:g} pixels")
         return resize_intrinsics(K, (int(width), int(height)), size)
 
     def close(self) -> None:
@@ -185,7 +191,10 @@ def _list(folder: Path, suffix: str) -> _Files:
     found = []
     for path in folder.glob(f"*{suffix}"):
         with reading(path):
-            found.append((round(float(path.stem.rsplit("_", 1)[-1]) * 1000), path))
+            seconds = float(path.stem.rsplit("_", 1)[-1])
+            if not 0 <= seconds < _LATEST_S:
+                raise ValueError(f"a name without a time: {path.name}")
+            found.append((round(seconds * 1000), path))
     found.sort()
     return _Files(np.array([ms for ms, _ in found], np.int64), [path for _, path in found])
 
@@ -198,7 +207,5 @@ def _read_depth(path: Path) -> np.ndarray:
 
 
 def _read_png(path: Path, flags: int) -> np.ndarray:
-    picture = cv2.imread(str(path), flags)
-    if picture is None:
-        raise ScanError(path, "not a readable picture")
-    return picture
+    with reading(path):
+        return decode_picture(path.read_bytes(), flags)

@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from rollout3d.scenes.pictures import MAX_PIXELS
 from rollout3d.scenes.scan import ScanError
 
 _NEAR = 8
@@ -54,6 +55,8 @@ class Video:
         self._times, self._keys = np.unique(times), np.unique(keys)
         self.n_frames = len(self._times)
         self.width, self.height = self._stream.codec_context.width, self._stream.codec_context.height
+        if not 0 < self.width * self.height <= MAX_PIXELS:
+            raise ScanError(self.path, f"claims frames of {self.width}x{self.height} pixels")
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or self._measured_rate())
         self._reformatter = VideoReformatter()  # kept: a new one for each frame costs more than the frame
         self._frames: Iterator[av.VideoFrame] | None = None
@@ -86,6 +89,11 @@ class Video:
                 if frame.pts > target:
                     raise ScanError(self.path, f"frame {index} cannot be decoded")
                 self.rotation_deg = int(frame.rotation)
+                if (frame.width, frame.height) != (self.width, self.height):
+                    size = f"{frame.width}x{frame.height}, not {self.width}x{self.height}"
+                    raise ScanError(self.path, f"frame {index} has another size than the video: {size}")
+                if frame.is_corrupt:
+                    raise ScanError(self.path, f"frame {index} is damaged")
                 picture = self._reformatter.reformat(frame, format="rgb24", threads=1)
                 self._last, self._kept = index, picture.to_ndarray()
                 return self._kept
