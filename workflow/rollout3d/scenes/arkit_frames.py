@@ -23,6 +23,8 @@ DEPTH_TIME_MS = 20
 """Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
 
 _LATEST_S = 1e12
+_MOST_TURN, _FARTHEST_M = 100.0, 1e5
+"""Far beyond any recording: such numbers are damage, and too large ones break the algebra behind them."""
 
 
 class _Files(NamedTuple):
@@ -156,6 +158,8 @@ def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
         rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], np.float64)
         if rows.ndim != 2 or rows.shape[1] != 7 or not np.isfinite(rows).all():
             raise ScanError(path, "expected lines of seven finite numbers")
+        if (np.abs(rows[:, 1:4]) > _MOST_TURN).any() or (np.abs(rows[:, 4:7]) > _FARTHEST_M).any():
+            raise ScanError(path, "turns of more than 100 rad, or a camera more than 100 km away")
     rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
     to_camera = Rotation.from_rotvec(rows[:, 1:4]).as_matrix()
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
