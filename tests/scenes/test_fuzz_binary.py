@@ -64,7 +64,7 @@ def test_sens(tmp_path, kind):
     path = tmp_path / "a.sens"
     assert survives(path, SENS[kind], lambda: read_everything(path), 4, 100_000).n_frames == 3
 
-    @fuzzed(100)
+    @fuzzed(80)
     @given(damaged(SENS[kind], SENS_HEADER))
     def check(data):
         survives(path, data, lambda: read_everything(path), 4, 100_000)
@@ -149,7 +149,7 @@ def test_ply(tmp_path, kind):
 
     assert len(survives(path, data, read, factor, 150_000).vertices) == 441
 
-    @fuzzed(150)
+    @fuzzed(80)
     @given(damaged(data, data.index(b"end_header") + 12))
     def check(broken):
         survives(path, broken, read, factor, 150_000)
@@ -201,7 +201,7 @@ def test_depth_bin(tmp_path, kind):
     whole = survives(path, DEPTH_BIN[kind], read, 4, 12 * FRAME)
     assert np.abs(whole[1] - DEPTHS[2]).max() < 1e-3 and whole[3] is None
 
-    @fuzzed(100)
+    @fuzzed(60)
     @given(damaged(DEPTH_BIN[kind], 64))
     def check(data):
         survives(path, data, read, 4, 12 * FRAME)

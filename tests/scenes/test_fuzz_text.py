@@ -87,7 +87,7 @@ def test_scannet(scannet_root, suffix):
     assert survives(path, path.read_bytes(), read, **BUDGET).objects
     content, strategy = SCANNET_FILES[suffix]
 
-    @fuzzed(150)
+    @fuzzed(80)
     @given(strategy(content))
     def check(data):
         survives(path, data, read, **BUDGET)
@@ -154,7 +154,7 @@ def test_scannetpp(scannetpp_root, name):
 
     assert survives(path, path.read_bytes(), read, factor=60, fixed=2_000_000)
 
-    @fuzzed(100)
+    @fuzzed(80)
     @given(damaged_json(PP_FILES[name]))
     def check(data):
         survives(path, data, read, factor=60, fixed=2_000_000)
@@ -210,7 +210,7 @@ def test_arkit_annotation(arkit_root):
 
     assert survives(path, json.dumps(ANNOTATION).encode(), read, **BUDGET).objects
 
-    @fuzzed(150)
+    @fuzzed(80)
     @given(damaged_json(ANNOTATION))
     def check(data):
         survives(path, data, read, **BUDGET)
@@ -228,7 +228,7 @@ def test_arkit_trajectory(tmp_path):
 
     assert len(survives(path, TRAJECTORY.encode(), read, **BUDGET)) == 4
 
-    @fuzzed(300)
+    @fuzzed(150)
     @given(damaged_text(TRAJECTORY))
     def check(data):
         survives(path, data, read, **BUDGET)
@@ -247,7 +247,7 @@ def test_arkit_cameras(arkit_root, name):
 
     assert survives(path, whole.encode(), read, **BUDGET).has_poses
 
-    @fuzzed(150)
+    @fuzzed(80)
     @given(damaged_text(whole))
     def check(data):
         survives(path, data, read, **BUDGET)

@@ -113,8 +113,11 @@ def _ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -
                 raise ScanError(scan.source.poses_path, "no frame of the video has a valid pose")
             if lost:
                 scan.room.flags.append(f"lost_frames:{lost}")
+            scene = rows.scene_row(scan, config)
+            if not scene["room_size_m2"] > 0:
+                raise ScanError(scan.room.mesh_path, "a room without any area")
             return {
-                "scenes": [rows.scene_row(scan, config)],
+                "scenes": [scene],
                 "objects": rows.object_rows(scan),
                 "frames": frames,
                 "maps": [rows.map_row(scan, config)],
