@@ -198,7 +198,7 @@ def _group_vertices(
             n_duplicate += 1  # one released scan lists every object twice
             continue
         seen.add(segments)
-        absent = np.setdiff1d(segments, ids)
+        absent = np.setdiff1d(segments, ids, assume_unique=True)
         if len(absent):
             raise ValueError(
                 f"object {object_id} ('{label}') names segment {absent[0]}, which no vertex of the mesh has"
