@@ -335,3 +335,15 @@ def test_stage_says_what_is_missing_and_fails(tmp_path, capsys):
     assert caught.value.code == 1
     said = capsys.readouterr().err
     assert str(tmp_path / "no") in said and "apply for ScanNet++" in said and "Traceback" not in said
+
+
+def test_stage_takes_the_share_from_the_site_and_ends_with_one_error(scannet_root, tmp_path, monkeypatch, capsys):
+    (scannet_root / "scans" / "scene0002_00" / "scene0002_00.sens").write_bytes(b"")
+    text = settings().model_dump_json(include={"seed", "datasets", "scenes", "video"})
+    arguments = ["--config", text, "--dataset", "scannet", "--shard", "0", "--root", str(scannet_root)]
+    monkeypatch.setenv("ROLLOUT3D_SITE", '{"max_drop_share": 0.0}')
+    with pytest.raises(SystemExit) as caught:
+        stage.main([*arguments, "--out-dir", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert caught.value.code == 1 and "scans/scene0002_00/scene0002_00.sens: truncated" in said
+    assert "site.max_drop_share" in said and "Traceback" not in said and list((tmp_path / "out").iterdir()) == []

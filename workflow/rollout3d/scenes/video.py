@@ -11,7 +11,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from rollout3d.scenes.pictures import MAX_PIXELS
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.scan import ScanError, reading
 
 _NEAR = 8
 
@@ -28,11 +28,12 @@ class Video:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self._container = av.open(str(path))
-        except (av.error.FFmpegError, OSError) as error:
+            self._container = av.open(str(path), metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
             raise ScanError(path, f"cannot be opened as a video ({error})") from error
         try:
-            self._index()
+            with reading(path):
+                self._index()
         except (av.error.FFmpegError, IndexError) as error:
             self.close()
             raise ScanError(path, f"damaged or without a video stream ({error})") from error
@@ -42,6 +43,8 @@ class Video:
 
     def _index(self) -> None:
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise ScanError(self.path, "a video in an unknown coding")
         self._stream.thread_type = "AUTO"
         times, keys = [], []
         for packet in self._container.demux(self._stream):
@@ -97,7 +100,9 @@ class Video:
                 picture = self._reformatter.reformat(frame, format="rgb24", threads=1)
                 self._last, self._kept = index, picture.to_ndarray()
                 return self._kept
-        except (av.error.FFmpegError, EOFError) as error:
+        except ScanError:
+            raise
+        except (av.error.FFmpegError, EOFError, ValueError, ArithmeticError) as error:
             raise ScanError(self.path, f"frame {index} cannot be decoded ({error})") from error
         raise ScanError(self.path, f"ends before frame {index} of {self.n_frames}")
 
