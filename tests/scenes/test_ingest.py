@@ -1,6 +1,7 @@
 """Raw scans to scene tables."""
 
 import logging
+import math
 from collections import Counter
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from rollout3d import tables
 from rollout3d.geometry.topdown import unpack_grid
 from rollout3d.releases import MissingData
-from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, shard_scans
+from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, more_than_chance, shard_scans
 from rollout3d.stages import ingest as stage
 from scenes import mini
 from scenes.conftest import LINEAGE, SYNTHETIC, settings
@@ -210,8 +211,8 @@ def scannet_root(tmp_path):
     return root
 
 
-def run(root, out, **scenes):
-    ingest_shard("scannet", root, out, 0, 1, settings(scenes=scenes), LINEAGE)
+def run(root, out, **site):
+    ingest_shard("scannet", root, out, 0, 1, settings(site=site), LINEAGE)
     return {name: tables.read(tables.TABLES[name], out / f"{name}.parquet") for name in NAMES}
 
 
@@ -240,19 +241,32 @@ def test_damage_in_a_sampled_frame_drops_the_whole_scan(scannet_root, tmp_path):
 
 
 def test_much_damage_stops_with_one_error_and_leaves_nothing(scannet_root, tmp_path):
-    for name in ("scene0002_00", "scene0004_00"):
+    for name in ("scene0001_00", "scene0002_00", "scene0004_00"):
         (scannet_root / "scans" / name / f"{name}.sens").write_bytes(b"")
     out = tmp_path / "out"
-    with pytest.raises(TooManyFailures, match="2 of the shard's 4") as caught:
+    with pytest.raises(TooManyFailures, match="3 of the shard's 4") as caught:
         run(scannet_root, out)
     assert "scans/scene0002_00/scene0002_00.sens" in str(caught.value) and "max_drop_share" in str(caught.value)
     assert list(out.iterdir()) == []
-    assert len(run(scannet_root, out, max_drop_share=0.5)["scenes"]) == 2
+    assert len(run(scannet_root, out, max_drop_share=0.5)["scenes"]) == 1
 
 
-def test_one_damaged_scan_never_stops_a_small_shard(scannet_root, tmp_path):
+def test_one_damaged_scan_stops_a_small_shard_only_where_none_may_be(scannet_root, tmp_path):
     (scannet_root / "scans" / "scene0002_00" / "scene0002_00.sens").write_bytes(b"")
-    assert len(run(scannet_root, tmp_path / "out", max_drop_share=0.0)["scenes"]) == 3
+    assert len(run(scannet_root, tmp_path / "out")["scenes"]) == 3
+    with pytest.raises(TooManyFailures, match="1 of the shard's 4"):
+        run(scannet_root, tmp_path / "strict", max_drop_share=0.0)
+
+
+def test_share_of_a_dataset_is_judged_by_what_chance_puts_into_a_shard():
+    # Binomial tails by hand. 4 scans at 0.05: two or more 0.0140, three or more 0.0005.
+    assert [more_than_chance(k, 4, 0.05) for k in range(5)] == [False, False, False, True, True]
+    assert not more_than_chance(1, 1, 0.05) and more_than_chance(2, 2, 0.05)  # 0.05, 0.0025
+    # 95 scans, about a shard of ScanNet, against the sum of the tail written out.
+    tail = [sum(math.comb(95, i) * 0.05**i * 0.95 ** (95 - i) for i in range(k, 96)) for k in range(96)]
+    assert [more_than_chance(k, 95, 0.05) for k in range(1, 96)] == [p < 0.01 for p in tail[1:]]
+    assert more_than_chance(11, 95, 0.05) and not more_than_chance(10, 95, 0.05)
+    assert more_than_chance(1, 95, 0.0) and not more_than_chance(0, 95, 0.0) and not more_than_chance(95, 95, 1.0)
 
 
 def test_mesh_without_anything_to_see_is_a_dropped_scan(scannet_root, tmp_path):
@@ -321,3 +335,15 @@ def test_stage_says_what_is_missing_and_fails(tmp_path, capsys):
     assert caught.value.code == 1
     said = capsys.readouterr().err
     assert str(tmp_path / "no") in said and "apply for ScanNet++" in said and "Traceback" not in said
+
+
+def test_stage_takes_the_share_from_the_site_and_ends_with_one_error(scannet_root, tmp_path, monkeypatch, capsys):
+    (scannet_root / "scans" / "scene0002_00" / "scene0002_00.sens").write_bytes(b"")
+    text = settings().model_dump_json(include={"seed", "datasets", "scenes", "video"})
+    arguments = ["--config", text, "--dataset", "scannet", "--shard", "0", "--root", str(scannet_root)]
+    monkeypatch.setenv("ROLLOUT3D_SITE", '{"max_drop_share": 0.0}')
+    with pytest.raises(SystemExit) as caught:
+        stage.main([*arguments, "--out-dir", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert caught.value.code == 1 and "scans/scene0002_00/scene0002_00.sens: truncated" in said
+    assert "site.max_drop_share" in said and "Traceback" not in said and list((tmp_path / "out").iterdir()) == []

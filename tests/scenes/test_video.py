@@ -3,10 +3,13 @@
 import av
 import numpy as np
 import pytest
+from hypothesis import given
 
+from rollout3d.scenes.pictures import MAX_PIXELS
 from rollout3d.scenes.scan import ScanError
 from rollout3d.scenes.video import Video
 from scenes import mini
+from scenes.fuzz import damaged, fuzzed, survives
 
 N = 50
 
@@ -80,3 +83,29 @@ def test_frames_that_an_edit_list_hides_do_not_count(tmp_path):
     video = Video(tmp_path / "cut.mp4")
     assert video.n_frames == N - 7
     assert [index_of(video.frame(i)) for i in (0, 1, 20, 42, 5)] == [7, 8, 27, 49, 12]
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_damaged_videos_give_whole_frames_or_are_refused(tmp_path, codec):
+    path = tmp_path / "rgb.mkv"
+    mini.write_video(path, [shade(i) for i in range(12)], 60, codec, 6, 0)
+
+    def read():
+        video = Video(path)
+        try:
+            assert video.fps > 0
+            for index in (0, video.n_frames - 1, video.n_frames // 2):
+                assert video.frame(index).shape == (video.height, video.width, 3)
+        finally:
+            video.close()
+        return video
+
+    whole = path.read_bytes()
+    assert survives(path, whole, read, 4, 1_000_000).n_frames == 12
+
+    @fuzzed(40)
+    @given(damaged(whole, 600))
+    def check(data):
+        survives(path, data, read, 4, 3 * MAX_PIXELS)
+
+    check()

@@ -82,8 +82,6 @@ class Scenes(Section):
 
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
     """[assumed]"""
-    max_drop_share: Share = 0.05
-    """More scans of a shard than this failing stops the stage with one error. [assumed]"""
     room_points: Positive = 10_000
     """Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
     room_alpha: float = 5.0
@@ -363,7 +361,7 @@ class Runs(Section):
 
 
 class Site(Section):
-    """This machine: the only place for paths. Put it into config/local.yaml."""
+    """This machine: its paths, and the state of its data. Put it into config/local.yaml."""
 
     roots: dict[DatasetName, str] = {
         "scannet": "data/scannet",
@@ -371,6 +369,10 @@ class Site(Section):
         "arkitscenes": "data/arkitscenes",
     }
     """Directories of the releases, as downloaded."""
+    max_drop_share: Share = 0.05
+    """Share of a dataset's scans on disk that may be damaged; each is dropped with its reason. Shards are separate
+    jobs: one stops with one error when so many of its scans are damaged that chance would bring that about in less
+    than 1 shard of 100 if the dataset had this share. 0 = none may be; 1 = never stop. [assumed]"""
     benchmarks: dict[str, str] = {"vsibench": "data/vsibench"}
     """Directories of released benchmarks."""
     external: dict[str, str] = {}

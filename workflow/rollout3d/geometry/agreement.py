@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -79,3 +80,19 @@ def share_within(points: ArrayLike, low: ArrayLike, high: ArrayLike, margin: flo
     points = np.asarray(points, np.float64)
     inside = (points >= np.asarray(low) - margin) & (points <= np.asarray(high) + margin)
     return float(inside.all(axis=1).mean())
+
+
+def label_overlap(
+    instances: np.ndarray, owner: np.ndarray, faces: np.ndarray, members: dict[int, np.ndarray], share: float
+) -> list[float]:
+    """IoU of each object's pixels in an instance picture (H,W) and in what the mesh shows, `raster.rasterise`'s owner
+    (h,w), scaled to it; of objects with at least `share` of the mesh's picture. `members`: vertices by objectId."""
+    height, width = owner.shape
+    ids = cv2.resize(instances.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST).astype(np.int64)
+    of_vertex = np.full(int(faces.max()) + 1, -1)
+    for object_id, index in members.items():
+        of_vertex[index[index < len(of_vertex)]] = object_id
+    shown = np.where(owner >= 0, of_vertex[faces[owner.clip(0), 0]], -1)
+    found, counts = np.unique(shown, return_counts=True)
+    large = found[(found >= 0) & (counts >= share * owner.size)]
+    return [float(((shown == k) & (ids == k)).sum() / ((shown == k) | (ids == k)).sum()) for k in large]

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
+from rollout3d.scenes.scan import ScanError, intrinsics, reading
 
 VIDEO_FPS = 30.0
 """VSI-Bench's videos; assets recorded faster are thinned to it, slower ones kept."""
@@ -20,6 +21,10 @@ MAX_GAP_S = 0.15
 """Between entries further apart the pose is lost; nearer ones (about 10 a second) are interpolated. [assumed]"""
 DEPTH_TIME_MS = 20
 """Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
+
+_LATEST_S = 1e12
+_MOST_TURN, _FARTHEST_M = 100.0, 1e5
+"""Far beyond any recording: such numbers are damage, and too large ones break the algebra behind them."""
 
 
 class _Files(NamedTuple):
@@ -92,6 +97,7 @@ class ArkitSource:
         path = next((base / "lowres_wide.traj" for base in bases if (base / "lowres_wide.traj").is_file()), None)
         if path is None:
             raise ScanError(bases[0] / "lowres_wide.traj", "no such file")
+        self.poses_path = path
         times, stored = read_trajectory(path)
         self._poses = poses_at(self._frames.ms / 1000, times, stored)
         found = [pose for pose in self._poses if pose is not None]
@@ -134,7 +140,9 @@ class ArkitSource:
         path = files.paths[files.nearest(int(self._frames.ms[index]))]
         with reading(path):
             width, height, fx, fy, cx, cy = (float(word) for word in path.read_text().split())
-        K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+            K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
+            if not (1 <= width <= MAX_PIXELS and 1 <= height <= MAX_PIXELS):
+                raise ValueError(f"intrinsics of a picture of {width:g}x{height:g} pixels")
         return resize_intrinsics(K, (int(width), int(height)), size)
 
     def close(self) -> None:
@@ -150,6 +158,8 @@ def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
         rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], np.float64)
         if rows.ndim != 2 or rows.shape[1] != 7 or not np.isfinite(rows).all():
             raise ScanError(path, "expected lines of seven finite numbers")
+        if (np.abs(rows[:, 1:4]) > _MOST_TURN).any() or (np.abs(rows[:, 4:7]) > _FARTHEST_M).any():
+            raise ScanError(path, "turns of more than 100 rad, or a camera more than 100 km away")
     rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
     to_camera = Rotation.from_rotvec(rows[:, 1:4]).as_matrix()
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
@@ -185,7 +195,10 @@ def _list(folder: Path, suffix: str) -> _Files:
     found = []
     for path in folder.glob(f"*{suffix}"):
         with reading(path):
-            found.append((round(float(path.stem.rsplit("_", 1)[-1]) * 1000), path))
+            seconds = float(path.stem.rsplit("_", 1)[-1])
+            if not 0 <= seconds < _LATEST_S:
+                raise ValueError(f"a name without a time: {path.name}")
+            found.append((round(seconds * 1000), path))
     found.sort()
     return _Files(np.array([ms for ms, _ in found], np.int64), [path for _, path in found])
 
@@ -198,7 +211,5 @@ def _read_depth(path: Path) -> np.ndarray:
 
 
 def _read_png(path: Path, flags: int) -> np.ndarray:
-    picture = cv2.imread(str(path), flags)
-    if picture is None:
-        raise ScanError(path, "not a readable picture")
-    return picture
+    with reading(path):
+        return decode_picture(path.read_bytes(), flags)

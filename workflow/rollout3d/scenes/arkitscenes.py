@@ -68,11 +68,16 @@ def read_room(root: Path, ref: ScanRef) -> Room:
         if content.get("skipped"):
             raise ScanError(annotation, "the annotators skipped this video", expected=True)
         items = content["data"]
-    mesh = read_ply(_find(folders, root, ref, f"{ref.scene_id}_3dod_mesh.ply"))
+    mesh_path = _find(folders, root, ref, f"{ref.scene_id}_3dod_mesh.ply")
+    mesh = read_ply(mesh_path)
     with reading(annotation):
         objects = _objects(items, mesh.vertices)
+    if not objects and ref.annotated:
+        raise ScanError(annotation, "annotates no object", expected=True)
+    if objects and not any(item.n_points for item in objects):
+        raise ScanError(annotation, "no vertex of the mesh is in any box: it is of another scan, or damaged")
     flags = [] if ref.annotated else ["no_annotation"]
-    return Room(mesh.vertices, mesh.faces, mesh.colors, objects, flags=flags)
+    return Room(mesh.vertices, mesh.faces, mesh.colors, objects, flags=flags, mesh_path=mesh_path)
 
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
@@ -105,7 +110,8 @@ def _read_table(path: Path) -> list[tuple[str, str, str]]:
         rows = list(csv.DictReader(file))
     if not rows or not {"video_id", "visit_id", "fold"} <= set(rows[0]):
         raise MissingData(f"{path}: expected columns video_id, visit_id and fold; download the table again")
-    return [(row["video_id"].strip(), row["visit_id"].strip(), row["fold"].strip()) for row in rows]
+    names = ("video_id", "visit_id", "fold")
+    return [tuple((row[name] or "").strip() for name in names) for row in rows]  # short rows hold None
 
 
 def _from_folders(root: Path) -> dict[str, tuple[str, str]]:

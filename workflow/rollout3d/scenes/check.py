@@ -25,7 +25,6 @@ from rollout3d.scenes import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.check_report import Check, Report, Shot
 from rollout3d.scenes.ingest import READERS
 from rollout3d.scenes.scan import FrameSource, Room, ScanError, ScanRef
-from rollout3d.scenes.scannet_2d import instance_picture, label_overlap
 
 FRAMES = 16
 """Frames with a pose that are compared, spread over the video."""
@@ -85,7 +84,7 @@ def check_scan(dataset: str, path: Path) -> Report:
         _check_pictures(report, room, source, poses)
         _check_boxes(report, room)
         if dataset == "scannet":
-            _check_labels(report, Path(path) / f"{ref.scene_id}_2d-instance-filt.zip")
+            _check_labels(report, source)
     finally:
         if source is not None:
             source.close()
@@ -317,24 +316,24 @@ def _check_boxes(report: Report, room: Room | None) -> None:
         _objects_that(report, names[3], boxed, agrees)
 
 
-def _check_labels(report: Report, archive: Path) -> None:
+def _check_labels(report: Report, source: FrameSource | None) -> None:
     """ScanNet's own pictures of instances, which few download, against the instances of the mesh."""
     name = "labels of the release"
-    if not archive.is_file() or not report.shots or not report.room.objects:
-        report.checks.append(Check(name, None, note=f"no {archive.name}" if not archive.is_file() else "no objects"))
+    if not report.shots or not report.room.objects:
+        report.checks.append(Check(name, None, note="no frame with a pose, or no objects"))
         return
     members = {item.object_id: item.vertex_index for item in report.room.objects}
     overlaps: list[float] = []
     try:
         for shot in report.shots:
-            instances = instance_picture(archive, shot.index)
+            instances = source.instances(shot.index)
             if instances is not None:
-                overlaps += label_overlap(instances, shot.owner, report.room.faces, members, LARGE)
+                overlaps += agreement.label_overlap(instances, shot.owner, report.room.faces, members, LARGE)
     except ScanError as error:
         report.checks.append(Check(name, False, "damaged", note=str(error)))
         return
     if not overlaps:
-        report.checks.append(Check(name, None, note="none of the frames is in the archive"))
+        report.checks.append(Check(name, None, note="no 2d-instance-filt.zip, or none of the frames is in it"))
         return
     note = f"median IoU of {len(overlaps)} large objects"
     report.at_least(name, float(np.median(overlaps)), MIN_LABEL_IOU, note)

@@ -21,7 +21,9 @@ _MILLIMETRES = WIDTH * HEIGHT * 2
 _METRES = WIDTH * HEIGHT * 4
 _CHUNK = 1 << 16
 _LARGEST_PAYLOAD = 4 * _METRES
-"""No compression of a frame is longer: what claims more is layout A."""
+"""No compression of a frame is longer: what claims more is layout A, or damage."""
+_SMALLEST_PAYLOAD = _METRES // 1032
+"""... and none is shorter: deflate shrinks to 1/1032 at most, LZ4 less."""
 
 
 class DepthBin:
@@ -31,7 +33,12 @@ class DepthBin:
         self.path = path
         with reading(path):
             self._file = open(path, "rb")  # noqa: SIM115 - held open until close()
-            self._offsets = self._index()
+        try:
+            with reading(path):
+                self._offsets = self._index()
+        except ScanError:
+            self.close()
+            raise
         self._restart()
 
     def frame(self, index: int) -> np.ndarray | None:
@@ -55,10 +62,11 @@ class DepthBin:
         while at + 4 <= end:
             self._file.seek(at)
             (size,) = struct.unpack("<I", self._file.read(4))
-            if not offsets and (
-                not 0 < size <= min(_LARGEST_PAYLOAD, end - 4) or _decode(self._file.read(size)) is None
-            ):
+            plausible = _SMALLEST_PAYLOAD <= size <= _LARGEST_PAYLOAD
+            if not offsets and not (plausible and size <= end - 4 and _decode(self._file.read(size)) is not None):
                 return None
+            if not plausible:
+                raise ScanError(self.path, f"depth frame {len(offsets)} claims {size} bytes")
             if at + 4 + size > end:
                 break  # the recording stopped while writing: the frames before it are whole
             offsets.append((at + 4, size))
@@ -82,7 +90,7 @@ class DepthBin:
                 return None
             self._next += 1
             self._current = data
-        return np.nan_to_num(np.frombuffer(self._current, "<f4").reshape(HEIGHT, WIDTH))
+        return _metres(self._current)
 
     def _read_stream(self, size: int) -> bytes:
         parts, missing = [], size
@@ -118,6 +126,9 @@ def _decode(payload: bytes) -> np.ndarray | None:
         raw = inflate.decompress(payload, _METRES + 1)
     except zlib.error:
         return None
-    if len(raw) != _METRES:
-        return None
-    return np.nan_to_num(np.frombuffer(raw, "<f4").reshape(HEIGHT, WIDTH))
+    return _metres(raw) if len(raw) == _METRES else None
+
+
+def _metres(raw: bytes) -> np.ndarray:
+    """Depth (192,256) f32 from its bytes; what is not finite is unknown."""
+    return np.nan_to_num(np.frombuffer(raw, "<f4").reshape(HEIGHT, WIDTH), nan=0.0, posinf=0.0, neginf=0.0)

@@ -7,12 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
+from scipy.spatial import QhullError
+from scipy.special import bdtrc
+
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.scan import Scan, ScanError, ScanRef
 from rollout3d.seeding import shard_of
 
 READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
@@ -22,6 +25,7 @@ NAMES = ("scenes", "objects", "frames", "maps", "scenes_dropped")
 
 _log = logging.getLogger(__name__)
 _NAMED = 5
+_CHANCE = 0.01
 
 
 class TooManyFailures(RuntimeError):
@@ -54,13 +58,12 @@ def ingest_shard(
     """Write the five tables of one shard to `out_dir`, all of them even if empty.
 
     A scan that cannot be read becomes a row of scenes_dropped, and so does one that the split file lists but the disk
-    lacks. Raises `MissingData` without the release; `TooManyFailures` if more than `scenes.max_drop_share` of the
-    scans are damaged (and more than one: small shards survive a single one), leaving no table behind.
+    lacks. Raises `MissingData` without the release; `TooManyFailures`, leaving no table behind, as soon as more scans
+    are damaged than a shard of a dataset may have by chance (`more_than_chance`).
     """
     root = Path(root)
     refs = shard_scans(dataset, root, shard, n_shards, config)
     present = [ref for ref in refs if ref.present]
-    allowed = max(1, int(config.scenes.max_drop_share * len(present)))
     dropped = [_dropped(ref, "", "listed in the split file, but not on disk") for ref in refs if not ref.present]
     if dropped:
         _log.warning("%s: %d of the shard's %d scans are not on disk", dataset, len(dropped), len(refs))
@@ -79,31 +82,55 @@ def ingest_shard(
                 _log.warning("%s: scan %s dropped: %s: %s", dataset, ref.scene_id, file, error.reason)
                 if not error.expected:
                     damaged.append(f"{ref.scene_id}: {file}: {error.reason}")
-                if len(damaged) > allowed:
+                if not error.expected and more_than_chance(len(damaged), len(present), config.site.max_drop_share):
                     raise TooManyFailures(_complaint(dataset, damaged, len(present), config)) from None
                 continue
+            except Exception as error:  # a fault of ours, not of the scan's files
+                error.add_note(f"while ingesting {dataset} scan {ref.scene_id}")
+                raise
             for name, some in found.items():
                 writers[name].write(some)
         writers["scenes_dropped"].write(dropped)
 
 
+def more_than_chance(n_damaged: int, n_scans: int, share: float) -> bool:
+    """Whether a shard has so many damaged scans that its dataset must have more than `share` of them.
+
+    Shards are separate jobs and none sees the whole dataset. But scans are dealt to shards by a hash, so a shard is a
+    random sample: if `share` of the dataset's scans were damaged, their number among the shard's `n_scans` would be
+    binomial. True if `n_damaged` or more would then come up in less than one shard of a hundred. So a dataset within
+    the share is not stopped by an unlucky shard, and a small shard survives a single damaged scan, unless `share` is 0.
+    """
+    return bool(n_damaged and bdtrc(n_damaged - 1, n_scans, share) < _CHANCE)
+
+
 def _ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -> dict[str, list[rows.Row]]:
     with reader.read_scan(root, ref) as scan:
-        frames = rows.frame_rows(scan, config)
-        lost = sum(row["pose"] is None for row in frames)
-        if lost:
-            scan.room.flags.append(f"lost_frames:{lost}")
         try:
+            frames = rows.frame_rows(scan, config)
+            lost = sum(row["pose"] is None for row in frames)
+            if lost == len(frames) and not _any_pose(scan):
+                raise ScanError(scan.source.poses_path, "no frame of the video has a valid pose")
+            if lost:
+                scan.room.flags.append(f"lost_frames:{lost}")
+            scene = rows.scene_row(scan, config)
+            if not scene["room_size_m2"] > 0:
+                raise ScanError(scan.room.mesh_path, "a room without any area")
             return {
-                "scenes": [rows.scene_row(scan, config)],
+                "scenes": [scene],
                 "objects": rows.object_rows(scan),
                 "frames": frames,
                 "maps": [rows.map_row(scan, config)],
             }
         except ScanError:
             raise
-        except ValueError as error:  # geometry refuses degenerate meshes and boxes, without knowing their file
-            raise ScanError("", str(error)) from error
+        except (ValueError, ArithmeticError, QhullError) as error:
+            # Geometry refuses degenerate meshes and boxes, without knowing their file.
+            raise ScanError(scan.room.mesh_path, str(error) or type(error).__name__) from error
+
+
+def _any_pose(scan: Scan) -> bool:
+    return any(scan.camera(index)[1] is not None for index in range(scan.source.n_frames))
 
 
 def _file(path: Path, root: Path) -> str:
@@ -120,7 +147,8 @@ def _dropped(ref: ScanRef, file: str, reason: str) -> rows.Row:
 def _complaint(dataset: str, damaged: list[str], total: int, config: Config) -> str:
     listed = "\n  ".join(damaged[:_NAMED])
     return (
-        f"{dataset}: {len(damaged)} of the shard's {total} scans cannot be read, more than scenes.max_drop_share = "
-        f"{config.scenes.max_drop_share} allows. The first ones:\n  {listed}\n"
-        "Download them again, or raise scenes.max_drop_share to go on without them (they are listed in scenes_dropped)"
+        f"{dataset}: {len(damaged)} of the shard's {total} scans cannot be read, more than chance puts into a shard if "
+        f"site.max_drop_share = {config.site.max_drop_share} of the dataset are damaged. The first ones:\n  {listed}\n"
+        "Download them again, or raise site.max_drop_share in config/local.yaml to go on without them (scenes_dropped "
+        "lists them); shards that are done are not made again"
     )

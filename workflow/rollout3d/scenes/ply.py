@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,9 @@ _TYPES = {
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
     "double": "f8", "float64": "f8",
 }  # fmt: skip
+_INTEGERS = frozenset(name for name, code in _TYPES.items() if code[0] in "iu")
+_EXTENT_M = 100.0
+"""No room is larger: a mesh that spans more is in other units, or has damaged coordinates."""
 _ORDER = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
 
 
@@ -36,7 +41,9 @@ def read_ply(path: Path) -> Mesh:
     """The triangles of a PLY file; polygons are split into fans, other elements are skipped.
 
     Binary (both byte orders) and ASCII. Elements before the faces may hold scalars only, as in all known releases.
-    Raises `ScanError` for a truncated file, for no vertices, or for faces that name a vertex which is not there.
+    Counts are compared with the size of the file before anything is allocated for them.
+    Raises `ScanError` for a truncated file, for no vertices, for vertices that are not finite or span more than 100 m,
+    or for faces that name a vertex which is not there.
     """
     with reading(path):
         data = path.read_bytes()
@@ -47,13 +54,20 @@ def read_ply(path: Path) -> Mesh:
             raise ScanError(path, "no vertices")
         vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float64)
         if not np.isfinite(vertices).all():
-            raise ScanError(path, "vertices that are not finite")
+            broken = int((~np.isfinite(vertices).all(axis=1)).sum())
+            raise ScanError(path, f"{broken} of {len(vertices)} vertices are not finite")
+        extent = float(np.ptp(vertices, axis=0).max())
+        if extent > _EXTENT_M:
+            raise ScanError(path, f"the mesh spans {extent:.4g} m: not in metres, or damaged")
         if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
-            raise ScanError(path, f"faces name vertex {faces.max()}, the file has {len(vertices)}")
+            stray = faces.min() if faces.min() < 0 else faces.max()
+            raise ScanError(path, f"faces name vertex {stray}, the file has {len(vertices)}")
         colors = None
         if {"red", "green", "blue"} <= set(vertex.dtype.names):
             colors = np.stack([vertex[c] for c in ("red", "green", "blue")], axis=1)
-            colors = colors if colors.dtype.kind in "iu" else np.rint(255 * colors)  # some tools write 0..1
+            colors = (
+                colors if colors.dtype.kind in "iu" else np.rint(255 * np.nan_to_num(colors))
+            )  # some tools write 0..1
             colors = np.clip(colors, 0, 255).astype(np.uint8)
         return Mesh(vertices, faces, colors)
 
@@ -70,7 +84,12 @@ def _header(path: Path, data: bytes) -> tuple[str, list[_Element], int]:
             order = _ORDER[words[1]]
         elif words[:1] == ["element"]:
             elements.append(_Element(words[1], int(words[2]), [], []))
+            # An element takes a byte at least, in ASCII as in binary.
+            if not 0 <= elements[-1].count <= len(data):
+                raise ScanError(path, f"claims {words[2]} of '{words[1]}', more than its {len(data)} bytes can hold")
         elif words[:2] == ["property", "list"]:
+            if not {words[2], words[3]} <= _INTEGERS:
+                raise ScanError(path, f"a PLY list of {words[3]} counted in {words[2]}: integers are expected")
             elements[-1].lists.append((words[4], _TYPES[words[2]], _TYPES[words[3]]))
         elif words[:1] == ["property"]:
             elements[-1].scalars.append((words[2], _TYPES[words[1]]))
@@ -84,6 +103,8 @@ def _binary(data: bytes, start: int, order: str, elements: list[_Element]) -> di
     for element in elements:
         if not element.lists:
             kind = np.dtype([(name, order + code) for name, code in element.scalars])
+            if start + element.count * kind.itemsize > len(data):
+                raise ValueError(f"truncated: {element.count} of '{element.name}' do not fit into the file")
             tables[element.name] = np.frombuffer(data, kind, element.count, start)
             start += element.count * kind.itemsize
         elif element.name == "face":
@@ -109,16 +130,24 @@ def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> np.
                 return block["v"].astype(np.int32)
     if element.scalars:
         raise ValueError("PLY faces that are not all triangles and carry further numbers")
-    polygons = []
+    offsets, sizes = array("q"), array("q")
     for _ in range(element.count):
         for n, count, index in element.lists:
+            here = start + np.dtype(count).itemsize
+            if here > len(data):
+                raise ValueError(f"truncated: {element.count} faces do not fit into the file")
             size = int(np.frombuffer(data, order + count, 1, start)[0])
-            start += np.dtype(count).itemsize
-            values = np.frombuffer(data, order + index, size, start)
-            start += values.nbytes
+            start = here + size * np.dtype(index).itemsize
+            if not here <= start <= len(data):
+                raise ValueError(f"a face of {size} vertices does not fit into the file")
             if n == name:
-                polygons.append(values)
-    return _fans(polygons)
+                offsets.append(here)
+                sizes.append(size)
+    raw, kind = np.frombuffer(data, np.uint8), np.dtype(order + index_code)
+    at, length = np.asarray(offsets), np.asarray(sizes)
+    return _joined(
+        _fans(raw[at[length == n, None] + np.arange(n * kind.itemsize)].view(kind)) for n in np.unique(length)
+    )
 
 
 def _ascii(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
@@ -132,8 +161,12 @@ def _ascii(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
             raise ValueError("truncated")
         if element.name == "face" and element.lists:
             _face_fields(element)
-            polygons = [np.array(words[1 : 1 + int(words[0])], np.int64) for words in block]
-            tables["face"] = _fans(polygons)
+            if any(int(words[0]) != len(words) - 1 for words in block):
+                raise ValueError("a face with more or fewer vertices than it states")
+            by_size: dict[int, list[list[str]]] = {}
+            for words in block:
+                by_size.setdefault(len(words) - 1, []).append(words[1:])
+            tables["face"] = _joined(_fans(np.array(rows, np.int64)) for rows in by_size.values())
         elif not element.lists:
             kind = np.dtype(element.scalars)
             tables[element.name] = np.array([tuple(map(float, words[: len(kind)])) for words in block], kind)
@@ -147,6 +180,13 @@ def _face_fields(element: _Element) -> tuple[str, str, str]:
     raise ValueError("PLY faces without vertex_indices")
 
 
-def _fans(polygons: list[np.ndarray]) -> np.ndarray:
-    faces = [(p[0], p[i], p[i + 1]) for p in polygons for i in range(1, len(p) - 1)]
-    return np.array(faces, np.int32).reshape(-1, 3)
+def _fans(polygons: np.ndarray) -> np.ndarray:
+    """Triangles (K,3) of polygons (P,N) that have as many corners each; none for fewer than three corners."""
+    if polygons.shape[1] < 3:
+        return np.empty((0, 3), np.int64)
+    first = np.broadcast_to(polygons[:, :1], polygons[:, 2:].shape)
+    return np.stack([first, polygons[:, 1:-1], polygons[:, 2:]], axis=2).reshape(-1, 3)
+
+
+def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty((0, 3), np.int32), *(part.astype(np.int32) for part in parts)])

@@ -31,7 +31,10 @@ class ScanError(ValueError):
         self.path, self.reason, self.expected = Path(path), reason, expected
 
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, struct.error, zlib.error, csv.Error)
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, EOFError),
+    *(RecursionError, struct.error, zlib.error, csv.Error),
+)
 
 
 @contextmanager
@@ -44,16 +47,19 @@ def reading(path: Path | str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ScanError(error.filename or path, "no such file") from error
     except json.JSONDecodeError as error:
-        raise ScanError(path, f"not valid JSON ({error})") from error
+        raise ScanError(path, f"not valid JSON ({error}): damaged or truncated") from error
     except _DAMAGE as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ScanError(path, what) from error
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises `ScanError`."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file, an object in all three releases. Raises `ScanError`."""
     with reading(path), open(path, "rb") as file:
-        return json.load(file)
+        content = json.load(file)
+    if not isinstance(content, dict):
+        raise ScanError(path, f"a JSON object was expected, not a {type(content).__name__}")
+    return content
 
 
 def matrix(values: Any, rows: int, cols: int) -> np.ndarray:
@@ -62,6 +68,22 @@ def matrix(values: Any, rows: int, cols: int) -> np.ndarray:
     if found.size != rows * cols:
         raise ValueError(f"a {rows}x{cols} matrix with {found.size} numbers")
     return found.reshape(rows, cols)
+
+
+def intrinsics(values: Any) -> np.ndarray:
+    """Nested or flat numbers as K (3,3) f64. Raises ValueError where they are no camera's."""
+    K = matrix(values, 3, 3)
+    if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
+        raise ValueError(f"intrinsics that are no camera's: {K.tolist()}")
+    return K
+
+
+def segment_of_vertices(content: Mapping[str, Any], n_vertices: int) -> np.ndarray:
+    """The segment (V,) i64 of each vertex, from a file of segments. Raises ValueError if it is another mesh's."""
+    found = np.asarray(content["segIndices"])
+    if found.shape != (n_vertices,) or found.dtype.kind not in "iu":
+        raise ValueError(f"{found.size} segment indices ({found.dtype}) for {n_vertices} vertices of the mesh")
+    return found.astype(np.int64)
 
 
 def released_box(obb: Mapping[str, Any]) -> OrientedBox:
@@ -112,6 +134,8 @@ class FrameSource(Protocol):
     width: int
     height: int
     rotation_deg: int
+    poses_path: Path
+    """The file that holds the poses."""
 
     def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]: ...
 
@@ -129,7 +153,8 @@ class Room:
     """Mesh and objects of a scan, aligned: metres, +z up.
 
     vertices (V,3) f64; faces (F,3) i32; colors (V,3) u8 or None; to_aligned (4,4): raw world to aligned world; flags:
-    oddities met while reading. Vertices that no face uses are samples of the surface (ScanNet++'s decimated mesh).
+    oddities met while reading; mesh_path: where the mesh was read. Vertices that no face uses are samples of the
+    surface (ScanNet++'s decimated mesh).
     """
 
     vertices: np.ndarray
@@ -139,6 +164,7 @@ class Room:
     to_aligned: np.ndarray = field(default_factory=lambda: np.eye(4))
     scene_type: str | None = None
     flags: list[str] = field(default_factory=list)
+    mesh_path: Path = field(default_factory=Path)
 
 
 @dataclass

@@ -20,8 +20,19 @@ from rollout3d.geometry.boxes import minimal_oriented_box
 from rollout3d.geometry.camera import valid_pose
 from rollout3d.releases import MissingData, missing, require
 from rollout3d.scenes.categories import scannet_labels
+from rollout3d.scenes.instance_pictures import InstancePictures
 from rollout3d.scenes.ply import read_ply
-from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError, ScanRef, matrix, read_json, reading
+from rollout3d.scenes.scan import (
+    Annotated,
+    Room,
+    Scan,
+    ScanError,
+    ScanRef,
+    matrix,
+    read_json,
+    reading,
+    segment_of_vertices,
+)
 from rollout3d.scenes.sens import SensFile
 
 NAME = "scannet"
@@ -62,12 +73,13 @@ def read_room(root: Path, ref: ScanRef) -> Room:
             raise ScanError(meta_path, "axisAlignment is no rigid transform")
     else:
         flags.append("no_axis_alignment")
-    mesh = read_ply(folder / f"{ref.scene_id}_vh_clean_2.ply")
+    mesh_path = folder / f"{ref.scene_id}_vh_clean_2.ply"
+    mesh = read_ply(mesh_path)
     vertices = mesh.vertices @ to_aligned[:3, :3].T + to_aligned[:3, 3]
     objects = _read_objects(folder, ref, vertices, tsv, flags)
     scene_type = meta.get("sceneType")
     scene_type = scene_type if isinstance(scene_type, str) else None
-    return Room(vertices, mesh.faces, mesh.colors, objects, to_aligned, scene_type, flags)
+    return Room(vertices, mesh.faces, mesh.colors, objects, to_aligned, scene_type, flags, mesh_path)
 
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
@@ -77,19 +89,33 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
 
 
 class SensSource:
-    """The video of a scan: every frame of the `.sens` file at 24 fps. Depth has the pose of colour."""
+    """The video of a scan: every frame of the `.sens` file at 24 fps. Depth has the pose of colour.
+
+    The optional archive of instance pictures is opened where it lies beside the `.sens` file: one that is not this
+    scan's is an error, because it says that files were mixed up.
+    """
 
     fps = VIDEO_FPS
     rotation_deg = 0
 
     def __init__(self, path: Path, to_aligned: np.ndarray):
-        self._path, self._to_aligned = path, to_aligned
+        self.poses_path, self._to_aligned = path, to_aligned
+        self._pictures: InstancePictures | None = None
         self._sens = SensFile(path)
         self.n_frames = self._sens.n_frames
         self.width, self.height = self._sens.color_size
         if not self.n_frames:
             self.close()
             raise ScanError(path, "holds no frames")
+        archive = path.with_name(f"{path.stem}_2d-instance-filt.zip")
+        if archive.exists():
+            try:
+                self._pictures = InstancePictures(archive, self._sens.color_size, self.n_frames)
+            except ScanError as error:
+                self.close()
+                raise ScanError(
+                    archive, f"{error.reason}; the archive is optional: remove it, or download it again"
+                ) from error
 
     @cached_property
     def poses(self) -> list[np.ndarray | None]:
@@ -108,8 +134,14 @@ class SensSource:
     def depth(self, index: int) -> np.ndarray:
         return self._sens.depth(index)
 
+    def instances(self, index: int) -> np.ndarray | None:
+        """The release's own objectId of each pixel (height, width), -1 = none; None without its optional archive."""
+        return self._pictures.frame(index) if self._pictures else None
+
     def close(self) -> None:
         self._sens.close()
+        if self._pictures:
+            self._pictures.close()
 
 
 def _folder(root: Path, ref: ScanRef) -> Path:
@@ -140,11 +172,15 @@ def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, f
     segments_path = folder / f"{ref.scene_id}_vh_clean_2.0.010000.segs.json"
     segments = read_json(segments_path)
     with reading(segments_path):
-        of_vertex = np.asarray(segments["segIndices"], np.int64)
-        if of_vertex.shape != (len(vertices),):
-            raise ScanError(segments_path, f"{of_vertex.size} segment indices for {len(vertices)} vertices of the mesh")
+        of_vertex = segment_of_vertices(segments, len(vertices))
     with reading(aggregation):
-        return _group_vertices(groups["segGroups"], of_vertex, vertices, tsv, flags)
+        stated = str(groups.get("sceneId", ref.scene_id)).removeprefix("scannet.")
+        if stated != ref.scene_id:
+            raise ScanError(aggregation, f"is of another scan, '{stated}'")
+        objects = _group_vertices(groups["segGroups"], of_vertex, vertices, tsv, flags)
+    if not objects:
+        raise ScanError(aggregation, "annotates no object", expected=True)
+    return objects
 
 
 def _group_vertices(
@@ -162,6 +198,11 @@ def _group_vertices(
             n_duplicate += 1  # one released scan lists every object twice
             continue
         seen.add(segments)
+        absent = np.setdiff1d(segments, ids, assume_unique=True)
+        if len(absent):
+            raise ValueError(
+                f"object {object_id} ('{label}') names segment {absent[0]}, which no vertex of the mesh has"
+            )
         index = np.flatnonzero(np.isin(ids, segments)[inverse])
         if not len(index):
             n_empty += 1

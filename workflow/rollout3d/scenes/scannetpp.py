@@ -13,7 +13,6 @@ private.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,12 @@ from rollout3d.scenes.scan import (
     Scan,
     ScanError,
     ScanRef,
+    intrinsics,
     matrix,
     read_json,
     reading,
     released_box,
+    segment_of_vertices,
 )
 from rollout3d.scenes.surface import sample_surface
 from rollout3d.scenes.video import Video
@@ -68,7 +69,8 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     folder = root / "data" / ref.scene_id / "scans"
     annotation = folder / "segments_anno.json"
     # Both meshes have the annotated vertices, but the semantic one may be painted by class.
-    mesh = read_ply(_first(folder / "mesh_aligned_0.05.ply", folder / "mesh_aligned_0.05_semantic.ply"))
+    mesh_path = _first(folder / "mesh_aligned_0.05.ply", folder / "mesh_aligned_0.05_semantic.ply")
+    mesh = read_ply(mesh_path)
     if not ref.annotated or (ref.split == "test" and not annotation.exists()):
         groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
     else:
@@ -77,13 +79,18 @@ def read_room(root: Path, ref: ScanRef) -> Room:
         with reading(annotation):
             groups = content["segGroups"]
             owner, flags = _owners(groups, of_vertex), []
+        if not groups:
+            raise ScanError(annotation, "annotates no object", expected=True)
+        if (owner < 0).all():
+            raise ScanError(annotation, "names no segment of the mesh: it is of another scan, or damaged")
     rng = generator(NAME, "surface", ref.scene_id)
-    extra = sample_surface(mesh.vertices, mesh.faces, mesh.colors, SURFACE_SPACING_M, rng)
+    with reading(mesh_path):
+        extra = sample_surface(mesh.vertices, mesh.faces, mesh.colors, SURFACE_SPACING_M, rng)
     vertices = np.concatenate([mesh.vertices, extra.points])
     colors = None if extra.colors is None else np.concatenate([mesh.colors, extra.colors])
     with reading(annotation):
         objects = _objects(groups, owner, np.concatenate([owner, owner[extra.vertex]]), _labels(root), flags)
-    return Room(vertices, mesh.faces, colors, objects, flags=flags)
+    return Room(vertices, mesh.faces, colors, objects, flags=flags, mesh_path=mesh_path)
 
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
@@ -101,7 +108,7 @@ class PhoneSource:
     rotation_deg = 0
 
     def __init__(self, folder: Path):
-        self._poses_path = folder / "pose_intrinsic_imu.json"
+        self.poses_path = folder / "pose_intrinsic_imu.json"
         self._video = Video(_first(folder / "rgb.mkv", folder / "rgb.mp4"))
         depth_path = folder / "depth.bin"
         self._depth: DepthBin | None = None
@@ -117,14 +124,19 @@ class PhoneSource:
             raise
 
     def _read_cameras(self) -> None:
-        with reading(self._poses_path):
-            with open(self._poses_path, "rb") as file:
-                entries: dict[str, Any] = json.load(file)
+        entries = read_json(self.poses_path)
+        with reading(self.poses_path):
             known = sorted((int(key.removeprefix("frame_")), entry) for key, entry in entries.items())
             if not known:
-                raise ScanError(self._poses_path, "no frames")
+                raise ScanError(self.poses_path, "no frames")
+            # The video may have frames more than the poses, but not a second less.
+            if known[-1][0] > self._video.n_frames + self._video.fps:
+                raise ScanError(
+                    self._video.path,
+                    f"ends after {self._video.n_frames} frames, the poses after {known[-1][0] + 1}: truncated?",
+                )
             self._indices = np.array([index for index, _ in known])
-            self._K = np.stack([matrix(entry["intrinsic"], 3, 3) for _, entry in known])
+            self._K = np.stack([intrinsics(entry["intrinsic"]) for _, entry in known])
             self._poses = np.stack([matrix(entry["aligned_pose"], 4, 4) for _, entry in known])
 
     def _entry(self, index: int) -> tuple[int, bool]:
@@ -166,10 +178,7 @@ def _segments(path: Path, n_vertices: int) -> np.ndarray:
     """The segment of each vertex."""
     content = read_json(path)
     with reading(path):
-        of_vertex = np.asarray(content["segIndices"], np.int64)
-        if of_vertex.shape != (n_vertices,):
-            raise ScanError(path, f"{of_vertex.size} segment indices for {n_vertices} vertices of the mesh")
-        return of_vertex
+        return segment_of_vertices(content, n_vertices)
 
 
 def _labels(root: Path):
@@ -204,6 +213,8 @@ def _objects(
         low, high = box.aabb()
         if "min" in obb and "max" in obb:
             low, high = matrix(obb["min"], 1, 3)[0], matrix(obb["max"], 1, 3)[0]
+            if not (low <= high).all() or not np.isfinite([low, high]).all():
+                raise ValueError(f"object {object_id}: no box from {low.tolist()} to {high.tolist()}")
         index = order[bounds[k] : bounds[k + 1]]
         category, perturbable, _ = labels(label)
         objects.append(

@@ -1,7 +1,9 @@
 """ScanNet's `.sens`: colour, depth and pose of every frame in one file, read by seeking.
 
-Layout: facts of the released reader, version 4 (the IMU block at the end is not needed and not read). The layout was
-checked against files written from its description, not against a released scan, which the licence keeps private.
+Layout: facts of the released reader, version 4, and version 3, which ends without the IMU block (that block is not
+needed and never read, so a file that lacks it is read too). Only the index is held in memory, and every count and size
+is compared with the file before anything is allocated for it. The layout was checked against files written from its
+description, not against a released scan, which the licence keeps private.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
+from rollout3d.scenes.scan import ScanError, intrinsics, reading
 
 _FRAME = struct.Struct("<16f4Q")
 _COLOR = {0: "raw", 1: "png", 2: "jpeg"}
 _DEPTH = {0: "raw", 1: "zlib"}
+_LONGEST_NAME = 4096
 
 
 class SensFile:
@@ -25,7 +29,8 @@ class SensFile:
 
     color_K, depth_K (3,3); color_size, depth_size (width, height); poses (N,4,4) f64 camera-to-world in the raw
     world, with -inf where tracking was lost. Nothing but the index is held in memory.
-    Raises `ScanError` for a file of another version, a truncated one, or an unsupported compression.
+    Raises `ScanError` for a file of another version, a truncated one, an unsupported compression, or a header whose
+    numbers cannot be (sizes, intrinsics, more frames than bytes).
     """
 
     def __init__(self, path: Path):
@@ -42,6 +47,8 @@ class SensFile:
 
     def _unpack(self, code: str) -> tuple:
         data = self._file.read(struct.calcsize(code))
+        if len(data) < struct.calcsize(code):
+            raise ScanError(self.path, "truncated within the header")
         return struct.unpack(code, data)
 
     def _read_header(self) -> None:
@@ -49,26 +56,31 @@ class SensFile:
         if version not in (3, 4):
             raise ScanError(self.path, f"version {version}: only versions 3 and 4 are known")
         (name_length,) = self._unpack("<Q")
-        if name_length > 4096:
+        if name_length > _LONGEST_NAME:
             raise ScanError(self.path, "not a .sens file")
         self._file.read(name_length)
         matrices = np.array(self._unpack("<64f"), np.float64).reshape(4, 4, 4)
         # The extrinsics are the identity in released files: colour is registered to the pose of depth.
-        self.color_K, self.depth_K = matrices[0, :3, :3], matrices[2, :3, :3]
+        self.color_K, self.depth_K = intrinsics(matrices[0, :3, :3]), intrinsics(matrices[2, :3, :3])
         color, depth = self._unpack("<2i")
         if color not in _COLOR or depth not in _DEPTH:
             raise ScanError(self.path, f"unsupported compression of colour ({color}) or depth ({depth})")
         self._color, self._depth = _COLOR[color], _DEPTH[depth]
         color_w, color_h, depth_w, depth_h, self.depth_shift, self.n_frames = self._unpack("<4IfQ")
         self.color_size, self.depth_size = (color_w, color_h), (depth_w, depth_h)
-        if not self.depth_shift > 0:
+        for what, (width, height) in (("colour", self.color_size), ("depth", self.depth_size)):
+            if not 0 < width * height <= MAX_PIXELS:
+                raise ScanError(self.path, f"claims {what} pictures of {width}x{height} pixels")
+        if not 0 < self.depth_shift < np.inf:
             raise ScanError(self.path, f"depth shift {self.depth_shift}")
 
     def _index(self) -> None:
         size = self.path.stat().st_size
         at = self._file.tell()
-        if self.n_frames * _FRAME.size > size:
-            raise ScanError(self.path, f"claims {self.n_frames} frames, more than the file can hold")
+        if self.n_frames * _FRAME.size > size - at:
+            raise ScanError(
+                self.path, f"claims {self.n_frames} frames, more than its {size} bytes can hold: truncated or damaged"
+            )
         self.poses = np.empty((self.n_frames, 4, 4))
         # Offset of the colour bytes, their number, and the number of depth bytes behind them.
         self._where = np.empty((self.n_frames, 3), np.int64)
@@ -78,38 +90,49 @@ class SensFile:
             if len(head) < _FRAME.size:
                 raise ScanError(self.path, f"truncated: frame {i} of {self.n_frames} is missing")
             values = _FRAME.unpack(head)
-            self.poses[i] = np.reshape(values[:16], (4, 4))
             n_color, n_depth = values[18:]
+            end = at + _FRAME.size + n_color + n_depth
+            if end > size:
+                raise ScanError(
+                    self.path,
+                    f"truncated within frame {i} of {self.n_frames}: it ends at byte {end}, the file at {size}",
+                )
+            self.poses[i] = np.reshape(values[:16], (4, 4))
             self._where[i] = at + _FRAME.size, n_color, n_depth
-            at += _FRAME.size + n_color + n_depth
-            if at > size:
-                raise ScanError(self.path, f"truncated within frame {i} of {self.n_frames}")
+            at = end
 
     def color(self, index: int) -> np.ndarray:
-        """Colour of a frame, (height, width, 3) u8 RGB."""
-        start, n_color, _ = self._where[index]
-        with reading(self.path):
-            self._file.seek(start)
-            data = self._file.read(n_color)
-            width, height = self.color_size
+        """Colour of a frame, (height, width, 3) u8 RGB. Raises `ScanError`."""
+        start, n_color, _ = self._where[index].tolist()
+        data = self._read(start, n_color)
+        width, height = self.color_size
+        try:
             if self._color == "raw":
                 return np.frombuffer(data, np.uint8).reshape(height, width, 3)
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-            if image is None or image.shape[:2] != (height, width):
-                found = "nothing" if image is None else f"{image.shape[1]}x{image.shape[0]}"
-                raise ScanError(self.path, f"colour of frame {index} decodes to {found}, expected {width}x{height}")
-            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            return cv2.cvtColor(decode_picture(data, cv2.IMREAD_COLOR, self.color_size), cv2.COLOR_BGR2RGB)
+        except ValueError as error:
+            raise ScanError(self.path, f"colour of frame {index}: {error}") from error
 
     def depth(self, index: int) -> np.ndarray:
-        """Depth of a frame, (height, width) f32, metres, 0 = unknown."""
-        start, n_color, n_depth = self._where[index]
+        """Depth of a frame, (height, width) f32, metres, 0 = unknown. Raises `ScanError`."""
+        start, n_color, n_depth = self._where[index].tolist()
+        data = self._read(start + n_color, n_depth)
+        width, height = self.depth_size
+        expected = 2 * width * height
+        try:
+            # One byte more than there may be: what claims to hold gigabytes is never unpacked.
+            raw = zlib.decompressobj().decompress(data, expected + 1) if self._depth == "zlib" else data
+        except zlib.error as error:
+            raise ScanError(self.path, f"depth of frame {index}: {error}") from error
+        if len(raw) != expected:
+            raise ScanError(self.path, f"depth of frame {index}: not the {expected} bytes of {width}x{height} pixels")
+        values = np.frombuffer(raw, "<u2").reshape(height, width)
+        return values.astype(np.float32) * np.float32(1.0 / self.depth_shift)
+
+    def _read(self, start: int, size: int) -> bytes:
         with reading(self.path):
-            self._file.seek(start + n_color)
-            data = self._file.read(n_depth)
-            width, height = self.depth_size
-            raw = zlib.decompress(data, bufsize=2 * width * height) if self._depth == "zlib" else data
-            values = np.frombuffer(raw, "<u2").reshape(height, width)
-            return values.astype(np.float32) * np.float32(1.0 / self.depth_shift)
+            self._file.seek(start)
+            return self._file.read(size)
 
     def close(self) -> None:
         self._file.close()

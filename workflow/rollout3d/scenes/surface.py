@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+_LARGEST_M2 = 20_000.0
+"""More surface than any room has: faces of such a mesh are damaged."""
+
 
 class Samples(NamedTuple):
     """points (N,3); vertex (N,): the corner of its face that each point is nearest to; colors (N,3) u8 or None."""
@@ -21,8 +24,12 @@ def sample_surface(
     """One point per `spacing_m` squared of surface on average, uniform over each face; colours are interpolated.
 
     A face gets its area divided by the spacing squared, rounded up or down at random so that the mean is right.
+    Raises ValueError for more surface than a room can have, instead of filling the memory with points.
     """
-    counts = np.floor(face_areas(vertices, faces) / spacing_m**2 + rng.random(len(faces))).astype(np.int64)
+    areas = face_areas(vertices, faces)
+    if not areas.sum() <= _LARGEST_M2:
+        raise ValueError(f"a mesh with {areas.sum():.4g} m2 of surface: its faces are damaged")
+    counts = np.floor(areas / spacing_m**2 + rng.random(len(faces))).astype(np.int64)
     face = np.repeat(np.arange(len(faces)), counts)
     weights = rng.random((len(face), 2))
     # Fold the unit square onto the triangle: uniform, and one draw a point.

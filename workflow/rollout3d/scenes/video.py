@@ -10,7 +10,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.pictures import MAX_PIXELS
+from rollout3d.scenes.scan import ScanError, reading
 
 _NEAR = 8
 
@@ -27,11 +28,12 @@ class Video:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self._container = av.open(str(path))
-        except (av.error.FFmpegError, OSError) as error:
+            self._container = av.open(str(path), metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
             raise ScanError(path, f"cannot be opened as a video ({error})") from error
         try:
-            self._index()
+            with reading(path):
+                self._index()
         except (av.error.FFmpegError, IndexError) as error:
             self.close()
             raise ScanError(path, f"damaged or without a video stream ({error})") from error
@@ -41,6 +43,8 @@ class Video:
 
     def _index(self) -> None:
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise ScanError(self.path, "a video in an unknown coding")
         self._stream.thread_type = "AUTO"
         times, keys = [], []
         for packet in self._container.demux(self._stream):
@@ -54,6 +58,8 @@ class Video:
         self._times, self._keys = np.unique(times), np.unique(keys)
         self.n_frames = len(self._times)
         self.width, self.height = self._stream.codec_context.width, self._stream.codec_context.height
+        if not 0 < self.width * self.height <= MAX_PIXELS:
+            raise ScanError(self.path, f"claims frames of {self.width}x{self.height} pixels")
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or self._measured_rate())
         self._reformatter = VideoReformatter()  # kept: a new one for each frame costs more than the frame
         self._frames: Iterator[av.VideoFrame] | None = None
@@ -86,10 +92,17 @@ class Video:
                 if frame.pts > target:
                     raise ScanError(self.path, f"frame {index} cannot be decoded")
                 self.rotation_deg = int(frame.rotation)
+                if (frame.width, frame.height) != (self.width, self.height):
+                    size = f"{frame.width}x{frame.height}, not {self.width}x{self.height}"
+                    raise ScanError(self.path, f"frame {index} has another size than the video: {size}")
+                if frame.is_corrupt:
+                    raise ScanError(self.path, f"frame {index} is damaged")
                 picture = self._reformatter.reformat(frame, format="rgb24", threads=1)
                 self._last, self._kept = index, picture.to_ndarray()
                 return self._kept
-        except (av.error.FFmpegError, EOFError) as error:
+        except ScanError:
+            raise
+        except (av.error.FFmpegError, EOFError, ValueError, ArithmeticError) as error:
             raise ScanError(self.path, f"frame {index} cannot be decoded ({error})") from error
         raise ScanError(self.path, f"ends before frame {index} of {self.n_frames}")
 

@@ -1,0 +1,60 @@
+"""ScanNet's optional pictures of the annotated instances: `<id>_2d-instance-filt.zip`.
+
+Members `instance-filt/<n>.png`, n the index of the frame without leading zeros, the size of the colour picture, 8 bits:
+0 = nothing, else objectId + 1. No table needs them; they are the release's own projection of its annotation, against
+which ours can be checked. Checked against an archive written from this description, not against a released one.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rollout3d.scenes.archive import Archive
+from rollout3d.scenes.pictures import decode_picture
+from rollout3d.scenes.scan import ScanError
+
+_MEMBER = re.compile(r"instance-filt/(0|[1-9][0-9]{0,8})\.png")
+
+
+class InstancePictures:
+    """An open archive of instance pictures for a video of `n_frames` pictures of `size` (width, height).
+
+    Opening it looks at every member's name and decodes the first picture. Raises `ScanError` for an archive that is
+    damaged, has members elsewhere, belongs to a longer video, or holds pictures of another size.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], n_frames: int):
+        self.path, self._size = path, size
+        self._archive = Archive(path)
+        try:
+            self._members = {int(m[1]): name for name in self._archive.names if (m := _MEMBER.fullmatch(name))}
+            if not self._members:
+                raise ScanError(path, "holds no instance-filt/<n>.png")
+            if max(self._members) >= n_frames:
+                raise ScanError(path, f"has a picture of frame {max(self._members)}, the video has {n_frames} frames")
+            self.frame(min(self._members))
+        except ScanError:
+            self.close()
+            raise
+
+    def frame(self, index: int) -> np.ndarray | None:
+        """objectId of each pixel (height, width) i32, -1 = none; None for a frame without a picture."""
+        if index not in self._members:
+            return None
+        # PNG makes nothing longer by more than a few bytes a row.
+        limit = 2 * self._size[0] * self._size[1] + 65536
+        data = self._archive.read(self._members[index], limit)
+        try:
+            picture = decode_picture(data, cv2.IMREAD_UNCHANGED, self._size)
+        except ValueError as error:
+            raise ScanError(self.path, f"member '{self._members[index]}': {error}") from error
+        if picture.ndim != 2 or picture.dtype != np.uint8:
+            raise ScanError(self.path, f"member '{self._members[index]}': one channel of 8 bits is expected")
+        return picture.astype(np.int32) - 1
+
+    def close(self) -> None:
+        self._archive.close()

@@ -1,0 +1,93 @@
+"""JPEG and PNG pictures of a release, checked before they are decoded.
+
+A decoder allocates what the header claims, and fills what damaged JPEG data lack with grey instead of failing. So the
+size is read from the header first, and a JPEG must be whole: every marker behind the start of its data is one that may
+stand there, up to the end of the picture. Damage that keeps to these rules (a flipped bit of the compressed
+data) shows only in the pixels, and is not found. PNG carries checksums of its own.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+MAX_PIXELS = 1 << 25
+"""Larger claims are damage: an 8K frame has 33 million pixels, the largest picture of the three releases 2.8."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_SIZED = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+"""Markers of the segment that states the size (ISO 10918-1, table B.1)."""
+_SCAN, _END = 0xDA, 0xD9
+_BARE = np.zeros(256, bool)
+"""Bytes that may follow 0xFF within compressed data: a stuffed zero, fill, restarts."""
+_BARE[[0x00, 0xFF, *range(0xD0, 0xD8)]] = True
+_BETWEEN = {0xC4, 0xCC, _SCAN, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
+"""Markers of the segments that may stand between two scans; each states its length."""
+
+
+def decode_picture(data: bytes, flags: int, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A JPEG or PNG as stored, (H,W) or (H,W,3), BGR; an orientation that its metadata ask for is not applied.
+
+    `flags`: cv2.IMREAD_*; `size`: the (width, height) that it must have. Raises ValueError saying what is wrong.
+    """
+    found = picture_size(data)
+    if size is not None and found != tuple(size):
+        raise ValueError(f"a picture of {found[0]}x{found[1]}, expected {size[0]}x{size[1]}")
+    if not 0 < found[0] * found[1] <= MAX_PIXELS:
+        raise ValueError(f"a picture that claims {found[0]}x{found[1]} pixels")
+    if data.startswith(_JPEG):
+        _require_whole_jpeg(data)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise ValueError(f"a picture that cannot be decoded ({error.err})") from error
+    if picture is None or picture.shape[1::-1] != found:
+        raise ValueError("a picture that cannot be decoded: damaged or truncated")
+    return picture
+
+
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Width and height that the header of a JPEG or PNG states. Raises ValueError for anything else."""
+    if data.startswith(_PNG) and len(data) >= 24:
+        return struct.unpack_from(">II", data, 16)
+    if data.startswith(_JPEG):
+        for marker, at in _segments(data):
+            if marker in _SIZED and at + 9 <= len(data):
+                height, width = struct.unpack_from(">HH", data, at + 5)
+                return width, height
+    raise ValueError("neither a JPEG nor a PNG picture" if data else "no picture data")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and position of each segment of a JPEG, up to the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill
+            at += 1
+            continue
+        yield marker, at
+        if marker == _SCAN:
+            return
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+
+
+def _require_whole_jpeg(data: bytes) -> None:
+    start = next((at for marker, at in _segments(data) if marker == _SCAN), None)
+    if start is None:
+        raise ValueError("a JPEG picture without data")
+    body = np.frombuffer(data, np.uint8)[start:]
+    behind = start
+    for at in (start + np.flatnonzero((body[:-1] == 0xFF) & ~_BARE[body[1:]])).tolist():
+        if at < behind:
+            continue  # part of a segment
+        if data[at + 1] == _END:
+            return
+        if data[at + 1] not in _BETWEEN:
+            raise ValueError(f"a damaged JPEG picture: byte {at} of its data starts no segment that may stand there")
+        behind = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    raise ValueError("a truncated JPEG picture: its end is missing")
