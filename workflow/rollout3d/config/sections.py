@@ -155,6 +155,8 @@ class Questions(Section):
     """At most this many a scene. [VLM-3R's caps; relative distance and route planning assumed]"""
     total: Positive | None = 98_000
     """Training questions kept. [OCR, data construction]"""
+    rel_distance_per_primary: Positive | None = None
+    """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
     rel_distance_margin_m: float = 0.15
     """Smallest nearest distance, and smallest gap between options. [VSI-Bench generator]"""
     rel_distance_margin_large_m: float = 0.30

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from rollout3d import tables
 from rollout3d.config import Questions, Splits
@@ -40,7 +43,21 @@ GENERATORS: dict[str, Callable[[SceneView, Questions, np.random.Generator], Resu
 
 _MAP_COLUMNS = ("walkable", "cell_m", "grid_origin", "grid_size", "appearances")
 
+BATCH = 4096
+"""Question rows written at a time, at least."""
+
+PER_PRIMARY = 20
+"""Option sets of one relative-distance primary that `everything` keeps."""
+
 Rows = list[dict[str, Any]]
+Job = tuple[Mapping[str, Any], Rows | None, Mapping[str, Any] | None]
+"""A row of `scenes`, its rows of `objects` (None: not to be asked about), its row of `maps`."""
+
+
+def everything(config: Questions) -> Questions:
+    """The same rules without caps, but for the option sets of relative distance, which grow with the fourth power."""
+    each = config.rel_distance_per_primary or PER_PRIMARY
+    return config.model_copy(update={"per_scene": {}, "rel_distance_per_primary": each})
 
 
 def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[Rows, Rows]:
@@ -64,32 +81,63 @@ def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple
 def questions_for_shard(
     scenes: Iterable[Mapping[str, Any]],
     objects: Iterable[Mapping[str, Any]],
-    maps: tables.SceneReader,
-    splits: Mapping[str, Splits],
+    maps: tables.SceneReader | None,
+    splits: Mapping[str, Splits] | None,
     config: Questions,
     seed: int,
-) -> tuple[Rows, Rows]:
-    """`questions_for_scene` for every scan of a shard whose split is trained on or tested, in scene_id order.
+    workers: int = 1,
+) -> Iterator[tuple[pa.Table, Rows]]:
+    """`questions_for_scene` for every scan whose split is trained on or tested, by dataset and scene_id.
 
-    `splits`: dataset -> its splits. Scans of other splits are dropped with a reason: their spaces still count for the
-    leak guard at assembly.
+    Yields batches of whole scans, the same for any number of worker processes: their rows of `questions`, at least
+    `BATCH` but for the last time, as columns; and of `questions_dropped`. `maps`: None for scenes read from boxes
+    alone. `splits`: dataset -> its splits; None asks about every scan. Scans of other splits are dropped with a
+    reason: their spaces still count for the leak guard at assembly.
     """
-    of_scene: dict[str, list[Mapping[str, Any]]] = {}
+    of_scene: dict[str, Rows] = {}
     for row in objects:
-        of_scene.setdefault(row["scene_id"], []).append(row)
-    rows: Rows = []
+        of_scene.setdefault(row["scene_id"], []).append(dict(row))
+    ordered = sorted(scenes, key=lambda row: (row["dataset"], row["scene_id"]))
+
+    def jobs() -> Iterator[Job]:
+        for scene in ordered:
+            mine = splits[scene["dataset"]] if splits is not None else None
+            if mine is not None and scene["split"] not in (*mine.train, *mine.test):
+                yield scene, None, None
+                continue
+            found = maps.rows(scene["scene_id"], _MAP_COLUMNS) if maps is not None else []
+            yield scene, of_scene.get(scene["scene_id"], []), found[0] if found else None
+
+    made: list[pa.Table] = []
     dropped: Rows = []
-    for scene in progress(sorted(scenes, key=lambda row: row["scene_id"]), "questions of scans"):
-        scene_id, mine = scene["scene_id"], splits[scene["dataset"]]
-        if scene["split"] not in (*mine.train, *mine.test):
-            dropped.append(_dropped(scene_id, f"split '{scene['split']}' is neither trained on nor tested"))
-            continue
-        found = maps.rows(scene_id, _MAP_COLUMNS)
-        view = SceneView.from_rows(scene, of_scene.get(scene_id, ()), found[0] if found else None)
-        made, left_out = questions_for_scene(view, config, seed)
-        rows += made
+    for columns, left_out in progress(_asked(jobs(), config, seed, workers), "questions of scans", len(ordered)):
+        made.append(columns)
         dropped += left_out
-    return rows, dropped
+        if sum(len(some) for some in made) >= BATCH:
+            yield pa.concat_tables(made), dropped
+            made, dropped = [], []
+    if made:
+        yield pa.concat_tables(made), dropped
+
+
+def _asked(jobs: Iterator[Job], config: Questions, seed: int, workers: int) -> Iterator[tuple[pa.Table, Rows]]:
+    """`_ask` of every job, in order."""
+    ask = partial(_ask, config=config, seed=seed)
+    if workers == 1:
+        yield from map(ask, jobs)
+        return
+    # Forking spares each worker the imports. Columns travel between processes faster than rows.
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        yield from pool.map(ask, jobs, chunksize=2)
+
+
+def _ask(job: Job, config: Questions, seed: int) -> tuple[pa.Table, Rows]:
+    scene, objects, found = job
+    if objects is None:
+        reason = f"split '{scene['split']}' is neither trained on nor tested"
+        return tables.build(tables.QUESTIONS, []), [_dropped(scene["scene_id"], reason)]
+    rows, dropped = questions_for_scene(SceneView.from_rows(scene, objects, found), config, seed)
+    return tables.build(tables.QUESTIONS, rows), dropped
 
 
 def _dropped(key: str, reason: str) -> dict[str, Any]:

@@ -59,6 +59,13 @@ def angle_between(standing: np.ndarray, facing: np.ndarray, query: np.ndarray) -
     return np.where(angle >= 360.0, 0.0, angle)
 
 
+def answer(scene: SceneView, standing: str, facing: str, query: str, level: Level) -> str:
+    """Where `query` is, in the words of the level's options; "back" also where easy does not ask."""
+    p, o, q = (scene.box(name).centroid[:2] for name in (standing, facing, query))
+    rule = RULES[level]
+    return rule.answers[int(_answer(angle_between(p, o, q), rule))]
+
+
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator, level: Level) -> Result:
     """Triples of unique categories, in all six orders.
 

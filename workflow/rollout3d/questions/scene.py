@@ -49,6 +49,7 @@ class SceneView:
     appearances: dict[str, float] = field(default_factory=dict)
     walkable: Walkable | None = None
     _distances: dict[tuple[str, str, str], float] = field(default_factory=dict, repr=False)
+    _places: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_rows(
@@ -92,9 +93,8 @@ class SceneView:
         return sum(n > 0 for n in self.counts.values()) - len(self.located)
 
     def box(self, category: str) -> OrientedBox:
-        """The box of a unique category."""
-        (item,) = self.items[category]
-        return item.box
+        """The box of a unique category; the first one where the metadata has several for it."""
+        return self.items[category][0].box
 
     def distance(self, a: str, b: str, method: Method) -> float:
         """Smallest distance between instances of two categories, metres; computed once a pair."""
@@ -111,12 +111,14 @@ class SceneView:
 
     def place(self, category: str) -> dict[str, Any]:
         """A unique category for the evidence: its name, box centre (metres) and side lengths (metres)."""
-        box = self.box(category)
-        return {
-            "category": category,
-            "position": rounded(box.centroid),
-            "sides_m": rounded(box.axes_lengths),
-        }
+        if category not in self._places:
+            box = self.box(category)
+            self._places[category] = {
+                "category": category,
+                "position": rounded(box.centroid),
+                "sides_m": rounded(box.axes_lengths),
+            }
+        return self._places[category]
 
     def row(
         self,

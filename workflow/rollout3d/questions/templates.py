@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
+from string import Formatter
 from typing import Any
 
 from rollout3d import tables
@@ -70,3 +73,23 @@ def reordered(row: Mapping[str, Any], order: Sequence[int]) -> dict[str, Any]:
         moved["question"] = row["question"].replace(f"({', '.join(old)})", f"({', '.join(new)})", 1)
     moved["question_id"] = tables.question_id(moved)
     return moved
+
+
+def parse(template: str, text: str) -> dict[str, str] | None:
+    """The fields of a question that was written with `template`, None if it was not.
+
+    Runs of blanks count as one: released files differ in the blank before a line break.
+    """
+    found = _pattern(template).fullmatch(" ".join(text.split()))
+    return found.groupdict() if found else None
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    parts, known = [], set()
+    for literal, name, _, _ in Formatter().parse(" ".join(template.split())):
+        parts.append(re.escape(literal))
+        if name is not None:
+            parts.append(f"(?P={name})" if name in known else f"(?P<{name}>.+?)")
+            known.add(name)
+    return re.compile("".join(parts))

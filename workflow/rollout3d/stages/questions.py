@@ -1,37 +1,68 @@
-"""Generate the questions of one shard of scans.
+"""Generate the questions of one shard of scans, or everything that published boxes can answer.
 
     rollout3d questions --scenes scenes.parquet --objects objects.parquet --maps maps.parquet \\
         --out questions.parquet --dropped questions_dropped.parquet
+    rollout3d questions --meta DIR_OR_FILES --out questions.parquet --workers 2
+
+With --meta (VSI-Bench's *_meta_info_val.json, or VLM-3R's variant): every eligible question of the six geometric
+categories, whatever the split and without the caps of `questions.per_scene`; of one object that others are measured
+from, 20 sets of relative distance (`questions.rel_distance_per_primary`). Letters are balanced at assembly, not here.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 from rollout3d import tables
-from rollout3d.questions.generate import questions_for_shard
-from rollout3d.stages.common import Stage
+from rollout3d.questions.generate import everything, questions_for_shard
+from rollout3d.scenes.meta import MetaError, read_meta
+from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("questions", __doc__)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--scenes", required=True, help="table scenes of the shard")
-    parser.add_argument("--objects", required=True, help="table objects of the shard")
-    parser.add_argument("--maps", required=True, help="table maps of the shard")
+    parser.add_argument("--meta", nargs="+", help="metadata files, or directories of them, instead of the next three")
+    parser.add_argument("--scenes", help="table scenes of the shard")
+    parser.add_argument("--objects", help="table objects of the shard")
+    parser.add_argument("--maps", help="table maps of the shard; scenes of ingest-meta have none")
     parser.add_argument("--out", required=True, help="table questions")
-    parser.add_argument("--dropped", required=True, help="table questions_dropped")
+    parser.add_argument("--dropped", help="table questions_dropped; beside --out, as NAME_dropped, if not given")
+    parser.add_argument("--workers", type=int, default=1, help="processes; the output does not depend on it")
     args, config = STAGE.parse(parser, argv)
-    rows, dropped = questions_for_shard(
-        tables.read(tables.SCENES, args.scenes),
-        tables.read(tables.OBJECTS, args.objects),
-        tables.SceneReader(tables.MAPS, [args.maps]),
-        {name: dataset.splits for name, dataset in config.datasets.items()},
-        config.questions,
-        config.seed,
-    )
-    lineage = STAGE.lineage({"scenes": args.scenes, "objects": args.objects, "maps": args.maps})
-    tables.write(tables.QUESTIONS, args.out, rows, lineage)
-    tables.write(tables.TABLES["questions_dropped"], args.dropped, dropped, lineage)
+    if bool(args.meta) == bool(args.scenes and args.objects) or (args.meta and (args.scenes or args.objects)):
+        parser.error("give --meta, or --scenes and --objects")
+    if args.workers < 1:
+        parser.error("--workers is at least 1")
+    out = Path(args.out)
+    if args.meta:
+        try:
+            found = read_meta(args.meta)
+        except MetaError as error:
+            raise StageError(str(error)) from None
+        scenes, objects, maps, splits, settings = found.scenes, found.objects, None, None, everything(config.questions)
+        lineage = STAGE.lineage({"meta": found.files})
+        dropped = [
+            {"question_id": row["scene_id"], "file": row["file"], "reason": row["reason"]} for row in found.dropped
+        ]
+    else:
+        scenes, objects = tables.read(tables.SCENES, args.scenes), tables.read(tables.OBJECTS, args.objects)
+        maps = tables.SceneReader(tables.MAPS, [args.maps]) if args.maps else None
+        splits = {name: dataset.splits for name, dataset in config.datasets.items()}
+        settings, dropped = config.questions, []
+        parents = {"scenes": args.scenes, "objects": args.objects} | ({"maps": args.maps} if args.maps else {})
+        lineage = STAGE.lineage(parents)
+    with ExitStack() as stack:
+        paths = {"questions": out, "questions_dropped": args.dropped or out.with_name(f"{out.stem}_dropped.parquet")}
+        questions, left_out = (
+            stack.enter_context(tables.Writer(tables.TABLES[name], path, lineage)) for name, path in paths.items()
+        )
+        left_out.write(dropped)
+        for columns, reasons in questions_for_shard(scenes, objects, maps, splits, settings, config.seed, args.workers):
+            questions.write(columns)
+            left_out.write(reasons)
 
 
 if __name__ == "__main__":

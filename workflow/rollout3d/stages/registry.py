@@ -32,9 +32,14 @@ STAGES: dict[str, Spec] = {
         ("seed", "datasets", "scenes", "video"),
         ("scenes/*.py", "geometry", "resize.py", "resources/categories", *_GROUND),
     ),
+    "ingest_meta": Spec(("scenes",), ("scenes/meta.py", "scenes/scan.py", "geometry", *_GROUND)),
     "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
     "check_scan": Spec(("scenes",), ("scenes/*.py", "geometry", *_GROUND)),
-    "questions": Spec(("seed", "datasets", "questions"), ("questions", "geometry", *_GROUND)),
+    "questions": Spec(("seed", "datasets", "questions"), ("questions", "scenes/meta.py", "geometry", *_GROUND)),
+    "audit": Spec(
+        ("questions",),
+        ("questions", "scenes/meta.py", "geometry", "evaluation/benchmarks/vsibench.py", *_GROUND),
+    ),
     "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
     "import_cot": Spec(
         ("scenes", "video", "external"),

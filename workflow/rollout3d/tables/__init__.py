@@ -15,6 +15,7 @@ from rollout3d.tables.files import (
     SceneReader,
     TableError,
     Writer,
+    build,
     canonical_json,
     content_digest,
     digest,
@@ -27,6 +28,7 @@ from rollout3d.tables.files import (
 from rollout3d.tables.media import MediaReader, frame_path, frame_seconds, read_light
 from rollout3d.tables.schema import (
     ANNOTATIONS,
+    AUDIT,
     FRAMES,
     HARD,
     IMAGE,

@@ -27,9 +27,12 @@ class TableError(ValueError):
     """A file or a row that is not what its table declares; the message names the file and the remedy."""
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text (NaN is refused)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def digest(value: Any) -> str:
@@ -64,7 +67,8 @@ class Lineage:
         return {"stage": self.stage, "config": self.config, "code": self.code, "parents": dict(self.parents)}
 
 
-def _build(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def build(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The rows as Arrow columns, checked: what `Writer.write` does first. Raises `TableError`."""
     names = table.schema.names
     for row in rows:
         if set(row) != set(names):
@@ -103,9 +107,11 @@ class Writer:
             write_page_index=True,
         )
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        if rows:
-            self._file.write_table(_build(self.table, rows).cast(self._file.schema))
+    def write(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
+        """Rows, or what `build` made of them (in another process, say)."""
+        if len(rows):
+            built = rows if isinstance(rows, pa.Table) else build(self.table, rows)
+            self._file.write_table(built.cast(self._file.schema))
 
     def __enter__(self) -> Writer:
         return self

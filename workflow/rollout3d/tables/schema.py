@@ -98,7 +98,7 @@ SCANS = _declare(
 
 SCENES = _declare(
     "scenes",
-    "one scan",
+    "one scan; of one read from published boxes alone (ingest-meta) what its video would tell is null",
     _field("scene_id", _S, "scan id, unique within a dataset"),
     _field("space_id", _S, "physical space: sceneXXXX, visit_id, else scene_id; splits and leak guard go by it"),
     _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
@@ -108,8 +108,8 @@ SCENES = _declare(
     _null("n_frames", _I, "frames of the video"),
     _null("width", _I, "pixels, upright, before resizing"),
     _null("height", _I, "pixels, upright, before resizing"),
-    _field("rotation_deg", _I, "clockwise rotation that made the frames upright: 0, 90, 180 or 270"),
-    _field("to_aligned", _vector(16), "4x4 raw world to aligned world"),
+    _null("rotation_deg", _I, "clockwise rotation that made the frames upright: 0, 90, 180 or 270"),
+    _null("to_aligned", _vector(16), "4x4 raw world to aligned world"),
     _null("room_size_m2", _F, "floor area: alpha shape of the points seen from above, holes filled"),
     _null("room_center", _vector(3), "centre of the minimal oriented bounding box of the points"),
     _field("object_counts", _COUNTS, "instances per category; uniqueness and counting read this, never the boxes"),
@@ -243,6 +243,17 @@ VERDICTS = _declare(
     _field("question_id", _S, "question"),
     _field("keep", _B, "whether it may be trained on"),
     _field("reason", _S, "why"),
+)
+
+AUDIT = _declare(
+    "audit",
+    "one released question, answered again from the released boxes",
+    _field("id", _I, "the benchmark's id"),
+    _field("question_type", _S, "the benchmark's name"),
+    _field("ground_truth", _S, "the released answer"),
+    _null("recomputed", _S, "ours, written as the released one is; null where not auditable"),
+    _null("agrees", _B, "whether the two are equal; null where not auditable"),
+    _field("note", _S, "why it is not auditable, or what to know about the recomputed answer; empty if nothing"),
 )
 
 # --- models and training ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ video is an error, because leaving its questions out would change the score.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def prepare(config: Config, questions: Path | str | None = None, frames: Iterabl
     releases.require("vsibench", root)
     how = _HOW_TO_GET.format(root=root)
     files = _question_files(root, how)
-    rows = [_question(row, file) for file in files for row in _read(file)]
+    rows = [_question(row, file) for file in files for row in read_rows(file)]
     rows.sort(key=lambda row: (json.loads(row["evidence"])["id"], row["question_id"]))
     videos = sorted({(row["dataset"], row["scene_id"]) for row in rows})
     paths = {scene: root / dataset / f"{scene}.mp4" for dataset, scene in videos}
@@ -69,17 +70,25 @@ def _question_files(root: Path, how: str) -> list[Path]:
     return found
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of one released question file, JSON lines or Parquet. Raises BenchmarkError if it is not one."""
     try:
         if path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         else:
             rows = pq.read_table(path).to_pylist()
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error.strerror or error}); is the path right?") from error
     except (ValueError, pa.ArrowException) as error:
         raise BenchmarkError(f"{path}: not readable ({error}); download it again") from error
-    lacking = [column for column in COLUMNS if not rows or column not in rows[0]]
-    if lacking:
-        raise BenchmarkError(f"{path}: empty, or without the columns {', '.join(lacking)}: is it VSI-Bench's?")
+    for k, row in enumerate(rows):
+        lacking = [column for column in COLUMNS if not isinstance(row, dict) or column not in row]
+        if lacking:
+            raise BenchmarkError(f"{path}: row {k + 1} is without the columns {', '.join(lacking)}: is it VSI-Bench's?")
+        if not re.fullmatch(r"\d+", str(row["id"])):
+            raise BenchmarkError(f"{path}: row {k + 1} has the id {row['id']!r}, not a number: is it VSI-Bench's?")
+    if not rows:
+        raise BenchmarkError(f"{path}: empty, or without the columns {', '.join(COLUMNS)}: is it VSI-Bench's?")
     return rows
 
 

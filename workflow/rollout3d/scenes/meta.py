@@ -1,0 +1,251 @@
+"""Scenes without a scan: the boxes that VSI-Bench and VLM-3R published, read as rows of `scenes` and `objects`.
+
+A file is a JSON object, scene id -> {dataset, room_size, room_center, object_counts, object_bbox}; VLM-3R writes
+`object_bboxes` and gives each box an `instance_id`. Counts come from `object_counts`, which need not equal the number
+of boxes (in VSI-Bench's own files they differ in 12 places, mostly printers, whose boxes stand there twice).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d.config import DATASETS
+from rollout3d.geometry.distance import STEP_M
+from rollout3d.scenes.scan import ScanError, matrix, read_json, released_box
+
+Row = dict[str, Any]
+
+BOX_KEYS = ("object_bbox", "object_bboxes")
+"""VSI-Bench's name for the boxes, and VLM-3R's."""
+
+_HOW_TO_GET = (
+    "VSI-Bench's are data/meta_info/*_meta_info_val.json of https://github.com/vision-x-nyu/thinking-in-space; "
+    "download the file again, or name another with --meta"
+)
+_SPLIT = re.compile(r"_(train|val|test)(?![a-z])")
+_SAME_AABB_M = 0.01
+_MAX_GRID = 2_000_000
+"""A box with more values than this on VSI-Bench's sampling grid (250 m3) is a damaged one, and would fill the memory."""
+_NAMED = 5
+
+_log = logging.getLogger(__name__)
+
+
+class MetaError(ValueError):
+    """Metadata that cannot be read; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class MetaScenes:
+    """Rows of scenes, objects and scenes_dropped, in the order of the files; `files`: what was read."""
+
+    scenes: list[Row]
+    objects: list[Row]
+    dropped: list[Row]
+    files: tuple[Path, ...]
+
+
+def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 0.05) -> MetaScenes:
+    """The scenes of metadata files, or of the files in directories (`meta_files`).
+
+    A scene that cannot be read becomes a row of scenes_dropped. Raises MetaError for a file that is no metadata, for a
+    scene that two files hold, and if more than `max_drop_share` of the scenes (and more than one) cannot be read.
+    """
+    files = meta_files([paths] if isinstance(paths, str | Path) else paths)
+    found = MetaScenes([], [], [], tuple(files))
+    origin: dict[str, Path] = {}
+    damaged: list[str] = []
+    total = 0
+    for file in files:
+        for scene_id, content in _entries(file):
+            total += 1
+            try:
+                scene, objects = _scene(file, scene_id, content)
+            except ScanError as error:
+                found.dropped.append({"scene_id": scene_id, "file": file.name, "reason": error.reason})
+                damaged.append(f"{file}: scene {scene_id}: {error.reason}")
+                _log.warning("scene %s of %s dropped: %s", scene_id, file, error.reason)
+                continue
+            if scene_id in origin:
+                raise MetaError(f"scene {scene_id} is in {origin[scene_id]} and in {file}: give only one of the two")
+            origin[scene_id] = file
+            found.scenes.append(scene)
+            found.objects.extend(objects)
+    if len(damaged) > max(1, int(max_drop_share * total)) or not found.scenes:
+        listed = "\n  ".join(damaged[:_NAMED])
+        raise MetaError(
+            f"{len(damaged)} of {total} scenes cannot be read. The first:\n  {listed}\nRemedy: {_HOW_TO_GET}"
+        )
+    return found
+
+
+def meta_files(paths: Iterable[Path | str]) -> list[Path]:
+    """The files named, and of each directory its `*_meta_info_*.json`, or all its JSON files if it has none.
+
+    Raises MetaError for a path that is not there, and for a directory without JSON files.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(path.glob("*_meta_info_*.json")) or sorted(path.glob("*.json"))
+            if not inside:
+                raise MetaError(f"{path}: holds no *_meta_info_*.json; {_HOW_TO_GET}")
+            files += inside
+        elif path.exists():
+            files.append(path)
+        else:
+            raise MetaError(f"{path}: no such file or directory; {_HOW_TO_GET}")
+    return list(dict.fromkeys(files))
+
+
+def _entries(file: Path) -> Iterator[tuple[str, Any]]:
+    """Scene ids and contents of one file. Raises MetaError if it is not a JSON object of scenes."""
+    try:
+        content = read_json(file)
+    except (ScanError, RecursionError) as error:
+        raise MetaError(f"{file}: {getattr(error, 'reason', 'nested too deeply')}; {_HOW_TO_GET}") from error
+    if not isinstance(content, dict) or not content:
+        what = "is empty" if content in ({}, []) else f"holds a {type(content).__name__}, not an object of scenes"
+        raise MetaError(f"{file}: {what}; {_HOW_TO_GET}")
+    if not any(isinstance(value, dict) and "object_counts" in value for value in content.values()):
+        raise MetaError(f"{file}: no entry has object_counts, so this is not scene metadata; {_HOW_TO_GET}")
+    return iter(content.items())
+
+
+def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
+    """The row of `scenes` and the rows of `objects` of one entry. Raises ScanError naming what is wrong with it."""
+    if not isinstance(content, dict):
+        raise ScanError(file, f"a {type(content).__name__} where the scene's metadata belongs")
+    dataset = _dataset(file, content.get("dataset"))
+    counts = _counts(file, content.get("object_counts"))
+    flags = ["meta_only"] + (["no_visit_id"] if dataset == "arkitscenes" else [])
+    area = content.get("room_size")
+    if area is None:
+        flags.append("no_room_size")
+    elif not _number(area) or area <= 0:
+        raise ScanError(file, f"room_size {area!r} is no area in square metres")
+    center = content.get("room_center")
+    try:
+        center = None if center is None else _finite(matrix(center, 1, 3)[0]).tolist()
+    except (TypeError, ValueError) as error:
+        raise ScanError(file, f"room_center: {error}") from error
+    objects = _objects(file, scene_id, content, counts, flags)
+    split = _SPLIT.search(file.stem)
+    scene = {
+        "scene_id": scene_id,
+        "space_id": scene_id.split("_")[0] if dataset == "scannet" else scene_id,
+        "dataset": dataset,
+        # The published files are of the validation side, and held out is what an unnamed one must be.
+        "split": split.group(1) if split else "val",
+        "scene_type": None,
+        "fps": None,
+        "n_frames": None,
+        "width": None,
+        "height": None,
+        "rotation_deg": None,
+        "to_aligned": None,
+        "room_size_m2": None if area is None else float(area),
+        "room_center": center,
+        "object_counts": [{"category": category, "n": n} for category, n in counts.items()],
+        "flags": flags,
+    }
+    return scene, objects
+
+
+def _dataset(file: Path, stated: Any) -> str:
+    """The dataset as the entry spells it ("ScanNet++" too), else as the file's name begins."""
+    for text in (stated, file.name.split("_")[0]):
+        plain = re.sub(r"[^a-z]", "", str(text).lower().replace("+", "p"))
+        if plain in DATASETS:
+            return plain
+    raise ScanError(file, f"dataset {stated!r} is none of {', '.join(DATASETS)}")
+
+
+def _counts(file: Path, stated: Any) -> dict[str, int]:
+    """Instances per category, in the file's order: it decides which triples the benchmark's generator takes."""
+    if not isinstance(stated, dict):
+        raise ScanError(file, "lacks object_counts, instances per category")
+    for category, n in stated.items():
+        if not category.strip() or isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise ScanError(file, f"object_counts of {category!r} is {n!r}, not a number of objects")
+    return dict(stated)
+
+
+def _objects(
+    file: Path, scene_id: str, content: Mapping[str, Any], counts: Mapping[str, int], flags: list[str]
+) -> list[Row]:
+    """Rows of `objects`, by category in the order of the counts; oddities are added to `flags`.
+
+    Exact copies of a box go where a category has more boxes than its count. Ids are VLM-3R's, where every box has one
+    of its own, else 0, 1, ...
+    """
+    boxes = next((content[key] for key in BOX_KEYS if key in content), None)
+    if not isinstance(boxes, dict) or not all(isinstance(some, list) for some in boxes.values()):
+        raise ScanError(file, "lacks object_bbox, a list of boxes per category")
+    rows: list[Row] = []
+    instances: list[Any] = []
+    for category in dict.fromkeys([*counts, *sorted(boxes)]):
+        n, read = counts.get(category, 0), []
+        for k, stated in enumerate(boxes.get(category, ())):
+            try:
+                read.append((_box(scene_id, category, stated, flags), stated.get("instance_id")))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+                raise ScanError(file, f"box {k} of {category!r}: {what}") from error
+        if len(read) > n:
+            different: dict[tuple, tuple[Row, Any]] = {}
+            for row, instance in read:
+                key = (*row["centroid"], *row["axes_lengths"], *row["normalized_axes"])
+                different.setdefault(key, (row, instance))
+            flags += [f"copied_boxes:{category}"] if len(different) < len(read) else []
+            read = list(different.values())
+        flags += [f"boxes_differ_from_count:{category}"] if len(read) != n else []
+        rows += [row for row, _ in read]
+        instances += [instance for _, instance in read]
+    known = all(isinstance(i, int) for i in instances) and len(set(instances)) == len(instances)
+    for k, row in enumerate(rows):
+        row["object_id"] = instances[k] if known else k
+    return rows
+
+
+def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[str]) -> Row:
+    """A row of `objects` without its id. The axis-aligned box is the stated one, else that of the corners."""
+    box = released_box(stated)
+    if np.prod(np.maximum(np.ceil(box.axes_lengths / STEP_M), 1)) > _MAX_GRID:
+        raise ValueError(f"sides of {box.axes_lengths.tolist()} m are no object's in a room")
+    low, high = box.aabb()
+    if "min" in stated and "max" in stated:
+        stated_low, stated_high = (_finite(matrix(stated[key], 1, 3)[0]) for key in ("min", "max"))
+        if max(abs(stated_low - low).max(), abs(stated_high - high).max()) > _SAME_AABB_M:
+            flag = f"min_max_differ_from_box:{category}"
+            flags += [flag] if flag not in flags else []
+        low, high = stated_low, stated_high
+    return {
+        "scene_id": scene_id,
+        "object_id": -1,
+        "label": category,
+        "category": category,
+        "perturbable": True,
+        **box.to_row(),
+        "aabb_min": low.tolist(),
+        "aabb_max": high.tolist(),
+        "n_points": None,
+    }
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{values.tolist()} is not finite")
+    return values

@@ -1,0 +1,41 @@
+"""Published boxes to scene tables, without any scan: scenes, objects, scenes_dropped.
+
+    rollout3d ingest-meta --meta DIR_OR_FILES --out DIR
+
+Reads VSI-Bench's *_meta_info_val.json, and VLM-3R's variant of them. `rollout3d questions --scenes --objects` takes
+the tables; a scene read so has no frames and no map.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from rollout3d import tables
+from rollout3d.scenes.meta import MetaError, read_meta
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("ingest_meta", __doc__)
+LOG = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--meta", required=True, nargs="+", help="metadata files, or directories of them")
+    parser.add_argument("--out", required=True, help="directory for the three tables")
+    args, config = STAGE.parse(parser, argv)
+    try:
+        found = read_meta(args.meta, config.scenes.max_drop_share)
+    except MetaError as error:
+        raise StageError(str(error)) from None
+    lineage = STAGE.lineage({"meta": found.files})
+    for name, rows in (("scenes", found.scenes), ("objects", found.objects), ("scenes_dropped", found.dropped)):
+        tables.write(tables.TABLES[name], Path(args.out) / f"{name}.parquet", rows, lineage)
+    LOG.info(
+        "%d scenes with %d objects from %d files, %d scenes dropped",
+        *(len(some) for some in (found.scenes, found.objects, found.files, found.dropped)),
+    )
+
+
+if __name__ == "__main__":
+    main()
