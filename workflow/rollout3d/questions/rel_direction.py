@@ -102,7 +102,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator, leve
 
     rows = []
     for k in sample(np.flatnonzero(passed).tolist(), config.per_scene.get(kind), rng, reasons):
-        standing, facing, query = named = [names[index] for index in triples[k]]
+        standing, facing, query = named = [names[index] for index in triples[k].tolist()]
         truth = rule.answers[answer[k]]
         evidence = {
             "standing": scene.place(standing),

@@ -18,6 +18,10 @@ Result = tuple[list[dict[str, Any]], Counter[str]]
 """What a generator returns: question rows, and how many candidates each reason kept out."""
 
 
+class Json(str):
+    """Canonical JSON of a value that many rows share: encoded once a scene, not once a row."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One annotated object of a category; `points` holds its box and, once needed, the points sampled on it."""
@@ -49,7 +53,8 @@ class SceneView:
     appearances: dict[str, float] = field(default_factory=dict)
     walkable: Walkable | None = None
     _distances: dict[tuple[str, str, str], float] = field(default_factory=dict, repr=False)
-    _places: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    _places: dict[str, Json] = field(default_factory=dict, repr=False)
+    _mentions: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_rows(
@@ -105,20 +110,27 @@ class SceneView:
         return self._distances[key]
 
     @cached_property
+    def _centres_json(self) -> Json:
+        return Json(tables.canonical_json(self.centres))
+
+    @cached_property
     def centres(self) -> dict[str, list[list[float]]]:
         """Box centres (x, y), metres to two decimals, of every instance: what a cognitive map is drawn from."""
         return {c: [rounded(item.box.centroid[:2], 2) for item in items] for c, items in sorted(self.items.items())}
 
-    def place(self, category: str) -> dict[str, Any]:
+    def place(self, category: str) -> Json:
         """A unique category for the evidence: its name, box centre (metres) and side lengths (metres)."""
         if category not in self._places:
             box = self.box(category)
-            self._places[category] = {
-                "category": category,
-                "position": rounded(box.centroid),
-                "sides_m": rounded(box.axes_lengths),
-            }
+            place = {"category": category, "position": rounded(box.centroid), "sides_m": rounded(box.axes_lengths)}
+            self._places[category] = Json(tables.canonical_json(place))
         return self._places[category]
+
+    def _mention(self, category: str) -> dict[str, Any]:
+        if category not in self._mentions:
+            ids = [item.object_id for item in self.items.get(category, ())]
+            self._mentions[category] = {"category": category, "object_ids": ids}
+        return self._mentions[category]
 
     def row(
         self,
@@ -132,8 +144,8 @@ class SceneView:
         """A row of the questions table.
 
         `truth` is the number as text, or with `options` (texts without letters) the text of the right one.
-        `categories` are those that the question names; `evidence` is stored as canonical JSON together with the
-        centres of every category.
+        `categories` are those that the question names; `evidence`, by names that JSON need not escape, is stored as
+        canonical JSON together with the centres of every category.
         """
         row = {
             "scene_id": self.scene_id,
@@ -145,15 +157,21 @@ class SceneView:
             "question": question,
             "options": None if options is None else lettered(options),
             "ground_truth": truth if options is None else "ABCD"[list(options).index(truth)],
-            "objects": [
-                {"category": c, "object_ids": [item.object_id for item in self.items.get(c, ())]} for c in categories
-            ],
+            "objects": [self._mention(category) for category in categories],
             "media": None,
             "source": "generated",
-            "evidence": tables.canonical_json({"centres": self.centres, **evidence}),
+            "evidence": _joined({"centres": self._centres_json, **evidence}),
         }
         row["question_id"] = tables.question_id(row)
         return row
+
+
+def _joined(evidence: Mapping[str, Any]) -> str:
+    """The canonical JSON of an object, of which some values are JSON already."""
+    parts = []
+    for key, value in sorted(evidence.items()):
+        parts.append(f'"{key}":{value if isinstance(value, Json) else tables.canonical_json(value)}')
+    return "{" + ",".join(parts) + "}"
 
 
 def rounded(values: Iterable[float], digits: int = 3) -> list[float]:

@@ -33,7 +33,7 @@ _HOW_TO_GET = (
 _SPLIT = re.compile(r"_(train|val|test)(?![a-z])")
 _SAME_AABB_M = 0.01
 _MAX_GRID = 2_000_000
-"""A box with more values than this on VSI-Bench's sampling grid (250 m3) is a damaged one, and would fill the memory."""
+"""A box of more points than this on VSI-Bench's sampling grid (250 m3) is damaged, and would fill the memory."""
 _NAMED = 5
 
 _log = logging.getLogger(__name__)
