@@ -1,0 +1,199 @@
+"""Published boxes as scene tables: the two spellings, counts against boxes, damaged files."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from rollout3d import tables
+from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.scenes.meta import MetaError, meta_files, read_meta
+from rollout3d.stages import ingest_meta as stage
+from rollout3d.stages import main as command_line
+
+TURNED = {
+    "centroid": [1.0, 2.0, 0.5],
+    "axesLengths": [2.0, 1.0, 1.0],
+    # The first row is the long axis: it points along +y.
+    "normalizedAxes": [0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+    "min": [0.5, 1.0, 0.0],
+    "max": [1.5, 3.0, 1.0],
+}
+SMALL = {"centroid": [0.0, 0.0, 1.0], "axesLengths": [0.2, 0.2, 0.2], "normalizedAxes": np.eye(3).ravel().tolist()}
+
+
+def scene(**changes):
+    return {
+        "dataset": "scannet",
+        "video_path": "data/scannet/scene0207_02.mp4",
+        "room_size": 12.34,
+        "room_center": [0.5, 0.5, 1.2],
+        "object_counts": {"table": 1, "chair": 3, "printer": 1},
+        "object_bbox": {"printer": [SMALL, SMALL], "table": [TURNED], "chair": [SMALL, TURNED]},
+    } | changes
+
+
+def written(path, content):
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_a_scene_as_vsi_bench_publishes_it(tmp_path):
+    file = written(tmp_path / "scannet_meta_info_val.json", {"scene0207_02": scene()})
+    found = read_meta(file)
+    (row,) = found.scenes
+    assert (row["scene_id"], row["space_id"], row["dataset"], row["split"]) == (
+        *("scene0207_02", "scene0207", "scannet", "val"),
+    )
+    assert (row["room_size_m2"], row["room_center"], row["to_aligned"]) == (12.34, [0.5, 0.5, 1.2], None)
+    # In the order of the counts, and theirs: three chairs, though two have boxes.
+    assert [(c["category"], c["n"]) for c in row["object_counts"]] == [("table", 1), ("chair", 3), ("printer", 1)]
+    assert row["flags"] == ["meta_only", "boxes_differ_from_count:chair", "copied_boxes:printer"]
+    assert [(o["object_id"], o["category"]) for o in found.objects] == [
+        *((0, "table"), (1, "chair"), (2, "chair"), (3, "printer")),
+    ]
+    table = found.objects[0]
+    assert (table["aabb_min"], table["aabb_max"]) == (TURNED["min"], TURNED["max"])
+    assert np.allclose(OrientedBox.from_row(table).aabb(), (TURNED["min"], TURNED["max"]))
+
+
+def test_vlm_3rs_spelling_keeps_its_instance_ids(tmp_path):
+    boxes = {"chair": [SMALL | {"instance_id": 7}, TURNED | {"instance_id": 3}]}
+    content = scene(dataset="ScanNet++", object_counts={"chair": 2}, object_bboxes=boxes)
+    del content["object_bbox"]
+    found = read_meta(written(tmp_path / "scannetpp_meta_info_train.json", {"0a1b": content}))
+    assert [o["object_id"] for o in found.objects] == [7, 3]
+    assert (found.scenes[0]["dataset"], found.scenes[0]["split"], found.scenes[0]["space_id"]) == (
+        *("scannetpp", "train", "0a1b"),
+    )
+
+
+def test_ids_that_repeat_are_replaced(tmp_path):
+    boxes = {"chair": [SMALL | {"instance_id": 3}, TURNED | {"instance_id": 3}]}
+    content = scene(object_counts={"chair": 2}, object_bbox=boxes)
+    found = read_meta(written(tmp_path / "scannet_meta_info_val.json", {"s": content}))
+    assert [o["object_id"] for o in found.objects] == [0, 1]
+
+
+def test_equal_boxes_stay_where_the_count_wants_them(tmp_path):
+    content = scene(object_counts={"chair": 2}, object_bbox={"chair": [SMALL, SMALL]})
+    found = read_meta(written(tmp_path / "scannet_meta_info_val.json", {"s": content}))
+    assert len(found.objects) == 2 and found.scenes[0]["flags"] == ["meta_only"]
+
+
+def test_a_box_that_does_not_fill_its_stated_extent_is_flagged(tmp_path):
+    # Axes read as columns: the long side would lie along x.
+    content = scene(
+        object_counts={"table": 1},
+        object_bbox={"table": [TURNED | {"normalizedAxes": np.eye(3).ravel().tolist()}]},
+    )
+    found = read_meta(written(tmp_path / "scannet_meta_info_val.json", {"s": content}))
+    assert "min_max_differ_from_box:table" in found.scenes[0]["flags"]
+
+
+def test_directories_and_files_are_read_once(tmp_path):
+    a = written(tmp_path / "scannet_meta_info_val.json", {"s": scene()})
+    b = written(tmp_path / "arkitscenes_meta_info_val.json", {"41069025": scene(dataset="arkitscenes")})
+    written(tmp_path / "notes.json", "[]")
+    assert meta_files([tmp_path, a]) == [b, a]
+    found = read_meta([tmp_path, a])
+    assert [(s["scene_id"], s["dataset"]) for s in found.scenes] == [("41069025", "arkitscenes"), ("s", "scannet")]
+    assert "no_visit_id" in found.scenes[0]["flags"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("scannet_meta_info_val.json", '{"scene0207_02": {"object_cou', "not valid JSON"),
+        ("scannet_meta_info_val.json", "", "not valid JSON"),
+        ("scannet_meta_info_val.json", "\x00\xff", "not valid JSON|invalid start byte|decode"),
+        ("scannet_meta_info_val.json", "[" * 100_000, "nested too deeply|not valid JSON|recursion"),
+        ("scannet_meta_info_val.json", {}, "is empty"),
+        ("scannet_meta_info_val.json", [scene()], "holds a list"),
+        ("test.json", {"id": 3}, "no entry has object_counts"),
+        ("x.json", {"s": scene(dataset="nyu")}, "dataset 'nyu' is none of"),
+    ],
+)
+def test_a_file_that_is_no_metadata_is_refused_by_name_with_a_remedy(tmp_path, name, content, says):
+    file = written(tmp_path / name, content)
+    with pytest.raises(MetaError, match=says) as error:
+        read_meta(file)
+    assert str(file) in str(error.value) and "download" in str(error.value)
+
+
+def test_missing_paths_and_empty_directories_are_named(tmp_path):
+    for path, says in ((tmp_path / "none.json", "no such file"), (tmp_path, r"holds no \*_meta_info_")):
+        with pytest.raises(MetaError, match=says) as error:
+            read_meta(path)
+        assert str(path) in str(error.value)
+
+
+def test_a_scene_in_two_files_is_refused(tmp_path):
+    for name in ("a_meta_info_val.json", "b_meta_info_val.json"):
+        written(tmp_path / name, {"s": scene()})
+    with pytest.raises(MetaError, match=r"scene s is in .*a_meta_info.* and in .*b_meta_info"):
+        read_meta(tmp_path)
+
+
+def broken(**changes):
+    return scene(object_counts={"table": 1}, object_bbox={"table": [TURNED | changes]})
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("text", "a str where"),
+        (scene(object_counts=None), "lacks object_counts"),
+        (scene(object_counts={"table": "1"}), "object_counts of 'table' is '1'"),
+        (scene(object_counts={"table": -1}), "is -1"),
+        (scene(object_counts={"table": 1.5}), "is 1.5"),
+        (scene(room_size=-3), "room_size -3"),
+        (scene(room_size=float("nan")), "room_size nan"),
+        (scene(room_size="12"), "room_size '12'"),
+        (scene(room_center=[1, 2]), "room_center"),
+        (scene(object_bbox=None), "lacks object_bbox"),
+        (scene(object_bbox={"table": TURNED}), "lacks object_bbox"),
+        (scene(object_bbox={"table": [None]}), "box 0 of 'table'"),
+        (broken(centroid=[1.0, float("nan"), 0.0]), "finite"),
+        (broken(centroid=[1.0]), "box 0 of 'table'"),
+        (broken(axesLengths=[1.0, -1.0, 1.0]), "negative side"),
+        (broken(axesLengths=[1e6, 1e6, 1e6]), "no object's in a room"),
+        (broken(normalizedAxes=[1.0] * 9), "not orthonormal"),
+        (broken(normalizedAxes="axes"), "box 0 of 'table'"),
+        (broken(min=[0.0, 0.0]), "box 0 of 'table'"),
+        ({**broken(), "object_bbox": {"table": [{"centroid": [0, 0, 0]}]}}, "lacks 'normalizedAxes'"),
+    ],
+)
+def test_a_damaged_scene_is_dropped_with_its_file_and_reason(tmp_path, content, says):
+    good = {f"good{k}": scene() for k in range(3)}
+    file = written(tmp_path / "scannet_meta_info_val.json", {**good, "bad": content})
+    found = read_meta(file)
+    assert [s["scene_id"] for s in found.scenes] == list(good)
+    (dropped,) = found.dropped
+    assert (dropped["scene_id"], dropped["file"]) == ("bad", file.name) and says in dropped["reason"]
+
+
+def test_too_many_damaged_scenes_stop_the_reading(tmp_path):
+    content = {f"bad{k}": broken(centroid=[]) for k in range(2)} | {f"good{k}": scene() for k in range(10)}
+    file = written(tmp_path / "scannet_meta_info_val.json", content)
+    with pytest.raises(MetaError, match=r"2 of 12 scenes cannot be read(.|\n)*bad0: box 0 of 'table'"):
+        read_meta(file)
+    assert len(read_meta(file, max_drop_share=0.2).scenes) == 10
+
+
+def test_the_stage_writes_the_tables(tmp_path, monkeypatch, capsys):
+    content = {"s1": scene(), "s2": copy.deepcopy(scene(room_size=None)), "bad": 5}
+    written(tmp_path / "scannet_meta_info_val.json", content)
+    monkeypatch.setattr("sys.argv", ["rollout3d", "ingest-meta", "--meta", str(tmp_path), "--out", str(tmp_path / "o")])
+    command_line()
+    scenes = tables.read(tables.SCENES, tmp_path / "o" / "scenes.parquet")
+    assert [(s["scene_id"], s["room_size_m2"]) for s in scenes] == [("s1", 12.34), ("s2", None)]
+    assert scenes[1]["flags"][:2] == ["meta_only", "no_room_size"]
+    assert len(tables.read(tables.OBJECTS, tmp_path / "o" / "objects.parquet")) == 8
+    assert [d["scene_id"] for d in tables.read(tables.SCENES_DROPPED, tmp_path / "o" / "scenes_dropped.parquet")] == [
+        "bad"
+    ]
+    with pytest.raises(SystemExit):
+        stage.main(["--meta", str(tmp_path / "absent"), "--out", str(tmp_path / "p")])
+    assert "absent: no such file" in capsys.readouterr().err and not (tmp_path / "p").exists()
