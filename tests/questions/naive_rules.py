@@ -129,10 +129,10 @@ def _points(box: dict[str, Any]) -> np.ndarray:
 
 
 class Distances:
-    """Smallest distance between the boxes of two categories, metres."""
+    """Smallest distance between the boxes of two categories of a scene, metres."""
 
-    def __init__(self, boxes: dict[str, list[dict[str, Any]]]):
-        self._points = {category: [_points(box) for box in some] for category, some in boxes.items()}
+    def __init__(self, scene: dict[str, Any]):
+        self._points = {c: [_points(box) for box in some] for c, some in scene["object_bbox"].items()}
         self._known: dict[tuple[str, str], float] = {}
 
     def __call__(self, a: str, b: str) -> float:
@@ -148,13 +148,13 @@ class Distances:
 # --- the six geometric categories (2.5 to 2.9) -----------------------------------------------------------------------
 
 
-def all_items(scene: dict[str, Any], compat: str) -> dict[str, set[Item]]:
+def all_items(scene: dict[str, Any], compat: str, away: Distances | None = None) -> dict[str, set[Item]]:
     """Every eligible item, by question type. Relative distance: all sets of four, however many."""
+    away = away or Distances(scene)
     counts = scene["object_counts"]
     boxes = {category: _without_copies(some, counts[category]) for category, some in scene["object_bbox"].items()}
     located = [c for c, n in counts.items() if n > 0 and len(boxes[c]) == n]
     unique = [c for c in located if counts[c] == 1]
-    away = Distances({c: boxes[c] for c in located})
     items: dict[str, set[Item]] = {}
 
     def add(kind: str, text: str, answer: str, options: tuple[str, ...] = ()) -> None:
@@ -274,12 +274,14 @@ def _side(angle: float) -> str:
 # --- released answers ------------------------------------------------------------------------------------------------
 
 
-def released_rows(scenes: dict[str, dict[str, Any]], per_kind: int, compat: str, seed: int = 0) -> list[dict[str, Any]]:
+def released_rows(
+    scenes: dict[str, dict[str, Any]], away: dict[str, Distances], per_kind: int, compat: str, seed: int = 0
+) -> list[dict[str, Any]]:
     """Rows as VSI-Bench has them, some of each type a scene, with shuffled options."""
     draw = random.Random(seed)
     rows: list[dict[str, Any]] = []
     for name, scene in scenes.items():
-        for kind, items in sorted(all_items(scene, compat).items()):
+        for kind, items in sorted(all_items(scene, compat, away[name]).items()):
             for _, text, answer, options in draw.sample(sorted(items), min(per_kind, len(items))):
                 order = list(options)
                 draw.shuffle(order)

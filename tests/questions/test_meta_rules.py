@@ -9,12 +9,12 @@ from collections import Counter
 
 import pytest
 
-from questions.naive_rules import all_items, random_scene, released_rows
+from questions.naive_rules import Distances, all_items, random_scene, released_rows
 from rollout3d import tables
 from rollout3d.stages import audit as audit_stage
 from rollout3d.stages import questions as questions_stage
 
-N_SCENES = int(os.environ.get("ROLLOUT3D_SCENES", "40"))
+N_SCENES = int(os.environ.get("ROLLOUT3D_SCENES", "24"))
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,11 @@ def scenes():
 
 
 @pytest.fixture(scope="module")
+def away(scenes):
+    return {name: Distances(scene) for name, scene in scenes.items()}
+
+
+@pytest.fixture(scope="module")
 def meta(scenes, tmp_path_factory):
     path = tmp_path_factory.mktemp("meta") / "scannet_meta_info_val.json"
     path.write_text(json.dumps(scenes))
@@ -34,7 +39,7 @@ def meta(scenes, tmp_path_factory):
 
 
 @pytest.mark.parametrize("compat", ["corrected", "vsibench"])
-def test_every_eligible_item_is_asked_and_no_other(scenes, meta, tmp_path, compat):
+def test_every_eligible_item_is_asked_and_no_other(scenes, away, meta, tmp_path, compat):
     out = tmp_path / "questions.parquet"
     config = json.dumps({"questions": {"compat": compat}})
     questions_stage.main(["--config", config, "--meta", str(meta.parent), "--out", str(out)])
@@ -48,7 +53,7 @@ def test_every_eligible_item_is_asked_and_no_other(scenes, meta, tmp_path, compa
             assert f"({', '.join(texts)})" in row["question"]
     total: Counter[str] = Counter()
     for name, scene in scenes.items():
-        expected = all_items(scene, compat)
+        expected = all_items(scene, compat, away[name])
         for kind in expected.keys() | made[name].keys():
             found, right = made[name].get(kind, []), expected.get(kind, set())
             assert len(set(found)) == len(found), (name, kind)
@@ -65,8 +70,8 @@ def test_every_eligible_item_is_asked_and_no_other(scenes, meta, tmp_path, compa
     print(f"{compat}: {sum(total.values())} questions of {len(scenes)} scenes: {dict(total)}")
 
 
-def test_answers_derived_naively_are_recomputed(scenes, meta, tmp_path, capsys):
-    answers = released_rows(scenes, 5, "vsibench")
+def test_answers_derived_naively_are_recomputed(scenes, away, meta, tmp_path, capsys):
+    answers = released_rows(scenes, away, 5, "vsibench")
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
     out = tmp_path / "audit.parquet"
     audit_stage.main(["--meta", str(meta), "--answers", str(tmp_path / "test.jsonl"), "--out", str(out)])

@@ -32,28 +32,27 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dropped", help="table questions_dropped; beside --out, as NAME_dropped, if not given")
     parser.add_argument("--workers", type=int, default=1, help="processes; the output does not depend on it")
     args, config = STAGE.parse(parser, argv)
-    if bool(args.meta) == bool(args.scenes and args.objects) or (args.meta and (args.scenes or args.objects)):
+    if (args.scenes or args.objects or args.maps) if args.meta else not (args.scenes and args.objects):
         parser.error("give --meta, or --scenes and --objects")
     if args.workers < 1:
         parser.error("--workers is at least 1")
     out = Path(args.out)
-    if args.meta:
-        try:
+    dropped: list[dict] = []
+    try:
+        if args.meta:
             found = read_meta(args.meta)
-        except MetaError as error:
-            raise StageError(str(error)) from None
-        scenes, objects, maps, splits, settings = found.scenes, found.objects, None, None, everything(config.questions)
-        lineage = STAGE.lineage({"meta": found.files})
-        dropped = [
-            {"question_id": row["scene_id"], "file": row["file"], "reason": row["reason"]} for row in found.dropped
-        ]
-    else:
-        scenes, objects = tables.read(tables.SCENES, args.scenes), tables.read(tables.OBJECTS, args.objects)
-        maps = tables.SceneReader(tables.MAPS, [args.maps]) if args.maps else None
-        splits = {name: dataset.splits for name, dataset in config.datasets.items()}
-        settings, dropped = config.questions, []
-        parents = {"scenes": args.scenes, "objects": args.objects} | ({"maps": args.maps} if args.maps else {})
-        lineage = STAGE.lineage(parents)
+            scenes, objects, maps, splits = found.scenes, found.objects, None, None
+            settings = everything(config.questions)
+            lineage = STAGE.lineage({"meta": found.files})
+            dropped = [{"question_id": r["scene_id"], "file": r["file"], "reason": r["reason"]} for r in found.dropped]
+        else:
+            scenes, objects = tables.read(tables.SCENES, args.scenes), tables.read(tables.OBJECTS, args.objects)
+            maps = tables.SceneReader(tables.MAPS, [args.maps]) if args.maps else None
+            splits, settings = {name: d.splits for name, d in config.datasets.items()}, config.questions
+            parents = {"scenes": args.scenes, "objects": args.objects} | ({"maps": args.maps} if args.maps else {})
+            lineage = STAGE.lineage(parents)
+    except (MetaError, tables.TableError) as error:
+        raise StageError(str(error)) from None
     with ExitStack() as stack:
         paths = {"questions": out, "questions_dropped": args.dropped or out.with_name(f"{out.stem}_dropped.parquet")}
         questions, left_out = (
