@@ -80,4 +80,4 @@ def test_answers_derived_naively_are_recomputed(scenes, away, meta, tmp_path, ca
     assert len(rows) > 15 * N_SCENES
     wrong = [row for row in rows if row["agrees"] is not True]
     assert not wrong, wrong[:5]
-    assert "0 disagreements" in capsys.readouterr().out
+    assert "disagreements: 0\n" in capsys.readouterr().out

@@ -219,9 +219,11 @@ def report(rows: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any
             reasons.setdefault((row["question_type"], row["note"]), []).append(row["id"])
     if reasons:
         lines.append("\nnot audited:")
-        lines += [f"  {len(ids):>5} {kind}: {why} (id {ids[0]}, ...)" for (kind, why), ids in sorted(reasons.items())]
+        for (kind, why), ids in sorted(reasons.items()):
+            more = ", ..." if len(ids) > 3 else ""
+            lines.append(f"{len(ids):>7} {kind}: {why} (id {', '.join(map(str, ids[:3]))}{more})")
     wrong = [(row, given) for row, given in zip(rows, answers, strict=True) if row["agrees"] is False]
-    lines.append(f"\n{len(wrong)} disagreements" + (":" if wrong else ""))
+    lines.append(f"\ndisagreements: {len(wrong)}")
     for row, given in wrong:
         note = f" ({row['note']})" if row["note"] else ""
         lines.append(
