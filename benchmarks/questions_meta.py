@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -67,16 +68,21 @@ def random_meta(n_scenes: int, n_objects: int, pool: int | None) -> dict[str, An
     return scenes
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds that a command takes, and the most memory (MiB) that it and its children hold together."""
-    start, peak = time.perf_counter(), 0.0
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """Seconds that a command takes, processor seconds of it and its children, and the most memory (MiB) they hold."""
+    start, before, peak = time.perf_counter(), _processor_seconds(), 0.0
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             peak = max(peak, sum(map(_resident, _tree(process.pid))))
             time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return time.perf_counter() - start, peak
+    return time.perf_counter() - start, _processor_seconds() - before, peak
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _tree(pid: int) -> list[int]:
@@ -135,12 +141,12 @@ def main() -> None:
             for workers in (1, 2):
                 out = Path(folder) / f"questions_{workers}.parquet"
                 command = [sys.executable, "-m", "rollout3d.stages.questions", "--meta", str(meta), "--out", str(out)]
-                seconds, peak = measured([*command, "--workers", str(workers)])
+                seconds, busy, peak = measured([*command, "--workers", str(workers)])
                 digests.add(hashlib.sha256(out.read_bytes()).hexdigest())
                 n_rows = _rows(out)
                 print(
-                    f"{name}: {args.scenes} scenes, {n_rows} questions, {workers} workers: {seconds:.1f} s, "
-                    f"{peak:.0f} MiB"
+                    f"{name}: {args.scenes} scenes, {n_rows} questions, {workers} workers: {seconds:.1f} s "
+                    f"({busy:.1f} s of processor time), {peak:.0f} MiB"
                 )
             print(f"{name}: 1 and 2 workers wrote {'the same bytes' if len(digests) == 1 else 'DIFFERENT BYTES'}")
         few = dict(islice(scenes.items(), 5))

@@ -5,9 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rollout3d import tables
+from rollout3d.config import Questions
 from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.questions.generate import everything, questions_for_shard
 from rollout3d.scenes.meta import MetaError, meta_files, read_meta
 from rollout3d.stages import ingest_meta as stage
 from rollout3d.stages import main as command_line
@@ -143,11 +147,14 @@ def broken(**changes):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("text", "a str where"),
+        ("text", "a str where a scene"),
         (scene(object_counts=None), "lacks object_counts"),
         (scene(object_counts={"table": "1"}), "object_counts of 'table' is '1'"),
         (scene(object_counts={"table": -1}), "is -1"),
         (scene(object_counts={"table": 1.5}), "is 1.5"),
+        (scene(object_counts={"table": 2**40}), "not a number of objects"),
+        (scene(object_counts={"ta\ud800ble": 1}), "no name of a category"),
+        (scene(object_counts={" ": 1}), "no name of a category"),
         (scene(room_size=-3), "room_size -3"),
         (scene(room_size=float("nan")), "room_size nan"),
         (scene(room_size="12"), "room_size '12'"),
@@ -157,6 +164,7 @@ def broken(**changes):
         (scene(object_bbox={"table": [None]}), "box 0 of 'table'"),
         (broken(centroid=[1.0, float("nan"), 0.0]), "finite"),
         (broken(centroid=[1.0]), "box 0 of 'table'"),
+        (broken(centroid=[1e300, 0.0, 0.0]), "in no room"),
         (broken(axesLengths=[1.0, -1.0, 1.0]), "negative side"),
         (broken(axesLengths=[1e6, 1e6, 1e6]), "no object's in a room"),
         (broken(normalizedAxes=[1.0] * 9), "not orthonormal"),
@@ -172,6 +180,44 @@ def test_a_damaged_scene_is_dropped_with_its_file_and_reason(tmp_path, content, 
     assert [s["scene_id"] for s in found.scenes] == list(good)
     (dropped,) = found.dropped
     assert (dropped["scene_id"], dropped["file"]) == ("bad", file.name) and says in dropped["reason"]
+
+
+def test_a_flat_box_gets_a_thickness(tmp_path):
+    content = scene(object_counts={"table": 1}, object_bbox={"table": [SMALL | {"axesLengths": [0.5, 0.0, 0.5]}]})
+    found = read_meta(written(tmp_path / "scannet_meta_info_val.json", {"s": content}))
+    assert found.objects[0]["axes_lengths"] == [0.5, 0.001, 0.5]
+    assert found.scenes[0]["flags"] == ["meta_only", "flat_box:table"]
+
+
+def nodes(value, path=()):
+    """Paths to all values within nested lists and objects."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in inner:
+        yield from nodes(child, (*path, key))
+
+
+PLACES = list(nodes(scene()))[1:]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(PLACES), value=JSON)
+def test_whatever_stands_in_one_place_the_scene_is_read_or_dropped(tmp_path, place, value):
+    content = copy.deepcopy(scene())
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    found = read_meta(written(tmp_path / "scannet_meta_info_val.json", {"s": content, "good": scene()}))
+    assert len(found.scenes) + len(found.dropped) == 2
+    for table, rows in ((tables.SCENES, found.scenes), (tables.OBJECTS, found.objects)):
+        tables.build(table, rows)
+    list(questions_for_shard(found.scenes, found.objects, None, None, everything(Questions()), 0))
 
 
 def test_too_many_damaged_scenes_stop_the_reading(tmp_path):

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rollout3d.config import DATASETS
+from rollout3d.geometry.boxes import MIN_SIDE_M, OrientedBox
 from rollout3d.geometry.distance import STEP_M
 from rollout3d.scenes.scan import ScanError, matrix, read_json, released_box
 
@@ -34,6 +35,7 @@ _SPLIT = re.compile(r"_(train|val|test)(?![a-z])")
 _SAME_AABB_M = 0.01
 _MAX_GRID = 2_000_000
 """A box of more points than this on VSI-Bench's sampling grid (250 m3) is damaged, and would fill the memory."""
+_FAR_M = 10_000.0
 _NAMED = 5
 
 _log = logging.getLogger(__name__)
@@ -122,8 +124,8 @@ def _entries(file: Path) -> Iterator[tuple[str, Any]]:
 
 def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
     """The row of `scenes` and the rows of `objects` of one entry. Raises ScanError naming what is wrong with it."""
-    if not isinstance(content, dict):
-        raise ScanError(file, f"a {type(content).__name__} where the scene's metadata belongs")
+    if not isinstance(content, dict) or not _storable(scene_id):
+        raise ScanError(file, f"{scene_id!r}: a {type(content).__name__} where a scene's metadata belongs")
     dataset = _dataset(file, content.get("dataset"))
     counts = _counts(file, content.get("object_counts"))
     flags = ["meta_only"] + (["no_visit_id"] if dataset == "arkitscenes" else [])
@@ -174,7 +176,9 @@ def _counts(file: Path, stated: Any) -> dict[str, int]:
     if not isinstance(stated, dict):
         raise ScanError(file, "lacks object_counts, instances per category")
     for category, n in stated.items():
-        if not category.strip() or isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        if not category.strip() or not _storable(category):
+            raise ScanError(file, f"object_counts of {category!r}, which is no name of a category")
+        if not _whole(n):
             raise ScanError(file, f"object_counts of {category!r} is {n!r}, not a number of objects")
     return dict(stated)
 
@@ -188,7 +192,7 @@ def _objects(
     of its own, else 0, 1, ...
     """
     boxes = next((content[key] for key in BOX_KEYS if key in content), None)
-    if not isinstance(boxes, dict) or not all(isinstance(some, list) for some in boxes.values()):
+    if not isinstance(boxes, dict) or not all(isinstance(b, list) and _storable(c) for c, b in boxes.items()):
         raise ScanError(file, "lacks object_bbox, a list of boxes per category")
     rows: list[Row] = []
     instances: list[Any] = []
@@ -210,15 +214,24 @@ def _objects(
         flags += [f"boxes_differ_from_count:{category}"] if len(read) != n else []
         rows += [row for row, _ in read]
         instances += [instance for _, instance in read]
-    known = all(isinstance(i, int) for i in instances) and len(set(instances)) == len(instances)
+    known = all(_whole(instance) for instance in instances) and len(set(instances)) == len(instances)
     for k, row in enumerate(rows):
         row["object_id"] = instances[k] if known else k
     return rows
 
 
 def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[str]) -> Row:
-    """A row of `objects` without its id. The axis-aligned box is the stated one, else that of the corners."""
+    """A row of `objects` without its id. The axis-aligned box is the stated one, else that of the corners.
+
+    Sides of flat boxes are padded to `MIN_SIDE_M`, as those of our own are.
+    """
     box = released_box(stated)
+    if abs(box.centroid).max() > _FAR_M:
+        raise ValueError(f"a centre at {box.centroid.tolist()} m is in no room")
+    if box.axes_lengths.min() < MIN_SIDE_M:
+        flag = f"flat_box:{category}"
+        flags += [flag] if flag not in flags else []
+        box = OrientedBox(box.centroid, np.maximum(box.axes_lengths, MIN_SIDE_M), box.normalized_axes)
     if np.prod(np.maximum(np.ceil(box.axes_lengths / STEP_M), 1)) > _MAX_GRID:
         raise ValueError(f"sides of {box.axes_lengths.tolist()} m are no object's in a room")
     low, high = box.aabb()
@@ -239,6 +252,19 @@ def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[st
         "aabb_max": high.tolist(),
         "n_points": None,
     }
+
+
+def _storable(text: str) -> bool:
+    """Whether UTF-8 has it: JSON can spell half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
 def _number(value: Any) -> bool:
