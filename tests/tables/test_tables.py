@@ -63,6 +63,16 @@ def test_a_row_that_does_not_fit_is_refused_and_leaves_nothing(tmp_path, row, sa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_columns_built_elsewhere_are_written_like_rows(tmp_path):
+    for name, some in (("rows", [hard(1), hard(2)]), ("columns", tables.build(tables.HARD, [hard(1), hard(2)]))):
+        with tables.Writer(tables.HARD, tmp_path / name, LINEAGE) as writer:
+            writer.write(some)
+            writer.write(some[:0])
+    assert (tmp_path / "rows").read_bytes() == (tmp_path / "columns").read_bytes()
+    with pytest.raises(tables.TableError, match="lacks"):
+        tables.build(tables.HARD, [{"question_id": "q"}])
+
+
 def test_a_failed_rewrite_keeps_the_old_file(tmp_path):
     tables.write(tables.HARD, tmp_path / "h.parquet", [hard(1)], LINEAGE)
 

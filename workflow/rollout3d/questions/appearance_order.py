@@ -26,6 +26,8 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     """
     reasons: Counter[str] = Counter()
     times = {c: scene.appearances[c] for c in scene.counts if c in scene.appearances}
+    if not times:
+        return [], Counter({"no first appearances known": 1})
     sets = SpacedSets(times, N_CATEGORIES, config.appearance_gap_s)
     total = len(sets)
     reasons[f"first appearances within {config.appearance_gap_s:g} s"] += comb(len(times), N_CATEGORIES) - total
