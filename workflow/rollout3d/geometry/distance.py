@@ -35,7 +35,8 @@ class BoxPoints:
 
     @cached_property
     def tree(self) -> cKDTree:
-        return cKDTree(self.points)
+        # A few points are asked for once: a tree that is quick to build beats one that is quick to search.
+        return cKDTree(self.points, balanced_tree=False, compact_nodes=False)
 
     @cached_property
     def corners(self) -> np.ndarray:

@@ -168,10 +168,8 @@ class SceneView:
 
 def _joined(evidence: Mapping[str, Any]) -> str:
     """The canonical JSON of an object, of which some values are JSON already."""
-    parts = []
-    for key, value in sorted(evidence.items()):
-        parts.append(f'"{key}":{value if isinstance(value, Json) else tables.canonical_json(value)}')
-    return "{" + ",".join(parts) + "}"
+    texts = {key: value if isinstance(value, Json) else tables.canonical_json(value) for key, value in evidence.items()}
+    return "{" + ",".join(f'"{key}":{texts[key]}' for key in sorted(texts)) + "}"
 
 
 def rounded(values: Iterable[float], digits: int = 3) -> list[float]:
