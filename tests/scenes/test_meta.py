@@ -114,7 +114,7 @@ def test_directories_and_files_are_read_once(tmp_path):
         ("scannet_meta_info_val.json", "\x00\xff", "not valid JSON|invalid start byte|decode"),
         ("scannet_meta_info_val.json", "[" * 100_000, "nested too deeply|not valid JSON|recursion"),
         ("scannet_meta_info_val.json", {}, "is empty"),
-        ("scannet_meta_info_val.json", [scene()], "holds a list"),
+        ("scannet_meta_info_val.json", [scene()], "not a list"),
         ("test.json", {"id": 3}, "no entry has object_counts"),
         ("x.json", {"s": scene(dataset="nyu")}, "dataset 'nyu' is none of"),
     ],

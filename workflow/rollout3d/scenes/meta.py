@@ -84,7 +84,8 @@ def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 
     if len(damaged) > max(1, int(max_drop_share * total)) or not found.scenes:
         listed = "\n  ".join(damaged[:_NAMED])
         raise MetaError(
-            f"{len(damaged)} of {total} scenes cannot be read. The first:\n  {listed}\nRemedy: {_HOW_TO_GET}"
+            f"{len(damaged)} of {total} scenes cannot be read. The first:\n  {listed}\nRemedy: {_HOW_TO_GET}, or raise "
+            f"site.max_drop_share = {max_drop_share}"
         )
     return found
 
@@ -114,9 +115,8 @@ def _entries(file: Path) -> Iterator[tuple[str, Any]]:
         content = read_json(file)
     except (ScanError, RecursionError) as error:
         raise MetaError(f"{file}: {getattr(error, 'reason', 'nested too deeply')}; {_HOW_TO_GET}") from error
-    if not isinstance(content, dict) or not content:
-        what = "is empty" if content in ({}, []) else f"holds a {type(content).__name__}, not an object of scenes"
-        raise MetaError(f"{file}: {what}; {_HOW_TO_GET}")
+    if not content:
+        raise MetaError(f"{file}: is empty; {_HOW_TO_GET}")
     if not any(isinstance(value, dict) and "object_counts" in value for value in content.values()):
         raise MetaError(f"{file}: no entry has object_counts, so this is not scene metadata; {_HOW_TO_GET}")
     return iter(content.items())

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table audit")
     args, config = STAGE.parse(parser, argv)
     try:
-        found = read_meta(args.meta)
+        found = read_meta(args.meta, config.site.max_drop_share)
         answers = [row for path in args.answers for row in read_rows(Path(path))]
     except (MetaError, BenchmarkError) as error:
         raise StageError(str(error)) from None

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="directory for the three tables")
     args, config = STAGE.parse(parser, argv)
     try:
-        found = read_meta(args.meta, config.scenes.max_drop_share)
+        found = read_meta(args.meta, config.site.max_drop_share)
     except MetaError as error:
         raise StageError(str(error)) from None
     lineage = STAGE.lineage({"meta": found.files})

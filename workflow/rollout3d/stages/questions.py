@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     dropped: list[dict] = []
     try:
         if args.meta:
-            found = read_meta(args.meta)
+            found = read_meta(args.meta, config.site.max_drop_share)
             scenes, objects, maps, splits = found.scenes, found.objects, None, None
             settings = everything(config.questions)
             lineage = STAGE.lineage({"meta": found.files})
