@@ -8,7 +8,7 @@ from scipy.spatial import Delaunay
 
 from rollout3d.geometry.camera import project
 from rollout3d.geometry.masks import splat_mask, splat_radius
-from rollout3d.geometry.raster import rasterise, rasterise_top
+from rollout3d.geometry.raster import rasterise, rasterise_top, window_of
 
 K = np.array([[60.0, 0, 31.5], [0, 55.0, 23.5], [0, 0, 1]])
 W, H = 64, 48
@@ -132,6 +132,44 @@ def test_the_order_of_faces_does_not_matter_unless_they_coincide():
     assert (np.where(face >= 0, 29 - face, -1) == other).all()
     _, tie = rasterise(vertices, np.vstack([faces, faces]), K, pose, W, H)
     assert (tie == face).all()
+
+
+def test_part_of_a_picture_is_the_whole_pictures_part_to_the_bit():
+    rng = np.random.default_rng(7)
+    pose = looking((0.2, -0.4, 1.4), (1, 0.3, -0.2))
+    vertices = rng.uniform((-2, -3, 0), (5, 3, 3), (300, 3))  # some behind the lens, some cut by it
+    faces = rng.integers(0, 300, (150, 3))
+    depth, face = rasterise(vertices, faces, K, pose, W, H)
+    assert (face >= 0).mean() > 0.5
+    for left, top, right, bottom in ((0, 0, W, H), (10, 5, 40, 30), (63, 47, 64, 48), (20, 0, 21, H)):
+        part, part_face = rasterise(vertices, faces, K, pose, W, H, (left, top, right, bottom))
+        assert np.array_equal(part, depth[top:bottom, left:right])
+        assert np.array_equal(part_face, face[top:bottom, left:right])
+
+
+def test_the_window_of_faces_holds_all_their_pixels():
+    rng = np.random.default_rng(9)
+    pose = looking((0, 0, 1), (1, 0, 0))
+    met = cut = 0
+    for _ in range(200):
+        vertices = rng.uniform((-1, -2, -1), (4, 2, 3), (3, 3))
+        face = rasterise(vertices, [[0, 1, 2]], K, pose, W, H)[1]
+        window = window_of(vertices, [[0, 1, 2]], K, pose, W, H)
+        rows, cols = np.nonzero(face >= 0)
+        if window is None:
+            assert not len(rows)
+            continue
+        left, top, right, bottom = window
+        assert 0 <= left < right <= W and 0 <= top < bottom <= H
+        if len(rows):
+            assert left <= cols.min() and cols.max() < right and top <= rows.min() and rows.max() < bottom
+            met += 1
+            cut += (vertices[:, 0] < 0.05).any()
+        if (vertices[:, 0] > 0.05).all():  # then it is the corners' own, pixel for pixel
+            uv = project(K, pose, vertices)[0]
+            low, high = np.ceil(uv.min(axis=0)), np.floor(uv.max(axis=0)) + 1
+            assert window == (*np.maximum(low, 0), *np.minimum(high, (W, H)))
+    assert met > 50 and cut > 10
 
 
 def test_from_above_the_highest_surface_below_the_ceiling_is_seen():

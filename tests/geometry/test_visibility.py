@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rollout3d.geometry.camera import project
+from rollout3d.geometry.raster import rasterise
 from rollout3d.geometry.visibility import first_appearances, visible_pixels
 
 K = np.array([[80.0, 0, 39.5], [0, 80.0, 29.5], [0, 0, 1]])
@@ -112,28 +113,35 @@ def test_categories_appear_when_the_camera_turns_to_them():
     assert list(found) == ["lamp", "chair"]
 
 
+def quad(center, width, height) -> np.ndarray:
+    """Corners (4,3) of a rectangle that faces the camera."""
+    return np.array(center) + [[s * width / 2, t * height / 2, 0] for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+
+
+def mesh_of(*quads) -> tuple[np.ndarray, np.ndarray]:
+    """Two faces a rectangle, in the order of the rectangles."""
+    faces = [np.array([[0, 1, 2], [0, 2, 3]]) + 4 * k for k in range(len(quads))]
+    return np.concatenate(quads), np.concatenate(faces)
+
+
 def test_what_the_mesh_hides_is_not_seen_through_a_wall():
-    """A bed 0.3 m behind a wall at 2 m: the depth test forgives 0.4 m, the mesh does not. Then the camera turns."""
-    points = {"bed": patch((0, 0, 2.3), 0.5, 0.05)}
-    poses, depths = [turned(0), turned(0)], [wall(2), wall(2.3)]
+    """A bed 0.19 m behind a post at 1 m: the depth test forgives 0.2 m, the mesh does not. Then the camera moves."""
+    points = {"bed": patch((0, 0, 1.19), 0.5, 0.05)}
+    left, right = np.eye(4), np.eye(4)
+    left[0, 3], right[0, 3] = -0.5, 0.5
+    poses, depths = [left, right], [wall(1), wall(1.19)]
     assert run(2, poses, depths, points)[0] == {"bed": 0.0}
-    asked = []
-
-    def surface(index, shape):
-        """The wall is face 0; in the second frame it is gone and the middle of the picture shows face 1, the bed."""
-        asked.append((index, shape))
-        face = np.zeros(shape, np.int32) if index == 0 else np.full(shape, -1, np.int32)
-        face[20:24, 30:36] = 0 if index == 0 else 1
-        return np.where(face == 1, 2.3, 2.0 * (face == 0)).astype(np.float32), face
-
-    faces = {"bed": np.array([False, True])}
-    settings = {"surface_at": surface, "faces_by_category": faces}
+    # 6 x 4 pixels of the bed, in the middle of 0.5 m that the points stand for, at 80 / 1.19 pixels a metre
+    bed = quad((0, 0, 1.19), 6 * 1.19 / 80, 4 * 1.19 / 80)
+    post = quad((0.5 / 1.19 - 0.5, 0, 1), 0.12, 9)
+    faces = {"bed": np.array([False, False, True, True])}
+    settings = {"mesh": mesh_of(post, bed), "faces_by_category": faces, "min_share": 0.0}
     assert run(2, poses, depths, points, **settings)[0] == {"bed": 1 / 24}
-    assert asked == [(0, (H, W)), (1, (H, W))]
-    # 4 x 6 pixels show it: 25 are too many to ask for, and where the sensor disagrees with the mesh none counts
+    # 6 x 4 pixels show it: 25 are too many to ask for, and where the sensor disagrees with the mesh none counts
     assert run(2, poses, depths, points, min_points=24, **settings)[0] == {"bed": 1 / 24}
     assert run(2, poses, depths, points, min_points=25, **settings)[0] == {}
-    depths[1][20:24, 30:36] = 1.5
+    u, v = project(K, right, [[0, 0, 1.19]])[0][0]
+    depths[1][round(v) - 4 : round(v) + 4, round(u) - 5 : round(u) + 5] = 0.9
     assert run(2, poses, depths, points, **settings)[0] == {}
 
 
@@ -211,3 +219,37 @@ def test_shortcuts_give_what_a_full_scan_gives():
     assert 3 <= len(expected) < 12 and len(set(expected.values())) > 2
     found, _ = run(len(poses), poses, depths, points, min_points=3, min_share=0.0005)
     assert found == expected
+
+
+def test_shortcuts_with_a_mesh_give_what_drawing_all_of_it_in_every_frame_gives():
+    rng = np.random.default_rng(4)
+    names = [f"thing{k}" for k in range(14)]
+    centers = rng.uniform((-3, -0.8, -3), (3, 0.8, 3), (len(names), 3))
+    quads = [quad(center, *rng.uniform(0.2, 0.9, 2)) @ turned(rng.uniform(0, 360))[:3, :3].T for center in centers]
+    mesh = mesh_of(*quads, *(quad(c, 2, 2) for c in rng.uniform((-3, -1, -3), (3, 1, 3), (6, 3))))
+    faces = {name: np.arange(len(mesh[1])) // 2 == k for k, name in enumerate(names)}
+    weights = np.stack(np.meshgrid(*[np.linspace(0, 1, 12)] * 2), -1).reshape(-1, 2)
+    points = {n: q[0] + weights[:, :1] * (q[1] - q[0]) + weights[:, 1:] * (q[3] - q[0]) for n, q in zip(names, quads)}
+    poses = [turned(a) for a in range(0, 720, 12)]
+    for pose in poses:
+        pose[:3, 3] = rng.uniform(-0.6, 0.6, 3)
+    poses[5] = None
+    drawn = [None if pose is None else rasterise(*mesh, K, pose, W, H) for pose in poses]
+    # the sensor sees a little further than the mesh here, a little less far there, and is blind in places
+    depths = [
+        None if both is None else (both[0] * rng.choice([0, 0.9, 1.0, 1.1, 1.5], (H, W))).astype(np.float32)
+        for both in drawn
+    ]
+    expected, blocked = {}, 0
+    for i, pose in enumerate(poses):
+        for name in names if pose is not None else ():
+            z, face = drawn[i]
+            mine = (face >= 0) & faces[name][face] & (np.abs(depths[i] - z) <= 0.2 * depths[i])
+            enough = visible(points[name], depths[i], pose=pose) >= 20
+            blocked += enough and mine.sum() < 20 and name not in expected
+            if enough and mine.sum() >= 20:
+                expected.setdefault(name, i / 24)
+    assert 5 <= len(expected) < len(names) and len(set(expected.values())) > 3 and blocked > 3
+    found, asked = run(len(poses), poses, depths, points, mesh=mesh, faces_by_category=faces, min_share=0.0)
+    assert found == expected
+    assert len(asked) < len(poses) - 1, "frames that cannot show what is still missing are skipped"

@@ -8,30 +8,60 @@ from numpy.typing import ArrayLike
 
 from rollout3d.geometry.camera import NEAR_M, unproject
 
+Window = tuple[int, int, int, int]
+"""Part of a picture: first column, first row, and the column and row behind its last ones."""
+
 
 def rasterise(
-    vertices: ArrayLike, faces: ArrayLike, K: ArrayLike, pose: ArrayLike, width: int, height: int
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    K: ArrayLike,
+    pose: ArrayLike,
+    width: int,
+    height: int,
+    window: Window | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a camera sees of a mesh: depth (H,W) f32, metres along the viewing axis, 0 = nothing; face (H,W) i32, -1.
 
     `vertices` (V,3) metres, `faces` (F,3) indices, both sides visible. A pixel shows the nearest face at its integer
     centre, with the face's exact depth there. A centre on an edge belongs to one face only, so neighbours neither
-    overlap nor leave gaps. Faces are cut at `camera.NEAR_M`. Raises ValueError for indices beyond the vertices.
+    overlap nor leave gaps. Faces are cut at `camera.NEAR_M`. With a `window`, only that part of the picture is drawn
+    and returned, to the bit as the whole picture has it. Raises ValueError for indices beyond the vertices.
     """
     vertices, faces = mesh_arrays(vertices, faces)
+    camera, picture, K = _seen_from(vertices, K, pose)
+    left, top, right, bottom = window or (0, 0, width, height)
+    best = np.zeros((bottom - top, right - left))
+    owner = np.full(best.shape, -1, np.int32)
+    _perspective(camera, picture, faces, K, NEAR_M, left, top, best, owner)
+    depth = np.zeros(best.shape, np.float32)
+    np.divide(1.0, best, out=depth, where=owner >= 0, casting="same_kind")
+    return depth, owner
+
+
+def window_of(
+    vertices: ArrayLike, faces: ArrayLike, K: ArrayLike, pose: ArrayLike, width: int, height: int
+) -> Window | None:
+    """The smallest part of the picture that holds every pixel of these faces (`rasterise`); None if there is none."""
+    vertices, faces = mesh_arrays(vertices, faces)
+    low_u, low_v, high_u, high_v = _extent(*_seen_from(vertices, K, pose), faces, NEAR_M)
+    left, top = max(np.ceil(low_u), 0.0), max(np.ceil(low_v), 0.0)
+    right, bottom = min(np.floor(high_u), width - 1.0), min(np.floor(high_v), height - 1.0)
+    if not (left <= right and top <= bottom):
+        return None
+    return int(left), int(top), int(right) + 1, int(bottom) + 1
+
+
+def _seen_from(vertices: np.ndarray, K: ArrayLike, pose: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices (V,3) in camera axes, metres; the same on the picture: u, v, 1/depth; and the upper rows of K (2,3)."""
     K, inverse = np.asarray(K, np.float64), np.linalg.inv(np.asarray(pose, np.float64))
     camera = vertices @ inverse[:3, :3].T + inverse[:3, 3]
-    best = np.zeros((height, width))
-    owner = np.full((height, width), -1, np.int32)
     picture = np.empty_like(camera)
     with np.errstate(divide="ignore", invalid="ignore"):
         # 1/z is linear over the picture, depth is not.
         picture[:, 2] = 1.0 / camera[:, 2]
         picture[:, :2] = camera[:, :2] @ K[:2, :2].T * picture[:, 2:] + K[:2, 2]
-    _perspective(camera, picture, faces, np.ascontiguousarray(K[:2]), NEAR_M, best, owner)
-    depth = np.zeros((height, width), np.float32)
-    np.divide(1.0, best, out=depth, where=owner >= 0, casting="same_kind")
-    return depth, owner
+    return camera, picture, np.ascontiguousarray(K[:2])
 
 
 def surface_colors(
@@ -98,34 +128,50 @@ def mesh_arrays(vertices: ArrayLike, faces: ArrayLike) -> tuple[np.ndarray, np.n
 
 
 @numba.njit(cache=True)
-def _perspective(camera, picture, faces, K, near, best, owner):
+def _perspective(camera, picture, faces, K, near, left, top, best, owner):
     corner = np.empty((4, 3))
     for f in range(len(faces)):
-        i, j, k = faces[f]
-        if camera[i, 2] >= near and camera[j, 2] >= near and camera[k, 2] >= near:
-            _fill(picture, i, j, k, f, np.inf, best, owner)
-            continue
-        count = _clip_near(camera, faces[f], near, corner)
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        ahead = (camera[i, 2] >= near) + (camera[j, 2] >= near) + (camera[k, 2] >= near)
+        if ahead == 3:
+            _fill(picture, i, j, k, f, np.inf, left, top, best, owner)
+        elif ahead:
+            count = _cut_near(camera, faces[f], K, near, corner)
+            for n in range(2, count):
+                _fill(corner, 0, n - 1, n, f, np.inf, left, top, best, owner)
+
+
+@numba.njit(cache=True)
+def _extent(camera, picture, K, faces, near):
+    """Least u and v, and greatest, that the faces' visible parts reach on the picture."""
+    corner = np.empty((4, 3))
+    out = np.array([np.inf, np.inf, -np.inf, -np.inf])
+    for f in range(len(faces)):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        ahead = (camera[i, 2] >= near) + (camera[j, 2] >= near) + (camera[k, 2] >= near)
+        count = 0
+        if ahead == 3:
+            corner[0], corner[1], corner[2], count = picture[i], picture[j], picture[k], 3
+        elif ahead:
+            count = _cut_near(camera, faces[f], K, near, corner)
         for n in range(count):
-            x, y, z = corner[n]
-            corner[n, 2] = 1.0 / z
-            corner[n, 0] = (K[0, 0] * x + K[0, 1] * y) * corner[n, 2] + K[0, 2]
-            corner[n, 1] = (K[1, 0] * x + K[1, 1] * y) * corner[n, 2] + K[1, 2]
-        for n in range(2, count):
-            _fill(corner, 0, n - 1, n, f, np.inf, best, owner)
+            for c in range(2):
+                out[c] = min(out[c], corner[n, c])
+                out[2 + c] = max(out[2 + c], corner[n, c])
+    return out
 
 
 @numba.njit(cache=True)
 def _orthographic(picture, faces, ceiling, best, owner):
     for f in range(len(faces)):
-        i, j, k = faces[f]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         if min(picture[i, 2], picture[j, 2], picture[k, 2]) <= ceiling:
-            _fill(picture, i, j, k, f, ceiling, best, owner)
+            _fill(picture, i, j, k, f, ceiling, 0, 0, best, owner)
 
 
 @numba.njit(cache=True)
-def _clip_near(camera, face, near, out):
-    """Corners of the part of a face at depth >= near: 0, 3 or 4 of them."""
+def _cut_near(camera, face, K, near, out):
+    """Corners u, v, 1/depth of the part of a face at depth >= near: 0, 3 or 4 of them."""
     count = 0
     for k in range(3):
         a, b = camera[face[k]], camera[face[(k + 1) % 3]]
@@ -140,15 +186,26 @@ def _clip_near(camera, face, near, out):
                 out[count, c] = inner[c] + s * (outer[c] - inner[c])
             out[count, 2] = near
             count += 1
+    for n in range(count):
+        x, y, z = out[n]
+        out[n, 2] = 1.0 / z
+        out[n, 0] = (K[0, 0] * x + K[0, 1] * y) * out[n, 2] + K[0, 2]
+        out[n, 1] = (K[1, 0] * x + K[1, 1] * y) * out[n, 2] + K[1, 2]
     return count
 
 
 @numba.njit(cache=True, inline="always")
-def _side(ax, ay, bx, by, x, y):
-    """Twice the signed area of (a, b, point), bitwise opposite when a and b change places."""
+def _edge(ax, ay, bx, by):
+    """An edge from its lower end, x, y, dx, dy, and the sign of its direction: neighbours then compute alike."""
     if ax < bx or (ax == bx and ay < by):
-        return (bx - ax) * (y - ay) - (by - ay) * (x - ax)
-    return -((ax - bx) * (y - by) - (ay - by) * (x - bx))
+        return ax, ay, bx - ax, by - ay, 1.0
+    return bx, by, ax - bx, ay - by, -1.0
+
+
+@numba.njit(cache=True, inline="always")
+def _side(edge, x, y):
+    """Twice the signed area of the edge and a point, bitwise opposite for the edge in the other direction."""
+    return edge[4] * (edge[2] * (y - edge[1]) - edge[3] * (x - edge[0]))
 
 
 @numba.njit(cache=True, inline="always")
@@ -158,36 +215,44 @@ def _owns(dx, dy):
 
 
 @numba.njit(cache=True)
-def _fill(corner, i, j, k, face, ceiling, best, owner):
-    """Write a face where its value (1/depth or height) beats the picture's and stays at or below the ceiling."""
+def _fill(corner, i, j, k, face, ceiling, left, top, best, owner):
+    """Write a face where its value (1/depth or height) beats the picture's and stays at or below the ceiling.
+
+    `best` and `owner` are the part of the picture that starts at column `left`, row `top`.
+    """
     height, width = best.shape
-    ax, ay, av = corner[i]
-    bx, by, bv = corner[j]
-    cx, cy, cv = corner[k]
-    left = max(np.ceil(min(ax, bx, cx)), 0.0)
-    right = min(np.floor(max(ax, bx, cx)), width - 1.0)
-    top = max(np.ceil(min(ay, by, cy)), 0.0)
-    bottom = min(np.floor(max(ay, by, cy)), height - 1.0)
-    if not (left <= right and top <= bottom):
+    ax, ay, av = corner[i, 0], corner[i, 1], corner[i, 2]
+    bx, by, bv = corner[j, 0], corner[j, 1], corner[j, 2]
+    cx, cy, cv = corner[k, 0], corner[k, 1], corner[k, 2]
+    first_col = max(np.ceil(min(ax, bx, cx)), left + 0.0)
+    last_col = min(np.floor(max(ax, bx, cx)), left + width - 1.0)
+    first_row = max(np.ceil(min(ay, by, cy)), top + 0.0)
+    last_row = min(np.floor(max(ay, by, cy)), top + height - 1.0)
+    if not (first_col <= last_col and first_row <= last_row):
         return
-    area = _side(ax, ay, bx, by, cx, cy)
+    area = _side(_edge(ax, ay, bx, by), cx, cy)
     if area == 0 or not np.isfinite(area):
         return
     if area < 0:
         bx, by, bv, cx, cy, cv = cx, cy, cv, bx, by, bv
     low, high = min(av, bv, cv), max(av, bv, cv)
+    a, b, c = _edge(bx, by, cx, cy), _edge(cx, cy, ax, ay), _edge(ax, ay, bx, by)
     own_a, own_b, own_c = _owns(cx - bx, cy - by), _owns(ax - cx, ay - cy), _owns(bx - ax, by - ay)
-    for row in range(int(top), int(bottom) + 1):
-        for col in range(int(left), int(right) + 1):
-            wa = _side(bx, by, cx, cy, col, row)
-            wb = _side(cx, cy, ax, ay, col, row)
-            wc = _side(ax, ay, bx, by, col, row)
+    for row in range(int(first_row), int(last_row) + 1):
+        met = False
+        for col in range(int(first_col), int(last_col) + 1):
+            if best[row - top, col - left] >= high:
+                continue
+            wa, wb, wc = _side(a, col, row), _side(b, col, row), _side(c, col, row)
             if not (
                 (wa > 0 or (wa == 0 and own_a)) and (wb > 0 or (wb == 0 and own_b)) and (wc > 0 or (wc == 0 and own_c))
             ):
+                if met:  # each side is monotonic along the row, rounding included: the face does not come back
+                    break
                 continue
+            met = True
             value = (wa * av + wb * bv + wc * cv) / (wa + wb + wc)
             value = min(max(value, low), high)
-            if best[row, col] < value <= ceiling:
-                best[row, col] = value
-                owner[row, col] = face
+            if best[row - top, col - left] < value <= ceiling:
+                best[row - top, col - left] = value
+                owner[row - top, col - left] = face

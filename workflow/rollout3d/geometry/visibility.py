@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rollout3d.geometry.camera import NEAR_M
+from rollout3d.geometry.raster import mesh_arrays, rasterise, window_of
 
 Camera = tuple[np.ndarray, np.ndarray]
 """K (3,3) of the depth picture and pose (4,4)."""
 
-Surface = tuple[np.ndarray, np.ndarray]
-"""What a mesh shows to a camera, `raster.rasterise`: depth (H,W), metres, and face (H,W), -1 = none."""
+Mesh = tuple[ArrayLike, ArrayLike]
+"""Vertices (V,3), metres, and faces (F,3)."""
 
 _MAX_PATCH_PX = 32.0
+_RUN = 256
+"""Points that share a box when frames are sorted out."""
 _EVERYTHING = np.iinfo(np.int64).max
 
 
@@ -31,7 +34,7 @@ def first_appearances(
     min_share: float = 0.001,
     tolerance: float = 0.2,
     spacing_m: float = 0.05,
-    surface_at: Callable[[int, tuple[int, int]], Surface] | None = None,
+    mesh: Mesh | None = None,
     faces_by_category: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, float]:
     """Seconds at which each category is first visible; categories that never are, are absent.
@@ -40,21 +43,24 @@ def first_appearances(
     it, counted as `visible_pixels` does. VSI-Bench's generator counts points and keeps its threshold unpublished;
     pixels are our choice, so that the answer does not depend on how dense the mesh is.
 
-    The depth test alone is the generator's, and it sees through thin walls: at 3 m it forgives 0.6 m. With
-    `surface_at` (of frame and (H,W): the mesh as the depth picture's camera sees it) and `faces_by_category` (bool
-    (F,): the category's faces), a frame must also pass a second count, ours: pixels where the mesh's nearest face is
-    the category's and lies at a depth that agrees with the measured one as above.
+    The depth test alone is the generator's, and it sees through thin walls: at 3 m it forgives 0.6 m. With a `mesh`
+    and `faces_by_category` (bool (F,): the category's faces), a frame must also pass a second count, ours: pixels
+    where the mesh's nearest face, as the depth picture's camera sees it, is the category's and lies at a depth that
+    agrees with the measured one as above.
 
     Frame i of 0..n_frames-1: `camera_at` gives K of the depth picture and the pose, None where tracking was lost;
     `depth_at` the depth picture (H,W), metres, 0 = unknown, None where there is none; both then show nothing.
     `points_by_category`: the labelled points (N,3) of all objects of a category, in the world of the poses.
-    `depth_at` is called only for frames that may show a category still to be found, and the scan ends with the last
-    category: the result is that of a full scan; `surface_at` only for frames that pass the first count. The order of
-    the result is that of `points_by_category`. Raises ValueError if the depth pictures differ in size.
+
+    The result is that of a full scan, which does more: `depth_at` is called only for frames that may show a category
+    still to be found; the mesh is drawn only for frames that pass the first count, and only where the category's faces
+    are; the scan ends with the last category. The order of the result is that of `points_by_category`. Raises
+    ValueError if the depth pictures differ in size.
     """
     waiting = {name: np.ascontiguousarray(p, np.float64).reshape(-1, 3) for name, p in points_by_category.items()}
     waiting = {name: points for name, points in waiting.items() if len(points)}
-    corners = {name: _box_corners(points) for name, points in waiting.items()}
+    boxes = {name: _box_corners(points) for name, points in waiting.items()}
+    surface = _Surface(mesh, faces_by_category) if mesh is not None and faces_by_category is not None else None
     found: dict[str, float] = {}
     counter: _Counter | None = None
     for i in range(n_frames):
@@ -63,10 +69,9 @@ def first_appearances(
         camera = camera_at(i)
         if camera is None:
             continue
-        K, world_to_camera = np.asarray(camera[0], np.float64), np.linalg.inv(np.asarray(camera[1], np.float64))
-        names = list(waiting)
-        if counter:
-            names = [name for name in names if _may_see(corners[name], K, world_to_camera, counter.shape)]
+        K, pose = np.asarray(camera[0], np.float64), np.asarray(camera[1], np.float64)
+        world_to_camera = np.linalg.inv(pose)
+        names = _in_view({name: boxes[name] for name in waiting}, K, world_to_camera, counter and counter.shape)
         depth = depth_at(i) if names else None
         if depth is None:
             continue
@@ -75,14 +80,14 @@ def first_appearances(
             raise ValueError(f"depth picture {i} has shape {depth.shape}, those before it {counter.shape}")
         depth = np.ascontiguousarray(depth, np.float32)
         enough = max(min_points, math.ceil(min_share * depth.size))
-        surface: Surface | None = None
+        names = [
+            name
+            for name in names
+            if counter.count(waiting[name], K, world_to_camera, depth, tolerance, spacing_m, enough) >= enough
+        ]
+        if surface is not None:
+            names = [name for name, n in surface.count(names, K, pose, depth, tolerance).items() if n >= enough]
         for name in names:
-            if counter.count(waiting[name], K, world_to_camera, depth, tolerance, spacing_m, enough) < enough:
-                continue
-            if surface_at is not None and faces_by_category is not None:
-                surface = surface or surface_at(i, depth.shape)
-                if _shown(faces_by_category[name], surface, depth, tolerance) < enough:
-                    continue
             found[name] = float(timestamp_at(i))
             del waiting[name]
     return {name: found[name] for name in points_by_category if name in found}
@@ -105,11 +110,30 @@ def visible_pixels(
     return _Counter(depth.shape).count(points, K, world_to_camera, depth, tolerance, spacing_m, _EVERYTHING)
 
 
-def _shown(faces: np.ndarray, surface: Surface, depth: np.ndarray, tolerance: float) -> int:
-    """Pixels where the mesh shows one of these faces (F,) bool, at a depth that agrees with the measured one."""
-    z, face = surface
-    shown = (face >= 0) & faces[face]
-    return int(np.count_nonzero(np.abs(depth[shown] - z[shown]) <= tolerance * depth[shown]))
+class _Surface:
+    """A mesh whose faces may be a category's."""
+
+    def __init__(self, mesh: Mesh, faces_by_category: Mapping[str, np.ndarray]):
+        self._vertices, self._faces = mesh_arrays(*mesh)
+        self._mine = {name: np.asarray(faces, np.bool_) for name, faces in faces_by_category.items()}
+        self._alone = {name: _compact(self._vertices, self._faces[mine]) for name, mine in self._mine.items()}
+
+    def count(
+        self, names: list[str], K: np.ndarray, pose: np.ndarray, depth: np.ndarray, tolerance: float
+    ) -> dict[str, int]:
+        """By category, the pixels where the mesh shows one of its faces at a depth that agrees with the measured."""
+        height, width = depth.shape
+        windows = [window_of(*self._alone[name], K, pose, width, height) for name in names]
+        windows = [window for window in windows if window is not None]
+        if not windows:
+            return dict.fromkeys(names, 0)
+        left, top, right, bottom = zip(*windows)
+        window = min(left), min(top), max(right), max(bottom)
+        z, face = rasterise(self._vertices, self._faces, K, pose, width, height, window)
+        depth = depth[window[1] : window[3], window[0] : window[2]]
+        agrees = (face >= 0) & (np.abs(depth - z) <= tolerance * depth)
+        owners = face[agrees]
+        return {name: int(np.count_nonzero(self._mine[name][owners])) for name in names}
 
 
 class _Counter:
@@ -136,18 +160,31 @@ class _Counter:
         return _count(points, K, move, NEAR_M, depth, tolerance, patch[0], patch[1], enough, self._taken, self._round)
 
 
+def _compact(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
+    """The mesh of these faces alone, without the vertices that they do not use."""
+    used, places = np.unique(faces, return_inverse=True)
+    return vertices[used], places.reshape(-1, 3)
+
+
 def _box_corners(points: np.ndarray) -> np.ndarray:
-    low, high = points.min(axis=0), points.max(axis=0)
-    return np.stack(np.meshgrid(*np.stack([low, high], axis=1), indexing="ij"), axis=-1).reshape(8, 3)
+    """Corners (B,8,3) of boxes that together hold all points: one for each run of points, which lie close as a rule."""
+    starts = np.arange(0, len(points), _RUN)
+    bounds = np.stack([np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)])
+    x, y, z = np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij")
+    return np.stack([bounds[pick.ravel(), :, axis].T for axis, pick in enumerate((x, y, z))], axis=-1)
 
 
-def _may_see(corners: np.ndarray, K: np.ndarray, world_to_camera: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """False only if one side of the view has the whole box beyond it."""
-    camera = corners @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
-    z = camera[:, 2]
+def _in_view(
+    boxes: Mapping[str, np.ndarray], K: np.ndarray, world_to_camera: np.ndarray, shape: tuple[int, ...] | None
+) -> list[str]:
+    """The categories of which a box may be on the picture: left out only if one side of the view has it beyond."""
+    if shape is None:
+        return list(boxes)
+    camera = np.concatenate(list(boxes.values())) @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
+    z = camera[..., 2]
     # Compared as u z against bounds times z, which is linear and so also holds behind the camera.
-    uz, vz = (camera @ K[:2].T).T
-    slack = 1e-6 * (1 + np.abs(camera).sum(axis=1))
+    uz, vz = np.moveaxis(camera @ K[:2].T, -1, 0)
+    slack = 1e-6 * (1 + np.abs(camera).sum(axis=-1))
     beyond = (
         z < NEAR_M - slack,
         uz < -0.5 * z - slack,
@@ -155,7 +192,9 @@ def _may_see(corners: np.ndarray, K: np.ndarray, world_to_camera: np.ndarray, sh
         vz < -0.5 * z - slack,
         vz > (shape[0] - 0.5) * z + slack,
     )
-    return not any(side.all() for side in beyond)
+    may_see = ~np.any([side.all(axis=1) for side in beyond], axis=0)
+    ends = np.cumsum([len(corners) for corners in boxes.values()])
+    return [name for name, seen in zip(boxes, np.split(may_see, ends[:-1])) if seen.any()]
 
 
 @numba.njit(cache=True)

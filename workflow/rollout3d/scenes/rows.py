@@ -147,7 +147,7 @@ def appearances(scan: Scan, config: Config) -> dict[str, float]:
     if not labelled:
         return {}
     every = np.unique(np.concatenate(list(labelled.values())))
-    camera, depth, surface = _depth_cameras(scan)
+    camera, depth = _depth_cameras(scan)
     faces = {name: _faces_of(room, index) for name, index in labelled.items()}
     return first_appearances(
         scan.source.n_frames,
@@ -159,7 +159,7 @@ def appearances(scan: Scan, config: Config) -> dict[str, float]:
         scenes.appearance_min_share,
         scenes.depth_tolerance,
         point_spacing(vertex_areas(room.vertices, room.faces), every),
-        surface,
+        (room.vertices, room.faces),
         faces,
     )
 
@@ -172,8 +172,7 @@ def _faces_of(room: Room, index: np.ndarray) -> np.ndarray:
 
 
 def _depth_cameras(scan: Scan):
-    """Functions of the frame index: (K of the depth picture, pose) or None; the depth picture or None; what the
-    mesh shows to that camera (depth and face; also of the size of the depth picture), where there is a pose."""
+    """Functions of the frame index: (K of the depth picture, pose) or None; the depth picture or None."""
     source, room = scan.source, scan.room
     measured = scan.depth_K(0) is not None
     width = _RENDERED_DEPTH_WIDTH
@@ -187,11 +186,10 @@ def _depth_cameras(scan: Scan):
             return scan.depth_K(index), pose
         return resize_intrinsics(K, (source.width, source.height), (width, height)), pose
 
-    def surface(index: int, shape: tuple[int, int] = (height, width)):
-        K, pose = camera(index)
-        return rasterise(room.vertices, room.faces, K, pose, shape[1], shape[0])
+    def rendered(index: int):
+        return rasterise(room.vertices, room.faces, *camera(index), width, height)[0]
 
-    return camera, scan.depth if measured else lambda index: surface(index)[0], surface
+    return camera, scan.depth if measured else rendered
 
 
 def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Row]:
