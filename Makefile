@@ -1,5 +1,6 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
 # make test | lint | dry-run | clean
+# make bench [BENCH="NAME ..."]: speed and memory beside the obvious alternatives (minutes, 1 GB for a scan)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ CORES ?= all
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
-.PHONY: demo test lint format dry-run clean system
+.PHONY: demo test lint format dry-run bench clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -29,6 +30,13 @@ dry-run: $(VENV)/ready
 	for preset in config/config.yaml config/presets/*.yaml; do \
 	  echo "== $$preset"; $(BIN)/snakemake -n --quiet all --configfile $$preset || exit 1; \
 	  $(BIN)/snakemake --profile slurm -n --quiet all --configfile $$preset -- all || exit 1; done
+
+bench: $(VENV)/bench system
+	$(BIN)/python benchmarks/run.py $(BENCH)
+
+$(VENV)/bench: $(VENV)/ready
+	$(BIN)/pip install --quiet -e ".[bench]"
+	touch $@
 
 # torch first: named by another package's requirement it may come with gigabytes of CUDA libraries.
 $(VENV)/ready: pyproject.toml

@@ -1,0 +1,72 @@
+"""Regions of 60 objects in 32 frames of 640x480 with the sensor's depth, reading the scan included."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from measure import Figure, alone, median
+from rollout3d.config import Regions
+from rollout3d.geometry.camera import resize_intrinsics, sample_indices
+from rollout3d.scenes import regions, rows, scannet
+from rollout3d.scenes.scan import ScanRef
+from scans import HEIGHT, SCENE_ID, WIDTH, scannet_root
+
+REF = ScanRef(SCENE_ID, SCENE_ID.split("_")[0], "train")
+SIZE, N = (640, 480), 32
+
+
+def figures() -> Iterator[Figure]:
+    root = str(scannet_root())
+    for mode in ("aabb_depth", "instance_depth"):
+        runs = [alone(__name__, "timed", root, mode) for _ in range(4)][1:]
+        value = runs[0].value
+        yield Figure(
+            f"Regions {mode}: {value['objects']} objects x {value['frames']} frames",
+            median(run.value["cpu_s"] for run in runs),
+            1.5,
+            "s",
+            note=f"CPU seconds, median of 3; wall {median(run.value['wall_s'] for run in runs):.2f} s; "
+            f"{value['regions']} regions",
+        )
+
+
+def timed(root: str, mode: str) -> dict[str, float]:
+    """Regions of the scan; its objects and frames are prepared before the clock starts."""
+    with scannet.read_scan(Path(root), REF) as scan:
+        objects = [_object(item) for item in scan.room.objects]
+        frames = [_frame(scan, index) for index in sample_indices(scan.source.n_frames, N)]
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = regions.scene_regions(scannet.NAME, Path(root), REF, objects, frames, mode, Regions())
+    return {
+        "wall_s": time.perf_counter() - wall,
+        "cpu_s": time.process_time() - cpu,
+        "objects": sum(row["perturbable"] for row in objects),
+        "frames": len(frames),
+        "regions": len(found),
+    }
+
+
+def _object(item) -> rows.Row:
+    """The columns of the objects table that regions read."""
+    return {
+        "scene_id": SCENE_ID,
+        "object_id": item.object_id,
+        "perturbable": item.perturbable,
+        "aabb_min": item.aabb_min.tolist(),
+        "aabb_max": item.aabb_max.tolist(),
+    }
+
+
+def _frame(scan, index: int) -> rows.Row:
+    """The columns of the frames table that regions read, for a frame stored at 640x480."""
+    K, pose = scan.camera(index)
+    return {
+        "scene_id": SCENE_ID,
+        "frame_index": index,
+        "width": SIZE[0],
+        "height": SIZE[1],
+        "K": resize_intrinsics(K, (WIDTH, HEIGHT), SIZE).ravel().tolist(),
+        "pose": None if pose is None else pose.ravel().tolist(),
+    }

@@ -1,0 +1,48 @@
+"""Runs the benchmarks and prints measured figures beside their targets: `make bench`, or `make bench BENCH=regions`.
+
+Every `bench_*.py` has a docstring that says what is measured, and `figures()`, which measures it. Timings are medians;
+what is compared runs in the same call on the same machine. Figures that are missed are said to be, and fail nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import sys
+import time
+
+from measure import HERE, Figure
+
+
+def main() -> None:
+    names = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(names)} (default: all)")
+    chosen = parser.parse_args().names or names
+    unknown = sorted(set(chosen) - set(names))
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}: choose from {', '.join(names)}")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, load {load:.1f}, Python {platform.python_version()}\n")
+    print(_line("figure", "measured", "target", "met"))
+    for name in chosen:
+        started = time.monotonic()
+        for figure in importlib.import_module(f"bench_{name}").figures():
+            print(_row(figure), flush=True)
+        print(f"  [{name}: {time.monotonic() - started:.0f} s]", file=sys.stderr)
+
+
+def _row(figure: Figure) -> str:
+    limit = f"{'>=' if figure.at_least else '<='} {figure.target:g} {figure.unit}"
+    line = _line(figure.name, f"{figure.measured:.3g} {figure.unit}", limit, "yes" if figure.met else "NO")
+    return "\n".join([line, *(f"    {text}" for text in figure.note.splitlines())])
+
+
+def _line(name: str, measured: str, target: str, met: str) -> str:
+    return f"{name:<58} {measured:>11} {target:>13}  {met}"
+
+
+if __name__ == "__main__":
+    main()
