@@ -41,13 +41,13 @@ def figures() -> Iterator[Figure]:
 
 
 def pick(path: str) -> list[int]:
-    """Colour, depth and pose of 32 frames. Returns a sum of each frame's depth, to show that they were read."""
+    """Colour, depth and pose of 32 frames. Returns the sum of each frame's depth, mm, to show that they were read."""
     sens = SensFile(Path(path))
     sums = []
     for index in sample_indices(sens.n_frames, N):
         depth, color = sens.depth(index), sens.color(index)
         assert color.shape == (968, 1296, 3) and sens.poses[index].shape == (4, 4)
-        sums.append(round(float(depth.sum(dtype=np.float64)) * 1000))
+        sums.append(int(np.rint(1000 * depth).sum(dtype=np.int64)))
     sens.close()
     return sums
 

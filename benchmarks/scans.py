@@ -7,6 +7,7 @@ do: without it they would decompress faster than real ones.
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import sys
@@ -56,8 +57,9 @@ def scannet_root() -> Path:
     The names fall into the two shards of a dataset of two. A change of the writers writes it anew (about 1 GB).
     """
     code = tables.digest([Path(path).read_text() for path in registry.code_files("render_scans")])
-    own = tables.digest(Path(__file__).read_text())
-    root = _CACHE / f"scannet-{tables.digest([code, own])[:12]}"
+    own = [inspect.getsource(part) for part in (_Filmed, _write)]
+    numbers = [_SEED, N_FRAMES, WIDTH, HEIGHT, HZ, N_OBJECTS, _COLOR_NOISE, _DEPTH_NOISE, _UNKNOWN_SHARE, _ROLL]
+    root = _CACHE / f"scannet-{tables.digest([code, own, numbers])[:12]}"
     if not root.exists():
         print(f"writing the benchmarks' scan to {root} (a minute or two)", file=sys.stderr)
         shutil.rmtree(_CACHE, ignore_errors=True)  # scans of earlier versions

@@ -145,6 +145,16 @@ def test_what_the_mesh_hides_is_not_seen_through_a_wall():
     assert run(2, poses, depths, points, **settings)[0] == {}
 
 
+def test_categories_in_opposite_corners_of_a_frame_are_both_found_in_it():
+    quads = [quad((-0.6, -0.4, 2), 0.3, 0.3), quad((0.6, 0.4, 2), 0.3, 0.3)]
+    points = {"a": patch((-0.6, -0.4, 2), 0.3, 0.05), "b": patch((0.6, 0.4, 2), 0.3, 0.05)}
+    for order in (("a", "b"), ("b", "a")):
+        faces = {name: np.arange(4) // 2 == "ab".index(name) for name in order}
+        both = {name: points[name] for name in order}
+        found, _ = run(1, [FORWARD], [wall(2)], both, mesh=mesh_of(*quads), faces_by_category=faces)
+        assert found == {"a": 0.0, "b": 0.0}
+
+
 def test_the_scan_ends_with_the_last_category_and_skips_frames_that_cannot_show_any():
     points = {"lamp": patch((0, 0, -2), 0.5, 0.05), "chair": patch((0, 0, 2), 0.5, 0.05)}
     poses = [turned(0)] * 5 + [turned(180)] * 5
@@ -223,13 +233,16 @@ def test_shortcuts_give_what_a_full_scan_gives():
 
 def test_shortcuts_with_a_mesh_give_what_drawing_all_of_it_in_every_frame_gives():
     rng = np.random.default_rng(4)
-    names = [f"thing{k}" for k in range(14)]
-    centers = rng.uniform((-3, -0.8, -3), (3, 0.8, 3), (len(names), 3))
-    quads = [quad(center, *rng.uniform(0.2, 0.9, 2)) @ turned(rng.uniform(0, 360))[:3, :3].T for center in centers]
-    mesh = mesh_of(*quads, *(quad(c, 2, 2) for c in rng.uniform((-3, -1, -3), (3, 1, 3), (6, 3))))
-    faces = {name: np.arange(len(mesh[1])) // 2 == k for k, name in enumerate(names)}
-    weights = np.stack(np.meshgrid(*[np.linspace(0, 1, 12)] * 2), -1).reshape(-1, 2)
-    points = {n: q[0] + weights[:, :1] * (q[1] - q[0]) + weights[:, 1:] * (q[3] - q[0]) for n, q in zip(names, quads)}
+    names = [f"thing{k}" for k in range(8)]  # two of each, and more points than share a box
+    centers = rng.uniform((-3, -0.8, -3), (3, 0.8, 3), (2 * len(names), 3))
+    sizes = rng.uniform(0.2, 0.9, (len(centers), 2))
+    sizes[-2:] = 0.02  # never 20 pixels
+    quads = [quad(c, *size) @ turned(rng.uniform(0, 360))[:3, :3].T for c, size in zip(centers, sizes)]
+    mesh = mesh_of(*quads, *(quad(c, 2, 2) for c in rng.uniform((-3, -1, -3), (3, 1, 3), (9, 3))))
+    faces = {name: np.arange(len(mesh[1])) // 4 == k for k, name in enumerate(names)}
+    weights = np.stack(np.meshgrid(*[np.linspace(0, 1, 20)] * 2), -1).reshape(-1, 2)
+    clouds = [q[0] + weights[:, :1] * (q[1] - q[0]) + weights[:, 1:] * (q[3] - q[0]) for q in quads]
+    points = {name: np.concatenate(clouds[2 * k : 2 * k + 2]) for k, name in enumerate(names)}
     poses = [turned(a) for a in range(0, 720, 12)]
     for pose in poses:
         pose[:3, 3] = rng.uniform(-0.6, 0.6, 3)

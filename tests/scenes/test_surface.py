@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rollout3d.geometry.room import room_area
 from rollout3d.scenes.surface import point_spacing, sample_surface, vertex_areas
 from scenes import mini
 
@@ -53,3 +54,18 @@ def test_added_points_make_the_spacing_finer():
     extra = sample_surface(vertices, faces, None, 0.04, np.random.default_rng(0)).points
     areas = vertex_areas(np.concatenate([vertices, extra]), faces)
     assert point_spacing(areas, np.arange(len(areas))) == pytest.approx(0.04, rel=0.02)
+
+
+def test_the_area_of_a_room_of_few_large_faces_needs_the_added_points():
+    """Vertices of a decimated mesh are metres apart on the floor, and many on a desk of 1 m2."""
+    floor = np.array([[0.0, 0, 0], [5, 0, 0], [5, 4, 0], [0, 4, 0]])
+    desk = np.stack(np.meshgrid(np.linspace(1, 2, 60), np.linspace(1, 2, 60), [0.8]), -1).reshape(-1, 3)
+    vertices, faces = np.concatenate([floor, desk]), np.array([[0, 1, 2], [0, 2, 3]])
+    added = sample_surface(vertices, faces, None, 0.03, np.random.default_rng(0)).points
+
+    def area(points):
+        return room_area(points, 10_000, 5.0, np.random.default_rng(0))
+
+    assert area(vertices) == pytest.approx(1.0, abs=0.01)
+    # the outline of random points runs about 2 cm inside the 18 m of walls
+    assert area(np.concatenate([vertices, added])) == pytest.approx(20.0 - 18 * 0.02, abs=0.1)
