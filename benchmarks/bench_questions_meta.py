@@ -1,15 +1,11 @@
 """Questions of the six geometric categories from published boxes: time, memory, and the same bytes for any workers.
 
-    python benchmarks/questions_meta.py [--scenes 288] [--objects 14]
-
 Runs `rollout3d questions --meta` on random scenes, with one worker and with two. Then the distance of one pair beside
 the obvious way to compute it: sample both boxes for every pair anew, and take the smallest of all distances.
-Figures to keep, on two cores: 20 s for 288 scenes, 1 GiB in all, 3 ms a pair.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import resource
@@ -18,20 +14,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+from measure import Figure
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints, box_distance, vsibench_points
 
 POOLS = {"categories repeat": 20, "every object unique": None}
 """From how many categories a scene draws; VSI-Bench's scenes have up to 19, with four or five unique ones."""
+N_SCENES, N_OBJECTS = 288, 14
 N_PAIRS = 40
 NAIVE_ROWS = 500
 
@@ -127,43 +126,26 @@ def per_pair(scenes: dict[str, Any], distance: Callable[[Any, Any], float], keep
     return statistics.median(spent), found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=288)
-    parser.add_argument("--objects", type=int, default=14)
-    args = parser.parse_args()
+def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         for name, pool in POOLS.items():
             meta = Path(folder) / "scannet_meta_info_val.json"
-            scenes = random_meta(args.scenes, args.objects, pool)
+            scenes = random_meta(N_SCENES, N_OBJECTS, pool)
             meta.write_text(json.dumps(scenes))
-            digests = set()
+            digests, taken = set(), []
             for workers in (1, 2):
                 out = Path(folder) / f"questions_{workers}.parquet"
                 command = [sys.executable, "-m", "rollout3d.stages.questions", "--meta", str(meta), "--out", str(out)]
-                seconds, busy, peak = measured([*command, "--workers", str(workers)])
+                taken.append(measured([*command, "--workers", str(workers)]))
                 digests.add(hashlib.sha256(out.read_bytes()).hexdigest())
-                n_rows = _rows(out)
-                print(
-                    f"{name}: {args.scenes} scenes, {n_rows} questions, {workers} workers: {seconds:.1f} s "
-                    f"({busy:.1f} s of processor time), {peak:.0f} MiB"
-                )
-            print(f"{name}: 1 and 2 workers wrote {'the same bytes' if len(digests) == 1 else 'DIFFERENT BYTES'}")
+            (alone, _, _), (wall, busy, peak) = taken
+            equal = "the same bytes" if len(digests) == 1 else "DIFFERENT BYTES"
+            note = f"{pq.read_metadata(out).num_rows} questions; {busy:.1f} s of CPU; one worker {alone:.1f} s, {equal}"
+            yield Figure(f"Questions of {N_SCENES} published scenes, {name}", wall, 20, "s", note=note)
+            yield Figure("... memory of all processes", peak, 1024, "MiB")
         few = dict(islice(scenes.items(), 5))
         ours, ours_found = per_pair(few, box_distance, keep=True)
         naive, naive_found = per_pair(few, naive_distance, keep=False)
-        same = np.allclose(ours_found, naive_found, rtol=0, atol=1e-12)
-        print(
-            f"distance: {ours:.2f} ms a pair, all pairs of points {naive:.1f} ms a pair: {naive / ours:.0f}x, "
-            f"{'equal' if same else 'DIFFERENT'} results"
-        )
-
-
-def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return pq.read_metadata(path).num_rows
-
-
-if __name__ == "__main__":
-    main()
+        same = "equal" if np.allclose(ours_found, naive_found, rtol=0, atol=1e-12) else "DIFFERENT"
+        note = f"all pairs of points {naive:.1f} ms: {naive / ours:.0f}x, {same} results"
+        yield Figure("Distance of a pair of boxes", ours, 3, "ms", note=note)
