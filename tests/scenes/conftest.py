@@ -59,7 +59,7 @@ class Release:
 
     def plans(self) -> list[release.Planned]:
         """The scans that have questions."""
-        return [plan for plan in release.plan(self.dataset, SYNTHETIC, SEED) if not plan.brief]
+        return [plan for plan in release.plan(self.dataset, SYNTHETIC, SEED) if not plan.aside]
 
     def film(self, plan: release.Planned) -> Recording:
         return release.film(self.dataset, plan, SYNTHETIC, SEED)

@@ -79,12 +79,12 @@ def test_box_in_the_other_frame_is_not_the_one_that_is_read(made):
 
 
 def test_video_that_the_annotators_skipped_is_an_expected_drop(made):
-    (brief,) = (scan for scan in release.plan("arkitscenes", SYNTHETIC, SEED) if scan.brief)
-    ref = next(r for r in arkitscenes.list_scans(made.root, ["train"]) if r.scene_id == brief.scene_id)
+    (aside,) = (scan for scan in release.plan("arkitscenes", SYNTHETIC, SEED) if scan.aside)
+    ref = next(r for r in arkitscenes.list_scans(made.root, ["train"]) if r.scene_id == aside.scene_id)
     with pytest.raises(ScanError, match="skipped") as caught:
         arkitscenes.read_scan(made.root, ref)
     assert caught.value.expected
-    assert [row["scene_id"] for row in made.rows["scenes_dropped"]] == [brief.scene_id]
+    assert [row["scene_id"] for row in made.rows["scenes_dropped"]] == [aside.scene_id]
 
 
 def test_visit_na_is_a_space_of_its_own(made):

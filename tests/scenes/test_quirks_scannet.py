@@ -90,7 +90,7 @@ def test_alignment_turns_about_the_vertical(made):
 def test_scan_of_the_test_split_is_read_at_640x480_without_alignment_or_annotation(made):
     assert (made.root / "scannetv2_test.txt").read_text() == "scene0707_00\n"
     (ref,) = scannet.list_scans(made.root, ["test"])
-    (plan,) = (scan for scan in release.plan("scannet", SYNTHETIC, SEED) if scan.brief)
+    (plan,) = (scan for scan in release.plan("scannet", SYNTHETIC, SEED) if scan.aside)
     recording = made.film(plan)
     move = np.array(made.truth(ref.scene_id)["release"]["release_from_world"])
     with scannet.read_scan(made.root, ref) as scan:

@@ -25,7 +25,7 @@ MARKER = "SYNTHETIC.txt"
 
 _WRITERS = {"scannet": scannet, "scannetpp": scannetpp, "arkitscenes": arkitscenes}
 _FEW_FRAMES = 4
-"""Length of scans that are there for their oddity alone."""
+"""Length of ScanNet's test scan, whose pictures are large."""
 _TEST_SIZE = (640, 480)
 """Colour of ScanNet's test scan; real releases have a few scans of that size among larger ones."""
 
@@ -43,8 +43,8 @@ class Planned:
     split: str
     quirks: Any
     """The `Quirks` of the dataset's writer."""
-    brief: bool = False
-    """A few frames only: the scan is there for its oddity, which costs it its questions."""
+    aside: bool = False
+    """The scan is there for its oddity, which costs it its questions; the counts of `Synthetic` leave it out."""
 
 
 def write_release(dataset: str, root: Path, synthetic: Synthetic, seed: int) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def write_scans(
 def plan(dataset: str, synthetic: Synthetic, seed: int) -> list[Planned]:
     """The scans of a release: training first; oddities are dealt out by position.
 
-    With three or more scans to train on, ScanNet's and ARKitScenes' first space is scanned twice, and a brief scan is
+    With three or more scans to train on, ScanNet's and ARKitScenes' first space is scanned twice, and a scan aside is
     added at the end: ScanNet's is of the test split, ARKitScenes' was skipped by the annotators.
     """
     n, n_train = synthetic.scans_per_dataset, synthetic.scans_per_dataset - synthetic.val_scans
@@ -106,10 +106,10 @@ def plan(dataset: str, synthetic: Synthetic, seed: int) -> list[Planned]:
         )
     if twice and dataset == "scannet":
         hidden = scannet.Quirks(hidden=True, depth_divisor=1)
-        planned.append(Planned("scene0707_00", "scene0707", n, 0, "test", hidden, brief=True))
+        planned.append(Planned("scene0707_00", "scene0707", n, 0, "test", hidden, aside=True))
     elif twice:
         scene_id, space_id = _names(dataset, 0, 2, seed)
-        planned.append(Planned(scene_id, space_id, 0, 2, "train", arkitscenes.Quirks(skipped=True), brief=True))
+        planned.append(Planned(scene_id, space_id, 0, 2, "train", arkitscenes.Quirks(skipped=True), aside=True))
     return planned
 
 
@@ -152,14 +152,13 @@ def film(dataset: str, scan: Planned, synthetic: Synthetic, seed: int) -> Record
     size = (synthetic.width, synthetic.height)
     if getattr(scan.quirks, "rotation_deg", 0) in (90, 270):  # the sensor stays landscape, the picture is portrait
         size = size[::-1]
-    if scan.brief and dataset == "scannet":
+    hidden = dataset == "scannet" and scan.quirks.hidden
+    if hidden:
         size = _TEST_SIZE
     elif dataset == "scannet" and scan.quirks.depth_divisor == 1:  # the size of the colour stream differs by device
         size = 2 * round(0.4 * size[0]), 2 * round(0.4 * size[1])
     recording = record(world, synthetic.seconds, synthetic.fps, *size)
-    if scan.brief:
-        return replace(recording, poses=recording.poses[:_FEW_FRAMES], lost=())
-    return recording
+    return replace(recording, poses=recording.poses[:_FEW_FRAMES], lost=()) if hidden else recording
 
 
 def _write_scan(dataset: str, recording: Recording, root: Path, scan: Planned, seed: int) -> list[Path]:
