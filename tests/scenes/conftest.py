@@ -11,7 +11,9 @@ import pytest
 
 from rollout3d import config, tables
 from rollout3d.config import Synthetic
-from rollout3d.scenes.ingest import NAMES, ingest_shard
+from rollout3d.scenes.ingest import NAMES, READERS, ingest_shard
+from rollout3d.scenes.scan import Scan
+from rollout3d.scenes.synthetic.recording import Recording
 from rollout3d.scenes.synthetic.writers import release
 
 SYNTHETIC = Synthetic(scans_per_dataset=4, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 14))
@@ -55,11 +57,24 @@ class Release:
         placed = np.array(self.truth(scene["scene_id"])["release"]["release_from_world"])
         return np.reshape(scene["to_aligned"], (4, 4)) @ placed
 
+    def plans(self) -> list[release.Planned]:
+        """The scans that have questions."""
+        return [plan for plan in release.plan(self.dataset, SYNTHETIC, SEED) if not plan.aside]
+
+    def film(self, plan: release.Planned) -> Recording:
+        return release.film(self.dataset, plan, SYNTHETIC, SEED)
+
+    def open(self, plan: release.Planned) -> Scan:
+        """A scan as its reader gives it."""
+        reader = READERS[self.dataset]
+        (ref,) = (ref for ref in reader.list_scans(self.root, [plan.split]) if ref.scene_id == plan.scene_id)
+        return reader.read_scan(self.root, ref)
+
     def recordings(self):
-        """Scene row and recording of every scan."""
-        for planned in release.plan(self.dataset, SYNTHETIC, SEED):
-            (scene,) = self.of("scenes", planned.scene_id)
-            yield scene, release.film(self.dataset, planned, SYNTHETIC, SEED)
+        """Scene row and recording of every scan that has questions."""
+        for plan in self.plans():
+            (scene,) = self.of("scenes", plan.scene_id)
+            yield scene, self.film(plan)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes
 from rollout3d.scenes.arkit_frames import poses_at, read_trajectory
 from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.synthetic.writers import arkitscenes as writer
 from scenes import mini
+from scenes.synthetic import filmed
 
 VIDEO = "41048190"
 REF = ScanRef(VIDEO, "420673", "train")
@@ -235,3 +237,92 @@ def test_faster_recordings_are_thinned_to_thirty_a_second(tmp_path):
         )
     with arkitscenes.read_scan(tmp_path, REF) as scan:
         assert (scan.source.n_frames, scan.source.fps) == (30, pytest.approx(30, abs=1))
+
+
+def test_videos_that_the_release_itself_lacks_files_of_are_expected_drops(root):
+    for video, expected in (("47334522", True), ("41069021", False)):
+        (root / "raw" / "Training" / video).mkdir(parents=True)
+        with pytest.raises(ScanError, match="no such file") as caught:
+            arkitscenes.read_scan(root, ScanRef(video, video, "train"))
+        assert caught.value.expected == expected
+
+
+def test_table_of_the_3dod_download_will_do(tmp_path):
+    write_video(tmp_path, "3dod")
+    table = "video_id,visit_id,fold\n41048190,420673,Training\n41069021,NA,Training\n"
+    mini.write_bytes(tmp_path / "3dod" / "3dod_train_val_splits.csv", table.encode())
+    refs = arkitscenes.list_scans(tmp_path, ["train"])
+    assert [(r.scene_id, r.space_id, r.present) for r in refs] == [
+        ("41048190", "420673", True),
+        ("41069021", "41069021", False),
+    ]
+
+
+def test_full_precision_times_are_matched_with_names_of_three_decimals(tmp_path):
+    """1627.68140546 in the trajectory is 1627.681 in the names; half a period away is no match."""
+    times = np.array([1627.68140546, 1627.78149999, 1628.5])
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, 0, 3] = [1, 2, 3]
+    found = poses_at(np.array([1627.681, 1627.781, 1628.5, 1628.55]), times, poses)
+    assert [None if p is None else p[0, 3] for p in found] == [1, 2, 3, None]
+
+
+def test_of_two_intrinsics_a_millisecond_off_the_earlier_is_taken(tmp_path):
+    """The official reader tries the exact name, then 0.001 s less, then 0.001 s more."""
+    folder = write_video(tmp_path)
+    name = f"{VIDEO}_{START + 0.1:.3f}"
+    exact = folder / "vga_wide_intrinsics" / f"{name}.pincam"
+    for offset, focal in ((-0.001, 70), (0.001, 80)):
+        beside = exact.with_name(f"{VIDEO}_{START + 0.1 + offset:.3f}.pincam")
+        beside.write_text(f"{WIDTH} {HEIGHT} {focal} {focal} 31 23\n")
+    with arkitscenes.read_scan(tmp_path, REF) as scan:
+        assert scan.camera(1)[0][0, 0] == 51
+    exact.unlink()
+    with arkitscenes.read_scan(tmp_path, REF) as scan:
+        assert scan.camera(1)[0][0, 0] == 70
+
+
+def test_other_assets_are_not_taken_for_the_video(root):
+    """Raw downloads may hold the low resolution at 60 a second, confidences and large depth as well."""
+    folder = root / "raw" / "Training" / VIDEO
+    for asset, shape in (("lowres_wide", (12, 16, 3)), ("wide", (144, 192, 3)), ("confidence", (12, 16))):
+        (folder / asset).mkdir()
+        for i in range(12):
+            cv2.imwrite(str(folder / asset / f"{VIDEO}_{START + i / 60:.3f}.png"), np.full(shape, 2, np.uint8))
+    with arkitscenes.read_scan(root, REF) as scan:
+        assert (scan.source.n_frames, scan.source.width, scan.source.height) == (6, WIDTH, HEIGHT)
+
+
+def test_mesh_without_colours_is_read(root):
+    vertices, faces, _ = mini.world()
+    header = f"ply\nformat ascii 1.0\nelement vertex {len(vertices)}\nproperty float x\nproperty float y\n"
+    header += f"property float z\nelement face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    lines = [" ".join(map(str, v)) for v in vertices] + ["3 " + " ".join(map(str, f)) for f in faces]
+    path = root / "raw" / "Training" / VIDEO / f"{VIDEO}_3dod_mesh.ply"
+    path.write_text(header + "\n".join(lines) + "\n")
+    room = arkitscenes.read_room(root, REF)
+    assert room.colors is None and room.objects[0].n_points > 50
+
+
+def test_labels_outside_the_seventeen_are_flagged_and_stay_perturbable(tmp_path):
+    write_video(tmp_path, label="hammock")
+    room = arkitscenes.read_room(tmp_path, REF)
+    assert room.flags == ["unknown_label:hammock"]
+    assert (room.objects[0].category, room.objects[0].perturbable) == (None, True)
+
+
+def test_trajectory_of_ten_a_second_serves_pictures_of_thirty(tmp_path, monkeypatch):
+    """Between two entries the pose is interpolated: near the truth, which only every third picture has exactly."""
+    monkeypatch.setattr(writer, "mesh_of", filmed.gridded)
+    recording = filmed.film(fps=30)
+    writer.write_scan(recording, tmp_path, VIDEO, seed=1, quirks=writer.Quirks(rotation_deg=90, layouts=("raw",)))
+    move = writer.release_from_world(recording, VIDEO, seed=1)
+    with arkitscenes.read_scan(tmp_path, REF) as scan:
+        assert (scan.source.fps, scan.source.n_frames) == (pytest.approx(30, abs=1), 7)
+        for index, pose in enumerate(recording.poses):
+            _, found = scan.camera(index)
+            expected = move @ pose
+            exact = index % 3 == 0
+            assert np.linalg.norm(found[:3, 3] - expected[:3, 3]) < (1e-6 if exact else 0.02)
+            cosine = (np.trace(found[:3, :3].T @ expected[:3, :3]) - 1) / 2
+            assert np.degrees(np.arccos(min(cosine, 1))) < (0.01 if exact else 1.5)

@@ -136,3 +136,67 @@ def test_missing_release_split_file_or_label_table_say_how_to_get_them(root, tmp
     (root / "scannetv2-labels.combined.tsv").unlink()
     with pytest.raises(MissingData, match=r"labels\.combined\.tsv"):
         scannet.read_room(root, REF)
+
+
+def test_files_of_the_full_resolution_mesh_are_not_mixed_in(root):
+    """Their aggregation and segments have the same form, and belong to another mesh; labels.ply holds odd classes."""
+    folder = root / "scans" / REF.scene_id
+    plain = scannet.read_room(root, REF)
+    vertices, faces = mini.sheet((5, 5, 0), (1, 0, 0), (0, 1, 0))
+    for name in ("_vh_clean.ply", "_vh_clean_2.labels.ply"):
+        mini.write_bytes(folder / f"{REF.scene_id}{name}", mini.ply_bytes(vertices, faces))
+    mini.write_json(folder / f"{REF.scene_id}_vh_clean.segs.json", {"segIndices": [0] * len(vertices)})
+    group = {"id": 0, "objectId": 0, "segments": [0], "label": "bed"}
+    mini.write_json(folder / f"{REF.scene_id}_vh_clean.aggregation.json", {"segGroups": [group]})
+    beside = scannet.read_room(root, REF)
+    assert np.array_equal(beside.vertices, plain.vertices)
+    assert [o.label for o in beside.objects] == [o.label for o in plain.objects] == ["floor", "trashcan", "couch"]
+
+
+def test_files_of_version_2_go_before_those_of_version_1(root):
+    (root / "scannetv1_train.txt").write_text("scene0001_00\n")
+    (root / "scannet-labels.combined.tsv").write_text("id\tcategory\tcount\tnyu40id\n1\tcouch\t5\t4\n")
+    assert "scene0001_00" not in {r.scene_id for r in scannet.list_scans(root, ["train"])}
+    assert scannet.read_room(root, REF).objects[2].category == "sofa"
+    (root / "scannetv2_train.txt").unlink()
+    (root / "scannetv2-labels.combined.tsv").unlink()
+    assert [r.scene_id for r in scannet.list_scans(root, ["train"])] == ["scene0001_00"]
+    assert scannet.read_room(root, REF).objects[2].category == "bed", "as this table says"
+
+
+@pytest.mark.parametrize("lost", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.diag([1.0, 1, -1, 1])])
+def test_poses_that_are_no_rigid_motion_are_lost(root, lost):
+    """Zeros, which the released reader rejects too, NaN, and mirrored axes."""
+    pose = np.linalg.inv(mini.ALIGN) @ mini.POSES[0]
+    content = [(p, mini.jpeg(np.zeros((48, 64, 3), np.uint8)), np.ones((24, 32))) for p in (pose, lost)]
+    path = root / "scans" / REF.scene_id / f"{REF.scene_id}.sens"
+    path.write_bytes(mini.sens_bytes(content, mini.COLOR_K, mini.DEPTH_K, (64, 48), (32, 24)))
+    with scannet.read_scan(root, REF) as scan:
+        assert scan.camera(0)[1] is not None and scan.camera(1)[1] is None
+
+
+def test_sizes_and_intrinsics_are_the_streams_and_no_extrinsics_are_applied(root):
+    """The text file of a scan may tell another size, and its colour-to-depth motion is in the poses already."""
+    with scannet.read_scan(root, REF) as scan:
+        before = scan.camera(0), scan.depth_K(0)
+    path = root / "scans" / REF.scene_id / f"{REF.scene_id}.txt"
+    shift = " ".join(f"{v:.6f}" for v in mini.look_at((0.5, 0.2, 0.1), (1, 2, 0)).ravel())
+    misleading = f"colorWidth = 1296\ncolorHeight = 968\nfx_color = 1170.2\ncolorToDepthExtrinsics = {shift}\n"
+    path.write_text(path.read_text() + misleading)
+    with scannet.read_scan(root, REF) as scan:
+        assert (scan.source.width, scan.source.height) == (64, 48)
+        for found, expected in zip((*scan.camera(0), scan.depth_K(0)), (*before[0], before[1])):
+            assert np.array_equal(found, expected)
+
+
+def test_text_file_is_read_defensively(root):
+    path = root / "scans" / REF.scene_id / f"{REF.scene_id}.txt"
+    text = path.read_text().replace("Living room / Lounge", "Living room = Lounge")
+    path.write_text("\n# a comment\n" + text + "\nodd line\nempty = \n")
+    room = scannet.read_room(root, REF)
+    assert room.scene_type == "Living room = Lounge" and np.allclose(room.to_aligned, mini.ALIGN)
+    for broken in ("1 2 3", "0 " * 16, "nan " * 16):
+        path.write_text(f"axisAlignment = {broken}\n")
+        with pytest.raises(ScanError) as caught:
+            scannet.read_room(root, REF)
+        assert caught.value.path == path

@@ -1,5 +1,6 @@
 """Reading ScanNet++ scans."""
 
+import json
 import zlib
 
 import numpy as np
@@ -191,3 +192,55 @@ def test_odd_poses_are_named(root):
     mini.write_json(path, {"frame_000000": {"intrinsic": FULL_K.tolist()}})
     with pytest.raises(ScanError, match="aligned_pose"):
         scannetpp.read_scan(root, REF)
+
+
+def test_a_frame_in_the_middle_may_lack_its_entry_or_a_usable_pose(root):
+    path = root / "data" / REF.scene_id / "iphone" / "pose_intrinsic_imu.json"
+    entries = json.loads(path.read_text())
+    del entries["frame_000002"]
+    entries["frame_000004"]["aligned_pose"] = np.full((4, 4), np.nan).tolist()
+    path.write_text(json.dumps(entries))
+    with scannetpp.read_scan(root, REF) as scan:
+        assert [scan.camera(index)[1] is None for index in range(5)] == [False, True, True, False, True]
+        assert np.allclose(scan.camera(3)[1], pose_of(6)), "entries go by their name, not by their place"
+
+
+def test_the_video_may_be_an_mp4_and_masks_beside_it_are_no_video(root):
+    folder = root / "data" / REF.scene_id / "iphone"
+    (folder / "rgb.mkv").unlink()
+    mini.write_video(folder / "rgb.mp4", [np.full((HEIGHT, WIDTH, 3), 200, np.uint8)] * N_VIDEO)
+    mini.write_video(folder / "rgb_mask.mkv", [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 3)
+    with scannetpp.read_scan(root, REF) as scan:
+        assert scan.source.n_frames == 5 and scan.frame(4).mean() == pytest.approx(200, abs=4)
+
+
+def test_a_segment_may_hold_many_vertices(root):
+    """The official code takes each segment for a vertex; the format says that segments hold vertices."""
+    folder = root / "data" / REF.scene_id / "scans"
+    vertices, _, what = mini.world()
+    mini.write_json(folder / "segments.json", {"segIndices": np.where(what == 1, 700, 3).tolist()})
+    groups = json.loads((folder / "segments_anno.json").read_text())["segGroups"][:1]
+    groups[0]["segments"] = [700]
+    mini.write_json(folder / "segments_anno.json", {"segGroups": groups})
+    (couch,) = scannetpp.read_room(root, REF).objects
+    assert np.array_equal(couch.vertex_index[couch.vertex_index < len(vertices)], np.flatnonzero(what == 1))
+    assert couch.n_points == (what == 1).sum()
+
+
+def test_objects_without_a_box_are_counted_and_left_out(root):
+    path = root / "data" / REF.scene_id / "scans" / "segments_anno.json"
+    content = json.loads(path.read_text())
+    del content["segGroups"][1]["obb"]
+    path.write_text(json.dumps(content))
+    room = scannetpp.read_room(root, REF)
+    assert "objects_without_box:1" in room.flags and [o.object_id for o in room.objects] == [1, 4, 5]
+
+
+def test_labels_that_no_list_explains_are_flagged_and_stay_perturbable(root):
+    couch, *_ = scannetpp.read_room(root, REF).objects
+    assert (couch.label, couch.category, couch.perturbable, couch.known) == ("couch thing", None, True, False)
+    table = "class,count,semantic_map_to,instance_map_to\ncouch thing,3,None,None\n"
+    mini.write_bytes(root / "metadata" / "semantic_benchmark" / "map_benchmark.csv", table.encode())
+    room = scannetpp.read_room(root, REF)
+    assert room.objects[0].known and room.objects[0].perturbable and room.objects[0].category is None
+    assert room.flags == [], "SPLIT is the annotators' mark, cushion and office chair are VSI-Bench's"

@@ -144,6 +144,12 @@ def test_lost_frames_have_no_line_in_the_trajectory(recording, tmp_path):
     assert set(poses) < set(names)
 
 
+def test_the_trajectory_has_ten_lines_a_second_however_fast_the_pictures_come(tmp_path):
+    folder = write(filmed.film(fps=30), tmp_path)
+    names = stamps(folder / "vga_wide")
+    assert len(names) == 7 and sorted(trajectory(folder / "lowres_wide.traj")) == [names[0], names[3], names[6]]
+
+
 def test_world_starts_at_the_first_camera_and_is_turned(recording, tmp_path):
     folder = write(recording, tmp_path)
     poses = trajectory(folder / "lowres_wide.traj")

@@ -203,16 +203,50 @@ def test_text_file_agrees_with_the_stream(recording, tmp_path):
 
 
 def test_quirks_show_in_the_files(recording, tmp_path):
-    quirks = scannet.Quirks(aligned=False, depth_divisor=1, duplicated_groups=True, unlisted_label=True)
+    quirks = scannet.Quirks(
+        depth_divisor=1, duplicated_groups=True, unlisted_label=True, extrinsics=False, corrupt_times=True
+    )
     folder = write(recording, tmp_path, quirks)
-    assert "axisAlignment" not in meta(folder / f"{SCENE}.txt")
-    assert sens(folder / f"{SCENE}.sens")["sizes"] == (64, 48, 64, 48)
+    assert "colorToDepthExtrinsics" not in meta(folder / f"{SCENE}.txt")
+    found = sens(folder / f"{SCENE}.sens")
+    assert found["sizes"] == (64, 48, 64, 48)
+    assert {stamps[0] for _, stamps, _, _ in found["frames"]} == {0xDEADBEEF00000000}
     groups = json.loads((folder / f"{SCENE}.aggregation.json").read_text())["segGroups"]
     half = len(groups) // 2
     assert [g["segments"] for g in groups[:half]] == [g["segments"] for g in groups[half:]]
     write_labels(tmp_path / "labels.tsv")
     listed = {row["raw_category"] for row in csv.DictReader((tmp_path / "labels.tsv").open(), delimiter="\t")}
     assert len({g["label"] for g in groups} - listed) == 1
+
+
+def test_json_files_of_version_2_have_a_prefix_and_those_of_version_1_none(recording, tmp_path):
+    for version, prefix in ((1, ""), (2, "scannet.")):
+        folder = write(recording, tmp_path / str(version), scannet.Quirks(version=version))
+        segs = json.loads((folder / f"{SCENE}_vh_clean_2.0.010000.segs.json").read_text())
+        aggregation = json.loads((folder / f"{SCENE}.aggregation.json").read_text())
+        assert segs["sceneId"] == aggregation["sceneId"] == prefix + SCENE
+        assert aggregation["appId"] == f"Aggregator.v{version}"
+        assert aggregation["segmentsFile"] == f"{prefix}{SCENE}_vh_clean_2.0.010000.segs.json"
+        assert ("axisAlignment" in meta(folder / f"{SCENE}.txt")) == (version == 2)
+
+
+def test_scans_of_the_test_split_have_no_annotation_alignment_or_scene_type(recording, tmp_path):
+    files = scannet.write_scan(
+        recording, tmp_path, SCENE, seed=filmed.SEED, quirks=scannet.Quirks(hidden=True, depth_divisor=1)
+    )
+    names = [f"{SCENE}{suffix}" for suffix in (".sens", ".txt", "_vh_clean_2.ply")]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in files) == [f"scans_test/{SCENE}/{n}" for n in names]
+    assert not {"axisAlignment", "sceneType"} & set(meta(files[1]))
+
+
+def test_label_table_of_version_1_has_15_columns_and_the_raw_name_as_category(tmp_path):
+    write_labels(tmp_path / "labels.tsv", version=1)
+    lines = [line.split("\t") for line in (tmp_path / "labels.tsv").read_text().splitlines()]
+    assert {len(line) for line in lines} == {15} and "raw_category" not in lines[0]
+    rows = [dict(zip(lines[0], line)) for line in lines[1:]]
+    names = {row["category"]: row["nyu40id"] for row in rows}
+    assert len(names) == len(rows) == len({row["id"] for row in rows})
+    assert (names["couch"], names["stack of chairs"]) == ("6", "5")
 
 
 def test_label_table_has_17_columns_unique_raw_names_and_repeated_ids(tmp_path):

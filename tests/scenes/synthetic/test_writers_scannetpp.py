@@ -207,6 +207,18 @@ def test_colmap_and_nerfstudio_tell_the_same_cameras(recording, tmp_path):
         np.testing.assert_allclose(M @ by_name[name] @ np.diag([1, -1, -1, 1]), pose, atol=1e-9)
 
 
+def test_the_dslr_took_some_pictures_too(recording, tmp_path):
+    scene = write(recording, tmp_path, scannetpp.Quirks(dslr=True))
+    lists = json.loads((scene / "dslr" / "train_test_lists.json").read_text())
+    cameras = json.loads((scene / "dslr" / "nerfstudio" / "transforms_undistorted.json").read_text())
+    assert cameras["camera_model"] == "PINHOLE" and (cameras["w"], cameras["h"]) == (64, 48)
+    assert [frame["is_bad"] for frame in cameras["frames"]] == [False, True]
+    listed = {frame["file_path"] for frame in [*cameras["frames"], *cameras["test_frames"]]}
+    images = {path.name for path in (scene / "dslr" / "resized_undistorted_images").iterdir()}
+    assert {*lists["train"], *lists["test"]} == listed == images
+    assert not (write(recording, tmp_path / "phone only") / "dslr").exists()
+
+
 def test_nerfstudio_convention_matches_the_published_example(tmp_path):
     from rollout3d.scenes.synthetic.writers.structure_from_motion import write_nerfstudio
 

@@ -21,13 +21,29 @@ from rollout3d.releases import MissingData, require
 from rollout3d.scenes.arkit_frames import ArkitSource
 from rollout3d.scenes.categories import arkitscenes_labels
 from rollout3d.scenes.ply import read_ply
-from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError, ScanRef, read_json, reading, released_box
+from rollout3d.scenes.scan import (
+    Annotated,
+    Room,
+    Scan,
+    ScanError,
+    ScanRef,
+    read_json,
+    reading,
+    released_box,
+    unknown_labels,
+)
 
 NAME = "arkitscenes"
 ROUNDING_M = 1e-4
 """A vertex on the surface of a box is in it, whatever its 32-bit coordinates make of that."""
 
 FOLDERS = {"train": "Training", "val": "Validation"}
+_INCOMPLETE = {
+    "47334522", "47334523", "42897421", "45261582", "47333152", "47333155", "48458535", "48018733", "47429677",
+    "48458541", "42897848", "47895482", "47333960", "47430089", "42899148", "42897612", "42899153", "42446164",
+    "48018149", "47332198", "47334515", "45663223", "45663226", "45663227",
+}  # fmt: skip
+"""Videos that the release itself has without mesh, annotation or trajectory: their lack is no damage."""
 _TABLES = (
     "raw/metadata.csv", "metadata.csv", "raw/raw_train_val_splits.csv", "raw_train_val_splits.csv",
     "3dod/3dod_train_val_splits.csv", "3dod_train_val_splits.csv", "3dod/metadata.csv",
@@ -58,7 +74,10 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
 
 
 def read_room(root: Path, ref: ScanRef) -> Room:
-    """Mesh and objects of a video. Raises `ScanError`; `expected` for an annotation that is marked as skipped."""
+    """Mesh and objects of a video.
+
+    Raises `ScanError`; `expected` for an annotation that is marked as skipped, and for what the release itself lacks.
+    """
     folders = _folders(root, ref)
     annotation, content = Path(), {"data": []}
     if ref.annotated:
@@ -76,7 +95,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
         raise ScanError(annotation, "annotates no object", expected=True)
     if objects and not any(item.n_points for item in objects):
         raise ScanError(annotation, "no vertex of the mesh is in any box: it is of another scan, or damaged")
-    flags = [] if ref.annotated else ["no_annotation"]
+    flags = unknown_labels(objects) if ref.annotated else ["no_annotation"]
     return Room(mesh.vertices, mesh.faces, mesh.colors, objects, flags=flags, mesh_path=mesh_path)
 
 
@@ -99,9 +118,10 @@ def _find(folders: list[Path], root: Path, ref: ScanRef, name: str) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise ScanError(
-        (folders[0] if folders else root / "raw" / FOLDERS[ref.split] / ref.scene_id) / name, "no such file"
-    )
+    folder = folders[0] if folders else root / "raw" / FOLDERS[ref.split] / ref.scene_id
+    if ref.scene_id in _INCOMPLETE:
+        raise ScanError(folder / name, "the release has no such file", expected=True)
+    raise ScanError(folder / name, "no such file")
 
 
 def _read_table(path: Path) -> list[tuple[str, str, str]]:
@@ -135,8 +155,9 @@ def _objects(items: list[dict[str, Any]], vertices: np.ndarray) -> list[Annotate
         near = np.flatnonzero(((vertices >= low - ROUNDING_M) & (vertices <= high + ROUNDING_M)).all(axis=1))
         index = near[box.contains(vertices[near], ROUNDING_M)]
         label = str(item["label"])
-        category, perturbable, _ = labels(label)
+        category, perturbable, known = labels(label)
+        n = len(index)
         objects.append(
-            Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, len(index), index)
+            Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known)
         )
     return sorted(objects, key=lambda o: o.object_id)

@@ -2,7 +2,8 @@
 
 The lists are data: resources/categories/. Names are not harmonised across datasets ("trash bin" in ScanNet, "trash
 can" in ScanNet++), because VSI-Bench does not. A label without a category is never asked about; the object stays
-perturbable unless it is structure (wall, floor, ceiling) or a mark of the annotators (split, remove).
+perturbable unless it is structure (wall, floor, ceiling) or a mark of the annotators (split, remove). A label that no
+list of the release explains is the same, but also counted in the log: it may be a misread list.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NYU40_STRUCTURE = frozenset({1, 2, 22})
 
 
 class Meaning(NamedTuple):
-    """What a raw label means. `known` is false for ScanNet labels that its label table lacks."""
+    """What a raw label means. `known` is false for labels that no list of the release explains."""
 
     category: str | None
     perturbable: bool
@@ -56,7 +57,7 @@ def scannet_labels(tsv: Path) -> Labels:
     def meaning(label: str) -> Meaning:
         name = _plain(label)
         if name not in rows:
-            return Meaning(None, name not in structure, known=False)
+            return Meaning(None, name not in structure, known=name in structure)
         normal, nyu40 = rows[name]
         names = by_part["name"]
         category = names.get(name) or names.get(normal) or by_part["nyu40"].get(str(nyu40))
@@ -70,13 +71,16 @@ def scannetpp_labels(benchmark_map: Path | None) -> Labels:
     """Meanings of ScanNet++'s raw labels: the benchmark's own renaming, where its file is there, then VSI-Bench's list.
 
     `benchmark_map`: metadata/semantic_benchmark/map_benchmark.csv (class, instance_map_to: empty = keep, None = drop).
+    It lists every raw label; without it, all but those of VSI-Bench's list are unknown.
     Raises `ScanError` for a file without these columns.
     """
     categories = {row["label"]: row["category"] for row in _resource("scannetpp")}
     renamed: dict[str, str] = {}
+    known = {*categories, *_not_perturbable()}
     if benchmark_map is not None:
         with reading(benchmark_map), open(benchmark_map, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
+                known.add(_plain(row["class"]))
                 target = (row["instance_map_to"] or "").strip()
                 if target:
                     renamed[_plain(row["class"])] = "" if target == "None" else _plain(target)
@@ -84,7 +88,7 @@ def scannetpp_labels(benchmark_map: Path | None) -> Labels:
 
     def meaning(label: str) -> Meaning:
         name = _plain(label)
-        return Meaning(categories.get(renamed.get(name, name)) or None, name not in structure)
+        return Meaning(categories.get(renamed.get(name, name)) or None, name not in structure, name in known)
 
     return meaning
 
@@ -97,7 +101,7 @@ def arkitscenes_labels() -> Labels:
 
     def meaning(label: str) -> Meaning:
         name = re.sub(r"[ \-/]", "_", label.strip().lower())
-        return Meaning(categories.get(name) or None, name not in structure)
+        return Meaning(categories.get(name) or None, name not in structure, name in categories or name in structure)
 
     return meaning
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ from rollout3d.config import Config
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
-from rollout3d.scenes.scan import Scan, ScanError, ScanRef
+from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
 from rollout3d.seeding import shard_of
 
 READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
@@ -68,6 +69,7 @@ def ingest_shard(
     if dropped:
         _log.warning("%s: %d of the shard's %d scans are not on disk", dataset, len(dropped), len(refs))
     damaged: list[str] = []
+    unknown: Counter[str] = Counter()
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(tables.Writer(tables.TABLES[name], Path(out_dir) / f"{name}.parquet", lineage))
@@ -90,7 +92,10 @@ def ingest_shard(
                 raise
             for name, some in found.items():
                 writers[name].write(some)
+            unknown.update(_unknown_labels(found))
         writers["scenes_dropped"].write(dropped)
+    if unknown:
+        _log.warning("%s: %s", dataset, _told(unknown))
 
 
 def more_than_chance(n_damaged: int, n_scans: int, share: float) -> bool:
@@ -131,6 +136,20 @@ def _ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -
 
 def _any_pose(scan: Scan) -> bool:
     return any(scan.camera(index)[1] is not None for index in range(scan.source.n_frames))
+
+
+def _unknown_labels(found: dict[str, list[rows.Row]]) -> list[str]:
+    """The label of each object that the release's lists do not explain, as the scene's flags tell."""
+    flags = {flag for scene in found["scenes"] for flag in scene["flags"]}
+    return [row["label"] for row in found["objects"] if UNKNOWN_LABEL + row["label"] in flags]
+
+
+def _told(labels: Counter[str]) -> str:
+    most = ", ".join(f"{label} {n}" for label, n in sorted(labels.items(), key=lambda e: (-e[1], e[0]))[:_NAMED])
+    return (
+        f"{labels.total()} objects with {len(labels)} labels that no list of the release explains: {most}"
+        f"{', ...' if len(labels) > _NAMED else ''}; they are perturbed like others and never asked about"
+    )
 
 
 def _file(path: Path, root: Path) -> str:

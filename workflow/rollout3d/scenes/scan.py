@@ -6,7 +6,7 @@ import csv
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -108,7 +108,10 @@ class ScanRef:
 
 @dataclass
 class Annotated:
-    """One annotated object, in the aligned world. `vertex_index` are rows of `Room.vertices`."""
+    """One annotated object, in the aligned world. `vertex_index` are rows of `Room.vertices`.
+
+    `known` is false for a raw label that no list of the release explains: perturbed like any other, never asked about.
+    """
 
     object_id: int
     label: str
@@ -119,11 +122,21 @@ class Annotated:
     aabb_max: np.ndarray
     n_points: int
     vertex_index: np.ndarray
+    known: bool = True
 
     @cached_property
     def box(self) -> OrientedBox:
         """The oriented box, computed on first use: regions never need it, and minimal boxes cost time."""
         return self.make_box()
+
+
+UNKNOWN_LABEL = "unknown_label:"
+"""What a flag of a scene begins with that names a raw label which no list of the release explains."""
+
+
+def unknown_labels(objects: Iterable[Annotated]) -> list[str]:
+    """A flag for each label that the release's lists do not explain, by name."""
+    return sorted({UNKNOWN_LABEL + item.label for item in objects if not item.known})
 
 
 class FrameSource(Protocol):

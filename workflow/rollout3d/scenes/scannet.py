@@ -1,6 +1,7 @@
-"""ScanNet (v2): `.sens` video, cleaned mesh, segments and aggregation, moved to the axis-aligned frame.
+"""ScanNet: `.sens` video, cleaned mesh, segments and aggregation, moved to the axis-aligned frame.
 
-Root: scans/<id>/, scans_test/<id>/, scannetv2_{train,val,test}.txt, scannetv2-labels.combined.tsv. Mesh vertices and
+Root: scans/<id>/, scans_test/<id>/, scannetv2_{train,val,test}.txt, scannetv2-labels.combined.tsv; a root of the first
+version has scannetv1_{...}.txt, scannet-labels.combined.tsv and scans without axisAlignment. Mesh vertices and
 camera poses share one raw world; both are aligned by the same matrix (scan's .txt), or neither. Objects: the minimal
 oriented box of the instance's aligned vertices, as VSI-Bench has it, and their axis-aligned box.
 
@@ -10,6 +11,7 @@ private.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from rollout3d.scenes.scan import (
     read_json,
     reading,
     segment_of_vertices,
+    unknown_labels,
 )
 from rollout3d.scenes.sens import SensFile
 
@@ -39,7 +42,9 @@ NAME = "scannet"
 VIDEO_FPS = 24.0
 """VSI-Bench writes every frame of the 30 Hz sensor into a 24 fps video: times are seconds of that video."""
 
-_TSV = "scannetv2-labels.combined.tsv"
+_TABLES = ("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv")
+"""Label tables of both versions; the download of version 2 holds both, and its own goes first."""
+_LISTS = ("scannetv2_{}.txt", "scannetv1_{}.txt")
 
 
 def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
@@ -47,7 +52,7 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     require(NAME, root)
     found = []
     for split in splits:
-        path = root / f"scannetv2_{split}.txt"
+        path = _first(root, [name.format(split) for name in _LISTS])
         if not path.is_file():
             raise MissingData(f"{NAME}: no split file {path}; it comes with the download (github.com/ScanNet/ScanNet)")
         for scene_id in path.read_text().split():
@@ -58,7 +63,7 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
 
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh and objects of a scan. Raises `ScanError`, or `MissingData` without the label table."""
-    tsv = root / _TSV
+    tsv = _first(root, _TABLES)
     if not tsv.is_file():
         raise MissingData(missing(NAME, root) or f"{NAME}: no label table {tsv}; the download script has it")
     folder = _folder(root, ref)
@@ -144,6 +149,11 @@ class SensSource:
             self._pictures.close()
 
 
+def _first(root: Path, names: Sequence[str]) -> Path:
+    """The first of the files that is there; the first name if none is."""
+    return next((root / name for name in names if (root / name).is_file()), root / names[0])
+
+
 def _folder(root: Path, ref: ScanRef) -> Path:
     return root / ("scans_test" if ref.split == "test" else "scans") / ref.scene_id
 
@@ -208,15 +218,15 @@ def _group_vertices(
             n_empty += 1
             continue
         meaning = labels(label)
-        if not meaning.known and f"unknown_label:{label}" not in flags:
-            flags.append(f"unknown_label:{label}")
         points = vertices[index]
         box = partial(minimal_oriented_box, points)
         low, high = points.min(axis=0), points.max(axis=0)
+        n = len(index)
         objects.append(
-            Annotated(object_id, label, meaning.category, meaning.perturbable, box, low, high, len(index), index)
+            Annotated(object_id, label, meaning.category, meaning.perturbable, box, low, high, n, index, meaning.known)
         )
     if len({o.object_id for o in objects}) < len(objects):
         raise ValueError("two different objects share one objectId")
+    flags += unknown_labels(objects)
     flags += [f"{what}:{n}" for what, n in (("duplicate_objects", n_duplicate), ("empty_objects", n_empty)) if n]
     return sorted(objects, key=lambda o: o.object_id)

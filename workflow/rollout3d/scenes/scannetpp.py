@@ -1,7 +1,9 @@
 """ScanNet++: the iPhone video with ARKit poses aligned to the laser scan, and the annotated mesh.
 
 Root: data/<id>/{iphone,scans}/, splits/, metadata/. The world is that of mesh_aligned_0.05 (metres, +z up), so nothing
-is moved. Frames are every second one of the 60 fps video, as in VSI-Bench's 30 fps copies. Boxes are the release's own
+is moved. Frames are every second one of the 60 fps video, as in VSI-Bench's 30 fps copies; a scene without the iphone
+assets is shown by its DSLR pictures (`dslr`), and flagged. Poses are compared with the release's COLMAP and nerfstudio
+files where these are there (`registered`). Boxes are the release's own
 (`obb`, rows are the axes). A vertex in several instances belongs to the one with the fewest vertices (official rule).
 
 The released mesh keeps 5 % of its faces, so its vertices are far apart on flat surfaces. Points sampled on the faces
@@ -22,7 +24,9 @@ from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.releases import MissingData, require
 from rollout3d.scenes.categories import scannetpp_labels
 from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
+from rollout3d.scenes.dslr import DslrSource
 from rollout3d.scenes.ply import read_ply
+from rollout3d.scenes.registered import cross_check
 from rollout3d.scenes.scan import (
     Annotated,
     Room,
@@ -35,6 +39,7 @@ from rollout3d.scenes.scan import (
     reading,
     released_box,
     segment_of_vertices,
+    unknown_labels,
 )
 from rollout3d.scenes.surface import sample_surface
 from rollout3d.scenes.video import Video
@@ -95,20 +100,29 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
     """A scan with its video. Raises `ScanError`."""
-    return Scan(ref, NAME, read_room(root, ref), PhoneSource(root / "data" / ref.scene_id / "iphone"))
+    room, folder = read_room(root, ref), root / "data" / ref.scene_id
+    source: PhoneSource | DslrSource
+    if (folder / "dslr").is_dir() and not (folder / "iphone").is_dir():
+        source = DslrSource(folder / "dslr")
+        room.flags.append("dslr_pictures")
+    else:
+        source = PhoneSource(folder / "iphone")
+    room.flags += source.flags
+    return Scan(ref, NAME, room, source)
 
 
 class PhoneSource:
     """The iPhone video at VSI-Bench's 30 fps: index i is frame `step` * i of the file.
 
     Poses and intrinsics come per frame of the file; a frame without an entry is lost, and borrows the intrinsics of
-    the entry nearest to it.
+    the entry nearest to it. `flags` are oddities of the poses. Raises `ScanError`.
     """
 
     rotation_deg = 0
 
     def __init__(self, folder: Path):
         self.poses_path = folder / "pose_intrinsic_imu.json"
+        self.flags: list[str] = []
         self._video = Video(_first(folder / "rgb.mkv", folder / "rgb.mp4"))
         depth_path = folder / "depth.bin"
         self._depth: DepthBin | None = None
@@ -118,6 +132,12 @@ class PhoneSource:
             self.n_frames = -(-self._video.n_frames // self.step)
             self.width, self.height = self._video.width, self._video.height
             self._read_cameras()
+            self.flags += cross_check(
+                self.poses_path,
+                {f"frame_{index:06d}": pose for index, pose in zip(self._indices, self._poses)},
+                folder / "colmap" / "images.txt",
+                folder / "nerfstudio" / "transforms.json",
+            )
             self._depth = DepthBin(depth_path) if depth_path.exists() else None
         except ScanError:
             self.close()
@@ -216,13 +236,13 @@ def _objects(
             if not (low <= high).all() or not np.isfinite([low, high]).all():
                 raise ValueError(f"object {object_id}: no box from {low.tolist()} to {high.tolist()}")
         index = order[bounds[k] : bounds[k + 1]]
-        category, perturbable, _ = labels(label)
+        category, perturbable, known = labels(label)
+        n = int(n_vertices[k])
         objects.append(
-            Annotated(
-                object_id, label, category, perturbable, lambda box=box: box, low, high, int(n_vertices[k]), index
-            )
+            Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known)
         )
     if len({o.object_id for o in objects}) < len(objects):
         raise ValueError("two objects share one objectId")
+    flags += unknown_labels(objects)
     flags += [f"objects_without_box:{n_unboxed}"] if n_unboxed else []
     return sorted(objects, key=lambda o: o.object_id)

@@ -33,6 +33,8 @@ from rollout3d.seeding import generator, stable_hash
 FOLDS = {"train": "Training", "val": "Validation"}
 LOWRES = (256, 192)
 """Size of the raw layout's depth images, (long side, short side)."""
+TRAJECTORY_HZ = 10
+"""Lines a second of the trajectory."""
 FIRST_OBJECT_ID = 1
 
 _Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
@@ -49,7 +51,7 @@ class Quirks:
     layouts: tuple[Literal["raw", "3dod"], ...] = ("raw", "3dod")
     """Which downloads hold the video."""
     delimiter: str = "_"
-    """Between the words of a label: "tv_monitor" or "tv/monitor"."""
+    """Between the words of a label: "tv_monitor", "tv/monitor", "tv-monitor" or "tv monitor"."""
     skipped: bool = False
     """The annotators gave up: the annotation says so and lists nothing."""
 
@@ -94,7 +96,7 @@ def write_scan(
     lowres_wide.traj, `<id>_3dod_annotation.json`, `<id>_3dod_mesh.ply`. `root/3dod/<fold>/<id>/`: annotation and mesh,
     and in `<id>_frames/` `lowres_wide/`, `lowres_depth/` (the pictures' size), `lowres_wide_intrinsics/`,
     lowres_wide.traj. All pictures have the recording's size and rate. Frames in `recording.lost` have no line in the
-    trajectory. Raises ValueError for an unknown split or turn.
+    trajectory, which holds about ten a second. Raises ValueError for an unknown split or turn.
     """
     if split not in FOLDS:
         raise ValueError(f"ARKitScenes has the folds {sorted(FOLDS)}, not '{split}'")
@@ -157,11 +159,15 @@ def _write_pictures(
 
 
 def _trajectory(recording: Recording, placement: np.ndarray, scene_id: str, seed: int, quirks: Quirks) -> str:
-    """`ts rx ry rz tx ty tz` a line: axis-angle and translation of world-to-camera, full precision."""
+    """`ts rx ry rz tx ty tz` a line: axis-angle and translation of world-to-camera, full precision.
+
+    About ten lines a second, however fast the pictures come: readers interpolate.
+    """
     lines, lost = [], set(recording.lost)
+    step = max(1, round(recording.fps / TRAJECTORY_HZ))
     times = timestamps(recording, scene_id, seed=seed)
     for index, upright in enumerate(recording.poses):
-        if index in lost:
+        if index in lost or index % step:
             continue
         _, pose = sideways(recording.K, upright, recording.width, recording.height, quirks.rotation_deg)
         world_to_camera = np.linalg.inv(placement @ pose)

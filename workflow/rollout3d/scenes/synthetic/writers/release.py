@@ -24,8 +24,10 @@ MARKER = "SYNTHETIC.txt"
 """Stands in the root of every synthetic release; a directory without it is never overwritten."""
 
 _WRITERS = {"scannet": scannet, "scannetpp": scannetpp, "arkitscenes": arkitscenes}
-_MANY = 12
-"""From this many scans on, oddities that cost a scan its questions are worth one scan."""
+_FEW_FRAMES = 4
+"""Length of ScanNet's test scan, whose pictures are large."""
+_TEST_SIZE = (640, 480)
+"""Colour of ScanNet's test scan; real releases have a few scans of that size among larger ones."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Planned:
     split: str
     quirks: Any
     """The `Quirks` of the dataset's writer."""
+    aside: bool = False
+    """The scan is there for its oddity, which costs it its questions; the counts of `Synthetic` leave it out."""
 
 
 def write_release(dataset: str, root: Path, synthetic: Synthetic, seed: int) -> list[dict[str, Any]]:
@@ -77,15 +81,18 @@ def write_scans(
 
 
 def plan(dataset: str, synthetic: Synthetic, seed: int) -> list[Planned]:
-    """The scans of a release: training first. ScanNet's and ARKitScenes' first space is scanned twice, if there are
-    three or more scans to train on; oddities are dealt out by position."""
+    """The scans of a release: training first; oddities are dealt out by position.
+
+    With three or more scans to train on, ScanNet's and ARKitScenes' first space is scanned twice, and a scan aside is
+    added at the end: ScanNet's is of the test split, ARKitScenes' was skipped by the annotators.
+    """
     n, n_train = synthetic.scans_per_dataset, synthetic.scans_per_dataset - synthetic.val_scans
     twice = dataset != "scannetpp" and n_train >= 3
     planned = []
     for i in range(n):
         space, take = (max(i - 1, 0), int(i == 1)) if twice else (i, 0)
         scene_id, space_id = _names(dataset, space, take, seed)
-        if dataset == "arkitscenes" and n_train >= 4 and i == n_train - 1:
+        if dataset == "arkitscenes" and n_train >= 3 and i == n_train - 1:
             space_id = "NA"
         planned.append(
             Planned(
@@ -94,9 +101,15 @@ def plan(dataset: str, synthetic: Synthetic, seed: int) -> list[Planned]:
                 space=space,
                 take=take,
                 split="train" if i < n_train else "val",
-                quirks=_quirks(dataset, i, spoilt=n >= _MANY and i == n_train - 1),
+                quirks=_quirks(dataset, i),
             )
         )
+    if twice and dataset == "scannet":
+        hidden = scannet.Quirks(hidden=True, depth_divisor=1)
+        planned.append(Planned("scene0707_00", "scene0707", n, 0, "test", hidden, aside=True))
+    elif twice:
+        scene_id, space_id = _names(dataset, 0, 2, seed)
+        planned.append(Planned(scene_id, space_id, 0, 2, "train", arkitscenes.Quirks(skipped=True), aside=True))
     return planned
 
 
@@ -111,21 +124,23 @@ def _names(dataset: str, space: int, take: int, seed: int) -> tuple[str, str]:
     return f"{41000000 + 10 * visit + take}", str(visit)
 
 
-def _quirks(dataset: str, i: int, spoilt: bool) -> Any:
+def _quirks(dataset: str, i: int) -> Any:
     if dataset == "scannet":
         return scannet.Quirks(
-            aligned=not spoilt,
             depth_divisor=1 if i % 4 == 3 else 2,
+            extrinsics=i % 4 != 1,
+            corrupt_times=i % 4 == 2,
+            projected=i == 1,
             duplicated_groups=i % 5 == 2,
             unlisted_label=i % 3 == 1,
         )
     if dataset == "scannetpp":
-        return scannetpp.Quirks(depth_packing=("stream", "records_lz4", "records_deflate")[i % 3])
+        packing = ("stream", "records_lz4", "records_deflate")[i % 3]
+        return scannetpp.Quirks(depth_packing=packing, odd_length=i % 3 == 2, dslr=i == 1)
     return arkitscenes.Quirks(
         rotation_deg=(0, 90, 180, 270)[i % 4],
         layouts=(("raw",), ("3dod",), ("raw", "3dod"))[i % 3],
-        delimiter="/" if i % 3 == 2 else "_",
-        skipped=spoilt,
+        delimiter=("_", " ", "/", "-")[i % 4],
     )
 
 
@@ -137,7 +152,13 @@ def film(dataset: str, scan: Planned, synthetic: Synthetic, seed: int) -> Record
     size = (synthetic.width, synthetic.height)
     if getattr(scan.quirks, "rotation_deg", 0) in (90, 270):  # the sensor stays landscape, the picture is portrait
         size = size[::-1]
-    return record(world, synthetic.seconds, synthetic.fps, *size)
+    hidden = dataset == "scannet" and scan.quirks.hidden
+    if hidden:
+        size = _TEST_SIZE
+    elif dataset == "scannet" and scan.quirks.depth_divisor == 1:  # the size of the colour stream differs by device
+        size = 2 * round(0.4 * size[0]), 2 * round(0.4 * size[1])
+    recording = record(world, synthetic.seconds, synthetic.fps, *size)
+    return replace(recording, poses=recording.poses[:_FEW_FRAMES], lost=()) if hidden else recording
 
 
 def _write_scan(dataset: str, recording: Recording, root: Path, scan: Planned, seed: int) -> list[Path]:
@@ -183,14 +204,18 @@ def _clear(root: Path, dataset: str) -> None:
 
 
 def _share_scannet(root: Path, planned: Sequence[Planned]) -> list[Path]:
-    table, train, val = (
-        root / name for name in ("scannetv2-labels.combined.tsv", "scannetv2_train.txt", "scannetv2_val.txt")
-    )
-    write_labels(table)
-    # Copies of the lists differ in whether they end in a newline.
-    train.write_text("".join(f"{scan.scene_id}\n" for scan in planned if scan.split == "train"))
-    val.write_text("\n".join(scan.scene_id for scan in planned if scan.split == "val"))
-    return [table, train, val]
+    # The download has the label tables of both versions.
+    tables = [root / name for name in ("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv")]
+    write_labels(tables[0])
+    write_labels(tables[1], version=1)
+    lists = []
+    for split in ("train", "val", *(["test"] if any(scan.split == "test" for scan in planned) else [])):
+        path = root / f"scannetv2_{split}.txt"
+        # Copies of the lists differ in whether they end in a newline.
+        end = "" if split == "val" else "\n"
+        path.write_text("\n".join(scan.scene_id for scan in planned if scan.split == split) + end)
+        lists.append(path)
+    return [*tables, *lists]
 
 
 def _share_scannetpp(root: Path, planned: Sequence[Planned]) -> list[Path]:
@@ -205,7 +230,7 @@ def _share_scannetpp(root: Path, planned: Sequence[Planned]) -> list[Path]:
     texts["metadata/semantic_benchmark/top100.txt"] = structure + words
     texts["metadata/semantic_benchmark/top100_instance.txt"] = words
     mapping = ["class,count,semantic_map_to,instance_map_to"]
-    mapping += [f"{word},1,," for word in words] + [f"{word},1,,None" for word in structure]
+    mapping += [f"{word},1,," for word in words] + [f"{word},1,,None" for word in [*structure, "object"]]
     texts["metadata/semantic_benchmark/map_benchmark.csv"] = mapping
     return list(_write_lines(root, texts))
 

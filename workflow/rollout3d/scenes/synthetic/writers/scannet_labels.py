@@ -1,12 +1,14 @@
-"""The label table of a synthetic ScanNet release: `scannetv2-labels.combined.tsv`.
+"""The label tables of a synthetic ScanNet release: `scannetv2-labels.combined.tsv` and the first version's.
 
 The rows are our own (the released table may not be passed on); what carries over is its shape: 17 tab-separated
-columns, `raw_category` unique, `id` shared by all raw names of one `category`.
+columns, `raw_category` unique, `id` shared by all raw names of one `category`. The first version has 15 columns, no
+`raw_category`, and the raw name as `category`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from rollout3d.scenes.synthetic.vocabulary import KINDS
 
@@ -15,6 +17,12 @@ COLUMNS = (
     "ModelNet40", "ModelNet10", "ShapeNetCore55", "synsetoffset", "wnsynsetid", "wnsynsetkey", "mpcat40",
     "mpcat40index",
 )  # fmt: skip
+
+COLUMNS_1 = (
+    "id", "category", "count", "nyuId", "nyu40id", "eigen13id", "nyuClass", "nyu40class", "eigen13class", "ModelNet40",
+    "ModelNet10", "ShapeNetCore55", "synsetoffset", "wnsynsetid", "wnsynsetkey",
+)  # fmt: skip
+"""Columns of the first version."""
 
 NYU40 = (
     "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
@@ -109,20 +117,27 @@ UNLISTED = "dishrack"
 """A raw label that annotators use and the table lacks."""
 
 
-def write_labels(path: Path) -> None:
-    """Write the table, tab-separated, with the `count` of every raw name set to 1.
+def label_ids() -> dict[str, int]:
+    """`id` by raw name, as the table of version 2 has it."""
+    return {name: number for number, (_, names) in enumerate(_CATEGORIES.values(), start=1) for name in names}
+
+
+def write_labels(path: Path, version: Literal[1, 2] = 2) -> None:
+    """Write the table of a version, tab-separated, with the `count` of every raw name set to 1.
 
     Raises ValueError if the vocabulary has a ScanNet label that no row explains: readers would lose it silently.
     """
-    rows = [list(COLUMNS)]
+    columns, rows, raw_names = {1: COLUMNS_1, 2: COLUMNS}[version], [], set()
     for number, (category, (nyu40, names)) in enumerate(_CATEGORIES.items(), start=1):
         shown = nyu40.replace("_", " ")
         for name in names:
-            row = {"id": number, "raw_category": name, "category": category, "count": 1}
+            raw_names.add(name)
+            named = {"raw_category": name, "category": category} if version == 2 else {"category": name}
+            row = {"id": number if version == 2 else len(raw_names), "count": 1, **named}
             row |= {"nyu40id": NYU40.index(nyu40) + 1, "nyuClass": category, "nyu40class": shown}
-            rows.append([str(row.get(column, "")) for column in COLUMNS])
+            rows.append([str(row.get(column, "")) for column in columns])
     used = {label for kind in KINDS.values() for label in kind.labels.get("scannet", ())}
-    missing = sorted(used - {row[1] for row in rows[1:]})
+    missing = sorted(used - raw_names)
     if missing:
         raise ValueError(f"no row for the ScanNet labels {missing}: add them to scannet_labels._CATEGORIES")
-    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    path.write_text("".join("\t".join(row) + "\n" for row in [columns, *rows]))

@@ -7,9 +7,10 @@ no alignment matrix. `intrinsic` speaks of 1920x1440 pixels whatever the size of
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from rollout3d.scenes.synthetic.mesh import CEILING, FLOOR, WALL, Mesh, mesh_of
@@ -31,6 +32,7 @@ _PHONE_WORLD = np.array([[1, 0, 0, 0.31], [0, 0, 1, -1.2], [0, -1, 0, 0.57], [0,
 """From the mesh's frame to the phone's own, y up, of which only `pose` speaks."""
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _SHARED_VERTICES = 12
+_DSLR_STEP = 5
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Quirks:
     """How depth.bin is packed."""
     shared_vertices: bool = True
     """Some vertices of a small instance are claimed by a larger one too."""
+    odd_length: bool = False
+    """The video has an odd number of frames: the last one, which has no entry, is then among every second frame."""
+    dslr: bool = False
+    """The scene was photographed with a DSLR as well."""
 
 
 PLAIN = Quirks()
@@ -68,7 +74,8 @@ def write_scan(recording: Recording, root: Path, scene_id: str, *, seed: int, qu
     """Write one scene under `root` and return its files.
 
     `root/data/<scene_id>/iphone/` gets rgb.mkv, pose_intrinsic_imu.json, depth.bin, exif.json, colmap/ and nerfstudio/;
-    `.../scans/` mesh_aligned_0.05.ply, segments.json and segments_anno.json. The video runs at 60 fps: every frame of
+    `.../scans/` mesh_aligned_0.05.ply, segments.json and segments_anno.json; with the quirk, `.../dslr/` undistorted
+    pictures, their lists and their cameras. The video runs at 60 fps: every frame of
     the recording is held, with its pose, for 60 / fps frames. The pose file is one entry short; `recording.lost` has
     no meaning here, as the release has a pose wherever it has an entry. Raises ValueError if fps does not divide 60.
     """
@@ -80,6 +87,7 @@ def write_scan(recording: Recording, root: Path, scene_id: str, *, seed: int, qu
     spoken = labels(recording.world, scene_id, seed=seed, quirks=quirks)
     scene = root / "data" / scene_id
     files = _write_phone(scene / "iphone", recording, placement, int(hold), scene_id, seed, quirks)
+    files += _write_dslr(scene / "dslr", recording, placement) if quirks.dslr else []
     return files + _write_scans(scene / "scans", recording.world, mesh, placement, spoken, scene_id, quirks)
 
 
@@ -99,18 +107,21 @@ def _write_phone(
     video, cameras, depths, exif = (
         folder / name for name in ("rgb.mkv", "pose_intrinsic_imu.json", "depth.bin", "exif.json")
     )
+    n = len(recording.poses) * hold
+    n -= quirks.odd_length and n % 2 == 0
     with (
         VideoWriter(video, FPS, recording.width, recording.height) as pictures,
         DepthBinWriter(depths, quirks.depth_packing) as ranges,
     ):
-        for rgb, depth, _ in recording.frames():
-            pictures.add(rgb, hold)
-            ranges.add(depth, hold)
+        for index, (rgb, depth, _) in enumerate(recording.frames()):
+            times = min(hold, n - index * hold)
+            pictures.add(rgb, times)
+            ranges.add(depth, times)
     draw = generator(seed, "scannetpp", "phone", scene_id)
     K, start = sensor_intrinsics(recording.K, recording.width, recording.height), draw.uniform(1e3, 1e5)
     aligned = placement @ recording.poses
     entries: dict[str, dict] = {}
-    for number in range(len(aligned) * hold - 1):  # the last frame has no entry
+    for number in range(n - 1):  # the last frame has no entry
         pose = aligned[number // hold]
         breathing = np.diag([1 + 4e-4 * np.sin(number / 40.0)] * 2 + [1.0])
         entries[f"frame_{number:06d}"] = {
@@ -122,10 +133,36 @@ def _write_phone(
         }
     _write_json(cameras, entries)
     _write_json(exif, {"Make": "rollout3d", "Model": "synthetic", "width": recording.width, "height": recording.height})
-    registered = {f"frame_{i:06d}.jpg": aligned[i // hold] for i in range(0, len(aligned) * hold, 10)}
+    registered = {f"frame_{i:06d}.jpg": aligned[i // hold] for i in range(0, n, 10)}
     files = [video, cameras, depths, exif]
     files += structure_from_motion.write_colmap(folder / "colmap", K, SENSOR, registered)
     return files + structure_from_motion.write_nerfstudio(folder / "nerfstudio", K, SENSOR, registered)
+
+
+def _write_dslr(folder: Path, recording: Recording, placement: np.ndarray) -> list[Path]:
+    """Undistorted pictures of every fifth frame, the fourth of them for testing, the second one marked as blurred."""
+    images = folder / "resized_undistorted_images"
+    images.mkdir(parents=True, exist_ok=True)
+    poses, files = {}, []
+    shot = replace(recording, poses=recording.poses[::_DSLR_STEP])
+    for number, (rgb, _, _) in enumerate(shot.frames()):
+        name = f"DSC{number + 4217:05d}.JPG"
+        poses[name] = placement @ shot.poses[number]
+        encoded, jpeg = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        if not encoded:
+            raise ValueError(f"{images / name} could not be encoded as JPEG")
+        (images / name).write_bytes(jpeg.tobytes())
+        files.append(images / name)
+    test, bad = frozenset(list(poses)[3:4]), frozenset(list(poses)[1:2])
+    lists = folder / "train_test_lists.json"
+    # Not in the order of their names: readers sort.
+    train = [name for name in reversed(poses) if name not in test]
+    _write_json(lists, {"train": train, "test": sorted(test), "has_masks": False})
+    size = recording.width, recording.height
+    files += structure_from_motion.write_colmap(folder / "colmap", recording.K, size, poses)
+    undistorted = {"name": "transforms_undistorted.json", "model": "PINHOLE", "test": test, "bad": bad}
+    files += structure_from_motion.write_nerfstudio(folder / "nerfstudio", recording.K, size, poses, **undistorted)
+    return [*files, lists]
 
 
 def _about_centre(K: np.ndarray, zoom: np.ndarray) -> np.ndarray:

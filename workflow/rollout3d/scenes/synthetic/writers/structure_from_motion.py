@@ -1,4 +1,4 @@
-"""ScanNet++'s other descriptions of the phone's cameras: COLMAP text and nerfstudio JSON, for every tenth frame."""
+"""ScanNet++'s registered cameras, of the phone's video and of the DSLR: COLMAP text and nerfstudio JSON."""
 
 from __future__ import annotations
 
@@ -34,13 +34,27 @@ def write_colmap(folder: Path, K: np.ndarray, size: tuple[int, int], poses: dict
     return [cameras, images, points]
 
 
-def write_nerfstudio(folder: Path, K: np.ndarray, size: tuple[int, int], poses: dict[str, np.ndarray]) -> list[Path]:
-    """Write transforms.json: OpenGL cameras in a world with x and y swapped and z turned over."""
+def write_nerfstudio(
+    folder: Path,
+    K: np.ndarray,
+    size: tuple[int, int],
+    poses: dict[str, np.ndarray],
+    *,
+    name: str = "transforms.json",
+    model: str = "OPENCV",
+    test: frozenset[str] = frozenset(),
+    bad: frozenset[str] = frozenset(),
+) -> list[Path]:
+    """Write `name`: OpenGL cameras in a world with x and y swapped and z turned over.
+
+    Images named in `test` stand in a list of their own; those in `bad` are marked as bad.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    frames = [
-        {"file_path": name, "transform_matrix": (_SWAP @ pose @ _OPENGL).tolist(), "is_bad": False}
-        for name, pose in sorted(poses.items())
-    ]
+    frames: dict[bool, list[dict]] = {False: [], True: []}
+    for image, pose in sorted(poses.items()):
+        frames[image in test].append(
+            {"file_path": image, "transform_matrix": (_SWAP @ pose @ _OPENGL).tolist(), "is_bad": image in bad}
+        )
     value = {
         "fl_x": K[0, 0],
         "fl_y": K[1, 1],
@@ -52,11 +66,11 @@ def write_nerfstudio(folder: Path, K: np.ndarray, size: tuple[int, int], poses: 
         "k2": 0.0,
         "p1": 0.0,
         "p2": 0.0,
-        "camera_model": "OPENCV",
-        "frames": frames,
-        "test_frames": [],
+        "camera_model": model,
+        "frames": frames[False],
+        "test_frames": frames[True],
     }
-    path = folder / "transforms.json"
+    path = folder / name
     path.write_text(json.dumps(value, indent=1))
     return [path]
 

@@ -1,0 +1,112 @@
+"""ScanNet++'s second opinion on its cameras: structure from motion, in COLMAP's text and in nerfstudio's JSON.
+
+Both hold the cameras of the images that could be registered (of the phone's video about every tenth), in the world of
+mesh_aligned. The phone's own poses are a trajectory of ARKit, moved onto that world as a whole, so that differences of
+some centimetres are normal; half a metre or a quarter turn means that one of the files belongs to another scan or
+another world. The two files tell the same cameras in two conventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from rollout3d.geometry.camera import valid_pose
+from rollout3d.scenes.scan import ScanError, matrix, read_json, reading
+
+OFF_M, OFF_DEG = 0.1, 5.0
+"""Median difference from which a scan is flagged. [assumed]"""
+WRONG_M, WRONG_DEG = 0.5, 20.0
+"""Median difference from which one of the files must be wrong, and the scan is refused. [assumed]"""
+
+_FEWEST = 3
+_SWAP = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
+"""World axes of nerfstudio's file against the mesh's; its own inverse."""
+_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+"""OpenGL's camera axes (x right, y up, z backward) against OpenCV's; its own inverse."""
+
+
+def read_colmap(path: Path) -> dict[str, np.ndarray]:
+    """Camera-to-world (4,4) by the image's name without folder and ending, from images.txt.
+
+    Two lines an image: `ID qw qx qy qz tx ty tz CAMERA NAME`, which is world-to-camera, then its points, which may be
+    an empty line. Raises `ScanError`.
+    """
+    poses, expects_image = {}, True
+    with reading(path), open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("#"):
+                continue
+            if expects_image and line.strip():
+                words = line.split(maxsplit=9)
+                w, x, y, z, *t = (float(word) for word in words[1:8])
+                pose = np.eye(4)
+                pose[:3, :3] = Rotation.from_quat([x, y, z, w]).as_matrix().T
+                pose[:3, 3] = -pose[:3, :3] @ t
+                poses[Path(words[9].strip()).stem] = pose
+            elif expects_image:
+                continue  # an empty line between records
+            expects_image = not expects_image
+    return poses
+
+
+def read_nerfstudio(path: Path) -> dict[str, np.ndarray]:
+    """Camera-to-world (4,4) by image, as `read_colmap`, from transforms.json; images marked as bad are left out.
+
+    `transform_matrix` = M pose diag(1,-1,-1,1): cameras are OpenGL's, and M swaps x and y of the world and turns z
+    over. Raises `ScanError`.
+    """
+    content = read_json(path)
+    with reading(path):
+        frames = [*content["frames"], *(content.get("test_frames") or [])]
+        return {
+            Path(frame["file_path"]).stem: _SWAP @ matrix(frame["transform_matrix"], 4, 4) @ _OPENGL
+            for frame in frames
+            if not frame.get("is_bad")
+        }
+
+
+def cross_check(path: Path, poses: Mapping[str, np.ndarray], colmap: Path, nerfstudio: Path | None = None) -> list[str]:
+    """Compare a scan's poses (by image, read from `path`) with the two files, where they are there.
+
+    Returns flags: `poses_off_colmap:0.13m_2deg` (also `_nerfstudio`) for a noticeable median difference, and
+    `colmap_unreadable` (also `nerfstudio_`) for a file that cannot be read, which costs the check and not the scan.
+    Raises `ScanError` if the poses are those of another scan or world.
+    """
+    flags = []
+    for name, other, read in (("colmap", colmap, read_colmap), ("nerfstudio", nerfstudio, read_nerfstudio)):
+        if other is None or not other.is_file():
+            continue
+        try:
+            registered = read(other)
+        except ScanError:
+            flags.append(f"{name}_unreadable")
+            continue
+        usable = {image for image, pose in registered.items() if valid_pose(pose)}
+        shared = [image for image in sorted(usable) if image in poses and valid_pose(poses[image])]
+        if len(shared) < _FEWEST:
+            continue
+        metres, degrees = _difference(
+            np.stack([poses[image] for image in shared]), np.stack([registered[image] for image in shared])
+        )
+        text = f"{metres:.2f}m_{degrees:.0f}deg"
+        if metres > WRONG_M or degrees > WRONG_DEG:
+            raise ScanError(
+                path,
+                f"poses are {text} off those of {other} (median of {len(shared)} images): one of the two files belongs "
+                "to another scan; download both again",
+            )
+        if metres > OFF_M or degrees > OFF_DEG:
+            flags.append(f"poses_off_{name}:{text}")
+    return flags
+
+
+def _difference(poses: np.ndarray, others: np.ndarray) -> tuple[float, float]:
+    """Median distance of the cameras, metres, and median angle between them, degrees; poses (N,4,4)."""
+    metres = np.linalg.norm(poses[:, :3, 3] - others[:, :3, 3], axis=1)
+    between = np.einsum("nji,njk->nik", poses[:, :3, :3], others[:, :3, :3])
+    cosine = (np.trace(between, axis1=1, axis2=2) - 1) / 2
+    return float(np.median(metres)), float(np.degrees(np.median(np.arccos(np.clip(cosine, -1, 1)))))
