@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rollout3d.geometry.masks import mask_box, rle_area, rle_decode, rle_encode, splat_mask, splat_radius
+from rollout3d.geometry.masks import (
+    add_noise,
+    mask_box,
+    rle_area,
+    rle_decode,
+    rle_encode,
+    rle_paint,
+    splat_mask,
+    splat_radius,
+)
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=17))
 
@@ -119,3 +128,38 @@ def test_radius_closes_the_gaps_between_points_and_little_more(spacing_px):
     if spacing_px > 2:
         assert not splat_mask(uv, np.full(len(uv), z), 0.8 * radius - 0.5, 60, 60)[inside].all()
     assert splat_radius(500, 0.03, [0.001, 1e9]) == pytest.approx([24, 0.707], abs=1e-3)
+
+
+@given(MASKS, st.integers(1, 23), st.integers(1, 23))
+def test_run_lengths_are_painted_at_any_size_as_if_decoded_and_looked_up(mask, height, width):
+    stored_h, stored_w = mask.shape
+    before = np.zeros((height, width), bool)
+    before[::3, ::2] = True  # what others painted stays
+    painted = before.copy()
+    rle_paint(rle_encode(mask), stored_w, stored_h, painted)
+    for y in range(height):
+        for x in range(width):
+            falls_on = mask[int((y + 0.5) * stored_h / height), int((x + 0.5) * stored_w / width)]
+            assert painted[y, x] == (before[y, x] or falls_on)
+
+
+def test_run_lengths_of_another_picture_are_not_painted():
+    with pytest.raises(ValueError, match="cover 6 pixels"):
+        rle_paint(rle_encode(np.ones((2, 3))), 4, 4, np.zeros((2, 2), bool))
+
+
+@pytest.mark.parametrize(("sigma", "keep"), [(40.0, 1.0), (900.0, 1.0), (90.0, 0.6), (0.0, 1.0)])
+def test_noise_is_the_formula_inside_the_region_and_nothing_outside(sigma, keep):
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 256, (3, 20, 30, 3), np.uint8)
+    region = rng.random((3, 20, 30)) < 0.3
+    noisy = add_noise(frames, region, sigma, np.random.default_rng(7), keep)
+    draws = np.random.default_rng(7).standard_normal((region.sum(), 3), np.float32)
+    pixels = np.float32(keep) * frames[region].astype(np.float32) + np.float32(sigma) * draws
+    expected = frames.copy()
+    expected[region] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    # Sums may be fused with products: a pixel on the border between two bytes may fall to the other.
+    assert np.abs(noisy.astype(int) - expected).max() <= 1 and (noisy == expected).mean() > 0.999
+    assert (noisy == frames)[~region].all()
+    if sigma == 0:
+        assert (noisy == frames).all()

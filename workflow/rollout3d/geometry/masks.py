@@ -1,7 +1,8 @@
-"""Pixel masks: splatted points, run lengths, bounding boxes."""
+"""Pixel masks: splatted points, run lengths, bounding boxes, noise inside them."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import numba
@@ -79,15 +80,101 @@ def rle_encode(mask: ArrayLike) -> bytes:
 
 def rle_decode(data: bytes, width: int, height: int) -> np.ndarray:
     """The boolean picture (height, width) of `rle_encode`. Raises ValueError if the runs do not fill it exactly."""
+    runs = _runs(data, width, height)
+    values = np.zeros(len(runs), np.bool_)
+    values[1::2] = True
+    return np.repeat(values, runs).reshape(height, width)
+
+
+def rle_paint(data: bytes, width: int, height: int, into: np.ndarray) -> None:
+    """Set, in a boolean picture `into` (h, w) of any size, the pixels that lie on set ones of `rle_encode`'s picture
+    (height, width): a pixel's centre picks the stored pixel that it falls on. Raises ValueError as `rle_decode`."""
+    runs = _runs(data, width, height)
+    h, w = into.shape
+    _paint(runs, width, _places(height, h), _places(width, w), into)
+
+
+def _runs(data: bytes, width: int, height: int) -> np.ndarray:
     if len(data) % 4:
         raise ValueError(f"run lengths of {len(data)} bytes: not a multiple of 4, so they were cut off")
     runs = np.frombuffer(data, "<u4")
     total = int(runs.sum(dtype=np.uint64))
     if total != width * height:
         raise ValueError(f"run lengths cover {total} pixels, the picture {width}x{height} has {width * height}")
-    values = np.zeros(len(runs), np.bool_)
-    values[1::2] = True
-    return np.repeat(values, runs).reshape(height, width)
+    return runs
+
+
+@cache
+def _places(stored: int, shown: int) -> np.ndarray:
+    """First shown pixel (stored + 1,) that falls on each stored one or on a later one."""
+    falls_on = ((np.arange(shown) + 0.5) * stored / shown).astype(np.int64)
+    return np.searchsorted(falls_on, np.arange(stored + 1))
+
+
+@numba.njit(cache=True)
+def _paint(runs, width, rows, columns, into):
+    start = 0
+    for i in range(len(runs)):
+        end = start + int(runs[i])
+        if i % 2:
+            while start < end:
+                y, x = start // width, start % width
+                stop = min(end, (y + 1) * width)
+                for v in range(rows[y], rows[y + 1]):
+                    for u in range(columns[x], columns[x + stop - start]):
+                        into[v, u] = True
+                start = stop
+        start = end
+
+
+def add_noise(
+    frames: np.ndarray,
+    region: np.ndarray,
+    sigma: float,
+    rng: np.random.Generator,
+    keep: float = 1.0,
+    frozen: bool = False,
+) -> np.ndarray:
+    """A copy of frames (k, H, W, 3) uint8 that is, where `region` (k, H, W) is set, keep * pixel + N(0, sigma^2),
+    rounded and clipped.
+
+    Noise is independent for every pixel, channel and frame; `frozen` gives a pixel the same in all frames. Draws are
+    made for the region only, in raster order. sigma = 0 and keep = 1 give an equal copy.
+    """
+    out = frames.copy()
+    if frozen:
+        _add_frozen(out, region, np.float32(sigma), np.float32(keep), rng.standard_normal(out.shape[1:], np.float32))
+    else:
+        draws = rng.standard_normal(3 * np.count_nonzero(region), np.float32)
+        _add(out, region, np.float32(sigma), np.float32(keep), draws)
+    return out
+
+
+@numba.njit(cache=True)
+def _add(frames, region, sigma, keep, draws):
+    at = 0
+    for i in range(region.shape[0]):
+        for y in range(region.shape[1]):
+            for x in range(region.shape[2]):
+                if region[i, y, x]:
+                    for c in range(3):
+                        frames[i, y, x, c] = _noisy(frames[i, y, x, c], sigma, keep, draws[at + c])
+                    at += 3
+
+
+@numba.njit(cache=True)
+def _add_frozen(frames, region, sigma, keep, draws):
+    for i in range(region.shape[0]):
+        for y in range(region.shape[1]):
+            for x in range(region.shape[2]):
+                if region[i, y, x]:
+                    for c in range(3):
+                        frames[i, y, x, c] = _noisy(frames[i, y, x, c], sigma, keep, draws[y, x, c])
+
+
+@numba.njit(inline="always")
+def _noisy(pixel, sigma, keep, draw):
+    return np.uint8(min(max(np.rint(keep * np.float32(pixel) + sigma * draw), np.float32(0)), np.float32(255)))
 
 
 def rle_area(data: bytes) -> int:

@@ -38,24 +38,22 @@ class Regions:
     def union(self, scene_id: str, object_ids: Iterable[int], shape: tuple[int, int, int]) -> np.ndarray:
         """Pixels (k, H, W) bool that any of the objects covers in the k frames shown at H x W: `shape`.
 
-        Masks are stored at the frames' stored size; a smaller picture takes the nearest stored pixel.
+        Masks are stored at the frames' stored size; a picture of another size takes the nearest stored pixel.
         """
         # Late: the module compiles by numba, and vLLM's CPU build cannot start in a process that has loaded it.
-        from rollout3d.geometry.masks import rle_decode
+        from rollout3d.geometry.masks import rle_paint
 
         rows = self._frame_rows(scene_id)
-        k, height, width = shape
+        k = shape[0]
         if len(rows) != k:
             raise ValueError(f"scene {scene_id}: {k} frames shown but {len(rows)} frame rows")
         masks, wanted = self._masks(scene_id), list(object_ids)
         union = np.zeros(shape, np.bool_)
-        for i, row in enumerate(rows):
-            y = ((np.arange(height) + 0.5) * row["height"] / height).astype(int)[:, None]
-            x = ((np.arange(width) + 0.5) * row["width"] / width).astype(int)
+        for picture, row in zip(union, rows):
             for object_id in wanted:
                 mask = masks.get((row["frame_index"], object_id))
                 if mask is not None:
-                    union[i] |= rle_decode(mask, row["width"], row["height"])[y, x]
+                    rle_paint(mask, row["width"], row["height"], picture)
         return union
 
     def _masks(self, scene_id: str) -> dict[tuple[int, int], bytes]:
