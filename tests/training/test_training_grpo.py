@@ -8,69 +8,17 @@ import numpy as np
 import pytest
 import torch
 import training_world as tw
+from training_step import CLEAN_WORDS, NOISY_WORDS, engine, gradient, group, questions
 
 from rollout3d import tables
-from rollout3d.model.media import FrameStore
 from rollout3d.model.sampling import Completion, Sampling
-from rollout3d.training.data import NotTrainable, Questions
-from rollout3d.training.engine import Engine
+from rollout3d.training.data import NotTrainable
 from rollout3d.training.group import Group, Rollout
-from rollout3d.training.grpo import reward, roll_out, update
+from rollout3d.training.grpo import reward, roll_out, show, update
 from rollout3d.training.packing import LogProbs, Row, pack
-from rollout3d.training.rewards import Judgement
-from rollout3d.training.rollouts import Context, make_views
+from rollout3d.training.rollouts import Context
 from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.run import run_grpo
-from rollout3d.training.world import World
-
-CLEAN_WORDS = [[5, 9, 11, 40], [7, 8]]
-NOISY_WORDS = [[5, 9, 12], [60, 61, 62, 63, 64]]
-
-
-def questions(files, rows=None):
-    store = FrameStore([files["frames"]], video=tw.config().video)
-    return Questions(rows or tables.read(tables.OCR_RL, files["ocr_rl"]), store, tw.config().video, "plain", 0)
-
-
-def engine(files, grpo, **options):
-    options = {"peak_lr": grpo.lr, "shape": "cosine", "total": 4, "reference": grpo.beta > 0} | options
-    return Engine(files["init"], grpo, World(), video=tw.config().video, **options)
-
-
-def group(files, motor, grpo, rewards, words=(*CLEAN_WORDS, *NOISY_WORDS), question="q00"):
-    """A group of two clean and two perturbed rollouts with given words and rewards."""
-    asked = questions(files)
-    row = next(r for r in tables.read(tables.OCR_RL, files["ocr_rl"]) if r["question_id"] == question)
-    regions = Regions([files["objects"]], [files["regions"]], asked.frame_rows)
-    views = make_views(row, asked.frames(row), Context(grpo, tw.run(), 0, 0, 4, regions))
-    made = Group(row, views)
-    for place, (tokens, earned) in enumerate(zip(words, rewards)):
-        view = views[place // 2]
-        prompt = asked.prompt(row, view.frames, motor.policy.encoder)
-        rollout = Rollout(view, prompt, Completion(list(tokens), "", True))
-        rollout.judged = Judgement(None, {"correctness": earned, "format": 1.0}, earned)
-        made.rollouts.append(rollout)
-    from rollout3d.training.objective import advantages
-
-    for rollout, advantage in zip(made.rollouts, advantages(torch.tensor(rewards, dtype=torch.float64)).tolist()):
-        rollout.advantage = advantage
-    return made
-
-
-def gradient(motor, groups, grpo):
-    """Gradient that one update would use, before clipping."""
-    found = {}
-
-    def step(_):
-        found.update({name: p.grad.clone() for name, p in motor.trained.items()})
-        return 0.0
-
-    motor.step = step
-    for p in motor.trained.values():
-        p.grad = None
-    told = update(groups, motor, grpo, 0)
-    return torch.cat([g.flatten() for g in found.values()]) if found else None, told
-
 
 # --- the objective ---------------------------------------------------------------------------------------------------
 
@@ -180,7 +128,7 @@ def test_advantages_are_pooled_over_both_views_and_leave_the_shuffled_out(files)
 
     control = replace(pooled.views[1], name="shuffled", pooled=False)
     outside += [Rollout(control, r.prompt, r.completion) for r in pooled.rollouts[2:]]
-    temporal = Group(pooled.row, [pooled.views[0], control], outside)
+    temporal = Group(pooled.row, [pooled.views[0], control], rollouts=outside)
     reward(temporal, "ocr", grpo)
     # among the two ordered ones: rewards 1.3 (with the bonus) and 0
     half = 0.65 / (1.3 / math.sqrt(2) + 1e-4)
@@ -193,11 +141,11 @@ def test_all_views_are_rolled_out_in_one_call_however_many_each_wants(files, mon
     asked = questions(files)
     regions = Regions([files["objects"]], [files["regions"]], asked.frame_rows)
     rows = asked.batch(0, 2)
-    groups = [Group(r, make_views(r, asked.frames(r), Context(grpo, tw.run(), 0, 0, 4, regions))) for r in rows]
+    groups = [show(row, asked, Context(grpo, tw.run(), 0, 0, 4, regions), motor) for row in rows]
     calls = []
     generate = motor.generate
     motor.generate = lambda prompts, how, *rest: calls.append((len(prompts), how)) or generate(prompts, how, *rest)
-    roll_out(groups, asked, motor, grpo, 0)
+    roll_out(groups, motor, grpo, 0)
     assert calls == [(2 * (4 + 1 + 1), Sampling(1, grpo.temperature, grpo.top_p, grpo.max_new_tokens))]
     for made in groups:
         assert [r.view.name for r in made.rollouts] == ["clean"] * 4 + ["perturbed"] * 2
@@ -302,7 +250,7 @@ def test_a_generator_that_disagrees_with_the_trainer_is_noticed(files, taught, t
     settings = tw.config(max_new_tokens=24)
     run_grpo(settings, tw.run(steps=1), tw.inputs(files, taught), tmp_path / "agree", tw.lineage)
     assert "disagree" not in caplog.text
-    from rollout3d.training.record import watch_agreement
+    from rollout3d.training.agreement import watch_agreement
 
     motor = engine(files, settings.grpo)
     row = some_row(motor, told=torch.zeros(3))

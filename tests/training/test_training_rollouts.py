@@ -110,7 +110,7 @@ def test_noise_lies_exactly_in_the_chosen_objects_region(regions):
 def test_noise_has_the_schedules_deviation_and_is_clipped():
     frames = np.full((8, 112, 140, 3), 128, np.uint8)
     region = np.ones(frames.shape[:3], bool)
-    from rollout3d.training.rollouts.object_centric import add_noise
+    from rollout3d.geometry.masks import add_noise
 
     rng = np.random.default_rng(0)
     mild = add_noise(frames, region, 20.0, rng).astype(float) - 128

@@ -29,7 +29,6 @@ from rollout3d.config.sections import (
     Difficulty,
     Evaluation,
     External,
-    Grpo,
     Model,
     Positive,
     Prompts,
@@ -39,12 +38,12 @@ from rollout3d.config.sections import (
     Runs,
     Scenes,
     Section,
-    Sft,
     Site,
     Splits,
     Synthetic,
     Video,
 )
+from rollout3d.config.training import Grpo, Optimiser, Sft
 
 
 class Config(Section):

@@ -56,8 +56,8 @@ class DeepSpeedEngine(Engine):
         )
         self._optimiser = self._ds.optimizer
 
-    def logprobs(self, packed: Any) -> torch.Tensor:
-        return self._ds(packed, always_look=True)
+    def logprobs(self, packed: Any, temperature: float | None = None) -> torch.Tensor:
+        return self._ds(packed, always_look=True, temperature=temperature)
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
         self._ds.set_gradient_accumulation_boundary(last)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from rollout3d.config import Video
-from rollout3d.config.sections import Optimiser
+from rollout3d.config.training import Optimiser
 from rollout3d.model import generate_hf
 from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy, load_policy, read_model
@@ -92,9 +92,22 @@ class Engine:
 
     # --- the step ----------------------------------------------------------------------------------------------------
 
-    def logprobs(self, packed: Packed) -> torch.Tensor:
-        """Log-probabilities (T,) of the scored tokens under the policy, with gradient."""
-        return self.module(packed, always_look=self.lockstep)
+    def logprobs(self, packed: Packed, temperature: float | None = None) -> torch.Tensor:
+        """Log-probabilities (T,) of the scored tokens under the policy, with gradient; at the sampling temperature."""
+        return self.module(packed, always_look=self.lockstep, temperature=temperature)
+
+    @torch.no_grad()
+    def score(self, rows: Sequence[Row], temperature: float | None = None) -> list[torch.Tensor]:
+        """The same of each row, without gradient; processes may have different numbers of rows."""
+        batches = list(micro_batches(rows, MICRO_TOKENS, self.max_rows))
+        found: list[torch.Tensor] = []
+        for turn in range(int(self.world.largest(len(batches)))):
+            if turn < len(batches):
+                logp = self.logprobs(pack(batches[turn]), temperature)
+                found += logp.split([row.n_scored for row in batches[turn]])
+            elif self.lockstep:
+                self.logprobs(pack([idle_row(self.policy)]))
+        return found
 
     @torch.no_grad()
     def reference_logprobs(self, packed: Packed) -> torch.Tensor:

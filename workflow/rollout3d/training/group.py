@@ -11,10 +11,10 @@ import torch
 from rollout3d.config import Grpo
 from rollout3d.model.encode import Prompt
 from rollout3d.model.sampling import Completion
-from rollout3d.training.objective import has_spread, token_weights
+from rollout3d.training.objective import has_spread, kl_weights, token_weights
 from rollout3d.training.packing import Row
 from rollout3d.training.rewards import Judgement
-from rollout3d.training.rollouts import View
+from rollout3d.training.rollouts import CLEAN, View
 
 
 @dataclass(eq=False)
@@ -28,20 +28,33 @@ class Rollout:
     judged: Judgement | None = None
     advantage: float = 0.0
     """0 for views outside the pool."""
+    behaviour: torch.Tensor | None = None
+    """Log-probability of each token for the view that it was drawn from, where it is scored for another."""
 
 
 @dataclass(eq=False)
 class Group:
-    """One question, its views and their rollouts, view by view, the clean one first."""
+    """One question, its views, how the model sees them, and their rollouts, view by view, the clean one first."""
 
     row: Mapping[str, Any]
     views: list[View]
+    prompts: list[Prompt] = field(default_factory=list)
     rollouts: list[Rollout] = field(default_factory=list)
+    separate: bool = False
+    """Whether clean and altered rollouts have statistics of their own (`grpo.advantage_group`)."""
 
     @property
     def pooled(self) -> list[Rollout]:
         """The rollouts that share the statistics of the advantage."""
         return [rollout for rollout in self.rollouts if rollout.view.pooled]
+
+    @property
+    def pools(self) -> list[list[Rollout]]:
+        """Rollouts by shared statistics: all the pooled ones, or the clean and the altered ones apart."""
+        if not self.separate:
+            return [self.pooled]
+        halves = [[r for r in self.pooled if (r.view.name == CLEAN) == clean] for clean in (True, False)]
+        return [half for half in halves if half]
 
     @property
     def rewards(self) -> list[float]:
@@ -50,8 +63,9 @@ class Group:
 
     @property
     def teaches(self) -> bool:
-        """Whether any advantage differs from 0."""
-        return has_spread(self.rewards)
+        """Whether rewards differ in a pool that gives gradient."""
+        giving = [pool for pool in self.pools if any(rollout.view.contributes_gradient for rollout in pool)]
+        return any(has_spread([rollout.judged.total for rollout in pool]) for pool in giving)
 
     def counted_lengths(self, grpo: Grpo) -> list[int]:
         """Tokens of the rollouts in the denominator: those that give gradient, or the pool (the 2n of equation 6)."""
@@ -70,21 +84,30 @@ class Group:
                 on_clean = grpo.grad_rollouts == "both_on_clean"
                 by_view.setdefault(0 if on_clean else id(rollout.view), []).append(rollout)
         rows = []
+        counted = self.counted_lengths(grpo)
         for rollouts in by_view.values():
             lengths = [len(rollout.completion.token_ids) for rollout in rollouts]
             weight = token_weights(
                 lengths,
-                self.counted_lengths(grpo),
+                counted,
                 grpo.loss,
                 groups=groups,
                 step_tokens=step_tokens,
                 max_tokens=grpo.max_new_tokens,
             )
+            kl_weight = kl_weights(weight, len(counted), groups) if grpo.kl == "sequence" else None
             each = torch.tensor([rollout.advantage for rollout in rollouts])
             advantage = each.repeat_interleave(torch.tensor(lengths))
             completions = [rollout.completion.token_ids for rollout in rollouts]
             told = None
             if all(rollout.prompt is rollouts[0].prompt for rollout in rollouts):
                 told = torch.tensor([chance for rollout in rollouts for chance in rollout.completion.logprobs])
-            rows.append(Row(rollouts[0].prompt, completions, weight=weight, advantage=advantage, told=told))
+            behaviour = None
+            if any(rollout.behaviour is not None for rollout in rollouts):
+                unknown = [torch.full((length,), torch.nan) for length in lengths]
+                behaviour = torch.cat(
+                    [blank if r.behaviour is None else r.behaviour for r, blank in zip(rollouts, unknown)]
+                )
+            scored = {"weight": weight, "advantage": advantage, "told": told}
+            rows.append(Row(rollouts[0].prompt, completions, **scored, kl_weight=kl_weight, behaviour=behaviour))
         return rows

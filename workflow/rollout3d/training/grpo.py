@@ -8,7 +8,8 @@ equation 6 makes one update.
 Departures from the paper, and how its gaps are filled:
 
 - Only clean rollouts give gradient, as Figure 2 says, and the mean runs over those n; equation 6 by the letter
-  averages all 2n on the clean video: `grad_rollouts: both_on_clean`, `loss_denominator: all`.
+  averages all 2n on the clean video: `grad_rollouts: both_on_clean`, `loss_denominator: all`; its ratio then leaves
+  out what the perturbed ones were drawn from, which `offpolicy_correction` puts back, truncated.
 - The reference is the model that training starts from. beta = 0.04, one update a batch (so the ratio is 1 and clipping
   never acts), learning rate, sampling, mean over tokens and then sequences: Video-R1, which the paper follows.
 - Groups whose pooled rewards are all equal are left out: no forward, and no KL term either. They count in the
@@ -20,8 +21,9 @@ Departures from the paper, and how its gaps are filled:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd
+from typing import Any
 
 import torch
 
@@ -29,48 +31,68 @@ from rollout3d import tables
 from rollout3d.config import Grpo, Run
 from rollout3d.model.sampling import Sampling
 from rollout3d.seeding import stable_hash
+from rollout3d.training.agreement import check_agreement, watch_agreement
+from rollout3d.training.ahead import Ahead
 from rollout3d.training.data import Questions
 from rollout3d.training.engine import Engine
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock
-from rollout3d.training.objective import advantages, clipped_ratio, kl_k3
-from rollout3d.training.packing import Packed
-from rollout3d.training.record import metric_rows, rollout_rows, watch_agreement
+from rollout3d.training.objective import advantages, clipped_ratio, kl_k3, truncated_ratio
+from rollout3d.training.packing import Packed, Row
+from rollout3d.training.record import metric_rows, rollout_rows
 from rollout3d.training.rewards import Written, judge
-from rollout3d.training.rollouts import Context, make_views
+from rollout3d.training.rollouts import CLEAN, Context, make_views
 from rollout3d.training.rollouts.regions import Regions
 
 
 def train_grpo(
     grpo: Grpo, run: Run, seed: int, questions: Questions, regions: Regions | None, engine: Engine, loop: Loop
 ) -> None:
-    """Train the engine's policy for the loop's steps; metrics and rollouts go to the loop's tables."""
+    """Train the engine's policy for the loop's steps; metrics and rollouts go to the loop's tables.
+
+    Raises `Disagreement` if the back end samples from another model than the one that is trained.
+    """
     world = engine.world
-    for step in loop:
-        clock = Clock()
+
+    def prepare(step: int) -> tuple[Context, list[Group]]:
         context = Context(grpo, run, seed, step, loop.total, regions)
-        with clock("views"):
-            rows = questions.batch(step, grpo.prompts_per_step, world.rank, world.size)
-            groups = [Group(row, make_views(row, questions.frames(row), context)) for row in rows]
-        with clock("rollouts"):
-            roll_out(groups, questions, engine, grpo, stable_hash(seed, run.run, run.seed, step))
-        with clock("rewards"):
-            for group in groups:
-                reward(group, run.reward, grpo)
-        with clock("update"):
-            taught = update(groups, engine, grpo, step)
-        loop.record(tables.ROLLOUTS, rollout_rows(groups, step, world.rank))
-        loop.record(tables.METRICS, metric_rows(groups, context, engine, taught, clock))
+        rows = questions.batch(step, grpo.prompts_per_step, world.rank, world.size)
+        return context, [show(row, questions, context, engine) for row in rows]
+
+    checked = False
+    with Ahead(prepare, loop.total) as ahead:
+        for step in loop:
+            clock = Clock()
+            with clock("views"):
+                context, groups = ahead.take(step)
+            with clock("rollouts"):
+                roll_out(groups, engine, grpo, stable_hash(seed, run.run, run.seed, step))
+            if not checked:
+                check_agreement(groups, engine, grpo)
+                checked = True
+            with clock("rewards"):
+                for group in groups:
+                    reward(group, run.reward, grpo)
+            with clock("update"):
+                taught = update(groups, engine, grpo, step)
+            loop.record(tables.ROLLOUTS, rollout_rows(groups, step, world.rank))
+            loop.record(tables.METRICS, metric_rows(groups, context, engine, taught, clock))
 
 
-def roll_out(groups: Sequence[Group], questions: Questions, engine: Engine, grpo: Grpo, seed: int) -> None:
+def show(row: Mapping[str, Any], questions: Questions, context: Context, engine: Engine) -> Group:
+    """A question with the views of its rollout method, encoded."""
+    views = make_views(row, questions.frames(row), context)
+    prompts = [questions.prompt(row, view.frames, engine.policy.encoder) for view in views]
+    return Group(row, views, prompts, separate=context.grpo.advantage_group == "separate")
+
+
+def roll_out(groups: Sequence[Group], engine: Engine, grpo: Grpo, seed: int) -> None:
     """Draw the rollouts of every view of every group in one call; a view of 2n rollouts asks for n twice."""
     n = gcd(*(view.n for group in groups for view in group.views))
     asked = []
     for group in groups:
-        for place, view in enumerate(group.views):
-            prompt = questions.prompt(group.row, view.frames, engine.policy.encoder)
+        for place, (view, prompt) in enumerate(zip(group.views, group.prompts, strict=True)):
             key = f"{group.row['question_id']}/{place}"
             asked += [(group, view, prompt, f"{key}/{again}") for again in range(view.n // n)]
     sampling = Sampling(n, grpo.temperature, grpo.top_p, grpo.max_new_tokens)
@@ -84,27 +106,56 @@ def reward(group: Group, name: str, grpo: Grpo) -> None:
     seen = [Written(r.completion.text, len(r.completion.token_ids), not r.view.pooled) for r in group.rollouts]
     for rollout, judged in zip(group.rollouts, judge(name, group.row, seen, grpo.numeric)):
         rollout.judged = judged
-    normalised = advantages(torch.tensor(group.rewards, dtype=torch.float64), grpo.std, grpo.std_eps)
-    for rollout, advantage in zip(group.pooled, normalised.tolist()):
-        rollout.advantage = advantage
+    for pool in group.pools:
+        rewards = torch.tensor([rollout.judged.total for rollout in pool], dtype=torch.float64)
+        for rollout, advantage in zip(pool, advantages(rewards, grpo.std, grpo.std_eps).tolist()):
+            rollout.advantage = advantage
 
 
 def update(groups: Sequence[Group], engine: Engine, grpo: Grpo, step: int) -> dict[str, float]:
-    """One update by the objective of equation 6, negated, on the groups with spread; what happened, for the metrics."""
+    """Update by the objective of equation 6, negated, on the groups with spread; what happened, for the metrics.
+
+    Loss and KL are those before the update. Further ones (`grpo.updates_per_rollout`) keep the old and the reference
+    policy's log-probabilities of the first; the largest gradient norm is reported.
+    """
     teaching = [group for group in groups if group.teaches]
     step_tokens = engine.world.mean([sum(sum(group.counted_lengths(grpo)) for group in teaching)])[0]
+    if grpo.offpolicy_correction != "none":
+        score_behaviour(teaching, engine)
     rows = [row for group in teaching for row in group.gradient_rows(grpo, len(groups), step_tokens)]
+    first: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}  # by batch: log-probabilities, old and reference
     kl_of_tokens: list[torch.Tensor] = []
 
     def loss(logp: torch.Tensor, packed: Packed) -> torch.Tensor:
-        watch_agreement(logp, packed, grpo)
-        gain = clipped_ratio(logp, logp.detach(), packed.advantage.to(logp.device), grpo.clip_eps)
-        if grpo.beta:
-            kl = kl_k3(logp, engine.reference_logprobs(packed))
-            kl_of_tokens.append(kl.detach())
-            gain = gain - grpo.beta * kl
-        return -(packed.weight.to(logp.device) * gain).sum()
+        batch = id(packed.rows[0])
+        if batch not in first:
+            watch_agreement(logp, packed, grpo)
+            first[batch] = logp.detach(), engine.reference_logprobs(packed) if grpo.beta else None
+            kl_of_tokens.extend([kl_k3(*first[batch])] if grpo.beta else [])
+        old, reference = first[batch]
+        gain = clipped_ratio(logp, old, packed.advantage.to(logp.device), grpo.clip_eps)
+        if packed.behaviour is not None:
+            gain = gain * truncated_ratio(old, packed.behaviour.to(logp.device), grpo.offpolicy_cap)
+        objective = (packed.weight.to(logp.device) * gain).sum()
+        if reference is not None:
+            objective = objective - grpo.beta * (packed.kl_weight.to(logp.device) * kl_k3(logp, reference)).sum()
+        return -objective
 
-    total, grad_norm = engine.update(rows, loss, step)
+    made = [engine.update(rows, loss, step) for _ in range(grpo.updates_per_rollout)]
     kl = torch.cat(kl_of_tokens) if kl_of_tokens else torch.zeros(0)
-    return {"step": step, "loss": total, "grad_norm": grad_norm, "kl": float(kl.sum()), "kl_tokens": len(kl)}
+    norm = max((norm for _, norm in made), key=lambda norm: (norm != norm, norm))
+    return {"step": step, "loss": made[0][0], "grad_norm": norm, "kl": float(kl.sum()), "kl_tokens": len(kl)}
+
+
+def score_behaviour(groups: Sequence[Group], engine: Engine) -> None:
+    """Note, for rollouts of altered views, their log-probabilities for the video that they were drawn from."""
+    drawn = [
+        [r for r in group.rollouts if r.view is view]
+        for group in groups
+        for view in group.views
+        if view.contributes_gradient and view.name != CLEAN
+    ]
+    rows = [Row(rollouts[0].prompt, [r.completion.token_ids for r in rollouts]) for rollouts in drawn]
+    for rollouts, logp in zip(drawn, engine.score(rows)):
+        for rollout, piece in zip(rollouts, logp.cpu().split([len(r.completion.token_ids) for r in rollouts])):
+            rollout.behaviour = piece

@@ -86,6 +86,18 @@ def token_weights(
     return each.repeat_interleave(torch.tensor(lengths)).float()
 
 
+def kl_weights(weight: torch.Tensor, counted: int, groups: int) -> torch.Tensor:
+    """Weights of the tokens' KL, shaped as `weight`, that sum it over a sequence and average over `counted` sequences
+    and `groups`: the D_KL of whole sequences in equations 2 and 6, where `token_weights` gives that of a token."""
+    return torch.full_like(weight, 1 / (groups * counted))
+
+
+def truncated_ratio(logp_old: torch.Tensor, logp_behaviour: torch.Tensor, cap: float) -> torch.Tensor:
+    """min(pi_old(o|V) / pi_old(o|V^), cap) per token: what corrects, in part, for completions drawn from V^ but scored
+    on V, which equation 6 by the letter does not. NaN (drawn from V) gives 1."""
+    return torch.exp(logp_old - logp_behaviour).clamp(max=cap).nan_to_num(1.0)
+
+
 def learning_rate(step: int, total: int, peak: float, shape: Literal["linear", "cosine"]) -> float:
     """Learning rate of a step counted from 0, falling from `peak` to 0 at `total`; no warm-up (Video-R1)."""
     left = 1 - step / total

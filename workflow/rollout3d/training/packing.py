@@ -43,9 +43,18 @@ class Row:
     """Advantage of each scored token (GRPO)."""
     told: torch.Tensor | None = None
     """Log-probability of each scored token as the generator reported it, if it saw this prompt."""
+    kl_weight: torch.Tensor | None = None
+    """Weight of each scored token's KL; None: as `weight`."""
+    behaviour: torch.Tensor | None = None
+    """Log-probability of each scored token for what its rollout saw, where that was another video; else NaN."""
 
     def __len__(self) -> int:
         return len(self.prompt) + sum(map(len, self.completions))
+
+    @property
+    def n_scored(self) -> int:
+        """Scored tokens."""
+        return len(self.prompt_targets) + sum(map(len, self.completions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +83,19 @@ class Packed:
     def advantage(self) -> torch.Tensor:
         """(T,) float32: the rows' advantages."""
         return torch.cat([row.advantage for row in self.rows])
+
+    @property
+    def kl_weight(self) -> torch.Tensor:
+        """(T,) float32: the rows' weights of the KL."""
+        return torch.cat([row.weight if row.kl_weight is None else row.kl_weight for row in self.rows])
+
+    @property
+    def behaviour(self) -> torch.Tensor | None:
+        """(T,) float32 with NaN for rollouts of the scored video; None if all rows are without."""
+        if all(row.behaviour is None for row in self.rows):
+            return None
+        unknown = [torch.full((row.n_scored,), torch.nan) for row in self.rows]
+        return torch.cat([blank if row.behaviour is None else row.behaviour for row, blank in zip(self.rows, unknown)])
 
 
 def pack(rows: Sequence[Row]) -> Packed:
@@ -131,15 +153,16 @@ class LogProbs(nn.Module):
         vocabulary = policy.core.config.text_config.vocab_size
         self.chunks = HEAD_CHUNKS if vocabulary >= LARGE_VOCABULARY else 1
 
-    def forward(self, packed: Packed, always_look: bool = False) -> torch.Tensor:
-        """Log-probabilities (T,) float32 of the scored tokens, in nats.
+    def forward(self, packed: Packed, always_look: bool = False, temperature: float | None = None) -> torch.Tensor:
+        """Log-probabilities (T,) float32 of the scored tokens, in nats, at the module's temperature or another.
 
         `always_look` runs the vision tower on a blank patch if the batch has no picture: gradient collectives need
         every parameter to take part on every process.
         """
         hidden = self._hidden(packed)
         logp = [
-            self._score(*piece) for piece in zip(self._split(hidden), self._split(packed.targets.to(hidden.device)))
+            self._score(*piece, self.temperature if temperature is None else temperature)
+            for piece in zip(self._split(hidden), self._split(packed.targets.to(hidden.device)))
         ]
         total = torch.cat(logp)
         if always_look and not any(row.prompt.media for row in packed.rows):
@@ -165,15 +188,15 @@ class LogProbs(nn.Module):
     def _split(self, tensor: torch.Tensor) -> Sequence[torch.Tensor]:
         return tensor.tensor_split(self.chunks)
 
-    def _score(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _score(self, hidden: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
         if self.chunks > 1 and torch.is_grad_enabled():
-            return checkpoint(self._head, hidden, targets, use_reentrant=False)
-        return self._head(hidden, targets)
+            return checkpoint(self._head, hidden, targets, temperature, use_reentrant=False)
+        return self._head(hidden, targets, temperature)
 
-    def _head(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _head(self, hidden: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
         logits = self.core.lm_head(hidden)
         logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-        logp = torch.log_softmax(logits / self.temperature, dim=-1)
+        logp = torch.log_softmax(logits / temperature, dim=-1)
         return logp.gather(1, targets.unsqueeze(1)).squeeze(1)
 
 

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
 from statistics import stdev
 from typing import Any
 
-import torch
-
-from rollout3d.config import Grpo
 from rollout3d.training.engine import Engine
 from rollout3d.training.group import Group
 from rollout3d.training.metrics import Clock, named, peak_memory_mb
-from rollout3d.training.packing import Packed
 from rollout3d.training.rollouts import CLEAN, Context
-
-AGREEMENT = 0.05
-"""Mean absolute difference of log-probabilities between generator and trainer that bfloat16 stays well below, nats."""
-
-log = logging.getLogger(__name__)
-
-
-def watch_agreement(logp: torch.Tensor, packed: Packed, grpo: Grpo) -> None:
-    """Warn if the trainer's log-probabilities are not those that the rollouts were drawn by.
-
-    They differ by rounding only; more means other positions, another encoding or stale weights in one of the two, and
-    training would go on quietly. Generators report at temperature 1, so nothing is compared at another.
-    """
-    if grpo.temperature != 1 or any(row.told is None or not len(row.told) for row in packed.rows):
-        return
-    told = torch.cat([row.told for row in packed.rows]).to(logp.device)
-    apart = float((logp.detach() - told).abs().mean())
-    if apart > AGREEMENT:
-        log.warning("rollouts and training disagree: log-probabilities differ by %.3f on average", apart)
 
 
 def rollout_rows(groups: Sequence[Group], step: int, rank: int) -> list[dict[str, Any]]:

@@ -13,9 +13,10 @@ import torch
 
 from rollout3d import tables
 from rollout3d.config import Config, Run
-from rollout3d.config.sections import Optimiser
+from rollout3d.config.training import Optimiser
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore, MissingFrames
+from rollout3d.training.agreement import Disagreement
 from rollout3d.training.checkpoint import Lock, Locked, identity
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engine import make_engine
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 VIDEOS_KEPT = 64
 """Decoded videos a process keeps: at 16 frames of 280x364 about 5 MB each."""
 
-USER_ERRORS = (Locked, ModelError, MissingFrames, NotTrainable, tables.TableError)
+USER_ERRORS = (Disagreement, Locked, ModelError, MissingFrames, NotTrainable, tables.TableError)
 """What a user can mend: the message says how."""
 
 NO_EFFECT = ("save_every", "nodes", "deepspeed", "gradient_checkpointing")

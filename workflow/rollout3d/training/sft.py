@@ -19,6 +19,7 @@ import torch
 from rollout3d import tables
 from rollout3d.config import Sft
 from rollout3d.model.encode import Encoder, Prompt
+from rollout3d.training.ahead import Ahead
 from rollout3d.training.data import Questions
 from rollout3d.training.engine import Engine
 from rollout3d.training.loop import Loop
@@ -36,17 +37,22 @@ def sft_steps(n_samples: int, sft: Sft) -> int:
 def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> None:
     """Train the engine's policy for the loop's steps; metrics go to the loop's table."""
     world = engine.world
-    for step in loop:
-        clock = Clock()
-        with clock("encode"):
-            rows = questions.batch(step, sft.batch_size, world.rank, world.size)
-            samples = [sample(row, questions, engine.policy.encoder, sft.label_mode) for row in rows]
-            labelled = world.mean([sum(len(s.prompt_targets) + len(s.completions[0]) for s in samples)])[0]
-        with clock("update"):
-            total, grad_norm = engine.update(samples, lambda logp, _, n=labelled: -logp.sum() / n, step)
-        mean_loss = world.mean([total])[0]
-        seconds = named(clock.seconds)
-        loop.record(tables.METRICS, [metric_row(step, engine, mean_loss, grad_norm, seconds)] if world.first else [])
+
+    def prepare(step: int) -> list[Row]:
+        rows = questions.batch(step, sft.batch_size, world.rank, world.size)
+        return [sample(row, questions, engine.policy.encoder, sft.label_mode) for row in rows]
+
+    with Ahead(prepare, loop.total) as ahead:
+        for step in loop:
+            clock = Clock()
+            with clock("encode"):
+                samples = ahead.take(step)
+            with clock("update"):
+                labelled = world.mean([sum(s.n_scored for s in samples)])[0]
+                total, grad_norm = engine.update(samples, lambda logp, _, n=labelled: -logp.sum() / n, step)
+            mean_loss = world.mean([total])[0]
+            told = metric_row(step, engine, mean_loss, grad_norm, named(clock.seconds))
+            loop.record(tables.METRICS, [told] if world.first else [])
 
 
 def sample(row: Mapping[str, Any], questions: Questions, encoder: Encoder, mode: LabelMode) -> Row:

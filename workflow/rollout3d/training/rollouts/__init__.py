@@ -29,9 +29,13 @@ ROLLOUTS: dict[str, Callable[[Mapping[str, Any], np.ndarray | None, Context], li
 def make_views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
     """The views of one question, the clean one first; `frames` (k, H, W, 3) uint8, None for questions without a video.
 
-    A question without a video (general data) is shown as it is in every view: there is nothing to alter.
+    A question without a video (general data) is shown as it is in every view: there is nothing to alter. Where all
+    views of the pool show the video as it is, `grpo.reallocate_when_zero` makes them one clean view.
     """
     views = ROLLOUTS[context.run.rollout](row, frames, context)
     if views[0].name != CLEAN or not views[0].contributes_gradient:
         raise AssertionError(f"{context.run.rollout}: the first view must be clean and give gradient")
+    pool = [view for view in views if view.pooled]
+    if context.grpo.reallocate_when_zero and all(view.frames is frames for view in pool):
+        return [context.clean(frames, sum(view.n for view in pool)), *(view for view in views if not view.pooled)]
     return views

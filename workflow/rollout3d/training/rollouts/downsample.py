@@ -21,7 +21,8 @@ def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -
     clean = context.clean(frames, grpo.n_clean)
     if not grpo.n_perturbed:
         return [clean]
-    fewer = frames if frames is None else frames[sample_indices(len(frames), frames_kept(len(frames), context.delta))]
+    kept = 0 if frames is None else frames_kept(len(frames), context.delta)
+    fewer = frames if frames is None or kept == len(frames) else frames[sample_indices(len(frames), kept)]
     return [clean, View("fewer", fewer, grpo.n_perturbed, contributes_gradient=context.altered_gives_gradient)]
 
 

@@ -4,36 +4,42 @@ At delta_t, m' = round(delta_t M) of the M objects that are visible in the frame
 (equation 5), and Gaussian noise of deviation sigma_t = sigma_0 delta_t / delta_0 on [0, 255] is added to the union of
 their projected regions in every frame. Both fall to nothing over training.
 
-Choices that the paper leaves open: sigma_0; noise is independent for every pixel, channel and frame, and clipped; one
-noisy video serves all n rollouts (`grpo.fresh_noise` draws one for each, over the same objects); the objects named in
-the question are as eligible as any (`grpo.query_objects`). A question without regions (general data, a scene without
-visible objects) is shown clean in both halves.
+Choices that the paper leaves open, each a key of `grpo`: sigma_0; the number of objects (`object_count`); the kind of
+noise (`noise`: added, or the diffusion process of NoisyRollout inside the regions), independent for every pixel,
+channel and frame unless `noise_frames` freezes it, and clipped; one noisy video serves all n rollouts (`fresh_noise`
+draws one for each, over the same objects); the objects named in the question are as eligible as any (`query_objects`).
+A question without regions (general data, a scene without visible objects) is shown clean in both halves.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from rollout3d.training.rollouts import noisy
 from rollout3d.training.rollouts.view import Context, View
 
 
 def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
     """The video as it is, n_clean times; and with objects drowned in noise, n_perturbed times."""
+    # Late: it compiles by numba, and vLLM's CPU build cannot start in a process that has loaded that.
+    from rollout3d.geometry.masks import add_noise
+
     grpo = context.grpo
     if context.delta is None or context.regions is None:
         raise ValueError("an object_centric run needs a schedule and the objects and regions tables")
     rng = context.rng(row["question_id"])
-    chosen = choose(eligible(row, context), context.delta, rng) if frames is not None else ()
-    sigma = grpo.sigma0 * context.delta / grpo.delta_start
+    chosen = choose(eligible(row, context), context.delta, rng, grpo.object_count) if frames is not None else ()
+    keep, sigma = strength(context)
     region = context.regions.union(row["scene_id"], chosen, frames.shape[:3]) if chosen else None
     copies = grpo.n_perturbed if grpo.fresh_noise else min(1, grpo.n_perturbed)
     altered = [
         View(
             "perturbed",
-            frames if region is None else add_noise(frames, region, sigma, rng),
+            frames if region is None else add_noise(frames, region, sigma, rng, keep, grpo.noise_frames == "frozen"),
             grpo.n_perturbed // copies,
             contributes_gradient=context.altered_gives_gradient,
             perturbed_objects=chosen,
@@ -57,16 +63,19 @@ def eligible(row: Mapping[str, Any], context: Context) -> list[int]:
     return visible
 
 
-def choose(objects: list[int], delta: float, rng: np.random.Generator) -> tuple[int, ...]:
-    """round(delta M) of the objects, halves rounded up, drawn without replacement; sorted."""
-    m = int(delta * len(objects) + 0.5)
+def choose(objects: list[int], delta: float, rng: np.random.Generator, count: str = "round") -> tuple[int, ...]:
+    """The m' objects of equation 5, sorted, drawn without replacement: delta M, rounded with halves up (`round`) or up
+    (`ceil`); or each object with probability delta (`bernoulli`)."""
+    if count == "bernoulli":
+        return tuple(object_id for object_id, draw in zip(objects, rng.random(len(objects))) if draw < delta)
+    # 0.1 * 30 is a little more than 3, which is not a fourth object.
+    m = math.ceil(delta * len(objects) - 1e-9) if count == "ceil" else int(delta * len(objects) + 0.5)
     return tuple(sorted(int(object_id) for object_id in rng.choice(objects, m, replace=False))) if m else ()
 
 
-def add_noise(frames: np.ndarray, region: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """A copy of frames (k, H, W, 3) uint8 with N(0, sigma^2) added where `region` (k, H, W) is set, clipped."""
-    noisy = frames.copy()
-    pixels = noisy[region]
-    noise = sigma * rng.standard_normal(pixels.shape, np.float32)
-    noisy[region] = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
-    return noisy
+def strength(context: Context) -> tuple[float, float]:
+    """What the noise leaves of a pixel, and its deviation on [0, 255], at this step."""
+    if context.grpo.noise == "diffusion":
+        keep, sigma = noisy.scales(noisy.diffusion_step(context))
+        return keep, 255 * sigma
+    return 1.0, context.grpo.sigma0 * context.delta / context.grpo.delta_start

@@ -1,0 +1,116 @@
+"""The training sections of the configuration; `sections` says what the sources in brackets mean."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from rollout3d.config.sections import Positive, Section
+
+
+class Optimiser(Section):
+    """What SFT and GRPO share."""
+
+    weight_decay: float = 0.0
+    max_grad_norm: float = 5.0
+    """[Video-R1]"""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """[Video-R1]"""
+    gradient_checkpointing: bool = True
+    """[Video-R1]"""
+    deepspeed: Literal["none", "zero2", "zero3"] = "zero2"
+    """File of config/deepspeed. [Video-R1: ZeRO-2 for SFT, ZeRO-3 for a 7B policy; a 3B policy needs ZeRO-2 only]"""
+    lora_rank: Annotated[int, Field(ge=0)] = 0
+    """0 = full fine-tuning. [Video-R1]"""
+    freeze_vision: bool = False
+    """[Video-R1 trains it]"""
+    save_every: Positive = 100
+    """Steps between checkpoints. [Video-R1]"""
+    nodes: Positive = 1
+    """Nodes of the job; the Slurm profile may set more."""
+
+
+class Sft(Optimiser):
+    epochs: Positive = 2
+    """[OCR, implementation details]"""
+    lr: float = 1e-6
+    """Linear to 0, no warm-up. [Video-R1]"""
+    batch_size: Positive = 8
+    """Samples an optimiser step, over all processes. [Video-R1]"""
+    label_mode: Literal["completion", "all_text", "video_r1"] = "completion"
+    """Which tokens carry loss. [assumed; Video-R1's released mode is a bug]"""
+
+
+class Grpo(Optimiser):
+    weight_decay: float = 0.01
+    """[Video-R1]"""
+    n_clean: Positive = 4
+    """Rollouts of the video. [OCR, implementation details]"""
+    n_perturbed: Annotated[int, Field(ge=0)] = 4
+    """Rollouts of the altered video. [OCR, implementation details]"""
+    prompts_per_step: Positive = 8
+    """Over all processes. [Video-R1: one a process; OCR: 8 GPUs]"""
+    lr: float = 1e-6
+    """Cosine to 0, no warm-up. [Video-R1]"""
+    beta: Annotated[float, Field(ge=0)] = 0.04
+    """Weight of the KL term; 0 leaves the term and the reference out. [Video-R1]"""
+    kl: Literal["token", "sequence"] = "token"
+    """A token's KL is weighed as its advantage is, or summed over its sequence (some hundred times more). [Video-R1]"""
+    updates_per_rollout: Positive = 1
+    """Optimiser steps on the rollouts of a step. With one the ratio is 1 and clipping never acts. [Video-R1]"""
+    clip_eps: float = 0.2
+    """Equation 2. [assumed]"""
+    temperature: float = 1.0
+    """[Video-R1]"""
+    top_p: float = 0.95
+    """[Video-R1]"""
+    max_new_tokens: Positive = 1024
+    """[SpaceR; Video-R1: 768]"""
+    std_eps: float = 1e-4
+    """[Video-R1]"""
+    std: Literal["unbiased", "biased", "none"] = "unbiased"
+    """[Video-R1]"""
+    advantage_group: Literal["pooled", "separate"] = "pooled"
+    """One mean and deviation for the 2n rollouts, or one for either video. [OCR, equation 4]"""
+    loss: Literal["grpo", "dapo", "dr_grpo", "token_mean"] = "grpo"
+    """Mean over tokens of a sequence, then over sequences. [Video-R1]"""
+    grad_rollouts: Literal["clean", "both_on_clean", "both_on_own"] = "clean"
+    """Which rollouts give gradient. [OCR, Figure 2]"""
+    loss_denominator: Literal["contributing", "all"] = "contributing"
+    """n, or the 2n of equation 6. [assumed: a mean over those that take part]"""
+    offpolicy_correction: Literal["none", "truncated"] = "none"
+    """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout]"""
+    offpolicy_cap: Annotated[float, Field(gt=0)] = 2.0
+    """Where that weight is cut off. [assumed]"""
+    numeric: Literal["mra", "regression", "exact"] = "mra"
+    """Correctness of a number. [assumed; OCR does not say]"""
+    delta_start: float = 0.5
+    """Schedule's first value. [OCR, annealed object selector]"""
+    object_count: Literal["round", "ceil", "bernoulli"] = "round"
+    """m' = delta M objects, rounded or rounded up; or each object by itself with probability delta. [assumed]"""
+    noise: Literal["additive", "diffusion"] = "additive"
+    """Inside the regions: Gaussian noise added, or NoisyRollout's forward process from its step 500. [OCR: Gaussian]"""
+    sigma0: Annotated[float, Field(ge=0)] = 128.0
+    """Additive noise at delta_start, on [0, 255]. [assumed, near NoisyRollout's step 500]"""
+    noise_frames: Literal["independent", "frozen"] = "independent"
+    """Noise anew in every frame, or the same for a pixel in all of them. [assumed]"""
+    query_objects: Literal["eligible", "excluded", "only"] = "eligible"
+    """Whether objects named in the question may be perturbed. [OCR: random over the scene]"""
+    fresh_noise: bool = False
+    """A perturbed video for each rollout, instead of one for all. [assumed]"""
+    reallocate_when_zero: bool = False
+    """Where nothing is altered (no object drawn, general data) all 2n rollouts count as clean ones. [assumed]"""
+    backend: Literal["hf", "vllm"] = "vllm"
+    """Who samples. [assumed]"""
+    max_logprob_gap: Annotated[float, Field(gt=0)] = 0.05
+    """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
+
+    @model_validator(mode="after")
+    def _corrects_something(self) -> Grpo:
+        if self.offpolicy_correction != "none" and self.grad_rollouts != "both_on_clean":
+            raise ValueError(
+                "offpolicy_correction corrects perturbed rollouts scored on the clean video: it needs "
+                "grad_rollouts: both_on_clean"
+            )
+        return self
