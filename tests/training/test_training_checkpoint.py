@@ -81,7 +81,7 @@ def test_two_steps_a_sigterm_another_and_a_third_equal_four(files, taught, tmp_p
 
 def test_a_run_that_died_resumes_from_its_last_checkpoint_and_its_tables_continue(files, taught, tmp_path, monkeypatch):
     train_grpo(files, taught, tmp_path / "whole")
-    monkeypatch.setattr(loop, "FLUSH_EVERY", 1)
+    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 3, crash)
         with pytest.raises(RuntimeError, match="power cut"):
@@ -94,7 +94,7 @@ def test_a_run_that_died_resumes_from_its_last_checkpoint_and_its_tables_continu
 
 def test_a_run_that_died_before_its_first_checkpoint_starts_over(files, taught, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "FLUSH_EVERY", 1)
+        patch.setattr(loop, "FLUSH_SECONDS", 0)
         interrupt_at(patch, 3, crash)
         with pytest.raises(RuntimeError):
             train_grpo(files, taught, tmp_path, save_every=100)

@@ -27,6 +27,8 @@ class Optimiser(Section):
     """[Video-R1 trains it]"""
     save_every: Positive = 100
     """Steps between checkpoints. [Video-R1]"""
+    tensorboard: bool = False
+    """Also write the metrics for TensorBoard, beside the run's tables. [assumed]"""
     nodes: Positive = 1
     """Nodes of the job; the Slurm profile may set more."""
 

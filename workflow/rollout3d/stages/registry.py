@@ -73,6 +73,7 @@ STAGES: dict[str, Spec] = {
     "paper_table": Spec(("preset", "difficulty"), ("report/tables.py", "difficulty", *_GROUND)),
     "summary": Spec((), ()),
     "view": Spec((), ()),
+    "watch": Spec((), ()),
     "report": Spec(
         ("preset", "seed", "video", "grpo", "runs", "models", "difficulty"),
         ("report", "training/rollouts", "geometry/masks.py", *_GROUND),

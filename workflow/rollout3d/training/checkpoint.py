@@ -8,6 +8,7 @@ else (position in the data, learning rate, schedules, draws) follows from the st
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -25,6 +26,8 @@ from safetensors.torch import save_file
 from rollout3d.tables import digest
 from rollout3d.training.engine import Engine
 from rollout3d.training.world import World
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 KEPT = 2
@@ -78,8 +81,10 @@ def newest(directory: Path) -> Checkpoint | None:
             manifest = json.loads((path / MANIFEST).read_text())
             if all(_sha256(path / name) == sha for name, sha in manifest["files"].items()):
                 return Checkpoint(path, manifest["step"], manifest["updates"])
-        except (OSError, ValueError, KeyError):
-            pass
+            why = "a file does not have the digest of its manifest"
+        except (OSError, ValueError, KeyError) as error:
+            why = str(error)
+        log.warning("%s: passed over, it is damaged (%s)", path, why)
     return None
 
 

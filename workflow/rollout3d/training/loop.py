@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ from rollout3d.model.load import save_policy
 from rollout3d.progress import progress
 from rollout3d.training import checkpoint
 from rollout3d.training.engine import Engine
-from rollout3d.training.metrics import GrowingTable
+from rollout3d.training.metrics import Board, GrowingTable
 from rollout3d.training.world import World
 
-FLUSH_EVERY = 20
-"""Steps between flushes of the tables, besides those at checkpoints."""
+FLUSH_SECONDS = 10.0
+"""At least this long between flushes of the tables, besides those at checkpoints: `rollout3d watch` reads them."""
+STATE = "state.json"
+"""In the directory of checkpoints: which of them belong to the run that trains now, and its number of steps."""
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +54,14 @@ class Loop:
         self.out, self.total, self.engine, self.world = out, total, engine, world
         self._checkpoints = out / "checkpoints" / identity
         self._tables = {t.name: GrowingTable(t, self._checkpoints, lineage) for t in growing} if world.first else {}
+        self._board: Board | None = None
+        self._flushed = time.monotonic()
 
     def __iter__(self) -> Iterator[int]:
         with checkpoint.Stop() as stop:
-            steps = range(self._resume(), self.total)
+            start = self._resume()
+            self._announce(start)
+            steps = range(start, self.total)
             for step in progress(steps, f"{self.out.name}: steps") if self.world.first else steps:
                 yield step
                 done = step + 1
@@ -61,7 +69,7 @@ class Loop:
                 if done % self.engine.settings.save_every == 0 or stopping:
                     self._flush()
                     checkpoint.save(self._checkpoints, done, self.engine, self.world)
-                elif done % FLUSH_EVERY == 0:
+                elif time.monotonic() - self._flushed >= FLUSH_SECONDS:
                     self._flush()
                 if stopping and done < self.total:
                     stopped = Interrupted(done, self.total)
@@ -72,7 +80,10 @@ class Loop:
         """Rows of every process for one of the tables; all processes call it together."""
         gathered = self.world.gather(list(rows))
         if gathered is not None:
-            self._tables[table.name].add([row for part in gathered for row in part])
+            rows = [row for part in gathered for row in part]
+            self._tables[table.name].add(rows)
+            if self._board is not None and table is tables.METRICS:
+                self._board.add(rows)
 
     def finish(self, **about: Any) -> None:
         """Write the final tables and the model, `model.json` last; then the checkpoints are of no more use."""
@@ -80,6 +91,8 @@ class Loop:
         if self.world.first and policy is not None:
             for name, table in self._tables.items():
                 table.close(self.out / f"{name}.parquet")
+            if self._board is not None:
+                self._board.close()
             save_policy(policy, self.out, **about)
             shutil.rmtree(self.out / "checkpoints")
         self.world.barrier()
@@ -96,6 +109,19 @@ class Loop:
             table.rewind(start)
         return start
 
+    def _announce(self, start: int) -> None:
+        """Say to onlookers what trains here."""
+        if not self.world.first:
+            return
+        if self.engine.settings.tensorboard:
+            self._board = Board(self.out / "tensorboard", start)
+        state = self._checkpoints.parent / STATE
+        aside = state.with_name(f".{STATE}.tmp")
+        state.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps({"identity": self._checkpoints.name, "total": self.total, "start": start}))
+        aside.replace(state)
+
     def _flush(self) -> None:
         for table in self._tables.values():
             table.flush()
+        self._flushed = time.monotonic()

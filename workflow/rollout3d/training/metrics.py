@@ -37,19 +37,53 @@ class GrowingTable:
     def rewind(self, step: int) -> None:
         """Forget everything from `step` on: a run that resumes there writes it again."""
         self._rows = []
-        for part in self._parts():
+        for part in parts_of(self._table, self._directory):
             if int(part.stem.rpartition("-")[2]) >= step:
                 part.unlink()
 
     def close(self, path: Path) -> None:
-        """Write all parts as one table to `path`."""
+        """Write all parts as one table to `path`, in row groups that do not depend on when parts were flushed."""
         self.flush()
-        with tables.Writer(self._table, path, self._lineage) as writer:
-            for part in self._parts():
-                writer.write(tables.read(self._table, part))
+        rows = (row for part in parts_of(self._table, self._directory) for row in tables.read(self._table, part))
+        tables.write(self._table, path, rows, self._lineage)
 
-    def _parts(self) -> list[Path]:
-        return sorted(self._directory.glob(f"{self._table.name}-*.parquet"))
+
+def parts_of(table: tables.Table, directory: Path) -> list[Path]:
+    """The part files of a growing table, in the order of their steps."""
+    return sorted(directory.glob(f"{table.name}-*.parquet"))
+
+
+class Board:
+    """Metrics for TensorBoard, if asked for: every number of a row, reward parts and phases by name."""
+
+    def __init__(self, directory: Path, start: int):
+        """Steps from `start` on are written again, so those of an earlier attempt are hidden.
+
+        Raises ImportError where tensorboard is not installed.
+        """
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(directory), purge_step=start)
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Rows of `tables.METRICS`."""
+        for row in rows:
+            for name, value in flat(row).items():
+                self._writer.add_scalar(name, value, row["step"])
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a row of `tables.METRICS` but its step; those of its lists as rewards/<part>, seconds/<phase>."""
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        if isinstance(value, list):
+            found |= {f"{name}/{part['name']}": part["value"] for part in value}
+        elif value is not None and name != "step":
+            found[name] = float(value)
+    return found
 
 
 class Clock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -34,7 +35,7 @@ VIDEOS_KEPT = 64
 USER_ERRORS = (Disagreement, Locked, ModelError, MissingFrames, NotTrainable, tables.TableError)
 """What a user can mend: the message says how."""
 
-NO_EFFECT = ("save_every", "nodes", "deepspeed", "gradient_checkpointing")
+NO_EFFECT = ("save_every", "nodes", "deepspeed", "gradient_checkpointing", "tensorboard", "max_logprob_gap")
 """Settings that change where and how fast a run computes, and its numbers by rounding only: a run may change them
 between two starts and still resume."""
 
@@ -66,6 +67,7 @@ def run_sft(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Lin
     sft = config.sft
     with _process(config, sft, out) as world:
         _divide("sft.batch_size", sft.batch_size, world)
+        _board(sft)
         rows, media = _read(inputs.train)
         if "target" not in rows[0]:
             raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
@@ -95,6 +97,7 @@ def run_grpo(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Li
     grpo = config.grpo
     with _process(config, grpo, out) as world:
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
+        _board(grpo)
         questions = _questions(config, run, inputs, *_read(inputs.train))
         regions = _regions(inputs, questions) if run.rollout == "object_centric" else None
         lineage, key = _origin(config, "grpo", run, inputs, lineage_of, world)
@@ -125,6 +128,11 @@ def _process(config: Config, settings: Optimiser, out: Path) -> Iterator[World]:
     with Lock(out / "checkpoints" / "lock.json") if world.first else nullcontext():
         yield world
     world.stop()
+
+
+def _board(settings: Optimiser) -> None:
+    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise NotTrainable("tensorboard: true needs the package: pip install 'rollout3d[tensorboard]', or set it false")
 
 
 def _divide(name: str, value: int, world: World) -> None:

@@ -1,0 +1,30 @@
+"""Look at a training run from a terminal: progress, rewards, lengths, phases. Works while it trains and afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("watch", __doc__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("run", type=Path, help="directory of a run, such as results/runs/ocr")
+    parser.add_argument("--once", action="store_true", help="print the present state and end")
+    parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between two looks (default: 5)")
+    args, _ = STAGE.parse(parser, argv)
+
+    from rollout3d.training.watch import NoRun, watch
+
+    try:
+        watch(args.run, once=args.once, every_s=args.every)
+    except NoRun as error:
+        raise StageError(str(error)) from None
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""A run seen from a terminal: reads the tables that the run flushes, and disturbs nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from rollout3d import tables
+from rollout3d.training.checkpoint import alive
+from rollout3d.training.loop import STATE
+from rollout3d.training.metrics import flat, parts_of
+
+RECENT = 20
+"""Steps of a recent mean."""
+FIGURES = {
+    "rewards/total": "reward",
+    "rewards/correctness": "correctness",
+    "rewards/format": "well-formed",
+    "rewards/temporal": "temporal bonus",
+    "rewards/length": "length bonus",
+    "acc_clean": "correct, clean video",
+    "acc_noisy": "correct, altered video",
+    "gap": "clean minus altered",
+    "reward_std": "spread within groups",
+    "frac_zero_std": "groups without spread",
+    "completion_len_mean": "tokens an answer",
+    "loss": "loss",
+    "kl": "KL a token",
+    "grad_norm": "gradient norm",
+    "lr": "learning rate",
+    "delta": "delta",
+    "sigma": "sigma",
+    "n_regions": "objects perturbed",
+    "peak_memory_mb": "peak memory, MB",
+}
+"""Name in `metrics.flat` -> what the terminal calls it, in this order."""
+
+
+class NoRun(ValueError):
+    """A directory in which no run trains or has trained."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a run."""
+
+    run: Path
+    status: str
+    """finished, running by somebody, or stopped."""
+    total: int
+    """Steps in all."""
+    rows: Sequence[dict[str, float]]
+    """`metrics.flat` of each step so far, with `step` and `gap`."""
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        return int(self.rows[-1]["step"]) + 1 if self.rows else 0
+
+    @property
+    def seconds_a_step(self) -> float | None:
+        """Median of the recent steps."""
+        recent = [sum(phases(row).values()) for row in self.rows[-RECENT:]]
+        return median(recent) if recent else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the recent steps; None before the first."""
+        return None if self.seconds_a_step is None else self.seconds_a_step * (self.total - self.done)
+
+
+class Reader:
+    """Reads a run again and again, each part of its tables once."""
+
+    def __init__(self, run: Path):
+        self.run = run
+        self._kept: dict[tuple[str, int, int], list[dict[str, float]]] = {}
+
+    def read(self) -> State:
+        """The present state. Raises `NoRun` where there is none."""
+        found = self._growing() or self._finished()
+        if found is None:
+            raise NoRun(f"{self.run}: no run trains or has trained here; give its directory, such as results/runs/ocr")
+        return found
+
+    def _growing(self) -> State | None:
+        checkpoints = self.run / "checkpoints"
+        try:
+            state = json.loads((checkpoints / STATE).read_text())
+        except FileNotFoundError:
+            return None
+        rows = [row for part in parts_of(tables.METRICS, checkpoints / state["identity"]) for row in self._rows(part)]
+        return State(self.run, _status(checkpoints / "lock.json"), state["total"], rows)
+
+    def _finished(self) -> State | None:
+        path = self.run / "metrics.parquet"
+        if not path.exists():
+            return None
+        rows = self._rows(path)
+        return State(self.run, "finished", len(rows), rows)
+
+    def _rows(self, path: Path) -> list[dict[str, float]]:
+        try:
+            about = path.stat()
+            key = (path.name, about.st_mtime_ns, about.st_size)
+            if key not in self._kept:
+                self._kept[key] = [_figures(row) for row in tables.read(tables.METRICS, path)]
+            return self._kept[key]
+        except (FileNotFoundError, tables.TableError):
+            if path.exists():
+                raise
+            return []  # the run has just resumed, or finished, and put it away
+
+
+def phases(row: dict[str, float]) -> dict[str, float]:
+    """Seconds of each phase of a step."""
+    return {name.removeprefix("seconds/"): value for name, value in row.items() if name.startswith("seconds/")}
+
+
+def render(state: State) -> Group:
+    """The state as something that rich can print."""
+    head = Text.assemble((state.run.name, "bold"), f"  {state.status}  step {state.done}/{state.total}")
+    if state.rows and state.status != "finished":
+        head.append(f"  {state.seconds_a_step:.1f} s a step, {_clock(state.seconds_left)} left")
+    if not state.rows:
+        return Group(head, Text("no step has been written yet"))
+    bar = ProgressBar(total=state.total, completed=state.done, width=60)
+    table = Table("", "last", f"mean of {min(RECENT, len(state.rows))}", "first", "course", box=box.SIMPLE_HEAD)
+    for name, said in FIGURES.items():
+        course = [row[name] for row in state.rows if name in row]
+        if course:
+            shown = (course[-1], fmean(course[-RECENT:]), fmean(course[:RECENT]))
+            table.add_row(said, *(f"{value:.4g}" for value in shown), sparkline(course))
+    return Group(head, bar, table, _phases(state))
+
+
+def sparkline(values: Sequence[float], width: int = 20) -> str:
+    """The course of some numbers in at most `width` characters, means of equal stretches, lowest to highest."""
+    n = min(width, len(values))
+    means = [fmean(values[len(values) * i // n : len(values) * (i + 1) // n]) for i in range(n)]
+    low, high = min(means), max(means)
+    if not high > low:
+        return "▁" * n
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * (mean - low) / (high - low)))] for mean in means)
+
+
+def watch(run: Path, once: bool = False, every_s: float = 5.0, console: Console | None = None) -> None:
+    """Print the state of a run; unless `once`, again and again until it is finished."""
+    console, reader = console or Console(), Reader(run)
+    state = reader.read()
+    if once:
+        console.print(render(state))
+        return
+    with Live(render(state), console=console, auto_refresh=False) as live:
+        while state.status != "finished":
+            time.sleep(every_s)
+            state = reader.read()
+            live.update(render(state), refresh=True)
+
+
+def _figures(row: dict[str, Any]) -> dict[str, float]:
+    found = {"step": float(row["step"])} | flat(row)
+    if "acc_clean" in found and "acc_noisy" in found:
+        found["gap"] = found["acc_clean"] - found["acc_noisy"]
+    return found
+
+
+def _status(lock: Path) -> str:
+    try:
+        holder = json.loads(lock.read_text())
+    except FileNotFoundError:
+        return "stopped; the same command resumes it"
+    who = f"process {holder['pid']} on {holder['host']}"
+    return f"running, {who}" if alive(holder) else f"died ({who}); the same command resumes it"
+
+
+def _phases(state: State) -> Text:
+    recent = [phases(row) for row in state.rows[-RECENT:]]
+    mean = {name: fmean([row.get(name, 0.0) for row in recent]) for name in recent[-1]}
+    whole = sum(mean.values()) or 1.0
+    parts = [f"{name} {seconds:.2f} s ({seconds / whole:.0%})" for name, seconds in mean.items()]
+    return Text("phases: " + ", ".join(parts))
+
+
+def _clock(seconds: float | None) -> str:
+    minutes, second = divmod(round(seconds or 0), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
