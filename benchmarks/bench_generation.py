@@ -1,0 +1,70 @@
+"""Rollouts whose prompt is prefilled once, beside `model.generate(num_return_sequences=n)` of transformers.
+
+One prompt with 1,040 visual tokens, 8 answers of 64 new tokens, random weights (256 hidden, 6 layers). transformers
+5.17 repeats the pixels n times before the vision tower and prefills n equal prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from measure import Figure
+from small_model import cpu_seconds, model, prompt
+
+from rollout3d.model import generate_hf
+from rollout3d.model.sampling import Sampling
+
+N, NEW = 8, 64
+
+
+def figures() -> Iterator[Figure]:
+    policy = model("small")
+    asked = prompt(policy)
+    policy.eos_ids = (-1,)  # nothing ends early
+
+    def ours() -> int:
+        (group,) = generate_hf.generate(policy, [asked], Sampling(N, 1.0, 0.95, NEW))
+        return sum(len(completion.token_ids) for completion in group)
+
+    def theirs() -> int:
+        ids = asked.input_ids[None]
+        types = (ids == policy.encoder.video_pad).long() * 2
+        with torch.no_grad():
+            written = policy.core.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                mm_token_type_ids=types,
+                pixel_values_videos=asked.pixel_values_videos,
+                video_grid_thw=asked.video_grid_thw,
+                second_per_grid_ts=torch.tensor(asked.second_per_grid),
+                suppress_tokens=list(policy.suppress_ids),
+                num_return_sequences=N,
+                do_sample=True,
+                top_p=0.95,
+                min_new_tokens=NEW,
+                max_new_tokens=NEW,
+            )
+        return int((written.shape[1] - ids.shape[1]) * len(written))
+
+    if not ours() == theirs() == N * NEW:
+        raise AssertionError("the two do not write equally many tokens")
+    fast, slow = cpu_seconds(ours), cpu_seconds(theirs)
+    yield Figure(
+        "Generation: num_return_sequences / shared prefill",
+        slow / fast,
+        1.5,
+        "x",
+        at_least=True,
+        note=f"{slow:.2f} s and {fast:.2f} s of CPU, prompt of {len(asked)} tokens, {N} x {NEW} new tokens",
+    )
+
+
+def main() -> None:
+    for figure in figures():
+        limit = f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
+        print(f"{figure.name}: {figure.measured:.3g} {figure.unit}, target {limit}; {figure.note}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

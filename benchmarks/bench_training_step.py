@@ -1,0 +1,96 @@
+"""The training part of a GRPO step (reference, policy, backward), packed as it is here and one sequence at a time.
+
+A prompt of 1,260 tokens, 1,040 of them visual, and random weights (small: 256 hidden, 6 layers; tiny: 128, 3). `packed`
+is what OCR trains on: the 4 clean rollouts in one row behind one prompt. `separate` is what trainers without packing
+do: all 8 rollouts, a sequence each, with the prompt and the vision tower over again in every one. `OCR against vanilla`
+is a whole step: two views rolled out 4 times and 4 trained on, against one view rolled out 8 times and all trained on;
+rollouts have the full length and both steps are packed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from measure import Figure
+from small_model import completions, cpu_seconds, model, prompt
+
+from rollout3d.model import generate_hf
+from rollout3d.model.encode import Prompt
+from rollout3d.model.load import Policy
+from rollout3d.model.sampling import Sampling
+from rollout3d.training.objective import clipped_ratio, kl_k3
+from rollout3d.training.packing import LogProbs, Row, pack
+
+TARGETS = {("small", 64): 0.30, ("small", 300): 0.40}
+"""Of packed to separate; other sizes are reported."""
+
+
+def figures() -> Iterator[Figure]:
+    for size, length in (("tiny", 64), ("tiny", 500), ("small", 64), ("small", 300), ("small", 500)):
+        yield packed_or_separate(size, length)
+    for length in (64, 300):
+        yield ocr_or_vanilla(length)
+
+
+def packed_or_separate(size: str, length: int) -> Figure:
+    policy, reference = model(size), model(size)
+    asked, words = prompt(policy), completions(policy, 8, length)
+    packed = cpu_seconds(lambda: _train(policy, reference, [Row(asked, words[:4])]), 2)
+    separate = cpu_seconds(lambda: [_train(policy, reference, [Row(asked, [c])]) for c in words], 1)
+    target = TARGETS.get((size, length))
+    return Figure(
+        f"4 clean packed / 8 separate, {size}, {length} tokens",
+        packed / separate,
+        target or 1.0,
+        "x",
+        note=f"{packed:.2f} s and {separate:.2f} s of CPU" + ("" if target else "; reported, no target of its own"),
+    )
+
+
+def ocr_or_vanilla(length: int) -> Figure:
+    policy, reference = model("small"), model("small")
+    policy.eos_ids = (-1,)  # nothing ends early: both steps write equally many tokens
+    ocr = cpu_seconds(lambda: _step(policy, reference, [(0, 4, True), (1, 4, False)], length), 1)
+    vanilla = cpu_seconds(lambda: _step(policy, reference, [(0, 8, True)], length), 1)
+    return Figure(
+        f"OCR step / vanilla step of n = 8, small, {length} tokens",
+        ocr / vanilla,
+        1.0 if length == 300 else 1.5,
+        "x",
+        note=f"{ocr:.2f} s and {vanilla:.2f} s of CPU" + ("" if length == 300 else "; reported, no target of its own"),
+    )
+
+
+def _train(policy: Policy, reference: Policy, rows: Sequence[Row]) -> None:
+    """Reference forward, policy forward and backward of one packed batch."""
+    packed = pack(rows)
+    with torch.no_grad():
+        ref = LogProbs(reference)(packed)
+    logp = LogProbs(policy)(packed)
+    gain = clipped_ratio(logp, logp.detach(), torch.ones_like(logp), 0.2) - 0.04 * kl_k3(logp, ref)
+    (-gain.mean()).backward()
+    policy.model.zero_grad()
+
+
+def _step(policy: Policy, reference: Policy, views: Sequence[tuple[int, int, bool]], length: int) -> None:
+    """Views as (video, rollouts, whether they give gradient): all are rolled out in one call, those are trained on."""
+    prompts: list[Prompt] = [prompt(policy, seed) for seed, _, _ in views]
+    asked = [(made, n) for made, (_, n, _) in zip(prompts, views) for n in [4] * (n // 4)]
+    sampling = Sampling(4, 1.0, 0.95, length)
+    keys = [str(i) for i in range(len(asked))]
+    written = generate_hf.generate(policy, [made for made, _ in asked], sampling, 0, keys)
+    for made, (_, _, gives) in zip(prompts, views):
+        if gives:
+            answers = [c.token_ids for (own, _), group in zip(asked, written) if own is made for c in group]
+            _train(policy, reference, [Row(made, answers)])
+
+
+def main() -> None:
+    for figure in figures():
+        limit = f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
+        print(f"{figure.name}: {figure.measured:.3g} {figure.unit}, target {limit}; {figure.note}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
