@@ -44,7 +44,31 @@ def test_patches_of_an_image_equal_the_hugging_face_processor(frames):
     processor = Qwen2VLImageProcessorPil(do_resize=False)
     theirs = processor(Pillow.fromarray(picture[0]), return_tensors="pt")
     assert theirs["image_grid_thw"].tolist() == [list(grid_of(picture))]
-    assert torch.allclose(patchify(picture), theirs["pixel_values"], atol=1e-5)
+    assert torch.allclose(patchify(picture), theirs["pixel_values"], rtol=0, atol=1e-6)
+
+
+def test_every_value_of_a_videos_patches_is_where_the_released_model_expects_it():
+    """Against loops over the order of Qwen's video processor, and against numbers typed in."""
+    ramp = np.arange(56 * 84 * 3).reshape(56, 84, 3) % 251
+    clip = np.stack([ramp, ramp + 1, ramp + 2, ramp + 3]).astype(np.uint8)
+    expected = [
+        (clip[2 * t + f, 28 * by + 14 * py + y, 28 * bx + 14 * px + x, c] / 255 - MEAN[c]) / STD[c]
+        for t in range(2)
+        for by in range(2)
+        for bx in range(3)
+        for py in range(2)
+        for px in range(2)
+        for c in range(3)
+        for f in range(2)
+        for y in range(14)
+        for x in range(14)
+    ]
+    patches = patchify(clip)
+    assert patches.shape == (2 * 4 * 6, 1176)
+    assert np.abs(patches.flatten().numpy() - expected).max() < 1e-6
+    # Bytes 0, 1 and 2 of the first pixel, in red, green and blue; then the first pixel of the second frame, in red.
+    corners = [patches[0, place].item() for place in (0, 2 * 196, 4 * 196, 196)]
+    assert corners == pytest.approx([-1.7922625, -1.7370890, -1.4517796, -1.7776641], abs=1e-6)
 
 
 def test_patches_of_a_video_stand_in_the_documented_order(frames):
