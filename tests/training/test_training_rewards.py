@@ -71,3 +71,23 @@ def test_the_temporal_bonus_counts_within_the_papers_product():
 def test_an_unknown_reward_is_refused():
     with pytest.raises(ValueError, match="unknown reward 'fluency'"):
         judge("fluency", CHOICE, [])
+
+
+def test_the_length_bonus_can_join_the_papers_product():
+    written = [Written(words, 400) for words in (text("B"), text("B"), text("A"), "<answer>B</answer>")]
+    assert [judged.total for judged in judge("ocr_length", CHOICE, written)] == pytest.approx([1.2, 1.2, 0, 0])
+    assert [judged.total for judged in judge("ocr", CHOICE, written)] == pytest.approx([1, 1, 0, 0])
+
+
+def test_the_run_table_knows_the_rewards_and_refuses_others_before_anything_starts():
+    from typing import get_args
+
+    import training_world as tw
+    from pydantic import ValidationError
+
+    from rollout3d.config import Run
+    from rollout3d.training.rewards import COMBINE
+
+    assert {name for part in get_args(Run.model_fields["reward"].annotation) for name in get_args(part)} == set(COMBINE)
+    with pytest.raises(ValidationError, match="video_r1_length"):
+        tw.run(reward="fluency")

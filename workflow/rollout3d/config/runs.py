@@ -26,7 +26,8 @@ class Run(Section):
     rollout: Literal["vanilla", "temporal", "noisy", "downsample", "object_centric"] | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
-    reward: str | None = None
+    reward: Literal["ocr", "ocr_length", "video_r1", "video_r1_length"] | None = None
+    """`training/rewards`: OCR's product of correctness and format, or Video-R1's sum; either with the length bonus."""
     steps: Positive | None = None
     seed: int = 0
     tables: list[str] = []

@@ -37,8 +37,9 @@ class Judgement:
 
 
 def _ocr(parts: Parts) -> float:
-    """1 if correct and well-formed, else 0; a number earns its mean relative accuracy (OCR, preliminary)."""
-    return parts["format"] * (parts["correctness"] + parts.get("temporal", 0.0))
+    """1 if correct and well-formed, else 0; a number earns its mean relative accuracy (OCR, preliminary). Bonuses count
+    in a well-formed answer only."""
+    return parts["format"] * (parts["correctness"] + parts.get("temporal", 0.0) + parts.get("length", 0.0))
 
 
 def _sum(parts: Parts) -> float:
@@ -46,8 +47,13 @@ def _sum(parts: Parts) -> float:
     return sum(parts.values())
 
 
-COMBINE: dict[str, Callable[[Parts], float]] = {"ocr": _ocr, "video_r1": _sum, "video_r1_length": _sum}
-"""Reward name of the run table -> how its parts become one number."""
+COMBINE: dict[str, Callable[[Parts], float]] = {
+    "ocr": _ocr,
+    "ocr_length": _ocr,
+    "video_r1": _sum,
+    "video_r1_length": _sum,
+}
+"""Reward name of the run table -> how its parts become one number. Those named `_length` have the length bonus."""
 
 
 def judge(
@@ -68,7 +74,7 @@ def judge(
     if any(rollout.shuffled for rollout in rollouts):
         for part, bonus in zip(parts, temporal_bonus(correct, [rollout.shuffled for rollout in rollouts])):
             part["temporal"] = bonus
-    if reward == "video_r1_length":
+    if reward.endswith("_length"):
         for part, bonus in zip(parts, length_bonus(correct, [rollout.n_tokens for rollout in rollouts])):
             part["length"] = bonus
     return [Judgement(score.answer, part, COMBINE[reward](part)) for score, part in zip(scores, parts)]
