@@ -22,6 +22,8 @@ from rollout3d.training.checkpoint import alive
 from rollout3d.training.loop import STATE
 from rollout3d.training.metrics import flat, parts_of
 
+ASK_SECONDS = 60.0
+"""Whether a run's process lives is asked no oftener than that: on a cluster it is Slurm's controller that answers."""
 RECENT = 20
 """Steps of a recent mean."""
 FIGURES = {
@@ -87,6 +89,7 @@ class Reader:
     def __init__(self, run: Path):
         self.run = run
         self._kept: dict[tuple[str, int, int], list[dict[str, float]]] = {}
+        self._asked: tuple[str, float, str] | None = None
 
     def read(self) -> State:
         """The present state. Raises `NoRun` where there is none."""
@@ -102,7 +105,7 @@ class Reader:
         except FileNotFoundError:
             return None
         rows = [row for part in parts_of(tables.METRICS, checkpoints / state["identity"]) for row in self._rows(part)]
-        return State(self.run, _status(checkpoints / "lock.json"), state["total"], rows)
+        return State(self.run, self._status(checkpoints / "lock.json"), state["total"], rows)
 
     def _finished(self) -> State | None:
         path = self.run / "metrics.parquet"
@@ -122,6 +125,19 @@ class Reader:
             if path.exists():
                 raise
             return []  # the run has just resumed, or finished, and put it away
+
+    def _status(self, lock: Path) -> str:
+        try:
+            text = lock.read_text()
+        except FileNotFoundError:
+            return "stopped; the same command resumes it"
+        now = time.monotonic()
+        if self._asked is None or self._asked[0] != text or now - self._asked[1] > ASK_SECONDS:
+            holder = json.loads(text)
+            who = f"process {holder['pid']} on {holder['host']}"
+            said = f"running, {who}" if alive(holder) else f"died ({who}); the same command resumes it"
+            self._asked = text, now, said
+        return self._asked[2]
 
 
 def phases(row: dict[str, float]) -> dict[str, float]:
@@ -175,15 +191,6 @@ def _figures(row: dict[str, Any]) -> dict[str, float]:
     if "acc_clean" in found and "acc_noisy" in found:
         found["gap"] = found["acc_clean"] - found["acc_noisy"]
     return found
-
-
-def _status(lock: Path) -> str:
-    try:
-        holder = json.loads(lock.read_text())
-    except FileNotFoundError:
-        return "stopped; the same command resumes it"
-    who = f"process {holder['pid']} on {holder['host']}"
-    return f"running, {who}" if alive(holder) else f"died ({who}); the same command resumes it"
 
 
 def _phases(state: State) -> Text:
