@@ -50,6 +50,7 @@ class World:
             else:
                 store = dist.TCPStore("127.0.0.1", 0, 1, is_master=True)
                 dist.init_process_group(backend, store=store, rank=0, world_size=1, timeout=timeout)
+                os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists, and no torchrun has set it
         # Slurm's name of the node first: two of its nodes may be one host.
         LOG.info("rank %d of %d on %s", rank, size, os.environ.get("SLURMD_NODENAME") or socket.gethostname())
         return World(rank, size, device, grouped)
