@@ -198,6 +198,27 @@ def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, 
         assert apart < 0.1 * moved, name
 
 
+@pytest.mark.pipeline
+@pytest.mark.parametrize(
+    ("stage", "processes", "settings"),
+    [("zero2", 1, {}), ("zero3", 1, {}), ("zero2", 2, {"lora_rank": 2}), ("zero3", 2, {"lora_rank": 2})],
+    ids=["zero2 alone", "zero3 alone", "zero2 with adapters", "zero3 with adapters"],
+)
+def test_deepspeed_on_one_process_and_with_adapters(files, taught, tmp_path, stage, processes, settings):
+    run, shared = tw.run(steps=2), {"max_new_tokens": 24, "lr": 1e-3, "prompts_per_step": 4, **settings}
+    run_grpo(tw.config(**shared), run, tw.inputs(files, taught), tmp_path / "plain", tw.lineage)
+    zero = command("train_grpo", tw.config(**shared, deepspeed=stage), run, files, taught, tmp_path / "zero", processes)
+    subprocess.run(zero, check=True, timeout=400)
+    first, second = (tables.read(tables.METRICS, tmp_path / name / "metrics.parquet") for name in ("plain", "zero"))
+    assert sum(row["grad_norm"] > 0 for row in first) == 2
+    for a, b in zip(first, second, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-3, abs=1e-5)
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-2)
+    moved = spread(tw.weights(taught), tw.weights(tmp_path / "plain" / "model.json"))
+    apart = spread(tw.weights(tmp_path / "zero" / "model.json"), tw.weights(tmp_path / "plain" / "model.json"))
+    assert moved > 0 and apart < 0.1 * moved
+
+
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 @pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}], ids=["full", "lora"])
 def test_vllm_draws_the_rollouts_of_the_present_weights(tmp_path, settings):
