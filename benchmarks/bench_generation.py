@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from measure import Figure
-from small_model import cpu_seconds, model, prompt
 
+from measure import Figure
 from rollout3d.model import generate_hf
 from rollout3d.model.sampling import Sampling
+from small_model import cpu_seconds, model, prompt
 
 N, NEW = 8, 64
 

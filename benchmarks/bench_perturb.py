@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from measure import Figure
 
+from measure import Figure
 from rollout3d import tables
 from rollout3d.config import Grpo, Run
 from rollout3d.geometry.masks import rle_decode, rle_encode

