@@ -58,13 +58,3 @@ def figures() -> Iterator[Figure]:
         at_least=True,
         note=f"{slow:.2f} s and {fast:.2f} s of CPU, prompt of {len(asked)} tokens, {N} x {NEW} new tokens",
     )
-
-
-def main() -> None:
-    for figure in figures():
-        limit = f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
-        print(f"{figure.name}: {figure.measured:.3g} {figure.unit}, target {limit}; {figure.note}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -120,13 +120,3 @@ def _milliseconds(work) -> tuple[float, float]:
         work()
         spent.append((1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)))
     return median(cpu for cpu, _ in spent), median(wall for _, wall in spent)
-
-
-def main() -> None:
-    for figure in figures():
-        limit = f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
-        print(f"{figure.name}: {figure.measured:.3g} {figure.unit}, target {limit}; {figure.note}")
-
-
-if __name__ == "__main__":
-    main()

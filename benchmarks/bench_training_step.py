@@ -84,13 +84,3 @@ def _step(policy: Policy, reference: Policy, views: Sequence[tuple[int, int, boo
         if gives:
             answers = [c.token_ids for (own, _), group in zip(asked, written) if own is made for c in group]
             _train(policy, reference, [Row(made, answers)])
-
-
-def main() -> None:
-    for figure in figures():
-        limit = f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
-        print(f"{figure.name}: {figure.measured:.3g} {figure.unit}, target {limit}; {figure.note}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -76,7 +76,7 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     save_policy(tiny_policy(), tmp_path / "model", kind="tiny")
     model = tmp_path / "model" / "model.json"
     config = CONFIG | {
-        "difficulty": {"max_new_tokens": 2, "max_new_tokens_grpo": 3},
+        "difficulty": {"backend": "hf", "max_new_tokens": 2, "max_new_tokens_grpo": 3},
         "cot": {"teacher": "geometric", "fallback": 6, "attempts": 1},
         "evaluation": {"max_new_tokens": 3, "black_frames": True, "backend": "hf"},
     }

@@ -92,3 +92,15 @@ def _yaml(path: str) -> dict:
         return yaml.safe_load(Path(path).read_text()) or {}
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
+
+
+def end_process() -> None:
+    """End now, as a success, without tearing the interpreter down.
+
+    For training processes: a thread of gloo or DeepSpeed that still runs while libraries are unloaded aborts a process
+    whose work is done (now and then, on a loaded machine), and torchrun calls the whole run failed.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

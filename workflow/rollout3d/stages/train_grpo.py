@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout3d.config import Run
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage, StageError, end_process
 
 STAGE = Stage("train_grpo", __doc__)
 
@@ -41,3 +41,4 @@ def main(argv: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     main()
+    end_process()

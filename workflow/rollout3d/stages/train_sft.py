@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout3d.config import Run
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage, StageError, end_process
 
 STAGE = Stage("train_sft", __doc__)
 
@@ -38,3 +38,4 @@ def main(argv: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     main()
+    end_process()
