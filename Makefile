@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+WORKERS ?= 2
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
@@ -15,7 +16,7 @@ demo: $(VENV)/ready system
 	@$(BIN)/rollout3d summary --results results/demo
 
 test: $(VENV)/ready system
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -5,3 +5,12 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_collection_modifyitems(items):
+    """Long tests first: with several workers, none of them starts a whole pipeline when the others are done."""
+    items.sort(
+        key=lambda item: min(
+            (rank for rank, mark in enumerate(("slurm", "pipeline")) if mark in item.keywords), default=2
+        )
+    )
