@@ -8,18 +8,21 @@ import pytest
 
 from questions.question_rooms import KINDS, floor_of, map_row, object_rows, random_things, scene_row, view
 from rollout3d import tables
-from rollout3d.config import Config
+from rollout3d.config import Config, merge
 from rollout3d.questions import guard
 from rollout3d.questions.assemble import assemble
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.stages import assemble as assemble_stage
 from rollout3d.stages import questions as questions_stage
 
-TRAIN_AND_VAL = {"datasets": {"scannet": {"splits": {"train": ["train"], "test": ["val"]}}}}
+TRAIN_AND_VAL = {
+    "datasets": {"scannet": {"splits": {"train": ["train"], "test": ["val"]}}},
+    "questions": {"max_value_share": 1.0},
+}
 
 
 def config(**changes):
-    return Config.model_validate(TRAIN_AND_VAL | changes)
+    return Config.model_validate(merge(TRAIN_AND_VAL, changes))
 
 
 def scan(k, split="train", space=None, seed=None):
@@ -53,7 +56,7 @@ def test_rows_go_to_the_side_of_their_split(rows):
     assert {row["scene_id"] for row in made.train} == {"scene0000_00", "scene0001_00", "scene0002_00"}
     assert {row["scene_id"] for row in made.test} == {"scene0003_00", "scene0004_00"}
     assert len(made.train) + len(made.test) == len(rows) and made.dropped == []
-    nothing_tested = assemble(rows, [], Config())
+    nothing_tested = assemble(rows, [], Config.model_validate({"questions": {"max_value_share": 1.0}}))
     assert nothing_tested.test == [] and len(nothing_tested.train) == len(made.train)
     assert {row["reason"] for row in nothing_tested.dropped} == {"its split is neither trained on nor tested"}
 
@@ -129,7 +132,7 @@ def test_sources_decide_which_questions_train(rows, source, kept):
     assert {"g" if row["source"] == "generated" else "e" for row in orders} == kept
     assert any(row["question_type"] == "obj_appearance_order" for row in made.test), "tests are always generated"
     if "e" in kept:
-        assert imported in orders, "imported letters are left alone"
+        assert [r for r in orders if r["source"] == "vlm3r_order"]
     assert all(source in row["reason"] for row in made.dropped) and bool(made.dropped) is (source != "both")
 
 
@@ -150,6 +153,28 @@ def test_total_caps_training_and_not_the_test(rows):
     share = Counter(row["question_type"] for row in full.train)
     for kind, n in Counter(row["question_type"] for row in made.train).items():
         assert abs(n - 100 * share[kind] / len(full.train)) < 1
+
+
+def test_no_number_dominates_training_and_the_test_is_left_alone(rows):
+    full = assemble(rows, [], config())
+    made = assemble(rows, [], config(questions={"max_value_share": 0.06}))
+    assert made.test == full.test and len(made.train) < len(full.train)
+    sizes = Counter(r["ground_truth"] for r in made.train if r["question_type"] == "object_abs_distance")
+    before = Counter(r["ground_truth"] for r in full.train if r["question_type"] == "object_abs_distance")
+    assert max(before.values()) > 0.06 * before.total() and max(sizes.values()) <= 0.06 * sizes.total()
+    reasons = Counter(row["reason"] for row in made.dropped)
+    assert reasons == {
+        "a number that answers more than questions.max_value_share = 0.06": len(full.train) - len(made.train)
+    }
+
+
+def test_the_mix_is_what_the_configuration_asks_for(rows):
+    mix = {"object_rel_distance": 0.5, "room_size_estimation": 0.02}
+    made = assemble(rows, [], config(questions={"total": 100, "mix": mix}))
+    count = Counter(row["question_type"] for row in made.train)
+    assert len(made.train) == 100 and count["object_rel_distance"] == 50 and count["room_size_estimation"] == 2
+    with pytest.raises(ValueError, match=r"add up to 1\.1"):
+        config(questions={"mix": {"object_rel_distance": 0.6, "object_abs_distance": 0.5}})
 
 
 def test_stages_write_tables_that_do_not_depend_on_shards_or_reruns(tmp_path):

@@ -138,6 +138,8 @@ class Questions(Section):
 
     compat: Literal["corrected", "vsibench"] = "corrected"
     """`vsibench` reproduces the benchmark's known defects. [assumed]"""
+    wording: Literal["vsibench", "spacer", "vlm3r"] = "vsibench"
+    """Question texts: the benchmark's released rows, or the variants of SpaceR or VLM-3R. [VSI-Bench]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
     per_scene: dict[str, Positive] = {
@@ -153,8 +155,12 @@ class Questions(Section):
         "route_planning": 10,
     }
     """At most this many a scene. [VLM-3R's caps; relative distance and route planning assumed]"""
+    max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """No number may be the answer of more than this share of a type's training questions. [SpaceR; number assumed]"""
+    mix: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
+    """Share of a question type in training; types left out share the rest as generated. [OCR, Figure 3: no numbers]"""
     total: Positive | None = 98_000
-    """Training questions kept. [OCR, data construction]"""
+    """Training questions kept; null = all that the mix allows. [OCR, data construction]"""
     rel_distance_per_primary: Positive | None = None
     """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
     rel_distance_margin_m: float = 0.15
@@ -170,6 +176,12 @@ class Questions(Section):
         "route_planning": "external",
     }
     """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
+
+    @model_validator(mode="after")
+    def _shares(self) -> Questions:
+        if sum(self.mix.values()) > 1 + 1e-9:
+            raise ValueError(f"the shares of mix add up to {sum(self.mix.values()):g}, which is more than 1")
+        return self
 
 
 class External(Section):

@@ -30,8 +30,9 @@ def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], conf
     `questions`: generated and imported rows; `scenes`: rows of all scans (space_id, dataset, split), those without
     questions too, for the leak guard. In order: equal rows count once; rows go to the side of their split; held-out
     spaces leave training; imported categories replace generated ones as `questions.sources` says (training only);
-    training is cut to `questions.total`, keeping the mix; letters are balanced on each side; training is shuffled.
-    Balancing renames options, so question_id changes here; dropped rows carry the id of the table they came from.
+    training loses numbers that answer too often and is cut to `questions.total` in the mix asked for; letters are
+    balanced on each side; training is shuffled. Balancing renames options, so question_id changes here; dropped rows
+    carry the id of the table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
     """
@@ -54,8 +55,10 @@ def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], conf
         train, unwanted = _by_source(train, category, source)
         drop(unwanted, f"questions.sources.{category} is {source}")
 
-    train, beyond = select.limit_total(train, config.questions.total, config.seed)
-    drop(beyond, f"more than questions.total = {config.questions.total}")
+    train, frequent = select.limit_values(train, config.questions.max_value_share, config.seed)
+    drop(frequent, f"a number that answers more than questions.max_value_share = {config.questions.max_value_share:g}")
+    train, beyond = select.limit_total(train, config.questions.total, config.seed, config.questions.mix)
+    drop(beyond, f"more than questions.total = {config.questions.total} and questions.mix allow")
     train = select.balance_letters(train, config.seed)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)

@@ -111,7 +111,9 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator, leve
             "angle_deg": rounded([angle[k]], 1)[0],
             "direction": truth,
         }
-        question = templates.REL_DIRECTION[level].format(standing=standing, facing=facing, query=query)
+        question = (
+            templates.WORDINGS[config.wording].direction(level).format(standing=standing, facing=facing, query=query)
+        )
         rows.append(scene.row(kind, question, truth, named, evidence, rule.options))
     return rows, reasons
 
