@@ -16,6 +16,11 @@ def question_tables():
     return [f"<results>/questions/{dataset}/{shard}.parquet" for dataset in study.datasets for shard in shards(dataset)]
 
 
+def released_benchmarks():
+    """Questions of the benchmarks that others released: their spaces are never trained on."""
+    return [f"<results>/benchmarks/{b}/questions.parquet" for b in study.evaluation.benchmarks if b != "synthetic"]
+
+
 def model_file(key_or_run):
     """`model.json` of a model key, or of a run (a run without training is the model that it starts from)."""
     run = RUNS.get(key_or_run)

@@ -56,6 +56,7 @@ OBLIGATORY = [
     ("scenes/scannet/0/regions.aabb_none.parquet", "scenes/scannet/0/objects.parquet"),
     ("questions/scannetpp/3.parquet", "scenes/scannetpp/3/objects.parquet"),
     ("train/ocr_rl.parquet", "questions/arkitscenes/15.parquet"),
+    ("train/ocr_rl.parquet", "benchmarks/vsibench/questions.parquet"),
     ("runs/filter/model.json", "train/ocr_rl.parquet"),
     ("runs/filter/model.json", "models/filter_base/model.json"),
     ("difficulty/frames2/0.parquet", "models/filter_base/model.json"),
@@ -86,7 +87,7 @@ def test_obligatory_edge_of_the_paper(clone, consumer, of):
 
 def test_training_questions_depend_on_no_model(clone):
     graph = jobs(clone, None, "results/train/ocr_rl.parquet")
-    assert set(graph) == {"ingest", "questions", "assemble"}
+    assert set(graph) == {"ingest", "questions", "prepare_benchmark", "assemble"}
 
 
 def test_ablations_run_every_row_of_tables_3_to_5(clone):

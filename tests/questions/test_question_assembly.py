@@ -9,7 +9,6 @@ import pytest
 from questions.question_rooms import KINDS, floor_of, map_row, object_rows, random_things, scene_row, view
 from rollout3d import tables
 from rollout3d.config import Config, merge
-from rollout3d.questions import guard
 from rollout3d.questions.assemble import assemble
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.stages import assemble as assemble_stage
@@ -44,6 +43,7 @@ def questions_of(scans):
 
 
 SCANS = [scan(0), scan(1), scan(2), scan(3, "val"), scan(4, "val")]
+SCENES = [{"dataset": "scannet"} | {key: s[key] for key in ("scene_id", "space_id", "split")} for s in SCANS]
 
 
 @pytest.fixture(scope="module")
@@ -89,37 +89,9 @@ def test_relative_distance_still_names_its_options_in_order(rows):
         assert json.loads(row["evidence"])["nearest"] == names["ABCD".index(row["ground_truth"])]
 
 
-def test_a_space_of_the_test_side_never_trains(rows):
-    # The same room as the tested scene0003, scanned again for training.
-    leaking = questions_of([scan(9, "train", space="scene0003", seed=7)])
-    made = assemble(rows + leaking, [], config())
-    assert "scene0003" not in {row["space_id"] for row in made.train}
-    reasons = Counter(row["reason"] for row in made.dropped)
-    assert reasons == {"leak guard: space scene0003 is also in split 'val'": len(leaking)}
-
-
-def test_a_held_out_scan_without_questions_guards_its_space_too(rows):
-    scenes = [{"dataset": "scannet", "space_id": "scene0001", "split": "test"}]
-    made = assemble(rows, scenes, config())
-    assert {row["space_id"] for row in made.train} == {"scene0000", "scene0002"}
-
-
-def test_imported_rows_of_a_held_out_space_are_dropped(rows):
-    imported = rows[0] | {"dataset": "spacer", "source": "spacer", "space_id": "scene0004", "split": "train"}
-    imported["question_id"] = tables.question_id(imported)
-    made = assemble([*rows, imported], [], config())
-    assert imported["question_id"] in {row["question_id"] for row in made.dropped}
-
-
-def test_disjoint_check_raises_for_a_shared_space():
-    guard.check_disjoint([{"space_id": "a"}, {"space_id": None}], [{"space_id": "b"}, {"space_id": None}])
-    with pytest.raises(guard.LeakError, match=r"1 spaces .* a$"):
-        guard.check_disjoint([{"space_id": "a"}], [{"space_id": "a"}, {"space_id": "b"}])
-
-
 def imported_order(rows):
     row = next(r for r in rows if r["question_type"] == "obj_appearance_order" and r["split"] == "train")
-    row = row | {"dataset": "vlm3r", "source": "vlm3r_order", "scene_id": "other", "space_id": "other"}
+    row = row | {"source": "vlm3r_order", "question": row["question"] + " "}
     return row | {"question_id": tables.question_id(row)}
 
 
@@ -127,7 +99,7 @@ def imported_order(rows):
 def test_sources_decide_which_questions_train(rows, source, kept):
     c = config(questions={"sources": {"obj_appearance_order": source, "route_planning": "generated"}})
     imported = imported_order(rows)
-    made = assemble([*rows, imported], [], c)
+    made = assemble([*rows, imported], SCENES, c)
     orders = [row for row in made.train if row["question_type"] == "obj_appearance_order"]
     assert {"g" if row["source"] == "generated" else "e" for row in orders} == kept
     assert any(row["question_type"] == "obj_appearance_order" for row in made.test), "tests are always generated"
@@ -200,9 +172,10 @@ def test_stages_write_tables_that_do_not_depend_on_shards_or_reruns(tmp_path):
             outs.append(folder / "questions.parquet")
             questions_stage.main([*argv, "--out", str(outs[-1]), "--dropped", str(folder / "dropped.parquet")])
             scenes.append(folder / "scenes.parquet")
-        made = [tmp_path / name / f"{side}.parquet" for side in ("train", "test", "dropped")]
+        made = [tmp_path / name / f"{side}.parquet" for side in ("train", "test", "dropped", "sources")]
         argv = ["--config", json.dumps(TRAIN_AND_VAL), "--questions", *map(str, outs), "--scenes", *map(str, scenes)]
         argv += ["--out-train", str(made[0]), "--out-test", str(made[1]), "--dropped", str(made[2])]
+        argv += ["--sources", str(made[3])]
         assemble_stage.main(argv)
         return made
 
@@ -214,6 +187,7 @@ def test_stages_write_tables_that_do_not_depend_on_shards_or_reruns(tmp_path):
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in whole]
     train, test = tables.read(tables.OCR_RL, whole[0]), tables.read(tables.QUESTIONS, whole[1])
     assert train == tables.read(tables.OCR_RL, split[0]) and test == tables.read(tables.QUESTIONS, split[1])
+    assert tables.read(tables.SOURCES, whole[3]) == tables.read(tables.SOURCES, split[3])
     assert len(train) > 300 and {row["split"] for row in test} == {"val"}
     dropped = tables.read(tables.TABLES["questions_dropped"], tmp_path / "whole" / "0" / "dropped.parquet")
     reasons = {row["question_id"]: row["reason"] for row in dropped}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,38 +19,50 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Assembled:
-    """Rows of the tables ocr_rl, questions (test side) and questions_dropped."""
+    """Rows of the tables ocr_rl, questions (test side), questions_dropped, and sources."""
 
     train: list[Row]
     test: list[Row]
     dropped: list[Row]
+    sources: list[Row]
 
 
-def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], config: Config) -> Assembled:
+def assemble(
+    questions: Iterable[Row],
+    scenes: Iterable[Row],
+    config: Config,
+    benchmark: Iterable[Row] = (),
+    left_out: Iterable[Row] = (),
+) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
-    `questions`: generated and imported rows; `scenes`: rows of all scans (space_id, dataset, split), those without
-    questions too, for the leak guard. In order: equal rows count once; rows go to the side of their split; held-out
-    spaces leave training; imported categories replace generated ones as `questions.sources` says (training only);
-    training loses numbers that answer too often and is cut to `questions.total` in the mix asked for; letters are
-    balanced on each side; training is shuffled. Balancing renames options, so question_id changes here; dropped rows
-    carry the id of the table they came from.
+    `questions`: generated and imported rows; `scenes`: rows of all scans (scene_id, space_id, dataset, split), those
+    without questions too, for the leak guard; `benchmark`: questions of the benchmarks that will test the model;
+    `left_out`: questions_dropped rows of the imports, for the account of sources. In order: equal rows count once;
+    rows go to the side of their split; imported ones train, if their scan is known; held-out spaces leave training;
+    imported categories replace generated ones as `questions.sources` says (training only); training loses numbers
+    that answer too often and is cut to `questions.total` in the mix asked for; letters are balanced on each side;
+    training is shuffled. Balancing renames options, so question_id changes here; dropped rows carry the id of the
+    table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
     """
     splits = {name: dataset.splits for name, dataset in config.datasets.items()}
+    scenes = list(scenes)
     dropped: list[Row] = []
 
     def drop(rows: Iterable[Row], reason: str) -> None:
         dropped.extend({"question_id": row["question_id"], "file": "", "reason": reason} for row in rows)
 
     rows = sorted({row["question_id"]: row for row in questions}.values(), key=lambda row: row["question_id"])
+    rows, unknown = _located(rows, scenes)
+    drop(unknown, "its scan is not among the ingested ones")
     sides: dict[str, list[Row]] = {"train": [], "test": [], "none": []}
     for row in rows:
         sides[_side(row, splits)].append(row)
     drop(sides["none"], "its split is neither trained on nor tested")
 
-    held_out = guard.held_out_spaces([*scenes, *rows], splits)
+    held_out = guard.benchmark_spaces(benchmark, scenes) | guard.held_out_spaces([*scenes, *rows], splits)
     train, leaking = guard.guard(sides["train"], held_out)
     dropped += leaking
     for category, source in sorted(config.questions.sources.items()):
@@ -59,6 +73,7 @@ def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], conf
     drop(frequent, f"a number that answers more than questions.max_value_share = {config.questions.max_value_share:g}")
     train, beyond = select.limit_total(train, config.questions.total, config.seed, config.questions.mix)
     drop(beyond, f"more than questions.total = {config.questions.total} and questions.mix allow")
+    sources = _account([*rows, *unknown], train, sides["test"], dropped, left_out)
     train = select.balance_letters(train, config.seed)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
@@ -66,11 +81,45 @@ def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], conf
         select.shuffled(train, config.seed),
         sorted(test, key=_reading_order),
         sorted(dropped, key=lambda row: (row["question_id"], row["reason"])),
+        sources,
     )
 
 
+def _located(rows: Sequence[Row], scenes: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Rows with the split and space that the ingested scans say, and imported rows whose scan is not among them."""
+    known = {(row["dataset"], row["scene_id"]): row for row in scenes}
+    kept, unknown = [], []
+    for row in rows:
+        if row["source"] == "generated" or row["scene_id"] is None:
+            kept.append(row)
+            continue
+        scene = known.get((row["dataset"], row["scene_id"]))
+        if scene is None:
+            unknown.append(row)
+        else:
+            kept.append(row | {"space_id": scene["space_id"], "split": scene["split"]})
+    return kept, unknown
+
+
+def _account(
+    rows: Iterable[Row], train: Iterable[Row], test: Iterable[Row], dropped: Iterable[Row], left_out: Iterable[Row]
+) -> list[Row]:
+    """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why."""
+    fates = {row["question_id"]: ("train", "") for row in train} | {row["question_id"]: ("test", "") for row in test}
+    # A reason names the space; the account counts spaces together.
+    for row in dropped:
+        fates[row["question_id"]] = ("dropped", re.sub(r"\bspace \S+ ", "its space ", row["reason"]))
+    found = Counter((row["source"], row["question_type"], *fates[row["question_id"]]) for row in rows)
+    for row in left_out:
+        found[row["question_id"].rsplit("/", 1)[0], "", "unusable", row["reason"].split(": ")[0]] += 1
+    names = ("source", "question_type", "fate", "reason")
+    return [dict(zip(names, key)) | {"n": n} for key, n in sorted(found.items())]
+
+
 def _side(row: Row, splits: Mapping[str, Splits]) -> str:
-    """train, test or none; imported rows of datasets without scans here go by the word itself."""
+    """train, test or none; what others released is for training, wherever the guard lets it."""
+    if row["source"] != "generated":
+        return "train"
     known = splits.get(row["dataset"], Splits())
     if row["split"] in known.train:
         return "train"

@@ -47,6 +47,7 @@ from rollout3d.tables.schema import (
     SCENES,
     SCENES_DROPPED,
     SCORES,
+    SOURCES,
     TABLES,
     VERDICTS,
     Table,
