@@ -140,6 +140,14 @@ def test_no_number_dominates_training_and_the_test_is_left_alone(rows):
     }
 
 
+def test_what_the_text_gives_away_is_pruned_when_asked_for(rows):
+    full = assemble(rows, [], config())
+    made = assemble(rows, [], config(questions={"text_only_margin": 0.02}))
+    assert made.test == full.test and len(made.train) < len(full.train)
+    reasons = Counter(row["reason"] for row in made.dropped)
+    assert reasons == {"guessed from the text: questions.text_only_margin = 0.02": len(full.train) - len(made.train)}
+
+
 def test_the_mix_is_what_the_configuration_asks_for(rows):
     mix = {"object_rel_distance": 0.5, "room_size_estimation": 0.02}
     made = assemble(rows, [], config(questions={"total": 100, "mix": mix}))

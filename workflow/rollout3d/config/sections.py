@@ -157,6 +157,8 @@ class Questions(Section):
     """At most this many a scene. [VLM-3R's caps; relative distance and route planning assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """No number may be the answer of more than this share of a type's training questions. [SpaceR; number assumed]"""
+    text_only_margin: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Prune training until no guess from the text scores more than this above chance; null = do not. [assumed]"""
     mix: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     """Share of a question type in training; types left out share the rest as generated. [OCR, Figure 3: no numbers]"""
     total: Positive | None = 98_000

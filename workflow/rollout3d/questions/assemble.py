@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollout3d.config import CATEGORIES, Config, Splits
-from rollout3d.questions import guard, select
+from rollout3d.questions import bias, guard, select
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ def assemble(
     `left_out`: questions_dropped rows of the imports, for the account of sources. In order: equal rows count once;
     rows go to the side of their split; imported ones train, if their scan is known; held-out spaces leave training;
     imported categories replace generated ones as `questions.sources` says (training only); training loses numbers
-    that answer too often and is cut to `questions.total` in the mix asked for; letters are balanced on each side;
-    training is shuffled. Balancing renames options, so question_id changes here; dropped rows carry the id of the
-    table they came from.
+    that answer too often and, if asked for, what the text gives away; it is cut to `questions.total` in the mix asked
+    for; letters are balanced on each side; training is shuffled. Balancing renames options, so question_id changes
+    here; dropped rows carry the id of the table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
     """
@@ -71,6 +71,9 @@ def assemble(
 
     train, frequent = select.limit_values(train, config.questions.max_value_share, config.seed)
     drop(frequent, f"a number that answers more than questions.max_value_share = {config.questions.max_value_share:g}")
+    if config.questions.text_only_margin is not None:
+        train, guessed = bias.debias(train, config.questions.text_only_margin, config.seed)
+        drop(guessed, f"guessed from the text: questions.text_only_margin = {config.questions.text_only_margin:g}")
     train, beyond = select.limit_total(train, config.questions.total, config.seed, config.questions.mix)
     drop(beyond, f"more than questions.total = {config.questions.total} and questions.mix allow")
     sources = _account([*rows, *unknown], train, sides["test"], dropped, left_out)

@@ -157,17 +157,21 @@ def _onward(
 def _unobjectionable(
     scene: SceneView, floor: Floor, routes: list[Route], cap: int, rng: np.random.Generator, reasons: Counter[str]
 ) -> dict[str, dict[str, Any]]:
-    """Up to `cap` question rows of routes that pass, by question, in random order."""
+    """Up to `cap` question rows of routes that pass, by question, in random order; the answers take turns."""
     found: dict[str, dict[str, Any]] = {}
+    piles: dict[tuple[str, ...], list[Route]] = {}
     for k in rng.permutation(len(routes)):
-        if len(found) == cap:
-            break
-        reason = _objection(floor, routes[k])
-        if reason:
-            reasons[reason] += 1
-            continue
-        row = _row(scene, floor, routes[k], rng)
-        found.setdefault(row["question"], row)
+        piles.setdefault(routes[k].turns, []).append(routes[k])
+    while any(piles.values()):
+        for route in [pile.pop() for pile in piles.values() if pile]:
+            if len(found) == cap:
+                return found
+            reason = _objection(floor, route)
+            if reason:
+                reasons[reason] += 1
+                continue
+            row = _row(scene, floor, route, rng)
+            found.setdefault(row["question"], row)
     return found
 
 

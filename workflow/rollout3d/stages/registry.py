@@ -40,7 +40,8 @@ STAGES: dict[str, Spec] = {
         ("questions",),
         ("questions", "scenes/meta.py", "geometry", "evaluation/benchmarks/vsibench.py", *_GROUND),
     ),
-    "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
+    "assemble": Spec(("seed", "datasets", "questions"), ("questions", "scoring", *_GROUND)),
+    "bias": Spec((), ("questions/bias.py", "questions/templates.py", "scoring", *_GROUND)),
     "import_cot": Spec(
         ("scenes", "video", "external"),
         (

@@ -214,6 +214,16 @@ SOURCES = _declare(
     _field("n", _I, "questions"),
 )
 
+BIAS = _declare(
+    "bias",
+    "one number about what the text of one type of question gives away",
+    _field("question_type", _S, "question type"),
+    _field("measure", _S, "score: of guessing by a rule; letter, answer: share of the questions with it"),
+    _field("name", _S, "chance, the rule, the letter, or the answer"),
+    _field("value", _F, "0 to 1"),
+    _field("n", _I, "questions behind it"),
+)
+
 HARD = _declare(
     "hard",
     "one hard training question",
