@@ -27,7 +27,9 @@ rule questions:
 
 rule assemble:
     input:
-        questions=question_tables(),
+        questions=question_tables() + imported(),
+        left_out=imported("_dropped"),
+        verdicts=judged(),
         scenes=scene_tables("scenes"),
         benchmarks=released_benchmarks(),
         code=stage_code("assemble"),
@@ -49,5 +51,6 @@ rule assemble:
         config=stage_config("assemble"),
     shell:
         "python -m rollout3d.stages.assemble --config {params.config:q} --questions {input.questions}"
+        " --left-out {input.left_out} --verdicts {input.verdicts}"
         " --scenes {input.scenes} --benchmarks {input.benchmarks} --out-train {output.train} --out-test {output.test}"
         " --dropped {output.dropped} --sources {output.sources} > {log} 2>&1"

@@ -90,6 +90,18 @@ def test_training_questions_depend_on_no_model(clone):
     assert set(graph) == {"ingest", "questions", "prepare_benchmark", "assemble"}
 
 
+def test_released_questions_join_the_training_table_where_they_are_configured(clone):
+    external = {source: f"/nowhere/{source}.json" for source in ("spacer", "vlm3r_route", "video_r1")}
+    site = json.dumps({"external": external})
+    arguments = ("-n", "--config", f"site={site}", "--", "results/train/ocr_rl.parquet")
+    said = snakemake(clone, *arguments).stdout
+    assert said.count("rule import_questions:") == 3 and "rule judge:" not in said
+    run = snakemake(clone, *arguments[:2], 'judge={"max_usd": 5}', *arguments[2:])
+    assert run.stdout.count("rule judge:") == 2, "general data are not judged"
+    said = snakemake(clone, "--cores", "1", *arguments[1:]).stderr
+    assert "site.external.spacer" in said and "no file /nowhere/vlm3r_route.json" in said
+
+
 def test_ablations_run_every_row_of_tables_3_to_5(clone):
     graph = jobs(clone, "ablations")
     runs = {out.split("/")[-2] for outs, _ in graph["grpo"] + graph["sft"] for out in outs if "model.json" in out}

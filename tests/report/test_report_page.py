@@ -197,7 +197,8 @@ def test_sources_and_what_the_text_gives_away_are_shown(study, tmp_path):
     )
     text = " ".join(Tags(page).text)
     assert "1,234 leak guard: its space is tested by vsibench; 4 missing field" in text
-    assert '<td class="bad">40.0</td>' in page and page.count('<td class="bad">') == 1
+    table = page[page.index('id="bias"') :].split("</table>")[0]
+    assert '<td class="bad">40.0</td>' in table and table.count('class="bad"') == 1
     assert "Turn <Back> (50 %)" in text and "route planning" in text
     without = " ".join(Tags(render(collect(files_of(study), CONFIG))).text)
     assert "gives away" not in without and "come from" not in without

@@ -192,6 +192,29 @@ class External(Section):
     max_share_dropped: Share = 0.2
     """More rows of a file than this failing stops its import with one error. [assumed]"""
 
+    spatial_types: list[Literal[CATEGORIES]] = ["obj_appearance_order", "route_planning"]
+    """Question types about scans that are taken from them. [OCR, data construction]"""
+    general: Annotated[int, Field(ge=0)] = 0
+    """Questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of Video-R1-260k]"""
+
+
+class Judge(Section):
+    """A model's opinion of imported questions about scans; the stage runs once `max_usd` allows it."""
+
+    model: str = "gpt-4o"
+    """[OCR, data construction]"""
+    frames: Positive = 16
+    """Frames shown with a question. [assumed]"""
+    max_usd: Annotated[float, Field(ge=0)] = 0.0
+    """Spending limit for each file; nothing is judged while it is 0. [assumed]"""
+    usd_per_million_in: float = 2.5
+    usd_per_million_out: float = 10.0
+    max_tokens: Positive = 128
+    temperature: float = 0.0
+    """[assumed]"""
+    max_share_failed: Share = 0.05
+    """More requests than this failing stops the stage: a server that is down must not drop questions. [assumed]"""
+
 
 class Model(Section):
     name: str

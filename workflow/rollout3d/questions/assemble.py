@@ -16,6 +16,9 @@ _log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
+JUDGED = "dropped by the judge"
+"""How the reason begins of every row that the judge spoke against."""
+
 
 @dataclass(frozen=True)
 class Assembled:
@@ -33,12 +36,14 @@ def assemble(
     config: Config,
     benchmark: Iterable[Row] = (),
     left_out: Iterable[Row] = (),
+    verdicts: Iterable[Row] = (),
 ) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
     `questions`: generated and imported rows; `scenes`: rows of all scans (scene_id, space_id, dataset, split), those
     without questions too, for the leak guard; `benchmark`: questions of the benchmarks that will test the model;
-    `left_out`: questions_dropped rows of the imports, for the account of sources. In order: equal rows count once;
+    `left_out`: questions_dropped rows of the imports, for the account of sources; `verdicts`: the judge's, of which
+    those against a question drop it (a question without one stays). In order: equal rows count once;
     rows go to the side of their split; imported ones train, if their scan is known; held-out spaces leave training;
     imported categories replace generated ones as `questions.sources` says (training only); training loses numbers
     that answer too often and, if asked for, what the text gives away; it is cut to `questions.total` in the mix asked
@@ -57,6 +62,11 @@ def assemble(
     rows = sorted({row["question_id"]: row for row in questions}.values(), key=lambda row: row["question_id"])
     rows, unknown = _located(rows, scenes)
     drop(unknown, "its scan is not among the ingested ones")
+    against = {row["question_id"]: row["reason"] for row in verdicts if not row["keep"]}
+    refused = [row for row in rows if row["question_id"] in against]
+    for row in refused:
+        drop([row], f"{JUDGED}: {against[row['question_id']]}")
+    rows = [row for row in rows if row["question_id"] not in against]
     sides: dict[str, list[Row]] = {"train": [], "test": [], "none": []}
     for row in rows:
         sides[_side(row, splits)].append(row)
@@ -76,7 +86,7 @@ def assemble(
         drop(guessed, f"guessed from the text: questions.text_only_margin = {config.questions.text_only_margin:g}")
     train, beyond = select.limit_total(train, config.questions.total, config.seed, config.questions.mix)
     drop(beyond, f"more than questions.total = {config.questions.total} and questions.mix allow")
-    sources = _account([*rows, *unknown], train, sides["test"], dropped, left_out)
+    sources = _account([*rows, *unknown, *refused], train, sides["test"], dropped, left_out)
     train = select.balance_letters(train, config.seed)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
@@ -109,14 +119,18 @@ def _account(
 ) -> list[Row]:
     """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why."""
     fates = {row["question_id"]: ("train", "") for row in train} | {row["question_id"]: ("test", "") for row in test}
-    # A reason names the space; the account counts spaces together.
     for row in dropped:
-        fates[row["question_id"]] = ("dropped", re.sub(r"\bspace \S+ ", "its space ", row["reason"]))
+        fates[row["question_id"]] = ("dropped", _kind_of(row["reason"]))
     found = Counter((row["source"], row["question_type"], *fates[row["question_id"]]) for row in rows)
     for row in left_out:
         found[row["question_id"].rsplit("/", 1)[0], "", "unusable", row["reason"].split(": ")[0]] += 1
     names = ("source", "question_type", "fate", "reason")
     return [dict(zip(names, key)) | {"n": n} for key, n in sorted(found.items())]
+
+
+def _kind_of(reason: str) -> str:
+    """A reason without what belongs to one question: the judge's own words, the name of a space."""
+    return JUDGED if reason.startswith(JUDGED) else re.sub(r"\bspace \S+ ", "its space ", reason)
 
 
 def _side(row: Row, splits: Mapping[str, Splits]) -> str:

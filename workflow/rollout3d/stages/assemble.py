@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scenes", required=True, nargs="+", help="all tables scenes, for the leak guard")
     parser.add_argument("--benchmarks", nargs="*", default=[], help="questions of the benchmarks, for the leak guard")
     parser.add_argument("--left-out", nargs="*", default=[], help="tables questions_dropped of the imports")
+    parser.add_argument("--verdicts", nargs="*", default=[], help="tables verdicts of the judge")
     parser.add_argument("--out-train", required=True, help="table ocr_rl")
     parser.add_argument("--out-test", required=True, help="table questions of the test splits")
     parser.add_argument("--dropped", required=True, help="table questions_dropped")
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         config,
         tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
         tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),
+        tables.read_many(tables.VERDICTS, args.verdicts),
     )
     lineage = STAGE.lineage(
         {
@@ -41,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
             "scenes": args.scenes,
             "benchmarks": args.benchmarks,
             "left_out": args.left_out,
+            "verdicts": args.verdicts,
         }
     )
     tables.write(tables.OCR_RL, args.out_train, made.train, lineage)
