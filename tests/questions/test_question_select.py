@@ -172,10 +172,11 @@ def numbers(*counts, kind="object_counting"):
         ((100, 30, 20, 10), 0.4, (40, 30, 20, 10)),
         ((100, 10, 10, 10), 1.0, (100, 10, 10, 10)),
         ((100, 7, 3), 0.25, (7, 7, 3)),
+        ((50, 26, 2, 1), 0.25, (26, 26, 2, 1)),
         ((100,), 0.25, (100,)),
         ((1,) * 50, 0.25, (1,) * 50),
     ],
-    ids=["even", "largest", "no limit", "too few answers", "one answer", "all different"],
+    ids=["even", "largest", "no limit", "too few answers", "rare others", "one answer", "all different"],
 )
 def test_a_number_answers_at_most_its_share(counts, share, kept):
     rows = [*numbers(*counts), *numbers(5, kind="room_size_estimation")]

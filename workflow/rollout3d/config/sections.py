@@ -156,7 +156,8 @@ class Questions(Section):
     }
     """At most this many a scene. [VLM-3R's caps; relative distance and route planning assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """No number may be the answer of more than this share of a type's training questions. [SpaceR; number assumed]"""
+    """A number that answers more of a type's training questions is thinned, at most to the second most frequent.
+    [SpaceR; share assumed]"""
     text_only_margin: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Prune training until no guess from the text scores more than this above chance; null = do not. [assumed]"""
     mix: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}

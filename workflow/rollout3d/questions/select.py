@@ -114,9 +114,9 @@ def balance_letters(rows: Sequence[Row], seed: int) -> list[Row]:
 def limit_values(rows: Sequence[Row], max_share: float, seed: int) -> tuple[list[Row], list[Row]]:
     """Kept and left out rows: no number answers more than `max_share` of the questions of its type that are kept.
 
-    A type with too few different answers for that keeps no answer more often than its second most frequent one, and
-    a type with a single answer keeps all: there is nothing to balance. Of a frequent answer the rows of smallest
-    seeded hash stay.
+    A number is thinned at most to the occurrences of the second most frequent one: it does not dominate then, and a
+    type whose other answers are rare would otherwise lose nearly all its questions. Of a frequent answer the rows of
+    smallest seeded hash stay.
     """
     by_type: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -133,10 +133,8 @@ def limit_values(rows: Sequence[Row], max_share: float, seed: int) -> tuple[list
 
 def _value_limit(counts: Sequence[int], max_share: float) -> int:
     """The most that an answer may occur, from the occurrences of each, ascending."""
-    if len(counts) * max_share < 1:
-        return counts[-2] if len(counts) > 1 else counts[-1]
-    best = 1
-    low, high = 1, counts[-1]
+    best = low = counts[-2] if len(counts) > 1 else counts[-1]
+    high = counts[-1]
     while low <= high:
         limit = (low + high) // 2
         if limit <= max_share * sum(min(n, limit) for n in counts):
