@@ -8,7 +8,15 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.questions import templates
-from rollout3d.questions.select import SpacedSets, balance_letters, limit_total, limit_values, sample, shuffled
+from rollout3d.questions.select import (
+    SpacedSets,
+    balance_letters,
+    limit_total,
+    limit_values,
+    sample,
+    sample_evenly,
+    shuffled,
+)
 from rollout3d.questions.templates import lettered, option_text
 
 
@@ -62,6 +70,21 @@ def test_sample_caps_keeps_order_and_tells_what_it_left_out():
     for seed in range(400):
         counts.update(sample("abcd", 2, np.random.default_rng(seed), reasons))
     assert all(abs(n - 200) < 45 for n in counts.values()), "every candidate is drawn about equally often"
+
+
+def test_sample_evenly_lets_the_answers_take_turns():
+    answers = ["front"] * 80 + ["back"] * 15 + ["left"] * 3
+    reasons = Counter()
+    drawn = sample_evenly(range(98), answers, 20, np.random.default_rng(0), reasons)
+    count = Counter(answers[k] for k in drawn)
+    assert count["left"] == 3 and {count["front"], count["back"]} == {8, 9} and reasons.total() == 78
+    assert drawn == sorted(set(drawn))
+    assert sample_evenly(range(98), answers, None, np.random.default_rng(0), reasons) == list(range(98))
+    assert sample_evenly(range(98), answers, 98, np.random.default_rng(0), reasons) == list(range(98))
+    firsts = Counter(
+        answers[sample_evenly(range(98), answers, 1, np.random.default_rng(s), Counter())[0]] for s in range(300)
+    )
+    assert all(abs(n - 100) < 30 for n in firsts.values()) and len(firsts) == 3
 
 
 def test_letters_are_even_within_types_and_numbers_of_options():

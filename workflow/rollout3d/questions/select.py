@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from math import floor
 from typing import Any, TypeVar
 
@@ -30,6 +31,23 @@ def sample(candidates: Sequence[T], cap: int | None, rng: np.random.Generator, r
     reasons[f"cap of {cap} a scene"] += len(candidates) - cap
     chosen = rng.choice(len(candidates), cap, replace=False)
     return [candidates[k] for k in sorted(chosen.tolist())]
+
+
+def sample_evenly(
+    candidates: Sequence[T], answers: Sequence[Any], cap: int | None, rng: np.random.Generator, reasons: Counter[str]
+) -> list[T]:
+    """As `sample`, but the answers (one a candidate) take turns, so that a rare one is drawn as often as it can be."""
+    if cap is None or len(candidates) <= cap:
+        return list(candidates)
+    reasons[f"cap of {cap} a scene"] += len(candidates) - cap
+    piles: dict[Any, list[int]] = {}
+    for k in rng.permutation(len(candidates)).tolist():
+        piles.setdefault(answers[k], []).append(k)
+    turn = {k: (place, k) for pile in piles.values() for place, k in enumerate(pile)}
+    # Whose turn comes first within a round is drawn, too: the last round may not reach everybody.
+    first = {answer: order for order, answer in zip(rng.permutation(len(piles)).tolist(), sorted(piles))}
+    ranked = sorted(turn, key=lambda k: (turn[k][0], first[answers[k]]))
+    return [candidates[k] for k in sorted(ranked[:cap])]
 
 
 class SpacedSets:
@@ -158,7 +176,7 @@ def limit_total(
         by_type[row["question_type"]].append(row)
     shares = _shares({kind: len(group) for kind, group in by_type.items()}, mix or {})
     if total is None:
-        total = min((floor(len(by_type[kind]) / share + 1e-9) for kind, share in shares.items()), default=0)
+        total = min((floor(len(by_type[kind]) / share) for kind, share in shares.items()), default=0)
     quota = _quota({kind: len(group) for kind, group in by_type.items()}, shares, total)
     kept: set[str] = set()
     for kind, group in by_type.items():
@@ -167,17 +185,17 @@ def limit_total(
     return [r for r in rows if r["question_id"] in kept], [r for r in rows if r["question_id"] not in kept]
 
 
-def _shares(counts: Mapping[str, int], mix: Mapping[str, float]) -> dict[str, float]:
-    """The share of each type that occurs; they add up to 1."""
-    named = {kind: mix[kind] for kind in counts if kind in mix}
+def _shares(counts: Mapping[str, int], mix: Mapping[str, float]) -> dict[str, Fraction]:
+    """The share of each type that occurs; they add up to 1. Exact: rounding would decide between equal remainders."""
+    named = {kind: Fraction(str(mix[kind])) for kind in counts if kind in mix}
     rest = sum(n for kind, n in counts.items() if kind not in named)
-    left = max(1.0 - sum(named.values()), 0.0)
-    shares = named | {kind: left * n / rest for kind, n in counts.items() if kind not in named}
+    left = max(1 - sum(named.values()), Fraction(0))
+    shares = named | {kind: left * Fraction(n, rest) for kind, n in counts.items() if kind not in named}
     whole = sum(shares.values())
     return {kind: share / whole for kind, share in shares.items() if share > 0}
 
 
-def _quota(counts: Mapping[str, int], shares: Mapping[str, float], total: int) -> dict[str, int]:
+def _quota(counts: Mapping[str, int], shares: Mapping[str, Fraction], total: int) -> dict[str, int]:
     """Rows of each type: `total` by shares, at most what there is."""
     quota = dict.fromkeys(counts, 0)
     open_kinds, left = set(shares), min(total, sum(counts[kind] for kind in shares))
