@@ -128,6 +128,30 @@ def test_general_data_has_no_space_and_always_trains():
     assert {row["source"] for row in found.train} == {"video_r1"}
 
 
+def test_pictures_of_general_data_arrive_with_their_bytes(tmp_path, monkeypatch):
+    from rollout3d.questions import assemble as module
+
+    monkeypatch.setattr(module, "GROUP", 3)
+    general = [
+        row | {"scene_id": None, "space_id": None, "media": [{"bytes": b"jpeg%d" % k, "path": "image/0.jpg"}]}
+        for k, row in enumerate(questions(SCENES[0], "video_r1"))
+    ]
+    for name, rows in (("a", questions(SCENES[0])), ("b", general)):
+        tables.write(tables.QUESTIONS, tmp_path / f"{name}.parquet", rows, tables.Lineage("test"))
+    full = dict.fromkeys(tables.SCENES.schema.names) | {"object_counts": [], "flags": []} | SCENES[0]
+    tables.write(tables.SCENES, tmp_path / "scenes.parquet", [full], tables.Lineage("test"))
+    argv = ["--config", json.dumps(CONFIG), "--scenes", str(tmp_path / "scenes.parquet")]
+    argv += ["--questions", *(str(tmp_path / f"{name}.parquet") for name in "ab")]
+    for name in ("out-train", "out-test", "dropped", "sources"):
+        argv += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    stage.main(argv)
+    found = tables.read(tables.OCR_RL, tmp_path / "out-train.parquet")
+    assert len(found) == 2 * len(general)
+    assert {r["question_id"]: r["media"] for r in found if r["media"]} == {
+        r["question_id"]: r["media"] for r in general
+    }
+
+
 def test_all_288_scenes_of_the_benchmark_reach_no_training_table(tmp_path):
     """The stage, on a training side that holds a sibling of each ScanNet scene and every other scene itself."""
     names = [("scannet", f"scene{k:04d}_00") for k in range(88)]

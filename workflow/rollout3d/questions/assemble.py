@@ -7,10 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
 from rollout3d.questions import bias, guard, select
+from rollout3d.questions.external import GROUP
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +99,31 @@ def assemble(
         sorted(dropped, key=lambda row: (row["question_id"], row["reason"])),
         sources,
     )
+
+
+def write_train(path: Path | str, rows: Sequence[Row], files: Iterable[Path | str], lineage: tables.Lineage) -> None:
+    """Write the training table; media that were read without their bytes are fetched from the question tables `files`.
+
+    Imported pictures and frames do not fit into memory together: rows with media are written a few at a time.
+    """
+    readers, places = [], {}
+    wanted = {row["question_id"] for row in rows if row["media"]}
+    for file in files if wanted else ():
+        readers.append(tables.MediaReader(tables.QUESTIONS, file))
+        for place, row in enumerate(tables.read(tables.QUESTIONS, file, ["question_id"])):
+            if row["question_id"] in wanted:
+                places[row["question_id"]] = (readers[-1], place)
+
+    def whole(row: Row) -> Row:
+        if not row["media"]:
+            return row
+        reader, place = places[row["question_id"]]
+        return row | {"media": reader[place]}
+
+    size = GROUP if wanted else len(rows)
+    with tables.Writer(tables.OCR_RL, path, lineage) as writer:
+        for start in range(0, len(rows), max(size, 1)):
+            writer.write([whole(row) for row in rows[start : start + size]])
 
 
 def _located(rows: Sequence[Row], scenes: Sequence[Row]) -> tuple[list[Row], list[Row]]:

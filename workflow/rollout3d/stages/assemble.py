@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 
 from rollout3d import tables
-from rollout3d.questions.assemble import assemble
+from rollout3d.questions.assemble import assemble, write_train
 from rollout3d.stages.common import Stage
 
 STAGE = Stage("assemble", __doc__)
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--sources", required=True, help="table sources: rows kept and dropped, by source")
     args, config = STAGE.parse(parser, argv)
     made = assemble(
-        tables.read_many(tables.QUESTIONS, args.questions),
+        [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],
         tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split"]),
         config,
         tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
             "verdicts": args.verdicts,
         }
     )
-    tables.write(tables.OCR_RL, args.out_train, made.train, lineage)
+    write_train(args.out_train, made.train, args.questions, lineage)
     tables.write(tables.QUESTIONS, args.out_test, made.test, lineage)
     tables.write(tables.QUESTIONS_DROPPED, args.dropped, made.dropped, lineage)
     tables.write(tables.SOURCES, args.sources, made.sources, lineage)
