@@ -91,6 +91,10 @@ def stop_without_data():
             messages.append(releases.missing(benchmark, study.site.benchmarks[benchmark]))
     if "import_cot" in needed:
         messages.append(releases.missing_file("video_r1_cot", study.site.external.get("video_r1_cot")))
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "import_questions":
+            source = job.wildcards["source"]
+            messages.append(releases.missing_file(source, study.site.external.get(source)))
     messages = [message for message in messages if message]
     if messages:
         raise WorkflowError("Data are missing; nothing was run.\n" + "\n".join(f"  {message}" for message in messages))

@@ -1,5 +1,5 @@
-# Training files that others released. The files are no inputs, as the scans are not: a dry run has none. To import one
-# again: -R import_cot.
+# Questions and training files that others released. The files are no inputs, as the scans are not: a dry run has none. To import one
+# again: -R import_cot, or -R import_questions.
 rule import_cot:
     input:
         code=stage_code("import_cot"),
@@ -21,3 +21,53 @@ rule import_cot:
     shell:
         "python -m rollout3d.stages.import_cot --config {params.config:q} --threads {threads}"
         " --out {output.samples} --dropped {output.dropped} > {log} 2>&1"
+
+
+rule import_questions:
+    input:
+        code=stage_code("import_questions"),
+    output:
+        questions="<results>/questions/external/{source}.parquet",
+        dropped="<results>/questions/external/{source}_dropped.parquet",
+    log:
+        "<logs>/import_questions/{source}.log",
+    benchmark:
+        "<benchmarks>/import_questions/{source}.tsv"
+    wildcard_constraints:
+        source="|".join(RELEASED),
+    conda:
+        "../envs/scenes.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        config=stage_config("import_questions"),
+    shell:
+        "python -m rollout3d.stages.import_questions --config {params.config:q} --source {wildcards.source}"
+        " --threads {threads} --out {output.questions} --dropped {output.dropped} > {log} 2>&1"
+
+
+# The API costs money: inputs are ancient. To judge again: -R judge.
+rule judge:
+    input:
+        questions=ancient("<results>/questions/external/{source}.parquet"),
+        frames=ancient(scene_tables("frames")),
+    output:
+        verdicts="<results>/questions/external/{source}.verdicts.parquet",
+    log:
+        "<logs>/judge/{source}.log",
+    benchmark:
+        "<benchmarks>/judge/{source}.tsv"
+    wildcard_constraints:
+        source="|".join(RELEASED),
+    conda:
+        "../envs/api.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        config=stage_config("judge"),
+    shell:
+        "python -m rollout3d.stages.judge --config {params.config:q} --questions {input.questions}"
+        " --frames {input.frames} --out {output.verdicts} > {log} 2>&1"

@@ -16,6 +16,25 @@ def question_tables():
     return [f"<results>/questions/{dataset}/{shard}.parquet" for dataset in study.datasets for shard in shards(dataset)]
 
 
+RELEASED = ("spacer", "vlm3r_route", "vlm3r_order", "video_r1")
+"""Files of questions that others released, by their key in `site.external`."""
+
+
+def imported(kind="", sources=RELEASED):
+    """Tables of the releases that are configured: questions, or what was left out of them (`_dropped`)."""
+    return [f"<results>/questions/external/{s}{kind}.parquet" for s in sources if s in study.site.external]
+
+
+def judged():
+    """Verdicts on imported questions, once the judge may spend something; video_r1 holds none about scans."""
+    return imported(".verdicts", RELEASED[:3]) if study.judge.max_usd > 0 else []
+
+
+def released_benchmarks():
+    """Questions of the benchmarks that others released: their spaces are never trained on."""
+    return [f"<results>/benchmarks/{b}/questions.parquet" for b in study.evaluation.benchmarks if b != "synthetic"]
+
+
 def model_file(key_or_run):
     """`model.json` of a model key, or of a run (a run without training is the model that it starts from)."""
     run = RUNS.get(key_or_run)

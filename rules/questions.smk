@@ -27,13 +27,17 @@ rule questions:
 
 rule assemble:
     input:
-        questions=question_tables(),
+        questions=question_tables() + imported(),
+        left_out=imported("_dropped"),
+        verdicts=judged(),
         scenes=scene_tables("scenes"),
+        benchmarks=released_benchmarks(),
         code=stage_code("assemble"),
     output:
         train="<results>/train/ocr_rl.parquet",
         test="<results>/questions/test.parquet",
         dropped="<results>/train/ocr_rl_dropped.parquet",
+        sources="<results>/train/ocr_rl_sources.parquet",
     log:
         "<logs>/assemble.log",
     benchmark:
@@ -47,4 +51,6 @@ rule assemble:
         config=stage_config("assemble"),
     shell:
         "python -m rollout3d.stages.assemble --config {params.config:q} --questions {input.questions}"
-        " --scenes {input.scenes} --out-train {output.train} --out-test {output.test} --dropped {output.dropped} > {log} 2>&1"
+        " --left-out {input.left_out} --verdicts {input.verdicts}"
+        " --scenes {input.scenes} --benchmarks {input.benchmarks} --out-train {output.train} --out-test {output.test}"
+        " --dropped {output.dropped} --sources {output.sources} > {log} 2>&1"

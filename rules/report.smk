@@ -24,6 +24,24 @@ rule paper_table:
         " --reference {input.reference} --out {output.table} > {log} 2>&1"
 
 
+rule bias:
+    input:
+        questions="<results>/train/ocr_rl.parquet",
+        code=stage_code("bias"),
+    output:
+        bias="<results>/report/bias.parquet",
+    log:
+        "<logs>/bias.log",
+    benchmark:
+        "<benchmarks>/bias.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        config=stage_config("bias"),
+    shell:
+        "python -m rollout3d.stages.bias --config {params.config:q} --questions {input.questions} --out {output.bias} > {log} 2>&1"
+
+
 rule report:
     input:
         tables=["<results>/report/table1.parquet", "<results>/report/figure3.parquet"],
@@ -34,6 +52,8 @@ rule report:
         sft="<results>/train/ocr_sft.parquet",
         hard="<results>/difficulty/hard.parquet",
         annotations="<results>/cot/annotations.parquet",
+        sources="<results>/train/ocr_rl_sources.parquet",
+        bias="<results>/report/bias.parquet",
         scenes=scene_tables("scenes"),
         frames=scene_tables("frames"),
         objects=scene_tables("objects"),
@@ -61,7 +81,7 @@ rule report:
     shell:
         "python -m rollout3d.stages.report --config {params.config:q} --tables {input.tables} --scores {input.scores}"
         " --metrics {input.metrics} --rollouts {input.rollouts} --train {input.train} --sft {input.sft}"
-        " --hard {input.hard} --annotations {input.annotations} --scenes {input.scenes} --frames {input.frames}"
+        " --hard {input.hard} --annotations {input.annotations} --sources {input.sources} --bias {input.bias} --scenes {input.scenes} --frames {input.frames}"
         " --objects {input.objects} --maps {input.maps} --regions {input.regions} --out {output.page} > {log} 2>&1"
 
 

@@ -56,6 +56,7 @@ OBLIGATORY = [
     ("scenes/scannet/0/regions.aabb_none.parquet", "scenes/scannet/0/objects.parquet"),
     ("questions/scannetpp/3.parquet", "scenes/scannetpp/3/objects.parquet"),
     ("train/ocr_rl.parquet", "questions/arkitscenes/15.parquet"),
+    ("train/ocr_rl.parquet", "benchmarks/vsibench/questions.parquet"),
     ("runs/filter/model.json", "train/ocr_rl.parquet"),
     ("runs/filter/model.json", "models/filter_base/model.json"),
     ("difficulty/frames2/0.parquet", "models/filter_base/model.json"),
@@ -86,7 +87,19 @@ def test_obligatory_edge_of_the_paper(clone, consumer, of):
 
 def test_training_questions_depend_on_no_model(clone):
     graph = jobs(clone, None, "results/train/ocr_rl.parquet")
-    assert set(graph) == {"ingest", "questions", "assemble"}
+    assert set(graph) == {"ingest", "questions", "prepare_benchmark", "assemble"}
+
+
+def test_released_questions_join_the_training_table_where_they_are_configured(clone):
+    external = {source: f"/nowhere/{source}.json" for source in ("spacer", "vlm3r_route", "video_r1")}
+    site = json.dumps({"external": external})
+    arguments = ("-n", "--config", f"site={site}", "--", "results/train/ocr_rl.parquet")
+    said = snakemake(clone, *arguments).stdout
+    assert said.count("rule import_questions:") == 3 and "rule judge:" not in said
+    run = snakemake(clone, *arguments[:2], 'judge={"max_usd": 5}', *arguments[2:])
+    assert run.stdout.count("rule judge:") == 2, "general data are not judged"
+    said = snakemake(clone, "--cores", "1", *arguments[1:]).stderr
+    assert "site.external.spacer" in said and "no file /nowhere/vlm3r_route.json" in said
 
 
 def test_ablations_run_every_row_of_tables_3_to_5(clone):

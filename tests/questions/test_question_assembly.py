@@ -8,18 +8,20 @@ import pytest
 
 from questions.question_rooms import KINDS, floor_of, map_row, object_rows, random_things, scene_row, view
 from rollout3d import tables
-from rollout3d.config import Config
-from rollout3d.questions import guard
+from rollout3d.config import Config, merge
 from rollout3d.questions.assemble import assemble
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.stages import assemble as assemble_stage
 from rollout3d.stages import questions as questions_stage
 
-TRAIN_AND_VAL = {"datasets": {"scannet": {"splits": {"train": ["train"], "test": ["val"]}}}}
+TRAIN_AND_VAL = {
+    "datasets": {"scannet": {"splits": {"train": ["train"], "test": ["val"]}}},
+    "questions": {"max_value_share": 1.0},
+}
 
 
 def config(**changes):
-    return Config.model_validate(TRAIN_AND_VAL | changes)
+    return Config.model_validate(merge(TRAIN_AND_VAL, changes))
 
 
 def scan(k, split="train", space=None, seed=None):
@@ -41,6 +43,7 @@ def questions_of(scans):
 
 
 SCANS = [scan(0), scan(1), scan(2), scan(3, "val"), scan(4, "val")]
+SCENES = [{"dataset": "scannet"} | {key: s[key] for key in ("scene_id", "space_id", "split")} for s in SCANS]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def test_rows_go_to_the_side_of_their_split(rows):
     assert {row["scene_id"] for row in made.train} == {"scene0000_00", "scene0001_00", "scene0002_00"}
     assert {row["scene_id"] for row in made.test} == {"scene0003_00", "scene0004_00"}
     assert len(made.train) + len(made.test) == len(rows) and made.dropped == []
-    nothing_tested = assemble(rows, [], Config())
+    nothing_tested = assemble(rows, [], Config.model_validate({"questions": {"max_value_share": 1.0}}))
     assert nothing_tested.test == [] and len(nothing_tested.train) == len(made.train)
     assert {row["reason"] for row in nothing_tested.dropped} == {"its split is neither trained on nor tested"}
 
@@ -86,37 +89,9 @@ def test_relative_distance_still_names_its_options_in_order(rows):
         assert json.loads(row["evidence"])["nearest"] == names["ABCD".index(row["ground_truth"])]
 
 
-def test_a_space_of_the_test_side_never_trains(rows):
-    # The same room as the tested scene0003, scanned again for training.
-    leaking = questions_of([scan(9, "train", space="scene0003", seed=7)])
-    made = assemble(rows + leaking, [], config())
-    assert "scene0003" not in {row["space_id"] for row in made.train}
-    reasons = Counter(row["reason"] for row in made.dropped)
-    assert reasons == {"leak guard: space scene0003 is also in split 'val'": len(leaking)}
-
-
-def test_a_held_out_scan_without_questions_guards_its_space_too(rows):
-    scenes = [{"dataset": "scannet", "space_id": "scene0001", "split": "test"}]
-    made = assemble(rows, scenes, config())
-    assert {row["space_id"] for row in made.train} == {"scene0000", "scene0002"}
-
-
-def test_imported_rows_of_a_held_out_space_are_dropped(rows):
-    imported = rows[0] | {"dataset": "spacer", "source": "spacer", "space_id": "scene0004", "split": "train"}
-    imported["question_id"] = tables.question_id(imported)
-    made = assemble([*rows, imported], [], config())
-    assert imported["question_id"] in {row["question_id"] for row in made.dropped}
-
-
-def test_disjoint_check_raises_for_a_shared_space():
-    guard.check_disjoint([{"space_id": "a"}, {"space_id": None}], [{"space_id": "b"}, {"space_id": None}])
-    with pytest.raises(guard.LeakError, match=r"1 spaces .* a$"):
-        guard.check_disjoint([{"space_id": "a"}], [{"space_id": "a"}, {"space_id": "b"}])
-
-
 def imported_order(rows):
     row = next(r for r in rows if r["question_type"] == "obj_appearance_order" and r["split"] == "train")
-    row = row | {"dataset": "vlm3r", "source": "vlm3r_order", "scene_id": "other", "space_id": "other"}
+    row = row | {"source": "vlm3r_order", "question": row["question"] + " "}
     return row | {"question_id": tables.question_id(row)}
 
 
@@ -124,12 +99,12 @@ def imported_order(rows):
 def test_sources_decide_which_questions_train(rows, source, kept):
     c = config(questions={"sources": {"obj_appearance_order": source, "route_planning": "generated"}})
     imported = imported_order(rows)
-    made = assemble([*rows, imported], [], c)
+    made = assemble([*rows, imported], SCENES, c)
     orders = [row for row in made.train if row["question_type"] == "obj_appearance_order"]
     assert {"g" if row["source"] == "generated" else "e" for row in orders} == kept
     assert any(row["question_type"] == "obj_appearance_order" for row in made.test), "tests are always generated"
     if "e" in kept:
-        assert imported in orders, "imported letters are left alone"
+        assert [r for r in orders if r["source"] == "vlm3r_order"]
     assert all(source in row["reason"] for row in made.dropped) and bool(made.dropped) is (source != "both")
 
 
@@ -150,6 +125,37 @@ def test_total_caps_training_and_not_the_test(rows):
     share = Counter(row["question_type"] for row in full.train)
     for kind, n in Counter(row["question_type"] for row in made.train).items():
         assert abs(n - 100 * share[kind] / len(full.train)) < 1
+
+
+def test_no_number_dominates_training_and_the_test_is_left_alone(rows):
+    full = assemble(rows, [], config())
+    made = assemble(rows, [], config(questions={"max_value_share": 0.06}))
+    assert made.test == full.test and len(made.train) < len(full.train)
+    sizes = Counter(r["ground_truth"] for r in made.train if r["question_type"] == "object_abs_distance")
+    before = Counter(r["ground_truth"] for r in full.train if r["question_type"] == "object_abs_distance")
+    (_, first), (_, second) = before.most_common(2)
+    assert first > 0.06 * before.total() and max(sizes.values()) <= max(0.06 * sizes.total(), second) < first
+    reasons = Counter(row["reason"] for row in made.dropped)
+    assert reasons == {
+        "a number that answers more than questions.max_value_share = 0.06": len(full.train) - len(made.train)
+    }
+
+
+def test_what_the_text_gives_away_is_pruned_when_asked_for(rows):
+    full = assemble(rows, [], config())
+    made = assemble(rows, [], config(questions={"text_only_margin": 0.02}))
+    assert made.test == full.test and len(made.train) < len(full.train)
+    reasons = Counter(row["reason"] for row in made.dropped)
+    assert reasons == {"guessed from the text: questions.text_only_margin = 0.02": len(full.train) - len(made.train)}
+
+
+def test_the_mix_is_what_the_configuration_asks_for(rows):
+    mix = {"object_rel_distance": 0.5, "room_size_estimation": 0.02}
+    made = assemble(rows, [], config(questions={"total": 100, "mix": mix}))
+    count = Counter(row["question_type"] for row in made.train)
+    assert len(made.train) == 100 and count["object_rel_distance"] == 50 and count["room_size_estimation"] == 2
+    with pytest.raises(ValueError, match=r"add up to 1\.1"):
+        config(questions={"mix": {"object_rel_distance": 0.6, "object_abs_distance": 0.5}})
 
 
 def test_stages_write_tables_that_do_not_depend_on_shards_or_reruns(tmp_path):
@@ -175,9 +181,10 @@ def test_stages_write_tables_that_do_not_depend_on_shards_or_reruns(tmp_path):
             outs.append(folder / "questions.parquet")
             questions_stage.main([*argv, "--out", str(outs[-1]), "--dropped", str(folder / "dropped.parquet")])
             scenes.append(folder / "scenes.parquet")
-        made = [tmp_path / name / f"{side}.parquet" for side in ("train", "test", "dropped")]
+        made = [tmp_path / name / f"{side}.parquet" for side in ("train", "test", "dropped", "sources")]
         argv = ["--config", json.dumps(TRAIN_AND_VAL), "--questions", *map(str, outs), "--scenes", *map(str, scenes)]
         argv += ["--out-train", str(made[0]), "--out-test", str(made[1]), "--dropped", str(made[2])]
+        argv += ["--sources", str(made[3])]
         assemble_stage.main(argv)
         return made
 
@@ -189,6 +196,7 @@ def test_stages_write_tables_that_do_not_depend_on_shards_or_reruns(tmp_path):
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in whole]
     train, test = tables.read(tables.OCR_RL, whole[0]), tables.read(tables.QUESTIONS, whole[1])
     assert train == tables.read(tables.OCR_RL, split[0]) and test == tables.read(tables.QUESTIONS, split[1])
+    assert tables.read(tables.SOURCES, whole[3]) == tables.read(tables.SOURCES, split[3])
     assert len(train) > 300 and {row["split"] for row in test} == {"val"}
     dropped = tables.read(tables.TABLES["questions_dropped"], tmp_path / "whole" / "0" / "dropped.parquet")
     reasons = {row["question_id"]: row["reason"] for row in dropped}

@@ -13,7 +13,7 @@ from questions.question_rooms import floor_of, random_things, view
 from rollout3d.config import Questions
 from rollout3d.geometry.topdown import Walkable
 from rollout3d.questions import route_planning
-from rollout3d.questions.navigation import ARRIVED_M, MIN_LEG_M, REACH_M, Floor
+from rollout3d.questions.navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
 
 # A bare room with a tv in the south, a bed in the north, a lamp west of the tv and a door far in the east.
 CORNERS = [
@@ -107,6 +107,23 @@ def test_a_walk_is_straight_stops_at_the_landmark_and_needs_free_floor():
     assert floor(CORNERS, walled, radius=0.4).walk((3.05, 2.05), "bed") is None, "which a wider robot does not fit"
 
 
+def test_a_robot_steps_aside_but_goes_no_other_way():
+    # From (1, 3) to a door in the east; a table across the line leaves the floor free from `edge` metres beside it.
+    for edge, passes in ((0.2, True), (0.4, False)):
+        things = [("door", (5.8, 3, 1), (0.3, 0.9, 2)), ("table", (3, 3 + edge - 1, 0.4), (0.6, 2.0, 0.8))]
+        leg = floor(things).walk((1.05, 3.05), "door")
+        assert (leg is not None) is passes, "table edge plus the body's radius, against half a metre"
+        if passes:
+            assert leg.aside and leg.heading_deg == pytest.approx(0, abs=2)
+            assert outline_distance(things[0][1:], leg.end) <= ARRIVED_M and abs(leg.end[1] - 3) <= MAX_SIDESTEP_M
+    things = [("door", (5.8, 3, 1), (0.3, 0.9, 2))]
+    assert not floor(things).walk((1.05, 3.05), "door").aside, "a free line is walked straight"
+    grid = floor_of(things)
+    grid[:, 30] = False
+    grid[33, 30] = True
+    assert floor(things, grid).walk((1.05, 3.05), "door") is None, "no gap wide enough"
+
+
 def test_a_walk_that_floor_ends_nearby_has_still_arrived():
     # The lamp stands in the middle of a table that keeps the robot 0.5 m away, then 0.8 m.
     for half, arrived in ((0.3, True), (0.6, False)):
@@ -162,8 +179,12 @@ def test_known_room_gives_the_known_turn():
         + "1. Go forward until the door 2. [please fill in] 3. Go forward until the bed. You have reached the final "
         "destination."
     )
-    # From the door back to the bed in the north-west: 180 - 58 degrees to the left, no clear turn.
-    assert two not in texts
+    # From the door back to the bed in the north-west: about 118 degrees to the left.
+    assert texts[two] == ("Turn Left",)
+    # The plant stands 45 degrees to the left of the way from the tv to the bed: no clear turn.
+    with_plant = routes([*CORNERS, ("plant", (0.6, 3.4, 0.4), (0.3, 0.3, 0.8))], per_scene={"route_planning": 400})[0]
+    asked = {row["question"] for row in with_plant}
+    assert back in asked and (begin + note + end).replace("{}", "plant") not in asked
 
 
 ACTIONS = re.compile(r"\d+\. (\[please fill in\]|Go forward until the ([a-z ]+?))(?= \d+\.|\. You)")
@@ -172,7 +193,10 @@ DEGREES = {"Turn Left": 90, "Turn Right": -90, "Turn Back": 180}
 
 
 def arrives(row, turns, boxes, grid):
-    """A robot that reads the question, fills in `turns`, and walks in steps of a centimetre."""
+    """A robot that reads the question, fills in `turns`, and walks; it knows where it starts and the blocked cells.
+
+    Half a cell's diagonal of slack: the grid knows where a cell is, not where in it the robot is.
+    """
     start, facing, target = HEADING.search(row["question"]).groups()
     x, y = json.loads(row["evidence"])["steps"][0]["from"]
     assert outline_distance(boxes[start], (x, y)) <= REACH_M + 0.01
@@ -190,17 +214,46 @@ def arrives(row, turns, boxes, grid):
         if math.cos(goal - heading) <= math.cos(math.radians(45)):
             return False
         heading = goal
-        while outline_distance(box, (x, y)) > ARRIVED_M:
-            nx, ny = x + 0.01 * math.cos(heading), y + 0.01 * math.sin(heading)
-            # Half a cell's diagonal of slack: the grid knows where a cell is, not where in it the robot is.
-            if np.hypot(middles[:, 0] - nx, middles[:, 1] - ny).min() < 0.2 - 0.08:
-                break
-            x, y = nx, ny
-        if outline_distance(box, (x, y)) > REACH_M + 0.08:
+        end = straight_on(box, (x, y), heading, middles) or round_obstacles(box, (x, y), heading, middles)
+        if end is None:
             return False
-        at = landmark
+        (x, y), at = end, landmark
     assert next(blanks, None) is None
     return at == target
+
+
+def straight_on(box, place, heading, middles):
+    """Where a walk in steps of a centimetre ends beside the box, None if it ends elsewhere."""
+    x, y = place
+    while outline_distance(box, (x, y)) > ARRIVED_M:
+        nx, ny = x + 0.01 * math.cos(heading), y + 0.01 * math.sin(heading)
+        if np.hypot(middles[:, 0] - nx, middles[:, 1] - ny).min() < 0.2 - 0.08:
+            break
+        x, y = nx, ny
+    return (x, y) if outline_distance(box, (x, y)) <= REACH_M + 0.08 else None
+
+
+def round_obstacles(box, place, heading, middles):
+    """Flood of tenths of a metre that stay near the line to the box: the place beside the box nearest to the start."""
+    ahead = (math.cos(heading), math.sin(heading))
+    length = math.dist(place, box[0][:2])
+
+    def open_floor(point):
+        along = (point[0] - place[0]) * ahead[0] + (point[1] - place[1]) * ahead[1]
+        lateral = (point[1] - place[1]) * ahead[0] - (point[0] - place[0]) * ahead[1]
+        clear = np.hypot(middles[:, 0] - point[0], middles[:, 1] - point[1]).min()
+        return abs(lateral) <= MAX_SIDESTEP_M + 0.08 and -0.18 <= along <= length and clear >= 0.2 - 0.08
+
+    seen, queue = {(0, 0)}, [(0, 0)]
+    while queue:
+        i, j = queue.pop()
+        for step in ((i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)):
+            if step not in seen and open_floor((place[0] + step[0] * 0.1, place[1] + step[1] * 0.1)):
+                seen.add(step)
+                queue.append(step)
+    beside = [(place[0] + i * 0.1, place[1] + j * 0.1) for i, j in seen]
+    beside = [point for point in beside if outline_distance(box, point) <= ARRIVED_M + 0.08]
+    return min(beside, key=lambda point: math.dist(place, point), default=None)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 5, 6, 8])
@@ -267,7 +320,7 @@ def test_turns_are_clear_also_from_the_middle_of_the_start():
             for step in evidence["steps"]:
                 if step["turn"]:
                     off = (step["turn_deg"] - DEGREES[step["turn"]] + 180) % 360 - 180
-                    assert abs(off) <= 30.1
+                    assert abs(off) <= 35.1
             first = evidence["steps"][0]
             if first["turn"]:
                 middle = boxes[evidence["start"]["category"]]

@@ -177,3 +177,32 @@ def test_unasked_objects_have_no_say():
     things = [(None, (0, 0, 1), (5, 0.1, 2)), ("bed", (1, 1, 0.5), (1, 1, 1))]
     scene = SceneView.from_rows(scene_row(things), object_rows(things))
     assert scene.unique == ("bed",) and list(scene.centres) == ["bed"]
+
+
+def test_texts_of_the_papers_can_be_had():
+    things = [
+        (c, (2.0 * k, 0.7 * k * (k % 2), 0.5), (0.5, 0.5, 1))
+        for k, c in enumerate(["bed", "tv", "lamp", "door", "sofa"])
+    ]
+
+    def asked(wording):
+        rows, _ = questions_for_scene(view(things), Questions(wording=wording), seed=0)
+        return {row["question_type"]: row["question"] for row in rows}
+
+    ours, spacer, vlm3r = asked("vsibench"), asked("spacer"), asked("vlm3r")
+    assert "what is the distance between" in ours["object_abs_distance"]
+    for other in (spacer, vlm3r):
+        assert other["object_abs_distance"] == ours["object_abs_distance"].replace(
+            "the distance", "the direct distance"
+        )
+    assert spacer["object_rel_direction_hard"].endswith(
+        "\nDirections refer to the quadrants of a Cartesian plane (assuming I am at the origin and facing the positive "
+        "y-axis)."
+    )
+    assert vlm3r["object_rel_distance"] == ours["object_rel_distance"] + (
+        "\nIf there are multiple instances of an object category, measure to the closest."
+    )
+    same = {"object_size_estimation", "room_size_estimation", "object_rel_direction_medium"}
+    assert all(ours[kind] == spacer[kind] == vlm3r[kind] for kind in same)
+    assert ours["object_rel_direction_hard"] == vlm3r["object_rel_direction_hard"]
+    assert ours["object_rel_distance"] == spacer["object_rel_distance"]

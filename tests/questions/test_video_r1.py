@@ -8,7 +8,7 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.questions import video_r1
+from rollout3d.questions import external, video_r1
 from rollout3d.questions.external import ExternalError
 from rollout3d.stages import import_cot as stage
 from scenes import mini
@@ -143,7 +143,7 @@ def test_the_same_words_about_different_files_are_different_questions(release, t
 def test_threads_change_no_byte_and_rows_stand_in_small_groups(release, tmp_path, monkeypatch):
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(video_r1, "GROUP", 4)
+    monkeypatch.setattr(external, "GROUP", 4)
     videos = {"data_type": "video", "path": "CLEVRER/v.mp4"}
     path = release([record(i, **(videos if i % 2 else {})) for i in range(10)])
     imported(path, tmp_path, threads=1, name="one")
@@ -154,7 +154,7 @@ def test_threads_change_no_byte_and_rows_stand_in_small_groups(release, tmp_path
 
 
 def test_too_many_missing_files_stop_before_anything_is_decoded(release, tmp_path, monkeypatch):
-    monkeypatch.setattr(video_r1, "picture", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(external, "picture", lambda *_: pytest.fail("decoded"))
     path = release([record(i, path=f"General/{i}.png") for i in range(3)] + [record(9)])
     with pytest.raises(ExternalError, match=r"3 of 4 records .*0\.2.*missing file: General/0\.png.*unpack"):
         imported(path, tmp_path, share=0.2)
@@ -173,8 +173,8 @@ def test_a_file_without_one_usable_record_is_refused(release, tmp_path):
         imported(release([record(0, select=False), record(1, select=False)]), tmp_path)
 
 
-def run_stage(monkeypatch, tmp_path, external):
-    monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"external": external}))
+def run_stage(monkeypatch, tmp_path, files):
+    monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"external": files}))
     out = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
     stage.main(["--config", json.dumps(SMALL), "--out", out[0], "--dropped", out[1], "--threads", "2"])
     return out
@@ -189,14 +189,14 @@ def test_the_stage_writes_both_tables_with_their_origin(release, tmp_path, monke
     assert about["parents"] == {"file": tables.digest([tables.digest(path.read_bytes())])}
 
 
-@pytest.mark.parametrize("external", [{}, {"video_r1_cot": "/nowhere/Video-R1-COT-165k.json"}])
-def test_without_the_file_the_stage_says_key_file_and_source(tmp_path, monkeypatch, capsys, external):
+@pytest.mark.parametrize("files", [{}, {"video_r1_cot": "/nowhere/Video-R1-COT-165k.json"}])
+def test_without_the_file_the_stage_says_key_file_and_source(tmp_path, monkeypatch, capsys, files):
     with pytest.raises(SystemExit):
-        run_stage(monkeypatch, tmp_path, external)
+        run_stage(monkeypatch, tmp_path, files)
     said = capsys.readouterr().err
     for expected in ("site.external.video_r1_cot", "Video-R1-COT-165k.json", "Video-R1/Video-R1-data", "local.yaml"):
         assert expected in said
-    assert ("not configured" in said) == (not external) and said.count("error:") == 1
+    assert ("not configured" in said) == (not files) and said.count("error:") == 1
 
 
 def test_a_damaged_file_is_one_message(release, tmp_path, monkeypatch, capsys):

@@ -183,6 +183,27 @@ def test_page_is_well_formed_needs_nothing_from_elsewhere_and_marks_its_preset(s
     assert "random guess" in text and "black frames" in text
 
 
+def test_sources_and_what_the_text_gives_away_are_shown(study, tmp_path):
+    names = ("source", "question_type", "fate", "reason", "n")
+    rows = [("spacer", "object_counting", "train", "", 70), ("spacer", "", "unusable", "missing field", 4)]
+    rows += [("spacer", "object_counting", "dropped", "leak guard: its space is tested by vsibench", 1234)]
+    tables.write(tables.SOURCES, tmp_path / "s.parquet", [dict(zip(names, row)) for row in rows], LINEAGE)
+    names = ("question_type", "measure", "name", "value", "n")
+    rows = [("route_planning", "score", "chance", 0.25, 40), ("route_planning", "score", "longest", 0.4, 40)]
+    rows += [("route_planning", "score", "letter", 0.25, 40), ("route_planning", "answer", "Turn <Back>", 0.5, 20)]
+    tables.write(tables.BIAS, tmp_path / "b.parquet", [dict(zip(names, row)) for row in rows], LINEAGE)
+    page = render(
+        collect(files_of(study, sources=str(tmp_path / "s.parquet"), bias=str(tmp_path / "b.parquet")), CONFIG)
+    )
+    text = " ".join(Tags(page).text)
+    assert "1,234 leak guard: its space is tested by vsibench; 4 missing field" in text
+    table = page[page.index('id="bias"') :].split("</table>")[0]
+    assert '<td class="bad">40.0</td>' in table and table.count('class="bad"') == 1
+    assert "Turn <Back> (50 %)" in text and "route planning" in text
+    without = " ".join(Tags(render(collect(files_of(study), CONFIG))).text)
+    assert "gives away" not in without and "come from" not in without
+
+
 def test_page_of_the_papers_configuration_has_no_preset_banner(study):
     page = render(collect(files_of(study), CONFIG.model_copy(update={"preset": None})))
     assert 'class="banner"' not in page and "preset" not in page

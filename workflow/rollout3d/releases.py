@@ -28,6 +28,23 @@ _HOW = {
 }
 
 _FILES = {
+    "spacer": (
+        "SpaceR-151k.jsonl",
+        "follow https://github.com/OuyangKun10/SpaceR to the dataset, and unpack its general data beside the file",
+    ),
+    "vlm3r_route": (
+        "merged_qa_route_plan_train.json",
+        "follow https://github.com/VITA-Group/VLM-3R to the dataset, folder vsibench_train",
+    ),
+    "vlm3r_order": (
+        "the JSON file of appearance orders",
+        "follow https://github.com/VITA-Group/VLM-3R to the dataset, folder vsibench_train",
+    ),
+    "video_r1": (
+        "Video-R1-260k.json",
+        "`hf download Video-R1/Video-R1-data --repo-type dataset --local-dir DIR` (309 GB, "
+        "https://huggingface.co/datasets/Video-R1/Video-R1-data), and unpack each archive in the folder where it lies",
+    ),
     "video_r1_cot": (
         "Video-R1-COT-165k.json",
         "`hf download Video-R1/Video-R1-data --repo-type dataset --local-dir DIR` (309 GB, "

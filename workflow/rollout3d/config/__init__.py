@@ -29,6 +29,7 @@ from rollout3d.config.sections import (
     Difficulty,
     Evaluation,
     External,
+    Judge,
     Model,
     Positive,
     Prompts,
@@ -66,6 +67,7 @@ class Config(Section):
     regions: Regions = Regions()
     questions: Questions = Questions()
     external: External = External()
+    judge: Judge = Judge()
     models: dict[str, Model] = {
         "base": Model(name="Qwen/Qwen2.5-VL-3B-Instruct"),
         "filter_base": Model(name="Qwen/Qwen2.5-VL-7B-Instruct"),

@@ -138,6 +138,8 @@ class Questions(Section):
 
     compat: Literal["corrected", "vsibench"] = "corrected"
     """`vsibench` reproduces the benchmark's known defects. [assumed]"""
+    wording: Literal["vsibench", "spacer", "vlm3r"] = "vsibench"
+    """Question texts: the benchmark's released rows, or the variants of SpaceR or VLM-3R. [VSI-Bench]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
     per_scene: dict[str, Positive] = {
@@ -153,8 +155,15 @@ class Questions(Section):
         "route_planning": 10,
     }
     """At most this many a scene. [VLM-3R's caps; relative distance and route planning assumed]"""
+    max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """A number that answers more of a type's training questions is thinned, at most to the second most frequent.
+    [SpaceR; share assumed]"""
+    text_only_margin: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Prune training until no guess from the text scores more than this above chance; null = do not. [assumed]"""
+    mix: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
+    """Share of a question type in training; types left out share the rest as generated. [OCR, Figure 3: no numbers]"""
     total: Positive | None = 98_000
-    """Training questions kept. [OCR, data construction]"""
+    """Training questions kept; null = all that the mix allows. [OCR, data construction]"""
     rel_distance_per_primary: Positive | None = None
     """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
     rel_distance_margin_m: float = 0.15
@@ -171,12 +180,41 @@ class Questions(Section):
     }
     """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
 
+    @model_validator(mode="after")
+    def _shares(self) -> Questions:
+        if sum(self.mix.values()) > 1 + 1e-9:
+            raise ValueError(f"the shares of mix add up to {sum(self.mix.values()):g}, which is more than 1")
+        return self
+
 
 class External(Section):
     """Training files that others released (`site.external` says where they lie)."""
 
     max_share_dropped: Share = 0.2
     """More rows of a file than this failing stops its import with one error. [assumed]"""
+
+    spatial_types: list[Literal[CATEGORIES]] = ["obj_appearance_order", "route_planning"]
+    """Question types about scans that are taken from them. [OCR, data construction]"""
+    general: Annotated[int, Field(ge=0)] = 0
+    """Questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of Video-R1-260k]"""
+
+
+class Judge(Section):
+    """A model's opinion of imported questions about scans; the stage runs once `max_usd` allows it."""
+
+    model: str = "gpt-4o"
+    """[OCR, data construction]"""
+    frames: Positive = 16
+    """Frames shown with a question. [assumed]"""
+    max_usd: Annotated[float, Field(ge=0)] = 0.0
+    """Spending limit for each file; nothing is judged while it is 0. [assumed]"""
+    usd_per_million_in: float = 2.5
+    usd_per_million_out: float = 10.0
+    max_tokens: Positive = 128
+    temperature: float = 0.0
+    """[assumed]"""
+    max_share_failed: Share = 0.05
+    """More requests than this failing stops the stage: a server that is down must not drop questions. [assumed]"""
 
 
 class Model(Section):

@@ -16,8 +16,8 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import Cot
 from rollout3d.cot.annotate import Draft
-from rollout3d.geometry.camera import sample_indices
 from rollout3d.teacher.client import ChatClient, Image, Price, TeacherError
+from rollout3d.teacher.pictures import frame_pictures
 
 _ANSWER_FORMS = {
     "choice": "the letter of the option and nothing else",
@@ -83,14 +83,9 @@ class OpenAITeacher:
     def _pictures(self, scene_id: str) -> list[Image]:
         with self._reading:
             maps = self._maps.rows(scene_id, ["bev"])
-            frames = self._frames.rows(scene_id, ["frame_index", "sets", "image", "width", "height"])
-        frames = sorted((f for f in frames if self._set in f["sets"]), key=lambda f: f["frame_index"])
-        if not maps or not frames:
-            raise ValueError(f"scene {scene_id} has no {'frames' if maps else 'map'}: rerun ingest for its shard")
+            if not maps:
+                raise ValueError(f"scene {scene_id} has no map: rerun ingest for its shard")
+            frames = frame_pictures(self._frames, scene_id, self._set, self._n_frames)
         bev = maps[0]["bev"]["bytes"]
         width, height = (int.from_bytes(bev[at : at + 4], "big") for at in (16, 20))  # PNG header
-        chosen = dict.fromkeys(sample_indices(len(frames), self._n_frames))  # a short video repeats frames
-        return [
-            Image(bev, "image/png", width, height),
-            *(Image(f["image"]["bytes"], "image/jpeg", f["width"], f["height"]) for f in (frames[i] for i in chosen)),
-        ]
+        return [Image(bev, "image/png", width, height), *frames]

@@ -43,6 +43,6 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
             "method": config.distance,
             "centre_distance_m": rounded([np.linalg.norm(between)])[0],
         }
-        question = templates.ABS_DISTANCE.format(first=first, second=second)
+        question = templates.WORDINGS[config.wording].abs_distance.format(first=first, second=second)
         rows.append(scene.row(KIND, question, str(distance), [first, second], evidence))
     return rows, reasons

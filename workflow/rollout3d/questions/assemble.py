@@ -3,59 +3,93 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
-from rollout3d.questions import guard, select
+from rollout3d.questions import bias, guard, select
+from rollout3d.questions.external import GROUP
 
 _log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
+JUDGED = "dropped by the judge"
+"""How the reason begins of every row that the judge spoke against."""
+
 
 @dataclass(frozen=True)
 class Assembled:
-    """Rows of the tables ocr_rl, questions (test side) and questions_dropped."""
+    """Rows of the tables ocr_rl, questions (test side), questions_dropped, and sources."""
 
     train: list[Row]
     test: list[Row]
     dropped: list[Row]
+    sources: list[Row]
 
 
-def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], config: Config) -> Assembled:
+def assemble(
+    questions: Iterable[Row],
+    scenes: Iterable[Row],
+    config: Config,
+    benchmark: Iterable[Row] = (),
+    left_out: Iterable[Row] = (),
+    verdicts: Iterable[Row] = (),
+) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
-    `questions`: generated and imported rows; `scenes`: rows of all scans (space_id, dataset, split), those without
-    questions too, for the leak guard. In order: equal rows count once; rows go to the side of their split; held-out
-    spaces leave training; imported categories replace generated ones as `questions.sources` says (training only);
-    training is cut to `questions.total`, keeping the mix; letters are balanced on each side; training is shuffled.
-    Balancing renames options, so question_id changes here; dropped rows carry the id of the table they came from.
+    `questions`: generated and imported rows; `scenes`: rows of all scans (scene_id, space_id, dataset, split), those
+    without questions too, for the leak guard; `benchmark`: questions of the benchmarks that will test the model;
+    `left_out`: questions_dropped rows of the imports, for the account of sources; `verdicts`: the judge's, of which
+    those against a question drop it (a question without one stays). In order: equal rows count once;
+    rows go to the side of their split; imported ones train, if their scan is known; held-out spaces leave training;
+    imported categories replace generated ones as `questions.sources` says (training only); training loses numbers
+    that answer too often and, if asked for, what the text gives away; it is cut to `questions.total` in the mix asked
+    for; letters are balanced on each side; training is shuffled. Balancing renames options, so question_id changes
+    here; dropped rows carry the id of the table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
     """
     splits = {name: dataset.splits for name, dataset in config.datasets.items()}
+    scenes = list(scenes)
     dropped: list[Row] = []
 
     def drop(rows: Iterable[Row], reason: str) -> None:
         dropped.extend({"question_id": row["question_id"], "file": "", "reason": reason} for row in rows)
 
     rows = sorted({row["question_id"]: row for row in questions}.values(), key=lambda row: row["question_id"])
+    rows, unknown = _located(rows, scenes)
+    drop(unknown, "its scan is not among the ingested ones")
+    against = {row["question_id"]: row["reason"] for row in verdicts if not row["keep"]}
+    refused = [row for row in rows if row["question_id"] in against]
+    for row in refused:
+        drop([row], f"{JUDGED}: {against[row['question_id']]}")
+    rows = [row for row in rows if row["question_id"] not in against]
     sides: dict[str, list[Row]] = {"train": [], "test": [], "none": []}
     for row in rows:
         sides[_side(row, splits)].append(row)
     drop(sides["none"], "its split is neither trained on nor tested")
 
-    held_out = guard.held_out_spaces([*scenes, *rows], splits)
+    held_out = guard.benchmark_spaces(benchmark, scenes) | guard.held_out_spaces([*scenes, *rows], splits)
     train, leaking = guard.guard(sides["train"], held_out)
     dropped += leaking
     for category, source in sorted(config.questions.sources.items()):
         train, unwanted = _by_source(train, category, source)
         drop(unwanted, f"questions.sources.{category} is {source}")
 
-    train, beyond = select.limit_total(train, config.questions.total, config.seed)
-    drop(beyond, f"more than questions.total = {config.questions.total}")
+    train, frequent = select.limit_values(train, config.questions.max_value_share, config.seed)
+    drop(frequent, f"a number that answers more than questions.max_value_share = {config.questions.max_value_share:g}")
+    if config.questions.text_only_margin is not None:
+        train, guessed = bias.debias(train, config.questions.text_only_margin, config.seed)
+        drop(guessed, f"guessed from the text: questions.text_only_margin = {config.questions.text_only_margin:g}")
+    train, beyond = select.limit_total(train, config.questions.total, config.seed, config.questions.mix)
+    drop(beyond, f"more than questions.total = {config.questions.total} and questions.mix allow")
+    sources = _account([*rows, *unknown, *refused], train, sides["test"], dropped, left_out)
     train = select.balance_letters(train, config.seed)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
@@ -63,11 +97,74 @@ def assemble(questions: Iterable[Row], scenes: Iterable[Mapping[str, Any]], conf
         select.shuffled(train, config.seed),
         sorted(test, key=_reading_order),
         sorted(dropped, key=lambda row: (row["question_id"], row["reason"])),
+        sources,
     )
 
 
+def write_train(path: Path | str, rows: Sequence[Row], files: Iterable[Path | str], lineage: tables.Lineage) -> None:
+    """Write the training table; media that were read without their bytes are fetched from the question tables `files`.
+
+    Imported pictures and frames do not fit into memory together: rows with media are written a few at a time.
+    """
+    readers, places = [], {}
+    wanted = {row["question_id"] for row in rows if row["media"]}
+    for file in files if wanted else ():
+        readers.append(tables.MediaReader(tables.QUESTIONS, file))
+        for place, row in enumerate(tables.read(tables.QUESTIONS, file, ["question_id"])):
+            if row["question_id"] in wanted:
+                places[row["question_id"]] = (readers[-1], place)
+
+    def whole(row: Row) -> Row:
+        if not row["media"]:
+            return row
+        reader, place = places[row["question_id"]]
+        return row | {"media": reader[place]}
+
+    size = GROUP if wanted else len(rows)
+    with tables.Writer(tables.OCR_RL, path, lineage) as writer:
+        for start in range(0, len(rows), max(size, 1)):
+            writer.write([whole(row) for row in rows[start : start + size]])
+
+
+def _located(rows: Sequence[Row], scenes: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Rows with the split and space that the ingested scans say, and imported rows whose scan is not among them."""
+    known = {(row["dataset"], row["scene_id"]): row for row in scenes}
+    kept, unknown = [], []
+    for row in rows:
+        if row["source"] == "generated" or row["scene_id"] is None:
+            kept.append(row)
+            continue
+        scene = known.get((row["dataset"], row["scene_id"]))
+        if scene is None:
+            unknown.append(row)
+        else:
+            kept.append(row | {"space_id": scene["space_id"], "split": scene["split"]})
+    return kept, unknown
+
+
+def _account(
+    rows: Iterable[Row], train: Iterable[Row], test: Iterable[Row], dropped: Iterable[Row], left_out: Iterable[Row]
+) -> list[Row]:
+    """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why."""
+    fates = {row["question_id"]: ("train", "") for row in train} | {row["question_id"]: ("test", "") for row in test}
+    for row in dropped:
+        fates[row["question_id"]] = ("dropped", _kind_of(row["reason"]))
+    found = Counter((row["source"], row["question_type"], *fates[row["question_id"]]) for row in rows)
+    for row in left_out:
+        found[row["question_id"].rsplit("/", 1)[0], "", "unusable", row["reason"].split(": ")[0]] += 1
+    names = ("source", "question_type", "fate", "reason")
+    return [dict(zip(names, key)) | {"n": n} for key, n in sorted(found.items())]
+
+
+def _kind_of(reason: str) -> str:
+    """A reason without what belongs to one question: the judge's own words, the name of a space."""
+    return JUDGED if reason.startswith(JUDGED) else re.sub(r"\bspace \S+ ", "its space ", reason)
+
+
 def _side(row: Row, splits: Mapping[str, Splits]) -> str:
-    """train, test or none; imported rows of datasets without scans here go by the word itself."""
+    """train, test or none; what others released is for training, wherever the guard lets it."""
+    if row["source"] != "generated":
+        return "train"
     known = splits.get(row["dataset"], Splits())
     if row["split"] in known.train:
         return "train"

@@ -1,21 +1,37 @@
 """The leak guard: a physical space that is tested on is never trained on.
 
-Splits are per scan, leaks are per space: two scans of one room may carry different splits, and imported training data
-names scans of the validation side. Spaces are compared by space_id alone.
+Splits are per scan, leaks are per space: two scans of one room may carry different splits, a benchmark names single
+scans, and imported training data names scans of the validation side. Spaces are compared by space_id alone: sceneXXXX
+for ScanNet, visit_id for ARKitScenes, the scan itself for ScanNet++.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rollout3d.config import Splits
 
+_log = logging.getLogger(__name__)
+
 Row = Mapping[str, Any]
+
+REASON = "leak guard"
+"""How the reason begins of every row that the guard refuses."""
 
 
 class LeakError(ValueError):
     """Training and test questions share a physical space."""
+
+
+def space_of(dataset: str, scene_id: str) -> str:
+    """The physical space of a scan as far as its name tells; an ARKitScenes visit stands in the release's table only.
+
+    ScanNet: scene0000_01 -> scene0000. Otherwise the scan's own name.
+    """
+    return re.sub(r"_\d+$", "", scene_id) if dataset == "scannet" else scene_id
 
 
 def held_out_spaces(rows: Iterable[Row], splits: Mapping[str, Splits]) -> dict[str, str]:
@@ -32,15 +48,44 @@ def held_out_spaces(rows: Iterable[Row], splits: Mapping[str, Splits]) -> dict[s
     return held
 
 
+def benchmark_spaces(benchmark: Iterable[Row], scenes: Iterable[Row]) -> dict[str, str]:
+    """Spaces that a benchmark tests -> why, from its questions and the rows of all scans.
+
+    The space of a benchmark's scan is that of the scan in `scenes`; a scan that is not there is held out by its own
+    name and by what its name tells of its space. For ARKitScenes that leaves other scans of the same visit to their
+    split, which a warning says.
+    """
+    known = {(row["dataset"], row["scene_id"]): row["space_id"] for row in scenes}
+    held: dict[str, str] = {}
+    unknown: set[str] = set()
+    for row in benchmark:
+        if row["scene_id"] is None:
+            continue
+        key = (row["dataset"], row["scene_id"])
+        space = known.get(key, space_of(*key))
+        if row["dataset"] == "arkitscenes" and key not in known:
+            unknown.add(row["scene_id"])
+        for name in (space, row["scene_id"]):
+            held.setdefault(name, f"space {space} is tested by {row['source']}")
+    if unknown and any(dataset == "arkitscenes" for dataset, _ in known):
+        _log.warning(
+            "leak guard: %d ARKitScenes videos of the benchmark, such as %s, are not among the ingested scans: other "
+            "scans of their visits are held out by their split only",
+            len(unknown),
+            min(unknown),
+        )
+    return held
+
+
 def guard(train: Sequence[Row], held_out: Mapping[str, str]) -> tuple[list[Row], list[Row]]:
-    """Rows that may be trained on, and `questions_dropped` rows for those of held-out spaces."""
+    """Rows that may be trained on, and `questions_dropped` rows for those of held-out spaces or scans."""
     kept, dropped = [], []
     for row in train:
-        reason = held_out.get(row["space_id"])
+        reason = held_out.get(row["space_id"]) or held_out.get(row["scene_id"])
         if reason is None:
             kept.append(row)
         else:
-            dropped.append({"question_id": row["question_id"], "file": "", "reason": f"leak guard: {reason}"})
+            dropped.append({"question_id": row["question_id"], "file": "", "reason": f"{REASON}: {reason}"})
     return kept, dropped
 
 

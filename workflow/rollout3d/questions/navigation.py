@@ -22,15 +22,21 @@ REACH_M = 0.6
 step round the landmark from there to the place beside it without leaving that distance."""
 MIN_LEG_M = 0.5
 """Shorter walks are no legs."""
+MAX_SIDESTEP_M = 0.5
+"""How far off the straight line a robot may pass what stands in its way and still have gone forward."""
 
 
 class Leg(NamedTuple):
-    """A straight walk: start and end (x, y), length in metres, direction in degrees counter-clockwise from +x."""
+    """A walk: start and end (x, y), metres between them, direction in degrees counter-clockwise from +x.
+
+    The direction is that of the landmark's centre from the start. `aside`: the robot steps aside on its way.
+    """
 
     start: tuple[float, float]
     end: tuple[float, float]
     metres: float
     heading_deg: float
+    aside: bool
 
 
 class Floor:
@@ -95,7 +101,11 @@ class Floor:
         return (float(places[best, 0]), float(places[best, 1])), patch
 
     def walk(self, start: tuple[float, float], landmark: str) -> Leg | None:
-        """The straight walk towards the centre of a landmark, until arrived; None if blocked before, or too short."""
+        """The walk straight towards the centre of a landmark, until arrived.
+
+        What stands in the way is passed if a step aside of `MAX_SIDESTEP_M` is enough. None if it is not, or if the
+        walk is too short.
+        """
         key = (start, landmark)
         if key not in self._walks:
             self._walks[key] = self._walk(np.array(start), landmark)
@@ -104,8 +114,19 @@ class Floor:
     def _walk(self, start: np.ndarray, landmark: str) -> Leg | None:
         way = self.centres[landmark] - start
         length = float(np.linalg.norm(way))
-        steps = np.arange(0.0, length, self.cell_m / 2)
-        points = start + steps[:, None] * (way / max(length, 1e-9))
+        heading = float(np.degrees(np.arctan2(way[1], way[0])))
+        end = self._straight_on(start, way / max(length, 1e-9), length, landmark)
+        aside = end is None
+        if aside:
+            end = self._round_obstacles(start, way / max(length, 1e-9), length, landmark)
+        if end is None or np.linalg.norm(end - start) < MIN_LEG_M:
+            return None
+        ends = [(float(x), float(y)) for x, y in (start, end)]
+        return Leg(*ends, float(np.linalg.norm(end - start)), heading, aside)
+
+    def _straight_on(self, start: np.ndarray, ahead: np.ndarray, length: float, landmark: str) -> np.ndarray | None:
+        """Where a straight line (unit vector `ahead`) ends beside the landmark, None if it ends elsewhere."""
+        points = start + np.arange(0.0, length, self.cell_m / 2)[:, None] * ahead
         col, row = np.floor((points - self.origin) / self.cell_m).astype(int).T
         inside = (row >= 0) & (row < self.free.shape[0]) & (col >= 0) & (col < self.free.shape[1])
         n_inside = _leading(inside)
@@ -115,11 +136,33 @@ class Floor:
         away = self._surroundings(landmark)[1][row[:n_free], col[:n_free]]
         arrived = away <= ARRIVED_M
         stop = int(np.argmax(arrived)) if arrived.any() else n_free - 1
-        if away[stop] > REACH_M or steps[stop] < MIN_LEG_M:
+        return points[stop] if away[stop] <= REACH_M else None
+
+    def _round_obstacles(self, start: np.ndarray, ahead: np.ndarray, length: float, landmark: str) -> np.ndarray | None:
+        """Where a walk ends that keeps within `MAX_SIDESTEP_M` of the straight line and never goes back.
+
+        Of the places that it can reach beside the landmark, the one nearest to the start.
+        """
+        low, high = (np.sort([start, start + length * ahead], axis=0) - self.origin) / self.cell_m
+        spare = int(np.ceil(MAX_SIDESTEP_M / self.cell_m))
+        window = tuple(slice(max(int(low[i]) - spare, 0), max(int(high[i]) + spare + 1, 0)) for i in (1, 0))
+        row, col = np.nonzero(self.free[window])
+        row, col = row + window[0].start, col + window[1].start
+        places = self.origin + (np.stack([col, row], axis=1) + 0.5) * self.cell_m
+        off = places - start
+        along, lateral = off @ ahead, off @ np.array([-ahead[1], ahead[0]])
+        kept = (np.abs(lateral) <= MAX_SIDESTEP_M) & (along >= -self.cell_m) & (along <= length)
+        corridor = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), bool)
+        corridor[row[kept] - window[0].start, col[kept] - window[1].start] = True
+        parts, _ = label(corridor)
+        here = divmod(self._cell((float(start[0]), float(start[1]))), self.free.shape[1])
+        mine = parts[here[0] - window[0].start, here[1] - window[1].start]
+        beside = kept & (self._surroundings(landmark)[1][row, col] <= ARRIVED_M)
+        beside[beside] = parts[row[beside] - window[0].start, col[beside] - window[1].start] == mine
+        if not mine or not beside.any():
             return None
-        heading = float(np.degrees(np.arctan2(way[1], way[0])))
-        ends = [(float(x), float(y)) for x, y in (start, points[stop])]
-        return Leg(*ends, float(steps[stop]), heading)
+        best = np.argmin(np.where(beside, along.round(6) + np.abs(lateral).round(6) / 1e3, np.inf))
+        return places[best]
 
     def shortest(self, start: tuple[float, float], end: tuple[float, float]) -> float:
         """Metres of the shortest path over free cells (eight neighbours, no cut corners), inf if there is none."""

@@ -56,7 +56,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
             "nearest": chosen[0],
             "method": config.distance,
         }
-        question = templates.REL_DISTANCE.format(options=", ".join(options), category=primary)
+        question = templates.WORDINGS[config.wording].rel_distance.format(options=", ".join(options), category=primary)
         rows.append(scene.row(KIND, question, chosen[0], [primary, *options], evidence, options))
     return rows, reasons
 

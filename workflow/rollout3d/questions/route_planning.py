@@ -1,23 +1,24 @@
 """Route planning: fill the turns into a robot's instructions.
 
 VSI-Bench's routes are written by people. These are generated: a robot stands beside a unique object and faces
-another; it walks straight to unique objects, turning in between; the question leaves the turns open. Every walk is
-checked on the walkable grid, and no sequence of turns but the right one brings the robot to its destination.
+another; it walks to unique objects, turning in between; the question leaves the turns open. Every walk is checked on
+the walkable grid, where the robot may step aside of what stands in its way, and no sequence of turns but the right one
+brings it to its destination.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
 
 from rollout3d.config import Questions
 from rollout3d.questions import templates
-from rollout3d.questions.navigation import REACH_M, Floor, Leg
+from rollout3d.questions.navigation import MAX_SIDESTEP_M, REACH_M, Floor, Leg
 from rollout3d.questions.scene import Result, SceneView, rounded
 
 KIND = "route_planning"
@@ -27,8 +28,9 @@ MAX_BLANKS = 3
 SECTOR_DEG = 45.0
 """After a turn the robot walks to a landmark within this angle of its new direction. The sectors of the three turns do
 not overlap: that makes routes unambiguous."""
-CLEAR_DEG = 30.0
-"""Questions use landmarks within this angle only, so that no turn is a matter of taste."""
+CLEAR_DEG = 35.0
+"""Questions use landmarks within this angle only, 10 degrees from the next sector as VSI-Bench's directions are, so
+that no turn is a matter of taste."""
 MIN_FACING_M = 1.0
 """What the robot faces is at least this far from where it starts."""
 MAX_DETOUR = 2.0
@@ -37,8 +39,15 @@ MAX_HEIGHT_M = 1.5
 """Objects that begin higher above the floor than this are no landmarks: one walks under them."""
 MAX_ROUTES = 10
 """Where the configuration sets no cap."""
-ATTEMPTS_PER_QUESTION = 30
-"""Random routes tried for each question allowed; some rooms have no route."""
+MAX_FOUND = 20_000
+"""Routes of a room that are looked at; only rooms with more than a dozen landmarks have more."""
+
+TOO_SOON = "the destination is reached before the end"
+DETOUR = "a detour"
+UNCLEAR_START = "the first turn depends on where exactly the robot starts"
+AMBIGUOUS = "other turns arrive as well"
+OBJECTIONS = (TOO_SOON, DETOUR, UNCLEAR_START, AMBIGUOUS)
+"""Why a route is no good question."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,11 @@ class Route:
 
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
-    """Random routes with one to three turns; at most `per_scene.route_planning` different questions."""
+    """Routes with one to three turns; at most `per_scene.route_planning` different questions.
+
+    All routes of a room are found, up to `MAX_FOUND`, and drawn from in random order. Each number of turns gets an
+    equal share of the questions, and what it cannot fill goes to the others.
+    """
     reasons: Counter[str] = Counter()
     landmarks = _landmarks(scene)
     if scene.walkable is None or len(landmarks) < 3:
@@ -63,23 +76,25 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
         return [], reasons
     floor = Floor(scene.walkable, config.body_radius_m, {name: scene.box(name) for name in landmarks})
     starts = [name for name in landmarks if floor.beside(name)]
-    cap = config.per_scene.get(KIND, MAX_ROUTES)
-    found: dict[str, dict[str, Any]] = {}
-    # Many turns first: routes with few are easier to find and would crowd them out.
-    plan = [n for n in range(MAX_BLANKS, 0, -1) for _ in range(ATTEMPTS_PER_QUESTION * cap // MAX_BLANKS)]
-    for n_turns in plan if starts else ():
-        if len(found) >= cap * (MAX_BLANKS + 1 - n_turns) // MAX_BLANKS:
-            continue
-        route = _random_route(floor, starts, landmarks, n_turns, rng)
-        reason = "no straight walk with a clear turn" if route is None else _objection(floor, route)
-        if reason:
-            reasons[reason] += 1
-            continue
-        row = _row(scene, floor, route, rng)
-        found.setdefault(row["question"], row)
     if not starts:
-        reasons["no landmark can be stood beside"] += 1
-    return list(found.values()), reasons
+        return [], Counter({"no landmark can be stood beside": 1})
+    found: dict[int, list[Route]] = {n: [] for n in range(MAX_BLANKS, 0, -1)}
+    for route in islice(_routes(floor, starts, landmarks, rng), MAX_FOUND):
+        found[len(route.turns)].append(route)
+    n_found = sum(map(len, found.values()))
+    reasons["no walk with a clear turn"] += not n_found
+    cap = config.per_scene.get(KIND, MAX_ROUTES)
+    good = {n: _unobjectionable(scene, floor, routes, cap, rng, reasons) for n, routes in found.items()}
+    rows: dict[str, dict[str, Any]] = {}
+    # Many turns first: routes with few are easier to find and would crowd them out.
+    for n in found:
+        due = (cap - len(rows)) // n
+        rows |= dict(list(good[n].items())[:due])
+    spare = [item for n in found for item in good[n].items() if item[0] not in rows]
+    rows |= dict(spare[: cap - len(rows)])
+    refused = sum(n for reason, n in reasons.items() if reason in OBJECTIONS)
+    reasons[f"cap of {cap} a scene"] += n_found - refused - len(rows)
+    return list(rows.values()), reasons
 
 
 def follow(floor: Floor, route: Route, turns: Sequence[str]) -> bool:
@@ -108,59 +123,78 @@ def _landmarks(scene: SceneView) -> list[str]:
     return [c for c in scene.unique if bottoms[c] - min(bottoms.values()) <= MAX_HEIGHT_M]
 
 
-def _random_route(
-    floor: Floor, starts: list[str], landmarks: list[str], n_turns: int, rng: np.random.Generator
-) -> Route | None:
-    """A route with so many turns, each to a random landmark in a random clear direction; None at a dead end."""
-    start = starts[rng.integers(len(starts))]
-    others = [name for name in landmarks if name != start]
-    facing = others[rng.integers(len(others))]
-    place = floor.beside(start)
-    heading = _bearing(place, floor.centres[facing])
-    if np.linalg.norm(floor.centres[facing] - np.array(place)) < MIN_FACING_M:
-        return None
-    steps: list[tuple[str | None, str, Leg]] = []
-    if rng.random() < 0.5:
+def _routes(floor: Floor, starts: list[str], landmarks: list[str], rng: np.random.Generator) -> Iterator[Route]:
+    """Every route of one to `MAX_BLANKS` clear turns that visits no landmark twice, in a random order of starts."""
+    begins = [(start, facing) for start in starts for facing in landmarks if facing != start]
+    for start, facing in (begins[k] for k in rng.permutation(len(begins))):
+        place = floor.beside(start)
+        if np.linalg.norm(floor.centres[facing] - np.array(place)) < MIN_FACING_M:
+            continue
+        heading = _bearing(place, floor.centres[facing])
+        yield from _onward(floor, landmarks, Route(start, facing, ()), place, heading)
         leg = floor.walk(place, facing)
-        if leg is None:
-            return None
-        steps.append((None, facing, leg))
-        place, heading = leg.end, leg.heading_deg
-    visited = {start, facing}
-    for _ in range(n_turns):
-        ways: dict[str, list[tuple[str, Leg]]] = {}
-        for name in landmarks:
-            leg = None if name in visited else floor.walk(place, name)
-            turn = _turn(leg.heading_deg - heading, CLEAR_DEG) if leg else None
-            if turn:
-                ways.setdefault(turn, []).append((name, leg))
-        if not ways:
-            return None
-        turn = sorted(ways)[rng.integers(len(ways))]
-        name, leg = ways[turn][rng.integers(len(ways[turn]))]
-        steps.append((turn, name, leg))
-        visited.add(name)
-        place, heading = leg.end, leg.heading_deg
-    return Route(start, facing, tuple(steps))
+        if leg:
+            walked = Route(start, facing, ((None, facing, leg),))
+            yield from _onward(floor, landmarks, walked, leg.end, leg.heading_deg)
+
+
+def _onward(
+    floor: Floor, landmarks: list[str], route: Route, place: tuple[float, float], heading: float
+) -> Iterator[Route]:
+    """`route` continued by every clear turn from `place`, where the robot faces `heading` (degrees)."""
+    visited = {route.start, route.facing, *(name for _, name, _ in route.steps)}
+    for name in landmarks:
+        leg = None if name in visited else floor.walk(place, name)
+        turn = _turn(leg.heading_deg - heading, CLEAR_DEG) if leg else None
+        if turn is None:
+            continue
+        longer = Route(route.start, route.facing, (*route.steps, (turn, name, leg)))
+        yield longer
+        if len(longer.turns) < MAX_BLANKS:
+            yield from _onward(floor, landmarks, longer, leg.end, leg.heading_deg)
+
+
+def _unobjectionable(
+    scene: SceneView, floor: Floor, routes: list[Route], cap: int, rng: np.random.Generator, reasons: Counter[str]
+) -> dict[str, dict[str, Any]]:
+    """Up to `cap` question rows of routes that pass, by question, in random order; the answers take turns."""
+    found: dict[str, dict[str, Any]] = {}
+    piles: dict[tuple[str, ...], list[Route]] = {}
+    for k in rng.permutation(len(routes)):
+        piles.setdefault(routes[k].turns, []).append(routes[k])
+    while any(piles.values()):
+        for route in [pile.pop() for pile in piles.values() if pile]:
+            if len(found) == cap:
+                return found
+            reason = _objection(floor, route)
+            if reason:
+                reasons[reason] += 1
+                continue
+            row = _row(scene, floor, route, rng)
+            found.setdefault(row["question"], row)
+    return found
 
 
 def _objection(floor: Floor, route: Route) -> str | None:
     """Why a route is no good question, None if it is."""
     target, legs = route.steps[-1][1], [leg for _, _, leg in route.steps]
-    passed = np.concatenate([np.linspace(leg.start, leg.end, 10) for leg in legs[:-1]] or [np.array([legs[0].start])])
-    if (floor.distance(passed, target) <= REACH_M).any():
-        return "the destination is reached before the end"
+    if floor.distance(np.array([legs[0].start]), target)[0] <= REACH_M:
+        return TOO_SOON
+    for leg in legs[:-1]:
+        near = REACH_M + (MAX_SIDESTEP_M if leg.aside else 0.0)
+        if (floor.distance(np.linspace(leg.start, leg.end, 10), target) <= near).any():
+            return TOO_SOON
     shortest = floor.shortest(legs[0].start, legs[-1].end)
     if sum(leg.metres for leg in legs) > MAX_DETOUR * shortest:
-        return "a detour"
+        return DETOUR
     # The robot begins "at" the object: the first turn must be the same for somebody who thinks of its centre.
     turn, first, _ = route.steps[0]
     centre = floor.centres[route.start]
     seen = _bearing(centre, floor.centres[first]) - _bearing(centre, floor.centres[route.facing])
     if turn and _turn(seen, SECTOR_DEG) != turn:
-        return "the first turn depends on where exactly the robot starts"
+        return UNCLEAR_START
     arriving = [turns for turns in product(TURNS, repeat=len(route.turns)) if follow(floor, route, turns)]
-    return None if arriving == [route.turns] else "other turns arrive as well"
+    return None if arriving == [route.turns] else AMBIGUOUS
 
 
 def _row(scene: SceneView, floor: Floor, route: Route, rng: np.random.Generator) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Choosing questions: caps a scene, sets of well-separated values, balanced letters, the total.
+"""Choosing questions: caps a scene, sets of well-separated values, frequent numbers, balanced letters, the total.
 
 Every choice depends on seeds and contents only, so neither the number of shards nor the order of files matters.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from math import floor
 from typing import Any, TypeVar
 
 import numpy as np
 
-from rollout3d.questions.templates import LETTERS, reordered
+from rollout3d.questions.templates import LETTERS, movable, reordered
 from rollout3d.seeding import generator, stable_hash
 
 T = TypeVar("T")
@@ -30,6 +31,23 @@ def sample(candidates: Sequence[T], cap: int | None, rng: np.random.Generator, r
     reasons[f"cap of {cap} a scene"] += len(candidates) - cap
     chosen = rng.choice(len(candidates), cap, replace=False)
     return [candidates[k] for k in sorted(chosen.tolist())]
+
+
+def sample_evenly(
+    candidates: Sequence[T], answers: Sequence[Any], cap: int | None, rng: np.random.Generator, reasons: Counter[str]
+) -> list[T]:
+    """As `sample`, but the answers (one a candidate) take turns, so that a rare one is drawn as often as it can be."""
+    if cap is None or len(candidates) <= cap:
+        return list(candidates)
+    reasons[f"cap of {cap} a scene"] += len(candidates) - cap
+    piles: dict[Any, list[int]] = {}
+    for k in rng.permutation(len(candidates)).tolist():
+        piles.setdefault(answers[k], []).append(k)
+    turn = {k: (place, k) for pile in piles.values() for place, k in enumerate(pile)}
+    # Whose turn comes first within a round is drawn, too: the last round may not reach everybody.
+    first = {answer: order for order, answer in zip(rng.permutation(len(piles)).tolist(), sorted(piles))}
+    ranked = sorted(turn, key=lambda k: (turn[k][0], first[answers[k]]))
+    return [candidates[k] for k in sorted(ranked[:cap])]
 
 
 class SpacedSets:
@@ -79,16 +97,25 @@ def balance_letters(rows: Sequence[Row], seed: int) -> list[Row]:
 
     Questions are visited by content hash; each puts its answer at the letter least used so far by its question type
     and number of options, ties broken by least used over all types, then by a seeded draw; the other options are
-    shuffled. Only generated questions are touched: an imported text may refer to its letters.
+    shuffled. Questions that cannot be reordered (`templates.movable`) are counted first, so that the others make up
+    for them.
     """
     by_type: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
     by_number: dict[int, Counter[int]] = defaultdict(Counter)
     balanced = list(rows)
+    free = []
     for k in sorted(range(len(rows)), key=lambda k: rows[k]["question_id"]):
         row = rows[k]
-        if row["options"] is None or row["source"] != "generated":
+        if row["options"] is None:
             continue
-        n = len(row["options"])
+        if movable(row):
+            free.append(k)
+        elif row["scene_id"] is not None:
+            letter, n = LETTERS.find(row["ground_truth"]), len(row["options"])
+            by_type[row["question_type"], n][letter] += 1
+            by_number[n][letter] += 1
+    for k in free:
+        row, n = rows[k], len(rows[k]["options"])
         rng = generator(seed, "letters", row["question_id"])
         mine, all_types = by_type[row["question_type"], n], by_number[n]
         tie = rng.permutation(n)
@@ -102,25 +129,91 @@ def balance_letters(rows: Sequence[Row], seed: int) -> list[Row]:
     return balanced
 
 
-def limit_total(rows: Sequence[Row], total: int | None, seed: int) -> tuple[list[Row], list[Row]]:
-    """Kept and left out rows: at most `total` (None = all), each question type keeping its share of the mix.
+def limit_values(rows: Sequence[Row], max_share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Kept and left out rows: no number answers more than `max_share` of the questions of its type that are kept.
 
+    A number is thinned at most to the occurrences of the second most frequent one: it does not dominate then, and a
+    type whose other answers are rare would otherwise lose nearly all its questions. Of a frequent answer the rows of
+    smallest seeded hash stay.
+    """
+    by_type: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["answer_type"] == "number":
+            by_type[row["question_type"]][row["ground_truth"]].append(row)
+    out: set[str] = set()
+    for groups in by_type.values():
+        limit = _value_limit(sorted(map(len, groups.values())), max_share)
+        for group in groups.values():
+            ranked = sorted(group, key=lambda row: stable_hash(seed, "values", row["question_id"]))
+            out |= {row["question_id"] for row in ranked[limit:]}
+    return [r for r in rows if r["question_id"] not in out], [r for r in rows if r["question_id"] in out]
+
+
+def _value_limit(counts: Sequence[int], max_share: float) -> int:
+    """The most that an answer may occur, from the occurrences of each, ascending."""
+    best = low = counts[-2] if len(counts) > 1 else counts[-1]
+    high = counts[-1]
+    while low <= high:
+        limit = (low + high) // 2
+        if limit <= max_share * sum(min(n, limit) for n in counts):
+            best, low = limit, limit + 1
+        else:
+            high = limit - 1
+    return best
+
+
+def limit_total(
+    rows: Sequence[Row], total: int | None, seed: int, mix: Mapping[str, float] | None = None
+) -> tuple[list[Row], list[Row]]:
+    """Kept and left out rows: at most `total`, with the shares of `mix`.
+
+    Question types that `mix` does not name share what is left as they occur. A type with fewer rows than its share
+    gives all, and the others fill up. With `total` None as many rows stay as the shares allow; without a mix all.
     Shares are rounded by largest remainder; within a type the rows of smallest seeded hash stay.
     """
-    if total is None or len(rows) <= total:
-        return list(rows), []
     by_type: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_type[row["question_type"]].append(row)
-    shares = {kind: total * len(group) / len(rows) for kind, group in by_type.items()}
-    quota = {kind: floor(share) for kind, share in shares.items()}
-    for kind in sorted(shares, key=lambda kind: (quota[kind] - shares[kind], kind))[: total - sum(quota.values())]:
-        quota[kind] += 1
+    shares = _shares({kind: len(group) for kind, group in by_type.items()}, mix or {})
+    if total is None:
+        total = min((floor(len(by_type[kind]) / share) for kind, share in shares.items()), default=0)
+    quota = _quota({kind: len(group) for kind, group in by_type.items()}, shares, total)
     kept: set[str] = set()
     for kind, group in by_type.items():
         ranked = sorted(group, key=lambda row: stable_hash(seed, "total", row["question_id"]))
         kept |= {row["question_id"] for row in ranked[: quota[kind]]}
     return [r for r in rows if r["question_id"] in kept], [r for r in rows if r["question_id"] not in kept]
+
+
+def _shares(counts: Mapping[str, int], mix: Mapping[str, float]) -> dict[str, Fraction]:
+    """The share of each type that occurs; they add up to 1. Exact: rounding would decide between equal remainders."""
+    named = {kind: Fraction(str(mix[kind])) for kind in counts if kind in mix}
+    rest = sum(n for kind, n in counts.items() if kind not in named)
+    left = max(1 - sum(named.values()), Fraction(0))
+    shares = named | {kind: left * Fraction(n, rest) for kind, n in counts.items() if kind not in named}
+    whole = sum(shares.values())
+    return {kind: share / whole for kind, share in shares.items() if share > 0}
+
+
+def _quota(counts: Mapping[str, int], shares: Mapping[str, Fraction], total: int) -> dict[str, int]:
+    """Rows of each type: `total` by shares, at most what there is."""
+    quota = dict.fromkeys(counts, 0)
+    open_kinds, left = set(shares), min(total, sum(counts[kind] for kind in shares))
+    while open_kinds:
+        whole = sum(shares[kind] for kind in open_kinds)
+        wanted = {kind: left * shares[kind] / whole for kind in open_kinds}
+        full = {kind for kind in open_kinds if wanted[kind] >= counts[kind]}
+        if not full:
+            quota |= {kind: floor(share) for kind, share in wanted.items()}
+            seats = left - sum(quota[kind] for kind in open_kinds)
+            for kind in sorted(wanted, key=lambda kind: (quota[kind] - wanted[kind], kind))[:seats]:
+                quota[kind] += 1
+            break
+        for kind in full:
+            quota[kind] = counts[kind]
+            left -= counts[kind]
+        open_kinds -= full
+    return quota
 
 
 def shuffled(rows: Sequence[Row], seed: int) -> list[Row]:

@@ -1,9 +1,10 @@
-"""VSI-Bench's question texts, exactly as its released rows have them, and lettered options."""
+"""VSI-Bench's question texts, exactly as its released rows have them, the papers' variants, and lettered options."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from string import Formatter
 from typing import Any
@@ -49,6 +50,44 @@ FILL_IN = "[please fill in]"
 GO_FORWARD = "Go forward until the {landmark}"
 
 
+@dataclass(frozen=True)
+class Wording:
+    """The texts that differ between VSI-Bench's released rows and what papers print or other releases hold."""
+
+    abs_distance: str = ABS_DISTANCE
+    rel_distance: str = REL_DISTANCE
+    direction_hard: str = REL_DIRECTION["hard"]
+
+    def direction(self, level: str) -> str:
+        return self.direction_hard if level == "hard" else REL_DIRECTION[level]
+
+
+_DIRECT_DISTANCE = ABS_DISTANCE.replace("what is the distance", "what is the direct distance")
+
+WORDINGS = {
+    "vsibench": Wording(),
+    "spacer": Wording(
+        abs_distance=_DIRECT_DISTANCE,
+        direction_hard=_DIRECTION + "to my front-left, front-right, back-left, or back-right?\n"
+        "Directions refer to the quadrants of a Cartesian plane (assuming I am at the origin and facing the positive "
+        "y-axis).",
+    ),
+    "vlm3r": Wording(
+        abs_distance=_DIRECT_DISTANCE,
+        rel_distance=REL_DISTANCE + "\nIf there are multiple instances of an object category, measure to the closest.",
+    ),
+}
+"""`questions.wording` -> texts. spacer: SpaceR, Figure 5; vlm3r: VLM-3R's generator. VSI-Bench's own paper says "direct
+distance" too, which its rows do not."""
+
+_LETTERED = re.compile(r"([A-Z])\. .*\S", re.DOTALL)
+_REFERS_TO_LETTERS = re.compile(
+    r"\b(?:[Oo]ptions?|[Cc]hoices?|[Aa]nswers?)\s*\(?[A-H]\b|\b[A-H]\)?\s*(?:and|or|&|,)\s*\(?[A-H]\b"
+    r"|\b(?i:(?:all|none|both|neither|any|either) of (?:the )?(?:above|these|those|options|choices)"
+    r"|the above|above options?|former|latter)\b"
+)
+
+
 def lettered(texts: Sequence[str]) -> list[str]:
     """Option texts with their letters: ["left", "right"] -> ["A. left", "B. right"]."""
     return [f"{letter}. {text}" for letter, text in zip(LETTERS, texts, strict=False)]
@@ -57,6 +96,23 @@ def lettered(texts: Sequence[str]) -> list[str]:
 def option_text(option: str) -> str:
     """The text of a lettered option: "A. left" -> "left"."""
     return option.split(". ", 1)[1]
+
+
+def movable(row: Mapping[str, Any]) -> bool:
+    """Whether a choice question may have its options in another order without changing what it says.
+
+    Not if an option lacks its letter or is itself a letter, or if question or options speak of letters or of places
+    in the list ("both A and C", "none of the above"); and not for general data, whose pictures may show the letters.
+    """
+    options = row["options"]
+    if not options or row["scene_id"] is None or row["ground_truth"] not in LETTERS[: len(options)]:
+        return False
+    if any(not (found := _LETTERED.fullmatch(o)) or found[1] != letter for o, letter in zip(options, LETTERS)):
+        return False
+    texts = [option_text(option) for option in options]
+    if len(set(texts)) < len(texts) or any(len(text) == 1 and text.isalpha() for text in texts):
+        return False
+    return not any(_REFERS_TO_LETTERS.search(text) for text in (row["question"], *texts))
 
 
 def reordered(row: Mapping[str, Any], order: Sequence[int]) -> dict[str, Any]:

@@ -7,27 +7,23 @@ Video-R1's SFT script joins them.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.progress import progress
 from rollout3d.questions.external import (
-    ExternalError,
-    Losses,
+    Candidate,
+    Release,
+    Sample,
     Unusable,
     file_of,
-    in_order,
-    picture,
+    import_records,
     records,
     text_of,
-    video_frames,
+    unique,
 )
 from rollout3d.scoring.parse import extract_answer, parse_number, well_formed
 
@@ -43,29 +39,10 @@ ANSWER_TYPES = {
 }
 """Video-R1's problem_type, in small letters -> answer_type."""
 
-GROUP = 32
-"""Rows of a row group: training reads a whole one to get at one row's pictures."""
-
 _THINK = re.compile(r"<think>\s*(.*?)\s*</think>", re.DOTALL)
 _LETTER = re.compile(r"[A-Z]")
 
-_log = logging.getLogger(__name__)
-
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A record that reads well: its row of `tables.OCR_SFT` without media, and the file that it shows."""
-
-    row: Row
-    file: Path
-    shows: str
-    """image | video"""
-
-
-Candidate = tuple[str, Sample | Unusable]
-"""Name of a record for the dropped table, and what it is."""
 
 
 def import_cot(
@@ -73,64 +50,15 @@ def import_cot(
 ) -> tuple[int, int]:
     """Write the table of samples (OCR_SFT) and of what was left out (QUESTIONS_DROPPED); return how many of each.
 
-    Rows keep the order of the file, whatever the number of threads. The file is read twice: texts and missing files
-    are checked before the first picture is decoded. Raises ExternalError, and leaves no table behind, if the file is
-    damaged or more than `external.max_share_dropped` of its records cannot be used.
+    As `external.import_records`, which says what it raises.
     """
-    share = config.external.max_share_dropped
-    total, losses = 0, Losses(path, share)
-    for _, found in progress(candidates(path), "checking records"):
-        total += 1
-        if isinstance(found, Unusable):
-            losses.add(found)
-    losses.check(total)
-
-    losses = Losses(path, share)
-    kept, left_out = [], []
-    n_kept = n_left_out = 0
-    load = partial(_load, root=path.parent, config=config)
-    with (
-        tables.Writer(tables.OCR_SFT, out, lineage) as samples,
-        tables.Writer(tables.QUESTIONS_DROPPED, dropped, lineage) as drops,
-    ):
-        for name, found in progress(in_order(load, candidates(path), threads), "importing records", total):
-            if isinstance(found, Unusable):
-                losses.add(found)
-                losses.check(total)
-                left_out.append({"question_id": name, "file": found.file, "reason": str(found)})
-            else:
-                kept.append(found)
-            if len(kept) == GROUP:
-                samples.write(kept)
-                n_kept, kept = n_kept + len(kept), []
-            if len(left_out) == 4096:
-                drops.write(left_out)
-                n_left_out, left_out = n_left_out + len(left_out), []
-        samples.write(kept)
-        drops.write(left_out)
-        n_kept, n_left_out = n_kept + len(kept), n_left_out + len(left_out)
-        if not n_kept:
-            raise ExternalError(f"{path}: none of its {total} records can be used; is it Video-R1-COT-165k.json?")
-    _log.info("%s: %d samples, %d left out: %s", path.name, n_kept, n_left_out, dict(losses.kinds) or "none damaged")
-    return n_kept, n_left_out
+    of = Release(tables.OCR_SFT, path, path.parent, lambda: candidates(path), "is it Video-R1-COT-165k.json?")
+    return import_records(of, out, dropped, config, lineage, threads)
 
 
 def candidates(path: Path) -> Iterator[Candidate]:
     """The records of the file, read as far as their texts go; a record that is listed again is unusable."""
-    seen: set[str] = set()
-    for number, record in enumerate(records(path)):
-        given = record.get("problem_id")
-        name = f"{NAME}/{number if given is None else given}".encode(errors="replace").decode()
-        try:
-            found = sample(record, path)
-            if found.row["question_id"] in seen:
-                raise Unusable("listed twice", expected=True)
-            seen.add(found.row["question_id"])
-            yield name, found
-        except Unusable as why:
-            yield name, why
-        except ValueError as error:  # what has no JSON or no UTF-8: not a number, half a character
-            yield name, Unusable("malformed record", str(error))
+    return unique(NAME, records(path), lambda record: sample(record, path))
 
 
 def sample(record: Row, path: Path) -> Sample:
@@ -192,19 +120,3 @@ def _truth(solution: str, answer_type: str, options: list[str] | None) -> str:
             raise Unusable("malformed answer", f"'{answer[:80]}' is no number")
         return number
     return answer
-
-
-def _load(candidate: Candidate, root: Path, config: Config) -> tuple[str, Row | Unusable]:
-    """The whole row of a candidate, its picture or frames included."""
-    name, found = candidate
-    if isinstance(found, Unusable):
-        return name, found
-    show = picture if found.shows == "image" else video_frames
-    try:
-        return name, {**found.row, "media": show(found.file, config.video, config.scenes.jpeg_quality)}
-    except OSError as error:
-        why = Unusable("unreadable file", error.strerror or str(error))
-    except Unusable as unusable:
-        why = unusable
-    why.file = found.file.relative_to(root).as_posix()
-    return name, why

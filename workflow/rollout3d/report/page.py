@@ -15,6 +15,7 @@ import jinja2
 from rollout3d.config import CATEGORIES
 from rollout3d.report import figures
 from rollout3d.report.gallery import Example
+from rollout3d.report.questions import bias_lines, source_lines
 from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS
 from rollout3d.seeding import generator
 
@@ -62,6 +63,8 @@ class Study:
     annotations: Sequence[Row] = ()
     samples: Sequence[Row] = ()
     """Training questions to show."""
+    sources: Sequence[Row] = ()
+    bias: Sequence[Row] = ()
     bevs: Mapping[str, bytes] = field(default_factory=dict)
     """PNG by scene, of the samples."""
 
@@ -151,6 +154,8 @@ def render(study: Study) -> str:
         figure3=figures.dataset_chart(study.tables.get("figure3", ())),
         transitions=sorted(Counter(row["transition"] for row in study.hard).items()),
         verdicts=_verdicts(study.annotations),
+        sources=source_lines(study.sources),
+        bias=bias_lines(study.bias),
         thoughts={row["question_id"]: row["think"] for row in study.sft},
         samples=study.samples,
         gallery=[(example, _rollouts(example.rollouts)) for example in study.examples],

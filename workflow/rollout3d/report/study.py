@@ -33,6 +33,8 @@ class Files:
     sft: str | None = None
     hard: str | None = None
     annotations: str | None = None
+    sources: str | None = None
+    bias: str | None = None
     scenes: Sequence[str] = ()
     frames: Sequence[str] = ()
     objects: Sequence[str] = ()
@@ -62,6 +64,8 @@ def collect(files: Files, config: Config) -> Study:
         hard=hard,
         annotations=annotations,
         samples=samples,
+        sources=_read(tables.SOURCES, files.sources),
+        bias=_read(tables.BIAS, files.bias),
         bevs={scene: bev for scene, bev in bevs.items() if bev},
     )
 

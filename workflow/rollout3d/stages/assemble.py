@@ -1,35 +1,63 @@
 """Join all question tables into the training table and the test table.
 
     rollout3d assemble --questions a.parquet b.parquet --scenes s.parquet t.parquet \\
-        --out-train ocr_rl.parquet --out-test test.parquet --dropped dropped.parquet
+        --out-train ocr_rl.parquet --out-test test.parquet --dropped dropped.parquet --sources sources.parquet
 """
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+
 from rollout3d import tables
-from rollout3d.questions.assemble import assemble
+from rollout3d.questions.assemble import assemble, write_train
 from rollout3d.stages.common import Stage
 
 STAGE = Stage("assemble", __doc__)
+LOG = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", required=True, nargs="+", help="tables questions, generated and imported")
     parser.add_argument("--scenes", required=True, nargs="+", help="all tables scenes, for the leak guard")
+    parser.add_argument("--benchmarks", nargs="*", default=[], help="questions of the benchmarks, for the leak guard")
+    parser.add_argument("--left-out", nargs="*", default=[], help="tables questions_dropped of the imports")
+    parser.add_argument("--verdicts", nargs="*", default=[], help="tables verdicts of the judge")
     parser.add_argument("--out-train", required=True, help="table ocr_rl")
     parser.add_argument("--out-test", required=True, help="table questions of the test splits")
     parser.add_argument("--dropped", required=True, help="table questions_dropped")
+    parser.add_argument("--sources", required=True, help="table sources: rows kept and dropped, by source")
     args, config = STAGE.parse(parser, argv)
     made = assemble(
-        tables.read_many(tables.QUESTIONS, args.questions),
-        tables.read_many(tables.SCENES, args.scenes, ["space_id", "dataset", "split"]),
+        [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],
+        tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split"]),
         config,
+        tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
+        tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),
+        tables.read_many(tables.VERDICTS, args.verdicts),
     )
-    lineage = STAGE.lineage({"questions": args.questions, "scenes": args.scenes})
-    tables.write(tables.OCR_RL, args.out_train, made.train, lineage)
+    lineage = STAGE.lineage(
+        {
+            "questions": args.questions,
+            "scenes": args.scenes,
+            "benchmarks": args.benchmarks,
+            "left_out": args.left_out,
+            "verdicts": args.verdicts,
+        }
+    )
+    write_train(args.out_train, made.train, args.questions, lineage)
     tables.write(tables.QUESTIONS, args.out_test, made.test, lineage)
-    tables.write(tables.TABLES["questions_dropped"], args.dropped, made.dropped, lineage)
+    tables.write(tables.QUESTIONS_DROPPED, args.dropped, made.dropped, lineage)
+    tables.write(tables.SOURCES, args.sources, made.sources, lineage)
+    for source in sorted({row["source"] for row in made.sources}):
+        mine = [row for row in made.sources if row["source"] == source]
+        kept = sum(row["n"] for row in mine if row["fate"] in ("train", "test"))
+        reasons = Counter({row["reason"]: 0 for row in mine})
+        for row in mine:
+            reasons[row["reason"]] += row["n"] if row["reason"] else 0
+        told = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(4) if n)
+        LOG.info("%s: %d kept; left out: %s", source, kept, told or "none")
 
 
 if __name__ == "__main__":

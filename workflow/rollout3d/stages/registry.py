@@ -40,7 +40,8 @@ STAGES: dict[str, Spec] = {
         ("questions",),
         ("questions", "scenes/meta.py", "geometry", "evaluation/benchmarks/vsibench.py", *_GROUND),
     ),
-    "assemble": Spec(("seed", "datasets", "questions"), ("questions", *_GROUND)),
+    "assemble": Spec(("seed", "datasets", "questions"), ("questions", "scoring", *_GROUND)),
+    "bias": Spec((), ("questions/bias.py", "questions/templates.py", "scoring", *_GROUND)),
     "import_cot": Spec(
         ("scenes", "video", "external"),
         (
@@ -48,6 +49,14 @@ STAGES: dict[str, Spec] = {
             *("scoring/parse.py", "resize.py", *_GROUND),
         ),
     ),
+    "import_questions": Spec(
+        ("seed", "scenes", "video", "external"),
+        (
+            *("questions/external.py", "questions/released.py", "questions/video_r1.py", "questions/guard.py"),
+            *("questions/templates.py", "scenes/video.py", "geometry/camera.py", "scoring", "resize.py", *_GROUND),
+        ),
+    ),
+    "judge": Spec(("video", "judge"), ("questions/judge.py", "teacher", "resources/prompts", *_GROUND)),
     "prepare_benchmark": Spec(("scenes", "video"), ("evaluation/benchmarks", "resize.py", *_GROUND)),
     "describe_model": Spec(("models",), ("model/load.py",)),
     "train_base_model": Spec(

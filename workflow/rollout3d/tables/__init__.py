@@ -29,6 +29,7 @@ from rollout3d.tables.media import MediaReader, frame_path, frame_seconds, read_
 from rollout3d.tables.schema import (
     ANNOTATIONS,
     AUDIT,
+    BIAS,
     FRAMES,
     HARD,
     IMAGE,
@@ -47,6 +48,7 @@ from rollout3d.tables.schema import (
     SCENES,
     SCENES_DROPPED,
     SCORES,
+    SOURCES,
     TABLES,
     VERDICTS,
     Table,

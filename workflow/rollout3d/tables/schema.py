@@ -204,6 +204,26 @@ _QUESTION_FIELDS = (
 QUESTIONS = _declare("questions", "one question", *_QUESTION_FIELDS)
 OCR_RL = _declare("ocr_rl", "one training question", *_QUESTION_FIELDS)
 
+SOURCES = _declare(
+    "sources",
+    "what became of the questions of one source, type and fate",
+    _field("source", _S, "generated, or the external file"),
+    _field("question_type", _S, "question type; empty for records that could not be read"),
+    _field("fate", _S, "train | test | dropped (at assembly) | unusable (at import)"),
+    _field("reason", _S, "why it was left out; empty if it was not"),
+    _field("n", _I, "questions"),
+)
+
+BIAS = _declare(
+    "bias",
+    "one number about what the text of one type of question gives away",
+    _field("question_type", _S, "question type"),
+    _field("measure", _S, "score: of guessing by a rule; letter, answer: share of the questions with it"),
+    _field("name", _S, "chance, the rule, the letter, or the answer"),
+    _field("value", _F, "0 to 1"),
+    _field("n", _I, "questions behind it"),
+)
+
 HARD = _declare(
     "hard",
     "one hard training question",

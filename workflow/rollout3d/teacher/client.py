@@ -77,7 +77,8 @@ class ChatClient:
     """Asks one model. Safe to share between threads.
 
     `cache` is a directory of one JSON file a reply; what it holds counts as spent. Raises `TeacherRefused` on
-    construction while `price.max_usd` is 0, or without a key for OpenAI's own server.
+    construction while `price.max_usd` is 0, or without a key for OpenAI's own server; `limit_key` is the
+    configuration key that it names as the remedy.
     """
 
     def __init__(
@@ -89,12 +90,13 @@ class ChatClient:
         max_tokens: int,
         temperature: float,
         base_url: str | None = None,
+        limit_key: str = "cot.max_usd",
         retries: int = 8,
         timeout_s: float = 180.0,
     ):
         if price.max_usd <= 0:
             raise TeacherRefused(
-                f"the teacher {model} costs money and the spending limit is 0: set cot.max_usd to what it may cost"
+                f"the teacher {model} costs money and the spending limit is 0: set {limit_key} to what it may cost"
             )
         key = os.environ.get(KEY_VARIABLE)
         if not key and base_url is None:
@@ -105,7 +107,7 @@ class ChatClient:
             import openai
         except ImportError:
             raise TeacherRefused("the package openai is missing: pip install 'rollout3d[api]'") from None
-        self.model, self.price = model, price
+        self.model, self.price, self._limit_key = model, price, limit_key
         self._options = {"max_tokens": max_tokens, "temperature": temperature}
         self._api_error = openai.APIError
         self._hopeless = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
@@ -152,9 +154,9 @@ class ChatClient:
         with self._lock:
             if self._spent + worst > self.price.max_usd:
                 raise TeacherRefused(
-                    f"spending limit: {self._spent:.2f} of cot.max_usd = {self.price.max_usd:.2f} dollars are spent or "
-                    f"promised and the next request may cost {worst:.3f}; raise cot.max_usd or lower "
-                    f"cot.per_transition. Paid replies stay in {self._cache} and are not paid for again"
+                    f"spending limit: {self._spent:.2f} of {self._limit_key} = {self.price.max_usd:.2f} dollars are "
+                    f"spent or promised and the next request may cost {worst:.3f}; raise {self._limit_key} or ask "
+                    f"less. Paid replies stay in {self._cache} and are not paid for again"
                 )
             self._spent += worst
         return worst

@@ -1,0 +1,136 @@
+"""The judge of imported questions, against a local server, and what assembly does with its verdicts."""
+
+import json
+
+import pytest
+
+from questions.question_rooms import random_things, scene_row, view
+from rollout3d import tables
+from rollout3d.config import Config
+from rollout3d.questions import judge as judging
+from rollout3d.questions.assemble import assemble
+from rollout3d.questions.generate import questions_for_scene
+from rollout3d.stages import judge as stage
+from teacher.fake_server import serve
+
+LINEAGE = tables.Lineage("test")
+
+
+def imports(n=4):
+    things = random_things(3, 10)
+    rows = questions_for_scene(view(things), Config().questions, 0)[0]
+    rows = [row | {"source": "spacer"} for row in rows if row["options"]][:n]
+    return sorted(rows, key=lambda row: row["question_id"])
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Tables on disk, and a function that runs the stage against a server."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    general = imports()[0] | {"scene_id": None, "space_id": None, "question_id": "general"}
+    elsewhere = imports()[0] | {"scene_id": "scene0999_00", "question_id": "elsewhere"}
+    tables.write(tables.QUESTIONS, tmp_path / "q.parquet", [*imports(), general, elsewhere], LINEAGE)
+    frames = [
+        {
+            "scene_id": "scene0000_00",
+            "frame_index": i,
+            "timestamp_s": i / 10,
+            "sets": ["train16"] if i % 2 == 0 else ["eval32"],
+            "image": {"bytes": b"jpeg%d" % i, "path": f"{i}.jpg"},
+            "width": 160,
+            "height": 120,
+            "K": None,
+            "pose": None,
+        }
+        for i in range(10)
+    ]
+    tables.write(tables.FRAMES, tmp_path / "f.parquet", frames, LINEAGE)
+
+    def run(server, **judge):
+        monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))
+        argv = ["--config", json.dumps({"judge": {"max_usd": 1.0, "frames": 3} | judge})]
+        argv += ["--questions", str(tmp_path / "q.parquet"), "--frames", str(tmp_path / "f.parquet")]
+        stage.main([*argv, "--out", str(tmp_path / "v.parquet")])
+        return tables.read(tables.VERDICTS, tmp_path / "v.parquet")
+
+    return run
+
+
+def test_verdicts_and_reasons_are_kept_and_a_rerun_pays_nothing(files):
+    def script(body, n):
+        text = body["messages"][0]["content"][-1]["text"]
+        asked = next(row for row in imports() if row["question"] in text and row["options"][0] in text)
+        bad = asked["question_id"] == imports()[1]["question_id"]
+        return 200, "DROP: the tv\nis not seen." if bad else "keep: fine"
+
+    with serve(script) as server:
+        found = files(server)
+        assert files(server) == found
+    assert len(server.requests) == 4, "general data and scans without frames are not judged"
+    assert [row["question_id"] for row in found] == [row["question_id"] for row in imports()]
+    assert [row["keep"] for row in found] == [True, False, True, True]
+    assert found[1]["reason"] == "the tv is not seen." and found[0]["reason"] == "fine"
+    content = server.requests[0]["messages"][0]["content"]
+    assert [part["type"] for part in content] == ["image_url"] * 3 + ["text"]
+    text = content[-1]["text"]
+    assert "The 3 pictures are frames" in text and "\nB. " in text and "$" not in text
+    (row,) = (r for r in imports() if r["question"] in text and all(option in text for option in r["options"]))
+    assert f"Answer given: {row['ground_truth']}\n" in text
+
+
+def test_a_reply_without_a_verdict_and_a_failed_request_leave_the_question_out(files):
+    with serve(
+        lambda body, n: (400, "too large") if n == 0 else (200, "I think it is fine" if n == 1 else "KEEP")
+    ) as server:
+        found = files(server, max_share_failed=0.5)
+    reasons = sorted(row["reason"] for row in found if not row["keep"])
+    assert len(reasons) == 2 and all(reason.startswith("not judged: ") for reason in reasons)
+    assert any("too large" in reason for reason in reasons) and any("begins 'I think" in reason for reason in reasons)
+    assert {row["reason"] for row in found if row["keep"]} == {"no reason given"}
+
+
+def test_a_server_that_is_down_drops_nothing(files, tmp_path, capsys):
+    with serve(lambda body, n: (400, "model overloaded")) as server, pytest.raises(SystemExit):
+        files(server)
+    assert "4 of 4 questions could not be judged" in capsys.readouterr().err
+    assert not (tmp_path / "v.parquet").exists()
+
+
+def test_without_a_limit_nothing_is_asked(files, capsys):
+    with serve(lambda body, n: (200, "KEEP")) as server, pytest.raises(SystemExit):
+        files(server, max_usd=0.0)
+    assert server.requests == [] and "set judge.max_usd" in capsys.readouterr().err
+    with serve(lambda body, n: (200, "KEEP")) as server, pytest.raises(SystemExit):
+        files(server, max_usd=1e-6)
+    assert server.requests == [] and "raise judge.max_usd" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("KEEP: clear.", (True, "clear.")),
+        ("**Drop** - two options are right", (False, "two options are right")),
+        ("keep", (True, "no reason given")),
+        ("keeper of the lamp", (False, "not judged: the reply begins 'keeper of the lamp'")),
+        ("", (False, "not judged: the reply begins ''")),
+    ],
+)
+def test_replies_are_read(text, verdict):
+    assert judging.read(text) == verdict
+
+
+def test_assembly_drops_what_was_judged_bad_and_accounts_for_it():
+    rows = imports()
+    verdicts = [
+        {"question_id": row["question_id"], "keep": k != 1, "reason": f"reason {k}"} for k, row in enumerate(rows)
+    ]
+    config = Config.model_validate(
+        {"questions": {"sources": {"obj_appearance_order": "both", "route_planning": "both"}}}
+    )
+    scenes = [{key: scene_row([])[key] for key in ("dataset", "scene_id", "space_id", "split")}]
+    made = assemble(rows, scenes, config, verdicts=verdicts)
+    assert len(made.train) == 3 and made.dropped == [
+        {"question_id": rows[1]["question_id"], "file": "", "reason": "dropped by the judge: reason 1"}
+    ]
+    assert sum(r["n"] for r in made.sources if r["reason"] == "dropped by the judge" and r["fate"] == "dropped") == 1
+    assert sum(r["n"] for r in made.sources) == 4

@@ -1,0 +1,55 @@
+"""The training questions in two tables: where they come from, and what their text gives away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollout3d.config import CATEGORIES
+
+Row = Mapping[str, Any]
+
+FATES = ("train", "test", "dropped", "unusable")
+SHOWN = 3
+"""Reasons, and answers, that a line tells."""
+ABOVE = 0.05
+"""A rule this far above chance is marked."""
+
+
+def source_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """A line a source: its questions by fate, and the most frequent reasons for leaving questions out."""
+    lines = []
+    for source in sorted({row["source"] for row in rows}, key=lambda name: (name != "generated", name)):
+        fates: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for row in rows:
+            if row["source"] == source:
+                fates[row["fate"]] += row["n"]
+                reasons[row["reason"]] += row["n"] if row["reason"] else 0
+        told = "; ".join(f"{n:,} {reason}" for reason, n in reasons.most_common(SHOWN) if n)
+        lines.append({"source": source, "fates": [fates[fate] for fate in FATES], "reasons": told})
+    return lines
+
+
+def bias_lines(rows: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Rules in the order of the table, and a line a type: chance, the score of each rule, the most frequent answers."""
+    rules = [name for name in dict.fromkeys(r["name"] for r in rows if r["measure"] == "score") if name != "chance"]
+    kinds = {row["question_type"] for row in rows}
+    lines = []
+    for kind in [*(k for k in CATEGORIES if k in kinds), *sorted(kinds - set(CATEGORIES))]:
+        mine = [row for row in rows if row["question_type"] == kind]
+        scores = {row["name"]: row for row in mine if row["measure"] == "score"}
+        chance = scores["chance"]["value"]
+        answers = [row for row in mine if row["measure"] == "answer"][:SHOWN]
+        lines.append(
+            {
+                "kind": kind,
+                "n": scores["chance"]["n"],
+                "chance": 100 * chance,
+                "scores": {name: 100 * row["value"] for name, row in scores.items()},
+                "marked": {name for name, row in scores.items() if row["value"] > chance + ABOVE},
+                "answers": ", ".join(f"{row['name']} ({100 * row['value']:.0f} %)" for row in answers),
+            }
+        )
+    return rules, lines

@@ -1,0 +1,46 @@
+"""What the text of a question table gives away: the scores of guessing without a video.
+
+rollout3d bias --questions train/ocr_rl.parquet --out bias.parquet
+"""
+
+from __future__ import annotations
+
+from rollout3d import tables
+from rollout3d.questions.bias import bias_table
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("bias", __doc__)
+READABLE = {table.name: table for table in (tables.OCR_RL, tables.QUESTIONS, tables.OCR_SFT)}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--questions", required=True, nargs="+", help="tables questions, ocr_rl or ocr_sft")
+    parser.add_argument("--out", required=True, help="table bias")
+    args, _ = STAGE.parse(parser, argv)
+    rows = []
+    for path in args.questions:
+        try:
+            table = READABLE.get(tables.lineage(path).get("table"), tables.QUESTIONS)
+            rows += tables.read_light(table, path)
+        except (OSError, ValueError) as error:
+            raise StageError(str(error)) from None
+    found = bias_table(rows)
+    tables.write(tables.BIAS, args.out, found, STAGE.lineage({"questions": args.questions}))
+    print(as_text(found))
+
+
+def as_text(found: list[dict]) -> str:
+    """The scores, percent, a line a type: questions, chance, and the rules that beat it, best first."""
+    lines = [f"{'type':<30}{'questions':>10}{'chance':>8}  guesses from the text"]
+    for kind in dict.fromkeys(row["question_type"] for row in found):
+        scores = {r["name"]: r for r in found if r["question_type"] == kind and r["measure"] == "score"}
+        chance = scores.pop("chance")
+        best = sorted(scores.values(), key=lambda row: (-row["value"], row["name"]))
+        told = ", ".join(f"{row['name']} {100 * row['value']:.1f}" for row in best)
+        lines.append(f"{kind:<30}{chance['n']:>10,}{100 * chance['value']:>8.1f}  {told}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
