@@ -1,14 +1,11 @@
 """Adapters, frozen towers, precision, bad gradients; several processes, and DeepSpeed."""
 
-import importlib.util
-import json
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import training_world as tw
+from training_world import command
 
 from rollout3d import tables
 from rollout3d.model.load import load_policy
@@ -17,18 +14,6 @@ from rollout3d.training.engine import LORA_TARGETS, Engine
 from rollout3d.training.packing import Row, pack
 from rollout3d.training.run import _divide, run_grpo, run_sft
 from rollout3d.training.world import World
-
-VLLM_ON_CPU = """
-import sys
-from vllm import _custom_ops
-from vllm.platforms import current_platform
-if current_platform.is_cpu():
-    _custom_ops._supports_onednn = False
-from rollout3d.stages.train_grpo import main
-main(sys.argv[1:])
-"""
-"""The stage, without the packed weights of vLLM's CPU build: they are not reloaded for a tied output layer."""
-LAUNCH = Path(__file__).resolve().parents[2] / "workflow" / "launch.py"
 
 
 def engine(files, **settings):
@@ -128,17 +113,6 @@ def test_questions_that_cannot_be_shared_out_are_refused_with_the_remedy():
 # --- several processes -----------------------------------------------------------------------------------------------
 
 
-def command(stage, config, run, files, init, out, processes=1, train="ocr_rl"):
-    section = "sft" if stage == "train_sft" else "grpo"
-    arguments = ["--config", json.dumps(config.part("seed", "torch_threads", "video", "prompts", section))]
-    arguments += ["--row", run.model_dump_json(exclude={"tables"}), "--init", init, "--train", files[train]]
-    arguments += ["--frames", files["frames"], "--out-dir", out]
-    if stage == "train_grpo":
-        arguments += ["--objects", files["objects"], "--regions", files["regions"]]
-    program = [sys.executable, LAUNCH, "--processes", processes, "--", "-m", f"rollout3d.stages.{stage}", *arguments]
-    return [str(part) for part in program]
-
-
 def spread(one, other):
     """Largest difference of any weight."""
     return max(float((one[name] - other[name]).abs().max()) for name in one)
@@ -217,22 +191,6 @@ def test_deepspeed_on_one_process_and_with_adapters(files, taught, tmp_path, sta
     moved = spread(tw.weights(taught), tw.weights(tmp_path / "plain" / "model.json"))
     apart = spread(tw.weights(tmp_path / "zero" / "model.json"), tw.weights(tmp_path / "plain" / "model.json"))
     assert moved > 0 and apart < 0.1 * moved
-
-
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
-@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}], ids=["full", "lora"])
-def test_vllm_draws_the_rollouts_of_the_present_weights(tmp_path, settings):
-    """By a real engine in the training process; it warns if its log-probabilities are not the trainer's."""
-    files = tw.build(tmp_path / "world", hidden=128, vision_hidden=64, head_dim=64)  # vLLM needs heads of 64
-    taught = tw.teach(files, tmp_path / "taught")
-    config = tw.config(max_new_tokens=24, backend="vllm", lr=2e-3, prompts_per_step=4, **settings)
-    made = command("train_grpo", config, tw.run(), files, taught, tmp_path / "run")
-    module = made.index("rollout3d.stages.train_grpo")
-    made[module - 1 : module + 1] = ["-c", VLLM_ON_CPU]
-    told = subprocess.run(made, check=True, timeout=400, capture_output=True, text=True).stderr
-    assert "disagree" not in told
-    metrics = tables.read(tables.METRICS, tmp_path / "run" / "metrics.parquet")
-    assert sum(row["grad_norm"] > 0 for row in metrics) >= 2
 
 
 def test_sft_starts_from_the_command_line(files, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ from rollout3d.model.tiny import build_tiny, tiny_tokenizer
 
 WIDTH, HEIGHT, N_FRAMES = 112, 84, 8
 NOWHERE = tables.Lineage("test")
+LAUNCH = Path(__file__).resolve().parents[2] / "workflow" / "launch.py"
 SCENES = ("scene_a", "scene_b", "scene_c")
 
 
@@ -186,3 +189,15 @@ def weights(model_json: Path) -> dict:
     from safetensors.torch import load_file
 
     return load_file(model_json.parent / "weights" / "model.safetensors")
+
+
+def command(stage, config, run, files, init, out, processes=1, train="ocr_rl"):
+    """What starts a training stage on `processes` processes."""
+    section = "sft" if stage == "train_sft" else "grpo"
+    arguments = ["--config", json.dumps(config.part("seed", "torch_threads", "video", "prompts", section))]
+    arguments += ["--row", run.model_dump_json(exclude={"tables"}), "--init", init, "--train", files[train]]
+    arguments += ["--frames", files["frames"], "--out-dir", out]
+    if stage == "train_grpo":
+        arguments += ["--objects", files["objects"], "--regions", files["regions"]]
+    program = [sys.executable, LAUNCH, "--processes", processes, "--", "-m", f"rollout3d.stages.{stage}", *arguments]
+    return [str(part) for part in program]

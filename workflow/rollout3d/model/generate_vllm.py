@@ -1,9 +1,10 @@
 """Answers by vLLM, for GPUs: the same interface as `generate_hf`, some tens of times faster there.
 
-vLLM is an extra (`pip install 'rollout3d[vllm]'`) and is imported only when an `Engine` is built. Prompts are handed
-over as tokens with one placeholder a medium and the pixels that the encoder has resized, so vLLM's own processor only
-cuts them into patches; what it makes of a prompt is compared with ours, token by token. vLLM's positions follow the
-same rule as `rope.rope_index`.
+vLLM is imported only when an `Engine` is built, and comes with `envs/vllm.yaml`: on Python 3.12 and before it cannot
+share an environment with Snakemake's Slurm plugin, which wants a newer NumPy. Prompts are handed over as tokens with
+one placeholder a medium and the pixels that the encoder has resized, so vLLM's own processor only cuts them into
+patches; what it makes of a prompt is compared with ours, token by token. vLLM's positions follow the same rule as
+`rope.rope_index`.
 
 Draws depend on the names of the prompts, not on the batch, but they are vLLM's own: sampled answers of the two back
 ends differ, greedy ones and log-probabilities agree up to rounding.
@@ -58,8 +59,8 @@ class Engine:
             from vllm import LLM
         except ImportError as error:
             raise ModelError(
-                f"vLLM cannot be imported ({error}); install it with `pip install 'rollout3d[vllm]'` on a machine with "
-                "a GPU, or choose backend: hf"
+                f"vLLM cannot be imported ({error}); on a machine with a GPU, make the environment of envs/vllm.yaml "
+                "(`snakemake --sdm conda` does), or choose backend: hf"
             ) from error
         if colocated:
             options.setdefault("distributed_executor_backend", "external_launcher")
