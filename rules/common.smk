@@ -73,7 +73,7 @@ def stage_code(stage):
 
 
 def model_env(backend):
-    """Environment of a rule whose model writes answers: with vLLM where that is asked for."""
+    """Environment in which a model writes answers, with vLLM where that is asked for."""
     return f"../envs/{'vllm' if backend == 'vllm' else 'train'}.yaml"
 
 
