@@ -113,7 +113,7 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     read = f"--predictions {out['predictions']} --questions {out['questions']} --train {files['ocr_rl']}"
     call(score, config, f"{run} {read} --out {out['scores']}")
     rows = tables.read(tables.SCORES, out["scores"])
-    assert {r["view"] for r in rows} == {"video", "black", "random", "frequent"}
+    assert {r["view"] for r in rows} == {"video", "black", "seen", "random", "frequent"}
     overall = {r["view"]: r for r in rows if r["task"] == "overall"}
     assert overall["video"]["n"] == 6 and overall["video"]["well_formed"] == 0.0
     # Directions: half by chance. Sizes 150, 160, 170 guessed from each other: 0.9 on average or more.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from evaluation.eval_rows import prediction, question
@@ -79,6 +81,41 @@ def test_black_frames_are_a_view_of_their_own():
     answered += [prediction(q["question_id"], 0.0, setting="black32") for q in QUESTIONS]
     rows = score_rows("ocr", "synthetic", answered, QUESTIONS, TRAINING)
     assert scores(rows, "video")["overall"] == 100.0 and scores(rows, "black")["overall"] == 0.0
+
+
+def test_seeing_is_the_video_less_black_frames_with_an_interval_over_rooms():
+    """Counting in three rooms, by hand: gains 1, 0 | 1 | 0; mean 0.5; residuals by room 0, 0.5, -0.5, over 4."""
+    asked = [question(f"c{i}", "object_counting", "4") | {"space_id": room} for i, room in enumerate("aabc")]
+    answered = [prediction(q["question_id"], s) for q, s in zip(asked, [1.0, 0.5, 1.0, 0.5])]
+    answered += [prediction(q["question_id"], s, setting="black32") for q, s in zip(asked, [0.0, 0.5, 0.0, 0.5])]
+    rows = {r["task"]: r for r in score_rows("ocr", "synthetic", answered, asked, TRAINING) if r["view"] == "seen"}
+    half = 4.302653 * math.sqrt(3 / 2 * 2 * (0.5 / 4) ** 2)  # Student's t of 2 degrees of freedom
+    for task in ("object_counting", "overall"):
+        row = rows[task]
+        assert (row["score"], row["n"]) == (50.0, 4)
+        assert (row["low"], row["high"]) == pytest.approx((100 * (0.5 - half), 100 * (0.5 + half)), abs=1e-4)
+
+
+def test_seeing_weighs_tasks_as_the_benchmark_does():
+    """One room a question: overall is half counting, half directions, whose types count alike."""
+    gains = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
+    asked = [q | {"space_id": str(i)} for i, q in enumerate(QUESTIONS)]
+    answered = [prediction(q["question_id"], g) for q, g in zip(asked, gains)]
+    answered += [prediction(q["question_id"], 0.0, setting="black32") for q in asked]
+    rows = {r["task"]: r for r in score_rows("ocr", "synthetic", answered, asked, TRAINING) if r["view"] == "seen"}
+    assert rows["overall"]["score"] == pytest.approx(100 * (0.5 + (1 + 2 / 3) / 2) / 2)
+    # Residuals: counting +-0.5 of 2; easy 0 of 1; hard 1/3, -2/3, 1/3 of 3, and hard is a quarter of overall.
+    squares = 2 * (0.5 / 2 / 2) ** 2 + sum((r / 3 / 4) ** 2 for r in (1 / 3, -2 / 3, 1 / 3))
+    half = 2.570582 * math.sqrt(6 / 5 * squares)
+    assert rows["overall"]["high"] - rows["overall"]["score"] == pytest.approx(100 * half, abs=1e-4)
+
+
+def test_seeing_in_a_single_room_has_no_interval():
+    asked = [q | {"space_id": "a"} for q in QUESTIONS]
+    answered = [prediction(q["question_id"], 1.0) for q in asked]
+    answered += [prediction(q["question_id"], 0.0, setting="black32") for q in asked]
+    rows = [r for r in score_rows("ocr", "synthetic", answered, asked, TRAINING) if r["view"] == "seen"]
+    assert rows and all((r["score"], r["low"], r["high"]) == (100.0, None, None) for r in rows)
 
 
 def test_share_of_well_formed_answers_is_counted_for_tagged_answers_only(tmp_path):

@@ -7,18 +7,22 @@ from typing import Any
 
 from rollout3d.evaluation import benchmarks
 from rollout3d.evaluation.baselines import BASELINES, training_answers
+from rollout3d.evaluation.seeing import gains
 from rollout3d.scoring.aggregate import DIRECTIONS
 from rollout3d.scoring.parse import well_formed
 
 Row = Mapping[str, Any]
 BLACK = "black"
 """Settings whose name starts so were answered on black frames."""
+SEEN = "seen"
+"""The view that is the video's scores less those on black frames."""
 
 
 def score_rows(
     run: str, benchmark: str, predictions: Sequence[Row], questions: Sequence[Row], training: Iterable[Row]
 ) -> list[dict[str, Any]]:
-    """SCORES rows: for each view (video, black if it was run, random, frequent) the tasks with questions, and overall.
+    """SCORES rows: for each view (video; black and seen if it was run; random, frequent) the tasks with questions, and
+    overall.
 
     `training` is the table that the baselines guess from (question_type and ground_truth are read). `well_formed` is
     given for the tagged scorer only: direct answers have no format to keep. Raises ValueError if a view does not
@@ -40,11 +44,14 @@ def score_rows(
                         "task": task,
                         "view": view,
                         "score": 100 * mean.score,
+                        "low": None,
+                        "high": None,
                         "n": mean.n,
                         "well_formed": _share(task, formed) if formed else None,
                     }
                 )
 
+    by_view: dict[str, dict[str, float]] = {}
     for view in ("video", BLACK):
         answered = [p for p in predictions if p["setting"].startswith(BLACK) == (view == BLACK)]
         if not answered and view == BLACK:
@@ -58,6 +65,17 @@ def score_rows(
             if p["scorer"] == "tagged":
                 formed.setdefault(kind, []).append(well_formed(p["text"], strict=False))
         add(view, scores, formed)
+        by_view[view] = {p["question_id"]: p["score"] for p in answered}
+    if BLACK in by_view:
+        spaces = {row["question_id"]: row["space_id"] or row["scene_id"] for row in questions}
+        differences = {q: score - by_view[BLACK][q] for q, score in by_view["video"].items()}
+        for task, gain in gains(differences, kinds, spaces, average).items():
+            interval = {name: None if x is None else 100 * x for name, x in (("low", gain.low), ("high", gain.high))}
+            rows.append(
+                {"run": run, "benchmark": benchmark, "task": task, "view": SEEN, "score": 100 * gain.mean}
+                | interval
+                | {"n": gain.n, "well_formed": None}
+            )
 
     answers = training_answers(training)
     for view, baseline in BASELINES.items():

@@ -103,10 +103,11 @@ def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[s
 
 
 def score_lines(scores: Sequence[Row], benchmark: str) -> list[dict[str, Any]]:
-    """Lines of the table of scores: each run on its video, on black frames, then the guesses, which all runs share."""
+    """Lines of the table of scores: each run on its video, on black frames, and the one less the other; then the
+    guesses, which all runs share."""
     of = [row for row in scores if row["benchmark"] == benchmark]
     lines = []
-    views = [("video", "its video"), ("black", "black frames")]
+    views = [("video", "its video"), ("black", "black frames"), ("seen", "difference, 95 % interval")]
     for run in dict.fromkeys(row["run"] for row in of):
         lines += [_score_line(of, run, view, run, label) for view, label in views]
     some = of[0]["run"] if of else ""
@@ -123,6 +124,7 @@ def _score_line(rows: Sequence[Row], run: str, view: str, name: str, label: str)
         "view": view,
         "label": label,
         "scores": {task: row["score"] for task, row in found.items()},
+        "intervals": {task: (row["low"], row["high"]) for task, row in found.items() if row["low"] is not None},
         "n": overall.get("n"),
         "well_formed": overall.get("well_formed"),
     }

@@ -63,6 +63,14 @@ def _scores(root: Path) -> str:
             cells = "".join(f"{row['score']:>10.1f}" if row else f"{'-':>10}" for row in found)
             lines.append(f"  {run:<{width}}{cells}{(found[0] or {}).get('n', 0):>11,}")
         blocks.append("\n".join(lines))
+        gains = {run: overall[benchmark, run, "seen"] for run in runs if (benchmark, run, "seen") in overall}
+        if gains:
+            told = [
+                f"  {run:<{width}}{row['score']:>10.1f}"
+                + (f"   {row['low']:.1f} to {row['high']:.1f}" if row["low"] is not None else "")
+                for run, row in gains.items()
+            ]
+            blocks.append("\n".join(["Video less black frames, with its 95 % interval over rooms:", *told]))
     return "\n\n".join(blocks)
 
 

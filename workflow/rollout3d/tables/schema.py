@@ -339,8 +339,10 @@ SCORES = _declare(
     _field("run", _S, "run"),
     _field("benchmark", _S, "benchmark"),
     _field("task", _S, "question type as the benchmark aggregates it; overall for the average"),
-    _field("view", _S, "video | black; or the baselines random | frequent, which look at no video"),
+    _field("view", _S, "video | black; seen = video less black; baselines random | frequent look at no video"),
     _field("score", _F, "percent"),
+    _null("low", _F, "percent; 95 % interval of seen, over physical spaces; null = one space, or another view"),
+    _null("high", _F, "percent"),
     _field("n", _I, "questions"),
     _null("well_formed", _F, "share of answers in the asked-for format"),
 )
