@@ -10,11 +10,16 @@ WORKERS ?= 2
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
-.PHONY: demo test test-vllm lint format dry-run bench clean system
+.PHONY: demo seeing test test-vllm lint format dry-run bench clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
 	@$(BIN)/rollout3d summary --results results/demo
+
+# Twenty minutes: does training use the video?
+seeing: $(VENV)/ready system
+	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/seeing.yaml --quiet rules -- all
+	@$(BIN)/rollout3d summary --results results/seeing
 
 test: $(VENV)/ready system
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)

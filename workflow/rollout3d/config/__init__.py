@@ -50,7 +50,7 @@ from rollout3d.config.training import Grpo, Optimiser, Sft
 class Config(Section):
     """The whole configuration."""
 
-    preset: Literal["demo", "tiny", "smoke", "ablations"] | None = None
+    preset: Literal["demo", "tiny", "smoke", "ablations", "seeing"] | None = None
     """A preset to lay under `config/local.yaml`; null = the paper."""
     results: str = "results"
     """Where everything is written; presets use results/<preset>."""

@@ -34,6 +34,8 @@ PRESETS = {
     "tiny": "The smallest run that passes through every stage, for tests. Its numbers mean nothing.",
     "smoke": "The real model on a handful of samples: these numbers show that the installation works, nothing more.",
     "ablations": "The paper's configuration, runs of Tables 3 to 5.",
+    "seeing": "Synthetic scenes and a small model trained from scratch, long enough to learn to see: the difference "
+    "between its video and black frames is the point. Its scores must not be compared with the paper's.",
 }
 DIGITS = {"Correct": 0, "Wrong": 0, "Acc.": 2}
 """Decimals of a column, where not 1."""
