@@ -48,6 +48,8 @@ def frame_rows() -> list[dict[str, Any]]:
             "image": picture(100 * s + i, ".jpg"),
             "width": 56,
             "height": 56,
+            "source_width": 56,
+            "source_height": 56,
             "K": None,
             "pose": None,
         }

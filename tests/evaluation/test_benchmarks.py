@@ -199,6 +199,8 @@ def frame(scene, index, sets):
         "image": {"bytes": b"x", "path": "x.jpg"},
         "width": 28,
         "height": 28,
+        "source_width": 28,
+        "source_height": 28,
         "K": None,
         "pose": None,
     }

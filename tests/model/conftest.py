@@ -84,9 +84,12 @@ def encode(picture, kind=".png"):
 
 @pytest.fixture
 def write_frames(tmp_path):
-    """Write a frames table; `scenes` maps a scene to (frame_index, sets, picture) in any order."""
+    """Write a frames table; `scenes` maps a scene to (frame_index, sets, picture) in any order.
 
-    def write(scenes, name="frames.parquet"):
+    `source`: (height, width) of the video, where it is not that of the pictures.
+    """
+
+    def write(scenes, name="frames.parquet", source=None):
         rows = [
             {
                 "scene_id": scene,
@@ -96,6 +99,8 @@ def write_frames(tmp_path):
                 "image": {"bytes": encode(picture), "path": None},
                 "width": picture.shape[1],
                 "height": picture.shape[0],
+                "source_width": source[1] if source else picture.shape[1],
+                "source_height": source[0] if source else picture.shape[0],
                 "K": None,
                 "pose": None,
             }

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
+from rollout3d.config import Video
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.model.media import FrameStore, MissingFrames, decode_image, own_images, own_times, own_video
 from rollout3d.model.pixels import resize
+from rollout3d.resize import smart_size
 
 
 def _scene(picture, n=8):
@@ -45,6 +47,15 @@ def test_a_short_video_repeats_frames(store):
     # Places 0, .5, 1, 1.5, 2, 2.5, 3 of four frames, halves to even.
     assert _grey(store.frames("room", "train16", 7)) == [0, 0, 20, 40, 40, 40, 60]
     assert store.frames("hall", "eval32", 4).shape == (4, 56, 84, 3)
+
+
+@pytest.mark.parametrize("source", [(480, 640), (968, 1296), (1440, 1920)])
+def test_training_sees_4_to_3_at_280x364_though_frames_are_stored_at_364x504(frames, write_frames, source):
+    """Video-R1's sizes. From the stored size the rule would give 252x364."""
+    stored = smart_size(*source, 3136, Video().eval_max_pixels)
+    assert stored == (364, 504)
+    path = write_frames({"s": [(0, ["train16"], frames(1, *stored)[0])]}, source=source)
+    assert FrameStore([path]).frames("s", "train16", 1, Video().train_max_pixels).shape[1:3] == (280, 364)
 
 
 def test_colours_survive_and_frames_are_resized_once_by_the_encoders_rule(picture, write_frames):

@@ -39,6 +39,8 @@ def files(tmp_path, monkeypatch):
             "image": {"bytes": b"jpeg%d" % i, "path": f"{i}.jpg"},
             "width": 160,
             "height": 120,
+            "source_width": 160,
+            "source_height": 120,
             "K": None,
             "pose": None,
         }

@@ -75,6 +75,8 @@ def frame_rows():
             "image": {"bytes": jpeg, "path": f"{i}.jpg"},
             "width": WIDTH,
             "height": HEIGHT,
+            "source_width": WIDTH,
+            "source_height": HEIGHT,
             "K": K,
             "pose": None if i == LOST else pose_of(i),
         }

@@ -22,6 +22,8 @@ def frame(scene, index):
         "image": image,
         "width": 28,
         "height": 28,
+        "source_width": 28,
+        "source_height": 28,
         "K": [1.0] * 9,
         "pose": None,
     }

@@ -65,6 +65,8 @@ def frame_row(scene: str, index: int) -> dict:
         "image": {"bytes": data.tobytes(), "path": f"{scene}_{index}.jpg"},
         "width": WIDTH,
         "height": HEIGHT,
+        "source_width": WIDTH,
+        "source_height": HEIGHT,
         "K": None,
         "pose": None,
     }

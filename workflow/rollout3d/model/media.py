@@ -73,7 +73,7 @@ class FrameStore:
 
     def frames(self, scene_id: str, frame_set: str, n: int | None = None, max_pixels: int | None = None) -> np.ndarray:
         """RGB frames (n, H, W, 3) uint8, read-only, at the size at which `max_pixels` a frame lets a model see them:
-        sides multiples of 28 (`resize.smart_size`). `max_pixels` None leaves them as stored."""
+        sides multiples of 28, from the size of the video (`resize.smart_size`). None leaves them as stored."""
         with self._lock:
             key = ("frames", scene_id, frame_set, n, max_pixels)
             return self._keep(key, lambda: self._read_frames(scene_id, frame_set, n, max_pixels))
@@ -109,7 +109,9 @@ class FrameStore:
                 pictures[index] = decode_image(row["image"]["bytes"], f"frame {index} of scene {scene_id}")
         stacked = np.stack(list(pictures.values()))
         if max_pixels is not None:
-            stacked = resize(stacked, *smart_size(*stacked.shape[1:3], self._min_pixels, max_pixels))
+            # From the video's own size, as its processor would: from the stored one, sides would be rounded down twice.
+            source = rows[0]["source_height"], rows[0]["source_width"]
+            stacked = resize(stacked, *smart_size(*source, self._min_pixels, max_pixels))
         place = {index: i for i, index in enumerate(pictures)}
         return _frozen(stacked[[place[row["frame_index"]] for row in rows]])
 

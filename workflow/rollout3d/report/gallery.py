@@ -48,8 +48,10 @@ class Pictures:
 
     def video(self, scene_id: str) -> np.ndarray:
         """(k, H, W, 3) uint8 RGB at training's resolution."""
-        pictures = [decode(row["image"]["bytes"]) for row in self.rows(scene_id)]
-        size = smart_size(*pictures[0].shape[:2], self._video.min_pixels, self._video.train_max_pixels)
+        rows = self.rows(scene_id)
+        pictures = [decode(row["image"]["bytes"]) for row in rows]
+        source = rows[0]["source_height"], rows[0]["source_width"]
+        size = smart_size(*source, self._video.min_pixels, self._video.train_max_pixels)
         return np.stack([resize_frame(picture, *size) for picture in pictures])
 
     def bev(self, scene_id: str) -> bytes | None:

@@ -102,6 +102,8 @@ def frame_rows(scan: Scan, config: Config) -> list[Row]:
                 },
                 "width": width,
                 "height": height,
+                "source_width": source.width,
+                "source_height": source.height,
                 "K": K.ravel().tolist(),
                 "pose": None if pose is None else pose.ravel().tolist(),
             }

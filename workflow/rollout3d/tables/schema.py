@@ -142,6 +142,10 @@ FRAMES = _declare(
     _field("image", IMAGE, "JPEG, upright, at the evaluation resolution"),
     _field("width", _I, "of the stored image"),
     _field("height", _I, "of the stored image"),
+    _field(
+        "source_width", _I, "of the video's frame, upright, before resizing: what a smaller size is worked out from"
+    ),
+    _field("source_height", _I, "of the video's frame, upright, before resizing"),
     _null("K", _vector(9), "intrinsics of the stored pixels, integer pixel centres; null for a benchmark's video"),
     _null("pose", _vector(16), "camera-to-world in the aligned frame; null where tracking was lost"),
     per_scene=True,

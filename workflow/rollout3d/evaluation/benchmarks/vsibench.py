@@ -131,6 +131,8 @@ def _frames(paths: dict[str, Path], config: Config) -> Iterator[dict[str, Any]]:
                 },
                 "width": width,
                 "height": height,
+                "source_width": rgb.shape[1],
+                "source_height": rgb.shape[0],
                 "K": None,
                 "pose": None,
             }
