@@ -41,6 +41,7 @@ from rollout3d.config import Grpo, Video
 from rollout3d.model.encode import Encoder
 from rollout3d.model.load import Policy, save_policy
 from rollout3d.model.media import FrameStore
+from rollout3d.model.prompts import question_text
 from rollout3d.model.tiny import SPECIALS, tiny_config, tiny_tokenizer
 from rollout3d.training.agreement import check_agreement
 from rollout3d.training.data import Questions
@@ -198,7 +199,8 @@ class Step:
 
     def _save_random(self, folder: Path, device: torch.device) -> None:
         """A model of the shape, where the engine will load it from."""
-        tokenizer = tiny_tokenizer([QUESTION], 500)
+        row = {"question": QUESTION + " ?" * 9, "answer_type": "number", "options": None}
+        tokenizer = tiny_tokenizer([question_text(row, style="think")] * 4, 2000)  # every word one token
         config = CONFIGS[self.shape.name](tokenizer)
         with device:
             model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)

@@ -40,7 +40,7 @@ def peak(device: torch.device, dtype: torch.dtype) -> Peak:
             if known in name:
                 return Peak(name, flops, bandwidth, "data sheet")
     # Large enough to fill a GPU, small enough for a CPU.
-    side, numbers = (8192, 2**28) if device.type == "cuda" else (512, 2**22)
+    side, numbers = (8192, 2**28) if device.type == "cuda" else (128, 2**20)
     matrix = torch.ones(side, side, dtype=dtype, device=device)
     block = torch.ones(numbers, dtype=dtype, device=device)
     copy = torch.empty_like(block)

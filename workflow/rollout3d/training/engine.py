@@ -210,9 +210,9 @@ class Engine:
                 self.trained[name].copy_(master)
                 if updates:
                     # Where the optimiser itself keeps it: beside the weights if it is fused, else on the CPU.
-                    fused = self._optimiser.defaults["fused"]
+                    place = master.device if self._fused else "cpu"
                     self._optimiser.state[master] = {
-                        "step": torch.tensor(float(updates), device=master.device if fused else "cpu"),
+                        "step": torch.tensor(float(updates), device=place),
                         **{m: state[m][name].to(master.device, copy=True) for m in MOMENTS},
                     }
         self.updates, self._stale = updates, True
@@ -238,9 +238,13 @@ class Engine:
             for name, p in self.trained.items()
         }
         groups = parameter_groups(self._masters.values(), self.settings.weight_decay)
-        # On a GPU in one kernel: the default keeps square roots of all second moments, four bytes a parameter.
-        fused = True if self.world.device.type == "cuda" else None
-        self._optimiser = torch.optim.AdamW(groups, lr=self.peak_lr, fused=fused)
+        self._optimiser = torch.optim.AdamW(groups, lr=self.peak_lr, fused=self._fused or None)
+
+    @property
+    def _fused(self) -> bool:
+        """Whether the optimiser runs as one kernel: its default on a GPU holds the roots of all second moments too,
+        four bytes a parameter."""
+        return self.world.device.type == "cuda"
 
     def _set_lr(self, step: int) -> None:
         for group in self._optimiser.param_groups:
