@@ -44,7 +44,9 @@ ROW = {"question_id": "q", "scene_id": "room", "objects": []}
 def figures() -> Iterator[Figure]:
     frames = np.random.default_rng(0).integers(0, 256, (N, *SHOWN, 3), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        regions = _regions(Path(folder))
+        paths = region_tables(Path(folder))
+        shown = [{"frame_index": i, "width": STORED[1], "height": STORED[0]} for i in range(N)]
+        regions = Regions(paths[:1], paths[1:], lambda scene: shown)
         step = iter(range(10_000))
 
         def ours() -> np.ndarray:
@@ -79,36 +81,37 @@ def _obvious(frames: np.ndarray, stored: dict[int, list[bytes]], step: int) -> n
     return np.where(mask[..., None], np.clip(np.rint(frames + noise), 0, 255), frames).astype(np.uint8)
 
 
-def _disc(object_id: int, frame: int) -> np.ndarray:
+def _disc(object_id: int, frame: int, stored: tuple[int, int] = STORED) -> np.ndarray:
     """An ellipse in its own cell of a 4x4 grid, of half the cell; neighbouring frames shift by a pixel."""
-    (height, width), (row, column) = STORED, divmod(object_id, 4)
+    (height, width), (row, column) = stored, divmod(object_id, 4)
     y, x = np.mgrid[:height, :width]
     v, u = (y / height * 4 - row - 0.5), ((x - frame % 5) / width * 4 - column - 0.5)
     return u * u + v * v <= 0.5 / np.pi
 
 
-def _regions(folder: Path) -> Regions:
+def region_tables(folder: Path, stored: tuple[int, int] = STORED) -> tuple[Path, Path]:
+    """The objects of a scene named room and their regions in `N` frames of `stored` height and width; two tables."""
     zero = [0.0, 0.0, 0.0]
     about = {"label": "chair", "category": "chair", "perturbable": True, "centroid": zero, "axes_lengths": zero}
     about |= {"normalized_axes": [1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0], "aabb_min": zero, "aabb_max": zero, "n_points": 1}
     objects = [{"scene_id": "room", "object_id": i, **about} for i in range(OBJECTS)]
-    tables.write(tables.OBJECTS, folder / "objects.parquet", objects, NOWHERE)
+    paths = folder / "objects.parquet", folder / "regions.parquet"
+    tables.write(tables.OBJECTS, paths[0], objects, NOWHERE)
     rows = [
         {
             "scene_id": "room",
             "frame_index": frame,
             "object_id": object_id,
             "n_visible": int(mask.sum()),
-            "box": [0, 0, STORED[1] - 1, STORED[0] - 1],
+            "box": [0, 0, stored[1] - 1, stored[0] - 1],
             "mask": rle_encode(mask),
         }
         for frame in range(N)
         for object_id in range(OBJECTS)
-        for mask in (_disc(object_id, frame),)
+        for mask in (_disc(object_id, frame, stored),)
     ]
-    tables.write(tables.REGIONS, folder / "regions.parquet", rows, NOWHERE)
-    shown = [{"frame_index": i, "width": STORED[1], "height": STORED[0]} for i in range(N)]
-    return Regions([folder / "objects.parquet"], [folder / "regions.parquet"], lambda scene: shown)
+    tables.write(tables.REGIONS, paths[1], rows, NOWHERE)
+    return paths
 
 
 def _milliseconds(work) -> tuple[float, float]:

@@ -38,6 +38,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class NotMeasured:
+    """In place of figures that this machine cannot give: which, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Run:
     """A function that ran in a process of its own: what it returned, seconds, and the process's peak resident memory.
 
@@ -49,6 +57,19 @@ class Run:
     wall_s: float
     cpu_s: float
     peak_mib: float
+
+
+def table_row(figure: Figure | NotMeasured) -> str:
+    """A line of the table, its note below it."""
+    if isinstance(figure, NotMeasured):
+        return f"{figure.name:<58} not measured: {figure.why}"
+    limit = f"{'>=' if figure.at_least else '<='} {figure.target:g} {figure.unit}"
+    line = columns(figure.name, f"{figure.measured:.3g} {figure.unit}", limit, "yes" if figure.met else "NO")
+    return "\n".join([line, *(f"    {text}" for text in figure.note.splitlines())])
+
+
+def columns(name: str, measured: str, target: str, met: str) -> str:
+    return f"{name:<58} {measured:>11} {target:>13}  {met}"
 
 
 def seconds(function: Callable[[], object], repeats: int = 5) -> float:

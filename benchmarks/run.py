@@ -1,7 +1,8 @@
 """Runs the benchmarks and prints measured figures beside their targets: `make bench`, or `make bench BENCH=regions`.
 
 Every `bench_*.py` has a docstring that says what is measured, and `figures()`, which measures it. Timings are medians;
-what is compared runs in the same call on the same machine. Figures that are missed are said to be, and fail nothing.
+what is compared runs in the same call on the same machine. Figures that are missed are said to be, and fail nothing;
+those that need a GPU say so in one line where there is none.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import platform
 import sys
 import time
 
-from measure import HERE, Figure
+from measure import HERE, columns, table_row
 
 
 def main() -> None:
@@ -26,22 +27,12 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(unknown)}: choose from {', '.join(names)}")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, load {load:.1f}, Python {platform.python_version()}\n")
-    print(_line("figure", "measured", "target", "met"))
+    print(columns("figure", "measured", "target", "met"))
     for name in chosen:
         started = time.monotonic()
         for figure in importlib.import_module(f"bench_{name}").figures():
-            print(_row(figure), flush=True)
+            print(table_row(figure), flush=True)
         print(f"  [{name}: {time.monotonic() - started:.0f} s]", file=sys.stderr)
-
-
-def _row(figure: Figure) -> str:
-    limit = f"{'>=' if figure.at_least else '<='} {figure.target:g} {figure.unit}"
-    line = _line(figure.name, f"{figure.measured:.3g} {figure.unit}", limit, "yes" if figure.met else "NO")
-    return "\n".join([line, *(f"    {text}" for text in figure.note.splitlines())])
-
-
-def _line(name: str, measured: str, target: str, met: str) -> str:
-    return f"{name:<58} {measured:>11} {target:>13}  {met}"
 
 
 if __name__ == "__main__":

@@ -89,6 +89,26 @@ def test_a_gradient_that_is_not_finite_updates_nothing(files):
     assert all(torch.equal(before[name], p) for name, p in motor.trained.items())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_optimiser_of_a_gpu_trains_the_same_and_resumes(files, monkeypatch, dtype):
+    """Fused, which torch offers on a CPU too; two steps, saved and restored, two more."""
+    usual = engine(files, dtype=dtype)
+    descend(usual, 4)
+    monkeypatch.setattr(Engine, "_fused", True)
+    first, second = engine(files, dtype=dtype), engine(files, dtype=dtype)
+    descend(first, 2)
+    second.restore({name: dict(tensors) for name, tensors in first.state()}, first.updates)
+    for motor in (first, second):
+        for step in (2, 3):
+            motor.update(some_rows(motor), lambda logp, _: -logp.mean(), step)
+        assert {float(state["step"]) for state in motor._optimiser.state.values()} == {4.0}
+    for name, master in second._masters.items():
+        assert torch.equal(master, first._masters[name])
+        if dtype == "float32":
+            assert torch.allclose(master, usual._masters[name], atol=1e-4)
+    assert all(p.grad is None for motor in (usual, second) for p in motor.trained.values())
+
+
 def test_norms_and_biases_do_not_decay(files):
     motor = engine(files, weight_decay=0.3)
     decays = {id(p): group["weight_decay"] for group in motor._optimiser.param_groups for p in group["params"]}

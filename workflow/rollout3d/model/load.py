@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging
 
 from rollout3d.config import Video as VideoConfig
-from rollout3d.model import rope
+from rollout3d.model import rope, vision
 from rollout3d.model.encode import Encoder, Medium, Prompt
 from rollout3d.model.pixels import MEAN, MERGE, PATCH, STD, TEMPORAL_PATCH
 
@@ -68,6 +68,7 @@ class Policy:
         )
         self.suppress_ids: tuple[int, ...] = self.encoder.vision_ids
         rope.install(self.core)
+        vision.install(self.core)
 
     @property
     def core(self) -> Qwen2_5_VLForConditionalGeneration:

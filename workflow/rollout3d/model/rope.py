@@ -69,8 +69,8 @@ def rope_index(
 def install(model: Any) -> None:
     """Make a Qwen2_5_VLForConditionalGeneration use `rope_index` wherever it computes positions itself.
 
-    It is the one override: forward and generate both go through `model.model.get_rope_index`. Our own loops pass
-    explicit positions and never reach it; it protects whoever calls the model directly.
+    It is the one override of positions: forward and generate both go through `model.model.get_rope_index`. Our own
+    loops pass explicit positions and never reach it; it protects whoever calls the model directly.
     """
 
     def get_rope_index(

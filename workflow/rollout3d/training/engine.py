@@ -155,6 +155,7 @@ class Engine:
             if master is not self.trained[name]:
                 gradient = self.trained[name].grad
                 master.grad = None if gradient is None else gradient.float()
+                self.trained[name].grad = None  # now, not after the update: two bytes a parameter at the peak
         norm = float(nn.utils.clip_grad_norm_(self._masters.values(), self.settings.max_grad_norm))
         if math.isfinite(norm):
             self._optimiser.step()
@@ -208,8 +209,10 @@ class Engine:
                 master.copy_(state["weights"][name])
                 self.trained[name].copy_(master)
                 if updates:
+                    # Where the optimiser itself keeps it: beside the weights if it is fused, else on the CPU.
+                    place = master.device if self._fused else "cpu"
                     self._optimiser.state[master] = {
-                        "step": torch.tensor(float(updates)),
+                        "step": torch.tensor(float(updates), device=place),
                         **{m: state[m][name].to(master.device, copy=True) for m in MOMENTS},
                     }
         self.updates, self._stale = updates, True
@@ -235,7 +238,13 @@ class Engine:
             for name, p in self.trained.items()
         }
         groups = parameter_groups(self._masters.values(), self.settings.weight_decay)
-        self._optimiser = torch.optim.AdamW(groups, lr=self.peak_lr)
+        self._optimiser = torch.optim.AdamW(groups, lr=self.peak_lr, fused=self._fused or None)
+
+    @property
+    def _fused(self) -> bool:
+        """Whether the optimiser runs as one kernel: its default on a GPU holds the roots of all second moments too,
+        four bytes a parameter."""
+        return self.world.device.type == "cuda"
 
     def _set_lr(self, step: int) -> None:
         for group in self._optimiser.param_groups:

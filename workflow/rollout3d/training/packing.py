@@ -102,7 +102,7 @@ def pack(rows: Sequence[Row]) -> Packed:
     """Lay out rows for one forward. Raises ValueError for a row that scores nothing."""
     longest = max(map(len, rows))
     positions = torch.zeros(3, len(rows), longest, dtype=torch.int64)
-    segments = torch.full((len(rows), longest), -1)
+    segments = torch.full((len(rows), longest), -1, dtype=torch.int16)  # short: L * L comparisons move them
     predict: list[torch.Tensor] = []
     targets: list[torch.Tensor] = []
     for r, row in enumerate(rows):

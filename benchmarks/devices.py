@@ -1,0 +1,67 @@
+"""What a GPU can do at most: from its maker's data sheet, or measured where it is not known here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+DENSE_BF16 = {
+    "GH200": (989e12, 4.0e12),
+    "H200 NVL": (835e12, 4.8e12),
+    "H200": (989e12, 4.8e12),
+    "H100 NVL": (835e12, 3.9e12),
+    "H100 PCIe": (756e12, 2.0e12),
+    "H100": (989e12, 3.35e12),
+    "A100 80GB PCIe": (312e12, 1.935e12),
+    "A100-SXM4-80GB": (312e12, 2.039e12),
+    "A100": (312e12, 1.555e12),
+}
+"""Part of the device's name -> operations a second in bf16 without sparsity, bytes a second; the first match counts."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Operations and bytes a second, and where they are from."""
+
+    name: str
+    flops: float
+    bandwidth: float
+    source: str
+
+
+def peak(device: torch.device, dtype: torch.dtype) -> Peak:
+    """The peak of a device for products of `dtype`. A measured one is lower than the true one by some per cent."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    if device.type == "cuda" and dtype == torch.bfloat16:
+        for known, (flops, bandwidth) in DENSE_BF16.items():
+            if known in name:
+                return Peak(name, flops, bandwidth, "data sheet")
+    # Large enough to fill a GPU, small enough for a CPU.
+    side, numbers = (8192, 2**28) if device.type == "cuda" else (128, 2**20)
+    matrix = torch.ones(side, side, dtype=dtype, device=device)
+    block = torch.ones(numbers, dtype=dtype, device=device)
+    copy = torch.empty_like(block)
+    flops = 2 * side**3 / _least(lambda: matrix @ matrix, device)
+    bandwidth = 2 * numbers * dtype.itemsize / _least(lambda: copy.copy_(block), device)
+    return Peak(name, flops, bandwidth, "measured by a product and a copy")
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _least(work: Callable[[], object], device: torch.device, repeats: int = 10) -> float:
+    """Least wall seconds of a call."""
+    spent = []
+    for _ in range(repeats):
+        wait(device)
+        started = time.perf_counter()
+        work()
+        wait(device)
+        spent.append(time.perf_counter() - started)
+    return min(spent)

@@ -1,0 +1,145 @@
+"""The operations that the benchmark on a GPU counts, against torch's own counter and the parameters of the 3B model."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForImageTextToText
+
+import flops
+from bench_gpu_step import config_3b
+from rollout3d.model import generate_hf
+from rollout3d.model.encode import Medium, Prompt, Text, Video
+from rollout3d.model.sampling import Sampling
+from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from rollout3d.training.packing import LogProbs, Row, pack
+
+WORDS = ["how many chairs are in this room?"]
+
+
+@pytest.fixture(scope="module")
+def policy():
+    sizes = {"hidden": 64, "layers": 3, "vision_depth": 3, "vision_hidden": 32, "head_dim": 16}
+    made = build_tiny(tiny_tokenizer(WORDS, 400), **sizes)
+    made.eos_ids = (-1,)
+    return made
+
+
+def prompt(policy, height=140, width=196, words="how many?", seed=0):
+    """Frames of 5 x 7 merged patches: windows of 4 are cut off on both axes."""
+    frames = np.random.default_rng(seed).integers(0, 256, (4, height, width, 3), np.uint8)
+    return policy.encoder.prompt([Video(frames), Text(words)])
+
+
+def counted(work):
+    """Operations by torch's counter; plain attention, since the counter does not know the CPU's own kernel."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def angles(tokens):
+    """The angles of positions, on three axes: a product in transformers, which we leave out."""
+    return 3 * 16 * tokens
+
+
+def padded(packed):
+    return packed.position_ids.shape[1] * packed.position_ids.shape[2]
+
+
+@pytest.fixture(params=["one row", "two rows", "one answer", "same video twice"])
+def packed(policy, request):
+    long = Row(prompt(policy), [[1, 2, 3, 4], [5, 6], [7]])
+    short = Row(prompt(policy, 84, 112, "how?", seed=1), [[1, 2], [3]])
+    again = Row(prompt(policy, words="where?"), [[1, 2]])
+    rows = {"one row": [long], "two rows": [long, short], "one answer": [Row(prompt(policy), [[1, 2, 3]])]}
+    return pack(rows.get(request.param, [long, again]))
+
+
+def test_the_forward_is_what_torch_counts(policy, packed):
+    ours = flops.packed_forward(policy.core.config, packed, dense=True)
+    with torch.no_grad():
+        assert counted(lambda: LogProbs(policy)(packed)) == ours.total + angles(padded(packed))
+
+
+def test_forward_and_backward_are_what_torch_counts(policy, packed):
+    ours = flops.packed_forward(policy.core.config, packed, dense=True)
+    assert counted(lambda: LogProbs(policy)(packed).sum().backward()) == ours.trained + angles(padded(packed))
+    policy.core.zero_grad()
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_recomputation_is_what_torch_counts(policy, packed, chunks):
+    ours = flops.packed_forward(policy.core.config, packed, dense=True)
+    module = LogProbs(policy)
+    module.chunks = chunks
+    policy.core.gradient_checkpointing_enable({"use_reentrant": False})
+    policy.core.train()
+    try:
+        found = counted(lambda: module(packed).sum().backward())
+    finally:
+        policy.core.gradient_checkpointing_disable()
+        policy.core.eval()
+        policy.core.zero_grad()
+    assert found == ours.trained + ours.recomputed(head=chunks > 1) + angles(padded(packed))
+
+
+def test_tokens_that_see_each_other_are_those_of_the_mask(policy):
+    row = Row(prompt(policy), [[1, 2, 3, 4], [5, 6], [7]])
+    packed = pack([row])
+    assert flops.tree_pairs(row) == int(packed.attention.sum())
+    config = policy.core.config
+    exact, dense = (flops.packed_forward(config, packed, dense=d).language for d in (False, True))
+    assert dense - exact == 4 * 64 * 3 * (len(row) ** 2 - flops.tree_pairs(row))
+
+
+def test_generation_is_what_torch_counts(policy):
+    asked, config, n = prompt(policy), policy.core.config, 3
+
+    def written(tokens):
+        return counted(lambda: generate_hf.generate(policy, [asked], Sampling(n, 1.0, 0.9, tokens)))
+
+    head = 2 * 64 * config.text_config.vocab_size
+    unseen = 4 * 64 * 3 * (len(asked) ** 2 - len(asked) * (len(asked) + 1) // 2)
+    first = flops.prefill(config, [asked]).total + unseen + (n - 1) * head
+    assert written(1) == first + angles(len(asked))
+    assert written(6) == first + angles(len(asked) + 5 * n) + flops.decode(config, [len(asked)] * n, 5, 4)[0]
+
+
+@pytest.fixture(scope="module")
+def config():
+    return config_3b(tiny_tokenizer(WORDS, 400))
+
+
+def test_the_shape_is_that_of_the_released_model(config):
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
+
+    def billions(module):
+        return sum(p.numel() for p in module.parameters()) / 1e9
+
+    assert billions(model.model.language_model.layers) == pytest.approx(2.775, abs=5e-4)
+    assert billions(model.model.visual) == pytest.approx(0.668, abs=1e-3)
+    assert billions(model) == pytest.approx(2.775 + 0.311 + 0.668, abs=2e-3)
+    one, two = (flops.decode(config, [prompt], 1, 2)[1] for prompt in (0, 1))
+    assert two - one == 36_864  # bytes of keys and values a token
+    assert one == pytest.approx(6.2e9, rel=0.01)  # weights that a decoded token reads
+
+
+@pytest.mark.parametrize(
+    ("n", "length", "seconds"), [(4, 300, 0.82), (4, 500, 1.0), (4, 1024, 1.6), (8, 300, 1.1), (8, 1024, 2.7)]
+)
+def test_estimate_for_an_a100(config, n, length, seconds):
+    """Seconds of reference, forward, backward and recomputation at 40 % of an A100, estimated independently."""
+    video = Medium("video", np.zeros((16, 280, 364, 3), np.uint8), (8, 20, 26), torch.zeros(0), 1.0, "v")
+    asked = Prompt(torch.zeros(1260, dtype=torch.int64), torch.zeros(3, 1260, dtype=torch.int64), 300, (video,), "p")
+    found = flops.packed_forward(config, pack([Row(asked, [[0] * length] * n)]))
+    assert found.patches + found.vision + found.merger == pytest.approx(5.4e12, rel=0.01)
+    work = found.total + found.trained + found.recomputed(head=True)
+    assert work / (0.4 * 312e12) == pytest.approx(seconds, rel=0.07)
+
+
+def test_bytes_of_an_update():
+    assert flops.adam_bytes(10, 2) == 10 * (2 + 2 + 12 + 12 + 2)  # bfloat16 beside float32 masters
+    assert flops.adam_bytes(10, 4) == 10 * (4 + 4 + 12 + 12)

@@ -1,0 +1,51 @@
+"""The benchmark of a whole step runs, in a small shape on the CPU, and says so where there is no GPU."""
+
+import math
+import re
+
+import pytest
+import torch
+
+import bench_gpu_step
+import devices
+from bench_gpu_step import PHASES, SHAPES, measure
+from measure import NotMeasured, table_row
+
+
+def test_every_phase_of_a_small_step_is_measured(capsys):
+    figure = measure(SHAPES["tiny"], "hf", torch.device("cpu"))
+    assert 0 < figure.measured < 100 and figure.target == 40 and figure.at_least
+    seconds = {phase: float(re.search(rf"^{phase} +([\d.e+-]+) s", figure.note, re.M)[1]) for phase in PHASES}
+    assert all(math.isfinite(spent) and spent > 0 for spent in seconds.values()), seconds
+    floors = [float(text) for text in re.findall(r"floor ([\d.e+-]+) s", figure.note)]
+    assert len(floors) == 6 and sum(floors[:5]) == pytest.approx(floors[5], rel=0.01) and min(floors) > 0
+    assert "4 rollouts of 6 tokens; trained on 12 of them" in figure.note
+    gap = float(re.search(r"differ by ([\d.e+-]+) nats", figure.note)[1])
+    assert 0 <= gap < 0.05  # bfloat16 rounds
+    assert re.search(r"peak memory [\d.]+ GiB", figure.note) and re.search(r"generated \d+ tokens/s", figure.note)
+
+
+def test_without_a_gpu_one_line_says_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (line,) = bench_gpu_step.figures()
+    assert isinstance(line, NotMeasured)
+    assert table_row(line).endswith("not measured: no CUDA device here")
+    with pytest.raises(SystemExit):
+        bench_gpu_step.main(["--shape", "3b"])
+
+
+@pytest.mark.parametrize(
+    ("name", "tflops", "bandwidth"),
+    [
+        ("NVIDIA H200", 989, 4.8),
+        ("NVIDIA H100 80GB HBM3", 989, 3.35),
+        ("NVIDIA H100 PCIe", 756, 2.0),
+        ("NVIDIA A100-SXM4-80GB", 312, 2.039),
+        ("NVIDIA A100-SXM4-40GB", 312, 1.555),
+        ("NVIDIA A100 80GB PCIe", 312, 1.935),
+    ],
+)
+def test_peaks_of_known_devices(monkeypatch, name, tflops, bandwidth):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    found = devices.peak(torch.device("cuda", 0), torch.bfloat16)
+    assert found.flops == pytest.approx(tflops * 1e12) and found.bandwidth == pytest.approx(bandwidth * 1e12)
