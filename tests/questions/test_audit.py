@@ -11,6 +11,7 @@ from rollout3d import tables
 from rollout3d.questions.audit import RULES
 from rollout3d.questions.templates import parse
 from rollout3d.stages import audit as stage
+from rollout3d.stages.common import Stage
 
 
 def box(centre, sides):
@@ -197,6 +198,27 @@ def test_a_damaged_answer_file_is_refused_by_name(tmp_path, capsys, content, say
         stage.main(["--meta", str(tmp_path), "--answers", str(file), "--out", str(out)])
     said = capsys.readouterr().err
     assert f"error: {file}" in said and says in said and not out.exists()
+
+
+def test_the_folder_of_the_release_is_read_once_though_it_holds_the_questions_twice(tmp_path, capsys):
+    answers = [row(k, *given) for k, given in enumerate(RIGHT)]
+    folder, meta, out = tmp_path / "vsibench", tmp_path / "scannet_meta_info_val.json", tmp_path / "audit.parquet"
+    folder.mkdir()
+    meta.write_text(json.dumps(META))
+    for name, some in (("test", answers), ("test_debiased", answers[:4]), ("test_pruned", answers[4:])):
+        pq.write_table(pa.Table.from_pylist(some), folder / f"{name}.parquet")
+    arguments = ["--meta", str(meta), "--answers", str(folder), "--out", str(out)]
+    stage.main(arguments)
+    assert [r["id"] for r in tables.read(tables.AUDIT, out)] == list(range(len(RIGHT)))
+    for file in folder.iterdir():
+        file.unlink()
+    with pytest.raises(SystemExit):
+        stage.main(arguments)
+    assert f"error: {folder}: no VSI-Bench questions" in capsys.readouterr().err
+
+
+def test_usage_names_the_command_as_it_is_documented():
+    assert Stage("ingest_meta", None).parser().prog == "rollout3d ingest-meta"
 
 
 def test_a_template_gives_back_the_fields_it_was_filled_with():

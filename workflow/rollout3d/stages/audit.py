@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.evaluation.benchmarks import BenchmarkError
-from rollout3d.evaluation.benchmarks.vsibench import read_rows
+from rollout3d.evaluation.benchmarks.vsibench import question_files, read_rows
 from rollout3d.questions.audit import audit, report
 from rollout3d.scenes.meta import MetaError, read_meta
 from rollout3d.stages.common import Stage, StageError
@@ -23,17 +23,21 @@ STAGE = Stage("audit", __doc__)
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--meta", required=True, nargs="+", help="metadata files, or directories of them")
-    parser.add_argument("--answers", required=True, nargs="+", help="released question files, .parquet or .jsonl")
+    parser.add_argument(
+        "--answers", required=True, nargs="+", help="released question files, .parquet or .jsonl, or their folder"
+    )
     parser.add_argument("--out", required=True, help="table audit")
     args, config = STAGE.parse(parser, argv)
     try:
         found = read_meta(args.meta, config.site.max_drop_share)
-        answers = [row for path in args.answers for row in read_rows(Path(path))]
+        given = [Path(path) for path in args.answers]
+        files = [file for path in given for file in (question_files(path) if path.is_dir() else [path])]
+        answers = [row for file in files for row in read_rows(file)]
     except (MetaError, BenchmarkError) as error:
         raise StageError(str(error)) from None
     unread = {row["scene_id"]: row["reason"] for row in found.dropped}
     rows = audit(answers, found.scenes, found.objects, unread, config.questions.distance)
-    tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({"meta": found.files, "answers": args.answers}))
+    tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({"meta": found.files, "answers": files}))
     print(report(rows, answers))
 
 

@@ -40,7 +40,7 @@ class Stage:
     def parser(self) -> argparse.ArgumentParser:
         """A parser that knows `--config`; the stage adds its own arguments."""
         parser = argparse.ArgumentParser(
-            prog=f"rollout3d {self.name}",
+            prog=f"rollout3d {self.name.replace('_', '-')}",
             description=self.description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

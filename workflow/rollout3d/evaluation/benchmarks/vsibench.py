@@ -40,7 +40,7 @@ def prepare(config: Config, questions: Path | str | None = None, frames: Iterabl
     root = Path(config.site.benchmarks.get("vsibench", "data/vsibench"))
     releases.require("vsibench", root)
     how = _HOW_TO_GET.format(root=root)
-    files = _question_files(root, how)
+    files = question_files(root)
     rows = [_question(row, file) for file in files for row in read_rows(file)]
     rows.sort(key=lambda row: (json.loads(row["evidence"])["id"], row["question_id"]))
     videos = sorted({(row["dataset"], row["scene_id"]) for row in rows})
@@ -54,17 +54,20 @@ def prepare(config: Config, questions: Path | str | None = None, frames: Iterabl
     return Prepared(rows, _frames(paths, config), tuple(files))
 
 
-def _question_files(root: Path, how: str) -> list[Path]:
-    """`test.jsonl`, else `test.parquet` or `test-*.parquet`, else both halves (debiased and pruned)."""
+def question_files(root: Path) -> list[Path]:
+    """`test.jsonl`, else `test.parquet` or `test-*.parquet`, else both halves (debiased and pruned).
+
+    The folder of the release may hold the whole and its halves: reading all of it would count questions twice.
+    Raises BenchmarkError if there is none of them, or one half only.
+    """
+    how = _HOW_TO_GET.format(root=root)
     if (root / "test.jsonl").exists():
         return [root / "test.jsonl"]
     whole = sorted([*root.glob("test.parquet"), *root.glob("test-*.parquet")])
     halves = [root / "test_debiased.parquet", root / "test_pruned.parquet"]
     found = whole or [path for path in halves if path.exists()]
     if not found:
-        raise BenchmarkError(
-            f"{root}: no VSI-Bench questions (test.jsonl or test*.parquet); " + _HOW_TO_GET.format(root=root)
-        )
+        raise BenchmarkError(f"{root}: no VSI-Bench questions (test.jsonl or test*.parquet); {how}")
     if not whole and len(found) == 1:
         raise BenchmarkError(f"{root}: holds only half of VSI-Bench, {found[0].name}; {how}")
     return found
