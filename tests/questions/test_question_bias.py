@@ -177,3 +177,16 @@ def test_the_stage_names_a_file_that_is_no_question_table(tmp_path, capsys):
     with pytest.raises(SystemExit):
         stage.main(["--questions", str(tmp_path / "v.parquet"), "--out", str(tmp_path / "bias.parquet")])
     assert "v.parquet: holds table 'verdicts'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "{}", "folder"])
+def test_the_stage_names_a_file_that_it_cannot_read(tmp_path, capsys, content):
+    path = tmp_path / "q.parquet"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit):
+        stage.main(["--questions", str(path), "--out", str(tmp_path / "bias.parquet")])
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path}: not a readable Parquet file") and "is the path right?" in said

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
         try:
             table = READABLE.get(tables.lineage(path).get("table"), tables.QUESTIONS)
             rows += tables.read_light(table, path)
-        except (OSError, ValueError) as error:
+        except tables.TableError as error:
             raise StageError(str(error)) from None
     found = bias_table(rows)
     tables.write(tables.BIAS, args.out, found, STAGE.lineage({"questions": args.questions}))

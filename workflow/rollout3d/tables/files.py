@@ -173,14 +173,24 @@ def _features(table: Table) -> dict[str, Any]:
     return {field.name: feature(field.type) for field in table.schema}
 
 
+def _parquet(path: Path | str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TableError(
+            f"{path}: not a readable Parquet file ({error}); is the path right? If a stage wrote it, delete it and "
+            "rerun that stage"
+        ) from error
+
+
 def _open(table: Table, path: Path | str) -> pq.ParquetFile:
     path = Path(path)
     if not path.exists():
-        raise TableError(f"{path}: no such file; it is the table '{table.name}': run `snakemake {path}`")
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise TableError(f"{path}: not a readable Parquet file ({error}); delete it and rerun its stage") from error
+        raise TableError(
+            f"{path}: no such file; it is to be the table '{table.name}': is the path right? A table of the workflow "
+            f"is made by `snakemake {path}`"
+        )
+    file = _parquet(path)
     about = json.loads((file.schema_arrow.metadata or {}).get(LINEAGE_KEY, b"{}"))
     if about.get("table") != table.name or about.get("version") != table.version:
         found = f"'{about.get('table')}' version {about.get('version')}"
@@ -232,8 +242,9 @@ class SceneReader:
 
 
 def lineage(path: Path | str) -> dict[str, Any]:
-    """The lineage stored in a file: table, version, stage, config, code, parents."""
-    with pq.ParquetFile(path) as file:
+    """The lineage stored in a file: table, version, stage, config, code, parents. Raises `TableError` naming a file
+    that cannot be read."""
+    with _parquet(path) as file:
         return json.loads((file.schema_arrow.metadata or {}).get(LINEAGE_KEY, b"{}"))
 
 
