@@ -301,6 +301,8 @@ def _frame(shape: Shape, index: int) -> dict[str, Any]:
         "image": {"bytes": data.tobytes(), "path": f"{index}.jpg"},
         "width": width,
         "height": height,
+        "source_width": width,
+        "source_height": height,
         "K": None,
         "pose": None,
     }
