@@ -130,6 +130,13 @@ def run(tmp_path, answers, suffix=".jsonl", meta=META):
     return tables.read(tables.AUDIT, out)
 
 
+def test_an_audit_of_nothing_is_no_success(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, [row(0, *RIGHT[0], scene="scene0009_00")])
+    assert ended.value.code == 1 and "none of 1 questions could be audited" in capsys.readouterr().err
+    assert tables.read(tables.AUDIT, tmp_path / "audit.parquet")[0]["agrees"] is None
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_answers_worked_out_by_hand_agree(tmp_path, suffix):
     rows = run(tmp_path, [row(5 * k, *given) for k, given in enumerate(RIGHT)], suffix)

@@ -128,3 +128,9 @@ def test_every_field_has_a_meaning():
         (t.name, f.name) for t in tables.TABLES.values() for f in t.schema if not (f.metadata or {}).get(b"meaning")
     ]
     assert not silent
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(tables.TableError, match=r"file/hard\.parquet: its folder cannot be made"):
+        tables.write(tables.HARD, tmp_path / "file" / "hard.parquet", [hard(0)], LINEAGE)

@@ -37,8 +37,16 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError(str(error)) from None
     unread = {row["scene_id"]: row["reason"] for row in found.dropped}
     rows = audit(answers, found.scenes, found.objects, unread, config.questions.distance)
-    tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({"meta": found.files, "answers": files}))
+    try:
+        tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({"meta": found.files, "answers": files}))
+    except tables.TableError as error:
+        raise StageError(str(error)) from None
     print(report(rows, answers))
+    if not any(row["agrees"] is not None for row in rows):
+        raise StageError(
+            f"none of {len(rows)} questions could be audited, so nothing is shown: do --meta and --answers belong "
+            f"together? {args.out} says why, question by question"
+        )
 
 
 if __name__ == "__main__":

@@ -92,11 +92,15 @@ class Writer:
     """Writes one table in batches, beside its target, and renames it when closed without an error.
 
     Use as a context manager. Each `write` becomes at least one row group. Nothing appears at `path` if the body raises.
+    Raises `TableError` if no file can be made there.
     """
 
     def __init__(self, table: Table, path: Path | str, lineage: Lineage):
         self.table, self.path = table, Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TableError(f"{path}: its folder cannot be made ({error.strerror}); name another place") from error
         self._aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         about = {"table": table.name, "version": table.version, "row": table.row, **lineage.as_dict()}
         metadata = {LINEAGE_KEY: canonical_json(about).encode()}
@@ -104,12 +108,10 @@ class Writer:
             metadata[b"huggingface"] = canonical_json({"info": {"features": _features(table)}}).encode()
         # Stored as nullable whatever was declared: only there does the Hugging Face loader see an image.
         stored = pa.schema([field.with_nullable(True) for field in table.schema], metadata)
-        self._file = pq.ParquetWriter(
-            self._aside,
-            stored,
-            compression="zstd",
-            write_page_index=True,
-        )
+        try:
+            self._file = pq.ParquetWriter(self._aside, stored, compression="zstd", write_page_index=True)
+        except OSError as error:
+            raise TableError(f"{path}: cannot be written ({error}); name another place") from error
 
     def write(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
         """Rows, or what `build` made of them (in another process, say)."""
