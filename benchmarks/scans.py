@@ -76,7 +76,11 @@ def _write(root: Path) -> None:
     other = root / "scans" / OTHER_ID
     other.mkdir()
     for file in files:
-        (other / file.name.replace(SCENE_ID, OTHER_ID)).symlink_to(Path("..") / SCENE_ID / file.name)
+        twin = other / file.name.replace(SCENE_ID, OTHER_ID)
+        if file.suffix == ".json":  # names the scan that it is of
+            twin.write_text(file.read_text().replace(SCENE_ID, OTHER_ID))
+        else:
+            twin.symlink_to(Path("..") / SCENE_ID / file.name)
     write_labels(root / "scannetv2-labels.combined.tsv")
     (root / "scannetv2_train.txt").write_text(f"{SCENE_ID}\n{OTHER_ID}\n")
     (root / "scannetv2_val.txt").write_text("")
