@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from torch import library
 
 OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -17,9 +18,9 @@ OPERATORS = (
 
 found = find_spec("torchvision")
 try:
-    for library in Path(found.origin).parent.glob("_C*.so") if found else ():
-        torch.ops.load_library(library)
+    for built in Path(found.origin).parent.glob("_C*.so") if found else ():
+        torch.ops.load_library(built)
 except OSError:
-    _defined = torch.library.Library("torchvision", "DEF")  # kept: operators go with it
+    _defined = library.Library("torchvision", "DEF")  # kept: operators go with it
     for operator in OPERATORS:
         _defined.define(operator)
