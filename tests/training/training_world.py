@@ -55,8 +55,9 @@ def picture(scene: str, index: int) -> np.ndarray:
     return cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
 
 
-def frame_row(scene: str, index: int) -> dict:
-    _, data = cv2.imencode(".jpg", picture(scene, index)[:, :, ::-1])
+def frame_row(scene: str, index: int, pixels: np.ndarray | None = None) -> dict:
+    shown = picture(scene, index) if pixels is None else pixels
+    _, data = cv2.imencode(".jpg", shown[:, :, ::-1])
     return {
         "scene_id": scene,
         "frame_index": index * 5,
@@ -157,9 +158,11 @@ def build(root: Path, n_questions: int = 6, **sizes: int) -> dict[str, Path]:
     return {**where, "init": root / "base" / "model.json"}
 
 
-def tiny_policy(corpus=("how many chairs are there? <think> four </think> <answer> 4 </answer>",), **options):
+def tiny_policy(
+    corpus=("how many chairs are there? <think> four </think> <answer> 4 </answer>",), vocabulary=400, **options
+):
     sizes = {"hidden": 64, "layers": 2, "vision_depth": 2, "vision_hidden": 32, "head_dim": 16}
-    return build_tiny(tiny_tokenizer(corpus, 400), seed=0, video=config().video, **{**sizes, **options})
+    return build_tiny(tiny_tokenizer(corpus, vocabulary), seed=0, video=config().video, **{**sizes, **options})
 
 
 def lineage(_parents) -> tables.Lineage:

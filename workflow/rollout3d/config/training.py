@@ -19,8 +19,9 @@ class Optimiser(Section):
     """[Video-R1]"""
     gradient_checkpointing: bool = True
     """[Video-R1]"""
-    deepspeed: Literal["none", "zero2", "zero3"] = "zero2"
-    """File of config/deepspeed. [Video-R1: ZeRO-2 for SFT, ZeRO-3 for a 7B policy; a 3B policy needs ZeRO-2 only]"""
+    deepspeed: Literal["none", "zero0", "zero2", "zero3"] = "zero2"
+    """File of config/deepspeed; none: plain torch, with everything on every GPU as under ZeRO-0. [Video-R1: ZeRO-2 for
+    SFT, ZeRO-3 for a 7B policy; a 3B policy needs ZeRO-2 only]"""
     lora_rank: Annotated[int, Field(ge=0)] = 0
     """0 = full fine-tuning. [Video-R1]"""
     freeze_vision: bool = False

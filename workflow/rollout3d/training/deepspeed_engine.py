@@ -1,4 +1,4 @@
-"""The same engine over DeepSpeed's ZeRO-2 or ZeRO-3: optimiser states (and weights) shared out over the GPUs.
+"""The same engine over DeepSpeed: ZeRO-2 and ZeRO-3 share out optimiser states (and weights) over the GPUs, ZeRO-0 not.
 
 Settings are in `config/deepspeed/*.json`; batch sizes, precision and clipping are filled in here. Under ZeRO-3 a
 second, whole copy of the weights writes the rollouts: gathering every layer at every token would take longer, and
@@ -21,10 +21,46 @@ from rollout3d.training.packing import idle_row, pack
 CONFIGS = Path(__file__).resolve().parents[3] / "config" / "deepspeed"
 
 
-class DeepSpeedEngine(Engine):
-    """See `Engine`. Needs a process group, of one process too: `World.start(always=True)`."""
+class _DeepSpeedEngine(Engine):
+    """Forward and backward through DeepSpeed. Needs a process group, of one process too: `World.start(always=True)`."""
 
     lockstep = True
+
+    def _start(self, optimizer: torch.optim.Optimizer, **settings: Any) -> Any:
+        """DeepSpeed's engine, by the file of its settings and these."""
+        import deepspeed
+
+        settings |= json.loads((CONFIGS / f"{self.settings.deepspeed}.json").read_text())
+        settings |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
+        return deepspeed.initialize(model=self.module, optimizer=optimizer, config=settings, dist_init_required=False)[
+            0
+        ]
+
+    def logprobs(self, packed: Any, temperature: float | None = None) -> torch.Tensor:
+        return self._ds(packed, always_look=True, temperature=temperature)
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        self._ds.set_gradient_accumulation_boundary(last)
+        self._ds.backward(loss)
+
+
+class ReplicatedEngine(_DeepSpeedEngine):
+    """ZeRO-0: DeepSpeed averages the gradients; masters and their update are the plain engine's, whole on every GPU.
+
+    In bfloat16 DeepSpeed's own update would begin with one by zero gradients, which decays the weights and counts as a
+    step of Adam.
+    """
+
+    def _build(self) -> None:
+        super()._build()
+        self._ds = self._start(self._optimiser)
+
+    def _average_gradients(self) -> None:
+        """The last backward did."""
+
+
+class ShardedEngine(_DeepSpeedEngine):
+    """ZeRO-2 or ZeRO-3."""
 
     @property
     def stage(self) -> int:
@@ -37,31 +73,10 @@ class DeepSpeedEngine(Engine):
         return 1 if self.stage == 3 else None
 
     def _build(self) -> None:
-        import deepspeed
-
-        settings = json.loads((CONFIGS / f"{self.settings.deepspeed}.json").read_text())
-        settings |= {
-            "train_micro_batch_size_per_gpu": 1,
-            "gradient_accumulation_steps": 1,
-            "gradient_clipping": self.settings.max_grad_norm,
-            "bf16": {"enabled": self.settings.dtype == "bfloat16"},
-        }
-        groups = parameter_groups(self.trained.values(), self.settings.weight_decay)
-        self._ds, *_ = deepspeed.initialize(
-            model=self.module,
-            model_parameters=groups,
-            optimizer=torch.optim.AdamW(groups, lr=self.peak_lr),
-            config=settings,
-            dist_init_required=False,
-        )
+        adam = torch.optim.AdamW(parameter_groups(self.trained.values(), self.settings.weight_decay), lr=self.peak_lr)
+        bf16 = {"enabled": self.settings.dtype == "bfloat16"}
+        self._ds = self._start(adam, gradient_clipping=self.settings.max_grad_norm, bf16=bf16)
         self._optimiser = self._ds.optimizer
-
-    def logprobs(self, packed: Any, temperature: float | None = None) -> torch.Tensor:
-        return self._ds(packed, always_look=True, temperature=temperature)
-
-    def backward(self, loss: torch.Tensor, last: bool) -> None:
-        self._ds.set_gradient_accumulation_boundary(last)
-        self._ds.backward(loss)
 
     def step(self, step: int) -> float:
         self._set_lr(step)

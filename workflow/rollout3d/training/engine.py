@@ -150,7 +150,7 @@ class Engine:
         A gradient that is not finite updates nothing: one bad batch must not ruin a long run.
         """
         self._set_lr(step)
-        self.world.average_gradients(list(self.trained.values()))
+        self._average_gradients()
         for name, master in self._masters.items():
             if master is not self.trained[name]:
                 gradient = self.trained[name].grad
@@ -240,6 +240,9 @@ class Engine:
         groups = parameter_groups(self._masters.values(), self.settings.weight_decay)
         self._optimiser = torch.optim.AdamW(groups, lr=self.peak_lr, fused=self._fused or None)
 
+    def _average_gradients(self) -> None:
+        self.world.average_gradients(list(self.trained.values()))
+
     @property
     def _fused(self) -> bool:
         """Whether the optimiser runs as one kernel: its default on a GPU holds the roots of all second moments too,
@@ -286,9 +289,10 @@ def make_engine(init: Path | str, settings: Optimiser, world: World, **options: 
     """The engine that `settings.deepspeed` asks for; `options` as of `Engine`."""
     if settings.deepspeed == "none":
         return Engine(init, settings, world, **options)
-    from rollout3d.training.deepspeed_engine import DeepSpeedEngine
+    from rollout3d.training.deepspeed_engine import ReplicatedEngine, ShardedEngine
 
-    return DeepSpeedEngine(init, settings, world, **options)
+    chosen = ReplicatedEngine if settings.deepspeed == "zero0" else ShardedEngine
+    return chosen(init, settings, world, **options)
 
 
 def parameter_groups(parameters: Iterator[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
