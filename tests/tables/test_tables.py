@@ -1,5 +1,8 @@
 """Tables: what is written can be read, only what fits is written, bytes depend on the rows alone."""
 
+import dataclasses
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -60,7 +63,7 @@ def test_empty_table_keeps_its_schema(tmp_path):
     ],
 )
 def test_a_row_that_does_not_fit_is_refused_and_leaves_nothing(tmp_path, row, says):
-    with pytest.raises(tables.TableError, match=says):
+    with pytest.raises(tables.RowError, match=says):
         tables.write(tables.HARD, tmp_path / "h.parquet", [hard(1), row], LINEAGE)
     assert list(tmp_path.iterdir()) == []
 
@@ -98,6 +101,51 @@ def test_a_file_of_another_table_is_refused_by_name(tmp_path):
         tables.read(tables.SCENES, tmp_path / "bad.parquet")
 
 
+def test_a_file_of_an_older_version_is_refused_with_the_stage_to_run_again(tmp_path):
+    """Frames as they were before they carried the size of their video."""
+    columns = [field for field in tables.FRAMES.schema if not field.name.startswith("source_")]
+    older = dataclasses.replace(tables.FRAMES, version=1, schema=pa.schema(columns))
+    row = {name: value for name, value in frame("a", 0).items() if not name.startswith("source_")}
+    tables.write(older, tmp_path / "f.parquet", [row], tables.Lineage("ingest"))
+    says = "holds table 'frames' version 1, expected 'frames' version 2; .*delete it and rerun the stage ingest"
+    for read in (tables.read, lambda table, path: tables.SceneReader(table, [path])):
+        with pytest.raises(tables.TableError, match=says):
+            read(tables.FRAMES, tmp_path / "f.parquet")
+
+
+COLUMNS = {
+    ("scans", 1): "15352e9d4250",
+    ("scenes", 1): "daee84048782",
+    ("objects", 1): "e4659b9d8c7e",
+    ("frames", 2): "08c365a2dded",
+    ("regions", 1): "1b813e276e75",
+    ("maps", 1): "52881f8a1195",
+    ("questions", 1): "513b2f22f764",
+    ("ocr_rl", 1): "513b2f22f764",
+    ("sources", 1): "b40932458fdc",
+    ("bias", 1): "c090c58435d8",
+    ("hard", 1): "a4b5f257e1dc",
+    ("annotations", 1): "4447a7b412f0",
+    ("ocr_sft", 1): "6acbef435a89",
+    ("verdicts", 1): "258c86779954",
+    ("audit", 1): "b8ebb84fa14d",
+    ("predictions", 1): "1b1fa660d4d3",
+    ("metrics", 1): "32f4dc49b2bd",
+    ("rollouts", 1): "1537cd078285",
+    ("scores", 2): "16389633179f",
+    ("report", 1): "e6bb15902aee",
+    ("scenes_dropped", 1): "d574832ec72d",
+    ("questions_dropped", 1): "6175157f3543",
+}
+
+
+def test_columns_change_with_the_version_only():
+    """Readers tell an older file by its version alone: without a new one they would trip over what it lacks."""
+    for table in tables.TABLES.values():
+        columns = tables.digest([[field.name, str(field.type)] for field in table.schema])[:12]
+        assert COLUMNS.get((table.name, table.version)) == columns, f"{table.name}: new columns need a new version"
+
+
 def test_same_rows_give_the_same_bytes_and_lineage_is_kept(tmp_path):
     rows = [frame("a", i) for i in range(50)]
     for name in ("one", "two"):
@@ -105,7 +153,7 @@ def test_same_rows_give_the_same_bytes_and_lineage_is_kept(tmp_path):
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     about = tables.lineage(tmp_path / "one.parquet")
     assert about["stage"] == "test" and about["config"] == "c0ffee" and about["parents"] == {"scenes": "abc"}
-    assert about["table"] == "frames" and about["version"] == 1
+    assert about["table"] == "frames" and about["version"] == tables.FRAMES.version
 
 
 def test_content_digest_sees_values_only(tmp_path):
@@ -131,6 +179,8 @@ def test_every_field_has_a_meaning():
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
+    with pytest.raises(tables.TableError, match=r"is a folder; name a file, such as .*/hard\.parquet"):
+        tables.write(tables.HARD, tmp_path, [hard(0)], LINEAGE)
     (tmp_path / "file").write_text("")
     with pytest.raises(tables.TableError, match=r"file/hard\.parquet: its folder cannot be made"):
         tables.write(tables.HARD, tmp_path / "file" / "hard.parquet", [hard(0)], LINEAGE)

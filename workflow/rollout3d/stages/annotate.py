@@ -18,6 +18,7 @@ WORKERS = 8
 """Requests to the API at a time."""
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--hard", required=True, help="table hard")

@@ -17,6 +17,7 @@ STAGE = Stage("assemble", __doc__)
 LOG = logging.getLogger(__name__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", required=True, nargs="+", help="tables questions, generated and imported")

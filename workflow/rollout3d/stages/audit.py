@@ -20,6 +20,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("audit", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--meta", required=True, nargs="+", help="metadata files, or directories of them")
@@ -37,10 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError(str(error)) from None
     unread = {row["scene_id"]: row["reason"] for row in found.dropped}
     rows = audit(answers, found.scenes, found.objects, unread, config.questions.distance)
-    try:
-        tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({"meta": found.files, "answers": files}))
-    except tables.TableError as error:
-        raise StageError(str(error)) from None
+    tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({"meta": found.files, "answers": files}))
     print(report(rows, answers))
     if not any(row["agrees"] is not None for row in rows):
         raise StageError(

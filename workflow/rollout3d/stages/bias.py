@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from rollout3d import tables
 from rollout3d.questions.bias import bias_table
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("bias", __doc__)
 READABLE = {table.name: table for table in (tables.OCR_RL, tables.QUESTIONS, tables.OCR_SFT)}
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", required=True, nargs="+", help="tables questions, ocr_rl or ocr_sft")
@@ -20,11 +21,8 @@ def main(argv: list[str] | None = None) -> None:
     args, _ = STAGE.parse(parser, argv)
     rows = []
     for path in args.questions:
-        try:
-            table = READABLE.get(tables.lineage(path).get("table"), tables.QUESTIONS)
-            rows += tables.read_light(table, path)
-        except tables.TableError as error:
-            raise StageError(str(error)) from None
+        table = READABLE.get(tables.lineage(path).get("table"), tables.QUESTIONS)
+        rows += tables.read_light(table, path)
     found = bias_table(rows)
     tables.write(tables.BIAS, args.out, found, STAGE.lineage({"questions": args.questions}))
     print(as_text(found))

@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from pathlib import Path
 
 from rollout3d import config as configuration
@@ -74,6 +75,24 @@ class Stage:
             raise StageError(f"configuration of {self.name}: {error}") from None
         self._config_digest = tables.digest(config.part(*self.spec.config))
         return args, config
+
+    def command(self, main: Callable[[list[str] | None], None]) -> Callable[..., None]:
+        """Decorator of a stage's `main`: errors of tables, whose messages say how to mend them, become a StageError.
+
+        So a file of another table or version, or a place that cannot be written to, ends no stage with a traceback.
+        Rows that do not fit keep theirs: they are a fault of ours.
+        """
+
+        @wraps(main)
+        def run(argv: list[str] | None = None) -> None:
+            try:
+                main(argv)
+            except tables.RowError:
+                raise
+            except tables.TableError as error:
+                raise StageError(str(error)) from None
+
+        return run
 
     def lineage(self, parents: Mapping[str, str | Path | Iterable[str | Path]] | None = None) -> tables.Lineage:
         """Lineage of what this stage writes; `parents` maps a name to the file or files that were read."""

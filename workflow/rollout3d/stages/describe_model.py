@@ -12,6 +12,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("describe_model", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--key", required=True, help="key of the configuration's models")

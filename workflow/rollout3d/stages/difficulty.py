@@ -9,6 +9,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("difficulty", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--setting", required=True, choices=SETTINGS)

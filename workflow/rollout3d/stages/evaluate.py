@@ -8,6 +8,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("evaluate", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--run", required=True, help="name written into the predictions")

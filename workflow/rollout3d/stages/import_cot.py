@@ -13,6 +13,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("import_cot", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--out", required=True, type=Path, help="table ocr_sft")

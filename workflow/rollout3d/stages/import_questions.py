@@ -13,6 +13,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("import_questions", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     from rollout3d.questions.external import ExternalError
     from rollout3d.questions.released import SOURCES, import_questions

@@ -11,6 +11,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("ingest", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--dataset", required=True, help="scannet, scannetpp or arkitscenes")

@@ -19,6 +19,7 @@ STAGE = Stage("ingest_meta", __doc__)
 LOG = logging.getLogger(__name__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--meta", required=True, nargs="+", help="metadata files, or directories of them")

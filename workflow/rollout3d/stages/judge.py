@@ -21,6 +21,7 @@ WORKERS = 8
 """Requests to the API at a time."""
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", required=True, help="table questions of an import")

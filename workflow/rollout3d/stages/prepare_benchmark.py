@@ -10,6 +10,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("prepare_benchmark", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--benchmark", required=True, choices=sorted(benchmarks.BENCHMARKS))

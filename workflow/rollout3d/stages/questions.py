@@ -22,6 +22,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("questions", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--meta", nargs="+", help="metadata files, or directories of them, instead of the next three")
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
             splits, settings = {name: d.splits for name, d in config.datasets.items()}, config.questions
             parents = {"scenes": args.scenes, "objects": args.objects} | ({"maps": args.maps} if args.maps else {})
             lineage = STAGE.lineage(parents)
-    except (MetaError, tables.TableError) as error:
+    except MetaError as error:
         raise StageError(str(error)) from None
     with ExitStack() as stack:
         paths = {"questions": out, "questions_dropped": args.dropped or out.with_name(f"{out.stem}_dropped.parquet")}

@@ -10,11 +10,11 @@ from rollout3d.releases import MissingData
 from rollout3d.scenes.regions import regions_shard
 from rollout3d.scenes.scan import ScanError
 from rollout3d.stages.common import Stage, StageError
-from rollout3d.tables import TableError
 
 STAGE = Stage("regions", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--dataset", required=True, help="scannet, scannetpp or arkitscenes")
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         lineage = STAGE.lineage({name: shard_dir / f"{name}.parquet" for name in ("scenes", "objects", "frames")})
         regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), lineage)
-    except (MissingData, ScanError, TableError, FileNotFoundError) as error:
+    except (MissingData, ScanError, FileNotFoundError) as error:
         raise StageError(str(error)) from None
 
 

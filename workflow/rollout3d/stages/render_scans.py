@@ -14,6 +14,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("render_scans", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     """`--dataset NAME --root DIR --out scans.parquet`; the scans' size and number come from `synthetic`."""
     parser = STAGE.parser()

@@ -15,6 +15,7 @@ SINGLE = {"train": "ocr_rl", "sft": "ocr_sft", "hard": "hard", "annotations": "a
 SINGLE |= {"sources": "sources", "bias": "bias"}
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     for name in LISTS:

@@ -13,6 +13,7 @@ STAGE = Stage("score", __doc__)
 LOG = logging.getLogger(__name__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--run", required=True)

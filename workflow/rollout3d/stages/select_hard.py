@@ -13,6 +13,7 @@ STAGE = Stage("select_hard", __doc__)
 LOG = logging.getLogger(__name__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", help="table ocr_rl; checked to be what was answered")

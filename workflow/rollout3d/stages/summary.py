@@ -8,6 +8,7 @@ from rollout3d.stages.common import Stage
 STAGE = Stage("summary", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--results", required=True, help="results directory, such as results/demo")

@@ -10,6 +10,7 @@ from rollout3d.stages.common import Stage
 STAGE = Stage("train_base_model", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--name", required=True, help="name written into model.json and into predictions")

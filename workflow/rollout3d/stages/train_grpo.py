@@ -14,6 +14,7 @@ from rollout3d.stages.common import Stage, StageError, end_process
 STAGE = Stage("train_grpo", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--row", required=True, help="the run's row of config/runs.tsv, as JSON")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from rollout3d.report.view import MAX_MB, ViewError, collect, locate, render, shards
 from rollout3d.stages.common import Stage, StageError
-from rollout3d.tables import TableError
 
 STAGE = Stage("view", __doc__)
 LOG = logging.getLogger(__name__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("scene", metavar="SCENE", help="scene id, such as scene0000_00")
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         folders = [args.tables] if args.tables else shards(args.results or Path(config.results))
         view = collect(locate(args.scene, folders), args.max_mb)
-    except (ViewError, TableError) as error:
+    except ViewError as error:
         raise StageError(str(error)) from None
     for note in view.notes:
         LOG.warning("%s: %s", args.scene, note)

@@ -9,6 +9,7 @@ from rollout3d.stages.common import Stage, StageError
 STAGE = Stage("watch", __doc__)
 
 
+@STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("run", type=Path, help="directory of a run, such as results/runs/ocr")

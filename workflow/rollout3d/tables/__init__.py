@@ -12,6 +12,7 @@ refuses maps. Bytes depend on rows, schema and lineage only (no time, no path, n
 from rollout3d.tables.files import (
     LINEAGE_KEY,
     Lineage,
+    RowError,
     SceneReader,
     TableError,
     Writer,

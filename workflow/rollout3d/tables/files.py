@@ -25,7 +25,11 @@ LINEAGE_KEY = b"rollout3d"
 
 
 class TableError(ValueError):
-    """A file or a row that is not what its table declares; the message names the file and the remedy."""
+    """A file that is not what its table declares, or cannot be written; the message names the file and the remedy."""
+
+
+class RowError(TableError):
+    """A row that is not what its table declares: a fault of who made it, which no user can mend."""
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -71,20 +75,20 @@ class Lineage:
 
 
 def build(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The rows as Arrow columns, checked: what `Writer.write` does first. Raises `TableError`."""
+    """The rows as Arrow columns, checked: what `Writer.write` does first. Raises `RowError`."""
     names = set(table.schema.names)
     for row in rows:
         if row.keys() != names:
             missing, extra = sorted(names - row.keys()), sorted(row.keys() - names)
-            raise TableError(f"table {table.name}: row lacks {missing} and has unknown {extra}")
+            raise RowError(f"table {table.name}: row lacks {missing} and has unknown {extra}")
     try:
         columns = [pa.array([row[field.name] for row in rows], field.type) for field in table.schema]
         built = pa.Table.from_arrays(columns, schema=table.schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise TableError(f"table {table.name}: {error}") from error
+        raise RowError(f"table {table.name}: {error}") from error
     for field in table.schema:
         if not field.nullable and built.column(field.name).null_count:
-            raise TableError(f"table {table.name}: column {field.name} has nulls and may not")
+            raise RowError(f"table {table.name}: column {field.name} has nulls and may not")
     return built
 
 
@@ -97,6 +101,8 @@ class Writer:
 
     def __init__(self, table: Table, path: Path | str, lineage: Lineage):
         self.table, self.path = table, Path(path)
+        if self.path.is_dir():
+            raise TableError(f"{path}: is a folder; name a file, such as {self.path / table.name}.parquet")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -134,7 +140,7 @@ def write(table: Table, path: Path | str, rows: Iterable[Mapping[str, Any]], lin
     """Write `rows` as `table` to `path`, atomically; return how many.
 
     Tables declared `per_scene` get one row group a scene, so that a reader can take a scene without the rest; rows
-    of one scene must then be adjacent. Raises `TableError` if a row does not fit the schema.
+    of one scene must then be adjacent. Raises `RowError` if a row does not fit the schema, and what `Writer` raises.
     """
     count = 0
     with Writer(table, path, lineage) as writer:
@@ -194,11 +200,15 @@ def _open(table: Table, path: Path | str) -> pq.ParquetFile:
         )
     file = _parquet(path)
     about = json.loads((file.schema_arrow.metadata or {}).get(LINEAGE_KEY, b"{}"))
-    if about.get("table") != table.name or about.get("version") != table.version:
-        found = f"'{about.get('table')}' version {about.get('version')}"
-        file.close()
-        raise TableError(f"{path}: holds table {found}, expected '{table.name}' version {table.version}")
-    return file
+    if about.get("table") == table.name and about.get("version") == table.version:
+        return file
+    file.close()
+    found = f"'{about.get('table')}' version {about.get('version')}"
+    if about.get("table") == table.name:
+        remedy = f"another version of rollout3d wrote it: delete it and rerun the stage {about.get('stage')}"
+    else:
+        remedy = "is the path right?"
+    raise TableError(f"{path}: holds table {found}, expected '{table.name}' version {table.version}; {remedy}")
 
 
 def read(table: Table, path: Path | str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:

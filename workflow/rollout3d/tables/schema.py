@@ -43,7 +43,11 @@ _REWARDS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
 @dataclass(frozen=True)
 class Table:
-    """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group a scene."""
+    """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group a scene.
+
+    `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
+    test holds the columns of each version.
+    """
 
     name: str
     version: int
@@ -148,6 +152,7 @@ FRAMES = _declare(
     _field("source_height", _I, "of the video's frame, upright, before resizing"),
     _null("K", _vector(9), "intrinsics of the stored pixels, integer pixel centres; null for a benchmark's video"),
     _null("pose", _vector(16), "camera-to-world in the aligned frame; null where tracking was lost"),
+    version=2,
     per_scene=True,
 )
 
@@ -349,6 +354,7 @@ SCORES = _declare(
     _null("high", _F, "percent"),
     _field("n", _I, "questions"),
     _null("well_formed", _F, "share of answers in the asked-for format"),
+    version=2,
 )
 
 REPORT = _declare(
