@@ -4,14 +4,17 @@ import json
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 
 import cv2
 import numpy as np
 import pytest
 
-from rollout3d.scenes.check import UnusableScan, check_scan, locate
+from rollout3d.scenes.check import check_scan
 from rollout3d.scenes.check_picture import draw
+from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages import check_scan as stage
 from scenes import mini
 
@@ -258,6 +261,43 @@ def test_unusable_input_has_its_own_status(releases, tmp_path, capsys, case):
     assert str(folder) in capsys.readouterr().err
 
 
+def test_a_mistyped_path_is_refused_before_the_imports_that_take_seconds():
+    program = (
+        "import sys\n"
+        "from rollout3d.stages import check_scan\n"
+        "try:\n"
+        "    check_scan.main(['scannet', '/nowhere/scans/scene0000_00'])\n"
+        "except SystemExit as ended:\n"
+        "    heavy = sorted({'cv2', 'numba', 'scipy.ndimage', 'rollout3d.scenes.check'} & set(sys.modules))\n"
+        "    print(ended.code, heavy)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "2 []\n"
+    assert run.stderr.startswith("error: no folder /nowhere/scans/scene0000_00: name the folder of one scan")
+
+
+def test_a_log_tells_what_is_being_done(releases, capsys, caplog):
+    folder = folders(releases["scannet"])[0]
+    with caplog.at_level("INFO"):
+        stage.main(["scannet", str(folder)])
+    assert f"{folder}: reading mesh, objects and video" in caplog.text
+    said = capsys.readouterr()
+    for what in ("poses", "frames against the mesh", "boxes"):
+        assert re.search(rf"^{what} (\d+)/\1, \d:\d\d:\d\d in all$", said.err, re.M), said.err
+    assert "no picture was drawn: --out look.png draws" in said.out.splitlines()[-1]
+
+
+def test_the_report_is_not_lost_with_a_picture_that_cannot_be_written(releases, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file" / "look.png", tmp_path):
+        with pytest.raises(SystemExit) as ended:
+            stage.main(["scannet", str(folders(releases["scannet"])[0]), "--out", str(out)])
+        said = capsys.readouterr()
+        assert ended.value.code == 1 and "passed" in said.out
+        assert f"error: {out}: the picture cannot be written" in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_folder_of_a_scan_names_root_and_split(tmp_path):
     for parts, dataset, split in (
         (("scans_test", "scene0707_00"), "scannet", "test"),
@@ -277,7 +317,7 @@ def test_picture_shows_frames_boxes_and_path(releases, tmp_path, capsys):
     folder = folders(made)[0]
     stage.main([made.dataset, str(folder), "--out", str(tmp_path / "p.png")])
     picture = cv2.cvtColor(cv2.imread(str(tmp_path / "p.png")), cv2.COLOR_BGR2RGB)
-    assert str(tmp_path / "p.png") in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith(f"picture: {tmp_path / 'p.png'}\n")
     assert picture.shape[1] == 1672 and picture.shape[0] > 1000
     assert (picture[:8, :8] == (44, 122, 62)).all(), "green: passed"
     assert (picture == (255, 220, 0)).all(axis=2).sum() > 200, "views in the room from above"

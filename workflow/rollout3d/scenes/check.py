@@ -8,7 +8,6 @@ released scan, and those marked as ours are wide.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +19,12 @@ from rollout3d.geometry import agreement
 from rollout3d.geometry.camera import resize_intrinsics, sample_indices
 from rollout3d.geometry.raster import rasterise, surface_colors
 from rollout3d.geometry.topdown import floor_level
+from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.check_report import Check, Report, Shot
 from rollout3d.scenes.ingest import READERS
+from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.scenes.scan import FrameSource, Room, ScanError, ScanRef
 
 FRAMES = 16
@@ -56,10 +57,6 @@ MAX_CORNER_M = 0.01
 """Between the box as annotated and the axis-aligned box annotated beside it. [ours]"""
 
 
-class UnusableScan(ValueError):
-    """Nothing can be checked: no such scan, or neither its mesh nor its video can be read."""
-
-
 def check_scan(dataset: str, path: Path) -> Report:
     """Read one scan from its folder and check it.
 
@@ -89,28 +86,6 @@ def check_scan(dataset: str, path: Path) -> Report:
         if source is not None:
             source.close()
     return report
-
-
-def locate(dataset: str, path: Path) -> tuple[Path, ScanRef]:
-    """Root of the release and scan of a scan's folder. Raises `UnusableScan` for a folder that is none."""
-    path = Path(os.path.abspath(path))  # links stay as they are: scans often lie on other disks
-    parent, above = path.parent.name, path.parent.parent.name
-    known = {
-        "scannet": (parent in ("scans", "scans_test"), "ROOT/scans/<scene>"),
-        "scannetpp": (parent == "data", "ROOT/data/<scene>"),
-        "arkitscenes": (
-            parent in ("Training", "Validation") and above in ("raw", "3dod"),
-            "ROOT/raw/Training/<video> (or 3dod, Validation)",
-        ),
-    }
-    right, expected = known[dataset]
-    if not path.is_dir():
-        raise UnusableScan(f"no folder {path}: name the folder of one scan, {expected}")
-    if not right:
-        raise UnusableScan(f"{path} is no scan of {dataset}: its folder must be {expected}")
-    if dataset == "arkitscenes":
-        return path.parents[2], ScanRef(path.name, "", "train" if parent == "Training" else "val")
-    return path.parents[1], ScanRef(path.name, "", "test" if parent == "scans_test" else "train")
 
 
 def _open_room(dataset: str, root: Path, ref: ScanRef) -> tuple[Room | None, list[Exception]]:
@@ -185,7 +160,7 @@ def _check_path(report: Report, room: Room | None, source: FrameSource | None) -
     if source is None:
         report.checks += [Check(name, None, note="no video") for name in names]
         return {}
-    every = [source.camera(i)[1] for i in range(source.n_frames)]
+    every = [source.camera(i)[1] for i in progress(range(source.n_frames), "poses")]
     valid = [i for i, pose in enumerate(every) if pose is not None]
     lost = source.n_frames - len(valid)
     report.at_least(names[0], len(valid) / source.n_frames, MIN_POSES, note=f"{lost} lost" if lost else "")
@@ -226,7 +201,8 @@ def _check_pictures(
         report.checks += [Check(name, None, note=lacks or "no pose") for name in names]
         return
     try:
-        report.shots = [_shot(room, source, index, pose) for index, pose in poses.items()]
+        compared = progress(poses.items(), "frames against the mesh")
+        report.shots = [_shot(room, source, index, pose) for index, pose in compared]
     except ScanError as error:
         report.checks += [Check(name, False, "damaged", note=str(error)) for name in names]
         return
@@ -299,7 +275,7 @@ def _check_boxes(report: Report, room: Room | None) -> None:
         members = {item.object_id: item.vertex_index[annotated[item.vertex_index]] for item in boxed}
         held = {
             item.object_id: item.box.contains(room.vertices[members[item.object_id]], BOX_TOLERANCE_M).mean()
-            for item in boxed
+            for item in progress(boxed, "boxes")
             if len(members[item.object_id])
         }
         some = [item for item in boxed if item.object_id in held]

@@ -7,6 +7,7 @@ one colour everywhere. Below: the room from above with boxes, camera path and vi
 from __future__ import annotations
 
 import os
+from errno import EISDIR
 from pathlib import Path
 
 import cv2
@@ -36,9 +37,11 @@ _PATH = (255, 220, 0)
 
 
 def write_picture(report: Report, out: Path, bev_size: int = 432) -> None:
-    """Draw a report into a PNG file, which is replaced as a whole."""
+    """Draw a report into a PNG file, which is replaced as a whole. Raises OSError."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir():
+        raise IsADirectoryError(EISDIR, "is a folder")
     data = cv2.imencode(".png", cv2.cvtColor(draw(report, bev_size), cv2.COLOR_RGB2BGR))[1].tobytes()
     aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     aside.write_bytes(data)
