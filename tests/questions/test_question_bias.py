@@ -63,6 +63,20 @@ def test_the_order_of_the_question_is_compared_with_the_options():
     assert [found[truth]["not the listing"] for truth in options] == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
 
 
+def test_the_order_of_the_question_is_that_of_whole_names():
+    """A plain search finds the table within the coffee table, before the door."""
+    question = "In which order: coffee table, door, table, lamp?"
+    options = ["coffee table, door, table, lamp", "coffee table, table, door, lamp", "lamp, table, door, coffee table"]
+    found = {truth: scores([choice(0, options, truth, question)])["listing"] for truth in options}
+    assert [found[truth] for truth in options] == [1, 0, 0]
+    # A longer name counts that no option lists; and names end where words do.
+    named = "Beside the coffee table, in which order: door, table, lamp?"
+    options = ["door, table, lamp", "table, door, lamp"]
+    assert scores([choice(0, options, options[0], named, ["coffee table"])])["listing"] == 1
+    assert scores([choice(0, options, options[0], "tables, door, table, lamp")])["listing"] == 1
+    assert scores([choice(0, options, options[0], "door, tables, lamp")])["listing"] == 0.5, "no table is named"
+
+
 def test_what_was_right_in_other_rooms_is_learned_and_never_from_the_own_room():
     rng = np.random.default_rng(0)
     # A sofa's answer is left, a lamp's right; the text alone says nothing.
@@ -177,6 +191,18 @@ def test_the_stage_names_a_file_that_is_no_question_table(tmp_path, capsys):
     with pytest.raises(SystemExit):
         stage.main(["--questions", str(tmp_path / "v.parquet"), "--out", str(tmp_path / "bias.parquet")])
     assert "v.parquet: holds table 'verdicts'" in capsys.readouterr().err
+
+
+def test_the_stage_names_a_place_that_it_cannot_write_to(tmp_path, capsys):
+    tables.write(tables.QUESTIONS, tmp_path / "q.parquet", lopsided(9), tables.Lineage("test"))
+    for out, says in (
+        (tmp_path / "q.parquet" / "bias.parquet", "its folder cannot be made"),
+        (tmp_path, "is a folder"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            stage.main(["--questions", str(tmp_path / "q.parquet"), "--out", str(out)])
+        assert ended.value.code == 1 and f"error: {out}: {says}" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["q.parquet"]
 
 
 @pytest.mark.parametrize("content", [None, "{}", "folder"])

@@ -157,13 +157,30 @@ def _alphabetical(row: Row, texts: list[str]) -> list[float]:
 
 def _agreement(row: Row, texts: list[str]) -> list[float]:
     """Of options that are lists: pairs of their parts that stand in the order in which the question names them."""
+    lists = [text.split(", ") for text in texts]
+    if min(map(len, lists)) < 2:
+        return [0.0] * len(texts)
+    names = {part for parts in lists for part in parts} | {named["category"] for named in row["objects"]}
+    named = _places(row["question"], names)
     ranks = []
-    for text in texts:
-        places = [row["question"].find(part) for part in text.split(", ")]
-        if len(places) < 2 or min(places) < 0:
+    for parts in lists:
+        places = [named[part] for part in parts]
+        if min(places) < 0:
             return [0.0] * len(texts)
         ranks.append(sum(a < b for a, b in combinations(places, 2)) / len(places))
     return ranks
+
+
+def _places(text: str, names: set[str]) -> dict[str, int]:
+    """Where each name first stands as a whole, -1 if nowhere: the "table" of a "coffee table" is none."""
+    places = {}
+    for name in sorted(names, key=lambda name: (-len(name), name)):
+        at = text.find(name)
+        while at >= 0 and (text[at - 1 : at].isalnum() or text[at + len(name) : at + len(name) + 1].isalnum()):
+            at = text.find(name, at + 1)
+        places[name] = at
+        text = text.replace(name, "\0" * len(name))  # taken: shorter names are not in it
+    return places
 
 
 def _not_the_listing(row: Row, texts: list[str]) -> list[float]:
