@@ -11,7 +11,8 @@ import pytest
 from rollout3d import tables
 from rollout3d.geometry.topdown import unpack_grid
 from rollout3d.releases import MissingData
-from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, more_than_chance, shard_scans
+from rollout3d.scenes.damage import more_than_chance
+from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, shard_scans
 from rollout3d.stages import ingest as stage
 from scenes import mini
 from scenes.conftest import LINEAGE, SYNTHETIC, settings

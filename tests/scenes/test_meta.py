@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -220,12 +222,43 @@ def test_whatever_stands_in_one_place_the_scene_is_read_or_dropped(tmp_path, pla
     list(questions_for_shard(found.scenes, found.objects, None, None, everything(Questions()), 0))
 
 
-def test_too_many_damaged_scenes_stop_the_reading(tmp_path):
-    content = {f"bad{k}": broken(centroid=[]) for k in range(2)} | {f"good{k}": scene() for k in range(10)}
-    file = written(tmp_path / "scannet_meta_info_val.json", content)
-    with pytest.raises(MetaError, match=r"2 of 12 scenes cannot be read(.|\n)*bad0: box 0 of 'table'"):
+def damaged(path, n_bad, n_good):
+    content = {f"bad{k}": broken(centroid=[]) for k in range(n_bad)} | {f"good{k}": scene() for k in range(n_good)}
+    return written(path / "scannet_meta_info_val.json", content)
+
+
+def test_too_many_damaged_scenes_stop_the_reading_as_they_stop_a_shard(tmp_path):
+    # Binomial, share 0.05: of 12 scenes three or more are damaged in 2.0 of a hundred samples, four or more in 0.2.
+    assert len(read_meta(damaged(tmp_path, 3, 9)).scenes) == 9
+    file = damaged(tmp_path, 4, 8)
+    with pytest.raises(MetaError, match=r"4 of 12 scenes cannot be read(.|\n)*bad0: box 0 of 'table'"):
         read_meta(file)
-    assert len(read_meta(file, max_drop_share=0.2).scenes) == 10
+    assert len(read_meta(file, max_drop_share=0.2).scenes) == 8
+    with pytest.raises(MetaError, match="1 of 100 scenes cannot be read"):
+        read_meta(damaged(tmp_path, 1, 99), max_drop_share=0.0)
+
+
+def test_the_remedy_is_a_command_that_works(tmp_path, capsys):
+    file, out = damaged(tmp_path, 4, 8), tmp_path / "out"
+    arguments = ["--meta", str(file), "--out", str(out)]
+    with pytest.raises(SystemExit):
+        stage.main(arguments)
+    said = capsys.readouterr().err
+    assert not out.exists()
+    (remedy,) = re.findall("go on without them: add (--config .*)", said)
+    stage.main([*arguments, *shlex.split(remedy)])
+    assert len(tables.read(tables.SCENES, out / "scenes.parquet")) == 8
+    with pytest.raises(MetaError) as none_left:
+        read_meta(damaged(tmp_path, 2, 0), max_drop_share=1.0)
+    assert "download" in str(none_left.value) and "--config" not in str(none_left.value)
+
+
+def test_the_stage_names_a_place_that_it_cannot_write_to(tmp_path, capsys):
+    file = written(tmp_path / "scannet_meta_info_val.json", {"s": scene()})
+    with pytest.raises(SystemExit) as ended:
+        stage.main(["--meta", str(file), "--out", str(file / "o")])
+    assert ended.value.code == 1
+    assert f"error: {file / 'o' / 'scenes.parquet'}: its folder cannot be made" in capsys.readouterr().err
 
 
 def test_the_stage_writes_the_tables(tmp_path, monkeypatch, capsys):

@@ -332,9 +332,10 @@ class Site(Section):
     }
     """Directories of the releases, as downloaded."""
     max_drop_share: Share = 0.05
-    """Share of a dataset's scans on disk that may be damaged; each is dropped with its reason. Shards are separate
-    jobs: one stops with one error when so many of its scans are damaged that chance would bring that about in less
-    than 1 shard of 100 if the dataset had this share. 0 = none may be; 1 = never stop. [assumed]"""
+    """Share of a dataset's scans on disk that may be damaged; each is dropped with its reason. A job sees a part of the
+    dataset (a shard; the metadata files of ingest-meta, audit and questions) and stops with one error when so many of
+    its scans are damaged that chance would bring that about in less than 1 such part of 100 if the dataset had this
+    share. 0 = none may be; 1 = never stop. [assumed]"""
     benchmarks: dict[str, str] = {"vsibench": "data/vsibench"}
     """Directories of released benchmarks."""
     external: dict[str, str] = {}

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 from scipy.spatial import QhullError
-from scipy.special import bdtrc
 
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
+from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
 from rollout3d.seeding import shard_of
 
@@ -26,7 +26,6 @@ NAMES = ("scenes", "objects", "frames", "maps", "scenes_dropped")
 
 _log = logging.getLogger(__name__)
 _NAMED = 5
-_CHANCE = 0.01
 
 
 class TooManyFailures(RuntimeError):
@@ -96,17 +95,6 @@ def ingest_shard(
         writers["scenes_dropped"].write(dropped)
     if unknown:
         _log.warning("%s: %s", dataset, _told(unknown))
-
-
-def more_than_chance(n_damaged: int, n_scans: int, share: float) -> bool:
-    """Whether a shard has so many damaged scans that its dataset must have more than `share` of them.
-
-    Shards are separate jobs and none sees the whole dataset. But scans are dealt to shards by a hash, so a shard is a
-    random sample: if `share` of the dataset's scans were damaged, their number among the shard's `n_scans` would be
-    binomial. True if `n_damaged` or more would then come up in less than one shard of a hundred. So a dataset within
-    the share is not stopped by an unlucky shard, and a small shard survives a single damaged scan, unless `share` is 0.
-    """
-    return bool(n_damaged and bdtrc(n_damaged - 1, n_scans, share) < _CHANCE)
 
 
 def _ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -> dict[str, list[rows.Row]]:

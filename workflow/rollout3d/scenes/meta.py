@@ -20,6 +20,7 @@ import numpy as np
 from rollout3d.config import DATASETS
 from rollout3d.geometry.boxes import MIN_SIDE_M, OrientedBox
 from rollout3d.geometry.distance import STEP_M
+from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import ScanError, matrix, read_json, released_box
 
 Row = dict[str, Any]
@@ -59,7 +60,8 @@ def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 
     """The scenes of metadata files, or of the files in directories (`meta_files`).
 
     A scene that cannot be read becomes a row of scenes_dropped. Raises MetaError for a file that is no metadata, for a
-    scene that two files hold, and if more than `max_drop_share` of the scenes (and more than one) cannot be read.
+    scene that two files hold, if no scene can be read, and if more of them cannot than `max_drop_share` of the dataset
+    explains (`more_than_chance`).
     """
     files = meta_files([paths] if isinstance(paths, str | Path) else paths)
     found = MetaScenes([], [], [], tuple(files))
@@ -81,13 +83,20 @@ def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 
             origin[scene_id] = file
             found.scenes.append(scene)
             found.objects.extend(objects)
-    if len(damaged) > max(1, int(max_drop_share * total)) or not found.scenes:
+    if not found.scenes or more_than_chance(len(damaged), total, max_drop_share):
         listed = "\n  ".join(damaged[:_NAMED])
         raise MetaError(
-            f"{len(damaged)} of {total} scenes cannot be read. The first:\n  {listed}\nRemedy: {_HOW_TO_GET}, or raise "
-            f"site.max_drop_share = {max_drop_share}"
+            f"{len(damaged)} of {total} scenes cannot be read, more than chance explains if site.max_drop_share = "
+            f"{max_drop_share} of the dataset are damaged. The first:\n  {listed}\nRemedy: {_HOW_TO_GET}"
+            + (_go_on(len(damaged), total) if found.scenes else "")
         )
     return found
+
+
+def _go_on(n_damaged: int, total: int) -> str:
+    """How to have the rest read: a share that the damaged scenes just fill is never too much."""
+    share = math.ceil(100 * n_damaged / total) / 100
+    return f'; or go on without them: add --config \'{{"site": {{"max_drop_share": {share}}}}}\''
 
 
 def meta_files(paths: Iterable[Path | str]) -> list[Path]:

@@ -32,7 +32,7 @@ STAGES: dict[str, Spec] = {
         ("seed", "datasets", "scenes", "video"),
         ("scenes/*.py", "geometry", "resize.py", "resources/categories", *_GROUND),
     ),
-    "ingest_meta": Spec((), ("scenes/meta.py", "scenes/scan.py", "geometry", *_GROUND)),
+    "ingest_meta": Spec((), ("scenes/meta.py", "scenes/scan.py", "scenes/damage.py", "geometry", *_GROUND)),
     "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
     "check_scan": Spec(("scenes",), ("scenes/*.py", "geometry", *_GROUND)),
     "questions": Spec(("seed", "datasets", "questions"), ("questions", "scenes/meta.py", "geometry", *_GROUND)),
