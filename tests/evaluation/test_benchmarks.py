@@ -178,6 +178,13 @@ def test_missing_or_foreign_files_say_what_to_do(release, tmp_path):
         prepare(release)
 
 
+def test_a_letter_without_options_is_no_number(release):
+    rows = [ROWS[0], ROWS[1] | {"options": None}]
+    (release / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(BenchmarkError, match=r"test\.jsonl: row 3 has no options, and its answer 'B' is no number"):
+        prepare(release)
+
+
 def test_file_that_is_no_video_is_named(release):
     (release / "scannet/scene0207_02.mp4").write_bytes(b"not a video")
     with pytest.raises(BenchmarkError, match=r"scene0207_02\.mp4: not a readable video"):

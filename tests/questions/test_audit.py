@@ -105,7 +105,7 @@ NOT_AUDITABLE = [
     ("object_counting", "How many window(s) are in this room?", "2", None, "no count of 'window'"),
     ("object_size_estimation", SIZE.format("oven"), "90", None, "no box of 'oven'"),
     ("object_rel_distance", NEAREST.format("lamp, sofa", "bed"), "A", ["lamp", "tv"], "are not its options"),
-    ("object_rel_distance", NEAREST.format("lamp, sofa", "bed"), "A", None, "are not its options"),
+    ("object_rel_distance", NEAREST.format("lamp, sofa", "bed"), "A", None, "its row has no options"),
     ("object_colour", "What colour is the bed?", "red", None, "unknown question type"),
 ]
 
@@ -180,6 +180,21 @@ def test_what_boxes_cannot_answer_is_listed_with_the_reason(tmp_path, capsys):
     assert lines["all"] == ["12", "1", "1", "100.00", "%"]
 
 
+def test_a_question_with_letters_whose_row_has_no_options_is_a_finding(tmp_path, capsys):
+    chosen = [given for given in RIGHT if given[3]]
+    bare = [row(k, *given) for k, given in enumerate(chosen)]
+    for answer, nothing in zip(bare, [None, [], None, [], None], strict=True):
+        answer["options"] = nothing
+    bare[2].pop("options")
+    spelled = row(50, *chosen[2][:2], "left", None)  # the answer in words, and nothing to choose from
+    rows = run(tmp_path, [*bare, spelled, row(90, *RIGHT[0])])
+    assert [r["agrees"] for r in rows] == [None] * 6 + [True]
+    assert all(r["recomputed"] is None and "its row has no options" in r["note"] for r in rows[:-1])
+    said = capsys.readouterr().out
+    assert "2 object_rel_distance: a question with letters to choose from, and its row has no options (id 0, 1)" in said
+    assert "disagreements: 0\n" in said + "\n"
+
+
 def test_a_category_whose_boxes_are_not_its_count_is_answered_with_a_note(tmp_path):
     (found,) = run(tmp_path, [row(1, "object_size_estimation", SIZE.format("printer"), "10", None)])
     assert found["agrees"] is True and found["note"] == "'printer' has count 1 and 2 boxes"
@@ -193,6 +208,7 @@ def test_a_category_whose_boxes_are_not_its_count_is_answered_with_a_note(tmp_pa
         ("[1]\n", "row 1 is without the columns id, dataset"),
         (json.dumps(row(1, *RIGHT[0])) + '\n{"id": 2}\n', "row 2 is without the columns dataset"),
         (json.dumps(row("x", *RIGHT[0])), "row 1 has the id 'x', not a number"),
+        (json.dumps(row(1, *RIGHT[0]) | {"options": "A. left"}), "row 1 has options that are no list"),
         (None, "cannot be read"),
     ],
 )
@@ -226,6 +242,21 @@ def test_the_folder_of_the_release_is_read_once_though_it_holds_the_questions_tw
 
 def test_usage_names_the_command_as_it_is_documented():
     assert Stage("ingest_meta", None).parser().prog == "rollout3d ingest-meta"
+
+
+def test_a_stage_shows_what_a_user_can_mend_in_tables_and_what_only_we_can_with_a_traceback(capsys):
+    def failing(error):
+        @Stage("audit", None).command
+        def main(argv=None):
+            raise error
+
+        return main
+
+    with pytest.raises(SystemExit) as ended:
+        failing(tables.TableError("q.parquet: make it again"))([])
+    assert ended.value.code == 1 and capsys.readouterr().err == "error: q.parquet: make it again\n"
+    with pytest.raises(tables.RowError):
+        failing(tables.RowError("table audit: row lacks ['note']"))([])
 
 
 def test_a_template_gives_back_the_fields_it_was_filled_with():

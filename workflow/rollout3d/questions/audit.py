@@ -177,6 +177,9 @@ def _answer(
     if fields is None:
         raise NotAuditable("the text does not follow the template of its type")
     options = [str(option) for option in given.get("options") or ()]
+    choice = kind.startswith("object_rel_")
+    if choice and not options:
+        raise NotAuditable("a question with letters to choose from, and its row has no options")
     texts = [option.split(". ", 1)[-1] for option in options]
     found = rule(Question(fields, texts, scene), method)
     notes = []
@@ -185,7 +188,7 @@ def _answer(
             n, boxes = scene.counts.get(category, 0), len(scene.items[category])
             if (n, boxes) != (1, 1):
                 notes.append(f"'{category}' has count {n} and {boxes} boxes")
-    if kind.startswith("object_rel_"):
+    if choice:
         if found in texts:
             found = LETTERS[texts.index(found)]
         else:

@@ -26,6 +26,8 @@ from rollout3d.resize import resize_frame, smart_size
 COLUMNS = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth")
 """Columns that every row must have; `options` is null for numbers, `pruned` came in November 2025."""
 
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
 _HOW_TO_GET = (
     "run `hf download nyu-visionx/VSI-Bench --repo-type dataset --local-dir {root}` and unpack scannet.zip, "
     "scannetpp.zip and arkitscenes.zip there"
@@ -90,6 +92,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             raise BenchmarkError(f"{path}: row {k + 1} is without the columns {', '.join(lacking)}: is it VSI-Bench's?")
         if not re.fullmatch(r"\d+", str(row["id"])):
             raise BenchmarkError(f"{path}: row {k + 1} has the id {row['id']!r}, not a number: is it VSI-Bench's?")
+        if not isinstance(row.get("options"), list | None):
+            raise BenchmarkError(f"{path}: row {k + 1} has options that are no list: is it VSI-Bench's?")
     if not rows:
         raise BenchmarkError(f"{path}: empty, or without the columns {', '.join(COLUMNS)}: is it VSI-Bench's?")
     return rows
@@ -100,6 +104,11 @@ def _question(row: dict[str, Any], file: Path) -> dict[str, Any]:
     if dataset not in DATASETS or kind not in CATEGORIES:
         raise BenchmarkError(f"{file}: row {row['id']} has the unknown dataset '{dataset}' or question type '{kind}'")
     options = row.get("options")
+    if not options and not _NUMBER.fullmatch(str(row["ground_truth"]).strip()):
+        raise BenchmarkError(
+            f"{file}: row {row['id']} has no options, and its answer {row['ground_truth']!r} is no number: download it "
+            "again"
+        )
     ours = {
         "scene_id": scene,
         "space_id": scene.split("_")[0] if dataset == "scannet" else scene,
