@@ -43,10 +43,11 @@ MAX_FOUND = 20_000
 """Routes of a room that are looked at; only rooms with more than a dozen landmarks have more."""
 
 TOO_SOON = "the destination is reached before the end"
+SQUEEZED = "a walk leads between two obstacles that touch"
 DETOUR = "a detour"
 UNCLEAR_START = "the first turn depends on where exactly the robot starts"
 AMBIGUOUS = "other turns arrive as well"
-OBJECTIONS = (TOO_SOON, DETOUR, UNCLEAR_START, AMBIGUOUS)
+OBJECTIONS = (TOO_SOON, SQUEEZED, DETOUR, UNCLEAR_START, AMBIGUOUS)
 """Why a route is no good question."""
 
 
@@ -185,6 +186,8 @@ def _objection(floor: Floor, route: Route) -> str | None:
         if (floor.distance(np.linspace(leg.start, leg.end, 10), target) <= near).any():
             return TOO_SOON
     shortest = floor.shortest(legs[0].start, legs[-1].end)
+    if np.isinf(shortest):  # a straight line may pass where cells meet at a corner only; paths may not
+        return SQUEEZED
     if sum(leg.metres for leg in legs) > MAX_DETOUR * shortest:
         return DETOUR
     # The robot begins "at" the object: the first turn must be the same for somebody who thinks of its centre.
