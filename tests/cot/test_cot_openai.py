@@ -15,6 +15,7 @@ from rollout3d.cot import openai as teacher_module
 from rollout3d.cot.annotate import annotate
 from rollout3d.teacher.client import TeacherRefused
 from teacher.fake_server import serve
+from teacher.frame_rows import frame_rows
 
 PROMPT = Path(__file__).parents[2] / "resources/prompts/cot_teacher.txt"
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 432, 432) + b"rest"
@@ -23,22 +24,6 @@ GOOD = "<think>Left of the tv.</think>\n<answer>A</answer>"
 
 @pytest.fixture()
 def media(tmp_path):
-    frames = [
-        {
-            "scene_id": "scene0000_00",
-            "frame_index": i,
-            "timestamp_s": i / 10,
-            "sets": ["eval32"] if i % 2 == 0 else ["train16"],
-            "image": {"bytes": b"jpeg%d" % i, "path": f"{i}.jpg"},
-            "width": 160,
-            "height": 120,
-            "source_width": 160,
-            "source_height": 120,
-            "K": None,
-            "pose": None,
-        }
-        for i in range(10)
-    ]
     maps = [
         {
             "scene_id": "scene0000_00",
@@ -55,7 +40,7 @@ def media(tmp_path):
             "appearances": [],
         }
     ]
-    tables.write(tables.FRAMES, tmp_path / "frames.parquet", frames, tables.Lineage("test"))
+    tables.write(tables.FRAMES, tmp_path / "frames.parquet", frame_rows("eval32", "train16"), tables.Lineage("test"))
     tables.write(tables.MAPS, tmp_path / "maps.parquet", maps, tables.Lineage("test"))
     return tmp_path
 

@@ -12,6 +12,7 @@ from rollout3d.questions.assemble import assemble
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.stages import judge as stage
 from teacher.fake_server import serve
+from teacher.frame_rows import frame_rows
 
 LINEAGE = tables.Lineage("test")
 
@@ -30,23 +31,7 @@ def files(tmp_path, monkeypatch):
     general = imports()[0] | {"scene_id": None, "space_id": None, "question_id": "general"}
     elsewhere = imports()[0] | {"scene_id": "scene0999_00", "question_id": "elsewhere"}
     tables.write(tables.QUESTIONS, tmp_path / "q.parquet", [*imports(), general, elsewhere], LINEAGE)
-    frames = [
-        {
-            "scene_id": "scene0000_00",
-            "frame_index": i,
-            "timestamp_s": i / 10,
-            "sets": ["train16"] if i % 2 == 0 else ["eval32"],
-            "image": {"bytes": b"jpeg%d" % i, "path": f"{i}.jpg"},
-            "width": 160,
-            "height": 120,
-            "source_width": 160,
-            "source_height": 120,
-            "K": None,
-            "pose": None,
-        }
-        for i in range(10)
-    ]
-    tables.write(tables.FRAMES, tmp_path / "f.parquet", frames, LINEAGE)
+    tables.write(tables.FRAMES, tmp_path / "f.parquet", frame_rows("train16", "eval32"), LINEAGE)
 
     def run(server, **judge):
         monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))
