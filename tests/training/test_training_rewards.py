@@ -68,6 +68,14 @@ def test_the_temporal_bonus_counts_within_the_papers_product():
     assert [j.total for j in judge("ocr", CHOICE, group)] == pytest.approx([1.3, 0.0, 0.0])
 
 
+@pytest.mark.parametrize(("second", "bonus"), [("B", 0.2), ("A", 0.0)])
+def test_the_length_bonus_counts_right_answers_of_the_ordered_group_only(second, bonus):
+    group = [Written(text("B"), 400), Written(text(second), 400), Written(text("B"), 400, shuffled=True)]
+    parts = [judged.parts for judged in judge("ocr_length", CHOICE, group)]
+    assert [part["length"] for part in parts] == [bonus, bonus, 0.0]
+    assert parts[0]["temporal"] == (0.3 if second == "B" else 0.0)  # .5 < .8 * 1
+
+
 def test_an_unknown_reward_is_refused():
     with pytest.raises(ValueError, match="unknown reward 'fluency'"):
         judge("fluency", CHOICE, [])

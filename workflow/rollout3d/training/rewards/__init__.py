@@ -75,6 +75,8 @@ def judge(
         for part, bonus in zip(parts, temporal_bonus(correct, [rollout.shuffled for rollout in rollouts])):
             part["temporal"] = bonus
     if reward.endswith("_length"):
-        for part, bonus in zip(parts, length_bonus(correct, [rollout.n_tokens for rollout in rollouts])):
+        # The control group sets the temporal bonus and nothing else: its right answers are none of this group.
+        within = [0.0 if rollout.shuffled else score for score, rollout in zip(correct, rollouts)]
+        for part, bonus in zip(parts, length_bonus(within, [rollout.n_tokens for rollout in rollouts])):
             part["length"] = bonus
     return [Judgement(score.answer, part, COMBINE[reward](part)) for score, part in zip(scores, parts)]
