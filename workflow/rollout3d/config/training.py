@@ -62,11 +62,11 @@ class Grpo(Optimiser):
     """A token's KL is weighed as its advantage is, or summed over its sequence (some hundred times more). [Video-R1]"""
     updates_per_rollout: Positive = 1
     """Optimiser steps on the rollouts of a step. With one the ratio is 1 and clipping never acts. [Video-R1]"""
-    clip_eps: float = 0.2
+    clip_eps: Annotated[float, Field(ge=0)] = 0.2
     """Equation 2. [assumed]"""
-    temperature: float = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 1.0
     """[Video-R1]"""
-    top_p: float = 0.95
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """[Video-R1]"""
     max_new_tokens: Positive = 1024
     """[SpaceR; Video-R1: 768]"""
@@ -88,7 +88,7 @@ class Grpo(Optimiser):
     """Where that weight is cut off. [assumed]"""
     numeric: Literal["mra", "regression", "exact"] = "mra"
     """Correctness of a number. [assumed; OCR does not say]"""
-    delta_start: float = 0.5
+    delta_start: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Schedule's first value. [OCR, annealed object selector]"""
     object_count: Literal["round", "ceil", "bernoulli"] = "round"
     """m' = delta M objects, rounded or rounded up; or each object by itself with probability delta. [assumed]"""
