@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 import torch
@@ -155,8 +156,8 @@ def test_a_checkpoint_that_was_being_written_is_no_checkpoint(tmp_path, engine, 
         checkpoint.save(tmp_path, 2, engine, World())
     monkeypatch.undo()
     assert checkpoint.newest(tmp_path) is None
-    checkpoint.save(tmp_path, 2, engine, World())
-    assert checkpoint.newest(tmp_path).step == 2
+    checkpoint.save(tmp_path, 3, engine, World())
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000003"]  # a full disk must not stay full
 
 
 def test_torchs_random_state_comes_back(tmp_path, engine):
@@ -239,16 +240,45 @@ def test_a_holder_on_another_host_counts_as_alive_without_slurm():
 @pytest.mark.parametrize(
     ("squeue", "expected"),
     [
-        ("echo '17 gpu train'", True),
+        ("echo 2001-09-09T01:46:40", True),
+        ("echo N/A", True),
         ("true", False),
         ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", False),
         ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", True),
     ],
-    ids=["queued", "gone", "forgotten", "unreachable"],
+    ids=["running", "queued", "gone", "forgotten", "unreachable"],
 )
 def test_slurm_is_asked_about_a_holder_on_another_node(tmp_path, monkeypatch, squeue, expected):
     fake = tmp_path / "squeue"
-    fake.write_text(f'#!/bin/sh\n[ "$*" = "-h -j 17" ] || exit 9\n{squeue}\n')
+    fake.write_text(f'#!/bin/sh\n[ "$*" = "-h -j 17 -o %S" ] || exit 9\n{squeue}\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert alive(holder(host="elsewhere", job="17")) is expected
+
+
+@pytest.mark.parametrize(("after", "expected"), [(-5, True), (30, True), (300, False)])
+def test_a_holder_whose_slurm_job_was_requeued_is_gone(tmp_path, monkeypatch, after, expected):
+    """Slurm starts a preempted job again under its old id, perhaps on another node."""
+    locked = checkpoint._me()["at"]
+    fake = tmp_path / "squeue"
+    fake.write_text(f"#!/bin/sh\necho {datetime.fromtimestamp(locked + after).isoformat(timespec='seconds')}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert alive(holder(host="elsewhere", job="17", at=locked)) is expected
+
+
+def test_of_two_that_find_a_dead_holder_only_one_takes_its_place(tmp_path, monkeypatch):
+    path = tmp_path / "lock.json"
+    path.write_text(json.dumps(holder(pid=2**22 + 1)))
+    real = checkpoint.alive
+
+    def overtaken(found):
+        if real(found):
+            return True
+        path.write_text(json.dumps(checkpoint._me()))  # while this process asks, another one replaces the lock
+        return False
+
+    monkeypatch.setattr(checkpoint, "alive", overtaken)
+    with pytest.raises(Locked):
+        Lock(path).__enter__()
+    assert json.loads(path.read_text())["pid"] == os.getpid() and list(tmp_path.iterdir()) == [path]

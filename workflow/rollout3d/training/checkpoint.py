@@ -14,8 +14,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,8 @@ def save(directory: Path, step: int, engine: Engine, world: World, **about: Any)
     aside, target = directory / f".step_{step:08d}.tmp", directory / f"step_{step:08d}"
     states = world.gather(_random_state(world))
     if world.first:
-        shutil.rmtree(aside, ignore_errors=True)
+        for unfinished in directory.glob(".step_*.tmp"):  # of whatever step an earlier process was killed at
+            shutil.rmtree(unfinished, ignore_errors=True)
         aside.mkdir(parents=True)
         random = {f"{kind}.{rank}": state for rank, kinds in enumerate(states) for kind, state in kinds.items()}
         save_file(random, aside / "random.safetensors")
@@ -142,8 +146,8 @@ class Lock:
     """An exclusive right to train into a directory, held while the block runs.
 
     The file says who holds it: process, host, Slurm job. A holder that is gone (its process has ended on this host, or
-    its Slurm job is no longer queued) is replaced: a workflow engine that was killed does not know that its job lives,
-    and would start a second one beside it. Raises `Locked` if the holder may be alive.
+    its Slurm job is no longer queued, or was started again since) is replaced: a workflow engine that was killed does
+    not know that its job lives, and would start a second one beside it. Raises `Locked` if the holder may be alive.
     """
 
     def __init__(self, path: Path):
@@ -168,15 +172,25 @@ class Lock:
 
     def _replace(self) -> None:
         try:
-            holder = json.loads(self.path.read_text())
+            found = self.path.read_text()
         except FileNotFoundError:
             return
+        holder = json.loads(found)
         if alive(holder):
             who = f"process {holder['pid']} on {holder['host']}" + (
                 f", Slurm job {holder['job']}" if holder["job"] else ""
             )
             raise Locked(f"{self.path}: {who} trains here; wait for it, or delete the file if it is gone")
-        self.path.unlink(missing_ok=True)
+        # Renamed and looked at again: whoever else found the holder dead may have taken its place by now.
+        removed = self.path.with_name(f".{self.path.name}.{socket.gethostname()}.{os.getpid()}.dead")
+        try:
+            self.path.rename(removed)
+        except FileNotFoundError:
+            return
+        if removed.read_text() != found:
+            with suppress(FileExistsError):
+                os.link(removed, self.path)
+        removed.unlink()
 
 
 def alive(holder: Mapping[str, Any]) -> bool:
@@ -187,19 +201,32 @@ def alive(holder: Mapping[str, Any]) -> bool:
     if holder["job"]:
         try:
             asked = subprocess.run(
-                ["squeue", "-h", "-j", str(holder["job"])], capture_output=True, text=True, timeout=60
+                ["squeue", "-h", "-j", str(holder["job"]), "-o", "%S"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env=os.environ | {"SLURM_TIME_FORMAT": "standard"},
             )
         except (OSError, subprocess.TimeoutExpired):
             return True
         unknown = asked.returncode != 0 and "invalid job id" not in asked.stderr.lower()
-        return bool(asked.stdout.strip()) or unknown
+        return unknown or any(not _restarted(start, holder.get("at")) for start in asked.stdout.split())
     return True
+
+
+def _restarted(start: str, locked_at: float | None) -> bool:
+    """Whether a Slurm job of this start time was requeued after the lock was taken: what held the lock has ended then,
+    though the job, under the same id, has not. A minute is left for clocks that differ."""
+    try:
+        return locked_at is not None and datetime.fromisoformat(start).timestamp() > locked_at + 60
+    except ValueError:
+        return False  # not started, and no time is expected
 
 
 def _me() -> dict[str, Any]:
     pid = os.getpid()
     job = os.environ.get("SLURM_JOB_ID")
-    return {"pid": pid, "host": socket.gethostname(), "job": job, "started": _started(pid)}
+    return {"pid": pid, "host": socket.gethostname(), "job": job, "started": _started(pid), "at": time.time()}
 
 
 def _started(pid: int) -> str | None:
