@@ -92,8 +92,9 @@ def test_the_letter_of_equation_6_halves_the_step(files):
     assert torch.allclose(both[0], 2 * both[1], atol=1e-7)
 
 
-def test_groups_without_spread_are_skipped_but_counted(files):
-    grpo = tw.config().grpo
+@pytest.mark.parametrize("loss", ["grpo", "dapo", "dr_grpo", "token_mean"])
+def test_groups_without_spread_are_skipped_but_counted(files, loss):
+    grpo = tw.config(loss=loss).grpo
     motor = engine(files, grpo)
     teaching = group(files, motor, grpo, (1.0, 0.0, 0.0, 0.0))
     flat = group(files, motor, grpo, (1.0, 1.0, 1.0, 1.0), question="q01")

@@ -175,6 +175,12 @@ def test_micro_batches_respect_both_limits_and_keep_the_order(model):
     assert [len(batch) for batch in micro_batches(rows, 1)] == [1] * 5
 
 
+def test_an_empty_completion_among_others_scores_nothing(model):
+    prompt = prompt_of(model)
+    with_empty = LogProbs(model)(pack([Row(prompt, [[5, 6], [], [7]])]))
+    assert torch.equal(with_empty, LogProbs(model)(pack([Row(prompt, [[5, 6], [7]])])))
+
+
 def test_a_row_without_completions_is_refused(model):
     with pytest.raises(ValueError, match="without completions"):
         pack([Row(prompt_of(model), [])])

@@ -119,7 +119,7 @@ def update(groups: Sequence[Group], engine: Engine, grpo: Grpo, step: int) -> di
     policy's log-probabilities of the first; the largest gradient norm is reported.
     """
     teaching = [group for group in groups if group.teaches]
-    step_tokens = engine.world.mean([sum(sum(group.counted_lengths(grpo)) for group in teaching)])[0]
+    step_tokens = engine.world.mean([sum(sum(group.counted_lengths(grpo)) for group in groups)])[0]
     if grpo.offpolicy_correction != "none":
         score_behaviour(teaching, engine)
     rows = [row for group in teaching for row in group.gradient_rows(grpo, len(groups), step_tokens)]

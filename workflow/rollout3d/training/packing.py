@@ -119,7 +119,7 @@ def pack(rows: Sequence[Row]) -> Packed:
             places = torch.arange(start - 1, end - 1)
             places[:1] = len(row.prompt) - 1  # the prompt's last token predicts the first of every completion
             predict.append(r * longest + places)
-            targets.append(torch.tensor(completion))
+            targets.append(torch.tensor(completion, dtype=torch.int64))  # an empty one would be float32
     if not targets:
         raise ValueError("rows without completions cannot be packed")
     attention = None
