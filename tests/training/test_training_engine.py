@@ -161,6 +161,20 @@ def test_two_processes_train_as_one_does(files, taught, tmp_path):
     assert moved > 1e-4 and apart < 0.1 * moved
 
 
+def test_sft_weighs_every_token_alike_whichever_process_has_it(files, tmp_path):
+    rows = [tw.target(tw.question_row(i)) for i in range(6)]
+    rows = [{**row, "target": row["target"] + " and so on" * (4 * i)} for i, row in enumerate(rows)]
+    tables.write(tables.OCR_SFT, tmp_path / "ocr_sft.parquet", rows, tw.NOWHERE)
+    files, run = {**files, "ocr_sft": tmp_path / "ocr_sft.parquet"}, tw.run(method="sft", train_table="ocr_sft")
+    run_sft(tw.config(), run, tw.inputs(files, train="ocr_sft"), tmp_path / "one", tw.lineage)
+    made = command("train_sft", tw.config(), run, files, files["init"], tmp_path / "two", 2, train="ocr_sft")
+    subprocess.run(made, check=True, timeout=120)
+    one, two = (tables.read(tables.METRICS, tmp_path / name / "metrics.parquet") for name in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
+
+
 @pytest.mark.pipeline
 @pytest.mark.parametrize("stage", ["zero0", "zero2", "zero3"])
 def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, taught, tmp_path, stage):

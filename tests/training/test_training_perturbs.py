@@ -6,11 +6,12 @@ The checks are functions, and each is also shown a run that is wrong in the way 
 import numpy as np
 import pytest
 import training_world as tw
-from training_step import questions
+from training_step import engine, questions
 
 from rollout3d import tables
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.training.group import Group
+from rollout3d.training.grpo import roll_out, show
 from rollout3d.training.packing import LogProbs
 from rollout3d.training.rollouts import Context, make_views
 from rollout3d.training.rollouts.regions import Regions
@@ -102,6 +103,20 @@ def test_masks_of_another_scene_would_be_noticed(world):
 def test_noise_of_no_strength_gives_the_clean_video(world, grpo):
     for _, clean, altered in perturbed_views(world(), **grpo):
         assert altered.perturbed_objects and altered.frames.tobytes() == clean.tobytes()
+
+
+def test_every_rollout_is_drawn_from_the_video_of_its_view(world):
+    files, grpo = world(), tw.config().grpo
+    motor, asked = engine(files, grpo), questions(files)
+    context = Context(grpo, tw.run(), 0, 0, 4, Regions([files["objects"]], [files["regions"]], asked.frame_rows))
+    made = show(tw.question_row(0), asked, context, motor)
+    shown, generate = [], motor.generate
+    motor.generate = lambda prompts, *rest: shown.extend(prompts) or generate(prompts, *rest)
+    roll_out([made], motor, grpo, 0)
+    clean, altered = (view.frames.tobytes() for view in made.views)
+    assert clean != altered
+    assert [prompt.media[0].frames.tobytes() for prompt in shown] == [clean, altered]
+    assert [rollout.prompt.media[0].frames.tobytes() for rollout in made.rollouts] == [clean] * 2 + [altered] * 2
 
 
 def check_what_is_trained_on(files, taught, out, monkeypatch, **grpo):
