@@ -117,12 +117,13 @@ def test_sft_resumes_too(files, tmp_path, monkeypatch):
     same_run(tmp_path / "whole", tmp_path / "died", [tables.METRICS])
 
 
-def test_checkpoints_of_another_configuration_are_not_resumed(files, taught, tmp_path, monkeypatch):
+def test_checkpoints_of_another_configuration_are_not_resumed(files, taught, tmp_path, monkeypatch, caplog):
     with monkeypatch.context() as patch:
         interrupt_at(patch, 2, crash)
         with pytest.raises(RuntimeError):
             train_grpo(files, taught, tmp_path / "changed")
     train_grpo(files, taught, tmp_path / "changed", lr=2e-3)
+    assert "checkpoints of other settings or inputs; starting at step 0" in caplog.text
     metrics = rows(tables.METRICS, tmp_path / "changed" / "metrics.parquet")
     assert [row["step"] for row in metrics] == [0, 1, 2, 3] and metrics[0]["lr"] == 2e-3
 

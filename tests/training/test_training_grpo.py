@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -125,8 +126,6 @@ def test_advantages_are_pooled_over_both_views_and_leave_the_shuffled_out(files)
     spread = 0.5 + 1e-4
     assert [r.advantage for r in pooled.rollouts] == pytest.approx([0.75 / spread] + [-0.25 / spread] * 3)
     outside = [Rollout(pooled.views[0], r.prompt, r.completion) for r in pooled.rollouts[:2]]
-    from dataclasses import replace
-
     control = replace(pooled.views[1], name="shuffled", pooled=False)
     outside += [Rollout(control, r.prompt, r.completion) for r in pooled.rollouts[2:]]
     temporal = Group(pooled.row, [pooled.views[0], control], rollouts=outside)
@@ -151,6 +150,32 @@ def test_all_views_are_rolled_out_in_one_call_however_many_each_wants(files, mon
     for made in groups:
         assert [r.view.name for r in made.rollouts] == ["clean"] * 4 + ["perturbed"] * 2
         assert len({tuple(r.completion.token_ids) for r in made.rollouts}) > 3  # every rollout has draws of its own
+
+
+def test_a_questions_draws_do_not_depend_on_the_questions_beside_it(files):
+    """A picture has 4 rollouts, T-GRPO's video 4 and 2: the requests of both must be of one size."""
+    grpo = tw.config().grpo
+    motor = engine(files, grpo)
+    _, data = cv2.imencode(".png", np.zeros((56, 56, 3), np.uint8))
+    picture = {"scene_id": None, "space_id": None, "media": [{"bytes": data.tobytes(), "path": "a.png"}]}
+    rows = [tw.question_row(0), {**tw.question_row(1), **picture}]
+    asked = questions(files, rows)
+    drawn = []
+    for beside in (rows, rows[1:]):
+        groups = [show(row, asked, Context(grpo, tw.run("temporal"), 0, 0, 4), motor) for row in beside]
+        roll_out(groups, motor, grpo, 0)
+        drawn.append([r.completion.token_ids for r in groups[-1].rollouts])
+    assert len(drawn[0]) == 4 and drawn[0] == drawn[1]
+
+
+def test_a_control_that_is_only_compared_with_is_not_in_the_denominator(files):
+    grpo = tw.config(loss_denominator="all").grpo
+    made = group(files, engine(files, grpo), grpo, (1.0, 0.0, 0.0, 0.0))
+    control = replace(made.views[1], name="shuffled", pooled=False)
+    beside = [Rollout(control, r.prompt, r.completion, judged=r.judged) for r in made.rollouts[2:]]
+    lengths = made.counted_lengths(grpo)
+    made.rollouts += beside
+    assert len(lengths) == 4 and made.counted_lengths(grpo) == lengths
 
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
@@ -240,8 +265,6 @@ def test_questions_without_any_frames_are_an_error_that_names_the_remedy(files):
 
 
 def test_an_object_centric_run_without_regions_is_refused(files, taught, tmp_path):
-    from dataclasses import replace
-
     nothing = replace(tw.inputs(files, taught), regions=())
     with pytest.raises(NotTrainable, match="no training scene is in the regions tables"):
         run_grpo(tw.config(), tw.run(), nothing, tmp_path, tw.lineage)

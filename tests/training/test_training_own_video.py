@@ -53,6 +53,23 @@ def test_an_own_video_is_prompted_as_a_video_with_its_time(files):
     assert prompt.video_grid_thw.tolist() == [[4, 4, 6]] and prompt.image_grid_thw is None
 
 
+def test_time_of_a_scene_is_that_of_its_frames(files, monkeypatch):
+    """Fewer frames span the same time."""
+    row = tw.question_row(0)
+    questions = asked_of(files, [row])
+    stamps = [shown["timestamp_s"] for shown in questions.frame_rows(row["scene_id"])]
+    seen = []
+    monkeypatch.setattr("rollout3d.training.data.question_parts", lambda row, video, **_: seen.append(video) or [])
+    frames = questions.frames(row)
+    encoder = tw.tiny_policy().encoder
+    for shown in (frames, frames[::2]):
+        questions.prompt(row, shown, encoder)
+    whole = stamps[-1] - stamps[0]
+    assert whole > 0
+    told = [video.seconds_per_frame for video in seen]
+    assert told == pytest.approx([whole / (len(frames) - 1), whole / (len(frames[::2]) - 1)])
+
+
 def test_time_of_fewer_frames_spans_the_whole_own_video(files, monkeypatch):
     row = general(0, clip(tw.N_FRAMES))
     questions = asked_of(files, [row])

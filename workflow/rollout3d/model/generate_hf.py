@@ -4,8 +4,8 @@ Each distinct prompt is prefilled once, its video looked at once, and the cache 
 positions and masks are explicit. `model.generate` is not used: it would take positions from transformers' own rule, run
 the vision tower once an answer (5.17), and draw from a generator whose state depends on the batch.
 
-The loop works on one process. Under ZeRO-3 gather the parameters around the call: ranks may take different numbers of
-steps, and a parameter that is gathered step by step would then wait for ever.
+The loop works on one process, on whole weights: processes may take different numbers of steps, and weights that are
+gathered step by step (ZeRO-3) would then be waited for without end.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ def show(row: Mapping[str, Any], questions: Questions, context: Context, engine:
 
 
 def roll_out(groups: Sequence[Group], engine: Engine, grpo: Grpo, seed: int) -> None:
-    """Draw the rollouts of every view of every group in one call; a view of 2n rollouts asks for n twice."""
-    n = gcd(*(view.n for group in groups for view in group.views))
+    """Draw the rollouts of every view of every group in one call; a large view makes several requests."""
+    n = request_size(grpo)
     asked = []
     for group in groups:
         for place, (view, prompt) in enumerate(zip(group.views, group.prompts, strict=True)):
@@ -99,6 +99,13 @@ def roll_out(groups: Sequence[Group], engine: Engine, grpo: Grpo, seed: int) -> 
     written = engine.generate([prompt for *_, prompt, _ in asked], sampling, seed, [key for *_, key in asked])
     for (group, view, prompt, _), completions in zip(asked, written):
         group.rollouts += [Rollout(view, prompt, completion) for completion in completions]
+
+
+def request_size(grpo: Grpo) -> int:
+    """Rollouts of one request. It divides the size of any view of any method under these settings, so that a question's
+    draws never depend on the questions beside it."""
+    n, m = grpo.n_clean, grpo.n_perturbed
+    return 1 if grpo.fresh_noise else gcd(n, m, max(1, (n + m) // 2))
 
 
 def reward(group: Group, name: str, grpo: Grpo) -> None:

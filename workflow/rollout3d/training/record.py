@@ -59,7 +59,7 @@ def metric_rows(
         "lr": engine.lr(step),
         "loss": total["loss"] / engine.world.size,
         "kl": mean("kl", "kl_tokens"),
-        "rewards": named({k.removeprefix("reward/"): total[k] / total["n"] for k in total if k.startswith("reward/")}),
+        "rewards": named({k.removeprefix("reward/"): mean(k, "pooled") for k in total if k.startswith("reward/")}),
         "reward_std": mean("std", "groups"),
         "frac_zero_std": mean("skipped", "groups"),
         "n_skipped": int(total["skipped"]),
@@ -87,8 +87,9 @@ def _sums(groups: Sequence[Group], taught: Mapping[str, float]) -> dict[str, flo
         for rollout in group.rollouts:
             correct = rollout.judged.parts["correctness"]
             sums.update({"n": 1, "tokens": len(rollout.completion.token_ids)})
-            sums.update({f"reward/{name}": value for name, value in rollout.judged.parts.items()})
-            sums["reward/total"] += rollout.judged.total
+            if rollout.view.pooled:  # a control that is only compared with would hide what the others earn
+                sums.update({f"reward/{name}": value for name, value in rollout.judged.parts.items()})
+                sums.update({"pooled": 1, "reward/total": rollout.judged.total})
             if rollout.view.name == CLEAN:
                 sums.update({"clean": 1, "clean_correct": correct, "clean_advantage": rollout.advantage})
             else:

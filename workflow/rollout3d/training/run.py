@@ -157,7 +157,8 @@ def _questions(
 ) -> Questions:
     read_model(inputs.init)  # a missing one should be said before anything is digested
     store = FrameStore(inputs.frames, inputs.maps, config.video, VIDEOS_KEPT)
-    return Questions(rows, store, config.video, config.prompts.think, (config.seed, run.run, run.seed), media)
+    # Not by the run's name: methods that are compared meet the same questions in the same order.
+    return Questions(rows, store, config.video, config.prompts.think, (config.seed, run.seed), media)
 
 
 def _regions(inputs: Inputs, questions: Questions) -> Regions:
