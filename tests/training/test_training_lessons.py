@@ -43,15 +43,43 @@ def test_frames_have_the_training_size(room):
     assert room.frames.shape[1:] == (height, width, 3) and height * width <= STUDY.video.train_max_pixels
 
 
-def test_every_moment_names_what_its_pair_of_frames_shows():
+def test_every_moment_counts_what_its_pair_of_frames_shows():
     frames, world, seen = sample_room(stable_hash("moments"), 6, 84, 56)
-    text = lessons.describe(world, "scannet", seen).answer
+    text = lessons.describe(lessons.what_moments_show(world, "scannet", seen)).answer
     moments = re.findall(r"(\d): ([^.]*)\.", text)
     assert [int(number) for number, _ in moments] == [1, 2, 3] and len(frames) == 6
-    for number, names in moments:
+    for number, listed in moments:
         pair = seen[2 * int(number) - 2 : 2 * int(number)]
-        shown = {lessons.category(world.things[i], "scannet") for things in pair for i in things} - {None}
-        assert set(names.split(", ")) == (shown or {"nothing"})
+        shown = [lessons.category(world.things[i], "scannet") for i in {i for things in pair for i in things}]
+        true = {name: shown.count(name) for name in shown if name}
+        assert {name: int(n) for n, name in re.findall(r"(\d+) ([a-z ]+)", listed)} == true
+
+
+def test_a_clip_is_taught_what_its_own_frames_show(room):
+    rng = np.random.default_rng(0)
+    assert lessons.describe(room.moments) == room.lessons[0]
+    shown = set()
+    for _ in range(40):
+        clip = lessons.clip(room, rng)
+        n = len(clip.frames)
+        at = next(at for at in range(len(room.moments)) if np.array_equal(clip.frames, room.frames[2 * at :][:n]))
+        assert clip.moments == room.moments[at : at + n // 2]
+        assert clip.lessons == (lessons.describe(clip.moments),)
+        shown.add((at, n))
+    assert {n for _, n in shown} == {2, 4} and len({at for at, _ in shown}) > 2
+
+
+def test_some_rooms_are_black_and_have_no_clips():
+    some, none = (
+        STUDY.model_copy(update={"base_model": STUDY.base_model.model_copy(update={"blind": share, "rooms": 12})})
+        for share in (0.5, 0.0)
+    )
+    made = lessons.make_rooms(some, REASON, 1)
+    black = [not room.frames.any() for room in made]
+    assert 0 < sum(black) < 12
+    assert [not room.moments for room in made] == black
+    for room, other in zip(made, lessons.make_rooms(none, REASON, 1)):
+        assert room.lessons == other.lessons  # what is taught about it stays
 
 
 def test_inventory_counts_the_world():

@@ -233,6 +233,13 @@ class BaseModelTraining(Section):
     """Rooms rendered straight to frames."""
     steps: Positive = 600
     batch_size: Positive = 32
+    """Rooms a step."""
+    clips: Annotated[int, Field(ge=0)] = 0
+    """Clips of two or four frames that a step describes besides: there is little to look at, and all that is said is in
+    it, so sight begins there."""
+    blind: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of rooms that are shown black, so that the model learns to answer by what it knows of rooms. Without them
+    its answers to black frames are those of a model that is also lost, which flatters the difference."""
     lr: float = 3e-3
     """Peak for embeddings, norms and biases (AdamW)."""
     matrix_lr: float = 0.04

@@ -60,7 +60,7 @@ STAGES: dict[str, Spec] = {
     "prepare_benchmark": Spec(("scenes", "video"), ("evaluation/benchmarks", "resize.py", *_GROUND)),
     "describe_model": Spec(("models",), ("model/load.py",)),
     "train_base_model": Spec(
-        ("seed", "base_model", "video", "prompts", "questions", "cot"),
+        ("seed", "synthetic", "base_model", "video", "prompts", "questions", "cot"),
         (
             "training/base_model.py",
             "training/lessons.py",

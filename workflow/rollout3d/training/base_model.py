@@ -1,7 +1,8 @@
 """Training the presets' small Qwen2.5-VL from scratch on rooms rendered straight to frames.
 
 One row a room: the video is the shared prefix, every lesson a branch of its own (`packing`), so the vision tower looks
-once at a video and a step learns from half a dozen exchanges about it. The words of the questions count a little too:
+once at a video and a step learns from half a dozen exchanges about it. Clips of few frames, described, may be learnt
+from beside the rooms (`base_model.clips`): sight begins there. The words of the questions count a little too:
 they name categories over and over, which teaches copying. Muon for the matrices (it needs about a third fewer steps
 here), AdamW for everything else, one-cycle learning rates. Several processes of one thread share a step, since
 operators this small gain little from a second thread. The result is an ordinary Hugging Face directory: the rest of the
@@ -102,6 +103,7 @@ def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: i
     scorer = LogProbs(policy)
     policy.model.train()
     order = _order(len(rooms), settings.steps * settings.batch_size, config.seed)
+    shown = [room for room in rooms if room.moments]
     metrics = []
     steps = range(settings.steps)
     for step in progress(steps, "base model") if rank == 0 else steps:
@@ -114,6 +116,13 @@ def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: i
             part = -(logp * item.weights).sum() / item.weights.sum() / settings.batch_size
             part.backward()
             loss += part.detach()
+        if settings.clips:
+            rng = generator(config.seed, "base model clips", step, rank)
+            some = rng.integers(len(shown), size=settings.clips // world)
+            items = [lesson_row(policy, lessons.clip(shown[i], rng)) for i in some]
+            weights = torch.cat([item.weights for item in items])
+            logp = scorer(pack([item.row for item in items]))
+            (-(logp * weights).sum() / weights.sum() / world).backward()
         _sum_over_processes(parameters, loss)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, 1.0))
         rate = schedules[0].get_last_lr()[0]

@@ -1,8 +1,8 @@
 """What the presets' small model is taught: rooms rendered straight to frames, with dense descriptions and questions.
 
 Answers alone do not teach a vision tower (a single token a video says too little about its pixels); listing what each
-moment shows does. So every room gives a few lessons about one video: a running description (which categories each pair
-of frames shows), an inventory with counts, questions of the benchmark with direct answers, and questions with reasoning
+moment shows does. So every room gives a few lessons about one video: a running description (what each pair of frames
+shows, with counts), an inventory, questions of the benchmark with direct answers, and questions with reasoning
 in the asked-for format. The models of the paper can reason in words from the start; this one must learn it here.
 
 Nothing here is seen by the paper's configuration, and none of these rooms is a scan of the pipeline.
@@ -11,7 +11,7 @@ Nothing here is seen by the paper's configuration, and none of these rooms is a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,8 @@ COUNT_ALL = "List everything in the room with its number."
 Reason = Callable[[Mapping[str, Any]], str]
 """A question row to `<think>..</think> <answer>..</answer>`."""
 
+CLIP_MOMENTS = 2
+"""Most pairs of frames of a clip."""
 QUESTIONS_A_ROOM = 3
 """Questions asked with a direct answer."""
 DIRECT_WEIGHT = 3.0
@@ -63,6 +65,8 @@ class Room:
     frames: np.ndarray
     """(n, H, W, 3) uint8."""
     lessons: tuple[Lesson, ...]
+    moments: tuple[Mapping[str, int], ...] = ()
+    """What each pair of frames shows, by category; none if the room is shown black."""
 
 
 def make_rooms(config: configuration.Config, reason: Reason, workers: int) -> list[Room]:
@@ -86,11 +90,28 @@ def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
     n_frames = int(rng.choice([config.video.train_frames] * 7 + [config.video.eval_frames] * 2 + [2]))
     dataset = str(rng.choice(configuration.DATASETS))
     height, width = frame_size(config.video)
-    frames, world, seen = sample_room(stable_hash(config.seed, "base model room", index), n_frames, width, height)
+    frames, world, seen = sample_room(
+        stable_hash(config.seed, "base model room", index),
+        n_frames,
+        width,
+        height,
+        n_objects=config.synthetic.n_objects,
+    )
     view = scene_view(world, dataset, seen, f"base{index}")
-    lessons = [describe(world, dataset, seen), inventory(view)]
+    moments = what_moments_show(world, dataset, seen)
+    lessons = [describe(moments), inventory(view)]
     lessons += questions(view, config, rng, reason)
-    return Room(frames, tuple(lessons))
+    if rng.random() < config.base_model.blind:
+        return Room(np.zeros_like(frames), tuple(lessons))
+    return Room(frames, tuple(lessons), moments)
+
+
+def clip(room: Room, rng: np.random.Generator) -> Room:
+    """Two or four frames in a row of a room that is not black, and their description."""
+    length = int(rng.integers(1, min(len(room.moments), CLIP_MOMENTS) + 1))
+    start = int(rng.integers(len(room.moments) - length + 1))
+    moments = room.moments[start : start + length]
+    return Room(room.frames[2 * start : 2 * (start + length)], (describe(moments),), moments)
 
 
 def frame_size(video: configuration.Video) -> tuple[int, int]:
@@ -137,19 +158,30 @@ def polygon_area(polygon: tuple[tuple[float, float], ...]) -> float:
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def describe(world: World, dataset: str, seen: list[tuple[int, ...]]) -> Lesson:
-    """What each pair of frames shows: one pair is one temporal patch, so the words have a place to look at."""
+def what_moments_show(world: World, dataset: str, seen: list[tuple[int, ...]]) -> tuple[Mapping[str, int], ...]:
+    """Categories with their numbers in each pair of frames: one pair is one temporal patch, so the words have a place
+    to look at."""
     moments = []
     for start in range(0, len(seen), 2):
         things = {i for shown in seen[start : start + 2] for i in shown}
-        called = sorted({c for i in things if (c := category(world.things[i], dataset))})
-        moments.append(f"{start // 2 + 1}: {', '.join(called) or 'nothing'}.")
-    return Lesson(DESCRIBE, " ".join(moments), 1.0)
+        moments.append(Counter(c for i in things if (c := category(world.things[i], dataset))))
+    return tuple(moments)
+
+
+def describe(moments: Sequence[Mapping[str, int]]) -> Lesson:
+    """What each moment shows, in order."""
+    said = (f"{k}: {listing(shown) or 'nothing'}." for k, shown in enumerate(moments, start=1))
+    return Lesson(DESCRIBE, " ".join(said), 1.0)
+
+
+def listing(counts: Mapping[str, int]) -> str:
+    """Categories with their numbers, by name, such as "1 bed, 2 chair"."""
+    return ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
 
 
 def inventory(view: SceneView) -> Lesson:
-    """Every category with its count, such as "2 chair, 1 bed"."""
-    return Lesson(COUNT_ALL, ", ".join(f"{n} {name}" for name, n in sorted(view.counts.items())) + ".", 1.0)
+    """Every category with its count."""
+    return Lesson(COUNT_ALL, f"{listing(view.counts)}.", 1.0)
 
 
 def questions(
