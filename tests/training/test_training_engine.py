@@ -221,12 +221,12 @@ def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, 
     ],
 )
 def test_deepspeed_on_one_process_with_adapters_and_in_bfloat16(files, taught, tmp_path, stage, processes, settings):
-    run, shared = tw.run(steps=2), {"max_new_tokens": 24, "lr": 1e-3, "prompts_per_step": 4, **settings}
+    run, shared = tw.run(steps=3), {"max_new_tokens": 24, "lr": 1e-3, "prompts_per_step": 4, **settings}
     run_grpo(tw.config(**shared), run, tw.inputs(files, taught), tmp_path / "plain", tw.lineage)
     zero = command("train_grpo", tw.config(**shared, deepspeed=stage), run, files, taught, tmp_path / "zero", processes)
     subprocess.run(zero, check=True, timeout=400)
     first, second = (tables.read(tables.METRICS, tmp_path / name / "metrics.parquet") for name in ("plain", "zero"))
-    assert sum(row["grad_norm"] > 0 for row in first) == 2
+    assert sum(row["grad_norm"] > 0 for row in first) >= 2
     for a, b in zip(first, second, strict=True):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-3, abs=1e-5)
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-2)
