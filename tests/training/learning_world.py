@@ -59,7 +59,7 @@ def config(**grpo) -> Config:
     )
 
 
-def colour_of(part: str, number: int) -> str:
+def colour_of(number: int) -> str:
     return list(COLOURS)[number % len(COLOURS)]
 
 
@@ -84,7 +84,7 @@ def pixels(part: str, number: int) -> list[np.ndarray]:
     """The room's frames (H, W, 3) uint8."""
     rng = generator("learning world", part, number, "pixels")
     wall = np.kron(rng.integers(60, 200, (3, 4)), np.ones((28, 28)))[..., None]
-    colours = {CHAIR: COLOURS[colour_of(part, number)], TABLE: TABLE_COLOURS[rng.integers(len(TABLE_COLOURS))]}
+    colours = {CHAIR: COLOURS[colour_of(number)], TABLE: TABLE_COLOURS[rng.integers(len(TABLE_COLOURS))]}
     shades = {thing: np.array(colour) + rng.integers(-30, 31, 3) for thing, colour in colours.items()}
     frames = []
     for shown in masks(part, number):
@@ -104,7 +104,7 @@ def question(part: str, number: int) -> dict:
         "answer_type": "choice",
         "question": "Which colour is the chair?",
         "options": [f"{letter}. {colour}" for colour, letter in LETTERS.items()],
-        "ground_truth": LETTERS[colour_of(part, number)],
+        "ground_truth": LETTERS[colour_of(number)],
         "objects": [{"category": "chair", "object_ids": [CHAIR]}],
     }
 

@@ -14,7 +14,7 @@ from rollout3d.cot import geometric
 from rollout3d.model.tiny import build_tiny, tiny_tokenizer
 from rollout3d.scenes.synthetic.direct import sample_room
 from rollout3d.seeding import stable_hash
-from rollout3d.training import lessons
+from rollout3d.training import base_model, lessons
 from rollout3d.training.base_model import QUESTION_WEIGHT, _corpus, _order, lesson_row
 
 ROOT = Path(__file__).parents[2]
@@ -144,3 +144,18 @@ def test_the_saved_model_is_an_ordinary_hugging_face_directory(tmp_path):
     assert AutoTokenizer.from_pretrained(tmp_path / about["path"]).eos_token == "<|im_end|>"
     losses = [row["loss"] for row in tables.read(tables.METRICS, tmp_path / "metrics.parquet")]
     assert len(losses) == STUDY.base_model.steps and losses[-1] < losses[0]
+
+
+def test_clips_are_learnt_from_beside_the_rooms(room, monkeypatch):
+    """One process: with clips the same step moves the weights elsewhere."""
+    monkeypatch.setattr(base_model, "_sum_over_processes", lambda parameters, loss: None)
+    moved = []
+    for clips in (0, 2):
+        settings = {"steps": 2, "batch_size": 1, "clips": clips}
+        study = STUDY.model_copy(update={"base_model": STUDY.base_model.model_copy(update=settings)})
+        tokenizer = tiny_tokenizer(_corpus([room], STUDY), 1200)
+        policy = build_tiny(tokenizer, 0, STUDY.video, hidden=64, layers=2, vision_hidden=32)
+        metrics = base_model._loop(policy, [room], study, 0, 1)
+        assert all(np.isfinite(row["grad_norm"]) for row in metrics)
+        moved.append(policy.core.model.visual.patch_embed.proj.weight.detach().clone())
+    assert not torch.equal(*moved)

@@ -237,7 +237,7 @@ class BaseModelTraining(Section):
     clips: Annotated[int, Field(ge=0)] = 0
     """Clips of two or four frames that a step describes besides: there is little to look at, and all that is said is in
     it, so sight begins there."""
-    blind: Annotated[float, Field(ge=0, le=1)] = 0.0
+    blind: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of rooms that are shown black, so that the model learns to answer by what it knows of rooms. Without them
     its answers to black frames are those of a model that is also lost, which flatters the difference."""
     lr: float = 3e-3
@@ -251,6 +251,12 @@ class BaseModelTraining(Section):
     vocabulary: Positive = 1500
     processes: Positive = 2
     """Processes of one thread that share a step; the result depends on their number."""
+
+    @model_validator(mode="after")
+    def _clips_can_be_shared_out(self) -> BaseModelTraining:
+        if self.clips % self.processes:
+            raise ValueError(f"clips: {self.clips} cannot be shared out over {self.processes} processes")
+        return self
 
 
 class Prompts(Section):

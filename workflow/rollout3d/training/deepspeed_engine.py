@@ -32,9 +32,9 @@ class _DeepSpeedEngine(Engine):
 
         settings |= json.loads((CONFIGS / f"{self.settings.deepspeed}.json").read_text())
         settings |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
-        return deepspeed.initialize(model=self.module, optimizer=optimizer, config=settings, dist_init_required=False)[
-            0
-        ]
+        ours = {"model": self.module, "optimizer": optimizer, "config": settings}
+        engine, *_ = deepspeed.initialize(**ours, dist_init_required=False)
+        return engine
 
     def logprobs(self, packed: Any, temperature: float | None = None) -> torch.Tensor:
         return self._ds(packed, always_look=True, temperature=temperature)

@@ -105,7 +105,7 @@ class Loop:
             checkpoint.restore(found, self.engine, self.world)
             start = found.step
             log.info("resuming after step %d of %d from %s", start, self.total, found.path)
-        elif self.world.first and any(self._checkpoints.parent.glob("*/step_*")):
+        elif self.world.first and {p.parent for p in self._checkpoints.parent.glob("*/step_*")} - {self._checkpoints}:
             log.warning("%s: checkpoints of other settings or inputs; starting at step 0", self._checkpoints.parent)
         for table in self._tables.values():
             table.rewind(start)
