@@ -70,6 +70,11 @@ class Lineage:
     code: str = ""
     parents: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def identity(self) -> str:
+        """Digest of what decides the result: stage, configuration and parents' contents. Code stands beside it."""
+        return digest([self.stage, self.config, list(self.parents)])[:32]
+
     def as_dict(self) -> dict[str, Any]:
         return {"stage": self.stage, "config": self.config, "code": self.code, "parents": dict(self.parents)}
 
