@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "workflow" / "rollout3d"
 
 FLOORS = [
-    {"tables", "config", "seeding", "progress", "releases", "resize"},
+    {"code", "tables", "config", "seeding", "progress", "releases", "resize"},
     {"geometry"},
     {"scenes"},
     {"questions", "scoring", "teacher", "model"},

@@ -1,0 +1,365 @@
+"""The code digest: what counts, what does not, and that the closure misses nothing that a stage imports."""
+
+import ast
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from rollout3d import code, tables
+from rollout3d.code import entries, source
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "workflow" / "rollout3d"
+STAGES = sorted(p.stem for p in (PACKAGE / "stages").glob("*.py") if p.stem not in ("__init__", "common", "registry"))
+GRPO = {"method": "grpo", "rollout": "object_centric", "reward": "ocr", "schedule": "linear", "backend": "hf"}
+
+
+@pytest.fixture(scope="module")
+def package():
+    return code.Package(PACKAGE)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the package and of what it reads, which a test may edit."""
+    ignore = shutil.ignore_patterns("__pycache__", "three")
+    shutil.copytree(PACKAGE, tmp_path / "workflow" / "rollout3d", ignore=ignore)
+    shutil.copytree(ROOT / "resources", tmp_path / "resources")
+    shutil.copytree(ROOT / "config" / "deepspeed", tmp_path / "config" / "deepspeed")
+    return tmp_path
+
+
+def read(clone, stage, chosen=None):
+    return code.Package(clone / "workflow" / "rollout3d").closure(stage, chosen)
+
+
+def edit(clone, path, old, new):
+    file = clone / "workflow" / "rollout3d" / path
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+LISTING = """
+import importlib, json, os, re, sys
+from pathlib import Path
+for name in ("torch", "cv2", "scipy.spatial", "transformers", "pyarrow.parquet", "jinja2", "pydantic", "av", "peft"):
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
+for stage in sys.argv[2:]:
+    pid = os.fork()
+    if not pid:
+        importlib.import_module(f"rollout3d.stages.{stage}")
+        file = Path(sys.argv[1]) / "stages" / f"{stage}.py"
+        for lazy in re.findall(r"^ +from (rollout3d\\S*) import (.+)$", file.read_text(), re.M):
+            for name in lazy[1].split(", "):
+                importlib.import_module(lazy[0])
+                if not hasattr(sys.modules[lazy[0]], name):
+                    importlib.import_module(f"{lazy[0]}.{name}")
+        files = [m.__file__ for n, m in sys.modules.items() if n.startswith("rollout3d") and m.__file__]
+        print(json.dumps([stage, files]), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+def test_the_closure_holds_every_module_that_a_stage_imports(package):
+    done = subprocess.run(
+        [sys.executable, "-c", LISTING, str(PACKAGE), "common", *STAGES], capture_output=True, text=True, check=True
+    )
+    imported = dict(json.loads(line) for line in done.stdout.splitlines())
+    assert sorted({*imported} - {"common"}) == STAGES, done.stderr
+    # What every stage shares imports no more than the configuration and the tables.
+    shared = {Path(file).relative_to(ROOT).as_posix() for file in imported.pop("common")}
+    allowed = ("code", "config", "tables", "progress.py", "stages/", "__init__.py")
+    assert all(name.startswith(tuple(f"workflow/rollout3d/{each}" for each in allowed)) for name in shared)
+    for stage, files in imported.items():
+        names = {Path(file).relative_to(ROOT).as_posix() for file in files}
+        assert len(names) > 3
+        left_out = names - set(package.closure(stage).files)
+        left_out -= {"workflow/rollout3d/progress.py"}
+        assert left_out <= shared, (stage, sorted(left_out - shared))
+
+
+def test_imports_in_functions_and_by_name_count_and_those_for_the_type_checker_do_not(clone):
+    (clone / "workflow/rollout3d/scoring/extra.py").write_text("X = 1\n")
+    files = {
+        "import": "def f():\n    import rollout3d.scoring.extra\n",
+        "from": "def f():\n    from rollout3d.scoring import extra\n",
+        "relative": "from ..scoring import extra\n",
+        "sibling": "def f():\n    from ..scoring.extra import X\n",
+        "name": "import importlib\ndef f(x):\n    importlib.import_module(f'rollout3d.scoring.ext{x}')\n",
+    }
+    for text in files.values():
+        (clone / "workflow/rollout3d/cot/sft_table.py").write_text(text)
+        assert "workflow/rollout3d/scoring/extra.py" in read(clone, "sft_table").files, text
+        assert "workflow/rollout3d/scoring/__init__.py" in read(clone, "sft_table").files, text
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rollout3d.scoring import extra\n"
+    (clone / "workflow/rollout3d/cot/sft_table.py").write_text(text)
+    assert "workflow/rollout3d/scoring/extra.py" not in read(clone, "sft_table").files
+
+
+SAME = {
+    "comment": ("training/objective.py", "from __future__", "# a comment\nfrom __future__"),
+    "docstring of a module": ("training/objective.py", '"""', '"""Other words. '),
+    "docstring of an attribute": ("training/run.py", '"""Decoded videos', '"""Videos'),
+    "log message": ("training/run.py", '"%d of %d training scenes have', '"%d of %d scenes have'),
+    "help text": ("stages/train_grpo.py", "help=\"the run's row", 'help="a row'),
+    "configuration model": ("config/training.py", "save_every: Positive = 100", "save_every: Positive = 50"),
+    "command line": ("stages/common.py", "class Stage:", "OTHER = 1\n\n\nclass Stage:"),
+    "progress": ("progress.py", "from __future__", "OTHER = 1\nfrom __future__"),
+    "another stage": ("stages/train_sft.py", "def main", "def other(): ...\n\n\ndef main"),
+    "schema's helpers": ("tables/schema.py", "_STRINGS = ", "_OTHER = 1\n_STRINGS = "),
+}
+
+
+@pytest.mark.parametrize("what", SAME)
+def test_edits_that_cannot_change_a_result_change_no_digest(clone, what):
+    before = read(clone, "train_grpo")
+    edit(clone, *SAME[what])
+    assert read(clone, "train_grpo") == before
+
+
+def test_another_layout_of_all_files_changes_no_digest(clone):
+    before = {stage: read(clone, stage) for stage in ("train_grpo", "ingest", "report")}
+    for path in (clone / "workflow").rglob("*.py"):
+        path.write_text(ast.unparse(ast.parse(path.read_text())))
+    assert {stage: read(clone, stage) for stage in before} == before
+
+
+CHANGED = {
+    "constant": ("training/run.py", "VIDEOS_KEPT = 64", "VIDEOS_KEPT = 65"),
+    "int to float": ("training/run.py", "VIDEOS_KEPT = 64", "VIDEOS_KEPT = 64.0"),
+    "operator": ("training/run.py", "if value % world.size", "if value // world.size"),
+    "comparison": ("training/run.py", "reference=grpo.beta > 0", "reference=grpo.beta >= 0"),
+    "default": ("training/rollouts/schedule.py", "start: float = 0.5", "start: float = 0.6"),
+    "call in a log message": ("training/run.py", "log.info(", "log.info(change()); log.info("),
+    "lazily imported": (
+        "geometry/masks.py",
+        "from __future__",
+        "from __future__ import annotations\nX = 1\nfrom __future__",
+    ),
+    "chosen schedule": ("training/rollouts/schedule.py", '"linear": lambda s: 1 - s', '"linear": lambda s: 1 - s * s'),
+    "chosen rollout": ("training/rollouts/object_centric.py", "def views", "X = 1\n\n\ndef views"),
+    "table's class": (
+        "tables/schema.py",
+        "per_scene: bool = False\n\n    @property",
+        "per_scene: bool = True\n\n    @property",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_real_edits_change_the_digest_and_name_their_file(clone, what):
+    path, *change = CHANGED[what]
+    before = read(clone, "train_grpo", GRPO)
+    edit(clone, path, *change)
+    after = read(clone, "train_grpo", GRPO)
+    assert after.digest != before.digest
+    assert code.compare(before.short, after.parts) == [f"changed workflow/rollout3d/{path}"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "chosen", "file", "counts"),
+    [
+        ("train_grpo", {"think": "plain"}, "resources/prompts/think_plain.txt", True),
+        ("train_grpo", {"think": "video_r1"}, "resources/prompts/think_plain.txt", False),
+        ("train_grpo", {"think": "plain"}, "resources/prompts/judge.txt", False),
+        ("train_grpo", {"deepspeed": "zero2"}, "config/deepspeed/zero2.json", True),
+        ("train_grpo", {"deepspeed": "none"}, "config/deepspeed/zero2.json", False),
+        ("annotate", {}, "resources/prompts/cot_teacher.txt", True),
+        ("judge", {}, "resources/prompts/judge.txt", True),
+        ("ingest", {"dataset": "scannet"}, "resources/categories/scannet.csv", True),
+        ("ingest", {"dataset": "scannet"}, "resources/categories/not_perturbable.csv", True),
+        ("ingest", {"dataset": "scannet"}, "resources/categories/arkitscenes.csv", False),
+        ("paper_table", {}, "resources/reference/ocr.csv", True),
+        ("report", {}, "workflow/rollout3d/report/templates/page.html.j2", True),
+    ],
+)
+def test_resources_count_where_they_are_read(clone, stage, chosen, file, counts):
+    before = read(clone, stage, chosen)
+    assert (file in before.files) == counts
+    (clone / file).write_text((clone / file).read_text() + "\n")
+    assert (read(clone, stage, chosen).digest != before.digest) == counts
+
+
+def test_every_resource_of_the_clone_counts_for_some_stage(package):
+    files = {file for stage in STAGES for file in package.closure(stage).files}
+    there = [p for folder in ("resources", "config/deepspeed") for p in (ROOT / folder).rglob("*") if p.is_file()]
+    assert len(there) > 10
+    assert {p.relative_to(ROOT).as_posix() for p in there} <= files
+
+
+PRUNED = [
+    ("train_grpo", GRPO, "training/rollouts/object_centric.py", "training/rollouts/downsample.py"),
+    ("train_grpo", GRPO | {"rollout": "vanilla"}, "training/rollouts/vanilla.py", "training/rollouts/noisy.py"),
+    ("train_grpo", GRPO | {"reward": "ocr_length"}, "training/rewards/length.py", "training/rewards/temporal.py"),
+    ("train_grpo", GRPO | {"backend": "hf"}, "model/generate_hf.py", "model/generate_vllm.py"),
+    ("train_grpo", GRPO | {"deepspeed": "none"}, "training/engine.py", "training/deepspeed_engine.py"),
+    ("train_grpo", GRPO, "training/grpo.py", "training/sft.py"),
+    ("train_sft", {"method": "sft", "rollout": (), "reward": ()}, "training/sft.py", "training/grpo.py"),
+    ("evaluate", {"backend": "vllm"}, "model/generate_vllm.py", "training/engine.py"),
+    ("ingest", {"dataset": "scannet"}, "scenes/scannet.py", "scenes/scannetpp.py"),
+    ("ingest", {"dataset": {"scannet", "scannetpp"}}, "scenes/scannetpp.py", "scenes/arkitscenes.py"),
+    (
+        "prepare_benchmark",
+        {"benchmark": "synthetic"},
+        "evaluation/benchmarks/synthetic.py",
+        "evaluation/benchmarks/vsibench.py",
+    ),
+    ("annotate", {"teacher": "geometric"}, "cot/geometric.py", "cot/openai.py"),
+    ("annotate", {"teacher": "openai"}, "cot/openai.py", "cot/geometric.py"),
+]
+
+
+@pytest.mark.parametrize(("stage", "chosen", "inside", "outside"), PRUNED)
+def test_entries_count_only_where_they_are_chosen(package, stage, chosen, inside, outside):
+    files = package.closure(stage, chosen).files
+    assert f"workflow/rollout3d/{inside}" in files
+    assert f"workflow/rollout3d/{outside}" not in files
+    assert set(files) <= set(package.closure(stage).files)
+
+
+def test_a_new_entry_of_a_registry_changes_nothing_for_runs_that_do_not_choose_it(clone):
+    before, everything = read(clone, "train_grpo", GRPO), read(clone, "train_grpo")
+    (clone / "workflow/rollout3d/training/rollouts/other.py").write_text("def views(row, frames, context): ...\n")
+    registry = "training/rollouts/__init__.py"
+    edit(clone, registry, "object_centric, temporal", "object_centric, other, temporal")
+    edit(clone, registry, '"noisy": noisy.views,', '"noisy": noisy.views,\n    "other": other.views,')
+    edit(clone, "training/rollouts/schedule.py", '"fix":', '"step": lambda s: 0.0,\n    "fix":')
+    assert read(clone, "train_grpo", GRPO) == before
+    assert len(code.compare(everything.parts, read(clone, "train_grpo").parts)) == 3
+    assert "workflow/rollout3d/training/rollouts/other.py" in read(clone, "train_grpo", {"rollout": "other"}).files
+
+
+def test_the_tables_of_entries_fit_the_code():
+    for path, variable in entries.REGISTRIES:
+        assert re.search(rf"^{variable}\b.*= \{{", (PACKAGE / path).read_text(), re.M), (path, variable)
+    for importing, imported in entries.CONDITIONS:
+        names = source.read((PACKAGE / importing).read_text(), importing, PACKAGE / importing, {}).imports
+        assert "rollout3d." + imported.removesuffix(".py").replace("/", ".") in names, (importing, imported)
+    for path in (*entries.FOLDERS, *entries.BY_NAME, entries.SCHEMA, *entries.EXCLUDED):
+        assert (PACKAGE / path).exists(), path
+    readers = {name: (PACKAGE / f"scenes/{name}.py").read_text() for name in ("scannet", "scannetpp", "arkitscenes")}
+    assert all(re.search(rf'^NAME = "{name}"$', text, re.M) for name, text in readers.items())
+
+
+def test_no_registry_is_forgotten():
+    """A dictionary at module level whose values are functions of other modules is a registry, or always wholly used."""
+    whole = {
+        ("questions/generate.py", "GENERATORS"),
+        ("questions/audit.py", "RULES"),
+        ("scoring/scorers.py", "SCORERS"),
+        ("stages/bias.py", "READABLE"),
+    }
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        modules = {
+            alias.asname or alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rollout3d")
+            for alias in node.names
+        }
+        for node in tree.body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict | ast.DictComp):
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                listed = node.value.values if isinstance(node.value, ast.Dict) else [node.value.generators[0].iter]
+                names = {n.id for value in listed for n in ast.walk(value) if isinstance(n, ast.Name)}
+                if names & modules and target.id.isupper():
+                    found.add((file.relative_to(PACKAGE).as_posix(), target.id))
+    assert whole <= found
+    assert found - whole <= set(entries.REGISTRIES), sorted(found - whole - set(entries.REGISTRIES))
+
+
+def test_only_the_tables_that_the_code_names_count(package, monkeypatch):
+    assert package.closure("sft_table").tables == ("ANNOTATIONS", "OCR_RL", "OCR_SFT")
+    assert package.closure("ingest").tables == ("FRAMES", "MAPS", "OBJECTS", "SCENES", "SCENES_DROPPED")
+    before = {stage: package.closure(stage).digest for stage in STAGES}
+    wider = tables.SCORES.schema.append(pa.field("more", pa.int64(), nullable=True))
+    monkeypatch.setattr(tables, "SCORES", dataclasses.replace(tables.SCORES, schema=wider))
+    code._declarations.cache_clear()
+    try:
+        changed = {stage for stage in STAGES if package.closure(stage).digest != before[stage]}
+        assert {"score", "paper_table", "report"} <= changed
+        assert not changed & {"ingest", "questions", "train_grpo", "train_sft", "evaluate", "difficulty", "annotate"}
+        worded = tables.HARD.schema.set(0, tables.HARD.schema.field(0).with_metadata({"meaning": "other words"}))
+        monkeypatch.setattr(tables, "HARD", dataclasses.replace(tables.HARD, schema=worded, row="other words"))
+        code._declarations.cache_clear()
+        assert package.closure("select_hard").digest == before["select_hard"]
+    finally:
+        monkeypatch.undo()
+        code._declarations.cache_clear()
+
+
+def test_an_unknown_stage_or_registry_is_refused(package):
+    with pytest.raises(ValueError, match=r"unknown registry rolout: known are .*rollout"):
+        package.closure("train_grpo", {"rolout": "noisy"})
+    with pytest.raises(ValueError, match=r"no module rollout3d\.stages\.other"):
+        package.closure("other")
+
+
+def test_compare_names_what_changed():
+    recorded, now = {"a": "1", "b": "2", "c": "3"}, {"b": "2", "c": "4", "d": "5"}
+    assert code.compare(recorded, now) == ["removed a", "changed c", "added d"]
+    assert code.compare({"a": "0" * 12}, {"a": "0" * 64}) == []
+
+
+def cached(clone, path, monkeypatch=None):
+    return code.Package(clone / "workflow" / "rollout3d", path)
+
+
+def test_the_cache_gives_the_same_digests_without_parsing_and_sees_every_edit(clone, tmp_path, monkeypatch):
+    monkeypatch.setattr("rollout3d.code.disk.SETTLED_NS", -1)
+    path = tmp_path / "cache" / "code.json"
+    before = {stage: cached(clone, path).closure(stage) for stage in ("train_grpo", "report")}
+    assert path.is_file() and not list(path.parent.glob("*.tmp"))
+    with monkeypatch.context() as patched:
+        patched.setattr(code, "read", None)
+        assert {stage: cached(clone, path).closure(stage) for stage in before} == before
+    edit(clone, "training/run.py", "VIDEOS_KEPT = 64", "VIDEOS_KEPT = 65")  # of the same size
+    assert code.compare(before["train_grpo"].parts, cached(clone, path).closure("train_grpo").parts) == [
+        "changed workflow/rollout3d/training/run.py"
+    ]
+
+
+def test_a_file_that_changed_a_moment_ago_is_not_cached(clone, tmp_path):
+    path = tmp_path / "code.json"
+    edit(clone, "training/run.py", "VIDEOS_KEPT = 64", "VIDEOS_KEPT = 65")
+    cached(clone, path).closure("train_sft")
+    stored = json.loads(path.read_text())["entries"] if path.exists() else {}
+    assert not any(key.startswith("training/run.py?") for key in stored)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x", "entries": 3}', "\0\0"])
+def test_a_cache_of_garbage_is_ignored_and_replaced(clone, tmp_path, monkeypatch, text):
+    monkeypatch.setattr("rollout3d.code.disk.SETTLED_NS", -1)
+    path = tmp_path / "code.json"
+    path.write_text(text)
+    assert cached(clone, path).closure("sft_table") == read(clone, "sft_table")
+    assert json.loads(path.read_text())["entries"]
+
+
+def test_entries_of_garbage_are_read_again(clone, tmp_path, monkeypatch):
+    monkeypatch.setattr("rollout3d.code.disk.SETTLED_NS", -1)
+    path = tmp_path / "code.json"
+    wanted = cached(clone, path).closure("sft_table")
+    stored = json.loads(path.read_text())
+    for n, entry in enumerate(stored["entries"].values()):
+        entry[1] = [None, 3, ["x"], {}][n % 4]
+    path.write_text(json.dumps(stored))
+    assert cached(clone, path).closure("sft_table") == wanted
+
+
+def test_a_place_that_cannot_be_written_to_costs_no_more_than_the_cache(clone, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert cached(clone, tmp_path / "file" / "code.json").closure("sft_table") == read(clone, "sft_table")

@@ -1,0 +1,233 @@
+"""The code that decides a stage's result: the closure of its imports, and a digest of each file.
+
+A digest covers what a file does, not how it is written: see `source`. Registry entries count only where a job's
+settings name them: see `entries`. Configuration models, logging and the command line do not count, and of the tables
+only those that the code names.
+
+The digests do not depend on the machine or on the clone's place. They are equal for all Python versions that parse a
+file to the same tree; 3.11 and later do, for the syntax of this package.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
+from functools import cache
+from pathlib import Path
+
+from rollout3d.code.disk import Cache
+from rollout3d.code.entries import BY_NAME, CONDITIONS, EXCLUDED, FOLDERS, KEYS, SCHEMA, Chosen, keys_of, selected
+from rollout3d.code.source import PACKAGE, Source, read
+
+__all__ = ["KEYS", "Chosen", "Code", "Package", "closure", "compare"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Code of one stage: the digest of each file and table that counts.
+
+    Keys are paths relative to the clone, such as `workflow/rollout3d/training/grpo.py`, and `table:NAME`.
+    """
+
+    parts: Mapping[str, str]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The source files and resources that count, relative to the clone, sorted."""
+        return tuple(sorted(name for name in self.parts if not name.startswith("table:")))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables whose declaration counts, sorted."""
+        return tuple(sorted(name.removeprefix("table:") for name in self.parts if name.startswith("table:")))
+
+    @property
+    def digest(self) -> str:
+        """One digest of all parts (hex)."""
+        return _digest(sorted(self.parts.items()))
+
+    @property
+    def short(self) -> dict[str, str]:
+        """The parts with short digests, for a file beside a result: `compare` reads it."""
+        return {name: value[:12] for name, value in sorted(self.parts.items())}
+
+
+class Package:
+    """The source files of a clone, each read at most once; later changes of the files are not seen."""
+
+    def __init__(self, folder: Path | None = None, cache_file: Path | None = None):
+        self.folder = folder or Path(__file__).resolve().parents[1]
+        self.root = self.folder.parents[1]
+        if cache_file is None and (self.root / "Snakefile").is_file():
+            cache_file = self.root / ".snakemake" / "rollout3d" / "code.json"
+        self._cache = Cache(cache_file)
+        self._states = {path: state for path, state in _walk(self.folder, "")}
+        self._modules = {_module(path): path for path in self._states if path.endswith(".py")}
+        self._sources: dict[str, Source] = {}
+        self._resources: dict[str, str] = {}
+
+    def closure(self, stage: str, chosen: Chosen | None = None) -> Code:
+        """The code of a stage (the name of a file of `stages`), or of any module given by its dotted name.
+
+        `chosen`: for each key of `KEYS` the entry or entries that the job uses; all of them for a key that it lacks.
+        Raises ValueError for an unknown stage or key.
+        """
+        chosen = chosen or {}
+        strange = sorted(set(chosen) - set(KEYS))
+        if strange:
+            raise ValueError(f"unknown registry {', '.join(strange)}: known are {', '.join(KEYS)}")
+        entry = stage if stage.startswith(f"{PACKAGE}.") else f"{PACKAGE}.stages.{stage}"
+        if entry not in self._modules:
+            raise ValueError(f"no module {entry} in {self.folder}")
+        parts: dict[str, str] = {}
+        named: set[str] = set()
+        waiting, seen = self._with_parents(entry), set()
+        while waiting:
+            path = waiting.pop()
+            if path in seen or _excluded(path):
+                continue
+            seen.add(path)
+            source = self._source(path, chosen)
+            parts[self._name(self.folder / path)] = source.digest
+            named |= self._tables(path, source)
+            for resource in self._files(path, source, chosen):
+                parts[self._name(resource)] = self._resource(resource)
+            for module in source.imports:
+                for imported in self._matching(module):
+                    condition = CONDITIONS.get((path, imported))
+                    if condition is None or condition.holds(chosen):
+                        waiting += self._with_parents(_module(imported))
+        declared = _declarations()
+        parts |= {f"table:{name}": declared[name] for name in (declared if "*" in named else named) if name in declared}
+        self._cache.save()
+        return Code(parts)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _with_parents(self, module: str) -> list[str]:
+        """Files that importing a module runs: its own, and those of the packages that it lies in."""
+        parts = module.split(".")
+        names = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+        return [self._modules[name] for name in names if name in self._modules]
+
+    def _matching(self, module: str) -> list[str]:
+        if "*" in module:
+            return [path for name, path in self._modules.items() if fnmatch.fnmatchcase(name, module)]
+        return [self._modules[module]] if module in self._modules else []
+
+    def _source(self, path: str, chosen: Chosen) -> Source:
+        entries = {key: selected(chosen, key) for key in sorted(keys_of(path))}
+        variant = json.dumps({key: None if value is None else sorted(value) for key, value in entries.items()})
+        key = f"{path}?{variant}"
+        if key not in self._sources:
+            state = self._states[path]
+            stored = self._cache.get(key, state)
+            try:
+                digest, *rest = stored
+                source = Source(digest, *(tuple(each) for each in rest))
+            except (TypeError, ValueError):
+                file = self.folder / path
+                source = read(file.read_text(encoding="utf-8"), path, file, chosen)
+                own = Source(*astuple(source)[:4], tuple(os.path.relpath(each, self.root) for each in source.paths))
+                self._cache.put(key, state, astuple(own))
+                source = own
+            self._sources[key] = source
+        return self._sources[key]
+
+    def _tables(self, path: str, source: Source) -> set[str]:
+        """Python names of the tables that a file uses."""
+        if "TABLES" not in source.tables:
+            return set(source.tables)
+        by_name = {name for name in _declarations() if name.lower() in source.strings}
+        return {*source.tables, *(BY_NAME.get(path) or by_name or {"*"})}
+
+    def _files(self, path: str, source: Source, chosen: Chosen) -> Iterable[Path]:
+        """Files that the code reads from the clone: those that it builds a path of, and those of folders."""
+        for name in source.paths:
+            place = Path(os.path.normpath(self.root / name))
+            if place.is_file() and place.suffix != ".py":
+                yield place
+            elif place.is_dir() and place not in (self.root, self.folder) and not self.folder.is_relative_to(place):
+                rule = FOLDERS.get(path)
+                if rule is None:
+                    yield from (each for each in sorted(place.rglob("*")) if each.is_file())
+                    continue
+                entries = selected(chosen, rule.key)
+                wanted = [rule.pattern.format("*")] if entries is None else [rule.pattern.format(e) for e in entries]
+                for pattern in (*rule.always, *wanted):
+                    yield from sorted(place.glob(pattern))
+
+    def _resource(self, path: Path) -> str:
+        name = self._name(path)
+        if name not in self._resources:
+            state = path.stat()
+            stored = self._cache.get(name, state)
+            if not isinstance(stored, str):
+                stored = hashlib.sha256(path.read_bytes()).hexdigest()
+                self._cache.put(name, state, stored)
+            self._resources[name] = stored
+        return self._resources[name]
+
+
+@cache
+def _this() -> Package:
+    return Package()
+
+
+def closure(stage: str, chosen: Chosen | None = None) -> Code:
+    """The code of a stage of this package, as it was when the process first asked: see `Package.closure`."""
+    return _this().closure(stage, chosen)
+
+
+def compare(recorded: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Differences between two records of `Code.short` (or `parts`), as "changed FILE", "added FILE", "removed FILE"."""
+    found = []
+    for name in sorted({*recorded, *now}):
+        if name not in now:
+            found.append(f"removed {name}")
+        elif name not in recorded:
+            found.append(f"added {name}")
+        elif recorded[name][:12] != now[name][:12]:
+            found.append(f"changed {name}")
+    return found
+
+
+def _walk(folder: Path, prefix: str) -> Iterable[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda each: each.name):
+            if entry.is_dir():
+                if entry.name != "__pycache__":
+                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+            elif entry.name.endswith(".py"):
+                yield f"{prefix}{entry.name}", entry.stat()
+
+
+def _module(path: str) -> str:
+    parts = [PACKAGE, *path.removesuffix(".py").split("/")]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _excluded(path: str) -> bool:
+    return any(path == name or path.startswith(f"{name}/") for name in EXCLUDED)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@cache
+def _declarations() -> dict[str, str]:
+    """Python name of each table -> digest of its name, version and columns, without the prose."""
+    from rollout3d import tables
+
+    found = {}
+    for name, table in vars(tables).items():
+        if isinstance(table, tables.Table):
+            columns = [[field.name, str(field.type), field.nullable] for field in table.schema]
+            found[name] = _digest([table.name, table.version, table.per_scene, columns])
+    return found

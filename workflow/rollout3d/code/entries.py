@@ -1,0 +1,101 @@
+"""Which code a chosen setting makes unnecessary: registries, conditional imports, and folders of resources.
+
+Every name in this module is a path relative to the package, or a key of `chosen`. A key that `chosen` lacks counts all
+of its entries, so a forgotten key makes a digest too wide and never too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+Chosen = Mapping[str, str | Collection[str]]
+"""Key -> the entries that a job uses."""
+
+EXCLUDED = ("code", "config", "progress.py", "stages/__init__.py", "stages/common.py", "stages/registry.py")
+"""Files and folders that cannot change a result, or whose values enter a result's identity another way."""
+
+SCHEMA = "tables/schema.py"
+"""Declares every table: of this file only its classes count, and beside it the tables that the code names."""
+
+REGISTRIES: Mapping[tuple[str, str], str] = {
+    ("evaluation/benchmarks/__init__.py", "BENCHMARKS"): "benchmark",
+    ("scenes/ingest.py", "READERS"): "dataset",
+    ("scenes/synthetic/writers/release.py", "_WRITERS"): "dataset",
+    ("training/rewards/__init__.py", "COMBINE"): "reward",
+    ("training/rollouts/__init__.py", "ROLLOUTS"): "rollout",
+    ("training/rollouts/schedule.py", "SHAPES"): "schedule",
+}
+"""(File, name of a dictionary at module level) -> the key whose values are the dictionary's keys.
+
+Of such a dictionary only the chosen items count, and of its file the imports and functions that nothing else uses."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An import that happens, or is used, only where `key` has one of `values`."""
+
+    key: str
+    values: frozenset[str]
+
+    def holds(self, chosen: Chosen) -> bool:
+        """Return whether the import counts for these entries."""
+        entries = selected(chosen, self.key)
+        return entries is None or bool(entries & self.values)
+
+
+def _if(key: str, *values: str) -> Condition:
+    return Condition(key, frozenset(values))
+
+
+CONDITIONS: Mapping[tuple[str, str], Condition] = {
+    ("model/backends.py", "model/generate_vllm.py"): _if("backend", "vllm"),
+    ("training/engine.py", "model/generate_vllm.py"): _if("backend", "vllm"),
+    ("training/engine.py", "training/deepspeed_engine.py"): _if("deepspeed", "zero0", "zero2", "zero3"),
+    ("training/rewards/__init__.py", "training/rewards/length.py"): _if("reward", "ocr_length", "video_r1_length"),
+    ("training/rewards/__init__.py", "training/rewards/temporal.py"): _if("rollout", "temporal"),
+    ("training/run.py", "training/grpo.py"): _if("method", "grpo"),
+    ("training/run.py", "training/sft.py"): _if("method", "sft"),
+    ("stages/annotate.py", "cot/geometric.py"): _if("teacher", "geometric"),
+    ("stages/annotate.py", "cot/openai.py"): _if("teacher", "openai"),
+}
+"""(Importing file, imported file) -> when the import counts. The test of each reads the `if` that decides it."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of resources of which a job reads `always`, and `pattern` filled with each chosen entry."""
+
+    key: str
+    pattern: str
+    always: tuple[str, ...] = ()
+
+
+FOLDERS: Mapping[str, Folder] = {
+    "model/prompts.py": Folder("think", "think_{}.txt", ("direct.txt",)),
+    "scenes/categories.py": Folder("dataset", "{}.csv", ("not_perturbable.csv",)),
+    "training/deepspeed_engine.py": Folder("deepspeed", "{}.json"),
+}
+"""File -> how it chooses from the folder that it names. A file that is not listed here reads all of its folder."""
+
+BY_NAME: Mapping[str, tuple[str, ...]] = {"training/run.py": ("OCR_RL", "OCR_SFT", "QUESTIONS")}
+"""File -> the tables that it takes from `tables.TABLES` by a name which does not stand in the file."""
+
+
+def selected(chosen: Chosen, key: str) -> frozenset[str] | None:
+    """The chosen entries of a key; None where all entries count."""
+    if key not in chosen:
+        return None
+    value = chosen[key]
+    return frozenset({value} if isinstance(value, str) else value)
+
+
+def keys_of(path: str) -> set[str]:
+    """Keys of `chosen` on which the digest, imports or resources of a file depend."""
+    keys = {key for (file, _), key in REGISTRIES.items() if file == path}
+    keys |= {condition.key for (file, _), condition in CONDITIONS.items() if file == path}
+    return keys | ({FOLDERS[path].key} if path in FOLDERS else set())
+
+
+KEYS = tuple(sorted({key for path in {f for f, _ in (*REGISTRIES, *CONDITIONS)} | {*FOLDERS} for key in keys_of(path)}))
+"""All keys that `chosen` may have."""
