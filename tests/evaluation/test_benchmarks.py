@@ -15,7 +15,7 @@ import pytest
 from evaluation.eval_rows import question
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get
+from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get, vsibench
 from rollout3d.evaluation.benchmarks.vsibench import sample_video
 from rollout3d.releases import MissingData
 
@@ -107,7 +107,11 @@ def test_parquet_halves_give_the_same_questions_as_the_json_lines(release):
     halves = prepare(release).questions
     assert [row["question_id"] for row in halves] == [row["question_id"] for row in whole]
     assert [json.loads(row["evidence"])["pruned"] for row in halves] == [True, False]
-    (release / "test_pruned.parquet").unlink()
+    pruned = release / "test_pruned.parquet"
+    pruned.write_bytes(pruned.read_bytes()[:-5])
+    with pytest.raises(BenchmarkError, match=f"^{pruned}: not a readable Parquet file .*; download it again$"):
+        vsibench.read_rows(pruned)
+    pruned.unlink()
     with pytest.raises(BenchmarkError, match=r"only half of VSI-Bench, test_debiased\.parquet"):
         prepare(release)
 

@@ -183,11 +183,12 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, files, engine):
         checkpoint.restore(checkpoint.newest(tmp_path), frozen, World())
 
 
-def test_a_growing_table_forgets_what_will_be_written_again(tmp_path):
-    def row(step, loss):
-        empty = dict.fromkeys(tables.METRICS.schema.names)
-        return empty | {"step": step, "lr": 0.0, "loss": loss, "rewards": [], "grad_norm": 0.0, "seconds": []}
+def row(step, loss):
+    empty = dict.fromkeys(tables.METRICS.schema.names)
+    return empty | {"step": step, "lr": 0.0, "loss": loss, "rewards": [], "grad_norm": 0.0, "seconds": []}
 
+
+def test_a_growing_table_forgets_what_will_be_written_again(tmp_path):
     table = GrowingTable(tables.METRICS, tmp_path, tw.NOWHERE)
     for step in range(5):
         table.add([row(step, 1.0)])
@@ -198,6 +199,19 @@ def test_a_growing_table_forgets_what_will_be_written_again(tmp_path):
     table.close(tmp_path / "metrics.parquet")
     found = tables.read(tables.METRICS, tmp_path / "metrics.parquet")
     assert [(r["step"], r["loss"]) for r in found] == [(0, 1.0), (1, 1.0), (2, 2.0)]
+
+
+def test_a_damaged_part_of_a_growing_table_is_named_with_its_own_remedy(tmp_path):
+    table = GrowingTable(tables.METRICS, tmp_path / "parts", tw.NOWHERE)
+    table.add([row(0, 1.0)])
+    table.flush()
+    (part,) = (tmp_path / "parts").iterdir()
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(
+        tables.TableError, match=f"^{part}: this part .* delete it and run the same command again, which"
+    ):
+        table.close(tmp_path / "metrics.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
 
 
 # --- the lock --------------------------------------------------------------------------------------------------------

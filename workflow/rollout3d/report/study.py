@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from rollout3d import tables
 from rollout3d.config import Config, Run, read_runs
 from rollout3d.report import gallery
@@ -137,4 +135,4 @@ def _counts(
 
 
 def _n_rows(paths: Sequence[str]) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in paths)
+    return sum(tables.n_rows(path) for path in paths)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from rollout3d import tables
 
 _VIEWS = ("video", "black", "random", "frequent")
@@ -85,4 +83,4 @@ def _next(root: Path) -> str:
 
 
 def _rows(paths: list[Path]) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in paths)
+    return sum(tables.n_rows(path) for path in paths)

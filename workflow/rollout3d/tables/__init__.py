@@ -2,31 +2,35 @@
 
 A table is declared once, here, as a `Table`: a name, a schema version, what one row is, and a `pa.schema` whose
 fields carry their own one-line description. `write` refuses rows that do not fit, writes beside the target and
-renames, and stores the lineage in the file's metadata; `read` refuses a file of another table or version.
+renames, and stores lineage and digests in the file; `read` refuses a file of another table or version, and every
+damaged one.
 
 Conventions. Metres, seconds, degrees and pixels unless a field says otherwise. Matrices are row-major lists. World
 coordinates are the *aligned* frame of the scene, +z up. Nested lists instead of Arrow maps: the Hugging Face loader
 refuses maps. Bytes depend on rows, schema and lineage only (no time, no path, no thread count).
 """
 
-from rollout3d.tables.files import (
+from rollout3d.tables.media import MediaReader, frame_path, frame_seconds, read_light
+from rollout3d.tables.origin import (
     LINEAGE_KEY,
     Lineage,
     RowError,
-    SceneReader,
     TableError,
-    Writer,
-    build,
     canonical_json,
-    content_digest,
     digest,
-    lineage,
     question_id,
-    read,
-    read_many,
-    write,
 )
-from rollout3d.tables.media import MediaReader, frame_path, frame_seconds, read_light
+from rollout3d.tables.reader import (
+    SceneReader,
+    TableFile,
+    content_digest,
+    lineage,
+    n_rows,
+    read,
+    read_foreign,
+    read_many,
+    verify,
+)
 from rollout3d.tables.schema import (
     ANNOTATIONS,
     AUDIT,
@@ -54,3 +58,4 @@ from rollout3d.tables.schema import (
     VERDICTS,
     Table,
 )
+from rollout3d.tables.writer import Writer, build, write

@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from rollout3d.tables.files import _open
+from rollout3d.tables.reader import TableFile
 from rollout3d.tables.schema import Table
 
 _FRAME = re.compile(r"video/(\d+\.\d+)\.\w+")
@@ -32,12 +32,11 @@ def frame_seconds(path: str | None) -> float | None:
 def read_light(table: Table, path: Path | str) -> list[dict[str, Any]]:
     """All rows of a question table, the pictures in `media` without their bytes: `MediaReader` has those.
 
-    Raises `TableError` for a file of another table or version.
+    Raises `TableError` for a damaged file, and a file of another table or version.
     """
-    with _open(table, path) as file:
-        leaves = [file.schema.column(i).path for i in range(len(file.schema))]
-        wanted = [leaf for leaf in leaves if not (leaf.startswith("media.") and leaf.endswith(".bytes"))]
-        return file.read(columns=wanted).to_pylist()
+    with TableFile(path, table) as file:
+        wanted = [leaf for leaf in file.leaves if not (leaf.startswith("media.") and leaf.endswith(".bytes"))]
+        return file.rows(columns=wanted)
 
 
 class MediaReader:
@@ -47,13 +46,13 @@ class MediaReader:
     """
 
     def __init__(self, table: Table, path: Path | str):
-        self._file = _open(table, path)
-        groups = range(self._file.num_row_groups)
-        self._ends = list(accumulate(self._file.metadata.row_group(group).num_rows for group in groups))
+        self._file = TableFile(path, table)
+        self._ends = list(accumulate(self._file.group_sizes))
 
     def __getitem__(self, place: int) -> list[dict[str, Any]] | None:
         if not 0 <= place < (self._ends[-1] if self._ends else 0):
             raise IndexError(place)
         group = bisect_right(self._ends, place)
         first = self._ends[group - 1] if group else 0
-        return self._file.read_row_group(group, ["media"])["media"][place - first].as_py()
+        with self._file.reading():
+            return self._file.arrow(group, ["media"])["media"][place - first].as_py()

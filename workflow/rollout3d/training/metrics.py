@@ -42,10 +42,23 @@ class GrowingTable:
                 part.unlink()
 
     def close(self, path: Path) -> None:
-        """Write all parts as one table to `path`, in row groups that do not depend on when parts were flushed."""
+        """Write all parts as one table to `path`, in row groups that do not depend on when parts were flushed.
+
+        Raises `TableError` that names a damaged part.
+        """
         self.flush()
-        rows = (row for part in parts_of(self._table, self._directory) for row in tables.read(self._table, part))
+        rows = (row for part in parts_of(self._table, self._directory) for row in self._rows_of(part))
         tables.write(self._table, path, rows, self._lineage)
+
+    def _rows_of(self, part: Path) -> list[dict[str, Any]]:
+        try:
+            return tables.read(self._table, part)
+        except tables.TableError as error:
+            # The error's own remedy is for a table that a rule makes; no rule makes a part.
+            raise tables.TableError(
+                f"{part}: this part of the run's {self._table.name} is damaged; delete it and run the same command "
+                f"again, which resumes at the last checkpoint: the table then lacks the steps of this part ({error})"
+            ) from error
 
 
 def parts_of(table: tables.Table, directory: Path) -> list[Path]:

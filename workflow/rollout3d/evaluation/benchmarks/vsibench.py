@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rollout3d import releases, tables
 from rollout3d.config import CATEGORIES, DATASETS, Config
@@ -81,10 +79,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         if path.suffix == ".jsonl":
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         else:
-            rows = pq.read_table(path).to_pylist()
+            rows = tables.read_foreign(path)
+    except tables.TableError as error:
+        raise BenchmarkError(str(error)) from error
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read ({error.strerror or error}); is the path right?") from error
-    except (ValueError, pa.ArrowException) as error:
+    except ValueError as error:
         raise BenchmarkError(f"{path}: not readable ({error}); download it again") from error
     for k, row in enumerate(rows):
         lacking = [column for column in COLUMNS if not isinstance(row, dict) or column not in row]

@@ -1,0 +1,282 @@
+"""Reading tables: every byte is checked, and whatever is wrong with a file is one `TableError`.
+
+All reading of Parquet goes through `TableFile`. It refuses a file of another table, version or types, a file whose seal
+does not hold, and converts every error of the bytes, also those that come while row groups are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rollout3d.tables.origin import LINEAGE_KEY, TableError, digest
+from rollout3d.tables.schema import TABLES, Table
+from rollout3d.tables.seal import DATA_KEY, Sealed
+
+_TAIL = 1 << 16
+
+
+class TableFile:
+    """A Parquet file open for reading. With a `table`, a file of another table, version or types is refused.
+
+    Its methods raise `TableError` for bytes that are damaged; `remedy` is what that says, instead of the command that
+    makes the file. Not safe to share between threads.
+    """
+
+    def __init__(self, path: Path | str, table: Table | None = None, remedy: str | None = None):
+        self.path, self._remedy = Path(path), remedy
+        self._file: pq.ParquetFile | None = None
+        self._sealed: Sealed | None = None
+        try:
+            with self.reading():
+                self._find(table)
+                self._sealed = Sealed.open(self.path)
+                self._file = pq.ParquetFile(self._sealed or self.path, page_checksum_verification=True)
+                entries = self._file.metadata.metadata or {}
+                self.about: dict[str, Any] = _object(entries.get(LINEAGE_KEY, b"{}"), "lineage")
+                self.data: dict[str, Any] = _object(entries.get(DATA_KEY, b"{}"), "digest")
+                if bool(self.data) != bool(self._sealed) or (
+                    self._sealed and self.data.get("n_bytes") != self._sealed.n_bytes
+                ):
+                    raise ValueError("its seal is missing or damaged")
+                if table:
+                    self._expect(table)
+        except BaseException:
+            self.close()
+            raise
+
+    def _find(self, table: Table | None) -> None:
+        if not self.path.exists():
+            expected = f"; it is to be the table '{table.name}'" if table else ""
+            made = f"A table of the workflow is made by {_command(self.path)}"
+            raise TableError(f"{self.path}: no such file{expected}: is the path right? {made}")
+        if self.path.is_dir():
+            raise TableError(f"{self.path}: is a folder, not a Parquet file: is the path right?")
+
+    def _expect(self, table: Table) -> None:
+        about, path = self.about, self.path
+        if (about.get("table"), about.get("version")) == (table.name, table.version):
+            found = self._file.schema_arrow
+            names = [field.name for field in table.schema]
+            if found.names != names:
+                raise ValueError(f"its columns {found.names} are not those of the table '{table.name}', {names}")
+            for field in table.schema:  # types are equal whatever the elements of a list are called
+                kind = found.field(field.name).type
+                if not kind.equals(field.type):
+                    raise ValueError(f"its column {field.name} is {kind}, not {field.type}")
+            return
+        if about.get("table") == table.name:
+            remedy = f"another version of rollout3d wrote it: delete it and rerun the stage {about.get('stage')}"
+        else:
+            remedy = "is the path right?"
+        found = f"'{about.get('table')}' version {about.get('version')}"
+        raise TableError(f"{path}: holds table {found}, expected '{table.name}' version {table.version}; {remedy}")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Convert every error of a block that reads this file into `TableError`."""
+        try:
+            yield
+        except TableError:
+            raise
+        except OSError as error:
+            if error.errno is None:  # Arrow's own, about the bytes
+                raise self._damaged(error) from error
+            why = error.strerror or error
+            raise TableError(f"{self.path}: cannot be read ({why}); see to its permissions and disk") from error
+        except Exception as error:  # damaged bytes end in whatever error a decoder meets first
+            if self._sealed and isinstance(error, MemoryError):
+                raise  # sizes are proved, so that memory is really short
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> TableError:
+        why = " ".join(str(error).split())  # Arrow's messages may have several lines
+        return TableError(f"{self.path}: not a readable Parquet file ({why}); {self._remedy or _rebuild(self.path)}")
+
+    def __enter__(self) -> TableFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._sealed is not None:
+            self._sealed.close()
+
+    @property
+    def sealed(self) -> bool:
+        """True if every byte has a checksum; False for a file of an earlier version, or of others."""
+        return self._sealed is not None
+
+    @property
+    def leaves(self) -> list[str]:
+        """Paths of the columns without children, such as `image.bytes`."""
+        return [self._file.schema.column(i).path for i in range(len(self._file.schema))]
+
+    @property
+    def group_sizes(self) -> list[int]:
+        """Number of rows per row group."""
+        about = self._file.metadata
+        return [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+
+    @property
+    def n_rows(self) -> int:
+        return self._file.metadata.num_rows
+
+    def arrow(self, group: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """One row group, or all rows, as Arrow columns."""
+        with self.reading():
+            if group is None:
+                return self._file.read(columns=columns)
+            return self._file.read_row_group(group, columns)
+
+    def rows(self, group: int | None = None, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One row group, or all rows, as dictionaries."""
+        with self.reading():
+            return self.arrow(group, columns).to_pylist()
+
+    def verify(self) -> bool:
+        """Recompute digest and checksums, decode every page. Return False if the file carries no digest."""
+        with self.reading():
+            if self._sealed and self._sealed.data_digest() != self.data.get("sha256"):
+                raise ValueError("its data are not those that were written")
+            for group, n in enumerate(self.group_sizes):
+                rows = self.arrow(group)
+                rows.validate(full=True)
+                if len(rows) != n:
+                    raise ValueError(f"row group {group} has {len(rows):,} rows, its footer says {n:,}")
+            if sum(self.group_sizes) != self.n_rows:
+                raise ValueError(f"its row groups have {sum(self.group_sizes):,} rows, its footer says {self.n_rows:,}")
+        return self.sealed
+
+
+def _object(text: bytes, name: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"its {name} is no JSON object")
+    return value
+
+
+def _command(path: Path) -> str:
+    return f"`snakemake {shlex.quote(str(path))}`"
+
+
+def _rebuild(path: Path) -> str:
+    """What rebuilds a damaged file, and the stage that wrote it if its lineage can still be seen."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL))
+            stage = re.search(rb'"stage":"([\w-]+)"', stream.read())
+    except OSError:
+        stage = None
+    again = f"delete it and run {_command(path)} again"
+    return f"{again}; the stage {stage[1].decode()} wrote it" if stage else f"is the path right? If so, {again}"
+
+
+def read(table: Table, path: Path | str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """All rows of one file, as dictionaries. Raises `TableError` for a damaged file, another table or version."""
+    with TableFile(path, table) as file:
+        return file.rows(columns=columns)
+
+
+def read_many(table: Table, paths: Iterable[Path | str], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of several files, in the order given."""
+    return [row for path in paths for row in read(table, path, columns)]
+
+
+def read_foreign(path: Path | str) -> list[dict[str, Any]]:
+    """All rows of a Parquet file that others wrote, as dictionaries. Raises `TableError` if it cannot be read."""
+    with TableFile(path, remedy="download it again") as file:
+        return file.rows()
+
+
+def n_rows(path: Path | str) -> int:
+    """Number of rows of a Parquet file, from its footer. Raises `TableError` if that cannot be read."""
+    with TableFile(path) as file:
+        return file.n_rows
+
+
+class SceneReader:
+    """Random access by scene to files of a `per_scene` table, reading only that scene's row groups.
+
+    The index costs one pass over the `scene_id` column. Not safe to share between threads: open one per thread.
+    """
+
+    def __init__(self, table: Table, paths: Iterable[Path | str]):
+        self._files = [TableFile(path, table) for path in paths]
+        self._where: dict[str, list[tuple[int, int]]] = {}
+        for f, file in enumerate(self._files):
+            for group in range(len(file.group_sizes)):
+                for scene in dict.fromkeys(row["scene_id"] for row in file.rows(group, ["scene_id"])):
+                    self._where.setdefault(scene, []).append((f, group))
+
+    @property
+    def scenes(self) -> list[str]:
+        return list(self._where)
+
+    def __contains__(self, scene_id: str) -> bool:
+        return scene_id in self._where
+
+    def rows(self, scene_id: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Rows of one scene; empty if the scene is unknown."""
+        columns = list(dict.fromkeys(["scene_id", *columns])) if columns else None
+        found: list[dict[str, Any]] = []
+        for f, group in self._where.get(scene_id, ()):
+            found += [row for row in self._files[f].rows(group, columns) if row["scene_id"] == scene_id]
+        return found
+
+
+def lineage(path: Path | str) -> dict[str, Any]:
+    """The lineage stored in a file: table, version, stage, config, code, parents. Raises `TableError` naming a file
+    that cannot be read."""
+    with TableFile(path) as file:
+        return file.about
+
+
+def content_digest(path: Path | str) -> str:
+    """Digest of what a file holds, without its lineage: equal rows under another lineage give an equal digest.
+
+    For a table: the digest of its data that its footer declares, with name and version, which stand for the columns.
+    Only the footer is read. Equal rows in other row groups, or written by another pyarrow, may give another digest.
+    For `model.json`: name, digest of the weights and prompts. For any other file: sha256 of its bytes. Raises
+    `TableError` for a file that cannot be read.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        with TableFile(path) as file:
+            if file.sealed:
+                about = file.about
+                return digest([about.get("table"), about.get("version"), file.data["sha256"]])
+    try:
+        if path.name == "model.json":
+            about = _object(path.read_bytes(), "content")
+            return digest([about["name"], about["digest"], about.get("prompts") or {}])
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror}); is the path right?") from error
+    except (ValueError, KeyError) as error:
+        raise TableError(f"{path}: not a model.json ({error}); delete it and run {_command(path)} again") from error
+
+
+def verify(path: Path | str) -> bool:
+    """Prove a Parquet file: recompute the digest from its bytes, check footer, checksums, columns and every page.
+
+    Return True if it is proved; False if it can be read but carries no digest, as files of earlier versions and of
+    others do. Raises `TableError` that says what is wrong and what rebuilds the file.
+    """
+    with TableFile(path) as file:
+        table = TABLES.get(file.about.get("table", ""))
+    with TableFile(path, table) as file:
+        return file.verify()
