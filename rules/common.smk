@@ -53,23 +53,12 @@ def site_of(study):
 # first, so that stages run in the environment that runs Snakemake, also when it was not activated. Braces are doubled
 # because Snakemake formats the prefix.
 shell.prefix(
-    "set -euo pipefail; export PATH={}:$PATH ROLLOUT3D_SITE={}; ".format(
+    "set -euo pipefail; export PATH={}:$PATH; ".format(
         shlex.quote(os.path.dirname(sys.executable)),
-        shlex.quote(canonical_json(site_of(study))),
     )
     .replace("{", "{{")
     .replace("}", "}}")
 )
-
-
-def stage_config(stage):
-    """The sections of the configuration that a stage reads, as JSON: the rule's parameter, hence its trigger."""
-    return canonical_json(study.part(*registry.STAGES[stage].config))
-
-
-def stage_code(stage):
-    """The source files that decide a stage's output: an input of its rule, compared by content."""
-    return [os.path.relpath(path) for path in registry.code_files(stage)]
 
 
 def model_env(backend):

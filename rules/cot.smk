@@ -2,10 +2,10 @@
 # The API costs money: inputs are ancient. To annotate again: -R annotate.
 rule annotate:
     input:
-        hard=ancient("<results>/difficulty/hard.parquet"),
-        questions=ancient("<results>/train/ocr_rl.parquet"),
-        frames=ancient(scene_tables("frames")),
-        maps=ancient(scene_tables("maps")),
+        hard="<results>/difficulty/hard.parquet",
+        questions="<results>/train/ocr_rl.parquet",
+        frames=shown_to_teacher("frames"),
+        maps=shown_to_teacher("maps"),
     output:
         annotations="<results>/cot/annotations.parquet",
     log:
@@ -17,19 +17,16 @@ rule annotate:
     resources:
         mem_mb=8000,
         runtime=1440,
-    params:
-        config=stage_config("annotate"),
     shell:
-        "python -m rollout3d.stages.annotate --config {params.config:q} --hard {input.hard}"
-        " --questions {input.questions} --frames {input.frames} --maps {input.maps}"
-        " --out {output.annotations} > {log} 2>&1"
+        "python -m rollout3d.stages.annotate --hard {input.hard:q}"
+        " --questions {input.questions:q} --frames {input.frames:q} --maps {input.maps:q}"
+        " --out {output.annotations:q} > {log:q} 2>&1"
 
 
 rule sft_table:
     input:
         annotations="<results>/cot/annotations.parquet",
         questions="<results>/train/ocr_rl.parquet",
-        code=stage_code("sft_table"),
     output:
         sft="<results>/train/ocr_sft.parquet",
     log:
@@ -38,8 +35,6 @@ rule sft_table:
         "<benchmarks>/sft_table.tsv"
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("sft_table"),
     shell:
-        "python -m rollout3d.stages.sft_table --config {params.config:q} --annotations {input.annotations}"
-        " --questions {input.questions} --out {output.sft} > {log} 2>&1"
+        "python -m rollout3d.stages.sft_table --annotations {input.annotations:q}"
+        " --questions {input.questions:q} --out {output.sft:q} > {log:q} 2>&1"

@@ -2,10 +2,10 @@
 # GPU time is precious: inputs are ancient, so a rewrite upstream never retriggers these jobs. To redo them: -R difficulty.
 rule difficulty:
     input:
-        questions=ancient("<results>/train/ocr_rl.parquet"),
-        frames=ancient(scene_tables("frames")),
-        maps=ancient(scene_tables("maps")),
-        model=ancient(difficulty_model),
+        questions="<results>/train/ocr_rl.parquet",
+        frames=scene_tables("frames"),
+        maps=scene_tables("maps"),
+        model=difficulty_model,
     output:
         predictions="<results>/difficulty/{setting}/{shard}.parquet",
     log:
@@ -20,12 +20,11 @@ rule difficulty:
         mem_mb=64000,
         runtime=720,
     params:
-        config=stage_config("difficulty"),
         n_shards=study.difficulty.shards,
     shell:
-        "python -m rollout3d.stages.difficulty --config {params.config:q} --setting {wildcards.setting}"
-        " --shard {wildcards.shard} --n-shards {params.n_shards} --questions {input.questions}"
-        " --frames {input.frames} --maps {input.maps} --model {input.model} --out {output.predictions} > {log} 2>&1"
+        "python -m rollout3d.stages.difficulty --setting {wildcards.setting}"
+        " --shard {wildcards.shard} --n-shards {params.n_shards:q} --questions {input.questions:q}"
+        " --frames {input.frames:q} --maps {input.maps:q} --model {input.model:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule select_hard:
@@ -35,7 +34,6 @@ rule select_hard:
         frames16=difficulty_tables("frames16"),
         frames16_bev=difficulty_tables("frames16_bev"),
         frames16_grpo=difficulty_tables("frames16_grpo"),
-        code=stage_code("select_hard"),
     output:
         hard="<results>/difficulty/hard.parquet",
     log:
@@ -44,9 +42,7 @@ rule select_hard:
         "<benchmarks>/select_hard.tsv"
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("select_hard"),
     shell:
-        "python -m rollout3d.stages.select_hard --config {params.config:q} --questions {input.questions}"
-        " --frames2 {input.frames2} --frames16 {input.frames16} --frames16-bev {input.frames16_bev}"
-        " --frames16-grpo {input.frames16_grpo} --out {output.hard} > {log} 2>&1"
+        "python -m rollout3d.stages.select_hard --questions {input.questions:q}"
+        " --frames2 {input.frames2:q} --frames16 {input.frames16:q} --frames16-bev {input.frames16_bev:q}"
+        " --frames16-grpo {input.frames16_grpo:q} --out {output.hard:q} > {log:q} 2>&1"

@@ -1,9 +1,8 @@
 # Benchmarks and scores. Predictions cost GPU time: their inputs are ancient. To predict again: -R evaluate.
 rule prepare_benchmark:
     input:
-        test=benchmark_questions,
-        scenes=benchmark_frames,
-        code=stage_code("prepare_benchmark"),
+        questions=benchmark_questions,
+        frames=benchmark_frames,
     output:
         questions="<results>/benchmarks/{benchmark}/questions.parquet",
         frames="<results>/benchmarks/{benchmark}/frames.parquet",
@@ -16,19 +15,17 @@ rule prepare_benchmark:
     resources:
         mem_mb=4000,
         runtime=240,
-    params:
-        config=stage_config("prepare_benchmark"),
     shell:
-        "python -m rollout3d.stages.prepare_benchmark --config {params.config:q} --benchmark {wildcards.benchmark}"
-        " --questions {input.test} --frames {input.scenes}"
-        " --out-questions {output.questions} --out-frames {output.frames} > {log} 2>&1"
+        "python -m rollout3d.stages.prepare_benchmark --benchmark {wildcards.benchmark}"
+        " --questions {input.questions:q} --frames {input.frames:q}"
+        " --out-questions {output.questions:q} --out-frames {output.frames:q} > {log:q} 2>&1"
 
 
 rule evaluate:
     input:
-        model=ancient(run_model),
-        questions=ancient("<results>/benchmarks/{benchmark}/questions.parquet"),
-        frames=ancient("<results>/benchmarks/{benchmark}/frames.parquet"),
+        model=run_model,
+        questions="<results>/benchmarks/{benchmark}/questions.parquet",
+        frames="<results>/benchmarks/{benchmark}/frames.parquet",
     output:
         predictions="<results>/eval/{run}/{benchmark}/predictions.parquet",
     log:
@@ -45,12 +42,11 @@ rule evaluate:
         mem_mb=64000,
         runtime=480,
     params:
-        config=stage_config("evaluate"),
         method=run_method,
     shell:
-        "python -m rollout3d.stages.evaluate --config {params.config:q} --run {wildcards.run}"
-        " --method {params.method} --benchmark {wildcards.benchmark} --model {input.model}"
-        " --questions {input.questions} --frames {input.frames} --out {output.predictions} > {log} 2>&1"
+        "python -m rollout3d.stages.evaluate --run {wildcards.run}"
+        " --method {params.method:q} --benchmark {wildcards.benchmark} --model {input.model:q}"
+        " --questions {input.questions:q} --frames {input.frames:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule score:
@@ -58,7 +54,6 @@ rule score:
         predictions="<results>/eval/{run}/{benchmark}/predictions.parquet",
         questions="<results>/benchmarks/{benchmark}/questions.parquet",
         train="<results>/train/ocr_rl.parquet",
-        code=stage_code("score"),
     output:
         scores="<results>/eval/{run}/{benchmark}/scores.parquet",
     log:
@@ -69,9 +64,7 @@ rule score:
         run="|".join(RUNS),
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("score"),
     shell:
-        "python -m rollout3d.stages.score --config {params.config:q} --run {wildcards.run}"
-        " --benchmark {wildcards.benchmark} --predictions {input.predictions} --questions {input.questions}"
-        " --train {input.train} --out {output.scores} > {log} 2>&1"
+        "python -m rollout3d.stages.score --run {wildcards.run}"
+        " --benchmark {wildcards.benchmark} --predictions {input.predictions:q} --questions {input.questions:q}"
+        " --train {input.train:q} --out {output.scores:q} > {log:q} 2>&1"

@@ -1,8 +1,6 @@
 # Questions and training files that others released. The files are no inputs, as the scans are not: a dry run has none. To import one
 # again: -R import_cot, or -R import_questions.
 rule import_cot:
-    input:
-        code=stage_code("import_cot"),
     output:
         samples="<results>/train/video_r1_cot.parquet",
         dropped="<results>/train/video_r1_cot_dropped.parquet",
@@ -16,16 +14,12 @@ rule import_cot:
     resources:
         mem_mb=8000,
         runtime=1440,
-    params:
-        config=stage_config("import_cot"),
     shell:
-        "python -m rollout3d.stages.import_cot --config {params.config:q} --threads {threads}"
-        " --out {output.samples} --dropped {output.dropped} > {log} 2>&1"
+        "python -m rollout3d.stages.import_cot --threads {threads}"
+        " --out {output.samples:q} --dropped {output.dropped:q} > {log:q} 2>&1"
 
 
 rule import_questions:
-    input:
-        code=stage_code("import_questions"),
     output:
         questions="<results>/questions/external/{source}.parquet",
         dropped="<results>/questions/external/{source}_dropped.parquet",
@@ -41,18 +35,16 @@ rule import_questions:
     resources:
         mem_mb=8000,
         runtime=1440,
-    params:
-        config=stage_config("import_questions"),
     shell:
-        "python -m rollout3d.stages.import_questions --config {params.config:q} --source {wildcards.source}"
-        " --threads {threads} --out {output.questions} --dropped {output.dropped} > {log} 2>&1"
+        "python -m rollout3d.stages.import_questions --source {wildcards.source}"
+        " --threads {threads} --out {output.questions:q} --dropped {output.dropped:q} > {log:q} 2>&1"
 
 
 # The API costs money: inputs are ancient. To judge again: -R judge.
 rule judge:
     input:
-        questions=ancient("<results>/questions/external/{source}.parquet"),
-        frames=ancient(scene_tables("frames")),
+        questions="<results>/questions/external/{source}.parquet",
+        frames=scene_tables("frames"),
     output:
         verdicts="<results>/questions/external/{source}.verdicts.parquet",
     log:
@@ -66,8 +58,6 @@ rule judge:
     resources:
         mem_mb=8000,
         runtime=1440,
-    params:
-        config=stage_config("judge"),
     shell:
-        "python -m rollout3d.stages.judge --config {params.config:q} --questions {input.questions}"
-        " --frames {input.frames} --out {output.verdicts} > {log} 2>&1"
+        "python -m rollout3d.stages.judge --questions {input.questions:q}"
+        " --frames {input.frames:q} --out {output.verdicts:q} > {log:q} 2>&1"

@@ -2,12 +2,12 @@
 # run's checkpoints. Checkpoints are not declared: Snakemake would delete them before a resume.
 rule grpo:
     input:
-        init=ancient(run_init),
-        train=ancient(train_table),
-        frames=ancient(scene_tables("frames")),
-        maps=ancient(scene_tables("maps")),
-        objects=ancient(object_tables),
-        regions=ancient(region_tables),
+        init=run_init,
+        train=train_table,
+        frames=scene_tables("frames"),
+        maps=scene_tables("maps"),
+        objects=object_tables,
+        regions=region_tables,
     output:
         model="<results>/runs/{run}/model.json",
         metrics="<results>/runs/{run}/metrics.parquet",
@@ -27,11 +27,10 @@ rule grpo:
         mem_mb=512000,
         runtime=2880,
     params:
-        config=stage_config("train_grpo"),
         row=run_row,
         out=subpath(output.model, parent=True),
     shell:
         "python workflow/launch.py --nodes {resources.nodes} --gpus {resources.gpu} --"
-        " -m rollout3d.stages.train_grpo --config {params.config:q} --row {params.row:q} --init {input.init}"
-        " --train {input.train} --frames {input.frames} --maps {input.maps}"
-        " --objects {input.objects} --regions {input.regions} --out-dir {params.out} > {log} 2>&1"
+        " -m rollout3d.stages.train_grpo --row {params.row:q} --init {input.init:q}"
+        " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q}"
+        " --objects {input.objects:q} --regions {input.regions:q} --out-dir {params.out:q} > {log:q} 2>&1"

@@ -2,7 +2,6 @@
 rule ingest:
     input:
         scans=scan_manifest,
-        code=stage_code("ingest"),
     output:
         scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
         objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
@@ -19,12 +18,10 @@ rule ingest:
         mem_mb=4000,
         runtime=480,
     params:
-        config=stage_config("ingest"),
-        scans=scan_option,
         out=subpath(output.scenes, parent=True),
     shell:
-        "python -m rollout3d.stages.ingest --config {params.config:q} --dataset {wildcards.dataset}"
-        " --shard {wildcards.shard} {params.scans} --out-dir {params.out} > {log} 2>&1"
+        "python -m rollout3d.stages.ingest --dataset {wildcards.dataset}"
+        " --shard {wildcards.shard} --scans {input.scans:q} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule regions:
@@ -33,7 +30,6 @@ rule regions:
         scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
         objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
         frames="<results>/scenes/{dataset}/{shard}/frames.parquet",
-        code=stage_code("regions"),
     output:
         regions="<results>/scenes/{dataset}/{shard}/regions.{mode}.parquet",
     log:
@@ -46,8 +42,7 @@ rule regions:
         mem_mb=4000,
         runtime=240,
     params:
-        config=stage_config("regions"),
         tables=subpath(input.scenes, parent=True),
     shell:
-        "python -m rollout3d.stages.regions --config {params.config:q} --dataset {wildcards.dataset}"
-        " --mode {wildcards.mode} --shard-dir {params.tables} --out {output.regions} > {log} 2>&1"
+        "python -m rollout3d.stages.regions --dataset {wildcards.dataset}"
+        " --mode {wildcards.mode} --scans {input.scans:q} --shard-dir {params.tables:q} --out {output.regions:q} > {log:q} 2>&1"

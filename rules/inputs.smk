@@ -46,8 +46,8 @@ def model_file(key_or_run):
 
 
 def runs_of(method):
-    """Wildcard constraint: the runs of one method (never matches if there is none)."""
-    return "|".join(name for name, run in RUNS.items() if run.method == method) or "(?!)"
+    """Wildcard constraint: the runs of one method that are not kept (never matches if there is none)."""
+    return "|".join(name for name, run in RUNS.items() if run.method == method and name not in study.keep) or "(?!)"
 
 
 def runs_in(table):
@@ -89,10 +89,6 @@ def scan_manifest(wildcards):
     return f"<results>/scans/{wildcards.dataset}.parquet" if study.synthetic else []
 
 
-def scan_option(wildcards):
-    return f"--scans {study.results}/scans/{wildcards.dataset}.parquet" if study.synthetic else ""
-
-
 def gpus(count):
     """GPUs of a job by default: none for the presets' small models. The Slurm profile sets its own."""
     return 0 if any(model.tiny for model in study.models.values()) else count
@@ -116,6 +112,11 @@ def benchmark_questions(wildcards):
 
 def benchmark_frames(wildcards):
     return scene_tables("frames") if wildcards.benchmark == "synthetic" else []
+
+
+def shown_to_teacher(kind):
+    """Scene tables that the teacher sees; the geometric one reads the questions' evidence only."""
+    return scene_tables(kind) if study.cot.teacher == "openai" else []
 
 
 def run_method(wildcards):

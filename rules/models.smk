@@ -10,16 +10,11 @@ rule describe_model:
         key=models_where(tiny=False),
     conda:
         "../envs/train.yaml"
-    params:
-        config=stage_config("describe_model"),
     shell:
-        "python -m rollout3d.stages.describe_model --config {params.config:q} --key {wildcards.key}"
-        " --out {output.model} > {log} 2>&1"
+        "python -m rollout3d.stages.describe_model --key {wildcards.key}" " --out {output.model:q} > {log:q} 2>&1"
 
 
 rule train_base_model:
-    input:
-        code=stage_code("train_base_model"),
     output:
         model="<results>/models/{key}/model.json",
         metrics="<results>/models/{key}/metrics.parquet",
@@ -35,9 +30,6 @@ rule train_base_model:
     resources:
         mem_mb=4000,
     params:
-        config=stage_config("train_base_model"),
-        name=lookup("{key}", within={k: m.name for k, m in study.models.items()}),
         out=subpath(output.model, parent=True),
     shell:
-        "python -m rollout3d.stages.train_base_model --config {params.config:q} --name {params.name:q}"
-        " --out-dir {params.out} > {log} 2>&1"
+        "python -m rollout3d.stages.train_base_model --key {wildcards.key}" " --out-dir {params.out:q} > {log:q} 2>&1"

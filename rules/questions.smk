@@ -4,7 +4,6 @@ rule questions:
         scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
         objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
         maps="<results>/scenes/{dataset}/{shard}/maps.parquet",
-        code=stage_code("questions"),
     output:
         questions="<results>/questions/{dataset}/{shard}.parquet",
         dropped="<results>/questions/{dataset}/{shard}_dropped.parquet",
@@ -17,12 +16,10 @@ rule questions:
     resources:
         mem_mb=2000,
         runtime=120,
-    params:
-        config=stage_config("questions"),
     shell:
-        "python -m rollout3d.stages.questions --config {params.config:q}"
-        " --scenes {input.scenes} --objects {input.objects} --maps {input.maps} --out {output.questions} --dropped {output.dropped}"
-        " > {log} 2>&1"
+        "python -m rollout3d.stages.questions --dataset {wildcards.dataset}"
+        " --scenes {input.scenes:q} --objects {input.objects:q} --maps {input.maps:q} --out {output.questions:q} --dropped {output.dropped:q}"
+        " > {log:q} 2>&1"
 
 
 rule assemble:
@@ -32,7 +29,6 @@ rule assemble:
         verdicts=judged(),
         scenes=scene_tables("scenes"),
         benchmarks=released_benchmarks(),
-        code=stage_code("assemble"),
     output:
         train="<results>/train/ocr_rl.parquet",
         test="<results>/questions/test.parquet",
@@ -47,10 +43,8 @@ rule assemble:
     resources:
         mem_mb=8000,
         runtime=60,
-    params:
-        config=stage_config("assemble"),
     shell:
-        "python -m rollout3d.stages.assemble --config {params.config:q} --questions {input.questions}"
-        " --left-out {input.left_out} --verdicts {input.verdicts}"
-        " --scenes {input.scenes} --benchmarks {input.benchmarks} --out-train {output.train} --out-test {output.test}"
-        " --dropped {output.dropped} --sources {output.sources} > {log} 2>&1"
+        "python -m rollout3d.stages.assemble --questions {input.questions:q}"
+        " --left-out {input.left_out:q} --verdicts {input.verdicts:q}"
+        " --scenes {input.scenes:q} --benchmarks {input.benchmarks:q} --out-train {output.train:q} --out-test {output.test:q}"
+        " --dropped {output.dropped:q} --sources {output.sources:q} > {log:q} 2>&1"

@@ -5,7 +5,6 @@ rule paper_table:
         predictions=table_predictions,
         questions=table_questions,
         reference="resources/reference/ocr.csv",
-        code=stage_code("paper_table"),
     output:
         table="<results>/report/{table}.parquet",
     log:
@@ -16,18 +15,15 @@ rule paper_table:
         table="table[1-5]|figure3",
     conda:
         "../envs/report.yaml"
-    params:
-        config=stage_config("paper_table"),
     shell:
-        "python -m rollout3d.stages.paper_table --config {params.config:q} --table {wildcards.table}"
-        " --scores {input.scores} --predictions {input.predictions} --questions {input.questions}"
-        " --reference {input.reference} --out {output.table} > {log} 2>&1"
+        "python -m rollout3d.stages.paper_table --table {wildcards.table}"
+        " --scores {input.scores:q} --predictions {input.predictions:q} --questions {input.questions:q}"
+        " --reference {input.reference:q} --out {output.table:q} > {log:q} 2>&1"
 
 
 rule bias:
     input:
         questions="<results>/train/ocr_rl.parquet",
-        code=stage_code("bias"),
     output:
         bias="<results>/report/bias.parquet",
     log:
@@ -36,10 +32,8 @@ rule bias:
         "<benchmarks>/bias.tsv"
     conda:
         "../envs/scenes.yaml"
-    params:
-        config=stage_config("bias"),
     shell:
-        "python -m rollout3d.stages.bias --config {params.config:q} --questions {input.questions} --out {output.bias} > {log} 2>&1"
+        "python -m rollout3d.stages.bias --questions {input.questions:q} --out {output.bias:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -53,6 +47,7 @@ rule report:
         hard="<results>/difficulty/hard.parquet",
         annotations="<results>/cot/annotations.parquet",
         sources="<results>/train/ocr_rl_sources.parquet",
+        runs=study.runs.table,
         bias="<results>/report/bias.parquet",
         scenes=scene_tables("scenes"),
         frames=scene_tables("frames"),
@@ -61,7 +56,6 @@ rule report:
         regions=[
             p for mode in sorted({RUNS[r].regions for r in SHOWN} - {None}) for p in scene_tables(f"regions.{mode}")
         ],
-        code=stage_code("report"),
     output:
         page=report(
             "<results>/report/index.html",
@@ -76,13 +70,11 @@ rule report:
         "../envs/report.yaml"
     resources:
         mem_mb=4000,
-    params:
-        config=stage_config("report"),
     shell:
-        "python -m rollout3d.stages.report --config {params.config:q} --tables {input.tables} --scores {input.scores}"
-        " --metrics {input.metrics} --rollouts {input.rollouts} --train {input.train} --sft {input.sft}"
-        " --hard {input.hard} --annotations {input.annotations} --sources {input.sources} --bias {input.bias} --scenes {input.scenes} --frames {input.frames}"
-        " --objects {input.objects} --maps {input.maps} --regions {input.regions} --out {output.page} > {log} 2>&1"
+        "python -m rollout3d.stages.report --tables {input.tables:q} --scores {input.scores:q}"
+        " --metrics {input.metrics:q} --rollouts {input.rollouts:q} --train {input.train:q} --sft {input.sft:q}"
+        " --hard {input.hard:q} --annotations {input.annotations:q} --sources {input.sources:q} --bias {input.bias:q} --scenes {input.scenes:q} --frames {input.frames:q}"
+        " --objects {input.objects:q} --maps {input.maps:q} --regions {input.regions:q} --out {output.page:q} > {log:q} 2>&1"
 
 
 # Targets by the paper's names: each runs whatever its table reports.

@@ -2,10 +2,10 @@
 # Checkpoints are not declared: Snakemake would delete them before a resume.
 rule sft:
     input:
-        init=ancient(run_init),
-        train=ancient(train_table),
-        frames=ancient(scene_tables("frames")),
-        maps=ancient(scene_tables("maps")),
+        init=run_init,
+        train=train_table,
+        frames=scene_tables("frames"),
+        maps=scene_tables("maps"),
     output:
         model="<results>/runs/{run}/model.json",
         metrics="<results>/runs/{run}/metrics.parquet",
@@ -24,10 +24,9 @@ rule sft:
         mem_mb=256000,
         runtime=720,
     params:
-        config=stage_config("train_sft"),
         row=run_row,
         out=subpath(output.model, parent=True),
     shell:
         "python workflow/launch.py --nodes {resources.nodes} --gpus {resources.gpu} --"
-        " -m rollout3d.stages.train_sft --config {params.config:q} --row {params.row:q} --init {input.init}"
-        " --train {input.train} --frames {input.frames} --maps {input.maps} --out-dir {params.out} > {log} 2>&1"
+        " -m rollout3d.stages.train_sft --row {params.row:q} --init {input.init:q}"
+        " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q} --out-dir {params.out:q} > {log:q} 2>&1"

@@ -2,8 +2,6 @@
 if study.synthetic:
 
     rule render_scans:
-        input:
-            code=stage_code("render_scans"),
         output:
             scans="<results>/scans/{dataset}.parquet",
         log:
@@ -15,8 +13,7 @@ if study.synthetic:
         resources:
             mem_mb=2000,
         params:
-            config=stage_config("render_scans"),
             root=f"{study.results}/scans/{{dataset}}",
         shell:
-            "python -m rollout3d.stages.render_scans --config {params.config:q} --dataset {wildcards.dataset}"
-            " --root {params.root} --out {output.scans} > {log} 2>&1"
+            "python -m rollout3d.stages.render_scans --dataset {wildcards.dataset}"
+            " --root {params.root:q} --out {output.scans:q} > {log:q} 2>&1"

@@ -8,13 +8,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "workflow" / "rollout3d"
 
 FLOORS = [
-    {"code", "tables", "config", "seeding", "progress", "releases", "resize"},
+    {"files", "code", "tables", "config", "provenance", "seeding", "progress", "releases", "resize"},
     {"geometry"},
     {"scenes"},
     {"questions", "scoring", "teacher", "model"},
     {"difficulty", "cot", "training", "evaluation"},
     {"report"},
-    {"stages"},
+    {"study", "stages"},
 ]
 STRANGERS = [{"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]
 """Rooms of one floor that must not import each other."""

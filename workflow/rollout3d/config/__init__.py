@@ -41,6 +41,7 @@ from rollout3d.config.sections import (
     Section,
     Site,
     Splits,
+    Store,
     Synthetic,
     Video,
 )
@@ -57,8 +58,13 @@ class Config(Section):
     seed: int = 0
     torch_threads: Positive = 8
     """Threads of torch: part of the configuration, because results depend on it."""
-    frozen: list[str] = []
-    """Rule files left out, so that nothing can rerun them and their outputs count as given."""
+    keep: list[str] = []
+    """Rules or runs whose results are taken as they are: nothing makes them anew, and every number that rests on them
+    says so."""
+    rebuild: list[str] = []
+    """Costly rules (difficulty, annotate, judge, sft, grpo, evaluate) whose results are computed anew when only their
+    code has changed; without, such a change is shown."""
+    store: Store = Store()
     datasets: dict[DatasetName, Dataset] = {"scannet": Dataset(), "scannetpp": Dataset(), "arkitscenes": Dataset()}
     synthetic: Synthetic | None = None
     """Synthetic scans instead of the releases; null = the releases."""

@@ -6,7 +6,7 @@ follows where it says nothing; "VSI-Bench" = the benchmark's generator and metri
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -33,10 +33,22 @@ Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class UndeclaredKey(LookupError):
+    """A stage read a key of the configuration that it does not declare (`stages/registry.py`): a fault of the code."""
+
+
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only when ordinary lookup fails: a narrowed configuration (`config.keys.narrow`) lacks the value.
+        if name in type(self).model_fields:
+            raise UndeclaredKey(
+                f"{type(self).__name__}.{name} was read by a stage that does not declare it in stages/registry.py"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class Splits(Section):
@@ -333,6 +345,13 @@ class Runs(Section):
     """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2]"""
     max_steps: Positive | None = None
     """Cap on the steps of every GRPO run (presets); null = the table's. [OCR: 2000]"""
+
+
+class Store(Section):
+    """The store of finished results, `<results>/.store`, from which they are put back."""
+
+    keep: Positive = 3
+    """Results kept per target, the newest ones: switching back to earlier settings costs seconds. [assumed]"""
 
 
 class Site(Section):

@@ -23,12 +23,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--hard", required=True, help="table hard")
     parser.add_argument("--questions", required=True, help="table ocr_rl")
-    parser.add_argument("--frames", nargs="+", default=[], help="tables frames of all scenes")
-    parser.add_argument("--maps", nargs="+", default=[], help="tables maps of all scenes")
+    parser.add_argument("--frames", nargs="*", default=[], help="tables frames of all scenes")
+    parser.add_argument("--maps", nargs="*", default=[], help="tables maps of all scenes")
     parser.add_argument("--out", required=True, help="table annotations")
     parser.add_argument("--cache", help="directory of paid replies; default: replies/ beside --out")
     args, config = STAGE.parse(parser, argv)
-    parents = {"hard": args.hard, "questions": args.questions}
+    lineage = STAGE.lineage({n: getattr(args, n) for n in ("hard", "questions", "frames", "maps") if getattr(args, n)})
+    if STAGE.restore(args.out, lineage):
+        return
     workers = 1
     if config.cot.teacher == "geometric":
         from rollout3d.cot.geometric import GeometricTeacher
@@ -38,7 +40,6 @@ def main(argv: list[str] | None = None) -> None:
         from rollout3d.cot import openai
 
         workers = WORKERS
-        parents["prompt"] = str(PROMPT)  # what was shown is in each row's prompt_digest
         try:
             chat = openai.client(
                 config.cot, args.cache or Path(args.out).parent / "replies", config.site.openai_base_url
@@ -54,7 +55,8 @@ def main(argv: list[str] | None = None) -> None:
         rows = list(annotate(hard, questions, teacher, config.cot.attempts, workers))
     except (TeacherRefused, ValueError) as error:
         raise StageError(str(error)) from None
-    tables.write(tables.ANNOTATIONS, args.out, rows, STAGE.lineage(parents))
+    tables.write(tables.ANNOTATIONS, args.out, rows, lineage)
+    STAGE.keep(args.out, lineage)
     verdicts = Counter(row["verdict"] for row in rows)
     usd = sum(row["usd"] for row in rows)
     LOG.info("%d hard questions: %s; %.2f dollars", len(hard), dict(sorted(verdicts.items())), usd)

@@ -1,7 +1,8 @@
-"""What every stage shares: arguments, configuration, lineage, logging.
+"""What every stage shares: arguments, configuration, lineage, the store, logging.
 
-A stage is given only its own sections of the configuration, as JSON, and the machine's paths in the environment
-variable ROLLOUT3D_SITE. By hand, `--config` takes YAML files too: `rollout3d ingest --config config/config.yaml ...`.
+Inside the workflow a stage finds the study (configuration, this machine's paths, code digests) in the file that the
+environment variable ROLLOUT3D_STUDY names, and reads only the keys that it declares. By hand, `--config` takes YAML
+files: `rollout3d ingest --config config/config.yaml config/presets/demo.yaml ...`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
+from rollout3d import code, provenance, tables
 from rollout3d import config as configuration
-from rollout3d import tables
+from rollout3d.config import Run, keys
 from rollout3d.stages import registry
+from rollout3d.study.running import Running
+from rollout3d.tables.store import Store
 
-SITE_VARIABLE = "ROLLOUT3D_SITE"
+LOG = logging.getLogger(__name__)
 
 
 class StageError(SystemExit):
@@ -36,7 +42,12 @@ class Stage:
     def __init__(self, name: str, description: str | None):
         self.name, self.spec = name, registry.STAGES[name]
         self.description = description
-        self._config_digest = ""
+        self._study: Running | None = None
+        self._values: dict[str, Any] = {}
+        self._settings: dict[str, Any] = {}
+        self._code: code.Code | None = None
+        self._lineages: list[tables.Lineage] = []
+        self._restored = False
 
     def parser(self) -> argparse.ArgumentParser:
         """A parser that knows `--config`; the stage adds its own arguments."""
@@ -50,47 +61,58 @@ class Stage:
             nargs="+",
             default=[],
             metavar="JSON|YAML",
-            help="the stage's sections as JSON text, or YAML files laid over the paper's configuration, in order",
+            help="JSON text or YAML files laid over the paper's configuration (in the workflow: over the study's)",
         )
         return parser
 
     def parse(
         self, parser: argparse.ArgumentParser, argv: list[str] | None = None
     ) -> tuple[argparse.Namespace, configuration.Config]:
-        """Parse; return the arguments and the configuration. Raises StageError for an invalid configuration."""
+        """Parse; return the arguments, and the configuration narrowed to the keys that this job declares.
+
+        Raises StageError for an invalid configuration, and if the clone's code has changed since the workflow started.
+        """
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
         args = parser.parse_args(argv)
-        values: dict = {}
         try:
+            self._study = Running.from_environment()
+            values: dict = self._study.values if self._study else {}
             for item in args.config:
                 part = json.loads(item) if item.lstrip().startswith("{") else _yaml(item)
                 values = configuration.merge(values, part)
-            site = os.environ.get(SITE_VARIABLE)
-            if site:
-                values = configuration.merge(values, {"site": json.loads(site)})
             config = configuration.Config.model_validate(
                 configuration.merge(configuration.Config().model_dump(mode="json"), values)
             )
-        except ValueError as error:
+            scope = _scope(args)
+            found = registry.job_values(self.name, config, scope)
+        except (ValueError, KeyError) as error:
             raise StageError(f"configuration of {self.name}: {error}") from None
-        self._config_digest = tables.digest(config.part(*self.spec.config))
-        return args, config
+        self._values, self._settings = registry.split(found)
+        self._code = code.closure(self.name, registry.chosen(self.name, config, scope))
+        self._refuse_changed_code()
+        site = {f"site.{name}" for name, _ in keys.leaves(config.site)}
+        return args, keys.narrow(config, {*found, *site})
 
     def command(self, main: Callable[[list[str] | None], None]) -> Callable[..., None]:
-        """Decorator of a stage's `main`: errors of tables, whose messages say how to mend them, become a StageError.
+        """Decorator of a stage's `main`: convert TableError into StageError, and note how results were made.
 
-        So a file of another table or version, or a place that cannot be written to, ends no stage with a traceback.
-        Rows that do not fit keep theirs: they are a fault of ours.
+        A file of another table or version, or a place that cannot be written to, then ends no stage with a traceback.
+        Rows that do not fit keep theirs: they are a fault of the code.
         """
 
         @wraps(main)
         def run(argv: list[str] | None = None) -> None:
+            started = time.time()
+            self._lineages, self._restored = [], False
             try:
                 main(argv)
             except tables.RowError:
                 raise
             except tables.TableError as error:
                 raise StageError(str(error)) from None
+            if self._study and self._lineages and not self._restored:
+                for lineage in self._lineages:
+                    provenance.note(self._study.results, lineage, started, self._code.short)
 
         return run
 
@@ -99,9 +121,52 @@ class Stage:
         digests = []
         for name, paths in sorted((parents or {}).items()):
             files = [paths] if isinstance(paths, str | Path) else list(paths)
-            digests.append((name, tables.digest([tables.content_digest(path) for path in files])))
-        code = tables.digest([Path(path).read_text() for path in registry.code_files(self.name)])
-        return tables.Lineage(self.name, self._config_digest, code, tuple(digests))
+            if files:
+                digests.append((name, tables.digest([tables.content_digest(path) for path in files])))
+        lineage = tables.Lineage(self.name, self._values, self._settings, self._code.digest, tuple(digests))
+        self._lineages.append(lineage)
+        return lineage
+
+    def restore(self, output: str | Path, lineage: tables.Lineage) -> bool:
+        """Put the finished result of this identity in place, if the store has it; return whether it did.
+
+        `output` is the first declared output. Outside the workflow there is no store.
+        """
+        if not self._study:
+            return False
+        store = Store(self._study.results, self._study.store_keep)
+        entry = store.find(store.target(output), lineage.identity)
+        if entry is None or not store.restore(entry, output):
+            return False
+        LOG.info("restored from the store: %s (%s)", output, lineage.identity)
+        self._restored = True
+        return True
+
+    def keep(self, output: str | Path, lineage: tables.Lineage, names: Sequence[str] = ()) -> None:
+        """Keep a finished result in the store: its first output, and the files and folders `names` beside it."""
+        if self._study:
+            Store(self._study.results, self._study.store_keep).put(
+                output, lineage.identity, [Path(output).name, *names]
+            )
+
+    def _refuse_changed_code(self) -> None:
+        wanted = self._study.code.get(self.name) if self._study else None
+        if wanted and wanted != code.closure(self.name).digest:
+            raise StageError(
+                f"the code of {self.name} has changed since the workflow was started, and would not be what the "
+                "lineage of its results says: start the workflow again"
+            )
+
+
+def _scope(args: argparse.Namespace) -> registry.Scope:
+    """The job's scope from its arguments. Raises ValueError for a run's row that does not fit."""
+    names = ("dataset", "mode", "source", "key", "setting", "benchmark", "table")
+    run = None
+    if getattr(args, "row", None):
+        run = Run.model_validate_json(args.row)
+    elif getattr(args, "method", None):
+        run = Run.model_construct(run=args.run, method=args.method)
+    return registry.Scope(**{name: getattr(args, name, None) for name in names}, run=run)
 
 
 def _yaml(path: str) -> dict:

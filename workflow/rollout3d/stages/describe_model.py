@@ -25,7 +25,12 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError(f"model '{args.key}' is not one of {', '.join(config.models)}")
     name = config.models[args.key].name
     try:
-        refer_model(args.out, name=name, where=config.site.models.get(args.key, name))
+        refer_model(
+            args.out,
+            name=name,
+            where=config.site.models.get(args.key, name),
+            lineage=STAGE.lineage().as_dict(),
+        )
     except ModelError as error:
         raise StageError(str(error)) from None
 

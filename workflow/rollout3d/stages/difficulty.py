@@ -22,13 +22,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table predictions")
     args, config = STAGE.parse(parser, argv)
 
+    lineage = STAGE.lineage(
+        {"questions": args.questions, "frames": args.frames, "maps": args.maps, "model": args.model}
+    )
+    if STAGE.restore(args.out, lineage):
+        return
+
     from rollout3d.difficulty import settings
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
 
     rows = settings.of_shard(tables.read(tables.OCR_RL, args.questions), args.shard, args.n_shards)
-    lineage = STAGE.lineage({"questions": args.questions, "model": args.model})
     try:
         policy, generate = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)
         store = FrameStore(args.frames, args.maps, config.video)
@@ -39,11 +44,12 @@ def main(argv: list[str] | None = None) -> None:
             store,
             config.difficulty,
             config.video,
-            think=config.prompts.think,
+            think=config.prompts.think if args.setting == "frames16_grpo" else None,
             seed=config.seed,
             generate=generate,
         )
         tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
+        STAGE.keep(args.out, lineage)
     except (ModelError, MissingFrames) as error:
         raise StageError(str(error)) from None
 

@@ -21,13 +21,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table predictions")
     args, config = STAGE.parse(parser, argv)
 
+    lineage = STAGE.lineage({"model": args.model, "questions": args.questions, "frames": args.frames})
+    if STAGE.restore(args.out, lineage):
+        return
+
     from rollout3d.evaluation.run import evaluate, style_of
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
 
     rows = tables.read(tables.QUESTIONS, args.questions)
-    lineage = STAGE.lineage({"model": args.model, "questions": args.questions, "frames": args.frames})
     try:
         policy, generate = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
         predictions = evaluate(
@@ -38,11 +41,12 @@ def main(argv: list[str] | None = None) -> None:
             config.evaluation,
             config.video,
             style=args.style or style_of(args.method),
-            think=config.prompts.think,
+            think=config.prompts.think if (args.style or style_of(args.method)) == "think" else None,
             seed=config.seed,
             generate=generate,
         )
         tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
+        STAGE.keep(args.out, lineage)
     except (ModelError, MissingFrames) as error:
         raise StageError(str(error)) from None
 

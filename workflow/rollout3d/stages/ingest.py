@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", required=True, help="scannet, scannetpp or arkitscenes")
     parser.add_argument("--shard", type=int, required=True, help="0 ... datasets.<dataset>.shards - 1")
     parser.add_argument("--root", help="directory of the release; site.roots.<dataset> if not given")
-    parser.add_argument("--scans", help="table of the synthetic release in --root, if that is what it holds")
+    parser.add_argument("--scans", nargs="?", help="table of the synthetic release in --root, if that is what it holds")
     parser.add_argument("--out-dir", required=True, help="where the five tables go")
     args, config = STAGE.parse(parser, argv)
     if args.dataset not in config.datasets:

@@ -29,6 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table verdicts")
     parser.add_argument("--cache", help="directory of paid replies; default: replies/ beside --out")
     args, config = STAGE.parse(parser, argv)
+    lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
+    if STAGE.restore(args.out, lineage):
+        return
     want = config.judge
     price = Price(want.usd_per_million_in, want.usd_per_million_out, want.max_usd)
     try:
@@ -53,7 +56,8 @@ def main(argv: list[str] | None = None) -> None:
         )
     except (TeacherRefused, JudgeError, ValueError) as error:
         raise StageError(str(error)) from None
-    tables.write(tables.VERDICTS, args.out, rows, STAGE.lineage({"questions": args.questions, "prompt": str(PROMPT)}))
+    tables.write(tables.VERDICTS, args.out, rows, lineage)
+    STAGE.keep(args.out, lineage)
     told = Counter("kept" if row["keep"] else "dropped" for row in rows)
     LOG.info("%d questions judged: %s; %.2f dollars", len(rows), dict(sorted(told.items())), chat.spent_usd)
 

@@ -35,13 +35,13 @@ def main(argv: list[str] | None = None) -> None:
             ),
             rl=given["ocr_rl"],
             sft=given["ocr_sft"],
-            correct_above=config.difficulty.correct_above,
+            correct_above=config.difficulty.correct_above if args.table == "table1" else 0.5,
             preset=config.preset,
         )
     except ValueError as error:
         raise StageError(str(error)) from None
     parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
-    parents["reference"] = [str(args.reference)]
+    parents["reference"] = str(args.reference)
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
     tables.write(tables.REPORT, args.out, rows, lineage)
 

@@ -22,7 +22,8 @@ def main(argv: list[str] | None = None) -> None:
     questions = args.questions[0] if args.questions else None
     try:
         prepared = benchmarks.get(args.benchmark).prepare(config, questions, args.frames)
-        lineage = STAGE.lineage({"sources": prepared.sources})
+        released = () if args.benchmark == "synthetic" else prepared.sources
+        lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames, "released": released})
         tables.write(tables.FRAMES, args.out_frames, prepared.frames, lineage)
         tables.write(tables.QUESTIONS, args.out_questions, prepared.questions, lineage)
     except (benchmarks.BenchmarkError, MissingData) as error:

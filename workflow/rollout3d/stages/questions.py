@@ -25,6 +25,7 @@ STAGE = Stage("questions", __doc__)
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
+    parser.add_argument("--dataset", help="dataset of the scans; default: whatever the scenes say")
     parser.add_argument("--meta", nargs="+", help="metadata files, or directories of them, instead of the next three")
     parser.add_argument("--scenes", help="table scenes of the shard")
     parser.add_argument("--objects", help="table objects of the shard")

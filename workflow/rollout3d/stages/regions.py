@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--dataset", required=True, help="scannet, scannetpp or arkitscenes")
     parser.add_argument("--root", help="directory of the release; site.roots.<dataset> if not given")
+    parser.add_argument("--scans", nargs="?", help="table of the synthetic release in --root, if that is what it holds")
     parser.add_argument("--shard-dir", required=True, help="the shard's scenes, objects and frames tables")
     parser.add_argument("--mode", required=True, choices=get_args(RegionMode))
     parser.add_argument("--out", required=True)
@@ -26,7 +27,8 @@ def main(argv: list[str] | None = None) -> None:
     shard_dir = Path(args.shard_dir)
     root = Path(args.root or config.site.roots[args.dataset])
     try:
-        lineage = STAGE.lineage({name: shard_dir / f"{name}.parquet" for name in ("scenes", "objects", "frames")})
+        parents = {name: shard_dir / f"{name}.parquet" for name in ("scenes", "objects", "frames")}
+        lineage = STAGE.lineage(parents | ({"scans": args.scans} if args.scans else {}))
         regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), lineage)
     except (MissingData, ScanError, FileNotFoundError) as error:
         raise StageError(str(error)) from None

@@ -1,101 +1,277 @@
-"""What each stage depends on besides its input tables: configuration sections and source files.
+"""What each stage's result depends on besides its input tables: keys of the configuration, and of its run's row.
 
-Light on purpose: the Snakefile reads it, so it imports nothing heavy. The sections are all that a stage is given, and
-all that its configuration digest covers; the code entries (files or folders of the package) are its code digest and
-the `code` input of its rule.
+Light on purpose: the Snakefile reads it, so it imports nothing heavy. A stage is given a configuration narrowed to its
+keys, so it cannot read another one; a test fails when a stage declares a key that it never reads. The code that a
+stage runs is derived from its imports (`rollout3d.code`).
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-PACKAGE = Path(__file__).resolve().parents[1]
-RESOURCES = PACKAGE.parents[1] / "resources"
+from rollout3d.config import Config, Run
+from rollout3d.config.keys import has_effect, values
 
-_GROUND = ("tables", "seeding.py")
-_MODEL = ("model", "scoring", "resources/prompts", *_GROUND)
-_TRAIN = ("training", *_MODEL, "geometry/masks.py")
+PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which of a stage's jobs is meant: the wildcards of its rule. None where the stage has no such wildcard."""
+
+    dataset: str | None = None
+    mode: str | None = None
+    source: str | None = None
+    key: str | None = None
+    setting: str | None = None
+    benchmark: str | None = None
+    table: str | None = None
+    run: Run | None = None
+
+
+Keys = Callable[[Config, Scope], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Sections of the configuration that the stage reads, and the code (and resources) that decide its output."""
+    """`keys`: the configuration keys that a job reads, as patterns of `config.keys.values`. `row`: fields of the run's
+    row that decide the result. `prompts`: files of resources/prompts whose text a model is given. `costly`: the result
+    costs GPU hours or dollars, so it is kept in the store and a change of code alone does not recompute it."""
 
-    config: tuple[str, ...]
-    code: tuple[str, ...]
+    keys: Keys = lambda config, scope: ()
+    row: Callable[[Run], tuple[str, ...]] = lambda run: ()
+    prompts: Callable[[Config, Scope], tuple[str, ...]] = lambda config, scope: ()
+    costly: bool = False
+
+
+def _fixed(*patterns: str) -> Keys:
+    return lambda config, scope: patterns
+
+
+_ENCODER = ("video.image_max_pixels", "video.min_pixels", "video.time_mode")
+_TRAIN_VIDEO = ("video.train_frames", "video.train_max_pixels")
+_MODEL = ("seed", "torch_threads", *_ENCODER)
+_SAMPLES = (
+    "scenes.jpeg_quality",
+    *_TRAIN_VIDEO,
+    "video.image_max_pixels",
+    "video.min_pixels",
+    "external.max_share_dropped",
+)
+_OPTIMISER = (
+    *("weight_decay", "max_grad_norm", "dtype", "gradient_checkpointing", "deepspeed", "lora_rank"),
+    *("freeze_vision", "save_every", "tensorboard", "lr"),
+)
+
+
+def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
+    stored = ("video.train_frames", "video.eval_frames", "video.eval_max_pixels", "video.min_pixels")
+    return ("seed", f"datasets.{scope.dataset}.*", "scenes.*", *stored)
+
+
+def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
+    depth = ("regions.depth_margin_*",) if scope.mode and scope.mode.endswith("_depth") else ()
+    return ("video.train_frames", "video.eval_frames", "regions.min_pixels", *depth)
+
+
+_RULES = tuple(
+    f"questions.{name}"
+    for name in (
+        *("appearance_gap_s", "body_radius_m", "compat", "wording", "rel_distance_margin_m"),
+        *("rel_distance_margin_large_m", "rel_distance_per_primary"),
+    )
+)
+
+
+def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
+    splits = (f"datasets.{scope.dataset}.splits.*",) if scope.dataset else ("datasets.*.splits.*",)
+    return ("seed", *splits, *_RULES, "questions.distance", "questions.per_scene")
+
+
+def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
+    if scope.benchmark == "synthetic":
+        return ("video.eval_frames",)
+    return ("scenes.jpeg_quality", "video.eval_frames", "video.eval_max_pixels", "video.min_pixels")
+
+
+def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
+    trained = scope.setting == "frames16_grpo"
+    style = ("difficulty.max_new_tokens_grpo", "prompts.think") if trained else ("difficulty.max_new_tokens",)
+    return (*_MODEL, *_TRAIN_VIDEO, "difficulty.backend", "difficulty.batch_size", "difficulty.shards", *style)
+
+
+def _annotate(config: Config, scope: Scope) -> tuple[str, ...]:
+    if config.cot.teacher == "geometric":
+        return ("cot.teacher", "cot.attempts", "seed", "cot.sentences")
+    asked = ("model", "frames", "max_tokens", "temperature", "max_usd", "usd_per_million_in", "usd_per_million_out")
+    return ("cot.teacher", "cot.attempts", "video.eval_frames", *(f"cot.{name}" for name in asked))
+
+
+def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
+    own = (*_OPTIMISER, "epochs", "batch_size", "label_mode")
+    return (*_MODEL, *_TRAIN_VIDEO, "prompts.think", *(f"sft.{name}" for name in own))
+
+
+ROLLOUT_KEYS: dict[str, tuple[str, ...]] = {
+    "vanilla": (),
+    "temporal": (),
+    "noisy": (),
+    "downsample": (),
+    "object_centric": ("noise", "noise_frames", "object_count", "query_objects"),
+}
+"""Keys of `grpo` that only one rollout method reads, besides those of its schedule."""
+
+
+def _rollout_keys(config: Config, run: Run) -> tuple[str, ...]:
+    found = ROLLOUT_KEYS[run.rollout]
+    if run.schedule:
+        found += ("delta_start",)
+    if run.rollout == "object_centric" and config.grpo.noise == "additive":
+        found += ("sigma0",)
+    return found
+
+
+def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
+    grpo = config.grpo
+    own = (
+        *(*_OPTIMISER, "n_clean", "n_perturbed", "prompts_per_step", "beta", "kl", "updates_per_rollout", "clip_eps"),
+        *("temperature", "top_p", "max_new_tokens", "std_eps", "std", "advantage_group", "loss", "grad_rollouts"),
+        *("loss_denominator", "offpolicy_correction", "numeric", "fresh_noise", "reallocate_when_zero", "backend"),
+        *("max_logprob_gap",),
+    )
+    if grpo.offpolicy_correction != "none":
+        own += ("offpolicy_cap",)
+    if scope.run:
+        own += _rollout_keys(config, scope.run)
+    return (*_MODEL, *_TRAIN_VIDEO, "prompts.think", *(f"grpo.{name}" for name in own))
+
+
+def _evaluate(config: Config, scope: Scope) -> tuple[str, ...]:
+    direct = scope.run is not None and scope.run.method == "none"
+    style = ("evaluation.max_new_tokens_direct",) if direct else ("evaluation.max_new_tokens", "prompts.think")
+    shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.black_frames")
+    asked = ("evaluation.backend", "evaluation.batch_size", "evaluation.temperature")
+    return (*_MODEL, *shown, *asked, *style)
+
+
+def _think(config: Config, scope: Scope) -> tuple[str, ...]:
+    return (f"think_{config.prompts.think}.txt",)
+
+
+def _asked(config: Config, scope: Scope) -> tuple[str, ...]:
+    """The wording that a model is asked with: as released, or trained to reason."""
+    direct = scope.run.method == "none" if scope.run else scope.setting != "frames16_grpo"
+    return ("direct.txt",) if direct else _think(config, scope)
+
+
+def _report(config: Config, scope: Scope) -> tuple[str, ...]:
+    shown = ("delta_start", "fresh_noise", "grad_rollouts", "n_clean", "n_perturbed", "noise", "noise_frames")
+    shown += ("object_count", "query_objects", "reallocate_when_zero", "sigma0")
+    replayed = (*_TRAIN_VIDEO, "video.min_pixels", *(f"grpo.{name}" for name in shown))
+    return ("preset", "seed", "difficulty.run", "runs.*", "models.*", *replayed)
+
+
+def _grpo_row(run: Run) -> tuple[str, ...]:
+    return ("run", "rollout", "reward", "steps", "seed", *(("schedule",) if run.schedule else ()))
 
 
 STAGES: dict[str, Spec] = {
-    "render_scans": Spec(("seed", "synthetic"), ("scenes/synthetic", *_GROUND)),
-    "ingest": Spec(
-        ("seed", "datasets", "scenes", "video"),
-        ("scenes/*.py", "geometry", "resize.py", "resources/categories", *_GROUND),
+    "render_scans": Spec(_fixed("seed", "synthetic.*")),
+    "ingest": Spec(_ingest),
+    "ingest_meta": Spec(),
+    "regions": Spec(_regions),
+    "check_scan": Spec(_fixed("*")),
+    "questions": Spec(_questions),
+    "audit": Spec(_fixed("questions.distance")),
+    "assemble": Spec(
+        _fixed(
+            *("seed", "datasets.*.splits.*", "questions.max_value_share", "questions.mix", "questions.sources"),
+            *("questions.text_only_margin", "questions.total"),
+        )
     ),
-    "ingest_meta": Spec((), ("scenes/meta.py", "scenes/scan.py", "scenes/damage.py", "geometry", *_GROUND)),
-    "regions": Spec(("video", "regions"), ("scenes/*.py", "geometry", *_GROUND)),
-    "check_scan": Spec(("scenes",), ("scenes/*.py", "geometry", *_GROUND)),
-    "questions": Spec(("seed", "datasets", "questions"), ("questions", "scenes/meta.py", "geometry", *_GROUND)),
-    "audit": Spec(
-        ("questions",),
-        ("questions", "scenes/meta.py", "geometry", "evaluation/benchmarks/vsibench.py", *_GROUND),
-    ),
-    "assemble": Spec(("seed", "datasets", "questions"), ("questions", "scoring", *_GROUND)),
-    "bias": Spec((), ("questions/bias.py", "questions/templates.py", "scoring", *_GROUND)),
-    "import_cot": Spec(
-        ("scenes", "video", "external"),
-        (
-            *("questions/external.py", "questions/video_r1.py", "scenes/video.py", "geometry/camera.py"),
-            *("scoring/parse.py", "resize.py", *_GROUND),
-        ),
-    ),
-    "import_questions": Spec(
-        ("seed", "scenes", "video", "external"),
-        (
-            *("questions/external.py", "questions/released.py", "questions/video_r1.py", "questions/guard.py"),
-            *("questions/templates.py", "scenes/video.py", "geometry/camera.py", "scoring", "resize.py", *_GROUND),
-        ),
-    ),
-    "judge": Spec(("video", "judge"), ("questions/judge.py", "teacher", "resources/prompts", *_GROUND)),
-    "prepare_benchmark": Spec(("scenes", "video"), ("evaluation/benchmarks", "resize.py", *_GROUND)),
-    "describe_model": Spec(("models",), ("model/load.py",)),
+    "bias": Spec(),
+    "import_cot": Spec(_fixed(*_SAMPLES)),
+    "import_questions": Spec(_fixed("seed", *_SAMPLES, "external.spatial_types", "external.general")),
+    "judge": Spec(_fixed("judge.*", "video.train_frames"), prompts=lambda config, scope: ("judge.txt",), costly=True),
+    "prepare_benchmark": Spec(_prepare_benchmark),
+    "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
     "train_base_model": Spec(
-        ("seed", "synthetic", "base_model", "video", "prompts", "questions", "cot"),
-        (
-            "training/base_model.py",
-            "training/lessons.py",
-            "training/packing.py",
-            "scenes/synthetic/*.py",
-            "cot/geometric.py",
-            "cot/wording.py",
-            *_MODEL,
-        ),
+        lambda config, scope: (
+            f"models.{scope.key}.name",
+            *("seed", "base_model.*", "synthetic.n_objects", "prompts.think", "cot.sentences"),
+            *(*_ENCODER, *_TRAIN_VIDEO, "video.eval_frames", *_RULES),
+        )
     ),
-    "difficulty": Spec(("seed", "torch_threads", "video", "prompts", "difficulty"), ("difficulty", *_MODEL)),
-    "select_hard": Spec(("seed", "difficulty", "cot"), ("difficulty", *_GROUND)),
-    "annotate": Spec(("seed", "video", "cot"), ("cot", "teacher", "scoring", *_GROUND)),
-    "sft_table": Spec((), ("cot/sft_table.py", *_GROUND)),
-    "train_sft": Spec(("seed", "torch_threads", "video", "prompts", "sft"), _TRAIN),
-    "train_grpo": Spec(("seed", "torch_threads", "video", "prompts", "grpo"), _TRAIN),
-    "evaluate": Spec(("seed", "torch_threads", "video", "prompts", "evaluation"), ("evaluation/run.py", *_MODEL)),
-    "score": Spec(("seed",), ("evaluation", "scoring", *_GROUND)),
-    "paper_table": Spec(("preset", "difficulty"), ("report/tables.py", "difficulty", *_GROUND)),
-    "summary": Spec((), ()),
-    "view": Spec((), ()),
-    "watch": Spec((), ()),
-    "report": Spec(
-        ("preset", "seed", "video", "grpo", "runs", "models", "difficulty"),
-        ("report", "training/rollouts", "geometry/masks.py", *_GROUND),
+    "difficulty": Spec(_difficulty, prompts=_asked, costly=True),
+    "select_hard": Spec(_fixed("seed", "difficulty.correct_above", "cot.per_transition", "cot.fallback")),
+    "annotate": Spec(
+        _annotate,
+        prompts=lambda config, scope: ("cot_teacher.txt",) if config.cot.teacher == "openai" else (),
+        costly=True,
     ),
+    "sft_table": Spec(),
+    "train_sft": Spec(_train_sft, lambda run: ("run", "seed"), prompts=_think, costly=True),
+    "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, costly=True),
+    "evaluate": Spec(_evaluate, lambda run: ("run", "method"), prompts=_asked, costly=True),
+    "score": Spec(),
+    "paper_table": Spec(
+        lambda config, scope: ("preset", *(("difficulty.correct_above",) if scope.table == "table1" else ()))
+    ),
+    "summary": Spec(_fixed("*")),
+    "view": Spec(_fixed("*")),
+    "watch": Spec(_fixed("*")),
+    "report": Spec(_report),
+    "status": Spec(),
+    "lineage": Spec(),
+    "store": Spec(),
+    "forget": Spec(),
+    "adopt": Spec(),
 }
 
 
-def code_files(stage: str) -> list[str]:
-    """The stage's own file and its modules, as sorted paths."""
-    files = {PACKAGE / "stages" / f"{stage}.py"}
-    for entry in STAGES[stage].code:
-        if entry.startswith("resources/"):
-            files |= {path for path in (RESOURCES.parent / entry).iterdir() if path.is_file()}
-        else:
-            files |= set(PACKAGE.glob(entry if entry.endswith(".py") else f"{entry}/**/*.py"))
-    return sorted(str(path) for path in files)
+def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
+    """Return every key that a job reads with its value, keys without effect included; `run.FIELD` for its run's row."""
+    spec = STAGES[stage]
+    found = values(config, spec.keys(config, scope))
+    if stage == "describe_model":  # where one model lies: the only place that a result holds
+        found["site.models"] = found["site.models"].get(scope.key)
+    for name in spec.prompts(config, scope):
+        found[f"prompts/{name}"] = _text_digest(name)
+    if scope.run:
+        row = scope.run.model_dump(mode="json")
+        found |= {f"run.{name}": row[name] for name in spec.row(scope.run)}
+    return found
+
+
+@cache
+def _text_digest(name: str) -> str:
+    return hashlib.sha256((PROMPTS / name).read_bytes()).hexdigest()[:16]
+
+
+def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
+    """Return which entries of the registries (`rollout3d.code.KEYS`) a job uses: no other code of theirs counts."""
+    found: dict[str, Any] = {"think": config.prompts.think}
+    for name in ("dataset", "benchmark"):
+        if getattr(scope, name):
+            found[name] = getattr(scope, name)
+    if scope.run and stage in ("train_sft", "train_grpo"):
+        run, section = scope.run, config.sft if scope.run.method == "sft" else config.grpo
+        found |= {"method": run.method, "deepspeed": section.deepspeed}
+        found |= {name: getattr(run, name) or () for name in ("rollout", "reward", "schedule")}
+    if stage in ("train_grpo", "difficulty", "evaluate"):
+        found["backend"] = {"train_grpo": config.grpo, "difficulty": config.difficulty, "evaluate": config.evaluation}[
+            stage
+        ].backend
+    if stage == "annotate":
+        found["teacher"] = config.cot.teacher
+    return found
+
+
+def split(found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a job's values into those that decide its result and those that do not (`config.keys.NO_EFFECT`)."""
+    return {k: v for k, v in found.items() if has_effect(k)}, {k: v for k, v in found.items() if not has_effect(k)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from rollout3d import tables
+from rollout3d.files import write_atomically
 from rollout3d.report.page import render
 from rollout3d.report.study import Files, collect
 from rollout3d.stages.common import Stage
@@ -24,11 +25,10 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", help=f"table {table}")
     parser.add_argument("--out", required=True, type=Path, help="the page, index.html")
     args, config = STAGE.parse(parser, argv)
+    files = {name: getattr(args, name) for name in (*LISTS, *SINGLE) if getattr(args, name)}
+    lineage = STAGE.lineage({**files, "runs": config.runs.table})
     page = render(collect(Files(**{name: getattr(args, name) for name in (*LISTS, *SINGLE)}), config))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    aside = args.out.with_name(f".{args.out.name}.{os.getpid()}.tmp")
-    aside.write_text(page, encoding="utf-8")
-    os.replace(aside, args.out)
+    write_atomically(args.out, tables.with_lineage(page, lineage))
 
 
 if __name__ == "__main__":

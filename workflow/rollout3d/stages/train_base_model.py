@@ -13,7 +13,7 @@ STAGE = Stage("train_base_model", __doc__)
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--name", required=True, help="name written into model.json and into predictions")
+    parser.add_argument("--key", required=True, help="key of the configuration's models")
     parser.add_argument("--out-dir", required=True, type=Path)
     args, config = STAGE.parse(parser, argv)
 
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.training.base_model import train
 
     reason = partial(geometric.write, seed=config.seed, most=config.cot.sentences)
-    train(config, args.name, args.out_dir, STAGE.lineage(), reason)
+    train(config, config.models[args.key].name, args.out_dir, STAGE.lineage(), reason)
 
 
 if __name__ == "__main__":

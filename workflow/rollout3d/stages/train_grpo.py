@@ -31,11 +31,19 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         raise StageError(f"--row: {error}") from None
 
+    lineage = STAGE.lineage(
+        {name: getattr(args, name) for name in ("init", "train", "frames", "maps", "objects", "regions")}
+    )
+    model = args.out_dir / "model.json"
+    if STAGE.restore(model, lineage):
+        return
+
     from rollout3d.training.run import USER_ERRORS, Inputs, run_grpo
 
     inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions)
     try:
-        run_grpo(config, run, inputs, args.out_dir, STAGE.lineage)
+        run_grpo(config, run, inputs, args.out_dir, lambda parents: lineage)
+        STAGE.keep(model, lineage, ["metrics.parquet", "rollouts.parquet", "weights"])
     except USER_ERRORS as error:
         raise StageError(str(error)) from None
 

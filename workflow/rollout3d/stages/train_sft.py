@@ -28,11 +28,17 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         raise StageError(f"--row: {error}") from None
 
+    lineage = STAGE.lineage({name: getattr(args, name) for name in ("init", "train", "frames", "maps")})
+    model = args.out_dir / "model.json"
+    if STAGE.restore(model, lineage):
+        return
+
     from rollout3d.training.run import USER_ERRORS, Inputs, run_sft
 
     inputs = Inputs(args.init, args.train, args.frames, args.maps)
     try:
-        run_sft(config, run, inputs, args.out_dir, STAGE.lineage)
+        run_sft(config, run, inputs, args.out_dir, lambda parents: lineage)
+        STAGE.keep(model, lineage, ["metrics.parquet", "weights"])
     except USER_ERRORS as error:
         raise StageError(str(error)) from None
 

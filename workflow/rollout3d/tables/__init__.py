@@ -19,6 +19,7 @@ from rollout3d.tables.origin import (
     canonical_json,
     digest,
     question_id,
+    with_lineage,
 )
 from rollout3d.tables.reader import (
     SceneReader,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -45,17 +47,53 @@ def question_id(row: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a file came from: stage, digest of its own configuration, digest of its code, parents' contents."""
+    """Where a result came from."""
 
     stage: str
-    config: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What decided it besides its parents: keys of the configuration, fields of the run's row (`run.steps`), digests of
+    prompts (`prompts/direct.txt`), as JSON values."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Keys that change it by rounding at most (`config.keys.NO_EFFECT`)."""
     code: str = ""
+    """Digest of the code that was run."""
     parents: tuple[tuple[str, str], ...] = ()
+    """Name of each input -> digest of its content, sorted."""
 
     @property
     def identity(self) -> str:
-        """Digest of what decides the result: stage, configuration and parents' contents. Code stands beside it."""
-        return digest([self.stage, self.config, list(self.parents)])[:32]
+        """Digest of what decides the result: stage, values, parents' contents. Settings and code stand beside it."""
+        return digest([self.stage, dict(self.values), [list(parent) for parent in self.parents]])[:32]
 
     def as_dict(self) -> dict[str, Any]:
-        return {"stage": self.stage, "config": self.config, "code": self.code, "parents": dict(self.parents)}
+        """The lineage as JSON values, as files hold it."""
+        return {
+            "stage": self.stage,
+            "values": dict(self.values),
+            "settings": dict(self.settings),
+            "code": self.code,
+            "parents": dict(self.parents),
+        }
+
+    @classmethod
+    def from_dict(cls, about: Mapping[str, Any]) -> Lineage:
+        """The lineage from what `as_dict` gave; other keys are ignored, missing ones are empty."""
+        parents = tuple(sorted(about.get("parents", {}).items()))
+        return cls(
+            about.get("stage", ""), about.get("values", {}), about.get("settings", {}), about.get("code", ""), parents
+        )
+
+
+_PAGE = re.compile(r'<meta name="rollout3d" content="([^"]*)">')
+
+
+def with_lineage(page: str, lineage: Lineage) -> str:
+    """A page (HTML) that holds its lineage in its head, where `lineage_of_page` finds it."""
+    tag = f'<meta name="rollout3d" content="{html.escape(canonical_json(lineage.as_dict()))}">'
+    return page.replace("<head>", f"<head>\n{tag}", 1)
+
+
+def lineage_of_page(text: str) -> dict[str, Any]:
+    """The lineage that a page holds; empty if it holds none."""
+    found = _PAGE.search(text)
+    return json.loads(html.unescape(found.group(1))) if found else {}

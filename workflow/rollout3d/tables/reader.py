@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rollout3d.tables.origin import LINEAGE_KEY, TableError, digest
+from rollout3d.tables.origin import LINEAGE_KEY, TableError, digest, lineage_of_page
 from rollout3d.tables.schema import TABLES, Table
 from rollout3d.tables.seal import DATA_KEY, Sealed
 
@@ -238,10 +238,24 @@ class SceneReader:
 
 
 def lineage(path: Path | str) -> dict[str, Any]:
-    """The lineage stored in a file: table, version, stage, config, code, parents. Raises `TableError` naming a file
-    that cannot be read."""
-    with TableFile(path) as file:
-        return file.about
+    """The lineage stored in a file: stage, values, settings, code, parents; for a table also its name and version.
+
+    Reads tables, `model.json` and pages; empty for a file that holds none. Raises `TableError` naming a file that
+    cannot be read.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        with TableFile(path) as file:
+            return file.about
+    try:
+        if path.suffix == ".html":
+            with open(path, encoding="utf-8") as stream:
+                return lineage_of_page(stream.read(1 << 16))
+        return dict(_object(path.read_bytes(), "content").get("lineage") or {})
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror}); {_rebuild(path)}") from error
+    except ValueError as error:
+        raise TableError(f"{path}: is damaged ({error}); {_rebuild(path)}") from error
 
 
 def content_digest(path: Path | str) -> str:

@@ -84,7 +84,7 @@ def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], co
     metrics = _loop(policy, rooms, config, rank, world)
     if rank == 0:
         tables.write(tables.METRICS, out_dir / "metrics.parquet", metrics, lineage)
-        save_policy(policy, out_dir, kind="tiny", parents={}, prompts={"think": config.prompts.think})
+        save_policy(policy, out_dir, kind="tiny", lineage=lineage.as_dict(), prompts={"think": config.prompts.think})
     dist.barrier()
     dist.destroy_process_group()
 

@@ -18,7 +18,7 @@ from rollout3d.config.training import Optimiser
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.training.agreement import Disagreement
-from rollout3d.training.checkpoint import Lock, Locked, identity
+from rollout3d.training.checkpoint import Lock, Locked
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engine import make_engine
 from rollout3d.training.grpo import train_grpo
@@ -34,10 +34,6 @@ VIDEOS_KEPT = 64
 
 USER_ERRORS = (Disagreement, Locked, ModelError, MissingFrames, NotTrainable, tables.TableError)
 """What a user can mend: the message says how."""
-
-NO_EFFECT = ("save_every", "nodes", "deepspeed", "gradient_checkpointing", "tensorboard", "max_logprob_gap")
-"""Settings that change where and how fast a run computes, and its numbers by rounding only: a run may change them
-between two starts and still resume."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def run_sft(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Lin
         if "target" not in rows[0]:
             raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
         questions = _questions(config, run, inputs, rows, media)
-        lineage, key = _origin(config, "sft", run, inputs, lineage_of, world)
+        lineage, key = _origin(inputs, lineage_of, world)
         total = sft_steps(len(questions), sft)
         engine = make_engine(
             inputs.init,
@@ -100,7 +96,7 @@ def run_grpo(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Li
         _board(grpo)
         questions = _questions(config, run, inputs, *_read(inputs.train))
         regions = _regions(inputs, questions) if run.rollout == "object_centric" else None
-        lineage, key = _origin(config, "grpo", run, inputs, lineage_of, world)
+        lineage, key = _origin(inputs, lineage_of, world)
         engine = make_engine(
             inputs.init,
             grpo,
@@ -171,19 +167,14 @@ def _regions(inputs: Inputs, questions: Questions) -> Regions:
     return regions
 
 
-def _origin(
-    config: Config, section: str, run: Run, inputs: Inputs, lineage_of: LineageOf, world: World
-) -> tuple[tables.Lineage, str]:
-    """Lineage, and the identity that a checkpoint must have to be resumed; digested by the first process."""
+def _origin(inputs: Inputs, lineage_of: LineageOf, world: World) -> tuple[tables.Lineage, str]:
+    """Lineage, and its identity, which a checkpoint must have to be resumed; digested by the first process."""
     if not world.first:
         return tables.Lineage(""), world.share(None)
     lineage = lineage_of(inputs.parents())
-    settings = config.part("seed", "torch_threads", "video", "prompts", section)
-    settings[section] = {name: value for name, value in settings[section].items() if name not in NO_EFFECT}
-    row = run.model_dump(mode="json", exclude={"tables"})
-    return lineage, world.share(identity(settings, row, lineage.parents))
+    return lineage, world.share(lineage.identity)
 
 
 def _about(kind: str, config: Config, lineage: tables.Lineage) -> dict[str, Any]:
     """What the run's `model.json` says beside its name and weights."""
-    return {"kind": kind, "parents": dict(lineage.parents), "prompts": {"think": config.prompts.think}}
+    return {"kind": kind, "lineage": lineage.as_dict(), "prompts": {"think": config.prompts.think}}

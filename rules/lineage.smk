@@ -1,0 +1,156 @@
+# What is current, for every rule alike. Included last: it reads the rules, and gives each of them a parameter `identity`
+# (a digest of all that decides the result, its ancestors' identities among it) and an input function that compares what
+# is in place with the lineage that it is wanted to have. So neither times nor touched, copied or moved files nor a lost
+# .snakemake decide what runs, and a changed value marks the whole chain below it at once.
+from rollout3d import code as source
+from rollout3d.stages import registry
+from rollout3d.study import Job, Study, dump, running, states
+from rollout3d.tables.store import Store
+
+STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo"}
+"""Rules whose stage has another name."""
+
+MADE = {each.name: each for each in workflow.rules if each.output}
+KEPT = {name: MADE.pop(name) for name in study.keep if name in MADE}
+"""Rules that the user keeps from running: left out, so that what they wrote counts as given."""
+
+for name in set(study.keep) - set(KEPT) - set(RUNS):
+    raise WorkflowError(f"keep: '{name}' is neither a rule ({', '.join(sorted(MADE))}) nor a run of {study.runs.table}")
+for name in set(study.rebuild) - {name for name in MADE if registry.STAGES[STAGE_OF.get(name, name)].costly}:
+    raise WorkflowError(f"rebuild: '{name}' is not a costly rule; the others are computed anew by themselves")
+for name in KEPT:
+    workflow._rules.pop(name)
+
+STAGES = {STAGE_OF.get(name, name) for name in MADE}
+CODE = {stage: source.closure(stage).digest for stage in STAGES}
+"""Digest of all code that a stage may run: a job that starts after the clone has changed refuses."""
+
+
+def producer(path):
+    """The job that writes a path, from the rules themselves; None if no rule does."""
+    found = next((each for each in MADE.values() if each.is_producer(path)), None)
+    if found is None:
+        return None
+    wildcards = found.get_wildcards(path)
+    with looking:
+        inputs, *_ = found.expand_input(wildcards)
+    outputs, _ = found.expand_output(wildcards)
+    stage = STAGE_OF.get(found.name, found.name)
+    names = ("dataset", "mode", "source", "key", "setting", "benchmark", "table")
+    scope = registry.Scope(
+        **{name: wildcards[name] for name in names if name in wildcards},
+        run=RUNS.get(wildcards.get("run")),
+    )
+    parents = {name: plain(inputs[name]) for name in inputs.keys()}
+    return Job(
+        found.name,
+        stage=stage,
+        outputs=plain(outputs),
+        parents={name: paths for name, paths in parents.items() if paths},
+        values=registry.split(registry.job_values(stage, study, scope))[0],
+        code=source.closure(stage, registry.chosen(stage, study, scope)).digest,
+        costly=registry.STAGES[stage].costly,
+        rebuild=found.name in study.rebuild,
+        benchmark=str(found.benchmark.apply_wildcards(wildcards)),
+    )
+
+
+def plain(files):
+    return (str(files),) if isinstance(files, str) else tuple(map(str, files))
+
+
+class Looking:
+    """While a job's parents are looked up, its input functions mark nothing."""
+
+    deep = 0
+
+    def __enter__(self):
+        self.deep += 1
+
+    def __exit__(self, *_):
+        self.deep -= 1
+
+
+looking = Looking()
+GRAPH = Study(producer)
+STORE = Store(study.results, study.store.keep)
+STATES = states(GRAPH, STORE)
+
+
+def identity(wildcards, output):
+    """The wanted identity of a job's result."""
+    return GRAPH.wanted(str(output[0]))
+
+
+def current(of):
+    """An input function without files: forces the job if its result is in place and not the wanted one.
+
+    Evaluated while the job graph is made, so that a dry run lists the job too. A job that a cluster runs decides nothing.
+    """
+
+    def mark(wildcards):
+        if looking.deep or workflow._dag is None or not workflow.is_main_process:
+            return []
+        outputs = plain(of.expand_output(dict(wildcards.items()))[0])
+        state = STATES(outputs[0])
+        if state.adopted:
+            raise WorkflowError(f"{outputs[0]} was adopted: add it to `keep`, or delete it to have it made")
+        if state.status == "stale":
+            workflow._dag.forcefiles.update(outputs)
+            tell(f"stale: {outputs[0]}: {'; '.join(state.reasons)}")
+        elif state.status == "current" and state.code_changed:
+            tell(f"stale (code): {outputs[0]}: not computed anew; `rebuild: [{of.name}]` does")
+        return []
+
+    return mark
+
+
+TOLD = set()
+
+
+def tell(message):
+    if message not in TOLD:
+        TOLD.add(message)
+        print(message, file=sys.stderr)
+
+
+def restorable(name, wildcards):
+    """Whether the store holds the result of a job, its parents being what they are now."""
+    outputs, _ = workflow.get_rule(name).expand_output(dict(wildcards.items()))
+    return states(GRAPH, STORE)(str(outputs[0])).stored
+
+
+def kept_above(path):
+    """Names under `keep` that a result rests on."""
+    names = set()
+    for given in GRAPH.given(path):
+        names |= {name for name, each in KEPT.items() if each.is_producer(given)}
+        names |= {run for run in study.keep if given == f"{study.results}/runs/{run}/model.json"}
+    return sorted(names)
+
+
+for each in MADE.values():
+    each.set_input(current=current(each))
+    each.set_params(identity=identity)
+
+STUDY_VALUES = {**study.model_dump(mode="json"), "site": site_of(study)}
+if workflow.is_main_process:
+    # Jobs find the driver's study, also those of a cluster that read the Snakefile again later.
+    os.environ[running.VARIABLE] = running.file_name(study.results, STUDY_VALUES, CODE)
+
+if dump.VARIABLE in os.environ:
+    targets = [
+        path
+        for target in json.loads(os.environ[dump.TARGETS])
+        for path in (plain(workflow.get_rule(target).expand_input({})[0]) if workflow.is_rule(target) else [target])
+    ]
+    given = {path for target in targets for path in (target, *GRAPH.given(target))}
+    dump.write(
+        os.environ[dump.VARIABLE],
+        GRAPH,
+        targets,
+        results=study.results,
+        store_keep=study.store.keep,
+        keep=study.keep,
+        kept={path: " ".join(kept_above(path)) for path in sorted(given) if kept_above(path)},
+    )

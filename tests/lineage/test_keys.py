@@ -1,0 +1,42 @@
+"""Keys of the configuration, and configurations that hold only some of them."""
+
+from fnmatch import fnmatchcase
+
+import pytest
+
+from rollout3d.config import Config
+from rollout3d.config.keys import NO_EFFECT, has_effect, leaves, narrow, values
+from rollout3d.config.sections import UndeclaredKey
+
+CONFIG = Config()
+
+
+def test_every_leaf_has_a_dotted_name_and_a_json_value():
+    found = dict(leaves(CONFIG))
+    assert found["video.train_frames"] == 16 and found["datasets.scannet.splits.train"] == ["train"]
+    assert found["questions.per_scene"]["object_counting"] == 100 and found["synthetic"] is None
+    assert found["models.base.name"] == "Qwen/Qwen2.5-VL-3B-Instruct"
+    assert not any(isinstance(value, dict) and "shards" in value for value in found.values())
+
+
+def test_a_narrowed_configuration_holds_the_declared_keys_only():
+    held = narrow(CONFIG, values(CONFIG, ["grpo.lr", "datasets.scannet.*", "questions.per_scene"]))
+    assert held.grpo.lr == CONFIG.grpo.lr and held.datasets["scannet"].splits.train == ["train"]
+    assert list(held.datasets) == ["scannet"] and held.questions.per_scene == CONFIG.questions.per_scene
+    for read in (lambda: held.grpo.beta, lambda: held.sft, lambda: held.questions.mix):
+        with pytest.raises(UndeclaredKey):
+            read()
+    with pytest.raises(AttributeError):
+        _ = held.grpo.no_such_key
+
+
+def test_a_pattern_that_names_no_key_is_an_error():
+    with pytest.raises(KeyError, match=r"grpo\.lrr"):
+        values(CONFIG, ["grpo.lrr"])
+
+
+def test_every_pattern_without_effect_names_a_key():
+    keys = [key for key, _ in leaves(CONFIG)]
+    for pattern in NO_EFFECT:
+        assert any(fnmatchcase(key, pattern) for key in keys), pattern
+    assert has_effect("sft.batch_size") and not has_effect("evaluation.batch_size")

@@ -1,0 +1,94 @@
+"""Keys of the configuration as dotted names, and configurations that hold only some of them.
+
+A key is a leaf: a value of a section (`video.train_frames`), or of a named section inside a dictionary
+(`models.base.name`); a dictionary of plain values (`questions.per_scene`) is one leaf. A stage is given a configuration
+narrowed to the keys that it declares, so that reading another one is an error and not a silent dependency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+from rollout3d.config.sections import Section
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+NO_EFFECT = (
+    "*.deepspeed",
+    "*.nodes",
+    "*.gradient_checkpointing",
+    "*.save_every",
+    "*.tensorboard",
+    "*.max_logprob_gap",
+    "difficulty.batch_size",
+    "evaluation.batch_size",
+    "cot.max_usd",
+    "cot.usd_per_million_*",
+    "judge.max_usd",
+    "judge.usd_per_million_*",
+    "judge.max_share_failed",
+    "external.max_share_dropped",
+)
+"""Keys that change a result by rounding at most: where and how fast it is computed, how often it is saved, what it may
+cost, when a stage gives up. They stand in the lineage, not in the identity: changing one makes nothing stale."""
+
+
+def has_effect(key: str) -> bool:
+    """Return whether a change of `key` may change a result by more than rounding."""
+    return not any(fnmatchcase(key, pattern) for pattern in NO_EFFECT)
+
+
+def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every key below `section` with its value as JSON has it, in the order of the models."""
+    for name in type(section).model_fields:
+        if name not in vars(section):
+            continue  # narrowed away
+        value, key = vars(section)[name], f"{prefix}{name}"
+        if isinstance(value, Section):
+            yield from leaves(value, f"{key}.")
+        elif _named_sections(value):
+            for item_name, item in value.items():
+                yield from leaves(item, f"{key}.{item_name}.")
+        else:
+            yield key, section.model_dump(mode="json", include={name}, warnings=False)[name]
+
+
+def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
+    """Return the keys that match any of `patterns` (`grpo.lr`, `datasets.*.splits.*`) with their values.
+
+    Raises KeyError for a pattern without a wildcard that names no key.
+    """
+    found = {key: value for key, value in leaves(section) if any(fnmatchcase(key, p) for p in patterns)}
+    unknown = [p for p in patterns if "*" not in p and p not in found]
+    if unknown:
+        raise KeyError(f"no such keys of the configuration: {', '.join(unknown)}")
+    return found
+
+
+def narrow(section: AnySection, keys: Collection[str], prefix: str = "") -> AnySection:
+    """Return a copy of `section` that holds only `keys`; reading another key raises UndeclaredKey."""
+    kept: dict[str, Any] = {}
+    for name, value in vars(section).items():
+        key = f"{prefix}{name}"
+        if key in keys:
+            kept[name] = value
+        elif not any(k.startswith(f"{key}.") for k in keys):
+            continue
+        elif isinstance(value, Section):
+            kept[name] = narrow(value, keys, f"{key}.")
+        elif _named_sections(value):
+            kept[name] = {
+                item_name: narrow(item, keys, f"{key}.{item_name}.")
+                for item_name, item in value.items()
+                if any(k.startswith(f"{key}.{item_name}.") for k in keys)
+            }
+    narrowed = type(section).model_construct(**kept)
+    for name in set(vars(narrowed)) - set(kept):
+        del vars(narrowed)[name]  # model_construct fills in defaults
+    return narrowed
+
+
+def _named_sections(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(item, Section) for item in value.values())

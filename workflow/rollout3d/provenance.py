@@ -1,0 +1,98 @@
+"""How a result was made: time, machine, versions, commit; beside the tables, whose bytes depend on none of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rollout3d.files import write_atomically
+from rollout3d.tables import Lineage
+
+FOLDER = ".made"
+PACKAGES = (
+    "rollout3d",
+    "torch",
+    "transformers",
+    "vllm",
+    "deepspeed",
+    "peft",
+    "pyarrow",
+    "numpy",
+    "open3d-cpu",
+    "openai",
+)
+"""Packages whose versions are noted where they are installed."""
+
+
+def note(results: Path, lineage: Lineage, started: float, code: Mapping[str, str]) -> None:
+    """Write how the result of `lineage` was made to `<results>/.made/<stage>/<identity>.json`; the last making counts.
+
+    `code`: file of the code that it ran -> short digest (`rollout3d.code.Code.short`).
+    """
+    seconds = time.time() - started
+    about = {
+        "stage": lineage.stage,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+        "seconds": round(seconds, 1),
+        "host": platform.node(),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "gpu": _gpu(),
+        "commit": _commit(),
+        "settings": dict(lineage.settings),
+        "code": dict(code),
+    }
+    write_atomically(_place(results, lineage.stage, lineage.identity), json.dumps(about, indent=1, sort_keys=True))
+
+
+def read(results: Path, stage: str, identity: str) -> dict[str, Any] | None:
+    """How a result was made, as `note` wrote it; None if nothing is known."""
+    try:
+        return json.loads(_place(results, stage, identity).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _place(results: Path, stage: str, identity: str) -> Path:
+    return Path(results) / FOLDER / stage / f"{identity}.json"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _gpu() -> str | None:
+    """Names of the GPUs, from a torch that the stage has loaded already: importing it for a note would take seconds."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
+
+
+def _commit() -> str | None:
+    """Commit of this clone, with `+` where files differ from it; None outside git."""
+    if shutil.which("git") is None:
+        return None
+    root = Path(__file__).resolve().parents[2]
+    try:
+        ask = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        return subprocess.run(ask, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None

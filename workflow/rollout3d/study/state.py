@@ -1,0 +1,123 @@
+"""What is current: the lineage that a file records against the one that its job is wanted to have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rollout3d import tables
+from rollout3d.study.graph import Job, Study
+from rollout3d.tables.store import Store
+
+ADOPTED = "adopt"
+"""Stage in the lineage of a table or model that the user brought (`rollout3d adopt`)."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands at the place of one job's result."""
+
+    status: Literal["current", "stale", "missing", "kept"]
+    reasons: tuple[str, ...] = ()
+    """Why it is stale: `key: old -> new`, `parent PATH`, `code`, or what is wrong with a file."""
+    code_changed: bool = False
+    """Whether the code has changed since; of a costly result that alone makes nothing stale."""
+    identity: str | None = None
+    """Identity by content that a run would have now; None while a parent is not current."""
+    stored: bool = False
+    """Whether the store holds that result, so that it would be put back and not computed."""
+    adopted: bool = False
+
+
+class states:
+    """States of jobs by path, worked out on demand and remembered.
+
+    `kept` names files that the user keeps as they are: no job writes them, and their content counts as it is.
+    """
+
+    def __init__(self, study: Study, store: Store | None = None):
+        self.study, self.store = study, store
+        self._found: dict[str, State] = {}
+        self._digests: dict[str, str] = {}
+
+    def __call__(self, path: str) -> State:
+        job = self.study.job(path)
+        name = job.name if job else path
+        if name not in self._found:
+            self._found[name] = self._state(job) if job else _given(path)
+        return self._found[name]
+
+    def identity(self, job: Job) -> str | None:
+        """The identity by content of the job's result from its parents' present files; None if one is not current."""
+        parents = []
+        for kind, paths in sorted(job.parents.items()):
+            if any(self(p).status not in ("current", "kept") for p in paths):
+                return None
+            if paths:
+                parents.append((kind, tables.digest([self._content(p) for p in paths])))
+        return tables.Lineage(job.stage, dict(job.values), parents=tuple(parents)).identity
+
+    def _state(self, job: Job) -> State:
+        identity = self.identity(job)
+        stored = bool(identity and job.costly and self.store and self.store.find(self.store.target(job.name), identity))
+        missing = [path for path in job.outputs if not Path(path).exists()]
+        if missing:
+            return State("missing", (), identity=identity, stored=stored)
+        reasons: list[str] = []
+        code_changed = adopted = False
+        for path in job.outputs:
+            try:
+                found = tables.lineage(path)
+            except tables.TableError as error:
+                reasons.append(str(error))
+                continue
+            if found.get("stage") == ADOPTED:
+                adopted = True
+                reasons.append("adopted from outside and not kept")
+            elif found.get("stage") != job.stage:
+                reasons.append(f"{path}: was written by {found.get('stage') or 'something else'}")
+            else:
+                reasons += self._differences(job, found)
+                code_changed |= found.get("code") != job.code
+        if code_changed and job.code_counts:
+            reasons.append("code")
+        reasons = list(dict.fromkeys(reasons))
+        status = "stale" if reasons else "current"
+        return State(status, tuple(reasons), code_changed, identity, stored, adopted)
+
+    def _differences(self, job: Job, found: Mapping[str, Any]) -> list[str]:
+        before, now = found.get("values", {}), dict(job.values)
+        changed = [
+            f"{key}: {_short(before.get(key, _NONE))} -> {_short(now.get(key, _NONE))}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key, _NONE) != now.get(key, _NONE)
+        ]
+        recorded = found.get("parents", {})
+        for kind, paths in sorted(job.parents.items()):
+            above = [p for p in paths if self(p).status not in ("current", "kept")]
+            if above:
+                changed.append(f"parent {above[0]}" + (f" and {len(above) - 1} more" if len(above) > 1 else ""))
+            elif paths and recorded.get(kind) != tables.digest([self._content(p) for p in paths]):
+                changed.append(f"parent {paths[0]}" + (f" or one of {len(paths) - 1} more" if len(paths) > 1 else ""))
+        return changed
+
+    def _content(self, path: str) -> str:
+        if path not in self._digests:
+            self._digests[path] = tables.content_digest(path)
+        return self._digests[path]
+
+
+_NONE = object()
+
+
+def _given(path: str) -> State:
+    return State("kept") if Path(path).is_file() else State("missing")
+
+
+def _short(value: Any) -> str:
+    if value is _NONE:
+        return "(not read)"
+    text = tables.canonical_json(value)
+    return text if len(text) <= 60 else text[:57] + "..."
