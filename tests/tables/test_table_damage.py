@@ -333,52 +333,15 @@ def test_other_readers_open_a_sealed_file(written):
         assert len(duckdb.sql(f"select * from '{path}'").fetchall()) == len(rows)
 
 
-def test_the_declared_digest_is_that_of_the_data(written):
-    for path, _ in written.values():
-        about = pq.ParquetFile(path).metadata
-        declared = json.loads(about.metadata[seal.DATA_KEY])
-        assert hashlib.sha256(path.read_bytes()[: declared["n_bytes"]]).hexdigest() == declared["sha256"]
-        last = about.row_group(about.num_row_groups - 1)
-        ends = [last.column(i) for i in range(last.num_columns)]
-        starts = [c.dictionary_page_offset or c.data_page_offset for c in ends]
-        assert max(a + c.total_compressed_size for a, c in zip(starts, ends, strict=True)) == declared["n_bytes"]
-
-
-def test_content_digest_reads_the_footer_only(tmp_path, monkeypatch):
-    file = tmp_path / "frames.parquet"
-    images = [{"bytes": os.urandom(200_000), "path": "a.jpg"} for _ in range(12)]
-    rows = [row | {"image": image} for row, image in zip(rows_of(tables.FRAMES), images, strict=True)]
-    tables.write(tables.FRAMES, file, rows, LINEAGE)
-    read, pread = [], os.pread
-    monkeypatch.setattr(seal.os, "pread", lambda fd, n, at: read.append(n) or pread(fd, n, at))
-    tables.content_digest(file)
-    assert sum(read) < 150_000 < file.stat().st_size / 10  # Arrow asks for 64 KiB where it expects a footer
-
-
-def test_content_digest_depends_on_table_version_and_columns(written, tmp_path):
-    """Empty tables hold no data at all: what they are tells them apart."""
-    found = set()
-    for table in tables.TABLES.values():
-        tables.write(table, tmp_path / f"{table.name}.parquet", [], LINEAGE)
-        found.add(tables.content_digest(tmp_path / f"{table.name}.parquet"))
-    assert len(found) == len(tables.TABLES)
-
-
-def test_content_digest_of_a_model_is_that_of_its_weights(tmp_path):
-    file = tmp_path / "model.json"
-
-    def digest(**values):
-        file.write_text(json.dumps({"name": "ocr", "digest": "d1", "prompts": {"a": "b"}, "path": "here", **values}))
-        return tables.content_digest(file)
-
-    assert digest() == digest(path="elsewhere", steps=5, parents={"x": "y"})
-    assert len({digest(), digest(name="sft"), digest(digest="d2"), digest(prompts={})}) == 4
-    for bad in (b"", b"{", b"[]", b"{}", b"\xff"):
-        file.write_bytes(bad)
-        with pytest.raises(tables.TableError, match=rf"{file}: not a model\.json .*snakemake"):
-            tables.content_digest(file)
-    with pytest.raises(tables.TableError, match="cannot be read"):
-        tables.content_digest(tmp_path / "none.json")
+def test_page_checksums_are_written_for_other_readers(written, tmp_path):
+    path, _ = written[tables.FRAMES]
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    (image,) = [group.column(i) for i in range(group.num_columns) if group.column(i).path_in_schema == "image.bytes"]
+    bad = bytearray(path.read_bytes())
+    bad[image.data_page_offset + image.total_compressed_size - 1] ^= 1
+    (tmp_path / "frames.parquet").write_bytes(bad)
+    with pytest.raises(OSError, match="CRC checksum verification failed"):
+        pq.ParquetFile(tmp_path / "frames.parquet", page_checksum_verification=True).read()
 
 
 def test_nothing_reads_parquet_around_the_tables():
