@@ -6,6 +6,7 @@ rule prepare_benchmark:
     output:
         questions="<results>/benchmarks/{benchmark}/questions.parquet",
         frames="<results>/benchmarks/{benchmark}/frames.parquet",
+        raw="<results>/benchmarks/{benchmark}/raw_files.parquet",
     log:
         "<logs>/prepare_benchmark/{benchmark}.log",
     benchmark:
@@ -18,7 +19,7 @@ rule prepare_benchmark:
     shell:
         "python -m rollout3d.stages.prepare_benchmark --benchmark {wildcards.benchmark}"
         " --questions {input.questions:q} --frames {input.frames:q}"
-        " --out-questions {output.questions:q} --out-frames {output.frames:q} > {log:q} 2>&1"
+        " --out-questions {output.questions:q} --out-frames {output.frames:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
 rule evaluate:

@@ -4,6 +4,7 @@ rule import_cot:
     output:
         samples="<results>/train/video_r1_cot.parquet",
         dropped="<results>/train/video_r1_cot_dropped.parquet",
+        raw="<results>/train/video_r1_cot_raw_files.parquet",
     log:
         "<logs>/import_cot.log",
     benchmark:
@@ -16,13 +17,14 @@ rule import_cot:
         runtime=1440,
     shell:
         "python -m rollout3d.stages.import_cot --threads {threads}"
-        " --out {output.samples:q} --dropped {output.dropped:q} > {log:q} 2>&1"
+        " --out {output.samples:q} --dropped {output.dropped:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
 rule import_questions:
     output:
         questions="<results>/questions/external/{source}.parquet",
         dropped="<results>/questions/external/{source}_dropped.parquet",
+        raw="<results>/questions/external/{source}_raw_files.parquet",
     log:
         "<logs>/import_questions/{source}.log",
     benchmark:
@@ -37,7 +39,7 @@ rule import_questions:
         runtime=1440,
     shell:
         "python -m rollout3d.stages.import_questions --source {wildcards.source}"
-        " --threads {threads} --out {output.questions:q} --dropped {output.dropped:q} > {log:q} 2>&1"
+        " --threads {threads} --out {output.questions:q} --dropped {output.dropped:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
 # The API costs money: inputs are ancient. To judge again: -R judge.

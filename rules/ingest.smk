@@ -8,6 +8,7 @@ rule ingest:
         frames="<results>/scenes/{dataset}/{shard}/frames.parquet",
         maps="<results>/scenes/{dataset}/{shard}/maps.parquet",
         dropped="<results>/scenes/{dataset}/{shard}/scenes_dropped.parquet",
+        raw="<results>/scenes/{dataset}/{shard}/raw_files.parquet",
     log:
         "<logs>/ingest/{dataset}.{shard}.log",
     benchmark:
@@ -32,6 +33,7 @@ rule regions:
         frames="<results>/scenes/{dataset}/{shard}/frames.parquet",
     output:
         regions="<results>/scenes/{dataset}/{shard}/regions.{mode}.parquet",
+        raw="<results>/scenes/{dataset}/{shard}/regions.{mode}_raw_files.parquet",
     log:
         "<logs>/regions/{dataset}.{shard}.{mode}.log",
     benchmark:
@@ -45,4 +47,4 @@ rule regions:
         tables=subpath(input.scenes, parent=True),
     shell:
         "python -m rollout3d.stages.regions --dataset {wildcards.dataset}"
-        " --mode {wildcards.mode} --scans {input.scans:q} --shard-dir {params.tables:q} --out {output.regions:q} > {log:q} 2>&1"
+        " --mode {wildcards.mode} --scans {input.scans:q} --shard-dir {params.tables:q} --out {output.regions:q} --raw {output.raw:q} > {log:q} 2>&1"

@@ -2,6 +2,7 @@
 rule describe_model:
     output:
         model="<results>/models/{key}/model.json",
+        raw="<results>/models/{key}/raw_files.parquet",
     log:
         "<logs>/describe_model/{key}.log",
     benchmark:
@@ -11,7 +12,7 @@ rule describe_model:
     conda:
         "../envs/train.yaml"
     shell:
-        "python -m rollout3d.stages.describe_model --key {wildcards.key}" " --out {output.model:q} > {log:q} 2>&1"
+        "python -m rollout3d.stages.describe_model --key {wildcards.key}" " --out {output.model:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
 rule train_base_model:

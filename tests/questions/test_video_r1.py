@@ -176,7 +176,8 @@ def test_a_file_without_one_usable_record_is_refused(release, tmp_path):
 def run_stage(monkeypatch, tmp_path, files):
     monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"external": files}))
     out = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
-    stage.main(["--config", json.dumps(SMALL), "--out", out[0], "--dropped", out[1], "--threads", "2"])
+    raw = str(tmp_path / "raw.parquet")
+    stage.main(["--config", json.dumps(SMALL), "--out", out[0], "--dropped", out[1], "--threads", "2", "--raw", raw])
     return out
 
 
@@ -186,7 +187,12 @@ def test_the_stage_writes_both_tables_with_their_origin(release, tmp_path, monke
     assert len(tables.read(tables.OCR_SFT, out)) == 1 and tables.read(tables.QUESTIONS_DROPPED, dropped) == []
     about = tables.lineage(out)
     assert about["stage"] == "import_cot"
-    assert about["parents"] == {"file": tables.digest([tables.digest(path.read_bytes())])}
+    files = [("Video-R1-COT-165k.json", path), ("General/still.png", path.parent / "General" / "still.png")]
+    listed = [["external.video_r1_cot", name, file.stat().st_size] for name, file in sorted(files)]
+    file = tables.digest([tables.digest(path.read_bytes())])
+    assert about["parents"] == {"file": file, "raw": tables.digest(listed)}
+    rows = tables.read(tables.RAW_FILES, tmp_path / "raw.parquet")
+    assert [[row["root"], row["path"], row["n_bytes"]] for row in rows if row["kind"] == "file"] == listed
 
 
 @pytest.mark.parametrize("files", [{}, {"video_r1_cot": "/nowhere/Video-R1-COT-165k.json"}])

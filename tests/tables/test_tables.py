@@ -136,6 +136,7 @@ COLUMNS = {
     ("report", 1): "e6bb15902aee",
     ("scenes_dropped", 1): "d574832ec72d",
     ("questions_dropped", 1): "6175157f3543",
+    ("raw_files", 1): "f3c5fc57d01b",
 }
 
 

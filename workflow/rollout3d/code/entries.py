@@ -12,7 +12,15 @@ from dataclasses import dataclass
 Chosen = Mapping[str, str | Collection[str]]
 """Key -> the entries that a job uses."""
 
-EXCLUDED = ("code", "config", "progress.py", "stages/__init__.py", "stages/common.py", "stages/registry.py")
+EXCLUDED = (
+    "code",
+    "config",
+    "fingerprint.py",
+    "progress.py",
+    "stages/__init__.py",
+    "stages/common.py",
+    "stages/registry.py",
+)
 """Files and folders that cannot change a result, or whose values enter a result's identity another way."""
 
 SCHEMA = "tables/schema.py"

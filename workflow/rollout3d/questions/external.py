@@ -24,6 +24,7 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.config import Video as VideoConfig
+from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.progress import progress
 from rollout3d.resize import resize_frame, smart_size
@@ -152,7 +153,7 @@ def file_of(root: Path, stated: str) -> Path:
     relative = os.path.normpath(stated)
     if os.path.isabs(relative) or relative.split(os.sep)[0] == "..":
         raise Unusable("path outside the release", stated)
-    if not (root / relative).is_file():
+    if not note(root / relative).is_file():
         raise Unusable("missing file", relative, relative)
     return root / relative
 
@@ -304,7 +305,12 @@ def unique(
 
 
 def import_records(
-    release: Release, out: Path, dropped: Path, config: Config, lineage: tables.Lineage, threads: int = 1
+    release: Release,
+    out: Path,
+    dropped: Path,
+    config: Config,
+    lineage: tables.Lineage | Callable[[], tables.Lineage],
+    threads: int = 1,
 ) -> tuple[int, int]:
     """Write the release's table, and of what was left out (QUESTIONS_DROPPED); return how many rows of each.
 

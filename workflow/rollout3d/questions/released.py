@@ -10,7 +10,7 @@ their own scripts; no file of theirs was at hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
@@ -73,7 +73,13 @@ Row = dict[str, Any]
 
 
 def import_questions(
-    source: str, path: Path, out: Path, dropped: Path, config: Config, lineage: tables.Lineage, threads: int = 1
+    source: str,
+    path: Path,
+    out: Path,
+    dropped: Path,
+    config: Config,
+    lineage: tables.Lineage | Callable[[], tables.Lineage],
+    threads: int = 1,
 ) -> tuple[int, int]:
     """Write the questions of a release (QUESTIONS) and what was left out (QUESTIONS_DROPPED); return how many of each.
 

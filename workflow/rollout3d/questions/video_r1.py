@@ -8,7 +8,7 @@ Video-R1's SFT script joins them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,12 @@ Row = dict[str, Any]
 
 
 def import_cot(
-    path: Path, out: Path, dropped: Path, config: Config, lineage: tables.Lineage, threads: int = 1
+    path: Path,
+    out: Path,
+    dropped: Path,
+    config: Config,
+    lineage: tables.Lineage | Callable[[], tables.Lineage],
+    threads: int = 1,
 ) -> tuple[int, int]:
     """Write the table of samples (OCR_SFT) and of what was left out (QUESTIONS_DROPPED); return how many of each.
 

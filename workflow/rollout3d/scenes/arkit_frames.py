@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
 from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.scan import ScanError, intrinsics, reading
@@ -70,7 +71,7 @@ class ArkitSource:
     def _pick(bases: list[Path], assets: tuple[str, ...], video: str) -> tuple[Path, str]:
         for base in bases:
             for asset in assets:
-                if (base / asset).is_dir() and next((base / asset).glob("*.png"), None):
+                if note(base / asset).is_dir() and next((base / asset).glob("*.png"), None):
                     return base, asset
         raise ScanError(bases[0] if bases else Path(video), f"no frames in {' or '.join(assets)}")
 
@@ -94,7 +95,7 @@ class ArkitSource:
         self.fps, self.n_frames = rate / step, len(self._frames.ms)
 
     def _read_poses(self, bases: list[Path], video: str) -> None:
-        path = next((base / "lowres_wide.traj" for base in bases if (base / "lowres_wide.traj").is_file()), None)
+        path = next((base / "lowres_wide.traj" for base in bases if note(base / "lowres_wide.traj").is_file()), None)
         if path is None:
             raise ScanError(bases[0] / "lowres_wide.traj", "no such file")
         self.poses_path = path
@@ -193,7 +194,7 @@ def poses_at(seconds: np.ndarray, times: np.ndarray, poses: np.ndarray) -> list[
 def _list(folder: Path, suffix: str) -> _Files:
     """The files of a folder by the time in their name, <video>_<seconds>.<suffix>."""
     found = []
-    for path in folder.glob(f"*{suffix}"):
+    for path in note(folder).glob(f"*{suffix}"):
         with reading(path):
             seconds = float(path.stem.rsplit("_", 1)[-1])
             if not 0 <= seconds < _LATEST_S:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from rollout3d.fingerprint import note
 from rollout3d.releases import MissingData, require
 from rollout3d.scenes.arkit_frames import ArkitSource
 from rollout3d.scenes.categories import arkitscenes_labels
@@ -59,7 +60,7 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     if not (root / "3dod").is_dir():
         require(NAME, root)
     rows: dict[str, tuple[str, str]] = {}
-    for path in [root / name for name in _TABLES if (root / name).is_file()]:
+    for path in [root / name for name in _TABLES if note(root / name).is_file()]:
         for video, visit, fold in _read_table(path):
             rows.setdefault(video, (visit, fold))
     rows = rows or _from_folders(root)
@@ -71,6 +72,11 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
             space = video if visit in ("", "NA") else visit
             found.append(ScanRef(video, space, split, bool(_folders(root, ScanRef(video, "", split)))))
     return found
+
+
+def folders(root: Path, ref: ScanRef) -> list[Path]:
+    """Where the files of a video are looked for, raw first."""
+    return [root / asset / FOLDERS[ref.split] / ref.scene_id for asset in ("raw", "3dod")]
 
 
 def read_room(root: Path, ref: ScanRef) -> Room:
@@ -110,13 +116,12 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
 
 def _folders(root: Path, ref: ScanRef) -> list[Path]:
     """Where the files of a video may be, raw first."""
-    fold = FOLDERS[ref.split]
-    return [p for asset in ("raw", "3dod") if (p := root / asset / fold / ref.scene_id).is_dir()]
+    return [path for path in folders(root, ref) if note(path).is_dir()]
 
 
 def _find(folders: list[Path], root: Path, ref: ScanRef, name: str) -> Path:
     for folder in folders:
-        if (folder / name).is_file():
+        if note(folder / name).is_file():
             return folder / name
     folder = folders[0] if folders else root / "raw" / FOLDERS[ref.split] / ref.scene_id
     if ref.scene_id in _INCOMPLETE:

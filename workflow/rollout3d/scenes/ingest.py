@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from scipy.spatial import QhullError
 
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.fingerprint import note
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
@@ -20,7 +22,7 @@ from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
 from rollout3d.seeding import shard_of
 
 READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
-"""Each has list_scans(root, splits), read_room(root, ref) and read_scan(root, ref)."""
+"""Each has list_scans(root, splits), folders(root, ref), read_room(root, ref) and read_scan(root, ref)."""
 
 NAMES = ("scenes", "objects", "frames", "maps", "scenes_dropped")
 
@@ -53,7 +55,13 @@ def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Con
 
 
 def ingest_shard(
-    dataset: str, root: Path, out_dir: Path, shard: int, n_shards: int, config: Config, lineage: tables.Lineage
+    dataset: str,
+    root: Path,
+    out_dir: Path,
+    shard: int,
+    n_shards: int,
+    config: Config,
+    lineage: tables.Lineage | Callable[[], tables.Lineage],
 ) -> None:
     """Write the five tables of one shard to `out_dir`, all of them even if empty.
 
@@ -64,6 +72,8 @@ def ingest_shard(
     root = Path(root)
     refs = shard_scans(dataset, root, shard, n_shards, config)
     present = [ref for ref in refs if ref.present]
+    for path in (path for ref in refs if not ref.present for path in READERS[dataset].folders(root, ref)):
+        note(path)
     dropped = [_dropped(ref, "", "listed in the split file, but not on disk") for ref in refs if not ref.present]
     if dropped:
         _log.warning("%s: %d of the shard's %d scans are not on disk", dataset, len(dropped), len(refs))

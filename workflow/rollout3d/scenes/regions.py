@@ -8,7 +8,7 @@ instead of the box's, or leave out what the depth says is hidden (the paper stat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,13 @@ Row = dict[str, Any]
 
 
 def regions_shard(
-    dataset: str, root: Path, shard_dir: Path, mode: RegionMode, config: Config, out: Path, lineage: tables.Lineage
+    dataset: str,
+    root: Path,
+    shard_dir: Path,
+    mode: RegionMode,
+    config: Config,
+    out: Path,
+    lineage: tables.Lineage | Callable[[], tables.Lineage],
 ) -> int:
     """Write the regions of a shard's scenes to `out`; return how many.
 

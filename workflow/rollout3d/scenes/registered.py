@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import valid_pose
 from rollout3d.scenes.scan import ScanError, matrix, read_json, reading
 
@@ -78,7 +79,7 @@ def cross_check(path: Path, poses: Mapping[str, np.ndarray], colmap: Path, nerfs
     """
     flags = []
     for name, other, read in (("colmap", colmap, read_colmap), ("nerfstudio", nerfstudio, read_nerfstudio)):
-        if other is None or not other.is_file():
+        if other is None or not note(other).is_file():
             continue
         try:
             registered = read(other)

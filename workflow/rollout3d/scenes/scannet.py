@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from rollout3d.fingerprint import note
 from rollout3d.geometry.boxes import minimal_oriented_box
 from rollout3d.geometry.camera import valid_pose
 from rollout3d.releases import MissingData, missing, require
@@ -59,6 +60,11 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
             present = _folder(root, ScanRef(scene_id, "", split)).is_dir()
             found.append(ScanRef(scene_id, scene_id.split("_")[0], split, present))
     return found
+
+
+def folders(root: Path, ref: ScanRef) -> list[Path]:
+    """Where the files of a scan are looked for."""
+    return [_folder(root, ref)]
 
 
 def read_room(root: Path, ref: ScanRef) -> Room:
@@ -113,7 +119,7 @@ class SensSource:
             self.close()
             raise ScanError(path, "holds no frames")
         archive = path.with_name(f"{path.stem}_2d-instance-filt.zip")
-        if archive.exists():
+        if note(archive).exists():
             try:
                 self._pictures = InstancePictures(archive, self._sens.color_size, self.n_frames)
             except ScanError as error:
@@ -151,7 +157,7 @@ class SensSource:
 
 def _first(root: Path, names: Sequence[str]) -> Path:
     """The first of the files that is there; the first name if none is."""
-    return next((root / name for name in names if (root / name).is_file()), root / names[0])
+    return next((root / name for name in names if note(root / name).is_file()), root / names[0])
 
 
 def _folder(root: Path, ref: ScanRef) -> Path:
@@ -175,7 +181,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, flags: list[str]) -> list[Annotated]:
     aggregation = folder / f"{ref.scene_id}.aggregation.json"
-    if not ref.annotated or (ref.split == "test" and not aggregation.exists()):
+    if not ref.annotated or (ref.split == "test" and not note(aggregation).exists()):
         flags.append("no_annotation")
         return []
     groups = read_json(aggregation)

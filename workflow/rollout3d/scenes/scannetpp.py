@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.releases import MissingData, require
 from rollout3d.scenes.categories import scannetpp_labels
@@ -69,6 +70,11 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     return found
 
 
+def folders(root: Path, ref: ScanRef) -> list[Path]:
+    """Where the files of a scan are looked for."""
+    return [root / "data" / ref.scene_id]
+
+
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh, added surface points and objects of a scan. Raises `ScanError`."""
     folder = root / "data" / ref.scene_id / "scans"
@@ -76,7 +82,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     # Both meshes have the annotated vertices, but the semantic one may be painted by class.
     mesh_path = _first(folder / "mesh_aligned_0.05.ply", folder / "mesh_aligned_0.05_semantic.ply")
     mesh = read_ply(mesh_path)
-    if not ref.annotated or (ref.split == "test" and not annotation.exists()):
+    if not ref.annotated or (ref.split == "test" and not note(annotation).exists()):
         groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
     else:
         of_vertex = _segments(folder / "segments.json", len(mesh.vertices))
@@ -102,7 +108,7 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
     """A scan with its video. Raises `ScanError`."""
     room, folder = read_room(root, ref), root / "data" / ref.scene_id
     source: PhoneSource | DslrSource
-    if (folder / "dslr").is_dir() and not (folder / "iphone").is_dir():
+    if note(folder / "dslr").is_dir() and not note(folder / "iphone").is_dir():
         source = DslrSource(folder / "dslr")
         room.flags.append("dslr_pictures")
     else:
@@ -138,7 +144,7 @@ class PhoneSource:
                 folder / "colmap" / "images.txt",
                 folder / "nerfstudio" / "transforms.json",
             )
-            self._depth = DepthBin(depth_path) if depth_path.exists() else None
+            self._depth = DepthBin(depth_path) if note(depth_path).exists() else None
         except ScanError:
             self.close()
             raise
@@ -189,7 +195,7 @@ class PhoneSource:
 
 def _first(*paths: Path) -> Path:
     for path in paths:
-        if path.exists():
+        if note(path).exists():
             return path
     raise ScanError(paths[0], "no such file")
 
@@ -203,7 +209,7 @@ def _segments(path: Path, n_vertices: int) -> np.ndarray:
 
 def _labels(root: Path):
     table = root / "metadata" / "semantic_benchmark" / "map_benchmark.csv"
-    return scannetpp_labels(table if table.is_file() else None)
+    return scannetpp_labels(table if note(table).is_file() else None)
 
 
 def _owners(groups: list[dict[str, Any]], of_vertex: np.ndarray) -> np.ndarray:

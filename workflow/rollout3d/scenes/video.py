@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from rollout3d.fingerprint import note
 from rollout3d.scenes.pictures import MAX_PIXELS
 from rollout3d.scenes.scan import ScanError, reading
 
@@ -28,7 +29,7 @@ class Video:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self._container = av.open(str(path), metadata_errors="replace")
+            self._container = av.open(str(note(path)), metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise ScanError(path, f"cannot be opened as a video ({error})") from error
         try:

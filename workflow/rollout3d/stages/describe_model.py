@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rollout3d.fingerprint import Recorder, roots_of
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("describe_model", __doc__)
@@ -16,6 +17,7 @@ STAGE = Stage("describe_model", __doc__)
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--key", required=True, help="key of the configuration's models")
+    parser.add_argument("--raw", help="table raw_files: the files that were read")
     parser.add_argument("--out", required=True, type=Path, help="model.json")
     args, config = STAGE.parse(parser, argv)
 
@@ -25,12 +27,13 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError(f"model '{args.key}' is not one of {', '.join(config.models)}")
     name = config.models[args.key].name
     try:
-        refer_model(
-            args.out,
-            name=name,
-            where=config.site.models.get(args.key, name),
-            lineage=STAGE.lineage().as_dict(),
-        )
+        root = f"models.{args.key}"
+        lineage = STAGE.lineage()
+        with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
+            where = config.site.models.get(args.key, name)
+            refer_model(args.out, name=name, where=where, lineage=lineage.as_dict())
+        if args.raw:
+            raw.write(args.raw, lineage)
     except ModelError as error:
         raise StageError(str(error)) from None
 

@@ -5,9 +5,11 @@ rollout3d import_cot --out train/video_r1_cot.parquet --dropped train/video_r1_c
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from rollout3d import releases
+from rollout3d.fingerprint import Recorder
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("import_cot", __doc__)
@@ -18,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--out", required=True, type=Path, help="table ocr_sft")
     parser.add_argument("--dropped", required=True, type=Path, help="table questions_dropped")
+    parser.add_argument("--raw", help="table raw_files: the files that were read")
     parser.add_argument("--threads", type=int, default=1, help="pictures and videos decoded at a time")
     args, config = STAGE.parse(parser, argv)
     source = config.site.external.get("video_r1_cot")
@@ -29,7 +32,11 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.questions.video_r1 import import_cot
 
     try:
-        import_cot(Path(source), args.out, args.dropped, config, STAGE.lineage({"file": source}), args.threads)
+        lineage = STAGE.lineage({"file": source})
+        with Recorder({"external.video_r1_cot": Path(source).parent}) as raw:
+            import_cot(Path(source), args.out, args.dropped, config, partial(raw.lineage, lineage), args.threads)
+        if args.raw:
+            raw.write(args.raw, lineage)
     except ExternalError as error:
         raise StageError(str(error)) from None
 

@@ -5,9 +5,11 @@ rollout3d import_questions --source spacer --out questions/external/spacer.parqu
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from rollout3d import releases
+from rollout3d.fingerprint import Recorder
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("import_questions", __doc__)
@@ -22,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--source", required=True, choices=SOURCES, help="which release: a key of site.external")
     parser.add_argument("--out", required=True, type=Path, help="table questions")
     parser.add_argument("--dropped", required=True, type=Path, help="table questions_dropped")
+    parser.add_argument("--raw", help="table raw_files: the files that were read")
     parser.add_argument("--threads", type=int, default=1, help="pictures and videos decoded at a time")
     args, config = STAGE.parse(parser, argv)
     path = config.site.external.get(args.source)
@@ -30,7 +33,11 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError(message)
     try:
         lineage = STAGE.lineage({"file": path})
-        import_questions(args.source, Path(path), args.out, args.dropped, config, lineage, args.threads)
+        with Recorder({f"external.{args.source}": Path(path).parent}) as raw:
+            own = partial(raw.lineage, lineage)
+            import_questions(args.source, Path(path), args.out, args.dropped, config, own, args.threads)
+        if args.raw:
+            raw.write(args.raw, lineage)
     except ExternalError as error:
         raise StageError(str(error)) from None
 

@@ -1,9 +1,14 @@
-"""Raw scans of one shard to scene tables: scenes, objects, frames, maps, scenes_dropped."""
+"""Raw scans of one shard to scene tables: scenes, objects, frames, maps, scenes_dropped.
+
+The table raw_files beside them lists the files that were read.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from rollout3d.fingerprint import Recorder
 from rollout3d.releases import MissingData
 from rollout3d.scenes.ingest import TooManyFailures, ingest_shard
 from rollout3d.stages.common import Stage, StageError
@@ -18,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--shard", type=int, required=True, help="0 ... datasets.<dataset>.shards - 1")
     parser.add_argument("--root", help="directory of the release; site.roots.<dataset> if not given")
     parser.add_argument("--scans", nargs="?", help="table of the synthetic release in --root, if that is what it holds")
-    parser.add_argument("--out-dir", required=True, help="where the five tables go")
+    parser.add_argument("--out-dir", required=True, help="where the tables go")
     args, config = STAGE.parse(parser, argv)
     if args.dataset not in config.datasets:
         raise StageError(f"dataset '{args.dataset}' is not one of {', '.join(config.datasets)}")
@@ -26,7 +31,10 @@ def main(argv: list[str] | None = None) -> None:
     n_shards = config.datasets[args.dataset].shards
     lineage = STAGE.lineage({"scans": args.scans} if args.scans else {})
     try:
-        ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, lineage)
+        with Recorder({f"roots.{args.dataset}": root}) as raw:
+            own = partial(raw.lineage, lineage)
+            ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, own)
+        raw.write(Path(args.out_dir) / "raw_files.parquet", lineage)
     except (MissingData, TooManyFailures) as error:
         raise StageError(str(error)) from None
 

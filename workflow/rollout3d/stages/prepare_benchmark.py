@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rollout3d import tables
 from rollout3d.evaluation import benchmarks
+from rollout3d.fingerprint import Recorder, roots_of
 from rollout3d.releases import MissingData
 from rollout3d.stages.common import Stage, StageError
 
@@ -18,14 +21,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--frames", nargs="*", default=[], help="benchmark synthetic: tables frames")
     parser.add_argument("--out-questions", required=True, help="table questions")
     parser.add_argument("--out-frames", required=True, help="table frames")
+    parser.add_argument("--raw", help="table raw_files: the files that were read")
     args, config = STAGE.parse(parser, argv)
     questions = args.questions[0] if args.questions else None
     try:
-        prepared = benchmarks.get(args.benchmark).prepare(config, questions, args.frames)
-        released = () if args.benchmark == "synthetic" else prepared.sources
-        lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames, "released": released})
-        tables.write(tables.FRAMES, args.out_frames, prepared.frames, lineage)
-        tables.write(tables.QUESTIONS, args.out_questions, prepared.questions, lineage)
+        root = f"benchmarks.{args.benchmark}"
+        with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
+            prepared = benchmarks.get(args.benchmark).prepare(config, questions, args.frames)
+            lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
+            own = partial(raw.lineage, lineage)
+            tables.write(tables.FRAMES, args.out_frames, prepared.frames, own)
+            tables.write(tables.QUESTIONS, args.out_questions, prepared.questions, own)
+        if args.raw:
+            raw.write(args.raw, lineage)
     except (benchmarks.BenchmarkError, MissingData) as error:
         raise StageError(str(error)) from None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from rollout3d.config import RegionMode
+from rollout3d.fingerprint import Recorder
 from rollout3d.releases import MissingData
 from rollout3d.scenes.regions import regions_shard
 from rollout3d.scenes.scan import ScanError
@@ -22,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scans", nargs="?", help="table of the synthetic release in --root, if that is what it holds")
     parser.add_argument("--shard-dir", required=True, help="the shard's scenes, objects and frames tables")
     parser.add_argument("--mode", required=True, choices=get_args(RegionMode))
+    parser.add_argument("--raw", help="table raw_files: the files that were read")
     parser.add_argument("--out", required=True)
     args, config = STAGE.parse(parser, argv)
     shard_dir = Path(args.shard_dir)
@@ -29,7 +32,11 @@ def main(argv: list[str] | None = None) -> None:
     try:
         parents = {name: shard_dir / f"{name}.parquet" for name in ("scenes", "objects", "frames")}
         lineage = STAGE.lineage(parents | ({"scans": args.scans} if args.scans else {}))
-        regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), lineage)
+        with Recorder({f"roots.{args.dataset}": root}) as raw:
+            own = partial(raw.lineage, lineage)
+            regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), own)
+        if args.raw:
+            raw.write(args.raw, lineage)
     except (MissingData, ScanError, FileNotFoundError) as error:
         raise StageError(str(error)) from None
 

@@ -47,6 +47,7 @@ from rollout3d.tables.schema import (
     PREDICTIONS,
     QUESTIONS,
     QUESTIONS_DROPPED,
+    RAW_FILES,
     REGIONS,
     REPORT,
     ROLLOUTS,

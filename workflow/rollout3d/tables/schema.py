@@ -98,6 +98,18 @@ SCANS = _declare(
     _field("sha256", _S, "digest of the bytes"),
 )
 
+RAW_FILES = _declare(
+    "raw_files",
+    "one place outside the workflow that a stage looked at (records time: no stage reads it)",
+    _field("root", _S, "key of the configuration's `site` that names the directory, such as roots.scannet"),
+    _field("path", _S, "relative to that directory"),
+    _field("kind", _S, "file: was opened; folder: was listed; absent: was looked for"),
+    _null("n_bytes", _I, "size of a file"),
+    _null("mtime_ns", _I, "time of a file's last change, nanoseconds since 1970"),
+    _null("n_entries", _I, "entries of a folder, hidden ones left out"),
+    _null("names", _S, "sha256 of the sorted names of a folder's entries"),
+)
+
 # --- scenes ----------------------------------------------------------------------------------------------------------
 
 SCENES = _declare(

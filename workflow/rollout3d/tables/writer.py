@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,11 @@ class Writer:
     """Writes one table in batches, beside its target, and renames it when closed without an error.
 
     Use as a context manager. Each `write` becomes at least one row group. Nothing appears at `path` if the body raises
-    or the disk refuses. Raises `TableError` if no file can be made or written there.
+    or the disk refuses. `lineage`: or a function that gives it when the table is complete. Raises `TableError` if no
+    file can be made or written there.
     """
 
-    def __init__(self, table: Table, path: Path | str, lineage: Lineage):
+    def __init__(self, table: Table, path: Path | str, lineage: Lineage | Callable[[], Lineage]):
         self.table, self.path = table, Path(path)
         if self.path.is_dir():
             raise TableError(f"{path}: is a folder; name a file, such as {self.path / table.name}.parquet")
@@ -60,8 +61,8 @@ class Writer:
             raise TableError(f"{path}: its folder cannot be made ({error.strerror}); name another place") from error
         _remove_leftovers(self.path)
         self._aside = self.path.with_name(f".{self.path.name}.{_host()}.{os.getpid()}.tmp")
-        about = {"table": table.name, "version": table.version, "row": table.row, **lineage.as_dict()}
-        metadata = {LINEAGE_KEY: canonical_json(about).encode()}
+        self._lineage = lineage
+        metadata = {}
         if table.images:
             metadata[b"huggingface"] = canonical_json({"info": {"features": _features(table)}}).encode()
         # Stored as nullable whatever was declared: only there does the Hugging Face loader see an image.
@@ -93,6 +94,9 @@ class Writer:
             raise TableError(f"{self.path}: was not written, because an earlier write to it failed")
         else:
             with self._writing():
+                own = self._lineage() if callable(self._lineage) else self._lineage
+                about = {"table": self.table.name, "version": self.table.version, "row": self.table.row}
+                self._file.add_key_value_metadata({LINEAGE_KEY: canonical_json(about | own.as_dict()).encode()})
                 data = self._sink.data_ends()
                 self._file.add_key_value_metadata({DATA_KEY: canonical_json(data).encode()})
                 self._file.close()
@@ -158,7 +162,9 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def write(table: Table, path: Path | str, rows: Iterable[Mapping[str, Any]], lineage: Lineage) -> int:
+def write(
+    table: Table, path: Path | str, rows: Iterable[Mapping[str, Any]], lineage: Lineage | Callable[[], Lineage]
+) -> int:
     """Write `rows` as `table` to `path`, atomically; return how many.
 
     Tables declared `per_scene` get one row group a scene, so that a reader can take a scene without the rest; rows

@@ -17,6 +17,7 @@ import numpy as np
 from rollout3d import releases, tables
 from rollout3d.config import CATEGORIES, DATASETS, Config
 from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared, frame_set
+from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.progress import progress
 from rollout3d.resize import resize_frame, smart_size
@@ -79,7 +80,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         if path.suffix == ".jsonl":
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         else:
-            rows = tables.read_foreign(path)
+            rows = tables.read_foreign(note(path))
     except tables.TableError as error:
         raise BenchmarkError(str(error)) from error
     except OSError as error:
@@ -185,7 +186,7 @@ def _decode(path: Path) -> Iterator[Any]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(note(path))) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield from container.decode(stream)
