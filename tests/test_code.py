@@ -14,6 +14,7 @@ import pytest
 
 from rollout3d import code, tables
 from rollout3d.code import entries, source
+from rollout3d.fingerprint import Recorder
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workflow" / "rollout3d"
@@ -86,7 +87,7 @@ def test_the_closure_holds_every_module_that_a_stage_imports(package):
         names = {Path(file).relative_to(ROOT).as_posix() for file in files}
         assert len(names) > 3
         left_out = names - set(package.closure(stage).files)
-        left_out -= {"workflow/rollout3d/progress.py"}
+        left_out -= {f"workflow/rollout3d/{name}" for name in ("fingerprint.py", "progress.py")}
         assert left_out <= shared, (stage, sorted(left_out - shared))
 
 
@@ -190,6 +191,35 @@ def test_resources_count_where_they_are_read(clone, stage, chosen, file, counts)
     assert (file in before.files) == counts
     (clone / file).write_text((clone / file).read_text() + "\n")
     assert (read(clone, stage, chosen).digest != before.digest) == counts
+
+
+def opened(*calls):
+    """Files of resources/ and config/deepspeed/ that functions open."""
+    with Recorder({"resources": ROOT / "resources", "config/deepspeed": ROOT / "config" / "deepspeed"}) as record:
+        for call in calls:
+            call()
+    return {f"{row['root']}/{row['path']}" for row in record.rows() if row["kind"] == "file"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "labels"), [("scannetpp", "scannetpp_labels"), ("arkitscenes", "arkitscenes_labels")]
+)
+def test_the_category_files_that_a_dataset_opens_are_those_that_count(package, dataset, labels):
+    from rollout3d.scenes import categories
+
+    arguments = [None] if dataset == "scannetpp" else []
+    found = opened(lambda: getattr(categories, labels).__wrapped__(*arguments))
+    counted = package.closure("ingest", {"dataset": dataset}).files
+    assert found == {file for file in counted if file.startswith("resources/")}
+
+
+@pytest.mark.parametrize("think", ["video_r1", "plain"])
+def test_the_prompts_that_a_model_is_given_are_those_that_count(package, think):
+    from rollout3d.model import prompts
+
+    found = opened(*(lambda name=name: prompts.wording.__wrapped__(name) for name in ("direct", f"think_{think}")))
+    counted = package.closure("evaluate", {"think": think}).files
+    assert found == {file for file in counted if file.startswith("resources/")}
 
 
 def test_every_resource_of_the_clone_counts_for_some_stage(package):
