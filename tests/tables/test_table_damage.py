@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rollout3d import tables
 from rollout3d.tables import seal
 
-LINEAGE = tables.Lineage("ingest", "c0ffee", "c0de", (("scenes", "abc"),))
+LINEAGE = tables.Lineage("ingest", {"seed": 7}, code="c0de", parents=(("scenes", "abc"),))
 
 
 def value(kind, dice):

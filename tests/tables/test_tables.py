@@ -8,7 +8,7 @@ import pytest
 
 from rollout3d import tables
 
-LINEAGE = tables.Lineage("test", "c0ffee", "c0de", (("scenes", "abc"),))
+LINEAGE = tables.Lineage("test", {"seed": 7}, code="c0de", parents=(("scenes", "abc"),))
 
 
 def hard(i):
@@ -153,7 +153,7 @@ def test_same_rows_give_the_same_bytes_and_lineage_is_kept(tmp_path):
         tables.write(tables.FRAMES, tmp_path / f"{name}.parquet", iter(rows), LINEAGE)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     about = tables.lineage(tmp_path / "one.parquet")
-    assert about["stage"] == "test" and about["config"] == "c0ffee" and about["parents"] == {"scenes": "abc"}
+    assert about["stage"] == "test" and about["values"] == {"seed": 7} and about["parents"] == {"scenes": "abc"}
     assert about["table"] == "frames" and about["version"] == tables.FRAMES.version
 
 
