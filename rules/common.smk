@@ -5,40 +5,25 @@ import shlex
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 
 from rollout3d import config as configuration
 from rollout3d import releases
-from rollout3d.config import SETTINGS
+from rollout3d.config import SETTINGS, read
 from rollout3d.stages import registry
 from rollout3d.tables import canonical_json
 
 
-def read_study(values):
-    """The validated configuration: config.yaml, then the preset, then config/local.yaml.
-
-    A preset is given on the command line (--configfile) or named in local.yaml, so that the literal
-    `snakemake --profile slurm all` needs no option.
-    """
-    local_file = Path("config/local.yaml")
-    local = (yaml.safe_load(local_file.read_text()) or {}) if local_file.exists() else {}
-    preset = local.pop("preset", None)
+def read_study():
+    """The validated configuration, and the run table: what the user typed is understood or refused with a sentence."""
     try:
-        if preset and not values.get("preset"):
-            values = configuration.merge(values, yaml.safe_load(Path(f"config/presets/{preset}.yaml").read_text()))
-        return configuration.Config.model_validate(configuration.merge(values, local)).checked()
-    except FileNotFoundError:
-        raise WorkflowError(f"config/local.yaml names preset '{preset}', but config/presets has no such file")
-    except ValueError as error:
-        raise WorkflowError(f"configuration: {error}")
+        study = read.read_study(workflow.config_settings.config_args, workflow.overwrite_configfiles)
+        return study, configuration.read_runs(study.runs.table, study)
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error))
 
 
-study = read_study(config)
-try:
-    RUNS = configuration.read_runs(study.runs.table, study)
-except ValueError as error:
-    raise WorkflowError(f"{study.runs.table}: {error}")
+study, RUNS = read_study()
 
 
 def site_of(study):

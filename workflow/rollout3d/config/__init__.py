@@ -11,12 +11,15 @@ follows where it says nothing; "VSI-Bench" = the benchmark's generator and metri
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from rollout3d.config.base import NotNegative, with_removals
+from rollout3d.config.names import Name, ResultsPath, confused, unknown
+from rollout3d.config.problems import ConfigError
 from rollout3d.config.runs import Run, read_runs
 from rollout3d.config.sections import (
     CATEGORIES,
@@ -39,12 +42,12 @@ from rollout3d.config.sections import (
     Runs,
     Scenes,
     Section,
-    Site,
     Splits,
     Store,
     Synthetic,
     Video,
 )
+from rollout3d.config.site import Site
 from rollout3d.config.training import Grpo, Optimiser, Sft
 
 
@@ -53,9 +56,9 @@ class Config(Section):
 
     preset: Literal["demo", "tiny", "smoke", "ablations", "seeing"] | None = None
     """A preset to lay under `config/local.yaml`; null = the paper."""
-    results: str = "results"
+    results: ResultsPath = "results"
     """Where everything is written; presets use results/<preset>."""
-    seed: int = 0
+    seed: NotNegative = 0
     torch_threads: Positive = 8
     """Threads of torch: part of the configuration, because results depend on it."""
     keep: list[str] = []
@@ -65,7 +68,8 @@ class Config(Section):
     """Costly rules (difficulty, annotate, judge, sft, grpo, evaluate) whose results are computed anew when only their
     code has changed; without, such a change is shown."""
     store: Store = Store()
-    datasets: dict[DatasetName, Dataset] = {"scannet": Dataset(), "scannetpp": Dataset(), "arkitscenes": Dataset()}
+    datasets: Annotated[dict[DatasetName, Dataset], Field(min_length=1)] = {name: Dataset() for name in DATASETS}
+    """Releases that the study uses, at least one; `datasets: {scannetpp: null}` leaves one out."""
     synthetic: Synthetic | None = None
     """Synthetic scans instead of the releases; null = the releases."""
     scenes: Scenes = Scenes()
@@ -74,7 +78,7 @@ class Config(Section):
     questions: Questions = Questions()
     external: External = External()
     judge: Judge = Judge()
-    models: dict[str, Model] = {
+    models: dict[Name, Model] = {
         "base": Model(name="Qwen/Qwen2.5-VL-3B-Instruct"),
         "filter_base": Model(name="Qwen/Qwen2.5-VL-7B-Instruct"),
     }
@@ -91,33 +95,71 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        if self.difficulty.model not in self.models:
-            raise ValueError(f"difficulty.model '{self.difficulty.model}' is not one of models {sorted(self.models)}")
+        """Checks inside one section: a stage has only the sections that it reads."""
+        problems = []
         for key, model in self.models.items():
             other = self.models.get(model.same_as) if model.same_as else None
             if model.same_as and (other is None or other.same_as):
-                raise ValueError(
-                    f"models.{key}.same_as must name a model that stands for itself, not '{model.same_as}'"
+                themselves = [name for name, each in self.models.items() if not each.same_as]
+                problems.append(
+                    f"models.{key}.same_as must name a model that stands for itself: "
+                    f"{unknown(model.same_as, themselves, 'one')}"
                 )
-        if self.video.train_max_pixels > self.video.eval_max_pixels:
-            raise ValueError("frames are stored at video.eval_max_pixels, which training cannot exceed")
-        if self.synthetic and self.synthetic.val_scans >= self.synthetic.scans_per_dataset:
-            raise ValueError("synthetic.val_scans leaves no scan to train on")
+        if pair := confused(self.models):
+            problems.append(f"models.{pair[0]} and models.{pair[1]} are too much alike ('.' matches any character)")
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     def checked(self) -> Config:
-        """Itself, after checks that need the whole configuration (a stage has only its own sections)."""
+        """Itself, after checks that need the whole configuration. Raises ValueError, a line per problem."""
+        problems = []
         if self.results == "results" and self.synthetic:
-            raise ValueError("synthetic scans may not be written to results/: presets have a directory of their own")
+            problems.append(
+                "results: synthetic scans may not be written to results/: presets have a folder of their own"
+            )
+        if self.difficulty.model not in self.models:
+            problems.append(f"difficulty.model: {unknown(self.difficulty.model, self.models, 'one of the models')}")
+        for key in self.site.models:
+            if key not in self.models:
+                problems.append(f"site.models.{unknown(key, self.models, 'one of the models')}")
+        if not self.synthetic:
+            problems += [
+                f"site.roots.{name} is missing: name the folder of this release, or leave it out with "
+                f"datasets: {{{name}: null}}"
+                for name in self.datasets
+                if name not in self.site.roots
+            ]
+        if "vsibench" in self.evaluation.benchmarks and "vsibench" not in self.site.benchmarks:
+            problems.append("site.benchmarks.vsibench is missing: evaluation.benchmarks names vsibench")
+        if "synthetic" in self.evaluation.benchmarks and not any(d.splits.test for d in self.datasets.values()):
+            problems.append(
+                "evaluation.benchmarks: synthetic asks the questions of test splits, and no dataset has one: "
+                "set datasets.<name>.splits.test"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     def part(self, *keys: str) -> dict[str, Any]:
-        """Some sections as plain values: what one stage is given, and all that its digest covers."""
-        return {key: self.model_dump(mode="json", include={key})[key] for key in keys}
+        """Some sections as plain values: what one stage is given, and all that its digest covers.
+
+        An entry of a default dictionary that the user removed is null, so that no default takes its place.
+        """
+        default = _defaults()
+        return {key: with_removals(self.model_dump(mode="json", include={key})[key], default[key]) for key in keys}
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return Config().model_dump(mode="json")
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge as Snakemake does it: dictionaries merge, everything else replaces."""
+    """Deep merge as Snakemake does it: dictionaries merge, everything else replaces.
+
+    A null replaces too; validation then removes that entry of a dictionary (`config.base.Strict`).
+    """
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -126,8 +168,7 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(*paths: Path | str) -> Config:
-    """The defaults with the given YAML files laid over them, in order."""
-    values: dict[str, Any] = {}
-    for path in paths:
-        values = merge(values, yaml.safe_load(Path(path).read_text()) or {})
-    return Config.model_validate(merge(Config().model_dump(mode="json"), values)).checked()
+    """The defaults with the given YAML files laid over them, in order. Raises ConfigError with every problem."""
+    from rollout3d.config import read  # reads with the models above
+
+    return read.load(*paths)

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
-from rollout3d.config.sections import Positive, RegionMode, Section
+from rollout3d.config.base import NotNegative, Positive
+from rollout3d.config.names import Name, confused, unknown
+from rollout3d.config.problems import ConfigError, explain
+from rollout3d.config.sections import RegionMode, Section
 
 if TYPE_CHECKING:
     from rollout3d.config import Config
+
+REQUIRED = ("run", "method", "init")
+"""Columns that every run table has; a column that it lacks otherwise is empty in every row."""
 
 
 class Run(Section):
     """One row of the run table."""
 
-    run: str
+    run: Name
     method: Literal["none", "sft", "grpo"]
     init: str
     """Model key, or another run."""
-    train_table: str | None = None
-    """ocr_rl, ocr_sft or video_r1_cot."""
+    train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot"] | None = None
     rollout: Literal["vanilla", "temporal", "noisy", "downsample", "object_centric"] | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
     reward: Literal["ocr", "ocr_length", "video_r1", "video_r1_length"] | None = None
     """`training/rewards`: OCR's product of correctness and format, or Video-R1's sum; either with the length bonus."""
     steps: Positive | None = None
-    seed: int = 0
-    tables: list[str] = []
+    seed: NotNegative = 0
+    tables: list[Literal["table1", "table2", "table3", "table4", "table5", "figure3"]] = []
 
     @model_validator(mode="after")
     def _complete(self) -> Run:
@@ -40,29 +45,122 @@ class Run(Section):
             missing += [key for key in ("schedule", "regions") if getattr(self, key) is None]
         if missing:
             raise ValueError(f"run '{self.run}' ({self.method}) lacks {', '.join(missing)}")
+        if self.method == "sft" and self.train_table == "ocr_rl":
+            raise ValueError(f"run '{self.run}' (sft) cannot train on ocr_rl, which has no reasoning: name ocr_sft")
         return self
 
 
 def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
-    """The run table, in file order, `runs.max_steps` applied. Raises ValueError naming the row at fault."""
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader((line for line in file if not line.startswith("#")), delimiter="\t"))
-    runs: dict[str, Run] = {}
-    for row in rows:
-        values: dict[str, Any] = {key: value for key, value in row.items() if value not in ("", "-", None)}
-        values["tables"] = [t for t in (values.get("tables") or "").split(",") if t]
-        run = Run.model_validate(values)
-        if run.run in runs:
-            raise ValueError(f"{path}: run '{run.run}' appears twice")
-        if run.run in config.models:
-            raise ValueError(f"{path}: run '{run.run}' has the name of a model: what starts from it would be unclear")
-        if run.steps and config.runs.max_steps:
-            run = run.model_copy(update={"steps": min(run.steps, config.runs.max_steps)})
-        runs[run.run] = run
-    for run in runs.values():
+    """The run table, in file order, `runs.max_steps` applied. Raises ConfigError with a sentence per problem."""
+    runs, lines, problems = _read(path)
+    if problems:  # rows that could not be read would be missed below, too
+        raise ConfigError(problems)
+    for name, run in runs.items():
+        where = f"{path}:{lines[name]}"
+        if name in config.models:
+            problems.append(f"{where}: run '{name}' has the name of a model: what starts from it would be unclear")
         if run.init not in runs and run.init not in config.models:
-            raise ValueError(f"{path}: run '{run.run}' starts from '{run.init}', which is neither a run nor a model")
-    for name in (*config.runs.select, config.difficulty.run):
-        if name not in runs:
-            raise ValueError(f"{path}: run '{name}' is named in the configuration but has no row")
-    return runs
+            problems.append(
+                f"{where}: run '{name}', column init: {unknown(run.init, [*runs, *config.models], 'a run or a model')}"
+            )
+        chain = _chain(name, runs)
+        if name in chain[1:] and name not in config.models:
+            problems.append(f"{where}: run '{name}' starts from itself: {' -> '.join(chain)}")
+    if pair := confused(runs):
+        problems.append(
+            f"{path}:{lines[pair[0]]}: runs '{pair[0]}' and '{pair[1]}' are too much alike ('.' matches any character)"
+        )
+    for key, names in (("runs.select", config.runs.select), ("difficulty.run", [config.difficulty.run])):
+        problems += [f"{key}: {unknown(name, runs, f'a run of {path}')}" for name in names if name not in runs]
+    for name in _chain(config.difficulty.run, runs):
+        if name in runs and runs[name].train_table == "ocr_sft":
+            problems.append(
+                f"difficulty.run: '{config.difficulty.run}' rests on run '{name}', which trains on ocr_sft, which "
+                "is made of questions that this run leaves unsolved: name a run without ocr_sft"
+            )
+            break
+    if problems:
+        raise ConfigError(problems)
+    most = config.runs.max_steps
+    return {
+        name: run.model_copy(update={"steps": min(run.steps, most)}) if run.steps and most else run
+        for name, run in runs.items()
+    }
+
+
+def _chain(name: str, runs: Mapping[str, Run]) -> list[str]:
+    """A run, what it starts from, and so on, up to a model or to a run that stands in the chain already."""
+    chain = [name]
+    while name in runs:
+        name = runs[name].init
+        chain.append(name)
+        if name in chain[:-1]:
+            break
+    return chain
+
+
+def _read(path: Path | str) -> tuple[dict[str, Run], dict[str, int], list[str]]:
+    """Rows that could be read by name, their lines, and what is wrong with the others."""
+    runs: dict[str, Run] = {}
+    lines: dict[str, int] = {}
+    problems: list[str] = []
+    columns: list[str] = []
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        where, line = f"{path}:{number}", line.rstrip("\r")
+        if not line.strip() or line.startswith("#"):
+            continue
+        cells = [_cell(cell) for cell in line.split("\t")]
+        if not columns:
+            columns = cells
+            _check_columns(cells, where)
+            continue
+        if len(cells) != len(columns):
+            hint = "they stand between spaces, not tabs" if len(cells) == 1 else "cells are separated by tabs"
+            problems.append(
+                f"{where}: {len(cells)} cell{'s' * (len(cells) > 1)} where the header has {len(columns)}; {hint}, an empty one is -"
+            )
+            continue
+        values: dict[str, Any] = {key: cell for key, cell in zip(columns, cells, strict=True) if cell not in ("", "-")}
+        values["tables"] = [name for name in values.get("tables", "").replace(" ", "").split(",") if name]
+        try:
+            run = Run.model_validate(values)
+        except ValidationError as error:
+            problems += explain(error, Run, lambda _, where=where: where, prefix="column ")
+            continue
+        if run.run in runs:
+            problems.append(f"{where}: run '{run.run}' appears twice, first on line {lines[run.run]}; rename one")
+            continue
+        runs[run.run], lines[run.run] = run, number
+    if not columns:
+        raise ConfigError([f"{path}: holds no run; its first line names the columns: {', '.join(Run.model_fields)}"])
+    return runs, lines, problems
+
+
+def _text(path: Path | str) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{path}:{line}: this line is not UTF-8 text; save the file as UTF-8"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: the run table cannot be read: {error.strerror}; correct runs.table"]) from None
+
+
+def _cell(text: str) -> str:
+    """A cell without spaces around it, and without the quotes that spreadsheets put around a comma."""
+    text = text.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _check_columns(names: list[str], where: str) -> None:
+    """Raise ConfigError if the header lacks a column, has one twice, or one that does not exist."""
+    known = list(Run.model_fields)
+    if len(names) == 1 and len(names[0].split()) > 1:
+        raise ConfigError([f"{where}: the columns are separated by spaces; separate them by tabs"])
+    problems = [
+        f"{where}: column {unknown(name, known, 'one of the run table')}" for name in names if name not in known
+    ]
+    problems += [f"{where}: column {name} stands twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [f"{where}: column {name} is missing" for name in REQUIRED if name not in names]
+    if problems:
+        raise ConfigError(problems)

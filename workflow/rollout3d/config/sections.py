@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from rollout3d.config.base import Above0, From0, NotNegative, Once, Positive, Share, Strict, Text
+from rollout3d.config.names import SitePath
 
 DATASETS = ("scannet", "scannetpp", "arkitscenes")
 DatasetName = Literal["scannet", "scannetpp", "arkitscenes"]
@@ -25,19 +28,19 @@ CATEGORIES = (
     "route_planning",
 )
 """Question types, as VSI-Bench spells them."""
+GENERAL = ("multiple choice", "numerical", "OCR", "free-form", "regression")
+"""Types of questions that are not about scans, as Video-R1 spells them."""
 
 SETTINGS = ("frames2", "frames16", "frames16_bev", "frames16_grpo")
 """The four settings of the difficulty filter (OCR, Table 1)."""
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class UndeclaredKey(LookupError):
     """A stage read a key of the configuration that it does not declare (`stages/registry.py`): a fault of the code."""
 
 
-class Section(BaseModel):
+class Section(Strict):
     """A part of the configuration: unknown keys are errors, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -79,14 +82,24 @@ class Synthetic(Section):
     """Scans of each format, train and val together."""
     val_scans: Positive = 2
     """How many of them are held out."""
-    seconds: float = 8.0
+    seconds: Above0 = 8.0
     """Length of each recording."""
     fps: Positive = 10
     """Frames a second of the recording; ScanNet++'s 60 fps video holds each frame that often."""
     width: Positive = 160
     height: Positive = 120
-    n_objects: tuple[int, int] = (15, 40)
+    n_objects: tuple[Positive, Positive] = (15, 40)
     """Fewest and most objects a scan."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Synthetic:
+        if self.n_objects[0] > self.n_objects[1]:
+            raise ValueError(f"n_objects: {list(self.n_objects)} must be the fewest, then the most: swap them")
+        if self.val_scans >= self.scans_per_dataset:
+            raise ValueError(
+                f"val_scans: {self.val_scans} of {self.scans_per_dataset} scans_per_dataset leaves no scan to train on"
+            )
+        return self
 
 
 class Scenes(Section):
@@ -96,17 +109,17 @@ class Scenes(Section):
     """[assumed]"""
     room_points: Positive = 10_000
     """Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
-    room_alpha: float = 5.0
+    room_alpha: Above0 = 5.0
     """Alpha of the alpha shape: triangles of circumradius below 1/alpha metres stay. [VSI-Bench generator]"""
     appearance_min_points: Positive = 20
     """A category is visible from this many visible points. [VSI-Bench uses > 20 on ARKitScenes]"""
     appearance_min_share: Share = 0.001
     """... or from this share of the image's pixels, whichever is more. [assumed]"""
-    depth_tolerance: float = 0.2
+    depth_tolerance: Above0 = 0.2
     """A point is visible if |depth - z| <= tolerance * depth. [VSI-Bench generator]"""
     bev_size: Positive = 432
     """Side of the BEV picture, pixels. [Ross3D]"""
-    walkable_cell_m: float = 0.05
+    walkable_cell_m: Above0 = 0.05
     """Cell of the walkable grid. [assumed]"""
     view_points: Positive = 20_000
     """At most this many points kept for viewing. [design]"""
@@ -130,6 +143,18 @@ class Video(Section):
     time_mode: Literal["unit", "true"] = "unit"
     """Temporal positions: one second a temporal patch, or the recording's true time. [Video-R1: unit]"""
 
+    @model_validator(mode="after")
+    def _sizes(self) -> Video:
+        if self.train_max_pixels > self.eval_max_pixels:
+            raise ValueError(
+                f"train_max_pixels: {self.train_max_pixels} is more than eval_max_pixels ({self.eval_max_pixels}), "
+                "at which frames are stored"
+            )
+        for key in ("train_max_pixels", "image_max_pixels"):
+            if self.min_pixels > getattr(self, key):
+                raise ValueError(f"min_pixels: {self.min_pixels} is more than {key} ({getattr(self, key)})")
+        return self
+
 
 RegionMode = Literal["aabb_none", "aabb_depth", "instance_none", "instance_depth"]
 
@@ -137,9 +162,9 @@ RegionMode = Literal["aabb_none", "aabb_depth", "instance_none", "instance_depth
 class Regions(Section):
     """The pixels that each object covers in each training frame."""
 
-    depth_margin_m: float = 0.05
+    depth_margin_m: From0 = 0.05
     """With a depth test, a point is visible if z <= d + max(margin, share * d). [assumed]"""
-    depth_margin_share: float = 0.1
+    depth_margin_share: From0 = 0.1
     """[assumed]"""
     min_pixels: Positive = 4
     """Smaller regions are left out. [assumed]"""
@@ -154,7 +179,7 @@ class Questions(Section):
     """Question texts: the benchmark's released rows, or the variants of SpaceR or VLM-3R. [VSI-Bench]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
-    per_scene: dict[str, Positive] = {
+    per_scene: dict[Literal[CATEGORIES], Positive] = {
         "object_counting": 100,
         "object_size_estimation": 100,
         "room_size_estimation": 1,
@@ -172,19 +197,19 @@ class Questions(Section):
     [SpaceR; share assumed]"""
     text_only_margin: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Prune training until no guess from the text scores more than this above chance; null = do not. [assumed]"""
-    mix: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
+    mix: dict[Literal[*CATEGORIES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]] = {}
     """Share of a question type in training; types left out share the rest as generated. [OCR, Figure 3: no numbers]"""
     total: Positive | None = 98_000
     """Training questions kept; null = all that the mix allows. [OCR, data construction]"""
     rel_distance_per_primary: Positive | None = None
     """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
-    rel_distance_margin_m: float = 0.15
+    rel_distance_margin_m: From0 = 0.15
     """Smallest nearest distance, and smallest gap between options. [VSI-Bench generator]"""
-    rel_distance_margin_large_m: float = 0.30
+    rel_distance_margin_large_m: From0 = 0.30
     """The gap in rooms above 40 m2. [VSI-Bench paper]"""
-    appearance_gap_s: float = 1.0
+    appearance_gap_s: From0 = 1.0
     """Smallest difference between first appearances. [VSI-Bench generator]"""
-    body_radius_m: float = 0.2
+    body_radius_m: From0 = 0.2
     """Free space that the robot of route planning needs around it. [assumed]"""
     sources: dict[Literal["obj_appearance_order", "route_planning"], Literal["external", "generated", "both"]] = {
         "obj_appearance_order": "external",
@@ -195,7 +220,7 @@ class Questions(Section):
     @model_validator(mode="after")
     def _shares(self) -> Questions:
         if sum(self.mix.values()) > 1 + 1e-9:
-            raise ValueError(f"the shares of mix add up to {sum(self.mix.values()):g}, which is more than 1")
+            raise ValueError(f"mix: the shares add up to {sum(self.mix.values()):g}, which is more than 1")
         return self
 
 
@@ -205,32 +230,32 @@ class External(Section):
     max_share_dropped: Share = 0.2
     """More rows of a file than this failing stops its import with one error. [assumed]"""
 
-    spatial_types: list[Literal[CATEGORIES]] = ["obj_appearance_order", "route_planning"]
+    spatial_types: Annotated[list[Literal[CATEGORIES]], Once] = ["obj_appearance_order", "route_planning"]
     """Question types about scans that are taken from them. [OCR, data construction]"""
-    general: Annotated[int, Field(ge=0)] = 0
+    general: NotNegative = 0
     """Questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of Video-R1-260k]"""
 
 
 class Judge(Section):
     """A model's opinion of imported questions about scans; the stage runs once `max_usd` allows it."""
 
-    model: str = "gpt-4o"
+    model: Text = "gpt-4o"
     """[OCR, data construction]"""
     frames: Positive = 16
     """Frames shown with a question. [assumed]"""
-    max_usd: Annotated[float, Field(ge=0)] = 0.0
+    max_usd: From0 = 0.0
     """Spending limit for each file; nothing is judged while it is 0. [assumed]"""
-    usd_per_million_in: float = 2.5
-    usd_per_million_out: float = 10.0
+    usd_per_million_in: From0 = 2.5
+    usd_per_million_out: From0 = 10.0
     max_tokens: Positive = 128
-    temperature: float = 0.0
+    temperature: From0 = 0.0
     """[assumed]"""
     max_share_failed: Share = 0.05
     """More requests than this failing stops the stage: a server that is down must not drop questions. [assumed]"""
 
 
 class Model(Section):
-    name: str
+    name: Text
     """Hugging Face name; `site.models` may give a directory instead."""
     tiny: bool = False
     """Train a small Qwen2.5-VL from scratch on synthetic rooms instead (presets only)."""
@@ -246,15 +271,15 @@ class BaseModelTraining(Section):
     steps: Positive = 600
     batch_size: Positive = 32
     """Rooms a step."""
-    clips: Annotated[int, Field(ge=0)] = 0
+    clips: NotNegative = 0
     """Clips of two or four frames that a step describes besides: there is little to look at, and all that is said is in
     it, so sight begins there."""
     blind: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of rooms that are shown black, so that the model learns to answer by what it knows of rooms. Without them
     its answers to black frames are those of a model that is also lost, which flatters the difference."""
-    lr: float = 3e-3
+    lr: Above0 = 3e-3
     """Peak for embeddings, norms and biases (AdamW)."""
-    matrix_lr: float = 0.04
+    matrix_lr: Above0 = 0.04
     """Peak for all other weights (Muon)."""
     hidden: Positive = 128
     layers: Positive = 3
@@ -301,11 +326,11 @@ class Cot(Section):
 
     teacher: Literal["openai", "geometric"] = "openai"
     """[OCR: GPT-4o]"""
-    model: str = "gpt-4o"
+    model: Text = "gpt-4o"
     """[OCR]"""
     per_transition: Positive = 1000
     """Hard questions kept of each transition. [OCR, data construction]"""
-    fallback: Annotated[int, Field(ge=0)] = 0
+    fallback: NotNegative = 0
     """A transition with fewer questions is topped up to this many with others that stay wrong after GRPO. [assumed]"""
     frames: Positive = 32
     """[OCR, data construction]"""
@@ -313,24 +338,24 @@ class Cot(Section):
     """The geometric teacher's longest reasoning, for models that lose a long thought (presets); null = all of it."""
     attempts: Positive = 3
     """Tries at a question before it is given up. [assumed]"""
-    max_usd: Annotated[float, Field(ge=0)] = 0.0
+    max_usd: From0 = 0.0
     """Spending limit; the API is refused while it is 0. [assumed]"""
-    usd_per_million_in: float = 2.5
-    usd_per_million_out: float = 10.0
+    usd_per_million_in: From0 = 2.5
+    usd_per_million_out: From0 = 10.0
     max_tokens: Positive = 1024
-    temperature: float = 1.0
+    temperature: From0 = 1.0
     """[Video-R1's annotation]"""
 
 
 class Evaluation(Section):
-    benchmarks: list[Literal["vsibench", "synthetic"]] = ["vsibench"]
-    """[OCR]"""
+    benchmarks: Annotated[list[Literal["vsibench", "synthetic"]], Once] = ["vsibench"]
+    """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
     batch_size: Positive = 8
     max_new_tokens: Positive = 1024
     """[as GRPO]"""
     max_new_tokens_direct: Positive = 16
     """For models that were not taught to reason. [VSI-Bench]"""
-    temperature: float = 0.0
+    temperature: From0 = 0.0
     """[VSI-Bench: greedy]"""
     black_frames: bool = False
     """Also evaluate with black frames: what the model knows without seeing. [assumed]"""
@@ -339,9 +364,9 @@ class Evaluation(Section):
 
 
 class Runs(Section):
-    table: str = "config/runs.tsv"
+    table: SitePath = "config/runs.tsv"
     """One row a run."""
-    select: list[str] = ["qwen3b", "sft", "ocr"]
+    select: Annotated[list[str], Field(min_length=1), Once] = ["qwen3b", "sft", "ocr"]
     """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2]"""
     max_steps: Positive | None = None
     """Cap on the steps of every GRPO run (presets); null = the table's. [OCR: 2000]"""
@@ -352,27 +377,3 @@ class Store(Section):
 
     keep: Positive = 3
     """Results kept per target, the newest ones: switching back to earlier settings costs seconds. [assumed]"""
-
-
-class Site(Section):
-    """This machine: its paths, and the state of its data. Put it into config/local.yaml."""
-
-    roots: dict[DatasetName, str] = {
-        "scannet": "data/scannet",
-        "scannetpp": "data/scannetpp",
-        "arkitscenes": "data/arkitscenes",
-    }
-    """Directories of the releases, as downloaded."""
-    max_drop_share: Share = 0.05
-    """Share of a dataset's scans on disk that may be damaged; each is dropped with its reason. A job sees a part of the
-    dataset (a shard; the metadata files of ingest-meta, audit and questions) and stops with one error when so many of
-    its scans are damaged that chance would bring that about in less than 1 such part of 100 if the dataset had this
-    share. 0 = none may be; 1 = never stop. [assumed]"""
-    benchmarks: dict[str, str] = {"vsibench": "data/vsibench"}
-    """Directories of released benchmarks."""
-    external: dict[str, str] = {}
-    """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot."""
-    models: dict[str, str] = {}
-    """Directory of a model, by model key; without one the Hugging Face name is loaded."""
-    openai_base_url: str | None = None
-    """An OpenAI-compatible server; null = OpenAI. The key comes from OPENAI_API_KEY."""

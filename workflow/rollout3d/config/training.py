@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rollout3d.config.sections import Positive, Section
+from rollout3d.config.sections import Above0, From0, NotNegative, Positive, Section
 
 
 class Optimiser(Section):
     """What SFT and GRPO share."""
 
-    weight_decay: float = 0.0
-    max_grad_norm: float = 5.0
+    weight_decay: From0 = 0.0
+    max_grad_norm: Above0 = 5.0
     """[Video-R1]"""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """[Video-R1]"""
@@ -22,7 +22,7 @@ class Optimiser(Section):
     deepspeed: Literal["none", "zero0", "zero2", "zero3"] = "zero2"
     """File of config/deepspeed; none: plain torch, with everything on every GPU as under ZeRO-0. [Video-R1: ZeRO-2 for
     SFT, ZeRO-3 for a 7B policy; a 3B policy needs ZeRO-2 only]"""
-    lora_rank: Annotated[int, Field(ge=0)] = 0
+    lora_rank: NotNegative = 0
     """0 = full fine-tuning. [Video-R1]"""
     freeze_vision: bool = False
     """[Video-R1 trains it]"""
@@ -37,7 +37,7 @@ class Optimiser(Section):
 class Sft(Optimiser):
     epochs: Positive = 2
     """[OCR, implementation details]"""
-    lr: float = 1e-6
+    lr: Above0 = 1e-6
     """Linear to 0, no warm-up. [Video-R1]"""
     batch_size: Positive = 8
     """Samples an optimiser step, over all processes. [Video-R1]"""
@@ -46,31 +46,31 @@ class Sft(Optimiser):
 
 
 class Grpo(Optimiser):
-    weight_decay: float = 0.01
+    weight_decay: From0 = 0.01
     """[Video-R1]"""
     n_clean: Positive = 4
     """Rollouts of the video. [OCR, implementation details]"""
-    n_perturbed: Annotated[int, Field(ge=0)] = 4
+    n_perturbed: NotNegative = 4
     """Rollouts of the altered video. [OCR, implementation details]"""
     prompts_per_step: Positive = 8
     """Over all processes. [Video-R1: one a process; OCR: 8 GPUs]"""
-    lr: float = 1e-6
+    lr: Above0 = 1e-6
     """Cosine to 0, no warm-up. [Video-R1]"""
-    beta: Annotated[float, Field(ge=0)] = 0.04
+    beta: From0 = 0.04
     """Weight of the KL term; 0 leaves the term and the reference out. [Video-R1]"""
     kl: Literal["token", "sequence"] = "token"
     """A token's KL is weighed as its advantage is, or summed over its sequence (some hundred times more). [Video-R1]"""
     updates_per_rollout: Positive = 1
     """Optimiser steps on the rollouts of a step. With one the ratio is 1 and clipping never acts. [Video-R1]"""
-    clip_eps: Annotated[float, Field(ge=0)] = 0.2
+    clip_eps: From0 = 0.2
     """Equation 2. [assumed]"""
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Above0 = 1.0
     """[Video-R1]"""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """[Video-R1]"""
     max_new_tokens: Positive = 1024
     """[SpaceR; Video-R1: 768]"""
-    std_eps: float = 1e-4
+    std_eps: Above0 = 1e-4
     """[Video-R1]"""
     std: Literal["unbiased", "biased", "none"] = "unbiased"
     """[Video-R1]"""
@@ -84,7 +84,7 @@ class Grpo(Optimiser):
     """n, or the 2n of equation 6. [assumed: a mean over those that take part]"""
     offpolicy_correction: Literal["none", "truncated"] = "none"
     """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout]"""
-    offpolicy_cap: Annotated[float, Field(gt=0)] = 2.0
+    offpolicy_cap: Above0 = 2.0
     """Where that weight is cut off. [assumed]"""
     numeric: Literal["mra", "regression", "exact"] = "mra"
     """Correctness of a number. [assumed; OCR does not say]"""
@@ -94,7 +94,7 @@ class Grpo(Optimiser):
     """m' = delta M objects, rounded or rounded up; or each object by itself with probability delta. [assumed]"""
     noise: Literal["additive", "diffusion"] = "additive"
     """Inside the regions: Gaussian noise added, or NoisyRollout's forward process from its step 500. [OCR: Gaussian]"""
-    sigma0: Annotated[float, Field(ge=0)] = 128.0
+    sigma0: From0 = 128.0
     """Additive noise at delta_start, on [0, 255]. [assumed, near NoisyRollout's step 500]"""
     noise_frames: Literal["independent", "frozen"] = "independent"
     """Noise anew in every frame, or the same for a pixel in all of them. [assumed]"""
@@ -106,7 +106,7 @@ class Grpo(Optimiser):
     """Where nothing is altered (no object drawn, general data) all 2n rollouts count as clean ones. [assumed]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who samples. [assumed]"""
-    max_logprob_gap: Annotated[float, Field(gt=0)] = 0.05
+    max_logprob_gap: Above0 = 0.05
     """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
 
     @model_validator(mode="after")

@@ -76,13 +76,12 @@ class Stage:
         args = parser.parse_args(argv)
         try:
             self._study = Running.from_environment()
-            values: dict = self._study.values if self._study else {}
+            # A study's values are whole: laid over the defaults, entries that the user has removed would come back.
+            values = self._study.values if self._study else configuration.Config().model_dump(mode="json")
             for item in args.config:
                 part = json.loads(item) if item.lstrip().startswith("{") else _yaml(item)
                 values = configuration.merge(values, part)
-            config = configuration.Config.model_validate(
-                configuration.merge(configuration.Config().model_dump(mode="json"), values)
-            )
+            config = configuration.Config.model_validate(values)
             scope = _scope(args)
             found = registry.job_values(self.name, config, scope)
         except (ValueError, KeyError) as error:

@@ -1,0 +1,169 @@
+"""The run table: every mistake that a text editor or a spreadsheet makes is a sentence with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from rollout3d import config
+
+ROOT = Path(__file__).parents[2]
+HEADER = "run\tmethod\tinit\ttrain_table\trollout\tschedule\tregions\treward\tsteps\tseed\ttables"
+FILTER = "filter\tgrpo\tfilter_base\tocr_rl\tvanilla\t-\t-\tocr\t20\t0\ttable1"
+SFT = "sft\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t0\ttable3"
+OCR = "ocr\tgrpo\tsft\tocr_rl\tobject_centric\tlinear\taabb_none\tocr\t20\t0\ttable2,table3"
+QWEN = "qwen3b\tnone\tbase\t-\t-\t-\t-\t-\t-\t0\ttable2"
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def read(*rows, header=HEADER, end="\n", settings=None, content=None):
+        text = end.join(["# one row a run", header, FILTER, SFT, OCR, QWEN, *rows, ""])
+        Path("runs.tsv").write_bytes(content if content is not None else text.encode())
+        return config.read_runs("runs.tsv", config.Config.model_validate(settings or {}))
+
+    return read
+
+
+def refused(table, *rows, **more):
+    with pytest.raises(config.ConfigError) as caught:
+        table(*rows, **more)
+    return str(caught.value)
+
+
+def test_a_good_table_is_read_in_file_order(table):
+    assert list(table()) == ["filter", "sft", "ocr", "qwen3b"]
+    assert table()["ocr"].tables == ["table2", "table3"]
+
+
+def test_what_editors_and_spreadsheets_make_of_a_good_table_is_read(table):
+    expected = table()
+    assert table(end="\r\n") == expected
+    text = "\n".join([HEADER, FILTER, SFT, OCR, QWEN])
+    assert table(content=b"\xef\xbb\xbf" + text.encode()) == expected
+    assert table(content=text.replace("\t", " \t ").encode()) == expected
+    assert table(content=text.replace("table2,table3", '"table2, table3"').encode()) == expected
+    assert table(content=f"\n{text}\n\n# the end\n".encode()) == expected
+
+
+def test_a_column_that_nobody_needs_may_be_left_out(table):
+    def without_seed(line):
+        cells = line.split("\t")
+        return "\t".join(cells[:9] + cells[10:])
+
+    lines = [without_seed(line) for line in (HEADER, FILTER, SFT, OCR, QWEN)]
+    assert table(content="\n".join(lines).encode()) == table()
+
+
+BAD_ROWS = [
+    ("x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t0", "10 cells where the header has 11; cells are separated by tabs"),
+    (QWEN.replace("qwen3b", "x") + "\t\t", "13 cells where the header has 11"),
+    ("x none base - - - - - - 0 table2", "1 cell where the header has 11; they stand between spaces, not tabs"),
+    ("x\tsft\tbase\tocr_sft\t-\t-\t-\t-\tmany\t0\t-", "column steps must be a whole number, not 'many'"),
+    ("x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t0\t0\t-", "column steps must be more than 0, not '0'"),
+    ("x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\tx1\t-", "column seed must be a whole number, not 'x1'"),
+    ("x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t-3\t-", "column seed must be at least 0, not '-3'"),
+    (
+        "x\tsfd\tbase\tocr_sft\t-\t-\t-\t-\t-\t0\t-",
+        "column method: sfd is not one of none, sft, grpo; did you mean sft?",
+    ),
+    (
+        "x\tsft\tbase\tocrsft\t-\t-\t-\t-\t-\t0\t-",
+        "column train_table: ocrsft is not a train table; did you mean ocr_sft",
+    ),
+    ("x\tsft\tbase\tmine\t-\t-\t-\t-\t-\t0\t-", "mine is not a train table; choose from ocr_rl, ocr_sft, video_r1_cot"),
+    ("x\tsft\tbase\tocr_rl\t-\t-\t-\t-\t-\t0\t-", "cannot train on ocr_rl, which has no reasoning: name ocr_sft"),
+    (
+        "x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t0\ttabel2",
+        "column tables[0]: tabel2 is not a table of the paper; did you",
+    ),
+    ("x\tgrpo\tbase\tocr_rl\tvanila\t-\t-\tocr\t5\t0\t-", "column rollout: vanila is not one of"),
+    (
+        "x\tgrpo\tsfd\tocr_rl\tvanilla\t-\t-\tocr\t5\t0\t-",
+        "column init: sfd is not a run or a model; did you mean sft?",
+    ),
+    ("x\tgrpo\t-\tocr_rl\tvanilla\t-\t-\tocr\t5\t0\t-", "column init is missing"),
+    (QWEN, "run 'qwen3b' appears twice, first on line 6; rename one"),
+    (QWEN.replace("qwen3b", "base"), "run 'base' has the name of a model"),
+]
+
+
+@pytest.mark.parametrize(("row", "says"), BAD_ROWS, ids=[says for _, says in BAD_ROWS])
+def test_a_bad_row_is_a_sentence_with_its_line(table, row, says):
+    said = refused(table, row)
+    assert said.startswith("runs.tsv:7: ") and says in said and "\n" not in said, said
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "..", ".x", "-x", "a{b}", "a|b", "a(b", "größe", "a'b", "x" * 101])
+def test_a_name_that_is_no_folder_or_would_be_a_pattern_is_refused(table, name):
+    assert "is no usable name: it becomes a folder" in refused(table, QWEN.replace("qwen3b", name))
+
+
+@pytest.mark.parametrize("name", ["lr1e-6", "v1.2", "2", "_x", "A-b_c.d"])
+def test_letters_digits_dashes_and_dots_make_a_name(table, name):
+    assert name in table(QWEN.replace("qwen3b", name))
+
+
+def test_names_that_one_pattern_could_not_tell_apart_are_refused(table):
+    assert "runs 'a.b' and 'a_b' are too much alike" in refused(
+        table, QWEN.replace("qwen3b", "a.b"), QWEN.replace("qwen3b", "a_b")
+    )
+    models = {name: {"name": "x"} for name in ("base", "filter_base", "m.b", "m-b")}
+    with pytest.raises(ValueError, match=r"models.m.b and models.m-b are too much alike"):
+        config.Config.model_validate({"models": models})
+
+
+def test_all_problems_of_the_table_are_told_at_once(table):
+    said = refused(table, "x\tsft", "y\tsft\tbase\tocr_sft\t-\t-\t-\t-\tmany\tx\t-")
+    assert said.count("runs.tsv:7: ") == 1 and said.count("runs.tsv:8: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (HEADER.replace("steps", "step"), "runs.tsv:2: column step is not one of the run table; did you mean steps?"),
+        (HEADER.replace("seed", "steps"), "runs.tsv:2: column steps stands twice"),
+        (HEADER.replace("method\t", ""), "runs.tsv:2: column method is missing"),
+        (HEADER.replace("\t", "  "), "runs.tsv:2: the columns are separated by spaces; separate them by tabs"),
+    ],
+)
+def test_a_bad_header_is_a_sentence_with_its_line(table, header, says):
+    assert refused(table, header=header) == says
+
+
+@pytest.mark.parametrize("content", [b"", b"# nothing\n\n"])
+def test_an_empty_table_is_refused(table, content):
+    assert refused(table, content=content).startswith("runs.tsv: holds no run; its first line names the columns: run, ")
+
+
+def test_a_table_that_cannot_be_read_is_named(table):
+    assert refused(table, content=b"run\tm\xe9thod\n").startswith("runs.tsv:1: this line is not UTF-8 text")
+    with pytest.raises(config.ConfigError, match=r"nowhere.tsv: the run table cannot be read: No such .*runs.table"):
+        config.read_runs("nowhere.tsv", config.Config())
+
+
+def test_runs_that_start_from_each_other_are_refused(table):
+    row = "{}\tgrpo\t{}\tocr_rl\tvanilla\t-\t-\tocr\t5\t0\t-"
+    said = refused(table, row.format("a", "b"), row.format("b", "c"), row.format("c", "a"))
+    assert "runs.tsv:7: run 'a' starts from itself: a -> b -> c -> a" in said
+    assert "starts from itself: d -> d" in refused(table, row.format("d", "d"))
+
+
+def test_a_run_that_the_configuration_names_must_have_a_row(table):
+    said = refused(table, settings={"runs": {"select": ["ocr", "stf"]}, "difficulty": {"run": "filtr"}})
+    assert "runs.select: stf is not a run of runs.tsv; did you mean sft?" in said
+    assert "difficulty.run: filtr is not a run of runs.tsv; did you mean filter?" in said
+
+
+def test_the_filter_run_cannot_need_the_questions_that_it_selects(table):
+    said = refused(table, settings={"difficulty": {"run": "ocr"}})
+    assert said.startswith("difficulty.run: 'ocr' rests on run 'sft', which trains on ocr_sft")
+
+
+def test_a_run_named_twice_in_select_counts_once():
+    assert config.Config.model_validate({"runs": {"select": ["ocr", "sft", "ocr"]}}).runs.select == ["ocr", "sft"]
+
+
+def test_the_cap_on_steps_is_applied(table):
+    assert table(settings={"runs": {"max_steps": 7}})["ocr"].steps == 7

@@ -1,0 +1,83 @@
+"""What every section of the configuration shares: bounded numbers, and how null is taken."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Above0 = Annotated[float, Field(gt=0)]
+From0 = Annotated[float, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+Once = AfterValidator(lambda names: list(dict.fromkeys(names)))
+"""A name that stands twice in a list counts once."""
+
+
+class Strict(BaseModel):
+    """A model without nan or infinity, whose dictionaries lose an entry by setting it to null."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_removed(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        removed = {
+            name: {key: item for key, item in values[name].items() if item is not None}
+            for name in dictionaries(cls)
+            if isinstance(values.get(name), dict) and None in values[name].values()
+        }
+        return {**values, **removed} if removed else values
+
+
+@cache
+def dictionaries(model: type[BaseModel]) -> tuple[str, ...]:
+    """Fields of a model that are dictionaries, whose entries users add and remove."""
+    return tuple(name for name, info in model.model_fields.items() if get_origin(plain(info.annotation)) is dict)
+
+
+def plain(annotation: Any) -> Any:
+    """A type without `Annotated` around it and without `| None`."""
+    while True:
+        if hasattr(annotation, "__metadata__"):
+            annotation = annotation.__origin__
+        elif get_origin(annotation) in (Union, UnionType):
+            options = [each for each in get_args(annotation) if each is not type(None)]
+            if len(options) != 1:
+                return annotation
+            annotation = options[0]
+        else:
+            return annotation
+
+
+def type_at(model: Any, path: tuple[Any, ...]) -> Any:
+    """The type that a configuration path leads to, e.g. ("questions", "mix") -> dict[...]; None if it leads nowhere."""
+    here = plain(model)
+    for step in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            here = here.model_fields[step].annotation if step in here.model_fields else None
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+        elif get_origin(here) in (list, tuple):
+            here = get_args(here)[0]
+        else:
+            here = None
+        here = plain(here)
+    return here
+
+
+def with_removals(values: Any, defaults: Any) -> Any:
+    """Dumped values with a null for each entry of a default dictionary that they lack.
+
+    Laid over the defaults again, as a stage does, they give the same configuration.
+    """
+    if not isinstance(values, dict) or not isinstance(defaults, dict):
+        return values
+    kept = {key: with_removals(value, defaults.get(key)) for key, value in values.items()}
+    return kept | {key: None for key in defaults if key not in values}

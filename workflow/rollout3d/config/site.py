@@ -1,0 +1,35 @@
+"""The section of the configuration that names places on this machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rollout3d.config.base import Share
+from rollout3d.config.names import Address, SitePath
+from rollout3d.config.sections import DatasetName, Section
+
+ExternalName = Literal["spacer", "vlm3r_route", "vlm3r_order", "video_r1", "video_r1_cot"]
+
+
+class Site(Section):
+    """This machine: its paths, and the state of its data. Put it into config/local.yaml."""
+
+    roots: dict[DatasetName, SitePath] = {
+        "scannet": "data/scannet",
+        "scannetpp": "data/scannetpp",
+        "arkitscenes": "data/arkitscenes",
+    }
+    """Directories of the releases, as downloaded."""
+    max_drop_share: Share = 0.05
+    """Share of a dataset's scans on disk that may be damaged; each is dropped with its reason. A job sees a part of the
+    dataset (a shard; the metadata files of ingest-meta, audit and questions) and stops with one error when so many of
+    its scans are damaged that chance would bring that about in less than 1 such part of 100 if the dataset had this
+    share. 0 = none may be; 1 = never stop. [assumed]"""
+    benchmarks: dict[Literal["vsibench"], SitePath] = {"vsibench": "data/vsibench"}
+    """Directories of released benchmarks."""
+    external: dict[ExternalName, SitePath] = {}
+    """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot."""
+    models: dict[str, SitePath] = {}
+    """Directory of a model, by model key; without one the Hugging Face name is loaded."""
+    openai_base_url: Address | None = None
+    """An OpenAI-compatible server; null = OpenAI. The key comes from OPENAI_API_KEY."""
