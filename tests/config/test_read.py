@@ -264,6 +264,10 @@ def test_the_command_line_wins_over_the_local_file_and_that_over_the_preset(stud
         "torch_threads": 2,
     }
     assert study("preset: demo\n", "runs={'max_steps': 3}").runs.max_steps == 3
+    Path("mine.yaml").write_text("seed: 5\n")
+    assert study("seed: 3\n", files=["mine.yaml"]).seed == 5
+    assert study("torch_threads: 3\n", files=["config/presets/tiny.yaml"]).torch_threads == 3
+    assert study("seed: 3\n", "seed=7", files=["mine.yaml"]).seed == 7
 
 
 def test_a_preset_may_be_named_on_the_command_line_or_by_a_file_of_the_users(study):

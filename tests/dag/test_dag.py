@@ -181,7 +181,65 @@ def test_local_file_may_name_a_preset(clone):
 
 def test_unknown_key_stops_with_its_name(clone):
     run = snakemake(clone, "-n", "--config", "grop={'steps': 7}")
-    assert run.returncode != 0 and "grop" in run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "--config: grop is not a key of the configuration; did you mean grpo?" in run.stdout + run.stderr
+    assert "pydantic" not in run.stdout + run.stderr
+
+
+SCANNET_ALONE = 'datasets={"scannetpp": null, "arkitscenes": null}'
+
+
+@pytest.mark.parametrize("preset", [None, "demo"])
+def test_scannet_alone_is_enough(clone, preset):
+    options = ["--configfile", f"config/presets/{preset}.yaml"] if preset else []
+    run = snakemake(clone, "-n", *options, "--config", SCANNET_ALONE)
+    assert run.returncode == 0, run.stderr
+    assert "/scenes/scannet/0/scenes.parquet" in run.stdout and "report/index.html" in run.stdout
+    assert not re.search(r"/(scannetpp|arkitscenes)(/\d|\.parquet)", run.stdout)
+
+
+def test_a_real_run_with_scannet_alone_asks_for_no_other_release(clone):
+    run = snakemake(clone, "--cores", "1", "--config", SCANNET_ALONE)
+    said = (run.stdout + run.stderr).split("Data are missing")[1]
+    assert "data/scannet/scans" in said and "scannetpp" not in said and "arkitscenes" not in said
+
+
+def test_null_on_the_command_line_reaches_the_stages(clone):
+    demo = ("-n", "-p", "--configfile", "config/presets/demo.yaml", "--config", 'cot={"sentences": null}')
+    assert "models is null, but it is a section" in snakemake(clone, *demo, "models=").stdout
+    run = snakemake(clone, *demo, "--", "results/demo/cot/annotations.parquet")
+    assert '"sentences":null' in run.stdout.replace(" ", "")
+
+
+@pytest.mark.parametrize("folder", ["results/my study", "Ergebnisse/größer/", "../{name}-results", "{tmp}/a b"])
+def test_results_may_lie_in_any_folder(clone, tmp_path, folder):
+    folder = folder.format(name=clone.name, tmp=tmp_path)
+    run = snakemake(clone, "-n", "--config", f"results={folder}")
+    assert run.returncode == 0, run.stderr
+    assert f"output: {folder.rstrip('/')}/report/index.html" in run.stdout
+
+
+def test_a_local_file_with_mistakes_stops_with_all_of_them(clone):
+    local = clone / "config" / "local.yaml"
+    local.write_text("questions:\n  mix: {object_countng: 0.2}\nruns:\n  select: [orc]\ngrpo: {lr: -1}\n")
+    try:
+        run = snakemake(clone, "-n")
+        local.write_text("runs:\n\tselect: [ocr]\n")
+        tab = snakemake(clone, "-n")
+    finally:
+        local.unlink()
+    assert run.returncode != 0 and tab.returncode != 0
+    assert "config/local.yaml:2: questions.mix.object_countng is not a question type; did you mean" in run.stdout
+    assert "config/local.yaml:5: grpo.lr must be more than 0, not -1" in run.stdout
+    assert "config/local.yaml:2: is indented with a tab; YAML wants spaces" in tab.stdout
+
+
+def test_a_bad_run_table_stops_with_its_line(clone):
+    table = clone / "mine.tsv"
+    table.write_text((clone / "config" / "runs.tsv").read_text().replace("ocr_fix\tgrpo", "ocr fix\tgrpo"))
+    number = 1 + table.read_text().split("\n").index(next(t for t in table.read_text().split("\n") if "ocr fix" in t))
+    run = snakemake(clone, "-n", "--config", 'runs={"table": "mine.tsv"}')
+    assert run.returncode != 0 and f"mine.tsv:{number}: column run: 'ocr fix' is no usable name" in run.stdout
 
 
 def test_frozen_stage_is_not_run_and_its_output_counts_as_given(clone):

@@ -1,9 +1,9 @@
 """The configuration: pydantic models whose defaults are the paper, with the source of every value.
 
 `config/config.yaml` is generated from these models (`python -m rollout3d.config`), and a test fails when it drifts.
-Presets are overlays, `config/local.yaml` is merged last. Unknown keys are errors: a typo in a hyper-parameter is the
-costliest bug of a training pipeline. Everything that names a place on this machine lives in `site`, which reaches
-stages through the environment and never enters a digest.
+Presets are overlays; `config/local.yaml` lies over them, and the command line over both (`config/read.py`). Unknown
+keys are errors: a typo in a hyper-parameter is the costliest bug of a training pipeline. Everything that names a place
+on this machine lives in `site`, which reaches stages through the environment and never enters a digest.
 
 Sources: "OCR" = Video Spatial Reasoning with Object-Centric 3D Rollout; "Video-R1" = its released scripts, which OCR
 follows where it says nothing; "VSI-Bench" = the benchmark's generator and metric; "assumed" = our choice.

@@ -272,10 +272,10 @@ def load(*paths: Path | str) -> Config:
 
 
 def read_study(arguments: Sequence[str] = (), files: Sequence[Path | str] = (), folder: Path | str = ".") -> Config:
-    """Read the study of a clone: config.yaml, preset, `files` (--configfile), local.yaml, `arguments` (--config).
+    """Read a clone's study: config.yaml, preset, local.yaml, other `files` (--configfile), `arguments` (--config).
 
-    Each is laid over those before it. The preset is the one that the command line names, else `files`, else local.yaml,
-    so that the literal `snakemake --profile slurm all` needs no option. Raises ConfigError with every problem.
+    Each is laid over those before it. The preset is the one that the command line names, else local.yaml, so that the
+    literal `snakemake --profile slurm all` needs no option. Raises ConfigError with every problem.
     """
     folder, problems = Path(folder), []
 
@@ -288,7 +288,7 @@ def read_study(arguments: Sequence[str] = (), files: Sequence[Path | str] = (), 
             return Layer(name)
 
     base = read(BASE)
-    given = [read(path) for path in files]
+    given, lying = [read(path) for path in files], [(folder / path).resolve() for path in files]
     local = read(LOCAL) if os.path.lexists(folder / LOCAL) else Layer(str(LOCAL))
     if (folder / LOCAL.with_suffix(".yml")).exists():
         problems.append(f"{LOCAL.with_suffix('.yml')}: is not read; rename it to {LOCAL.name}")
@@ -304,11 +304,14 @@ def read_study(arguments: Sequence[str] = (), files: Sequence[Path | str] = (), 
         problems.append(f"{source.where(('preset',))}: preset must be one of {', '.join(presets)}, not {shown(preset)}")
     elif preset is not None and preset not in presets:
         problems.append(f"{source.where(('preset',))}: preset: {unknown(preset, presets, 'a preset')}")
-    elif preset is not None and not any((folder / path).resolve() == presets[preset].resolve() for path in files):
+    elif preset is not None and presets[preset].resolve() not in lying:
         under = [read(presets[preset].relative_to(folder))]
     if problems:
         raise ConfigError(problems)
-    layers = [base, *under, *given, local, command]
+    shipped = {path.resolve() for path in presets.values()}
+    below = [layer for layer, path in zip(given, lying, strict=True) if path in shipped]
+    above = [layer for layer, path in zip(given, lying, strict=True) if path not in shipped]
+    layers = [base, *under, *below, local, *above, command]
     named = [Layer(each.name, {k: v for k, v in each.values.items() if k != "preset"}, each.lines) for each in layers]
     return validate([*named, Layer(source.name, {"preset": preset}, source.lines)])
 

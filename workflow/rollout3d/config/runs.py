@@ -116,9 +116,8 @@ def _read(path: Path | str) -> tuple[dict[str, Run], dict[str, int], list[str]]:
             continue
         if len(cells) != len(columns):
             hint = "they stand between spaces, not tabs" if len(cells) == 1 else "cells are separated by tabs"
-            problems.append(
-                f"{where}: {len(cells)} cell{'s' * (len(cells) > 1)} where the header has {len(columns)}; {hint}, an empty one is -"
-            )
+            count = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
+            problems.append(f"{where}: {count} where the header has {len(columns)}; {hint}, an empty one is -")
             continue
         values: dict[str, Any] = {key: cell for key, cell in zip(columns, cells, strict=True) if cell not in ("", "-")}
         values["tables"] = [name for name in values.get("tables", "").replace(" ", "").split(",") if name]
