@@ -45,8 +45,6 @@ class Run(Section):
             missing += [key for key in ("schedule", "regions") if getattr(self, key) is None]
         if missing:
             raise ValueError(f"run '{self.run}' ({self.method}) lacks {', '.join(missing)}")
-        if self.method == "sft" and self.train_table == "ocr_rl":
-            raise ValueError(f"run '{self.run}' (sft) cannot train on ocr_rl, which has no reasoning: name ocr_sft")
         return self
 
 
@@ -63,6 +61,8 @@ def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
             problems.append(
                 f"{where}: run '{name}', column init: {unknown(run.init, [*runs, *config.models], 'a run or a model')}"
             )
+        if run.method == "sft" and run.train_table == "ocr_rl":
+            problems.append(f"{where}: run '{name}' (sft) cannot train on ocr_rl, which has no reasoning: name ocr_sft")
         chain = _chain(name, runs)
         if name in chain[1:] and name not in config.models:
             problems.append(f"{where}: run '{name}' starts from itself: {' -> '.join(chain)}")
