@@ -3,6 +3,7 @@
 # is in place with the lineage that it is wanted to have. So neither times nor touched, copied or moved files nor a lost
 # .snakemake decide what runs, and a changed value marks the whole chain below it at once.
 from rollout3d import code as source
+from rollout3d.config.names import unknown
 from rollout3d.stages import registry
 from rollout3d.study import Job, Study, dump, running, states
 from rollout3d.tables.store import Store
@@ -14,10 +15,13 @@ MADE = {each.name: each for each in workflow.rules if each.output}
 KEPT = {name: MADE.pop(name) for name in study.keep if name in MADE}
 """Rules that the user keeps from running: left out, so that what they wrote counts as given."""
 
-for name in set(study.keep) - set(KEPT) - set(RUNS):
-    raise WorkflowError(f"keep: '{name}' is neither a rule ({', '.join(sorted(MADE))}) nor a run of {study.runs.table}")
-for name in set(study.rebuild) - {name for name in MADE if registry.STAGES[STAGE_OF.get(name, name)].costly}:
-    raise WorkflowError(f"rebuild: '{name}' is not a costly rule; the others are computed anew by themselves")
+for name in study.keep:
+    if name not in KEPT and name not in RUNS:
+        raise WorkflowError(f"keep: {unknown(name, [*MADE, *RUNS], 'a rule or a run')}")
+COSTLY = [name for name in MADE if registry.STAGES[STAGE_OF.get(name, name)].costly]
+for name in study.rebuild:
+    if name not in COSTLY:
+        raise WorkflowError(f"rebuild: {unknown(name, COSTLY, 'a costly rule')}")
 for name in KEPT:
     workflow._rules.pop(name)
 
