@@ -30,7 +30,7 @@ rule grpo:
         row=run_row,
         out=subpath(output.model, parent=True),
     shell:
-        "python workflow/launch.py --nodes {resources.nodes} --gpus {resources.gpu} --"
+        "exec python workflow/launch.py --log {log:q} --nodes {resources.nodes} --gpus {resources.gpu} --"
         " -m rollout3d.stages.train_grpo --row {params.row:q} --init {input.init:q}"
         " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q}"
-        " --objects {input.objects:q} --regions {input.regions:q} --out-dir {params.out:q} > {log:q} 2>&1"
+        " --objects {input.objects:q} --regions {input.regions:q} --out-dir {params.out:q}"

@@ -27,6 +27,6 @@ rule sft:
         row=run_row,
         out=subpath(output.model, parent=True),
     shell:
-        "python workflow/launch.py --nodes {resources.nodes} --gpus {resources.gpu} --"
+        "exec python workflow/launch.py --log {log:q} --nodes {resources.nodes} --gpus {resources.gpu} --"
         " -m rollout3d.stages.train_sft --row {params.row:q} --init {input.init:q}"
-        " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q} --out-dir {params.out:q} > {log:q} 2>&1"
+        " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q} --out-dir {params.out:q}"

@@ -3,7 +3,7 @@
 One process is plain Python. One node with several GPUs is torchrun. Several nodes are srun with one torchrun each,
 inside a Slurm job whose rule uses `mpi: srun`; Snakemake's job step removes Slurm's variables except the job's id, so
 the meeting point is asked of `scontrol`. Without a GPU there is one process a node, which talks by gloo. This program
-replaces itself by what it starts, so signals reach that directly.
+replaces itself by what it starts, so signals reach that directly: start it with `exec` in a job's shell.
 """
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 GRACE_S = 270
 """Seconds that torchrun leaves its workers to save after SIGTERM; Slurm warns 300 seconds before the time limit."""
@@ -20,11 +25,20 @@ FIRST_PORT, PORTS = 15_000, 15_000
 """Where meeting points lie: below the ports that systems hand out by themselves."""
 
 
+AGENT = "--agent"
+"""First argument with which this program is torchrun, on each node."""
+
+
 def main(argv: list[str] | None = None) -> None:
+    if (sys.argv[1:] if argv is None else argv)[:1] == [AGENT]:
+        return run_agent((sys.argv[1:] if argv is None else argv)[1:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=1, help="nodes of the job")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs of the job, over all nodes")
     parser.add_argument("--processes", type=int, help="processes a node, instead of one for each GPU")
+    parser.add_argument(
+        "--log", type=Path, help="append all output to this file, and to what earlier starts wrote there"
+    )
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- -m MODULE ...", help="what Python is to run")
     args = parser.parse_args(argv)
     program = args.program[1:] if args.program[:1] == ["--"] else args.program
@@ -32,12 +46,37 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("nothing to start: give it after --")
     if args.nodes < 1 or args.gpus % args.nodes:
         parser.error(f"{args.gpus} GPUs cannot be shared out evenly over {args.nodes} nodes")
+    if args.log:
+        append_output(args.log)
     try:
         command = plan(args.nodes, args.processes or processes_a_node(args.gpus // args.nodes), program)
     except LaunchError as error:
         raise SystemExit(f"error: {error}") from None
     sys.stderr.flush()
     os.execvp(command[0], command)
+
+
+def append_output(log: Path) -> None:
+    """Send this process's output, and that of what it becomes, to the end of a log that outlives the job.
+
+    Snakemake deletes the log of a job that it starts, also while an earlier trainer still writes into it. So the file
+    has a second, hidden name beside it, from which the first is restored.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    hidden = log.with_name(f".{log.name}")
+    opened = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    if not (log.exists() and log.samefile(hidden)):
+        log.unlink(missing_ok=True)
+        with suppress(FileExistsError):  # another start was faster
+            try:
+                os.link(hidden, log)
+            except PermissionError:  # a file system without hard links
+                log.symlink_to(hidden.name)
+    for stream in (1, 2):
+        os.dup2(opened, stream)
+    job = os.environ.get("SLURM_JOB_ID")
+    where = socket.gethostname() + (f", Slurm job {job}" if job else "")
+    print(f"== {time.strftime('%Y-%m-%d %H:%M:%S')} on {where}", file=sys.stderr, flush=True)
 
 
 class LaunchError(RuntimeError):
@@ -50,8 +89,8 @@ def plan(nodes: int, processes: int, program: list[str]) -> list[str]:
         return [sys.executable, *program]
     torchrun = [
         sys.executable,
-        "-m",
-        "torch.distributed.run",
+        os.path.abspath(__file__),
+        AGENT,
         f"--nproc-per-node={processes}",
         f"--shutdown-timeout={GRACE_S}",
     ]
@@ -68,6 +107,25 @@ def plan(nodes: int, processes: int, program: list[str]) -> list[str]:
     ]
     meeting = [f"--nnodes={nodes}", f"--rdzv-id={job}", "--rdzv-backend=c10d", f"--rdzv-endpoint={address}:{port}"]
     return [*srun, *torchrun, *meeting, *program]
+
+
+def run_agent(arguments: list[str]) -> None:
+    """Run torchrun, with its workers' time to save guarded against further SIGTERMs.
+
+    Slurm sends more than one: to all processes of a job, and through srun; at preemption and at the end of the grace
+    time. The third makes torchrun leave its workers alone, to be killed while they save.
+    """
+    from torch.distributed.elastic.multiprocessing import api
+    from torch.distributed.run import main as torchrun
+
+    shut_down = api._terminate_process_handler
+
+    def once(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        shut_down(number, frame)
+
+    api._terminate_process_handler = once
+    torchrun(arguments)
 
 
 def processes_a_node(gpus: int) -> int:

@@ -24,7 +24,7 @@ def test_one_process_is_plain_python():
 
 def test_one_node_is_torchrun_on_a_port_of_its_own():
     command = launch.plan(1, 8, PROGRAM)
-    assert command[:3] == [sys.executable, "-m", "torch.distributed.run"]
+    assert command[:3] == [sys.executable, str(LAUNCH), "--agent"]
     assert {"--nproc-per-node=8", "--standalone"} < set(command) and command[-4:] == PROGRAM
     assert f"--shutdown-timeout={launch.GRACE_S}" in command  # time to save after SIGTERM
 
@@ -102,17 +102,42 @@ def test_nothing_to_start_is_an_error(capsys):
     assert "nothing to start" in capsys.readouterr().err
 
 
+def test_a_log_is_continued_also_after_it_was_deleted_while_another_process_writes(tmp_path):
+    """Snakemake deletes a job's log before the job starts."""
+    log = tmp_path / "logs" / "r.log"
+    writer = "import sys; print(sys.argv[1], flush=True); sys.argv[2:] and input(); print('end', file=sys.stderr)"
+
+    def start(*words):
+        command = [sys.executable, LAUNCH, "--log", log, "--", "-c", writer, *words]
+        return subprocess.Popen(command, stdin=subprocess.PIPE)
+
+    first = start("first", "waits")
+    deadline = time.monotonic() + 20
+    while not (log.exists() and "first" in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    log.unlink()
+    second = start("second")
+    second.communicate(timeout=20)
+    first.communicate(b"\n", timeout=20)
+    lines = log.read_text().splitlines()
+    assert [line for line in lines if not line.startswith("== 20")] == ["first", "second", "end", "end"]
+    assert len(lines) == 6
+
+
 @pytest.mark.parametrize("processes", [1, 2])
-def test_sigterm_reaches_the_workers_which_may_end_in_their_own_time(tmp_path, processes):
+def test_sigterms_reach_the_workers_which_may_end_in_their_own_time(tmp_path, processes):
+    """Slurm sends several: to every process of the job, through srun, and again when the grace time ends."""
     worker = tmp_path / "worker.py"
     worker.write_text(
         "import os, signal, sys, time, pathlib\n"
         "here = pathlib.Path(sys.argv[1]) / os.environ.get('RANK', '0')\n"
-        "def save(*_):\n"
-        "    time.sleep(0.5); here.with_suffix('.saved').write_text('x'); sys.exit(143)\n"
-        "signal.signal(signal.SIGTERM, save)\n"
+        "asked = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: asked.append(1))\n"
         "here.with_suffix('.ready').write_text('x')\n"
-        "time.sleep(60)\n"
+        "deadline = time.monotonic() + 60\n"
+        "while not asked and time.monotonic() < deadline: time.sleep(0.05)\n"
+        "for _ in range(60): time.sleep(0.05)\n"
+        "here.with_suffix('.saved').write_text('x'); sys.exit(143)\n"
     )
     made = subprocess.Popen(
         [sys.executable, LAUNCH, "--processes", str(processes), "--", str(worker), str(tmp_path)],
@@ -121,6 +146,8 @@ def test_sigterm_reaches_the_workers_which_may_end_in_their_own_time(tmp_path, p
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("*.ready"))) < processes and time.monotonic() < deadline:
         time.sleep(0.1)
-    made.send_signal(signal.SIGTERM)
+    for _ in range(4):
+        made.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
     assert made.wait(timeout=60) != 0
     assert len(list(tmp_path.glob("*.saved"))) == processes
