@@ -1,12 +1,7 @@
-"""Interrupted and resumed runs equal uninterrupted ones; damaged checkpoints are passed over; one writer at a time."""
+"""Interrupted and resumed runs equal uninterrupted ones; damaged checkpoints are passed over."""
 
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-from datetime import datetime
 
 import pytest
 import torch
@@ -14,7 +9,6 @@ import training_world as tw
 
 from rollout3d import tables
 from rollout3d.training import checkpoint, loop
-from rollout3d.training.checkpoint import Lock, Locked, alive
 from rollout3d.training.engine import Engine
 from rollout3d.training.metrics import GrowingTable
 from rollout3d.training.run import run_grpo, run_sft
@@ -212,88 +206,3 @@ def test_a_damaged_part_of_a_growing_table_is_named_with_its_own_remedy(tmp_path
     ):
         table.close(tmp_path / "metrics.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["parts"]
-
-
-# --- the lock --------------------------------------------------------------------------------------------------------
-
-
-def test_a_second_writer_is_refused_by_name_and_admitted_afterwards(tmp_path):
-    path = tmp_path / "checkpoints" / "lock.json"
-    with Lock(path), pytest.raises(Locked, match=f"process {os.getpid()} on {socket.gethostname()}"):
-        Lock(path).__enter__()
-    with Lock(path):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
-    assert list(path.parent.iterdir()) == []
-
-
-def test_the_lock_of_a_process_that_ended_is_replaced(tmp_path):
-    path = tmp_path / "lock.json"
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        path.write_text(json.dumps(holder(pid=other.pid, started=checkpoint._started(other.pid))))
-        with pytest.raises(Locked):
-            Lock(path).__enter__()
-        other.communicate(b"\n")
-    with Lock(path):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
-
-
-def holder(**more):
-    return {"pid": os.getpid(), "host": socket.gethostname(), "job": None, "started": None, **more}
-
-
-def test_a_reused_process_number_is_not_mistaken_for_the_holder():
-    mine = checkpoint._me()
-    assert alive(mine)
-    assert not alive({**mine, "started": "1"})
-    assert not alive(holder(pid=2**22 + 1))
-
-
-def test_a_holder_on_another_host_counts_as_alive_without_slurm():
-    assert alive(holder(host="elsewhere"))
-
-
-@pytest.mark.parametrize(
-    ("squeue", "expected"),
-    [
-        ("echo 2001-09-09T01:46:40", True),
-        ("echo N/A", True),
-        ("true", False),
-        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", False),
-        ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", True),
-    ],
-    ids=["running", "queued", "gone", "forgotten", "unreachable"],
-)
-def test_slurm_is_asked_about_a_holder_on_another_node(tmp_path, monkeypatch, squeue, expected):
-    fake = tmp_path / "squeue"
-    fake.write_text(f'#!/bin/sh\n[ "$*" = "-h -j 17 -o %S" ] || exit 9\n{squeue}\n')
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert alive(holder(host="elsewhere", job="17")) is expected
-
-
-@pytest.mark.parametrize(("after", "expected"), [(-5, True), (30, True), (300, False)])
-def test_a_holder_whose_slurm_job_was_requeued_is_gone(tmp_path, monkeypatch, after, expected):
-    """Slurm starts a preempted job again under its old id, perhaps on another node."""
-    locked = checkpoint._me()["at"]
-    fake = tmp_path / "squeue"
-    fake.write_text(f"#!/bin/sh\necho {datetime.fromtimestamp(locked + after).isoformat(timespec='seconds')}\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert alive(holder(host="elsewhere", job="17", at=locked)) is expected
-
-
-def test_of_two_that_find_a_dead_holder_only_one_takes_its_place(tmp_path, monkeypatch):
-    path = tmp_path / "lock.json"
-    path.write_text(json.dumps(holder(pid=2**22 + 1)))
-    real = checkpoint.alive
-
-    def overtaken(found):
-        if real(found):
-            return True
-        path.write_text(json.dumps(checkpoint._me()))  # while this process asks, another one replaces the lock
-        return False
-
-    monkeypatch.setattr(checkpoint, "alive", overtaken)
-    with pytest.raises(Locked):
-        Lock(path).__enter__()
-    assert json.loads(path.read_text())["pid"] == os.getpid() and list(tmp_path.iterdir()) == [path]

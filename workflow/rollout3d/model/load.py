@@ -22,6 +22,7 @@ from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging
 
 from rollout3d.config import Video as VideoConfig
+from rollout3d.files import sync_files, write_atomically
 from rollout3d.model import rope, vision
 from rollout3d.model.encode import Encoder, Medium, Prompt
 from rollout3d.model.pixels import MEAN, MERGE, PATCH, STD, TEMPORAL_PATCH
@@ -149,11 +150,8 @@ def read_model(path: Path | str) -> ModelHandle:
 def write_model(path: Path | str, *, name: str, kind: str, weights: str, digest: str, **about: Any) -> ModelHandle:
     """Write a `model.json` atomically; `weights` is stored as given (relative paths are relative to the file)."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     values = {"name": name, "kind": kind, "path": weights, "digest": digest, "parents": {}, "prompts": {}, **about}
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    aside.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-    os.replace(aside, path)
+    write_atomically(path, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     return read_model(path)
 
 
@@ -227,6 +225,7 @@ def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHan
         for name, values in _processor_files(policy.encoder.video_config).items():
             (aside / name).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
         digest = files_digest(aside)
+        sync_files(aside)
         if target.exists():
             target.rename(old)
         aside.rename(target)

@@ -37,8 +37,15 @@ def main(argv: list[str] | None = None) -> None:
 
     inputs = Inputs(args.init, args.train, args.frames, args.maps)
     try:
-        run_sft(config, run, inputs, args.out_dir, lambda parents: lineage)
-        STAGE.keep(model, lineage, ["metrics.parquet", "weights"])
+        run_sft(
+            config,
+            run,
+            inputs,
+            args.out_dir,
+            lambda parents: lineage,
+            keep=lambda: STAGE.keep(model, lineage, ["metrics.parquet", "weights"]),
+            restore=lambda: STAGE.restore(model, lineage),
+        )
     except USER_ERRORS as error:
         raise StageError(str(error)) from None
 

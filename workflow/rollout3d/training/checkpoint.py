@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or absent, one writer at a time, and a polite end on SIGTERM.
+"""Checkpoints that are complete or absent, and an end on SIGTERM that saves first.
 
 A checkpoint is a directory of safetensors files and a manifest with their digests, written aside and renamed; nothing
 is ever unpickled. It holds the trained weights in float32, Adam's running means and torch's random states; everything
@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from rollout3d.files import sync, sync_files
 from rollout3d.tables import digest
 from rollout3d.training.engine import Engine
 from rollout3d.training.world import World
@@ -35,10 +30,6 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 KEPT = 2
 """Checkpoints kept: the newest, and one in case that is damaged."""
-
-
-class Locked(RuntimeError):
-    """Another process trains into the same directory; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +62,10 @@ def save(directory: Path, step: int, engine: Engine, world: World, **about: Any)
         files = {file.name: _sha256(file) for file in sorted(aside.iterdir())}
         manifest = {"step": step, "updates": engine.updates, "processes": world.size, "files": files, **about}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
+        sync_files(aside)
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
+        sync(directory)  # before the older ones go
         for old in _found(directory)[KEPT:]:
             shutil.rmtree(old)
     world.barrier()
@@ -86,9 +79,9 @@ def newest(directory: Path) -> Checkpoint | None:
             if all(_sha256(path / name) == sha for name, sha in manifest["files"].items()):
                 return Checkpoint(path, manifest["step"], manifest["updates"])
             why = "a file does not have the digest of its manifest"
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             why = str(error)
-        log.warning("%s: passed over, it is damaged (%s)", path, why)
+        log.warning("%s: skipping damaged checkpoint (%s)", path, why)
     return None
 
 
@@ -137,114 +130,6 @@ def _sha256(path: Path) -> str:
 
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# --- one writer ------------------------------------------------------------------------------------------------------
-
-
-class Lock:
-    """An exclusive right to train into a directory, held while the block runs.
-
-    The file says who holds it: process, host, Slurm job. A holder that is gone (its process has ended on this host, or
-    its Slurm job is no longer queued, or was started again since) is replaced: a workflow engine that was killed does
-    not know that its job lives, and would start a second one beside it. Raises `Locked` if the holder may be alive.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Lock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_name(f".{self.path.name}.{socket.gethostname()}.{os.getpid()}")
-        aside.write_text(json.dumps(_me()))
-        try:
-            while True:
-                try:
-                    os.link(aside, self.path)  # atomic, and the content is there from the start
-                    return self
-                except FileExistsError:
-                    self._replace()
-        finally:
-            aside.unlink()
-
-    def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)
-
-    def _replace(self) -> None:
-        try:
-            found = self.path.read_text()
-        except FileNotFoundError:
-            return
-        holder = json.loads(found)
-        if alive(holder):
-            who = f"process {holder['pid']} on {holder['host']}" + (
-                f", Slurm job {holder['job']}" if holder["job"] else ""
-            )
-            raise Locked(f"{self.path}: {who} trains here; wait for it, or delete the file if it is gone")
-        # Renamed and looked at again: whoever else found the holder dead may have taken its place by now.
-        removed = self.path.with_name(f".{self.path.name}.{socket.gethostname()}.{os.getpid()}.dead")
-        try:
-            self.path.rename(removed)
-        except FileNotFoundError:
-            return
-        if removed.read_text() != found:
-            with suppress(FileExistsError):
-                os.link(removed, self.path)
-        removed.unlink()
-
-
-def alive(holder: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a lock may still run. Unknown counts as alive."""
-    if holder["host"] == socket.gethostname():
-        started = _started(holder["pid"])
-        return started is not None and started == holder["started"]
-    if holder["job"]:
-        try:
-            asked = subprocess.run(
-                ["squeue", "-h", "-j", str(holder["job"]), "-o", "%S"],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                env=os.environ | {"SLURM_TIME_FORMAT": "standard"},
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return True
-        unknown = asked.returncode != 0 and "invalid job id" not in asked.stderr.lower()
-        return unknown or any(not _restarted(start, holder.get("at")) for start in asked.stdout.split())
-    return True
-
-
-def _restarted(start: str, locked_at: float | None) -> bool:
-    """Whether a Slurm job of this start time was requeued after the lock was taken: what held the lock has ended then,
-    though the job, under the same id, has not. A minute is left for clocks that differ."""
-    try:
-        return locked_at is not None and datetime.fromisoformat(start).timestamp() > locked_at + 60
-    except ValueError:
-        return False  # not started, and no time is expected
-
-
-def _me() -> dict[str, Any]:
-    pid = os.getpid()
-    job = os.environ.get("SLURM_JOB_ID")
-    return {"pid": pid, "host": socket.gethostname(), "job": job, "started": _started(pid), "at": time.time()}
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this host started, in the kernel's ticks; None if it has ended. Tells a pid that was reused."""
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if after_name[0] == "Z" else after_name[19]
-    except (OSError, IndexError):
-        pass
-    if Path("/proc/self/stat").exists():
-        return None
-    try:  # no /proc on this system: the pid alone has to do
-        os.kill(pid, 0)
-        return "running"
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return "running"
 
 
 class Stop:

@@ -6,15 +6,17 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.files import write_atomically
 from rollout3d.model.load import save_policy
 from rollout3d.progress import progress
 from rollout3d.training import checkpoint
 from rollout3d.training.engine import Engine
+from rollout3d.training.lock import Lock
 from rollout3d.training.metrics import Board, GrowingTable
 from rollout3d.training.world import World
 
@@ -38,7 +40,8 @@ class Loop:
     """Iterates over the steps still to be done and keeps the run's files; see `train_grpo` for its use.
 
     `out`: the run's directory. `identity`: of `checkpoint.identity`; checkpoints of another identity are left alone.
-    `growing`: the tables that the run writes. Files are written by the first process only.
+    `growing`: the tables that the run writes. `lock`: the right to write, checked before every checkpoint and before
+    the outputs. Files are written by the first process only.
     """
 
     def __init__(
@@ -50,7 +53,9 @@ class Loop:
         world: World,
         growing: Sequence[tables.Table],
         lineage: tables.Lineage,
+        lock: Lock | None = None,
     ):
+        self._lock = lock
         self.out, self.total, self.engine, self.world = out, total, engine, world
         self._checkpoints = out / "checkpoints" / identity
         self._tables = {t.name: GrowingTable(t, self._checkpoints, lineage) for t in growing} if world.first else {}
@@ -66,7 +71,8 @@ class Loop:
                 yield step
                 done = step + 1
                 stopping = self.world.largest(float(stop.asked)) > 0
-                if done % self.engine.settings.save_every == 0 or stopping:
+                # Also after the last step: a run that is killed while it exports need not train again.
+                if done % self.engine.settings.save_every == 0 or stopping or done == self.total:
                     self._flush()
                     checkpoint.save(self._checkpoints, done, self.engine, self.world)
                 elif time.monotonic() - self._flushed >= FLUSH_SECONDS:
@@ -85,17 +91,39 @@ class Loop:
             if self._board is not None and table is tables.METRICS:
                 self._board.add(rows)
 
-    def finish(self, **about: Any) -> None:
-        """Write the final tables and the model, `model.json` last; then the checkpoints are of no more use."""
-        policy = self.engine.export()
-        if self.world.first and policy is not None:
-            for name, table in self._tables.items():
-                table.close(self.out / f"{name}.parquet")
-            if self._board is not None:
-                self._board.close()
-            save_policy(policy, self.out, **about)
-            shutil.rmtree(self.out / "checkpoints")
-        self.world.barrier()
+    def finish(self, keep: Callable[[], None] = lambda: None, **about: Any) -> None:
+        """Write the final tables and the model, `model.json` last; then the checkpoints are of no more use.
+
+        `keep` is called by the first process when every output is on the disk. The checkpoints stay if it raises, or if
+        an output has gone by then: a workflow engine that is started again deletes the outputs of what it will run.
+        SIGTERM does not interrupt the export.
+        """
+        with checkpoint.Stop():
+            policy = self.engine.export()
+            if self.world.first and policy is not None:
+                self._check()
+                outputs = [self.out / f"{name}.parquet" for name in self._tables] + [self.out / "model.json"]
+                for table, path in zip(self._tables.values(), outputs):
+                    table.close(path)
+                if self._board is not None:
+                    self._board.close()
+                save_policy(policy, self.out, **about)
+                keep()
+                self._remove_checkpoints(outputs)
+            self.world.barrier()
+
+    def _remove_checkpoints(self, outputs: Sequence[Path]) -> None:
+        gone = [str(path) for path in outputs if not path.exists()]
+        if gone:
+            log.warning(
+                "%s: deleted while the run ended; the checkpoints stay, and the same command exports them again",
+                ", ".join(gone),
+            )
+            return
+        for path in self._checkpoints.parent.iterdir():
+            if path.is_dir():  # the lock stays until this process ends
+                shutil.rmtree(path)
+        (self._checkpoints.parent / STATE).unlink(missing_ok=True)
 
     def _resume(self) -> int:
         """Steps done already."""
@@ -112,18 +140,20 @@ class Loop:
         return start
 
     def _announce(self, start: int) -> None:
-        """Say to onlookers what trains here."""
+        """Write state.json, which `rollout3d watch` reads."""
         if not self.world.first:
             return
         if self.engine.settings.tensorboard:
             self._board = Board(self.out / "tensorboard", start)
-        state = self._checkpoints.parent / STATE
-        aside = state.with_name(f".{STATE}.tmp")
-        state.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps({"identity": self._checkpoints.name, "total": self.total, "start": start}))
-        aside.replace(state)
+        about = {"identity": self._checkpoints.name, "total": self.total, "start": start}
+        write_atomically(self._checkpoints.parent / STATE, json.dumps(about))
+
+    def _check(self) -> None:
+        if self._lock is not None and self.world.first:
+            self._lock.check()
 
     def _flush(self) -> None:
+        self._check()
         for table in self._tables.values():
             table.flush()
         self._flushed = time.monotonic()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import torch
 from rollout3d import tables
 from rollout3d.config import Config, Run
 from rollout3d.config.training import Optimiser
+from rollout3d.files import remove_leftovers
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.training.agreement import Disagreement
-from rollout3d.training.checkpoint import Lock, Locked
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engine import make_engine
 from rollout3d.training.grpo import train_grpo
+from rollout3d.training.lock import LOCK, POLL_S, Lock, Locked
 from rollout3d.training.loop import Loop
 from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.sft import sft_steps, train_sft
@@ -53,15 +55,39 @@ class Inputs:
 
 
 LineageOf = Callable[[Mapping[str, Any]], tables.Lineage]
+LEFTOVERS = (".*.tmp", ".weights.*.new", ".weights.*.old", ".lock.json.*.dead")
+"""What a killed trainer leaves behind in its directories."""
 
 
-def run_sft(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: LineageOf) -> None:
+def _nothing() -> None:
+    """Keep nothing: the outputs stay where they were written."""
+
+
+def _never() -> bool:
+    """Find no finished result."""
+    return False
+
+
+def run_sft(
+    config: Config,
+    run: Run,
+    inputs: Inputs,
+    out: Path,
+    lineage_of: LineageOf,
+    keep: Callable[[], None] = _nothing,
+    restore: Callable[[], bool] = _never,
+) -> None:
     """Fine-tune `inputs.init` on an `ocr_sft` table; write the model and its metrics to `out`.
+
+    If another process trains into `out`, this one waits for it, then resumes or finds the result finished. Once the
+    directory is this process's, `restore` may put a finished result in place and return True: then nothing is trained.
+    `keep` is called when all outputs are on the disk, before the checkpoints go; they stay if it raises. Both are
+    called by the first process only.
 
     Raises one of `USER_ERRORS` for what the user can mend.
     """
     sft = config.sft
-    with _process(config, sft, out) as world:
+    with _process(config, sft, out) as (world, lock):
         _divide("sft.batch_size", sft.batch_size, world)
         _board(sft)
         rows, media = _read(inputs.train)
@@ -69,6 +95,8 @@ def run_sft(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Lin
             raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
         questions = _questions(config, run, inputs, rows, media)
         lineage, key = _origin(inputs, lineage_of, world)
+        if _finished(out, lineage, lock, restore, world):
+            return
         total = sft_steps(len(questions), sft)
         engine = make_engine(
             inputs.init,
@@ -80,23 +108,35 @@ def run_sft(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Lin
             total=total,
             seed=run.seed,
         )
-        loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage)
+        loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage, lock)
         train_sft(sft, questions, engine, loop)
-        loop.finish(name=run.run, **_about("sft", config, lineage))
+        loop.finish(keep, name=run.run, **_about("sft", config, lineage))
 
 
-def run_grpo(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: LineageOf) -> None:
+def run_grpo(
+    config: Config,
+    run: Run,
+    inputs: Inputs,
+    out: Path,
+    lineage_of: LineageOf,
+    keep: Callable[[], None] = _nothing,
+    restore: Callable[[], bool] = _never,
+) -> None:
     """Train `inputs.init` with GRPO on a question table; write the model, metrics and rollouts to `out`.
 
-    Raises as `run_sft`.
+    Waits for another process that trains into `out`, then resumes or finds the result finished. `restore` and `keep`:
+    called by the first process, the one before training (True: a finished result is in place), the other when all
+    outputs are on the disk; the checkpoints stay if it raises. Raises one of `USER_ERRORS`.
     """
     grpo = config.grpo
-    with _process(config, grpo, out) as world:
+    with _process(config, grpo, out) as (world, lock):
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
         _board(grpo)
         questions = _questions(config, run, inputs, *_read(inputs.train))
         regions = _regions(inputs, questions) if run.rollout == "object_centric" else None
         lineage, key = _origin(inputs, lineage_of, world)
+        if _finished(out, lineage, lock, restore, world):
+            return
         engine = make_engine(
             inputs.init,
             grpo,
@@ -110,20 +150,64 @@ def run_grpo(config: Config, run: Run, inputs: Inputs, out: Path, lineage_of: Li
             reference=grpo.beta > 0,
             backend=grpo.backend,
         )
-        loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage)
+        loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
         train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
-        loop.finish(name=run.run, **_about("grpo", config, lineage))
+        loop.finish(keep, name=run.run, **_about("grpo", config, lineage))
         engine.close()
 
 
 @contextmanager
-def _process(config: Config, settings: Optimiser, out: Path) -> Iterator[World]:
-    """This process's place in the run; the first one holds the lock on `out`."""
+def _process(config: Config, settings: Optimiser, out: Path) -> Iterator[tuple[World, Lock]]:
+    """This process's place in the run, and the lock on `out`, which the first one holds.
+
+    While another trainer holds it, all processes of this one wait together, in short collectives: none runs into a
+    timeout, and SIGTERM, still at its default, ends each of them at once.
+    """
     torch.set_num_threads(config.torch_threads)
     world = World.start(always=settings.deepspeed != "none")
-    with Lock(out / "checkpoints" / "lock.json") if world.first else nullcontext():
-        yield world
+    lock = Lock(out / LOCK)
+    while not world.share(lock.take() if world.first else None):
+        time.sleep(POLL_S)
+    try:
+        if world.first:
+            _clear(out)
+        yield world, lock
+    finally:
+        if world.first:
+            lock.release()
     world.stop()
+
+
+def _clear(out: Path) -> None:
+    """Remove what killed trainers left half written; the lock is held, so none of them lives."""
+    checkpoints = (out / LOCK).parent
+    removed = [
+        path for folder in (out, checkpoints, *checkpoints.glob("*/")) for path in remove_leftovers(folder, LEFTOVERS)
+    ]
+    if removed:
+        log.info("%s: removed %d half-written files of a killed process", out, len(removed))
+
+
+def _finished(out: Path, lineage: tables.Lineage, lock: Lock, restore: Callable[[], bool], world: World) -> bool:
+    """True if there is nothing to train: `restore` has put the result in place, or the process that this one waited for
+    has just finished the same run. Same on all processes."""
+    found = False
+    if world.first:
+        found = restore() or (lock.waited and _complete(out, lineage))
+        if found:
+            log.info("%s: finished already; nothing to train", out)
+    return world.share(found)
+
+
+def _complete(out: Path, lineage: tables.Lineage) -> bool:
+    """True if `out` holds a model whose metrics are of this lineage; code may differ."""
+    wanted = lineage.as_dict()
+    try:
+        read_model(out / "model.json")
+        about = tables.lineage(out / "metrics.parquet")
+    except (ModelError, tables.TableError):
+        return False
+    return all(about.get(name) == value for name, value in wanted.items() if name != "code")
 
 
 def _board(settings: Optimiser) -> None:

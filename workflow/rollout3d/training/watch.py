@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout3d import tables
-from rollout3d.training.checkpoint import alive
+from rollout3d.training import lock
 from rollout3d.training.loop import STATE
 from rollout3d.training.metrics import flat, parts_of
 
@@ -105,7 +105,7 @@ class Reader:
         except FileNotFoundError:
             return None
         rows = [row for part in parts_of(tables.METRICS, checkpoints / state["identity"]) for row in self._rows(part)]
-        return State(self.run, self._status(checkpoints / "lock.json"), state["total"], rows)
+        return State(self.run, self._status(self.run / lock.LOCK), state["total"], rows)
 
     def _finished(self) -> State | None:
         path = self.run / "metrics.parquet"
@@ -126,16 +126,19 @@ class Reader:
                 raise
             return []  # the run has just resumed, or finished, and put it away
 
-    def _status(self, lock: Path) -> str:
+    def _status(self, path: Path) -> str:
         try:
-            text = lock.read_text()
+            text, beat, holder = path.read_text(errors="replace"), path.stat().st_mtime, lock.read(path)
         except FileNotFoundError:
             return "stopped; the same command resumes it"
         now = time.monotonic()
         if self._asked is None or self._asked[0] != text or now - self._asked[1] > ASK_SECONDS:
-            holder = json.loads(text)
-            who = f"process {holder['pid']} on {holder['host']}"
-            said = f"running, {who}" if alive(holder) else f"died ({who}); the same command resumes it"
+            if holder is None:
+                said = "died; the same command resumes it"
+            elif lock.alive(holder, beat):
+                said = f"running, {holder}"
+            else:
+                said = f"died ({holder}); the same command resumes it"
             self._asked = text, now, said
         return self._asked[2]
 
