@@ -17,6 +17,8 @@ from pathlib import Path
 MARK = "# rollout3d: two-node test cluster on loopback\n"
 CONF = Path("/etc/slurm/slurm.conf")
 NODES = ("n1", "n2")
+DRIVER = Path(__file__).with_name("driver.py")
+"""Snakemake that does not wait ever longer between two looks at its jobs."""
 
 
 def why_not() -> str | None:
@@ -64,6 +66,7 @@ class Cluster:
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
 AuthType=auth/none
+AuthInfo=cred_expire=5
 CredType=cred/none
 SlurmUser=root
 SlurmdUser=root
@@ -73,7 +76,7 @@ SlurmctldPidFile={self.folder}/slurmctld.pid
 SlurmdPidFile={self.folder}/slurmd-%n.pid
 SlurmctldLogFile={self.folder}/log/slurmctld.log
 SlurmdLogFile={self.folder}/log/slurmd-%n.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 MpiDefault=none
 ReturnToService=2
@@ -107,7 +110,11 @@ PartitionName=gpu Nodes=ALL State=UP
         )
 
     def __exit__(self, *_: object) -> None:
+        subprocess.run(["scancel", "--signal=KILL", "--full", "--user=root"], capture_output=True)
         subprocess.run(["scancel", "--user=root"], capture_output=True)
+        deadline = time.monotonic() + 20  # nothing may outlive the daemons
+        while time.monotonic() < deadline and subprocess.run(["squeue", "-h"], capture_output=True).stdout.strip():
+            time.sleep(0.5)
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         for process in self.processes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm.cluster import NODES, Cluster, why_not
+from slurm.cluster import DRIVER, NODES, Cluster, why_not
 
 ROOT = Path(__file__).parents[2]
 STUDY = ("Snakefile", "rules", "workflow", "config", "envs", "resources", "slurm")
@@ -37,7 +37,11 @@ def test_the_whole_pipeline_runs_on_two_nodes(tmp_path):
     }
     with Cluster(tmp_path / "slurm"):
         run = subprocess.run(
-            ["snakemake", "--profile", "slurm", "all"], cwd=clone, env=environment, capture_output=True, text=True
+            [sys.executable, DRIVER, "--profile", "slurm", "all"],
+            cwd=clone,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
     said = run.stdout + run.stderr
     results = clone / "results" / "tiny"
