@@ -200,14 +200,12 @@ def _finished(out: Path, lineage: tables.Lineage, lock: Lock, restore: Callable[
 
 
 def _complete(out: Path, lineage: tables.Lineage) -> bool:
-    """True if `out` holds a model whose metrics are of this lineage; code may differ."""
-    wanted = lineage.as_dict()
+    """True if `out` holds a model of this identity."""
     try:
         read_model(out / "model.json")
-        about = tables.lineage(out / "metrics.parquet")
+        return tables.Lineage.from_dict(tables.lineage(out / "model.json")).identity == lineage.identity
     except (ModelError, tables.TableError):
         return False
-    return all(about.get(name) == value for name, value in wanted.items() if name != "code")
 
 
 def _board(settings: Optimiser) -> None:
