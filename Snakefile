@@ -9,6 +9,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/inputs.smk"
 
 
@@ -49,6 +50,9 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 # What of all this is current: identities, the store, what the user keeps.
 include: "rules/lineage.smk"
+
+
+fit_to_site(workflow.rules)
 
 
 onstart:

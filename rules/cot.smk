@@ -12,6 +12,7 @@ rule annotate:
         "<logs>/annotate.log",
     benchmark:
         "<benchmarks>/annotate.tsv"
+    localrule: SITE.api_local
     conda:
         "../envs/api.yaml"
     resources:

@@ -14,11 +14,9 @@ rule difficulty:
         "<benchmarks>/difficulty/{setting}.{shard}.tsv"
     conda:
         model_env(study.difficulty.backend)
-    threads: study.torch_threads
+    threads: gpu_threads("difficulty")
     resources:
-        gpu=gpus(1),
-        mem_mb=64000,
-        runtime=720,
+        **gpu_job("difficulty"),
     params:
         n_shards=study.difficulty.shards,
     shell:

@@ -37,11 +37,9 @@ rule evaluate:
         run="|".join(RUNS),
     conda:
         model_env(study.evaluation.backend)
-    threads: study.torch_threads
+    threads: gpu_threads("evaluate")
     resources:
-        gpu=gpus(1),
-        mem_mb=64000,
-        runtime=480,
+        **gpu_job("evaluate"),
     params:
         method=run_method,
     shell:

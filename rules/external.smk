@@ -55,6 +55,7 @@ rule judge:
         "<benchmarks>/judge/{source}.tsv"
     wildcard_constraints:
         source="|".join(RELEASED),
+    localrule: SITE.api_local
     conda:
         "../envs/api.yaml"
     resources:

@@ -20,12 +20,9 @@ rule grpo:
         run=runs_of("grpo"),
     conda:
         model_env(study.grpo.backend)
-    threads: study.torch_threads
+    threads: gpu_threads("grpo")
     resources:
-        nodes=1,
-        gpu=gpus(8),
-        mem_mb=512000,
-        runtime=2880,
+        **gpu_job("grpo"),
     params:
         row=run_row,
         out=subpath(output.model, parent=True),

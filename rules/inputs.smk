@@ -89,11 +89,6 @@ def scan_manifest(wildcards):
     return f"<results>/scans/{wildcards.dataset}.parquet" if study.synthetic else []
 
 
-def gpus(count):
-    """GPUs of a job by default: none for the presets' small models. The Slurm profile sets its own."""
-    return 0 if any(model.tiny for model in study.models.values()) else count
-
-
 def models_where(tiny):
     return "|".join(k for k, m in study.models.items() if m.tiny is tiny and not m.same_as) or "(?!)"
 

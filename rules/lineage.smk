@@ -118,10 +118,21 @@ def tell(message):
         print(message, file=sys.stderr)
 
 
-def restorable(name, wildcards):
-    """Whether the store holds the result of a job, its parents being what they are now."""
-    outputs, _ = workflow.get_rule(name).expand_output(dict(wildcards.items()))
-    return states(GRAPH, STORE)(str(outputs[0])).stored
+def restorable(name, wildcards, input):
+    """Return whether a job only puts a stored result in place, its parents being what they are now."""
+    target = plain(workflow.get_rule(name).expand_output(dict(wildcards.items()))[0])[0]
+    if not STORE.has(target):
+        return False
+    parents = [Path(path) for path in plain(input)]
+    if not all(path.exists() for path in parents):
+        return False
+    seen = (target, tuple(path.stat().st_mtime_ns for path in parents))
+    if seen not in RESTORABLE:  # asked for each resource of a job, and again when its parents were made
+        RESTORABLE[seen] = states(GRAPH, STORE)(target).stored
+    return RESTORABLE[seen]
+
+
+RESTORABLE = {}
 
 
 def kept_above(path):

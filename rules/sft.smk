@@ -17,12 +17,9 @@ rule sft:
         run=runs_of("sft"),
     conda:
         "../envs/train.yaml"
-    threads: study.torch_threads
+    threads: gpu_threads("sft")
     resources:
-        nodes=1,
-        gpu=gpus(8),
-        mem_mb=256000,
-        runtime=720,
+        **gpu_job("sft"),
     params:
         row=run_row,
         out=subpath(output.model, parent=True),

@@ -8,7 +8,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "workflow" / "rollout3d"
 
 FLOORS = [
-    {"files", "code", "fingerprint", "tables", "config", "provenance", "seeding", "progress", "releases", "resize"},
+    {
+        "cluster",
+        "failures",
+        "files",
+        "code",
+        "fingerprint",
+        "tables",
+        "config",
+        "provenance",
+        "seeding",
+        "progress",
+        "releases",
+        "resize",
+    },
     {"geometry"},
     {"scenes"},
     {"questions", "scoring", "teacher", "model"},

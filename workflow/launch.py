@@ -48,8 +48,9 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"{args.gpus} GPUs cannot be shared out evenly over {args.nodes} nodes")
     if args.log:
         append_output(args.log)
+    gpus = args.gpus // args.nodes or gres_a_node()
     try:
-        command = plan(args.nodes, args.processes or processes_a_node(args.gpus // args.nodes), program)
+        command = plan(args.nodes, args.processes or processes_a_node(gpus), program)
     except LaunchError as error:
         raise SystemExit(f"error: {error}") from None
     sys.stderr.flush()
@@ -126,6 +127,13 @@ def run_agent(arguments: list[str]) -> None:
 
     api._terminate_process_handler = once
     torchrun(arguments)
+
+
+def gres_a_node() -> int:
+    """GPUs per node where a Slurm job asks for them by `--gres`, which Snakemake's GPU count does not hold; else 0."""
+    if os.environ.get("ROLLOUT3D_GRES") and os.environ.get("SLURM_JOB_ID"):
+        return int(os.environ.get("ROLLOUT3D_GPUS_PER_NODE") or 8)
+    return 0
 
 
 def processes_a_node(gpus: int) -> int:

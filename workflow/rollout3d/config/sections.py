@@ -35,7 +35,6 @@ SETTINGS = ("frames2", "frames16", "frames16_bev", "frames16_grpo")
 """The four settings of the difficulty filter (OCR, Table 1)."""
 
 
-
 class UndeclaredKey(LookupError):
     """A stage read a key of the configuration that it does not declare (`stages/registry.py`): a fault of the code."""
 

@@ -68,6 +68,10 @@ class Store:
             raise ValueError(f"{output} lies outside {self.results}")
         return relative
 
+    def has(self, output: Path | str) -> bool:
+        """Return whether anything is stored for the target whose first output is `output`."""
+        return (self.folder / self.target(output)).is_dir()
+
     def find(self, target: str, identity: str) -> Entry | None:
         """Return the entry of this identity if it is there and whole by size; None otherwise. Milliseconds."""
         folder = self.folder / target / identity
