@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/environment.smk"
 include: "rules/inputs.smk"
 
 
@@ -53,8 +54,9 @@ include: "rules/lineage.smk"
 
 
 fit_to_site(workflow.rules)
+choose_interpreters(workflow.rules)
 
 
 onstart:
     stop_without_data()
-    running.write(os.environ[running.VARIABLE], STUDY_VALUES, CODE)
+    running.write(os.environ[running.VARIABLE], STUDY_VALUES, DIGESTS)

@@ -1,11 +1,14 @@
 # What the rules share: the validated configuration, the run table, and where each table lies.
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+# The package beside these rules comes first, also where an editable install in the environment names another clone.
+CODE = os.path.normpath(os.path.join(str(workflow.current_basedir), "..", "workflow"))
+sys.path.insert(0, CODE)
 
 from rollout3d import config as configuration
 from rollout3d import releases
@@ -32,18 +35,6 @@ def site_of(study):
     if study.synthetic:
         site["roots"] = {name: f"{study.results}/scans/{name}" for name in study.datasets}
     return site
-
-
-# Paths of this machine travel in the environment: they enter no parameter and no digest. The interpreter's folder goes
-# first, so that stages run in the environment that runs Snakemake, also when it was not activated. Braces are doubled
-# because Snakemake formats the prefix.
-shell.prefix(
-    "set -euo pipefail; export PATH={}:$PATH; ".format(
-        shlex.quote(os.path.dirname(sys.executable)),
-    )
-    .replace("{", "{{")
-    .replace("}", "}}")
-)
 
 
 def model_env(backend):

@@ -26,7 +26,7 @@ for name in KEPT:
     workflow._rules.pop(name)
 
 STAGES = {STAGE_OF.get(name, name) for name in MADE}
-CODE = {stage: source.closure(stage).digest for stage in STAGES}
+DIGESTS = {stage: source.closure(stage).digest for stage in STAGES}
 """Digest of all code that a stage may run: a job that starts after the clone has changed refuses."""
 
 
@@ -148,10 +148,10 @@ for each in MADE.values():
     each.set_input(current=current(each))
     each.set_params(identity=identity)
 
-STUDY_VALUES = {**study.model_dump(mode="json"), "site": site_of(study)}
+STUDY_VALUES = study.model_dump(mode="json", exclude={"site"})
 if workflow.is_main_process:
     # Jobs find the driver's study, also those of a cluster that read the Snakefile again later.
-    os.environ[running.VARIABLE] = running.file_name(study.results, STUDY_VALUES, CODE)
+    os.environ[running.VARIABLE] = running.file_name(study.results, STUDY_VALUES, DIGESTS)
 
 if dump.VARIABLE in os.environ:
     targets = [

@@ -31,5 +31,8 @@ class Site(Section):
     """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot."""
     models: dict[str, SitePath] = {}
     """Directory of a model, by model key; without one the Hugging Face name is loaded."""
+    python: dict[Literal["scenes", "train", "vllm", "api", "report"], SitePath] = {}
+    """Interpreter of an environment (a file of envs/), such as `vllm: /envs/vllm/bin/python`, for rules that name that
+    environment; the others run in the one that runs Snakemake. `--sdm conda` makes its own instead."""
     openai_base_url: Address | None = None
     """An OpenAI-compatible server; null = OpenAI. The key comes from OPENAI_API_KEY."""

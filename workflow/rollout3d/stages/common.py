@@ -1,7 +1,7 @@
 """What every stage shares: arguments, configuration, lineage, the store, logging.
 
-Inside the workflow a stage finds the study (configuration, this machine's paths, code digests) in the file that the
-environment variable ROLLOUT3D_STUDY names, and reads only the keys that it declares. By hand, `--config` takes YAML
+Inside the workflow a stage finds the study (configuration, code digests) in the file that the environment variable
+ROLLOUT3D_STUDY names, this machine's paths in ROLLOUT3D_SITE, and reads only the keys that it declares. By hand, `--config` takes YAML
 files: `rollout3d ingest --config config/config.yaml config/presets/demo.yaml ...`.
 """
 
@@ -26,6 +26,8 @@ from rollout3d.study.running import Running
 from rollout3d.tables.store import Store
 
 LOG = logging.getLogger(__name__)
+SITE_VARIABLE = "ROLLOUT3D_SITE"
+"""This machine's paths as JSON: they enter no parameter, no identity and no study file."""
 
 
 class StageError(SystemExit):
@@ -81,6 +83,9 @@ class Stage:
             for item in args.config:
                 part = json.loads(item) if item.lstrip().startswith("{") else _yaml(item)
                 values = configuration.merge(values, part)
+            site = os.environ.get(SITE_VARIABLE)
+            if site:
+                values = configuration.merge(values, {"site": json.loads(site)})
             config = configuration.Config.model_validate(values)
             scope = _scope(args)
             found = registry.job_values(self.name, config, scope)

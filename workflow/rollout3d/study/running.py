@@ -24,7 +24,7 @@ KEPT = 20
 
 @dataclass(frozen=True)
 class Running:
-    """Configuration (this machine's paths under `site`), results folder, and the digest of each stage's code."""
+    """Configuration without this machine's paths, results folder, and the digest of each stage's code."""
 
     values: dict[str, Any]
     results: Path
