@@ -1,11 +1,13 @@
 import json
+import math
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from rollout3d.model import load
+from rollout3d.model import directory, load
 from rollout3d.model.encode import Image, Text, Video
 from rollout3d.model.load import (
     ModelError,
@@ -155,3 +157,128 @@ def test_missing_and_broken_model_files_name_the_remedy(policy, tmp_path):
         read_model(tmp_path / "model.json")
     with pytest.raises(ModelError, match="weights are missing"):
         write_model(tmp_path / "model.json", name="x", kind="sft", weights="weights", digest="")
+
+
+def _rewrite(weights, change):
+    """Rewrite a directory's tensors; `change` maps the dictionary of tensors to another."""
+    file = weights / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+
+def _without(tensors, name):
+    return {key: value for key, value in tensors.items() if key != name}
+
+
+FAULTS = {
+    "missing": (lambda t: _without(t, "visual.merger.ln_q.weight"), r"missing tensors: 1 \(.*merger\.ln_q"),
+    "unexpected": (
+        lambda t: t | {"model.layers.0.lora_A.weight": torch.zeros(2)},
+        r"without a place in the model: 1 \(.*lora_A",
+    ),
+    "another shape": (lambda t: t | {"model.norm.weight": torch.zeros(7)}, r"norm\.weight is \(7,\), expected \(64,\)"),
+    "nothing": (lambda t: {"weight": torch.zeros(1)}, r"missing tensors: 5[67] "),
+}
+
+
+@pytest.mark.parametrize("check", [directory.check, None], ids=["by headers", "at load"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_model_whose_tensors_do_not_fit_is_refused(policy, tmp_path, monkeypatch, fault, check):
+    change, message = FAULTS[fault]
+    save_policy(policy, tmp_path)
+    _rewrite(tmp_path / "weights", change)
+    if check:
+        with pytest.raises(ModelError, match=message):
+            check(tmp_path / "weights")
+    monkeypatch.setattr(directory, "check", lambda _: None)  # what transformers reports must do alone
+    with pytest.raises(ModelError, match=message):
+        load_policy(tmp_path / "model.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "qwen2_vl"}, "model_type 'qwen2_vl', not Qwen2.5-VL"),
+        ({"architectures": ["LlamaForCausalLM"]}, "architecture LlamaForCausalLM, not Qwen2.5-VL"),
+        ({"quantization_config": {"quant_method": "awq"}}, "quantised"),
+    ],
+)
+def test_another_architecture_is_refused(policy, tmp_path, change, message):
+    save_policy(policy, tmp_path)
+    config = tmp_path / "weights" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    for use in (
+        load_policy,
+        lambda path: refer_model(tmp_path / "m.json", name="x", where=str(path.parent / "weights")),
+    ):
+        with pytest.raises(ModelError, match=message):
+            use(tmp_path / "model.json")
+
+
+def test_weights_that_could_run_code_are_never_opened(policy, tmp_path):
+    save_policy(policy, tmp_path)
+    weights = tmp_path / "weights"
+    torch.save(load_file(weights / "model.safetensors"), weights / "pytorch_model.bin")
+    load_policy(tmp_path / "model.json")
+    (weights / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="pickled files alone"):
+        load_policy(tmp_path / "model.json")
+
+
+def test_a_file_that_was_cut_short_is_refused(policy, tmp_path):
+    save_policy(policy, tmp_path)
+    file = tmp_path / "weights" / "model.safetensors"
+    whole = file.read_bytes()
+    for damaged in (whole[:-1000], whole[:4], b"version https://git-lfs.github.com/spec/v1\n"):
+        file.write_bytes(damaged)
+        with pytest.raises(ModelError, match="download it again"):
+            load_policy(tmp_path / "model.json")
+
+
+def _as_transformers_5(tensors):
+    return {directory.current_name(name): tensor for name, tensor in tensors.items()}
+
+
+def _with_head(tensors):
+    return tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"].clone()}
+
+
+@pytest.mark.parametrize("layout", [lambda tensors: tensors, _as_transformers_5, _with_head], ids=["hub", "v5", "head"])
+def test_every_layout_of_a_checkpoint_loads(policy, frames, tmp_path, layout):
+    save_policy(policy, tmp_path)
+    _rewrite(tmp_path / "weights", layout)
+    directory.check(tmp_path / "weights")
+    prompt = policy.encoder.prompt([Video(frames()), Text("How many chairs?")])
+    assert torch.equal(_logits(load_policy(tmp_path / "model.json"), prompt), _logits(policy, prompt))
+
+
+def test_a_sharded_checkpoint_loads_and_a_missing_shard_is_named(policy, tmp_path):
+    save_policy(policy, tmp_path)
+    weights = tmp_path / "weights"
+    tensors = load_file(weights / "model.safetensors")
+    (weights / "model.safetensors").unlink()
+    names = sorted(tensors)
+    shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for shard, part in shards.items():
+        save_file({name: tensors[name] for name in part}, weights / shard, metadata={"format": "pt"})
+    index = {name: shard for shard, part in shards.items() for name in part}
+    (weights / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    directory.check(weights)
+    load_policy(tmp_path / "model.json")
+    (weights / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ModelError, match="1 of 2 weight files are missing"):
+        directory.check(weights)
+
+
+SIZES_3B = {"hidden_size": 2048, "intermediate_size": 11008, "num_attention_heads": 16, "num_hidden_layers": 36}
+SIZES_3B |= {"num_key_value_heads": 2, "vocab_size": 151936}
+EYES_3B = {"depth": 32, "hidden_size": 1280, "in_chans": 3, "intermediate_size": 3420, "num_heads": 16}
+EYES_3B |= {"out_hidden_size": 2048, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
+
+
+def test_expected_shapes_are_those_of_the_model_class():
+    """In the shape of the released Qwen2.5-VL-3B, whose config.json is flat, and untied as the 7B's is."""
+    config = {"model_type": "qwen2_5_vl", **SIZES_3B, "vision_config": EYES_3B}
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**config))
+    assert directory.expected_shapes(config) == {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    assert sum(math.prod(shape) for shape in directory.expected_shapes(config).values()) > 3.7e9

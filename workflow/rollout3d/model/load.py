@@ -18,21 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging
 
 from rollout3d.config import Video as VideoConfig
 from rollout3d.files import sync_files, write_atomically
+from rollout3d.model import directory as directories
 from rollout3d.model import rope, vision
+from rollout3d.model.directory import ModelError
 from rollout3d.model.encode import Encoder, Medium, Prompt
 from rollout3d.model.pixels import MEAN, MERGE, PATCH, STD, TEMPORAL_PATCH
 
 WEIGHTS = "weights"
 """Name of the weights' directory beside `model.json`."""
-
-
-class ModelError(ValueError):
-    """A model that cannot be used; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +154,13 @@ def write_model(path: Path | str, *, name: str, kind: str, weights: str, digest:
 
 
 def refer_model(path: Path | str, *, name: str, where: str, **about: Any) -> ModelHandle:
-    """Write a `model.json` for a model that exists already: a directory, or a name on the Hugging Face Hub."""
+    """Write a `model.json` for a model that exists already: a directory, or a name on the Hugging Face Hub.
+
+    Raises ModelError if there is no such directory, or if it holds no whole Qwen2.5-VL.
+    """
     directory = Path(where).expanduser()
     if directory.is_dir():
-        if not (directory / "config.json").exists():
-            raise ModelError(f"{directory}: holds no config.json, so it is no Hugging Face model; see site.models")
+        directories.check(directory)
         resolved = str(directory.resolve())
         return write_model(path, name=name, kind="directory", weights=resolved, digest=files_digest(directory), **about)
     if directory.is_absolute() or where.startswith((".", "~")):
@@ -189,15 +189,26 @@ def load_policy(
     """The policy that a `model.json` names, in evaluation mode.
 
     `attn`: attention of the vision tower (sdpa | eager | flash_attention_2). The language model always uses sdpa: the
-    loops give it masks of four dimensions, which flash attention cannot take. Raises ModelError if it cannot be loaded.
+    loops give it masks of four dimensions, which flash attention cannot take. Raises ModelError if it cannot be loaded,
+    is no Qwen2.5-VL, or lacks tensors, which transformers would draw at random.
     """
     handle = read_model(model_json)
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     try:
+        if handle.kind == "hub":
+            directories.check_config(AutoConfig.from_pretrained(handle.path).to_dict(), handle.path)
+        else:
+            directories.check(handle.path)
         with _quiet():
-            model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                handle.path, dtype=dtype, attn_implementation={"text_config": "sdpa", "vision_config": attn}
+            model, loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                handle.path,
+                dtype=dtype,
+                attn_implementation={"text_config": "sdpa", "vision_config": attn},
+                use_safetensors=True,  # a .bin file would be unpickled
+                ignore_mismatched_sizes=True,  # refused below, with the file's name
+                output_loading_info=True,
             )
+        directories.refuse(handle.path, loaded["missing_keys"], loaded["unexpected_keys"], loaded["mismatched_keys"])
         tokenizer = AutoTokenizer.from_pretrained(handle.path)
     except OSError as error:
         remedy = "download it, and name its directory in site.models" if handle.kind == "hub" else "rerun its stage"
