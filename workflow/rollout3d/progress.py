@@ -10,10 +10,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], label: str, total: int | None = None, every_s: float = 15.0) -> Iterator[T]:
-    """Yield `items`, reporting on stderr: `label 12/300, 0:00:40 left`. `total` defaults to len(items)."""
+def progress(
+    items: Iterable[T], label: str, total: int | None = None, every_s: float = 15.0, before: int = 0
+) -> Iterator[T]:
+    """Yield `items`, reporting on stderr: `label 12/300, 0:00:40 left`.
+
+    `total` defaults to len(items) + `before`, the number that an earlier process has done; the time left follows from
+    the pace of this one.
+    """
     if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]
+        total = before + len(items)  # type: ignore[arg-type]
     terminal = sys.stderr.isatty()
     started = said = time.monotonic()
     pause = 0.2 if terminal else every_s
@@ -21,17 +27,19 @@ def progress(items: Iterable[T], label: str, total: int | None = None, every_s: 
         now = time.monotonic()
         if now - said >= pause:
             said = now
-            _say(label, done, total, now - started, terminal)
+            _say(label, before + done, total, now - started, terminal, before)
         yield item
     if total:
-        _say(label, total, total, time.monotonic() - started, terminal, last=True)
+        _say(label, total, total, time.monotonic() - started, terminal, before, last=True)
 
 
-def _say(label: str, done: int, total: int | None, spent: float, terminal: bool, last: bool = False) -> None:
+def _say(
+    label: str, done: int, total: int | None, spent: float, terminal: bool, before: int, last: bool = False
+) -> None:
     of = f"{done}/{total}" if total else str(done)
     tail = f"{_clock(spent)} in all" if last else ""
-    if not last and total and done:
-        tail = f"{_clock(spent / done * (total - done))} left"
+    if not last and total and done > before:
+        tail = f"{_clock(spent / (done - before) * (total - done))} left"
     line = f"{label} {of}" + (f", {tail}" if tail else "")
     if terminal:
         sys.stderr.write(f"\r\x1b[K{line}" + ("\n" if last else ""))
