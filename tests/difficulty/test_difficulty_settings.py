@@ -7,7 +7,9 @@ import pytest
 
 from evaluation.small_world import CONFIG, Recorder, map_rows, question_rows, tiny_policy, write_tables
 from rollout3d.config import SETTINGS, Config
-from rollout3d.difficulty.settings import asked, of_shard, predict
+from rollout3d.difficulty.settings import asked, predict
+from rollout3d.model.answer import of_shard
+from rollout3d.model.generate_hf import Batches
 from rollout3d.model.media import FrameStore, decode_image
 
 CONFIG = Config.model_validate(CONFIG)
@@ -27,7 +29,15 @@ def ask(name, files, policy, text="A"):
     recorder = Recorder(text)
     store = FrameStore([files["frames"]], [files["maps"]], CONFIG.video)
     rows = predict(
-        name, question_rows(), policy, store, CONFIG.difficulty, CONFIG.video, think="plain", seed=0, generate=recorder
+        name,
+        question_rows(),
+        policy,
+        store,
+        CONFIG.difficulty,
+        CONFIG.video,
+        think="plain",
+        seed=0,
+        back_end=Batches(recorder),
     )
     return list(rows), recorder
 

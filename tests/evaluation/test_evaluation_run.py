@@ -11,6 +11,7 @@ from evaluation.small_world import CONFIG, Recorder, question_rows, tiny_policy,
 from rollout3d import tables
 from rollout3d.config import Config, Evaluation
 from rollout3d.evaluation.run import evaluate, settings, style_of
+from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import save_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.stages import annotate, difficulty, prepare_benchmark, score, select_hard, sft_table
@@ -35,7 +36,7 @@ def run(files, style, **changes):
         style=style,
         think="plain",
         seed=0,
-        generate=recorder,
+        back_end=Batches(recorder),
     )
     return list(rows), recorder
 

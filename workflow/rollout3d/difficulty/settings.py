@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,8 +10,8 @@ from rollout3d.config import SETTINGS, Difficulty, Video
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore
-from rollout3d.model.sampling import Generate, Sampling
-from rollout3d.seeding import shard_of
+from rollout3d.model.parts import Parts
+from rollout3d.model.sampling import BackEnd, Sampling
 
 Row = Mapping[str, Any]
 
@@ -46,11 +46,6 @@ def asked(name: str, config: Difficulty, video: Video) -> Asked:
     return Asked(setting, "direct", "vsibench", config.max_new_tokens)
 
 
-def of_shard(rows: Iterable[Row], shard: int, n_shards: int) -> list[Row]:
-    """The questions of one job, in table order: those of a physical space stay together."""
-    return [row for row in rows if shard_of(row["space_id"] or row["question_id"], n_shards) == shard]
-
-
 def predict(
     name: str,
     rows: Sequence[Row],
@@ -61,20 +56,23 @@ def predict(
     *,
     think: str,
     seed: int,
-    generate: Generate,
+    back_end: BackEnd,
+    parts: Parts | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """PREDICTIONS rows of one setting, greedily decoded. `think` names the wording that asks for reasoning."""
+    """PREDICTIONS rows of one setting, greedily decoded. `think` names the wording that asks for reasoning; answers in
+    `parts` are not computed again."""
     how = asked(name, config, video)
     return answer(
         rows,
         policy,
         store,
-        how.setting,
+        [how.setting],
         sampling=Sampling(max_new_tokens=how.max_new_tokens),
         batch_size=config.batch_size,
         scorer=how.scorer,
         prompt_style=how.style,
         think=think,
         seed=seed,
-        generate=generate,
+        back_end=back_end,
+        parts=parts,
     )

@@ -9,7 +9,8 @@ from rollout3d.config import Evaluation, Video
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore
-from rollout3d.model.sampling import Generate, Sampling
+from rollout3d.model.parts import Parts
+from rollout3d.model.sampling import BackEnd, Sampling
 
 Style = Literal["direct", "think"]
 
@@ -38,26 +39,28 @@ def evaluate(
     style: Style,
     think: str,
     seed: int,
-    generate: Generate,
+    back_end: BackEnd,
+    parts: Parts | None = None,
 ) -> Iterator[dict[str, Any]]:
     """PREDICTIONS rows, the video's first. Direct answers are read by VSI-Bench's evaluator; of reasoned ones the text
-    in the `<answer>` tag is, by the same matching. `think` names the wording that asks for reasoning."""
-    for setting in settings(config, video):
-        predictions = answer(
-            rows,
-            policy,
-            store,
-            setting,
-            sampling=Sampling(
-                temperature=config.temperature,
-                max_new_tokens=config.max_new_tokens_direct if style == "direct" else config.max_new_tokens,
-            ),
-            batch_size=config.batch_size,
-            scorer="vsibench" if style == "direct" else "tagged",
-            prompt_style=style,
-            think=think,
-            seed=seed,
-            generate=generate,
-        )
-        for row in predictions:
-            yield {**row, "model": run}
+    in the `<answer>` tag is, by the same matching. `think` names the wording that asks for reasoning; answers in
+    `parts` are not computed again."""
+    predictions = answer(
+        rows,
+        policy,
+        store,
+        settings(config, video),
+        sampling=Sampling(
+            temperature=config.temperature,
+            max_new_tokens=config.max_new_tokens_direct if style == "direct" else config.max_new_tokens,
+        ),
+        batch_size=config.batch_size,
+        scorer="vsibench" if style == "direct" else "tagged",
+        prompt_style=style,
+        think=think,
+        seed=seed,
+        back_end=back_end,
+        parts=parts,
+    )
+    for row in predictions:
+        yield {**row, "model": run}

@@ -1,22 +1,28 @@
-"""Questions and a model to predictions: used by the difficulty filter and by evaluation alike."""
+"""Run a model over questions and yield scored predictions: for the difficulty filter and for evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rollout3d.model.encode import Image, Prompt
-from rollout3d.model.generate_hf import generate as generate_hf
+from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore, own_images, own_video
+from rollout3d.model.parts import Key, Parts, Samples
 from rollout3d.model.prompts import Style, question_parts
-from rollout3d.model.sampling import Completion, Generate, Sampling
+from rollout3d.model.sampling import BackEnd, Batch, Sampling
 from rollout3d.progress import progress
 from rollout3d.scoring.scorers import score
+from rollout3d.seeding import shard_of
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,14 @@ class Setting:
     """Whether the top view is shown before the video."""
     black: bool = False
     """Whether every pixel is black: what the model answers without seeing."""
+
+
+def of_shard(rows: Iterable[Mapping[str, Any]], shard: int, n_shards: int) -> list[Mapping[str, Any]]:
+    """The questions of one job, in table order: those of a physical space stay together, so that its video is shown
+    to one model only. General data, which have none, go by their question id."""
+    return [
+        row for row in rows if shard_of(row["space_id"] or row["scene_id"] or row["question_id"], n_shards) == shard
+    ]
 
 
 def build_prompt(
@@ -72,7 +86,7 @@ def answer(
     rows: Sequence[Mapping[str, Any]],
     policy: Policy,
     store: FrameStore | None,
-    setting: Setting,
+    settings: Sequence[Setting],
     *,
     sampling: Sampling,
     batch_size: int,
@@ -80,49 +94,87 @@ def answer(
     prompt_style: Style = "direct",
     think: str = "video_r1",
     seed: int = 0,
-    generate: Generate = generate_hf,
+    back_end: BackEnd | None = None,
+    parts: Parts | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of `tables.PREDICTIONS` for question rows: `sampling.n` a question, in the order of `rows`.
+    """Rows of `tables.PREDICTIONS` for question rows: setting by setting, in the order of `rows`, `sampling.n` each.
 
-    Questions are answered scene by scene, so that a video is decoded and looked at once for neighbours in a batch, and
-    the next batch is encoded while the model writes. Draws depend on the question's id and `seed` only. `generate` is a
-    back end: `generate_hf.generate`, or the method of a `generate_vllm.Engine`. Scores: `scoring.scorers.score`.
+    Questions are answered scene by scene, so that a video is decoded and looked at once for neighbours. Draws depend on
+    the question's id and `seed` only. `back_end` is `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
+
+    Answers in `parts` are not computed again, and every finished batch is added there. Where the prompts of a batch
+    share a forward, batches are the same whatever is in `parts`, and one that lacks an answer is computed anew, so that
+    the answers are those of a run without interruption. Scores come from the texts (`scoring.scorers.score`).
+
+    Raises ValueError if two rows have one question id.
     """
+    back_end = back_end or Batches()
+    ids = [str(row["question_id"]) for row in rows]
+    twice = [name for name, n in Counter(ids).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"{len(twice)} question ids occur more than once, such as {twice[0]}: rebuild the question table"
+        )
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["scene_id"] or "", i))
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    size = batch_size if back_end.shares_forward else 1
+    done: dict[Key, Samples] = parts.read() if parts is not None else {}
+    wanted = [(setting, i) for setting in settings for i in range(len(rows))]
+    todo: dict[Batch, list[Key]] = {}
+    kept = 0
+    for setting in settings:
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            keys = [(setting.name, ids[i]) for i in places]
+            if all(key in done for key in keys):
+                kept += len(keys)
+                continue
+            for key in keys:
+                done.pop(key, None)
+            chosen = [rows[i] for i in places]
+            encode = partial(_encode, chosen, policy, store, setting, prompt_style, think)
+            todo[Batch(tuple(ids[i] for i in places), encode)] = keys
+    if kept:
+        LOG.info("%d of %d answers were kept by an earlier start", kept, len(wanted))
 
-    def encode(batch: Sequence[int]) -> list[Prompt]:
-        return [build_prompt(rows[i], policy, store, setting, prompt_style, think) for i in batch]
+    def fresh() -> Iterator[tuple[Key, Samples]]:
+        for batch, written in back_end.run(policy, todo, sampling, seed):
+            texts = [[(c.text, len(c.token_ids)) for c in completions] for completions in written]
+            answers = dict(zip(todo[batch], texts, strict=True))
+            if parts is not None:
+                parts.add(answers)
+            yield from answers.items()
 
-    done: dict[int, list[Completion]] = {}
-    following = 0
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        waiting = ahead.submit(encode, batches[0]) if batches else None
-        for number, batch in enumerate(progress(batches, f"{setting.name}: batches")):
-            assert waiting is not None
-            prompts = waiting.result()
-            if number + 1 < len(batches):
-                waiting = ahead.submit(encode, batches[number + 1])
-            written = generate(policy, prompts, sampling, seed, [str(rows[i]["question_id"]) for i in batch])
-            done.update(zip(batch, written, strict=True))
-            while following in done:
-                yield from _predictions(rows[following], policy.name, setting.name, done.pop(following), scorer)
-                following += 1
+    label = "+".join(setting.name for setting in settings) + ": questions"
+    arriving = progress(fresh(), label, total=len(wanted), before=kept)
+    for setting, i in wanted:
+        key = setting.name, ids[i]
+        while key not in done:
+            arrived = next(arriving, None)
+            if arrived is None:
+                raise AssertionError(f"the back end ended without an answer to question {key[1]}")
+            done[arrived[0]] = arrived[1]
+        yield from _predictions(rows[i], policy.name, setting.name, done.pop(key), scorer)
+    for _ in arriving:  # nothing arrives; the last line of the progress is written
+        raise AssertionError("the back end answered a question twice")
+
+
+def _encode(rows: Sequence[Mapping[str, Any]], *shown: Any) -> list[Prompt]:
+    return [build_prompt(row, *shown) for row in rows]
 
 
 def _predictions(
-    row: Mapping[str, Any], model: str, setting: str, completions: Sequence[Completion], scorer: str
+    row: Mapping[str, Any], model: str, setting: str, samples: Samples, scorer: str
 ) -> Iterator[dict[str, Any]]:
-    for sample, completion in enumerate(completions):
-        judged = score(completion.text, row, scorer)
+    for sample, (text, n_tokens) in enumerate(samples):
+        judged = score(text, row, scorer)
         yield {
             "question_id": row["question_id"],
             "model": model,
             "setting": setting,
             "sample": sample,
-            "text": completion.text,
+            "text": text,
             "answer": judged.answer,
             "score": judged.score,
             "scorer": scorer,
-            "n_tokens": len(completion.token_ids),
+            "n_tokens": n_tokens,
         }

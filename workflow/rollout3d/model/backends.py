@@ -8,15 +8,15 @@ from typing import Literal
 import torch
 
 from rollout3d.config import Video
-from rollout3d.model import generate_hf
+from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import Policy, load_policy, read_model
-from rollout3d.model.sampling import Generate
+from rollout3d.model.sampling import BackEnd
 
 
 def open_model(
     model_json: Path | str, video: Video, backend: Literal["hf", "vllm"] = "hf", threads: int | None = None
-) -> tuple[Policy, Generate]:
-    """The policy that `model_json` names and a generator for it: bfloat16 on a GPU, float32 on a CPU.
+) -> tuple[Policy, BackEnd]:
+    """The policy that `model_json` names and a back end that answers for it: bfloat16 on a GPU, float32 on a CPU.
 
     With vLLM the engine holds the weights on the GPU, and the policy stays on the CPU: it only lends its encoder.
     `threads` sets torch's thread count, on which results on a CPU depend.
@@ -27,8 +27,6 @@ def open_model(
         from rollout3d.model.generate_vllm import Engine
 
         policy = load_policy(model_json, "bfloat16", "cpu", video=video)
-        return policy, Engine(read_model(model_json).path).generate
+        return policy, Engine(read_model(model_json).path)
     gpu = torch.cuda.is_available()
-    return load_policy(model_json, "bfloat16" if gpu else "float32", "cuda" if gpu else "cpu", video=video), (
-        generate_hf.generate
-    )
+    return load_policy(model_json, "bfloat16" if gpu else "float32", "cuda" if gpu else "cpu", video=video), Batches()

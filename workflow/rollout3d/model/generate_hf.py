@@ -10,8 +10,10 @@ gathered step by step (ZeRO-3) would then be waited for without end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy
-from rollout3d.model.sampling import Completion, Sampling, choose, uniforms
+from rollout3d.model.sampling import Batch, Completion, Generate, Sampling, choose, uniforms
 
 RESERVE = 128
 """Positions of the cache allocated ahead while decoding."""
@@ -59,6 +61,28 @@ def generate(
         answers = _decode(policy, distinct, rows, sampling, draws)
     per_prompt = [answers[i : i + samples] for i in range(0, len(answers), samples)]
     return [group * sampling.n if greedy else group for group in per_prompt]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A `sampling.BackEnd` that answers one batch after the other and encodes the next one meanwhile."""
+
+    generate: Generate = generate
+    shares_forward: bool = True
+
+    def run(
+        self, policy: Policy, batches: Iterable[Batch], sampling: Sampling, seed: int = 0
+    ) -> Iterator[tuple[Batch, list[list[Completion]]]]:
+        """Yield the batches with their answers, in order."""
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            current = encoded = None
+            for batch in batches:
+                following = ahead.submit(batch.encode)
+                if current is not None:
+                    yield current, self.generate(policy, encoded.result(), sampling, seed, current.keys)
+                current, encoded = batch, following
+            if current is not None:
+                yield current, self.generate(policy, encoded.result(), sampling, seed, current.keys)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Answers by vLLM, for GPUs: the same interface as `generate_hf`, some tens of times faster there.
+"""Answers by vLLM, for GPUs: the same interfaces as `generate_hf`, some tens of times faster there.
 
 vLLM is imported only when an `Engine` is built, and comes with `envs/vllm.yaml`: on Python 3.12 and before it cannot
 share an environment with Snakemake's Slurm plugin, which wants a newer NumPy. Prompts are handed over as tokens with
@@ -16,7 +16,9 @@ before and after an update of the weights. Not checked: GPUs, bfloat16, engines 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,15 +28,23 @@ import numpy as np
 from rollout3d.model.encode import Encoder, Medium, Prompt
 from rollout3d.model.load import ModelError, Policy
 from rollout3d.model.pixels import TEMPORAL_PATCH
-from rollout3d.model.sampling import Completion, Sampling
+from rollout3d.model.sampling import Batch, Completion, Sampling
 from rollout3d.seeding import stable_hash
 
 BIAS = -100.0
 """Added to the logits of tokens that may not be written: the lowest that vLLM accepts."""
 
+IN_FLIGHT = 256
+"""Requests that the engine holds at most, running or waiting: enough to fill a GPU, and a bound on pixels in memory."""
+AHEAD = 4
+"""Batches encoded ahead of the engine, in a background thread."""
+
 
 class Engine:
-    """A vLLM engine over one Hugging Face directory; `generate` is a `sampling.Generate`."""
+    """A vLLM engine over one Hugging Face directory; a `sampling.BackEnd`, and `generate` is a `sampling.Generate`."""
+
+    shares_forward = False
+    """The engine mixes whatever is running in its steps, so a batch means nothing to it."""
 
     def __init__(
         self,
@@ -89,38 +99,43 @@ class Engine:
 
         Raises AssertionError if vLLM expands a prompt to other tokens than the encoder.
         """
-        from vllm import SamplingParams
-
         if not prompts:
             return []
         keys = [prompt.key for prompt in prompts] if keys is None else list(keys)
-        greedy = sampling.temperature == 0
-        parameters = [
-            SamplingParams(
-                n=1 if greedy else sampling.n,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=sampling.max_new_tokens,
-                seed=None if greedy else stable_hash(seed, "sampling", key) >> 32,
-                logprobs=0,
-                logit_bias={token: BIAS for token in policy.suppress_ids},
-                stop_token_ids=list(policy.eos_ids),
-                detokenize=False,
-            )
-            for key in keys
-        ]
+        parameters = [_parameters(policy, sampling, seed, key) for key in keys]
         requests = [request(prompt, policy.encoder) for prompt in prompts]
         results = self.llm.generate(requests, parameters, use_tqdm=False)
-        answers: list[list[Completion]] = []
-        for prompt, result in zip(prompts, results, strict=True):
-            if result.prompt_token_ids != prompt.input_ids.tolist():
-                raise AssertionError(
-                    f"vLLM expanded a prompt to {len(result.prompt_token_ids)} tokens, the encoder to {len(prompt)}: "
-                    "its processor resized the media; see preprocessor_config.json of the model"
-                )
-            group = [_completion(policy, output) for output in result.outputs]
-            answers.append(group * sampling.n if greedy else group)
-        return answers
+        return [
+            _answers(policy, prompt.input_ids.tolist(), result, sampling)
+            for prompt, result in zip(prompts, results, strict=True)
+        ]
+
+    def run(
+        self, policy: Policy, batches: Iterable[Batch], sampling: Sampling, seed: int = 0
+    ) -> Iterator[tuple[Batch, list[list[Completion]]]]:
+        """Yield the batches with their answers as they are finished: one queue, refilled whenever requests leave it.
+
+        At most `IN_FLIGHT` requests, and one batch beyond, are in the engine. Raises AssertionError if
+        vLLM expands a prompt to other tokens than the encoder.
+        """
+        todo = iter(batches)
+        encoding: deque[tuple[Batch, Future[list[Prompt]]]] = deque()
+        queue = _Queue(self.llm, policy, sampling, seed)
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            try:
+                while True:
+                    while len(encoding) < AHEAD and (batch := next(todo, None)) is not None:
+                        encoding.append((batch, ahead.submit(batch.encode)))
+                    # An idle engine waits for a prompt; a busy one takes those that are ready.
+                    while encoding and (not len(queue) or (len(queue) < IN_FLIGHT and encoding[0][1].done())):
+                        batch, prompts = encoding.popleft()
+                        queue.add(batch, prompts.result())
+                    if not len(queue) and not encoding:
+                        return
+                    yield from queue.step()
+            finally:
+                ahead.shutdown(wait=False, cancel_futures=True)
+                queue.abort()
 
     def load_weights(self, policy: Policy) -> None:
         """Give the engine the policy's present weights, and drop every cache that was computed with the old ones.
@@ -147,6 +162,73 @@ class Engine:
 
     def wake(self) -> None:
         self.llm.wake_up()
+
+
+class _Queue:
+    """Requests in the engine, and the batches that wait for them."""
+
+    def __init__(self, llm: Any, policy: Policy, sampling: Sampling, seed: int):
+        self._llm, self._policy, self._sampling, self._seed = llm, policy, sampling, seed
+        self._flying: dict[str, tuple[str, Batch, int, list[int]]] = {}
+        """Request -> vLLM's own name of it, batch, place in the batch, the prompt's tokens."""
+        self._finished: dict[Batch, dict[int, list[Completion]]] = {}
+
+    def __len__(self) -> int:
+        """Number of requests in the engine."""
+        return len(self._flying)
+
+    def add(self, batch: Batch, prompts: Sequence[Prompt]) -> None:
+        for place, (key, prompt) in enumerate(zip(batch.keys, prompts, strict=True)):
+            parameters = _parameters(self._policy, self._sampling, self._seed, key)
+            (name,) = self._llm.enqueue([request(prompt, self._policy.encoder)], [parameters], use_tqdm=False)
+            # vLLM appends random characters to the number by which results are named.
+            self._flying[name.partition("-")[0]] = name, batch, place, prompt.input_ids.tolist()
+
+    def step(self) -> Iterator[tuple[Batch, list[list[Completion]]]]:
+        """Let the engine write one token of each running request; yield the batches that this completes."""
+        for result in self._llm.llm_engine.step():
+            if result.finished:
+                _, batch, place, ids = self._flying.pop(result.request_id)
+                done = self._finished.setdefault(batch, {})
+                done[place] = _answers(self._policy, ids, result, self._sampling)
+                if len(done) == len(batch.keys):
+                    del self._finished[batch]
+                    yield batch, [done[place] for place in range(len(done))]
+
+    def abort(self) -> None:
+        """Take what is left out of the engine, so that it can be used again."""
+        if self._flying:
+            self._llm.llm_engine.abort_request([name for name, *_ in self._flying.values()], internal=True)
+            self._flying.clear()
+
+
+def _parameters(policy: Policy, sampling: Sampling, seed: int, key: str) -> Any:
+    """vLLM's SamplingParams for the prompt whose draws are named `key`."""
+    from vllm import SamplingParams
+
+    greedy = sampling.temperature == 0
+    return SamplingParams(
+        n=1 if greedy else sampling.n,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_new_tokens,
+        seed=None if greedy else stable_hash(seed, "sampling", key) >> 32,
+        logprobs=0,
+        logit_bias={token: BIAS for token in policy.suppress_ids},
+        stop_token_ids=list(policy.eos_ids),
+        detokenize=False,
+    )
+
+
+def _answers(policy: Policy, ids: list[int], result: Any, sampling: Sampling) -> list[Completion]:
+    """The `sampling.n` answers in a result of vLLM to a prompt with the tokens `ids`."""
+    if result.prompt_token_ids != ids:
+        raise AssertionError(
+            f"vLLM expanded a prompt to {len(result.prompt_token_ids)} tokens, the encoder to {len(ids)}: "
+            "its processor resized the media; see preprocessor_config.json of the model"
+        )
+    group = [_completion(policy, output) for output in result.outputs]
+    return group * sampling.n if sampling.temperature == 0 else group
 
 
 def request(prompt: Prompt, encoder: Encoder) -> dict[str, Any]:

@@ -7,7 +7,7 @@ falls that close to the border between two tokens goes the other way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,7 +54,7 @@ class Completion:
 
 
 class Generate(Protocol):
-    """The one interface of both back ends."""
+    """Answers to a list of prompts, all at once: the interface that training uses, the same for both back ends."""
 
     def __call__(
         self,
@@ -66,6 +66,30 @@ class Generate(Protocol):
     ) -> list[list[Completion]]:
         """`sampling.n` answers for each prompt, in order. `keys` name the prompts' random draws (default: what the
         prompts hold, so that equal prompts get equal answers)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Prompts that are answered together, encoded when their turn comes."""
+
+    keys: tuple[str, ...]
+    """Names of the prompts' random draws."""
+    encode: Callable[[], list[Prompt]]
+
+
+class BackEnd(Protocol):
+    """Answers to any number of prompts, each batch as soon as it is finished: the interface that answers tables."""
+
+    @property
+    def shares_forward(self) -> bool:
+        """Whether the prompts of a batch share a forward. Rounding then depends on who is in it, so batches must not
+        depend on what was answered before; otherwise a batch may be a single prompt."""
+
+    def run(
+        self, policy: Any, batches: Iterable[Batch], sampling: Sampling, seed: int = 0
+    ) -> Iterator[tuple[Batch, list[list[Completion]]]]:
+        """Yield each batch with `sampling.n` answers for each of its prompts, batches in any order. Only a bounded
+        number of encoded prompts is in memory."""
 
 
 def uniforms(seed: int, key: str, sample: int, n: int) -> np.ndarray:

@@ -13,43 +13,57 @@ STAGE = Stage("difficulty", __doc__)
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--setting", required=True, choices=SETTINGS)
-    parser.add_argument("--shard", required=True, type=int)
-    parser.add_argument("--n-shards", required=True, type=int)
+    parser.add_argument("--shard", type=int, default=0, help="part of the questions, from 0; default: all")
+    parser.add_argument("--n-shards", type=int, default=1)
     parser.add_argument("--questions", required=True, help="table ocr_rl")
     parser.add_argument("--frames", required=True, nargs="+", help="tables frames of all scenes")
-    parser.add_argument("--maps", nargs="*", default=[], help="tables maps of all scenes; frames16_bev shows them")
+    parser.add_argument("--maps", nargs="*", default=[], help="tables maps of all scenes, for frames16_bev")
     parser.add_argument("--model", required=True, help="model.json of the filter model, or of its GRPO run")
     parser.add_argument("--out", required=True, help="table predictions")
     args, config = STAGE.parse(parser, argv)
 
+    shard = args.shard, args.n_shards
+    if not 0 <= args.shard < args.n_shards:
+        raise StageError("--shard {} of --n-shards {}: shards count from 0".format(*shard))
     lineage = STAGE.lineage(
-        {"questions": args.questions, "frames": args.frames, "maps": args.maps, "model": args.model}
+        {
+            "questions": args.questions,
+            "frames": args.frames,
+            "maps": args.maps if args.setting == "frames16_bev" else (),
+            "model": args.model,
+        }
     )
     if STAGE.restore(args.out, lineage):
         return
 
     from rollout3d.difficulty import settings
+    from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
+    from rollout3d.model.parts import Parts
 
-    rows = settings.of_shard(tables.read(tables.OCR_RL, args.questions), args.shard, args.n_shards)
+    rows = of_shard(tables.read(tables.OCR_RL, args.questions), *shard)
+    parts = Parts(args.out, lineage, args.setting, *shard)
+    predictions = ()
     try:
-        policy, generate = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)
-        store = FrameStore(args.frames, args.maps, config.video)
-        predictions = settings.predict(
-            args.setting,
-            rows,
-            policy,
-            store,
-            config.difficulty,
-            config.video,
-            think=config.prompts.think if args.setting == "frames16_grpo" else None,
-            seed=config.seed,
-            generate=generate,
-        )
+        if rows:
+            policy, back_end = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)
+            predictions = settings.predict(
+                args.setting,
+                rows,
+                policy,
+                FrameStore(args.frames, args.maps, config.video),
+                config.difficulty,
+                config.video,
+                think=config.prompts.think if args.setting == "frames16_grpo" else None,
+                seed=config.seed,
+                back_end=back_end,
+                parts=parts,
+            )
         tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
         STAGE.keep(args.out, lineage)
+        parts.clear()
     except (ModelError, MissingFrames) as error:
         raise StageError(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""Let a run answer a benchmark."""
+"""Let a run answer a benchmark, or one shard of it."""
 
 from __future__ import annotations
 
@@ -17,36 +17,49 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="model.json")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--frames", required=True, nargs="+", help="table frames of the benchmark")
+    parser.add_argument("--shard", type=int, default=0, help="part of the questions, from 0; default: all")
+    parser.add_argument("--n-shards", type=int, default=1)
     parser.add_argument("--style", choices=("direct", "think"), help="default: direct for method none, else think")
     parser.add_argument("--out", required=True, help="table predictions")
     args, config = STAGE.parse(parser, argv)
 
+    shard = args.shard, args.n_shards
+    if not 0 <= args.shard < args.n_shards:
+        raise StageError("--shard {} of --n-shards {}: shards count from 0".format(*shard))
     lineage = STAGE.lineage({"model": args.model, "questions": args.questions, "frames": args.frames})
     if STAGE.restore(args.out, lineage):
         return
 
     from rollout3d.evaluation.run import evaluate, style_of
+    from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
+    from rollout3d.model.parts import Parts
 
-    rows = tables.read(tables.QUESTIONS, args.questions)
+    rows = of_shard(tables.read(tables.QUESTIONS, args.questions), *shard)
+    style = args.style or style_of(args.method)
+    parts = Parts(args.out, lineage, style, *shard)
+    predictions = ()
     try:
-        policy, generate = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
-        predictions = evaluate(
-            args.run,
-            rows,
-            policy,
-            FrameStore(args.frames, video=config.video),
-            config.evaluation,
-            config.video,
-            style=args.style or style_of(args.method),
-            think=config.prompts.think if (args.style or style_of(args.method)) == "think" else None,
-            seed=config.seed,
-            generate=generate,
-        )
+        if rows:
+            policy, back_end = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
+            predictions = evaluate(
+                args.run,
+                rows,
+                policy,
+                FrameStore(args.frames, video=config.video),
+                config.evaluation,
+                config.video,
+                style=style,
+                think=config.prompts.think if style == "think" else None,
+                seed=config.seed,
+                back_end=back_end,
+                parts=parts,
+            )
         tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
         STAGE.keep(args.out, lineage)
+        parts.clear()
     except (ModelError, MissingFrames) as error:
         raise StageError(str(error)) from None
 
