@@ -4,7 +4,7 @@ rule difficulty:
     input:
         questions="<results>/train/ocr_rl.parquet",
         frames=scene_tables("frames"),
-        maps=scene_tables("maps"),
+        maps=difficulty_maps,
         model=difficulty_model,
     output:
         predictions="<results>/difficulty/{setting}/{shard}.parquet",

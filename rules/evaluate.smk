@@ -28,11 +28,11 @@ rule evaluate:
         questions="<results>/benchmarks/{benchmark}/questions.parquet",
         frames="<results>/benchmarks/{benchmark}/frames.parquet",
     output:
-        predictions="<results>/eval/{run}/{benchmark}/predictions.parquet",
+        predictions="<results>/eval/{run}/{benchmark}/predictions/{shard}.parquet",
     log:
-        "<logs>/evaluate/{run}.{benchmark}.log",
+        "<logs>/evaluate/{run}.{benchmark}.{shard}.log",
     benchmark:
-        "<benchmarks>/evaluate/{run}.{benchmark}.tsv"
+        "<benchmarks>/evaluate/{run}.{benchmark}.{shard}.tsv"
     wildcard_constraints:
         run="|".join(RUNS),
     conda:
@@ -42,10 +42,31 @@ rule evaluate:
         **gpu_job("evaluate"),
     params:
         method=run_method,
+        n_shards=study.evaluation.shards,
     shell:
         "python -m rollout3d.stages.evaluate --run {wildcards.run}"
-        " --method {params.method:q} --benchmark {wildcards.benchmark} --model {input.model:q}"
+        " --method {params.method:q} --benchmark {wildcards.benchmark} --shard {wildcards.shard}"
+        " --n-shards {params.n_shards:q} --model {input.model:q}"
         " --questions {input.questions:q} --frames {input.frames:q} --out {output.predictions:q} > {log:q} 2>&1"
+
+
+rule merge_predictions:
+    input:
+        predictions=evaluation_shards,
+        questions="<results>/benchmarks/{benchmark}/questions.parquet",
+    output:
+        predictions="<results>/eval/{run}/{benchmark}/predictions.parquet",
+    log:
+        "<logs>/merge_predictions/{run}.{benchmark}.log",
+    benchmark:
+        "<benchmarks>/merge_predictions/{run}.{benchmark}.tsv"
+    wildcard_constraints:
+        run="|".join(RUNS),
+    conda:
+        "../envs/scenes.yaml"
+    shell:
+        "python -m rollout3d.stages.merge_predictions --predictions {input.predictions:q}"
+        " --questions {input.questions:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule score:

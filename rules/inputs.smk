@@ -97,6 +97,11 @@ def difficulty_model(wildcards):
     return model_file(study.difficulty.run if wildcards.setting == "frames16_grpo" else study.difficulty.model)
 
 
+def difficulty_maps(wildcards):
+    """Top views, for the setting that shows them."""
+    return scene_tables("maps") if wildcards.setting == "frames16_bev" else []
+
+
 def difficulty_tables(setting):
     return [f"<results>/difficulty/{setting}/{shard}.parquet" for shard in range(study.difficulty.shards)]
 
@@ -112,6 +117,11 @@ def benchmark_frames(wildcards):
 def shown_to_teacher(kind):
     """Scene tables that the teacher sees; the geometric one reads the questions' evidence only."""
     return scene_tables(kind) if study.cot.teacher == "openai" else []
+
+
+def evaluation_shards(wildcards):
+    folder = f"<results>/eval/{wildcards.run}/{wildcards.benchmark}/predictions"
+    return [f"{folder}/{shard}.parquet" for shard in range(study.evaluation.shards)]
 
 
 def run_method(wildcards):

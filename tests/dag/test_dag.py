@@ -73,8 +73,10 @@ OBLIGATORY = [
     ("runs/ocr/model.json", "runs/sft/model.json"),
     ("runs/ocr/model.json", "train/ocr_rl.parquet"),
     ("runs/ocr/model.json", "regions.aabb_none.parquet"),
-    ("eval/ocr/vsibench/predictions.parquet", "runs/ocr/model.json"),
-    ("eval/ocr/vsibench/predictions.parquet", "benchmarks/vsibench/frames.parquet"),
+    ("eval/ocr/vsibench/predictions/7.parquet", "runs/ocr/model.json"),
+    ("eval/ocr/vsibench/predictions/7.parquet", "benchmarks/vsibench/frames.parquet"),
+    ("eval/ocr/vsibench/predictions.parquet", "eval/ocr/vsibench/predictions/7.parquet"),
+    ("eval/ocr/vsibench/predictions.parquet", "benchmarks/vsibench/questions.parquet"),
     ("eval/ocr/vsibench/scores.parquet", "eval/ocr/vsibench/predictions.parquet"),
     ("report/index.html", "eval/ocr/vsibench/scores.parquet"),
 ]

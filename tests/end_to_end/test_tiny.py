@@ -95,6 +95,7 @@ REBUILT = [
     "cot/annotations.parquet",
     "train/ocr_sft.parquet",
     "runs/ocr/rollouts.parquet",
+    "eval/ocr/synthetic/predictions/0.parquet",
     "eval/ocr/synthetic/predictions.parquet",
     "eval/ocr/synthetic/scores.parquet",
     "report/table1.parquet",
@@ -122,7 +123,7 @@ def test_training_again_from_scratch_gives_the_same_weights(tiny, run):
 
 
 def test_one_stage_runs_alone_through_its_target(tiny):
-    target = "results/tiny/eval/ocr/synthetic/predictions.parquet"
+    target = "results/tiny/eval/ocr/synthetic/predictions/0.parquet"
     before = {path: path.stat().st_mtime_ns for path in tiny.parquet}
     said = tiny.snakemake("--force", "--", target)
     assert re.search(r"^total\s+1$", said, re.M), said

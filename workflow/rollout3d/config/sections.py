@@ -304,7 +304,7 @@ class Difficulty(Section):
     """The four settings of Table 1, and the hard set."""
 
     shards: Positive = 8
-    """Jobs a setting. [assumed]"""
+    """Jobs per setting. [assumed]"""
     model: str = "filter_base"
     """[OCR: Qwen2.5-VL-7B-Instruct]"""
     run: str = "filter"
@@ -349,6 +349,8 @@ class Cot(Section):
 class Evaluation(Section):
     benchmarks: Annotated[list[Literal["vsibench", "synthetic"]], Once] = ["vsibench"]
     """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
+    shards: Positive = 8
+    """Jobs per run and benchmark. [assumed]"""
     batch_size: Positive = 8
     max_new_tokens: Positive = 1024
     """[as GRPO]"""

@@ -155,7 +155,7 @@ def _evaluate(config: Config, scope: Scope) -> tuple[str, ...]:
     direct = scope.run is not None and scope.run.method == "none"
     style = ("evaluation.max_new_tokens_direct",) if direct else ("evaluation.max_new_tokens", "prompts.think")
     shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.black_frames")
-    asked = ("evaluation.backend", "evaluation.batch_size", "evaluation.temperature")
+    asked = ("evaluation.backend", "evaluation.batch_size", "evaluation.shards", "evaluation.temperature")
     return (*_MODEL, *shown, *asked, *style)
 
 
@@ -218,6 +218,7 @@ STAGES: dict[str, Spec] = {
     "train_sft": Spec(_train_sft, lambda run: ("run", "seed"), prompts=_think, costly=True),
     "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, costly=True),
     "evaluate": Spec(_evaluate, lambda run: ("run", "method"), prompts=_asked, costly=True),
+    "merge_predictions": Spec(),
     "score": Spec(),
     "paper_table": Spec(
         lambda config, scope: ("preset", *(("difficulty.correct_above",) if scope.table == "table1" else ()))

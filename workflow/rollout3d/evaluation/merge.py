@@ -1,0 +1,48 @@
+"""Predictions of a benchmark's shards -> one table, as if one job had answered all questions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def merge(shards: Sequence[Sequence[Row]], questions: Sequence[str]) -> list[Row]:
+    """The predictions setting by setting, in each in the order of the question ids `questions`.
+
+    Settings come in the order of the first shard that has any. Raises ValueError unless every setting answers every
+    question once, and nothing else: a missing shard, or one of another number of shards, would change the score.
+    """
+    found: dict[str, dict[str, list[Row]]] = {}
+    for shard in shards:
+        for setting, answers in _grouped(shard).items():
+            others = found.setdefault(setting, {})
+            twice = sorted(others.keys() & answers.keys())
+            if twice:
+                raise ValueError(f"setting {setting}: {len(twice)} questions are in two shards, such as {twice[0]}")
+            others |= answers
+    for setting, answers in found.items():
+        lost, extra = set(questions) - answers.keys(), answers.keys() - set(questions)
+        if lost or extra:
+            raise ValueError(
+                f"setting {setting}: {len(lost)} questions have no answer {sorted(lost)[:3]}, {len(extra)} answers are "
+                f"to other questions {sorted(extra)[:3]}"
+            )
+    if questions and not found:
+        raise ValueError(f"no answer to any of {len(questions)} questions")
+    return [row for answers in found.values() for question in questions for row in answers[question]]
+
+
+def _grouped(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
+    """Setting -> question id -> its samples, in table order."""
+    grouped: dict[str, dict[str, list[Row]]] = {}
+    for row in rows:
+        samples = grouped.setdefault(row["setting"], {}).setdefault(row["question_id"], [])
+        if row["sample"] != len(samples):
+            raise ValueError(
+                f"setting {row['setting']}: question {row['question_id']} has sample {row['sample']} in place of "
+                f"{len(samples)}"
+            )
+        samples.append(row)
+    return grouped

@@ -1,0 +1,34 @@
+"""Predictions of all shards of a benchmark -> one table, in the order of the questions."""
+
+from __future__ import annotations
+
+import logging
+
+from rollout3d import tables
+from rollout3d.evaluation.merge import merge
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("merge_predictions", __doc__)
+LOG = logging.getLogger(__name__)
+
+
+@STAGE.command
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--predictions", required=True, nargs="+", help="tables predictions of all shards, in order")
+    parser.add_argument("--questions", required=True, help="table questions of the benchmark")
+    parser.add_argument("--out", required=True, help="table predictions")
+    args, _ = STAGE.parse(parser, argv)
+    questions = [row["question_id"] for row in tables.read(tables.QUESTIONS, args.questions, ["question_id"])]
+    try:
+        rows = merge([tables.read(tables.PREDICTIONS, path) for path in args.predictions], questions)
+    except ValueError as error:
+        shards = ", ".join(args.predictions[:3]) + (" ..." if len(args.predictions) > 3 else "")
+        raise StageError(f"{shards}: {error}; evaluate all shards again on {args.questions}") from None
+    lineage = STAGE.lineage({"predictions": args.predictions, "questions": args.questions})
+    tables.write(tables.PREDICTIONS, args.out, rows, lineage)
+    LOG.info("%d predictions from %d shards", len(rows), len(args.predictions))
+
+
+if __name__ == "__main__":
+    main()
