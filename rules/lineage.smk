@@ -43,6 +43,7 @@ def producer(path):
     names = ("dataset", "mode", "source", "key", "setting", "benchmark", "table")
     scope = registry.Scope(
         **{name: wildcards[name] for name in names if name in wildcards},
+        shard=int(wildcards["shard"]) if "shard" in wildcards else None,
         run=RUNS.get(wildcards.get("run")),
     )
     parents = {name: plain(inputs[name]) for name in inputs.keys()}

@@ -12,7 +12,8 @@ rule describe_model:
     conda:
         "../envs/train.yaml"
     shell:
-        "python -m rollout3d.stages.describe_model --key {wildcards.key}" " --out {output.model:q} --raw {output.raw:q} > {log:q} 2>&1"
+        "python -m rollout3d.stages.describe_model --key {wildcards.key}"
+        " --out {output.model:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
 rule train_base_model:

@@ -1,8 +1,8 @@
 """What every stage shares: arguments, configuration, lineage, the store, logging.
 
 Inside the workflow a stage finds the study (configuration, code digests) in the file that the environment variable
-ROLLOUT3D_STUDY names, this machine's paths in ROLLOUT3D_SITE, and reads only the keys that it declares. By hand, `--config` takes YAML
-files: `rollout3d ingest --config config/config.yaml config/presets/demo.yaml ...`.
+ROLLOUT3D_STUDY names, this machine's paths in ROLLOUT3D_SITE, and reads only the keys that it declares. By hand,
+`--config` takes YAML files: `rollout3d ingest --config config/config.yaml config/presets/demo.yaml ...`.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class Stage:
 
 def _scope(args: argparse.Namespace) -> registry.Scope:
     """The job's scope from its arguments. Raises ValueError for a run's row that does not fit."""
-    names = ("dataset", "mode", "source", "key", "setting", "benchmark", "table")
+    names = ("dataset", "mode", "source", "key", "setting", "benchmark", "table", "shard", "n_shards")
     run = None
     if getattr(args, "row", None):
         run = Run.model_validate_json(args.row)

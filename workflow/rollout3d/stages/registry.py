@@ -31,6 +31,9 @@ class Scope:
     setting: str | None = None
     benchmark: str | None = None
     table: str | None = None
+    shard: int | None = None
+    n_shards: int | None = None
+    """Default: the configuration's."""
     run: Run | None = None
 
 
@@ -46,6 +49,8 @@ class Spec:
     keys: Keys = lambda config, scope: ()
     row: Callable[[Run], tuple[str, ...]] = lambda run: ()
     prompts: Callable[[Config, Scope], tuple[str, ...]] = lambda config, scope: ()
+    shards: Callable[[Config, Scope], int] | None = None
+    """Number of shards, for a stage that works on one of them: which one decides its result too."""
     costly: bool = False
 
 
@@ -102,7 +107,7 @@ def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
     trained = scope.setting == "frames16_grpo"
     style = ("difficulty.max_new_tokens_grpo", "prompts.think") if trained else ("difficulty.max_new_tokens",)
-    return (*_MODEL, *_TRAIN_VIDEO, "difficulty.backend", "difficulty.batch_size", "difficulty.shards", *style)
+    return (*_MODEL, *_TRAIN_VIDEO, "difficulty.backend", "difficulty.batch_size", *style)
 
 
 def _annotate(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -182,7 +187,7 @@ def _grpo_row(run: Run) -> tuple[str, ...]:
 
 STAGES: dict[str, Spec] = {
     "render_scans": Spec(_fixed("seed", "synthetic.*")),
-    "ingest": Spec(_ingest),
+    "ingest": Spec(_ingest, shards=lambda config, scope: config.datasets[scope.dataset].shards),
     "ingest_meta": Spec(),
     "regions": Spec(_regions),
     "check_scan": Spec(_fixed("*")),
@@ -207,7 +212,7 @@ STAGES: dict[str, Spec] = {
             *(*_ENCODER, *_TRAIN_VIDEO, "video.eval_frames", *_RULES),
         )
     ),
-    "difficulty": Spec(_difficulty, prompts=_asked, costly=True),
+    "difficulty": Spec(_difficulty, prompts=_asked, shards=lambda config, scope: config.difficulty.shards, costly=True),
     "select_hard": Spec(_fixed("seed", "difficulty.correct_above", "cot.per_transition", "cot.fallback")),
     "annotate": Spec(
         _annotate,
@@ -217,7 +222,13 @@ STAGES: dict[str, Spec] = {
     "sft_table": Spec(),
     "train_sft": Spec(_train_sft, lambda run: ("run", "seed"), prompts=_think, costly=True),
     "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, costly=True),
-    "evaluate": Spec(_evaluate, lambda run: ("run", "method"), prompts=_asked, costly=True),
+    "evaluate": Spec(
+        _evaluate,
+        lambda run: ("run", "method"),
+        prompts=_asked,
+        shards=lambda config, scope: config.evaluation.shards,
+        costly=True,
+    ),
     "merge_predictions": Spec(),
     "score": Spec(),
     "paper_table": Spec(
@@ -241,6 +252,8 @@ def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     found = values(config, spec.keys(config, scope))
     if stage == "describe_model":  # where one model lies: the only place that a result holds
         found["site.models"] = found["site.models"].get(scope.key)
+    if spec.shards and scope.shard is not None:
+        found["shard"] = [scope.shard, scope.n_shards or spec.shards(config, scope)]
     for name in spec.prompts(config, scope):
         found[f"prompts/{name}"] = _text_digest(name)
     if scope.run:
