@@ -10,7 +10,7 @@ import pytest
 from rollout3d import config, tables
 from rollout3d.fingerprint import Recorder, compare, note, roots_of
 
-OWN = tables.Lineage("ingest", {"seed": 1}, code="d", parents=(("scans", "e"), ("zoo", "f")))
+OWN = tables.Lineage("ingest", parents=(("scans", "e"), ("zoo", "f")))
 
 
 @pytest.fixture
