@@ -9,7 +9,7 @@ import pytest
 from rollout3d import tables
 from rollout3d.model.parts import Parts
 
-LINEAGE = tables.Lineage("difficulty", "config", "code", (("model", "m1"),))
+LINEAGE = tables.Lineage("difficulty", {"seed": 1}, {}, "code", (("model", "m1"),))
 FIRST = {("frames2", "a"): [("left", 3)], ("frames2", "b"): [("Größe \ud800\n", 5), ("", 0)]}
 SECOND = {("frames2", "c"): [("B", 2)]}
 
@@ -50,7 +50,7 @@ def test_nothing_is_written_before_the_first_answer(parts, tmp_path):
 @pytest.mark.parametrize(
     "other",
     [
-        replace(LINEAGE, config="changed"),
+        replace(LINEAGE, values={"seed": 2}),
         replace(LINEAGE, parents=(("model", "m2"),)),
         replace(LINEAGE, stage="evaluate"),
     ],
@@ -74,7 +74,7 @@ def test_arguments_tell_answers_apart_and_tables_do_not_share_them(parts, kept):
 
 
 def test_a_record_moved_to_another_identity_proves_nothing(parts, kept, caplog):
-    other = parts(replace(LINEAGE, config="changed"))
+    other = parts(replace(LINEAGE, values={"seed": 2}))
     other.folder.mkdir()
     (other.folder / kept.name).write_bytes(kept.read_bytes())
     assert other.read() == {} and "line 1: damaged" in caplog.text
