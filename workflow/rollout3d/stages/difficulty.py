@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rollout3d import tables
 from rollout3d.config import SETTINGS
+from rollout3d.model.parts import Parts
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("difficulty", __doc__)
@@ -33,7 +34,9 @@ def main(argv: list[str] | None = None) -> None:
             "model": args.model,
         }
     )
+    parts = Parts(args.out, lineage, args.setting, *shard)
     if STAGE.restore(args.out, lineage):
+        parts.clear()
         return
 
     from rollout3d.difficulty import settings
@@ -41,10 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
-    from rollout3d.model.parts import Parts
 
     rows = of_shard(tables.read(tables.OCR_RL, args.questions), *shard)
-    parts = Parts(args.out, lineage, args.setting, *shard)
     predictions = ()
     try:
         if rows:

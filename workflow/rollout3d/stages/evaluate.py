@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout3d import tables
+from rollout3d.model.parts import Parts
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("evaluate", __doc__)
@@ -27,7 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     if not 0 <= args.shard < args.n_shards:
         raise StageError("--shard {} of --n-shards {}: shards count from 0".format(*shard))
     lineage = STAGE.lineage({"model": args.model, "questions": args.questions, "frames": args.frames})
+    parts = Parts(args.out, lineage, args.style or args.method, *shard)
     if STAGE.restore(args.out, lineage):
+        parts.clear()
         return
 
     from rollout3d.evaluation.run import evaluate, style_of
@@ -35,11 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
-    from rollout3d.model.parts import Parts
 
     rows = of_shard(tables.read(tables.QUESTIONS, args.questions), *shard)
     style = args.style or style_of(args.method)
-    parts = Parts(args.out, lineage, style, *shard)
     predictions = ()
     try:
         if rows:
