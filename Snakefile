@@ -11,6 +11,7 @@ configfile: "config/config.yaml"
 include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/environment.smk"
+include: "rules/preflight.smk"
 include: "rules/inputs.smk"
 
 
@@ -58,5 +59,5 @@ choose_interpreters(workflow.rules)
 
 
 onstart:
-    stop_without_data()
+    check_before_run()
     running.write(os.environ[running.VARIABLE], STUDY_VALUES, DIGESTS)

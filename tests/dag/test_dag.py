@@ -149,7 +149,7 @@ def test_real_run_without_data_stops_at_once_with_one_message(clone):
     run = snakemake(clone, "--cores", "1")
     said = run.stdout + run.stderr
     assert run.returncode != 0 and "rule ingest:" not in said
-    assert said.count("Data are missing") == 1
+    assert said.count("nothing was run") == 1
     for expected in (
         "data/scannet/scans",
         "data/scannetpp/data",
@@ -166,7 +166,7 @@ def test_real_run_that_imports_says_which_file_is_missing(clone, configured):
     run = snakemake(clone, "--cores", "1", "--config", f"site={site}", "--", "results/train/video_r1_cot.parquet")
     said = run.stdout + run.stderr
     assert run.returncode != 0 and "rule import_cot:" not in said
-    assert said.count("Data are missing") == 1 and "data/scannet" not in said
+    assert said.count("nothing was run") == 1 and "data/scannet" not in said
     assert "site.external.video_r1_cot" in said and "huggingface.co/datasets/Video-R1/Video-R1-data" in said
     assert ("no file /nowhere/Video-R1-COT-165k.json" in said) == configured
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 _HOW = {
@@ -54,6 +55,14 @@ _FILES = {
 """Training file, by its key in `site.external` -> its name, and how to get it."""
 
 
+SCANNET_SPLITS = ("scannetv2_{}.txt", "scannetv1_{}.txt")
+"""Split files of ScanNet's two versions, by split."""
+SCANNET_LABELS = ("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv")
+"""Label tables of both versions; the download of version 2 holds both, and its own goes first."""
+SCANNETPP_SPLITS = {"train": "nvs_sem_train.txt", "val": "nvs_sem_val.txt", "test": "sem_test.txt"}
+"""Files in ScanNet++'s splits/, by split."""
+
+
 class MissingData(FileNotFoundError):
     """A release is not where the configuration says; the message is all that a user needs."""
 
@@ -62,12 +71,46 @@ def missing(name: str, root: Path | str) -> str | None:
     """What to tell the user if the release `name` is not at `root`; None if it is there."""
     folder, how = _HOW[name]
     expected = Path(root) / folder
-    if expected.is_dir():
+    if expected.is_dir() or (name == "arkitscenes" and (Path(root) / "3dod").is_dir()):
         return None
     return (
         f"{name}: nothing at {expected}. To get it: {how}. "
         f"If it lies elsewhere, say so in config/local.yaml (config/README.md): site.{_key(name)}.{name}"
     )
+
+
+def missing_lists(name: str, root: Path | str, splits: Iterable[str]) -> list[str]:
+    """Messages about lists that the release at `root` lacks: scans of each split, and ScanNet's label table.
+
+    Empty if nothing is missing. ARKitScenes needs none: its folders say what they are.
+    """
+    root = Path(root)
+    wanted: list[tuple[Path, list[Path]]] = []
+    if name == "scannet":
+        wanted = [(root, [root / file.format(split) for file in SCANNET_SPLITS]) for split in splits]
+        wanted.append((root, [root / file for file in SCANNET_LABELS]))
+    elif name == "scannetpp":
+        wanted = [(root / "splits", [root / "splits" / SCANNETPP_SPLITS[split]]) for split in splits]
+    return [
+        f"{name}: no {files[0].name} in {folder}. It comes with the download: {_HOW[name][1]}"
+        for folder, files in wanted
+        if not any(file.is_file() for file in files)
+    ]
+
+
+def missing_benchmark(name: str, root: Path | str) -> list[str]:
+    """Messages about parts that the benchmark `name` at `root` lacks: question files, folders of videos."""
+    absent = missing(name, root)
+    if absent or name != "vsibench":
+        return [absent] if absent else []
+    root, how = Path(root), _HOW[name][1]
+    found = []
+    if not (root / "test.jsonl").is_file() and not any(root.glob("test*.parquet")):
+        found.append(f"{name}: no questions (test.jsonl or test*.parquet) in {root}. To get them: {how}")
+    for dataset in ("scannet", "scannetpp", "arkitscenes"):
+        if not any((root / dataset).glob("*.mp4")):
+            found.append(f"{name}: no videos in {root / dataset}. To get them: {how}")
+    return found
 
 
 def missing_file(source: str, path: str | None) -> str | None:

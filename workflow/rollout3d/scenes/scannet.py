@@ -21,7 +21,7 @@ import numpy as np
 from rollout3d.fingerprint import note
 from rollout3d.geometry.boxes import minimal_oriented_box
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.releases import MissingData, missing, require
+from rollout3d.releases import SCANNET_LABELS, SCANNET_SPLITS, MissingData, missing, require
 from rollout3d.scenes.categories import scannet_labels
 from rollout3d.scenes.instance_pictures import InstancePictures
 from rollout3d.scenes.ply import read_ply
@@ -43,17 +43,13 @@ NAME = "scannet"
 VIDEO_FPS = 24.0
 """VSI-Bench writes every frame of the 30 Hz sensor into a 24 fps video: times are seconds of that video."""
 
-_TABLES = ("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv")
-"""Label tables of both versions; the download of version 2 holds both, and its own goes first."""
-_LISTS = ("scannetv2_{}.txt", "scannetv1_{}.txt")
-
 
 def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     """The scans of the splits, in the order of the split files. Raises `MissingData`."""
     require(NAME, root)
     found = []
     for split in splits:
-        path = _first(root, [name.format(split) for name in _LISTS])
+        path = _first(root, [name.format(split) for name in SCANNET_SPLITS])
         if not path.is_file():
             raise MissingData(f"{NAME}: no split file {path}; it comes with the download (github.com/ScanNet/ScanNet)")
         for scene_id in path.read_text().split():
@@ -69,7 +65,7 @@ def folders(root: Path, ref: ScanRef) -> list[Path]:
 
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh and objects of a scan. Raises `ScanError`, or `MissingData` without the label table."""
-    tsv = _first(root, _TABLES)
+    tsv = _first(root, SCANNET_LABELS)
     if not tsv.is_file():
         raise MissingData(missing(NAME, root) or f"{NAME}: no label table {tsv}; the download script has it")
     folder = _folder(root, ref)

@@ -22,7 +22,7 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
-from rollout3d.releases import MissingData, require
+from rollout3d.releases import SCANNETPP_SPLITS, MissingData, require
 from rollout3d.scenes.categories import scannetpp_labels
 from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
 from rollout3d.scenes.dslr import DslrSource
@@ -52,7 +52,6 @@ VIDEO_FPS = 30.0
 SURFACE_SPACING_M = 0.03
 """Spacing of the points added on the faces: near ScanNet's vertex spacing."""
 
-_SPLITS = {"train": "nvs_sem_train.txt", "val": "nvs_sem_val.txt", "test": "sem_test.txt"}
 _FULL_SIZE = (1920, 1440)
 """Pixels that the released intrinsics refer to."""
 
@@ -62,7 +61,7 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     require(NAME, root)
     found = []
     for split in splits:
-        path = root / "splits" / _SPLITS[split]
+        path = root / "splits" / SCANNETPP_SPLITS[split]
         if not path.is_file():
             raise MissingData(f"{NAME}: no split file {path}; the download script has it among the metadata")
         for scene_id in path.read_text().split():

@@ -160,7 +160,7 @@ def _evaluate(config: Config, scope: Scope) -> tuple[str, ...]:
     direct = scope.run is not None and scope.run.method == "none"
     style = ("evaluation.max_new_tokens_direct",) if direct else ("evaluation.max_new_tokens", "prompts.think")
     shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.black_frames")
-    asked = ("evaluation.backend", "evaluation.batch_size", "evaluation.shards", "evaluation.temperature")
+    asked = ("evaluation.backend", "evaluation.batch_size", "evaluation.temperature")
     return (*_MODEL, *shown, *asked, *style)
 
 
@@ -238,6 +238,7 @@ STAGES: dict[str, Spec] = {
     "view": Spec(_fixed("*")),
     "watch": Spec(_fixed("*")),
     "report": Spec(_report),
+    "preflight": Spec(_fixed("*")),
     "status": Spec(),
     "lineage": Spec(),
     "store": Spec(),

@@ -1,0 +1,60 @@
+"""Releases, split lists, benchmarks and external files, for the jobs that read them; API key and budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from rollout3d import releases
+from rollout3d.preflight import Finding, Job, Study, by_rule
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
+    """Check what lies outside the workflow and is no model."""
+    return [Finding(text) for text in (*_scans(study, jobs), *_files(study, jobs), *_api(study, jobs))]
+
+
+def _scans(study: Study, jobs: Sequence[Job]) -> list[str]:
+    site = study.config.site
+    found: list[str] = []
+    if not study.config.synthetic:
+        for name in sorted({job.wildcards["dataset"] for job in by_rule(jobs, "ingest", "regions")}):
+            splits = study.config.datasets[name].splits
+            absent = releases.missing(name, site.roots[name])
+            found += (
+                [absent] if absent else releases.missing_lists(name, site.roots[name], [*splits.train, *splits.test])
+            )
+    for name in sorted({job.wildcards["benchmark"] for job in by_rule(jobs, "prepare_benchmark")} - {"synthetic"}):
+        found += releases.missing_benchmark(name, site.benchmarks.get(name, f"data/{name}"))
+    return found
+
+
+def _files(study: Study, jobs: Sequence[Job]) -> list[str]:
+    external = study.config.site.external
+    sources = {job.wildcards["source"] for job in by_rule(jobs, "import_questions")}
+    sources |= {"video_r1_cot"} if by_rule(jobs, "import_cot") else set()
+    messages = [releases.missing_file(source, external.get(source)) for source in sorted(sources)]
+    return [message for message in messages if message]
+
+
+def _api(study: Study, jobs: Sequence[Job]) -> list[str]:
+    config = study.config
+    asked = []
+    if by_rule(jobs, "annotate") and config.cot.teacher == "openai":
+        asked.append(("annotate", "cot.max_usd", config.cot.max_usd, config.cot.model))
+    if by_rule(jobs, "judge"):
+        asked.append(("judge", "judge.max_usd", config.judge.max_usd, config.judge.model))
+    found = [
+        f"{rule}: {key} is 0, and {model} costs money: set {key} in config/local.yaml to what it may spend, in dollars"
+        for rule, key, limit, model in asked
+        if limit <= 0
+    ]
+    if asked and not os.environ.get(KEY_VARIABLE) and config.site.openai_base_url is None:
+        rules = " and ".join(rule for rule, *_ in asked)
+        found.append(
+            f"{rules}: no API key: set the environment variable {KEY_VARIABLE}, or site.openai_base_url to an "
+            "OpenAI-compatible server that needs none"
+        )
+    return found

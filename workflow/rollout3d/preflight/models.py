@@ -1,0 +1,78 @@
+"""Models that jobs load: a whole Qwen2.5-VL each, in a directory or in the cache of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rollout3d.cluster import GPU_JOBS
+from rollout3d.model import directory
+from rollout3d.preflight import Finding, Job, Study, by_rule
+
+
+def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
+    """Check every model that exists before the first job; those that jobs will train are none of them."""
+    found = []
+    for name, where in dict.fromkeys(_models(study, jobs)):
+        found += _check(study, name, where)
+    return found
+
+
+def _models(study: Study, jobs: Sequence[Job]) -> Iterator[tuple[str, str]]:
+    """Configuration key or file that names a model, and the directory or Hugging Face name."""
+    config = study.config
+    for job in by_rule(jobs, "describe_model"):
+        key = job.wildcards["key"]
+        given = config.site.models.get(key)
+        yield (f"site.models.{key}", given) if given else (f"models.{key}.name", config.models[key].name)
+    made = {path for job in jobs for path in job.outputs}
+    for path in (p for job in by_rule(jobs, *GPU_JOBS) for p in job.inputs if p.endswith("model.json")):
+        if path not in made and Path(path).is_file():
+            try:
+                about = json.loads(Path(path).read_text(encoding="utf-8"))
+                inside = about["kind"] == "hub"
+                yield path, about["path"] if inside else str(Path(path).parent / about["path"])
+            except (ValueError, KeyError, TypeError):
+                yield path, str(Path(path).parent)
+
+
+def _check(study: Study, name: str, where: str) -> list[Finding]:
+    path = Path(where).expanduser()
+    try:
+        if path.is_dir():
+            directory.check(path)
+            return []
+        if path.is_absolute() or where.startswith((".", "~")):
+            return [Finding(f"{name}: no directory {where}: correct it, or download the model there")]
+        kept = hub_directory(where)
+        if kept:
+            directory.check(kept)
+            return []
+    except directory.ModelError as error:
+        return [Finding(f"{name}: {error}")]
+    how = f"`hf download {where}` on a machine with a network, or name its directory in site.models"
+    if study.cluster.offline or os.environ.get("HF_HUB_OFFLINE") == "1":
+        return [Finding(f"{name}: {where} is not in the Hugging Face cache, and offline mode is on: {how}")]
+    return [
+        Finding(
+            f"{name}: {where} is not in the Hugging Face cache: the first job that loads it downloads it. Where jobs "
+            f"have no network: {how}",
+            stops=False,
+        )
+    ]
+
+
+def hub_directory(name: str) -> Path | None:
+    """The newest snapshot of a model in the Hugging Face cache; None if there is none."""
+    home = os.environ.get("HF_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+    kept = cache / f"models--{name.replace('/', '--')}"
+    try:
+        snapshot = kept / "snapshots" / (kept / "refs" / "main").read_text().strip()
+    except OSError:
+        return None
+    return snapshot if (snapshot / "config.json").exists() else None
