@@ -65,7 +65,7 @@ rule merge_predictions:
     conda:
         "../envs/scenes.yaml"
     shell:
-        "python -m rollout3d.stages.merge_predictions --predictions {input.predictions:q}"
+        "python -m rollout3d.stages.merge_predictions --run {wildcards.run} --benchmark {wildcards.benchmark} --predictions {input.predictions:q}"
         " --questions {input.questions:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 

@@ -62,5 +62,5 @@ rule judge:
         mem_mb=8000,
         runtime=1440,
     shell:
-        "python -m rollout3d.stages.judge --questions {input.questions:q}"
+        "python -m rollout3d.stages.judge --source {wildcards.source} --questions {input.questions:q}"
         " --frames {input.frames:q} --out {output.verdicts:q} > {log:q} 2>&1"

@@ -40,10 +40,10 @@ def producer(path):
         inputs, *_ = found.expand_input(wildcards)
     outputs, _ = found.expand_output(wildcards)
     stage = STAGE_OF.get(found.name, found.name)
-    names = ("dataset", "mode", "source", "key", "setting", "benchmark", "table")
     scope = registry.Scope(
-        **{name: wildcards[name] for name in names if name in wildcards},
+        **{name: wildcards[name] for name in registry.WILDCARDS if name in wildcards},
         shard=int(wildcards["shard"]) if "shard" in wildcards else None,
+        run_name=wildcards.get("run"),
         run=RUNS.get(wildcards.get("run")),
     )
     parents = {name: plain(inputs[name]) for name in inputs.keys()}
@@ -102,9 +102,10 @@ def current(of):
             raise WorkflowError(f"{outputs[0]} was adopted: add it to `keep`, or delete it to have it made")
         if state.status == "stale":
             workflow._dag.forcefiles.update(outputs)
-            tell(f"stale: {outputs[0]}: {'; '.join(state.reasons)}")
+            if state.causes:
+                tell(f"stale: {outputs[0]}: {'; '.join(state.causes)}")
         elif state.status == "current" and state.code_changed:
-            tell(f"stale (code): {outputs[0]}: not computed anew; `rebuild: [{of.name}]` does")
+            tell(f"stale (code): {outputs[0]}: kept as it is; `rebuild: [{of.name}]` computes it anew")
         return []
 
     return mark

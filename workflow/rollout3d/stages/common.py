@@ -164,13 +164,15 @@ class Stage:
 
 def _scope(args: argparse.Namespace) -> registry.Scope:
     """The job's scope from its arguments. Raises ValueError for a run's row that does not fit."""
-    names = ("dataset", "mode", "source", "key", "setting", "benchmark", "table", "shard", "n_shards")
+    names = (*registry.WILDCARDS, "shard", "n_shards")
+    name = getattr(args, "run", None)
     run = None
     if getattr(args, "row", None):
         run = Run.model_validate_json(args.row)
+        name = run.run
     elif getattr(args, "method", None):
         run = Run.model_construct(run=args.run, method=args.method)
-    return registry.Scope(**{name: getattr(args, name, None) for name in names}, run=run)
+    return registry.Scope(**{each: getattr(args, each, None) for each in names}, run_name=name, run=run)
 
 
 def _yaml(path: str) -> dict:

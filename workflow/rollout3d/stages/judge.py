@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--frames", nargs="+", default=[], help="tables frames of all scenes")
     parser.add_argument("--out", required=True, help="table verdicts")
     parser.add_argument("--cache", help="directory of paid replies; default: replies/ beside --out")
+    parser.add_argument("--source", help="which import it is, for the lineage")
     args, config = STAGE.parse(parser, argv)
     lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
     if STAGE.restore(args.out, lineage):

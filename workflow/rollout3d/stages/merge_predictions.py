@@ -18,6 +18,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--predictions", required=True, nargs="+", help="tables predictions of all shards, in order")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--out", required=True, help="table predictions")
+    parser.add_argument("--run", help="whose predictions these are, for the lineage")
+    parser.add_argument("--benchmark", help="of which benchmark, for the lineage")
     args, _ = STAGE.parse(parser, argv)
     questions = [row["question_id"] for row in tables.read(tables.QUESTIONS, args.questions, ["question_id"])]
     try:

@@ -34,7 +34,13 @@ class Scope:
     shard: int | None = None
     n_shards: int | None = None
     """Default: the configuration's."""
+    run_name: str | None = None
     run: Run | None = None
+    """Row of the run; None where the stage needs its name only."""
+
+
+WILDCARDS = ("dataset", "mode", "source", "key", "setting", "benchmark", "table")
+"""Fields of `Scope` that are wildcards of rules as they are."""
 
 
 Keys = Callable[[Config, Scope], tuple[str, ...]]
@@ -182,7 +188,7 @@ def _report(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _grpo_row(run: Run) -> tuple[str, ...]:
-    return ("run", "rollout", "reward", "steps", "seed", *(("schedule",) if run.schedule else ()))
+    return ("rollout", "reward", "steps", "seed", *(("schedule",) if run.schedule else ()))
 
 
 STAGES: dict[str, Spec] = {
@@ -220,11 +226,11 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "sft_table": Spec(),
-    "train_sft": Spec(_train_sft, lambda run: ("run", "seed"), prompts=_think, costly=True),
+    "train_sft": Spec(_train_sft, lambda run: ("seed",), prompts=_think, costly=True),
     "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, costly=True),
     "evaluate": Spec(
         _evaluate,
-        lambda run: ("run", "method"),
+        lambda run: ("method",),
         prompts=_asked,
         shards=lambda config, scope: config.evaluation.shards,
         costly=True,
@@ -248,13 +254,18 @@ STAGES: dict[str, Spec] = {
 
 
 def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
-    """Return every key that a job reads with its value, keys without effect included; `run.FIELD` for its run's row."""
+    """Return every key that a job reads with its value, keys without effect included; beside them `run.FIELD` of its
+    run's row, `job.NAME` of its wildcards, and `prompts/FILE` with a digest of the text."""
     spec = STAGES[stage]
     found = values(config, spec.keys(config, scope))
     if stage == "describe_model":  # where one model lies: the only place that a result holds
         found["site.models"] = found["site.models"].get(scope.key)
+    # What a job is of all that its rule makes: a file in another one's place is then another result.
+    found |= {f"job.{name}": getattr(scope, name) for name in WILDCARDS if getattr(scope, name) is not None}
+    if scope.run_name:
+        found["job.run"] = scope.run_name
     if spec.shards and scope.shard is not None:
-        found["shard"] = [scope.shard, scope.n_shards or spec.shards(config, scope)]
+        found["job.shard"] = [scope.shard, scope.n_shards or spec.shards(config, scope)]
     for name in spec.prompts(config, scope):
         found[f"prompts/{name}"] = _text_digest(name)
     if scope.run:

@@ -15,6 +15,9 @@ ADOPTED = "adopt"
 """Stage in the lineage of a table or model that the user brought (`rollout3d adopt`)."""
 
 
+ABOVE = "parent not current: "
+
+
 @dataclass(frozen=True)
 class State:
     """What stands at the place of one job's result."""
@@ -29,6 +32,11 @@ class State:
     stored: bool = False
     """Whether the store holds that result, so that it would be put back and not computed."""
     adopted: bool = False
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The reasons that are its own, not a parent's."""
+        return tuple(reason for reason in self.reasons if not reason.startswith(ABOVE))
 
 
 class states:
@@ -98,9 +106,10 @@ class states:
         for kind, paths in sorted(job.parents.items()):
             above = [p for p in paths if self(p).status not in ("current", "kept")]
             if above:
-                changed.append(f"parent {above[0]}" + (f" and {len(above) - 1} more" if len(above) > 1 else ""))
+                changed.append(f"{ABOVE}{above[0]}" + (f" and {len(above) - 1} more" if len(above) > 1 else ""))
             elif paths and recorded.get(kind) != tables.digest([self._content(p) for p in paths]):
-                changed.append(f"parent {paths[0]}" + (f" or one of {len(paths) - 1} more" if len(paths) > 1 else ""))
+                more = f" or one of {len(paths) - 1} more" if len(paths) > 1 else ""
+                changed.append(f"parent {paths[0]}{more} has other content")
         return changed
 
     def _content(self, path: str) -> str:
