@@ -78,7 +78,8 @@ def build(folder: Path, files: dict[str, Path], runs: list[str], runtime: int = 
         regions=paths["regions"],
         runtime=runtime,
         config=json.dumps(config),
-        shell=shell_of("grpo"),
+        # Without the file of a whole study (ROLLOUT3D_STUDY), as by hand.
+        shell=shell_of("grpo").replace(" --row ", " --config {params.config:q} --row ", 1),
     )
     (folder / "Snakefile").write_text(text)
     return folder / "faults"

@@ -16,7 +16,7 @@ from rollout3d.model.load import read_model
 from rollout3d.training import checkpoint, loop
 from rollout3d.training.engine import Engine
 from rollout3d.training.lock import LOCK
-from rollout3d.training.run import run_grpo, run_sft
+from rollout3d.training.run import _complete, run_grpo, run_sft
 from rollout3d.training.world import World
 
 BOTH = [tables.METRICS, tables.ROLLOUTS]
@@ -119,10 +119,23 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_trained_again(files, ta
 def test_outputs_that_a_second_driver_deletes_meanwhile_are_exported_again(
     files, taught, whole, tmp_path, caplog, monkeypatch
 ):
-    train(files, taught, tmp_path, keep=lambda: (tmp_path / "metrics.parquet").unlink())
-    assert "metrics.parquet: deleted while the run ended; the checkpoints stay" in caplog.text
+    train(files, taught, tmp_path, keep=lambda: (tmp_path / "rollouts.parquet").unlink())
+    assert "rollouts.parquet: deleted while the run ended; the checkpoints stay" in caplog.text
+    assert not _complete(tmp_path, tw.NOWHERE)
     must_not_train(monkeypatch)
     train(files, taught, tmp_path)
+    assert _complete(tmp_path, tw.NOWHERE) and not _complete(tmp_path, tables.Lineage("another"))
+    same_run(whole, tmp_path, BOTH)
+
+
+def test_checkpoints_that_cannot_be_deleted_fail_no_finished_run(files, taught, whole, tmp_path, monkeypatch, caplog):
+    def busy(path, ignore_errors=False):
+        if not ignore_errors:
+            raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(loop.shutil, "rmtree", busy)
+    train(files, taught, tmp_path)
+    assert "cannot be deleted; it is of no more use" in caplog.text
     same_run(whole, tmp_path, BOTH)
 
 
@@ -268,7 +281,7 @@ def test_a_driver_that_is_killed_and_started_again_waits_for_its_trainer(files, 
 @pytest.mark.parametrize("rule", ["sft", "grpo"])
 def test_the_trainers_process_replaces_the_jobs_shell_and_its_log_is_continued(rule):
     shell = fw.shell_of(rule)
-    assert shell.startswith("exec python workflow/launch.py --log {log} ") and ">" not in shell
+    assert shell.startswith("exec python workflow/launch.py --log {log:q} ") and ">" not in shell
 
 
 def test_a_run_that_is_asked_to_stop_during_its_last_step_ends_it(files, taught, whole, tmp_path, monkeypatch):

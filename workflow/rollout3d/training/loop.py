@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,11 @@ class Loop:
             return
         for path in self._checkpoints.parent.iterdir():
             if path.is_dir():  # the lock stays until this process ends
-                shutil.rmtree(path)
-        (self._checkpoints.parent / STATE).unlink(missing_ok=True)
+                shutil.rmtree(path, ignore_errors=True)
+                if path.exists():  # no reason to fail: the workflow engine would delete the outputs
+                    log.warning("%s: cannot be deleted; it is of no more use", path)
+        with suppress(OSError):
+            (self._checkpoints.parent / STATE).unlink()
 
     def _resume(self) -> int:
         """Steps done already."""

@@ -200,7 +200,12 @@ def _finished(out: Path, lineage: tables.Lineage, lock: Lock, restore: Callable[
 
 
 def _complete(out: Path, lineage: tables.Lineage) -> bool:
-    """True if `out` holds a model of this identity."""
+    """True if `out` holds a model of this identity.
+
+    Checkpoints that are still there mean that an output was deleted while the run ended.
+    """
+    if any((out / LOCK).parent.glob("*/")):
+        return False
     try:
         read_model(out / "model.json")
         return tables.Lineage.from_dict(tables.lineage(out / "model.json")).identity == lineage.identity
