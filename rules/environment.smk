@@ -10,9 +10,11 @@ from rollout3d import failures
 
 # Without a deployment method, stages run in the environment that runs Snakemake, also when it was not activated. With
 # one, the activated environment's folder comes before this one.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
-os.environ["ROLLOUT3D_CODE"] = CODE
-os.environ["ROLLOUT3D_SITE"] = canonical_json(site_of(study))
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
+    ROLLOUT3D_CODE=CODE,
+    ROLLOUT3D_SITE=canonical_json(site_of(study)),
+)
 if SITE.offline:
     os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
@@ -40,4 +42,4 @@ def choose_interpreters(rules):
             python = None if uses_conda() else study.site.python.get(environment_of(each))
             os.environ.pop(f"ROLLOUT3D_PYTHON_{stage[1]}", None)
             if python:
-                os.environ[f"ROLLOUT3D_PYTHON_{stage[1]}"] = os.path.abspath(os.path.expanduser(python))
+                os.environ.update({f"ROLLOUT3D_PYTHON_{stage[1]}": os.path.abspath(os.path.expanduser(python))})
