@@ -333,6 +333,16 @@ def test_hooks_may_be_left_out_where_the_preflight_is_wrong(clone):
     assert "rule import_cot:" in said and "nothing was run" not in said
 
 
+def test_touching_outputs_needs_nothing(tmp_path):
+    clone = copy_repository(tmp_path / "clone")
+    table = clone / "results" / "train" / "video_r1_cot.parquet"
+    table.parent.mkdir(parents=True)
+    for name in ("video_r1_cot", "video_r1_cot_dropped"):
+        table.with_stem(name).write_bytes(b"")
+    run = snakemake(clone, "--cores", "1", "--touch", "--", str(table.relative_to(clone)))
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def test_the_preflight_needs_no_torch(clone):
     blocked = clone / "blocked"
     blocked.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from rollout3d.cluster import GPU_JOBS
 from rollout3d.preflight import Finding, Job, Study
 
 PACKAGES: dict[str, tuple[str, ...]] = {
-    "scenes": ("numba", "scipy", "trimesh", "cv2", "av"),
+    "scenes": ("numba", "scipy", "trimesh", "open3d", "cv2", "av"),
     "train": ("torch", "transformers", "peft"),
     "vllm": ("torch", "transformers"),
     "api": ("openai",),
