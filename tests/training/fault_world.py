@@ -18,7 +18,16 @@ STEPS = 5
 """Steps of a run."""
 
 SNAKEFILE = """
+from rollout3d import cluster as sites
+
 ROWS = {rows!r}
+SITE = sites.from_environment()
+
+
+def job(kind):
+    return lambda wildcards, attempt: sites.gpu_resource(
+        SITE, "grpo", kind, small=True, attempt=attempt, restorable=False
+    )
 
 
 rule all:
@@ -41,10 +50,7 @@ rule grpo:
     log:
         "results/logs/grpo/{{run}}.log",
     resources:
-        nodes=1,
-        gpu=0,
-        mem_mb=1000,
-        runtime={runtime},
+        **{{kind: job(kind) for kind in sites.KINDS}},
     params:
         config={config!r},
         row=lambda wildcards: ROWS[wildcards.run],
@@ -61,7 +67,7 @@ def shell_of(rule: str) -> str:
     return ast.literal_eval(f"({lines})")
 
 
-def build(folder: Path, files: dict[str, Path], runs: list[str], runtime: int = 60) -> Path:
+def build(folder: Path, files: dict[str, Path], runs: list[str]) -> Path:
     """Write the study into `folder`, one GRPO run of `STEPS` steps for each name; return the folder of its faults."""
     (folder / "faults").mkdir(parents=True)
     (folder / "workflow").symlink_to(ROOT / "workflow")
@@ -76,7 +82,6 @@ def build(folder: Path, files: dict[str, Path], runs: list[str], runtime: int = 
         frames=paths["frames"],
         objects=paths["objects"],
         regions=paths["regions"],
-        runtime=runtime,
         config=json.dumps(config),
         # Without the file of a whole study (ROLLOUT3D_STUDY), as by hand.
         shell=shell_of("grpo").replace(" --row ", " --config {params.config:q} --row ", 1),
