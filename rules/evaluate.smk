@@ -84,7 +84,9 @@ rule score:
         run="|".join(RUNS),
     conda:
         "../envs/scenes.yaml"
+    params:
+        kept=kept_names,
     shell:
         "python -m rollout3d.stages.score --run {wildcards.run}"
         " --benchmark {wildcards.benchmark} --predictions {input.predictions:q} --questions {input.questions:q}"
-        " --train {input.train:q} --out {output.scores:q} > {log:q} 2>&1"
+        " --train {input.train:q} --kept {params.kept:q} --out {output.scores:q} > {log:q} 2>&1"

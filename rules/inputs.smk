@@ -124,6 +124,11 @@ def evaluation_shards(wildcards):
     return [f"{folder}/{shard}.parquet" for shard in range(study.evaluation.shards)]
 
 
+def kept_names(wildcards, output):
+    """Kept rules and runs that a result rests on (rules/lineage.smk): every number says so."""
+    return kept_above(str(output[0]))
+
+
 def run_method(wildcards):
     return RUNS[wildcards.run].method
 

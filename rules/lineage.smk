@@ -46,13 +46,16 @@ def producer(path):
         run_name=wildcards.get("run"),
         run=RUNS.get(wildcards.get("run")),
     )
+    values, _ = registry.split(registry.job_values(stage, study, scope))
     parents = {name: plain(inputs[name]) for name in inputs.keys()}
+    if found.name in ("score", "paper_table"):
+        values["job.kept"] = sorted(set().union(*(kept_above(path) for paths in parents.values() for path in paths)))
     return Job(
         found.name,
         stage=stage,
         outputs=plain(outputs),
         parents={name: paths for name, paths in parents.items() if paths},
-        values=registry.split(registry.job_values(stage, study, scope))[0],
+        values=values,
         code=source.closure(stage, registry.chosen(stage, study, scope)).digest,
         costly=registry.STAGES[stage].costly,
         rebuild=found.name in study.rebuild,
@@ -140,7 +143,9 @@ RESTORABLE = {}
 def kept_above(path):
     """Names under `keep` that a result rests on."""
     names = set()
-    for given in GRAPH.given(path):
+    if not study.keep:
+        return []
+    for given in {path, *GRAPH.given(path)}:
         names |= {name for name, each in KEPT.items() if each.is_producer(given)}
         names |= {run for run in study.keep if given == f"{study.results}/runs/{run}/model.json"}
     return sorted(names)

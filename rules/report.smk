@@ -15,10 +15,12 @@ rule paper_table:
         table="table[1-5]|figure3",
     conda:
         "../envs/report.yaml"
+    params:
+        kept=kept_names,
     shell:
         "python -m rollout3d.stages.paper_table --table {wildcards.table}"
         " --scores {input.scores:q} --predictions {input.predictions:q} --questions {input.questions:q}"
-        " --reference {input.reference:q} --out {output.table:q} > {log:q} 2>&1"
+        " --reference {input.reference:q} --kept {params.kept:q} --out {output.table:q} > {log:q} 2>&1"
 
 
 rule bias:

@@ -129,7 +129,14 @@ def test_a_bad_run_is_refused_with_its_name(tmp_path, row, says):
         config.read_runs(bad, load())
 
 
-def test_site_enters_no_part_of_a_stage():
-    from rollout3d.stages.registry import STAGES
+def test_places_of_the_machine_decide_no_result_but_the_place_of_a_model():
+    from rollout3d.config import Config, Run
+    from rollout3d.stages.registry import STAGES, Scope, job_values
 
-    assert not [name for name, spec in STAGES.items() if "site" in spec.config or "results" in spec.config]
+    run = Run(run="ocr", method="grpo", init="base", train_table="ocr_rl", rollout="vanilla", reward="ocr", steps=1)
+    scope = Scope(dataset="scannet", key="base", setting="frames2", benchmark="vsibench", run_name="ocr", run=run)
+    by_hand = {name for name, spec in STAGES.items() if spec.keys(Config(), scope) == ("*",)}
+    assert by_hand == {"check_scan", "summary", "view", "watch", "preflight"}
+    for name in set(STAGES) - by_hand:
+        found = {key for key in job_values(name, Config(), scope) if key.startswith("site") or key == "results"}
+        assert found == ({"site.models"} if name == "describe_model" else set()), name

@@ -51,7 +51,6 @@ MISSPELT = [
         "models.x.same_as must name a model that stands for itself: bse is not one",
     ),
     ("preset: tinny", "preset: tinny is not a preset; did you mean tiny?"),
-    ("frozen: [cto]", "frozen[0]: cto is not a file of rules; did you mean cot?"),
 ]
 
 

@@ -122,27 +122,19 @@ def test_entry_of_a_dictionary_is_added_and_removed(study, add, section):
     assert after == before
 
 
-def test_removed_entries_stay_removed_in_a_stage(study):
-    """A stage lays what it is given over the defaults."""
+def test_removed_entries_stay_removed_in_a_stage(study, tmp_path, monkeypatch):
+    """A stage reads the whole study from its file, and lays nothing of it over the defaults."""
+    from rollout3d.study import running
+
     loaded = study(
         "datasets: {scannetpp: null}\nmodels: {filter_base: null, own: {name: x}}\ndifficulty: {model: own}\n"
         "questions: {per_scene: {route_planning: null}, sources: {route_planning: null}}\n"
     )
-    given = loaded.part("datasets", "models", "questions", "difficulty")
-    again = config.Config.model_validate(config.merge(config.Config().model_dump(mode="json"), given))
-    for name in given:
-        assert getattr(again, name) == getattr(loaded, name)
-    assert again.part(*given) == given
-
-
-def test_every_stage_accepts_its_part_of_a_study_with_its_own_models(study):
-    from rollout3d.stages.registry import STAGES
-
-    loaded = study("models: {own: {name: x}}\ndifficulty: {model: own}\nsite: {models: {own: /x}}\n")
-    site = {"site": loaded.site.model_dump(mode="json")}
-    for spec in STAGES.values():
-        given = {**loaded.part(*spec.config), **site}
-        config.Config.model_validate(config.merge(config.Config().model_dump(mode="json"), given))
+    path = tmp_path / "study.json"
+    running.write(path, loaded.model_dump(mode="json", exclude={"site"}), {})
+    monkeypatch.setenv(running.VARIABLE, str(path))
+    again = config.Config.model_validate(running.Running.from_environment().values)
+    assert again.model_copy(update={"site": loaded.site}) == loaded
 
 
 @pytest.mark.parametrize(

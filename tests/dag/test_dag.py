@@ -244,16 +244,24 @@ def test_a_bad_run_table_stops_with_its_line(clone):
     assert run.returncode != 0 and f"mine.tsv:{number}: column run: 'ocr fix' is no usable name" in run.stdout
 
 
-def test_frozen_stage_is_not_run_and_its_output_counts_as_given(clone):
-    (clone / "results" / "train").mkdir(parents=True, exist_ok=True)
-    table = clone / "results" / "train" / "ocr_sft.parquet"
-    table.write_bytes(b"given by the user")
+def test_kept_rules_and_runs_are_not_run_and_their_outputs_count_as_given(clone):
+    (clone / "results" / "cot").mkdir(parents=True, exist_ok=True)
+    (clone / "results" / "cot" / "annotations.parquet").write_bytes(b"given by the user")
     try:
-        run = snakemake(clone, "-n", "--config", "frozen=[cot]", "--", "results/runs/sft/model.json")
+        run = snakemake(clone, "-n", "--config", "keep=[annotate]", "--", "results/runs/sft/model.json")
+        kept_run = snakemake(clone, "-n", "--config", "keep=[sft]", "--", "results/runs/ocr/model.json")
     finally:
         shutil.rmtree(clone / "results")
     said = run.stdout + run.stderr
     assert run.returncode == 0 and "rule sft:" in said and "rule annotate:" not in said
+    assert "results/runs/sft/model.json" in kept_run.stderr, "a kept run must be there"
+
+
+def test_a_misspelt_name_under_keep_is_refused(clone):
+    run = snakemake(clone, "-n", "--config", "keep=[anotate]")
+    assert run.returncode != 0 and "did you mean annotate?" in run.stdout + run.stderr
+    run = snakemake(clone, "-n", "--config", "rebuild=[ingest]")
+    assert run.returncode != 0 and "ingest is not a costly rule" in run.stdout + run.stderr
 
 
 def test_the_core_needs_no_torch(clone):

@@ -22,6 +22,7 @@ def score(run, value, task="overall", view="video", benchmark="vsibench", n=100)
         "score": value,
         "n": n,
         "well_formed": None,
+        "rests_on": [],
     }
 
 

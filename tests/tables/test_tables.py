@@ -132,7 +132,7 @@ COLUMNS = {
     ("predictions", 1): "1b1fa660d4d3",
     ("metrics", 1): "32f4dc49b2bd",
     ("rollouts", 1): "1537cd078285",
-    ("scores", 2): "16389633179f",
+    ("scores", 3): "4ccd6a9047d4",
     ("report", 1): "e6bb15902aee",
     ("scenes_dropped", 1): "d574832ec72d",
     ("questions_dropped", 1): "6175157f3543",

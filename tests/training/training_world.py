@@ -199,7 +199,10 @@ def weights(model_json: Path) -> dict:
 def command(stage, config, run, files, init, out, processes=1, train="ocr_rl"):
     """What starts a training stage on `processes` processes."""
     section = "sft" if stage == "train_sft" else "grpo"
-    arguments = ["--config", json.dumps(config.part("seed", "torch_threads", "video", "prompts", section))]
+    arguments = [
+        "--config",
+        json.dumps(config.model_dump(mode="json", include={"seed", "torch_threads", "video", "prompts", section})),
+    ]
     arguments += ["--row", run.model_dump_json(exclude={"tables"}), "--init", init, "--train", files[train]]
     arguments += ["--frames", files["frames"], "--out-dir", out]
     if stage == "train_grpo":

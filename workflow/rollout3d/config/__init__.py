@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from rollout3d.config.base import NotNegative, with_removals
+from rollout3d.config.base import NotNegative
 from rollout3d.config.names import Name, ResultsPath, confused, unknown
 from rollout3d.config.problems import ConfigError
 from rollout3d.config.runs import Run, read_runs
@@ -140,14 +140,6 @@ class Config(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-    def part(self, *keys: str) -> dict[str, Any]:
-        """Some sections as plain values: what one stage is given, and all that its digest covers.
-
-        An entry of a default dictionary that the user removed is null, so that no default takes its place.
-        """
-        default = _defaults()
-        return {key: with_removals(self.model_dump(mode="json", include={key})[key], default[key]) for key in keys}
 
 
 @cache

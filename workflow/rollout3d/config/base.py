@@ -70,14 +70,3 @@ def type_at(model: Any, path: tuple[Any, ...]) -> Any:
             here = None
         here = plain(here)
     return here
-
-
-def with_removals(values: Any, defaults: Any) -> Any:
-    """Dumped values with a null for each entry of a default dictionary that they lack.
-
-    Laid over the defaults again, as a stage does, they give the same configuration.
-    """
-    if not isinstance(values, dict) or not isinstance(defaults, dict):
-        return values
-    kept = {key: with_removals(value, defaults.get(key)) for key, value in values.items()}
-    return kept | {key: None for key in defaults if key not in values}

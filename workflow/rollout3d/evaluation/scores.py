@@ -19,14 +19,20 @@ SEEN = "seen"
 
 
 def score_rows(
-    run: str, benchmark: str, predictions: Sequence[Row], questions: Sequence[Row], training: Iterable[Row]
+    run: str,
+    benchmark: str,
+    predictions: Sequence[Row],
+    questions: Sequence[Row],
+    training: Iterable[Row],
+    rests_on: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """SCORES rows: for each view (video; black and seen if it was run; random, frequent) the tasks with questions, and
     overall.
 
-    `training` is the table that the baselines guess from (question_type and ground_truth are read). `well_formed` is
-    given for the tagged scorer only: direct answers have no format to keep. Raises ValueError if a view does not
-    answer every question exactly once: unanswered questions would silently raise or lower the average.
+    `training` is the table that the baselines guess from (question_type and ground_truth are read). `rests_on`: names
+    of kept rules and runs, written into every row. `well_formed` is given for the tagged scorer only: direct answers
+    have no format to keep. Raises ValueError if a view does not answer every question exactly once: unanswered
+    questions would silently raise or lower the average.
     """
     kinds = {row["question_id"]: row["question_type"] for row in questions}
     if len(kinds) != len(questions):
@@ -83,7 +89,7 @@ def score_rows(
         for row in questions:
             guesses.setdefault(row["question_type"], []).append(baseline(row, answers))
         add(view, guesses)
-    return rows
+    return [row | {"rests_on": list(rests_on)} for row in rows]
 
 
 def _share(task: str, formed: Mapping[str, list[bool]]) -> float | None:

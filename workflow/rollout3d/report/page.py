@@ -16,7 +16,7 @@ from rollout3d.config import CATEGORIES
 from rollout3d.report import figures
 from rollout3d.report.gallery import Example
 from rollout3d.report.questions import bias_lines, source_lines
-from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS
+from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note
 from rollout3d.seeding import generator
 
 Row = Mapping[str, Any]
@@ -129,6 +129,7 @@ def _score_line(rows: Sequence[Row], run: str, view: str, name: str, label: str)
         "intervals": {task: (row["low"], row["high"]) for task, row in found.items() if row["low"] is not None},
         "n": overall.get("n"),
         "well_formed": overall.get("well_formed"),
+        "notes": kept_note(overall.get("rests_on", ())) if name else [],
     }
 
 

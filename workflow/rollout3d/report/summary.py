@@ -60,6 +60,9 @@ def _scores(root: Path) -> str:
             found = [overall.get((benchmark, run, view)) for view in _VIEWS]
             cells = "".join(f"{row['score']:>10.1f}" if row else f"{'-':>10}" for row in found)
             lines.append(f"  {run:<{width}}{cells}{(found[0] or {}).get('n', 0):>11,}")
+            kept = (found[0] or {}).get("rests_on")
+            if kept:
+                lines.append(f"  {'':<{width}}  rests on kept {', '.join(kept)}")
         blocks.append("\n".join(lines))
         gains = {run: overall[benchmark, run, "seen"] for run in runs if (benchmark, run, "seen") in overall}
         if gains:

@@ -67,15 +67,19 @@ def build(
     sft: Sequence[Row] = (),
     correct_above: float = 0.5,
     preset: str | None = None,
+    rests_on: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """REPORT rows of one of `TABLES`.
 
     `scores`: rows of SCORES (tables 2 to 5); `predictions`: rows of PREDICTIONS of the four settings (table 1); `rl`
     and `sft`: rows of the two training tables (figure 3). `preset` goes into every note, because its numbers must not
-    be read as the paper's.
+    be read as the paper's; and so do kept rules and runs that a number rests on: `rests_on` in table 1 and figure 3,
+    those of its scores in the others.
     """
     paper = [row for row in reference if row["table"] == table]
     marks = [f"preset {preset}"] if preset else []
+    if table in ("table1", "figure3"):
+        marks += kept_note(rests_on)
     if table == "table1":
         return _table1(paper, predictions, correct_above, marks)
     if table == "figure3":
@@ -83,6 +87,11 @@ def build(
     if table in TABLES:
         return _scores(table, paper, scores, marks)
     raise ValueError(f"unknown table '{table}': one of {', '.join(TABLES)}")
+
+
+def kept_note(names: Sequence[str]) -> list[str]:
+    """The note of a number that rests on what the user keeps; no note if it rests on nothing of the kind."""
+    return [f"rests on kept {', '.join(names)}"] if names else []
 
 
 def _table1(
@@ -110,12 +119,14 @@ def _scores(
         marks = [f"benchmark {benchmark}", *marks]
     ours: dict[tuple[str, str], tuple[float, int]] = {}
     evaluated = set()
+    kept: dict[str, list[str]] = {}
     for row in scores:
         if row["benchmark"] == benchmark and row["task"] in TASKS:
             # Guesses depend on the benchmark only: every run has the same.
             of = row["run"] if row["view"] == "video" else row["view"]
             ours[of, TASKS[row["task"]]] = (row["score"], row["n"])
             evaluated.add(of)
+            kept[of] = kept_note(row["rests_on"])
     columns = list(TASKS.values()) if table == "table2" else ["Avg."]
     values = {(row["row"], row["column"]): row["value"] for row in paper}
     run_of = {row["row"]: row["run"] for row in paper}
@@ -126,13 +137,17 @@ def _scores(
             if run:
                 source = "guessing" if run in GUESSES else f"run {run}"
                 missing = NO_QUESTIONS if run in evaluated else NOT_RUN
-                cells.append(_cell(table, name, column, value, ours.get((run, column)), marks, source, missing))
+                cells.append(
+                    _cell(
+                        table, name, column, value, ours.get((run, column)), marks + kept.get(run, []), source, missing
+                    )
+                )
             elif value:
                 cells.append(_cell(table, name, column, value, None, marks, missing=NOT_OURS))
     for run in dict.fromkeys(row["run"] for row in scores):
         if run not in run_of.values():
             cells += [
-                _cell(table, run, column, "", ours.get((run, column)), marks, missing=NO_QUESTIONS)
+                _cell(table, run, column, "", ours.get((run, column)), marks + kept.get(run, []), missing=NO_QUESTIONS)
                 for column in columns
             ]
     return cells

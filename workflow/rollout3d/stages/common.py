@@ -92,6 +92,8 @@ class Stage:
         except (ValueError, KeyError) as error:
             raise StageError(f"configuration of {self.name}: {error}") from None
         self._values, self._settings = registry.split(found)
+        if hasattr(args, "kept"):
+            self._values["job.kept"] = sorted(args.kept)
         self._code = code.closure(self.name, registry.chosen(self.name, config, scope))
         self._refuse_changed_code()
         site = {f"site.{name}" for name, _ in keys.leaves(config.site)}

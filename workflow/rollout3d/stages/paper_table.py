@@ -18,6 +18,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--questions", nargs="*", default=[], help="tables ocr_rl and ocr_sft (figure 3)")
     parser.add_argument("--reference", default=paper.REFERENCE, help="the paper's numbers")
     parser.add_argument("--out", required=True, help="table report")
+    parser.add_argument(
+        "--kept", nargs="*", default=[], help="kept rules and runs that predictions or questions rest on"
+    )
     args, config = STAGE.parse(parser, argv)
     given = {"ocr_rl": [], "ocr_sft": []}
     for path in args.questions:
@@ -37,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
             sft=given["ocr_sft"],
             correct_above=config.difficulty.correct_above if args.table == "table1" else 0.5,
             preset=config.preset,
+            rests_on=args.kept,
         )
     except ValueError as error:
         raise StageError(str(error)) from None

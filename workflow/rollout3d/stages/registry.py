@@ -214,7 +214,8 @@ STAGES: dict[str, Spec] = {
     "train_base_model": Spec(
         lambda config, scope: (
             f"models.{scope.key}.name",
-            *("seed", "base_model.*", "synthetic.n_objects", "prompts.think", "cot.sentences"),
+            *("seed", "base_model.*", "prompts.think", "cot.sentences"),
+            *(("synthetic.n_objects",) if config.synthetic else ()),
             *(*_ENCODER, *_TRAIN_VIDEO, "video.eval_frames", *_RULES),
         )
     ),

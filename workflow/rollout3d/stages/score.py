@@ -22,12 +22,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--train", required=True, help="table ocr_rl: guesses are drawn from its answers")
     parser.add_argument("--out", required=True, help="table scores")
+    parser.add_argument("--kept", nargs="*", default=[], help="kept rules and runs that the predictions rest on")
     args, _ = STAGE.parse(parser, argv)
     predictions = tables.read(tables.PREDICTIONS, args.predictions)
     questions = tables.read(tables.QUESTIONS, args.questions)
     training = tables.read(tables.OCR_RL, args.train, ["question_type", "ground_truth"])
     try:
-        rows = score_rows(args.run, args.benchmark, predictions, questions, training)
+        rows = score_rows(args.run, args.benchmark, predictions, questions, training, args.kept)
     except ValueError as error:
         raise StageError(f"{args.predictions}: {error}") from None
     parents = {"predictions": args.predictions, "questions": args.questions, "train": args.train}

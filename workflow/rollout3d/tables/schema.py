@@ -366,7 +366,8 @@ SCORES = _declare(
     _null("high", _F, "percent"),
     _field("n", _I, "questions"),
     _null("well_formed", _F, "share of answers in the asked-for format"),
-    version=2,
+    _field("rests_on", _STRINGS, "what the user keeps (keep) and the number rests on; empty = all made by this study"),
+    version=3,
 )
 
 REPORT = _declare(
