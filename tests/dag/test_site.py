@@ -151,3 +151,50 @@ def test_every_variable_is_documented_and_read(clone):
     documented = set(re.findall(r"`ROLLOUT3D_(\w+)`", text[text.index("## Slurm") :]))
     assert read and read <= documented, f"config/README.md lacks {sorted(read - documented)}"
     assert "--set-resources" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected", "absent"),
+    [
+        (
+            {},
+            ["--gpus=8", "--nodes=1", "--cpus-per-task=64", "--mem 512000", "--signal=TERM@300"],
+            ["--ntasks", "--gres"],
+        ),
+        (
+            {"ROLLOUT3D_NODES": "2"},
+            ["--gpus=16", "--nodes=2", "--ntasks=2", "--cpus-per-task=64"],
+            ["--ntasks-per-gpu", "--gres"],
+        ),
+        (
+            {"ROLLOUT3D_NODES": "2", "ROLLOUT3D_GRES": "gpu:a100", "ROLLOUT3D_GPU_QOS": "long"},
+            ["--gres=gpu:a100:8", "--nodes=2", "--ntasks=2", "--cpus-per-task=64", "--qos=long"],
+            ["--ntasks-per-gpu", "--gpus"],
+        ),
+    ],
+    ids=["one node", "two nodes", "two nodes by gres"],
+)
+def test_what_sbatch_is_given_for_a_training_job(tmp_path, settings, expected, absent):
+    """The plugin turns resources into options; a stand-in for sbatch notes them and refuses the job."""
+    clone = copy_repository(tmp_path / "clone")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sbatch", "squeue", "sacct", "sinfo"):
+        script = f'echo "$@" >> {tmp_path}/asked; exit 1' if name == "sbatch" else ""
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    given = ["models/filter_base/model.json", "train/ocr_rl.parquet"]
+    for dataset in ("scannet", "scannetpp", "arkitscenes"):
+        given += [f"scenes/{dataset}/{k}/{table}.parquet" for k in range(16) for table in ("frames", "maps")]
+    for path in (clone / "results" / name for name in given):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    target = "results/runs/filter/model.json"
+    options = ("--profile", "slurm", "--no-hooks", "--latency-wait", "1", "--retries", "0", "--allowed-rules", "grpo")
+    settings = {**settings, "PATH": f"{tools}:/usr/bin:/bin", "ROLLOUT3D_SLURM_POLL_S": "1"}
+    run = snakemake(clone, *options, "--", target, **settings)
+    assert run.returncode != 0 and (tmp_path / "asked").exists(), run.stdout + run.stderr
+    asked = (tmp_path / "asked").read_text()
+    assert " -p gpu " in asked and " -t 2880 " in asked
+    assert not [option for option in expected if option not in asked], asked[:600]
+    assert not [option for option in absent if option in asked.split("--wrap")[0]], asked[:600]
