@@ -23,8 +23,6 @@ def main(argv: list[str] | None = None) -> None:
 
     from rollout3d.model.load import ModelError, refer_model
 
-    if args.key not in config.models:
-        raise StageError(f"model '{args.key}' is not one of {', '.join(config.models)}")
     name = config.models[args.key].name
     try:
         root = f"models.{args.key}"

@@ -25,8 +25,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scans", nargs="?", help="table of the synthetic release in --root, if that is what it holds")
     parser.add_argument("--out-dir", required=True, help="where the tables go")
     args, config = STAGE.parse(parser, argv)
-    if args.dataset not in config.datasets:
-        raise StageError(f"dataset '{args.dataset}' is not one of {', '.join(config.datasets)}")
     root = Path(args.root or config.site.roots[args.dataset])
     n_shards = config.datasets[args.dataset].shards
     lineage = STAGE.lineage({"scans": args.scans} if args.scans else {})

@@ -256,8 +256,14 @@ STAGES: dict[str, Spec] = {
 
 def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     """Return every key that a job reads with its value, keys without effect included; beside them `run.FIELD` of its
-    run's row, `job.NAME` of its wildcards, and `prompts/FILE` with a digest of the text."""
+    run's row, `job.NAME` of its wildcards, and `prompts/FILE` with a digest of the text.
+
+    Raises ValueError for a dataset or a model that the configuration lacks.
+    """
     spec = STAGES[stage]
+    for what, name, known in (("dataset", scope.dataset, config.datasets), ("model", scope.key, config.models)):
+        if name is not None and name not in known:
+            raise ValueError(f"{what} '{name}' is not one of {', '.join(known)}")
     found = values(config, spec.keys(config, scope))
     if stage == "describe_model":  # where one model lies: the only place that a result holds
         found["site.models"] = found["site.models"].get(scope.key)
