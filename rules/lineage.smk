@@ -4,6 +4,7 @@
 # .snakemake decide what runs, and a changed value marks the whole chain below it at once.
 from rollout3d import code as source
 from rollout3d.config.names import unknown
+from rollout3d.fingerprint import roots_of
 from rollout3d.stages import registry
 from rollout3d.study import Job, Study, dump, running, states
 from rollout3d.tables.store import Store
@@ -46,6 +47,7 @@ def producer(path):
         run_name=wildcards.get("run"),
         run=RUNS.get(wildcards.get("run")),
     )
+    chosen = registry.chosen(stage, study, scope)
     values, _ = registry.split(registry.job_values(stage, study, scope))
     parents = {name: plain(inputs[name]) for name in inputs.keys()}
     if found.name in ("score", "paper_table"):
@@ -56,7 +58,8 @@ def producer(path):
         outputs=plain(outputs),
         parents={name: paths for name, paths in parents.items() if paths},
         values=values,
-        code=source.closure(stage, registry.chosen(stage, study, scope)).digest,
+        code=source.closure(stage, chosen).digest,
+        chosen=chosen,
         costly=registry.STAGES[stage].costly,
         rebuild=found.name in study.rebuild,
         benchmark=str(found.benchmark.apply_wildcards(wildcards)),
@@ -108,7 +111,10 @@ def current(of):
             if state.causes:
                 tell(f"stale: {outputs[0]}: {'; '.join(state.causes)}")
         elif state.status == "current" and state.code_changed:
-            tell(f"stale (code): {outputs[0]}: kept as it is; `rebuild: [{of.name}]` computes it anew")
+            files = ", ".join(state.code_files[:3])
+            tell(
+                f"stale (code): {outputs[0]}: {files or 'code'}; kept as it is, `rebuild: [{of.name}]` computes it anew"
+            )
         return []
 
     return mark
@@ -155,6 +161,7 @@ for each in MADE.values():
     each.set_input(current=current(each))
     each.set_params(identity=identity)
 
+ROOTS = roots_of(study.site.model_copy(update={"roots": site_of(study)["roots"]}))
 STUDY_VALUES = study.model_dump(mode="json", exclude={"site"})
 if workflow.is_main_process:
     # Jobs find the driver's study, also those of a cluster that read the Snakefile again later.
@@ -173,6 +180,7 @@ if dump.VARIABLE in os.environ:
         targets,
         results=study.results,
         store_keep=study.store.keep,
+        roots=ROOTS,
         keep=study.keep,
         kept={path: " ".join(kept_above(path)) for path in sorted(given) if kept_above(path)},
     )

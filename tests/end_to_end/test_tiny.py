@@ -107,8 +107,9 @@ def test_a_deleted_table_is_rebuilt_byte_for_byte(tiny, name):
     path = tiny.results / name
     before = bytes_of(path)
     path.unlink()
+    tiny.forget_store()
     tiny.snakemake("--", f"results/tiny/{name}")
-    assert bytes_of(path) == before
+    assert bytes_of(path) == before and f"results/tiny/{name}" not in tiny.restored()
 
 
 @pytest.mark.parametrize("run", ["sft", "ocr"])
@@ -118,6 +119,7 @@ def test_training_again_from_scratch_gives_the_same_weights(tiny, run):
     folder = tiny.results / "runs" / run
     before = {p.name: bytes_of(p) for p in (folder / "weights").iterdir()}
     shutil.rmtree(folder)
+    tiny.forget_store()
     tiny.snakemake("--", f"results/tiny/runs/{run}/model.json")
     assert {p.name: bytes_of(p) for p in (folder / "weights").iterdir()} == before
 
@@ -129,13 +131,6 @@ def test_one_stage_runs_alone_through_its_target(tiny):
     assert re.search(r"^total\s+1$", said, re.M), said
     changed = [p for p in before if p.stat().st_mtime_ns != before[p]]
     assert [str(p.relative_to(tiny.folder)) for p in changed] == [target]
-
-
-def test_a_change_upstream_reruns_no_gpu_stage(tiny):
-    said = tiny.snakemake("-n", "-R", "questions", "--", "all")
-    rerun = set(re.findall(r"^(?:local)?rule (\w+):", said, re.M))
-    assert "questions" in rerun
-    assert not rerun & {"difficulty", "annotate", "sft", "grpo", "evaluate", "train_base_model"}
 
 
 def test_images_are_upright_jpegs_of_the_size_that_the_table_says(tiny):

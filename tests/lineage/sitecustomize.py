@@ -1,13 +1,16 @@
-"""Record which configuration keys a stage reads, from outside: put this folder on PYTHONPATH and name a folder in
-ROLLOUT3D_RECORD. Each process appends `stage<TAB>key` lines to a file of its own, as they are read first.
+"""Record which configuration keys each job reads, from outside: put this folder on PYTHONPATH and name a folder in
+ROLLOUT3D_RECORD. Each stage process appends one JSON line per key to a file of its own, when it reads the key first:
+{"stage", "job" (its wildcards), "key"}.
 
 A key is a leaf of the configuration, written with dots (`video.train_frames`). Reads are seen by the object they are
 made on, so a section that a stage hands on is followed wherever it goes.
 """
 
+import json
 import os
+import sys
 
-if os.environ.get("ROLLOUT3D_RECORD"):
+if os.environ.get("ROLLOUT3D_RECORD") and any("rollout3d.stages." in word for word in sys.orig_argv):
     from pathlib import Path
 
     from rollout3d.config.sections import Section
@@ -15,10 +18,11 @@ if os.environ.get("ROLLOUT3D_RECORD"):
 
     FOLDER = Path(os.environ["ROLLOUT3D_RECORD"])
     where: dict[int, str] = {}
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
+    overridden: dict[int, set[str]] = {}
     kept: list[object] = []
-    stage_name = [""]
-    plain_getattribute, plain_parse = Section.__getattribute__, common.Stage.parse
+    present: dict[str, object] = {}
+    plain_getattribute, plain_copy, plain_parse = Section.__getattribute__, Section.model_copy, common.Stage.parse
 
     def register(section: Section, path: str) -> None:
         where[id(section)] = path
@@ -35,29 +39,27 @@ if os.environ.get("ROLLOUT3D_RECORD"):
         value = plain_getattribute(self, name)
         path = where.get(id(self))
         if path is not None and name in type(self).model_fields:
-            sections = isinstance(value, Section) or (
-                isinstance(value, dict) and value and all(isinstance(item, Section) for item in value.values())
-            )
-            if not sections and (stage_name[0], path + name) not in seen:
-                seen.add((stage_name[0], path + name))
-                with open(FOLDER / f"{os.getpid()}.tsv", "a") as file:
-                    file.write(f"{stage_name[0]}\t{path}{name}\n")
+            named = isinstance(value, dict) and value and all(isinstance(item, Section) for item in value.values())
+            own = name not in overridden.get(id(self), ())
+            if own and not (isinstance(value, Section) or named) and path + name not in seen:
+                seen.add(path + name)
+                with open(FOLDER / f"{os.getpid()}.jsonl", "a") as file:
+                    file.write(json.dumps({**present, "key": path + name}) + "\n")
         return value
-
-    def parse(self, *args, **kwargs):
-        found = plain_parse(self, *args, **kwargs)
-        stage_name[0] = os.environ.get("ROLLOUT3D_RECORD_AS", "") + self.name
-        register(found[1], "")
-        return found
 
     def model_copy(self, **kwargs):
         copy = plain_copy(self, **kwargs)
         if id(self) in where:
             where[id(copy)] = where[id(self)]
+            overridden[id(copy)] = set(kwargs.get("update") or ())
             kept.append(copy)
         return copy
 
-    plain_copy = Section.model_copy
-    Section.model_copy = model_copy
-    Section.__getattribute__ = getattribute
-    common.Stage.parse = parse
+    def parse(self, *args, **kwargs):
+        found = plain_parse(self, *args, **kwargs)
+        job = {key: value for key, value in self._values.items() if key.startswith("job.")}
+        present.update(stage=self.name, job=job)
+        register(found[1], "")
+        return found
+
+    Section.__getattribute__, Section.model_copy, common.Stage.parse = getattribute, model_copy, parse

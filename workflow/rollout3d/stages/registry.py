@@ -93,7 +93,7 @@ def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
 _RULES = tuple(
     f"questions.{name}"
     for name in (
-        *("appearance_gap_s", "body_radius_m", "compat", "wording", "rel_distance_margin_m"),
+        *("appearance_gap_s", "compat", "wording", "rel_distance_margin_m"),
         *("rel_distance_margin_large_m", "rel_distance_per_primary"),
     )
 )
@@ -101,7 +101,7 @@ _RULES = tuple(
 
 def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
     splits = (f"datasets.{scope.dataset}.splits.*",) if scope.dataset else ("datasets.*.splits.*",)
-    return ("seed", *splits, *_RULES, "questions.distance", "questions.per_scene")
+    return ("seed", *splits, *_RULES, "questions.distance", "questions.per_scene", "questions.body_radius_m")
 
 
 def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from pathlib import Path
 
+from rollout3d import tables
+from rollout3d.fingerprint import compare
 from rollout3d.stages.common import StageError
 from rollout3d.study.dump import Graph, NoStudy, add_options, load, options_of
 from rollout3d.study.plan import Step, plan, spent_usd
@@ -52,10 +55,11 @@ def report(graph: Graph, steps: list[Step]) -> list[str]:
         if state.status == "current" and not state.code_changed:
             continue
         status = "stale (code)" if state.status == "current" else state.status
-        kind = (step.job.rule, status, *state.reasons)
+        reasons = state.reasons or state.code_files
+        kind = (step.job.rule, status, *reasons)
         shown[kind] += 1
         if shown[kind] <= SHOWN:
-            lines.append(f"{status:<8} {step.job.name}" + (f": {'; '.join(state.reasons)}" if state.reasons else ""))
+            lines.append(f"{status:<8} {step.job.name}" + (f": {'; '.join(reasons)}" if reasons else ""))
     for (rule, status, *_), count in shown.items():
         if count > SHOWN:
             lines.append(f"{status:<8} ... and {count - SHOWN} more of {rule}")
@@ -95,7 +99,15 @@ def cost(graph: Graph, steps: list[Step]) -> list[str]:
 
 def raw_differences(graph: Graph) -> list[str]:
     """Lines about files outside the workflow that are not those that the stages opened."""
-    return []
+    lines = []
+    for job in graph.jobs:
+        for path in (Path(output) for output in job.outputs if output.endswith("raw_files.parquet")):
+            if path.exists():
+                for found in compare(tables.read(tables.RAW_FILES, path), graph.roots):
+                    lines.append(f"outside  {found}: read by {job.rule} for {job.name}")
+    if lines:
+        lines.append("what has changed outside is not recomputed by itself: `snakemake -R RULE` does, by content")
+    return lines
 
 
 if __name__ == "__main__":

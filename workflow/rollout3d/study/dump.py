@@ -33,6 +33,8 @@ class Graph:
     targets: tuple[str, ...]
     results: Path
     store_keep: int
+    roots: dict[str, str]
+    """Key of the configuration's `site` -> directory of files outside the workflow."""
     keep: tuple[str, ...]
     kept: dict[str, str]
     """Kept file -> name under `keep` that leaves its rule out."""
@@ -101,6 +103,7 @@ def read(about: dict) -> Graph:
         tuple(about["targets"]),
         Path(about["results"]),
         about["store_keep"],
+        dict(about["roots"]),
         tuple(about["keep"]),
         dict(about["kept"]),
     )

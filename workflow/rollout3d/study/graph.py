@@ -29,6 +29,8 @@ class Job:
     """Keys of the configuration and fields of the run's row that decide the result, with their values."""
     code: str = ""
     """Digest of the code that the stage runs."""
+    chosen: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Which entries of the code's registries it uses (`rollout3d.code.KEYS`)."""
     costly: bool = False
     rebuild: bool = False
     """Whether changed code makes a costly result stale (`rebuild` of the configuration)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rollout3d import tables
+from rollout3d import code, provenance, tables
 from rollout3d.study.graph import Job, Study
 from rollout3d.tables.store import Store
 
@@ -27,6 +27,8 @@ class State:
     """Why it is stale: `key: old -> new`, `parent PATH`, `code`, or what is wrong with a file."""
     code_changed: bool = False
     """Whether the code has changed since; of a costly result that alone makes nothing stale."""
+    code_files: tuple[str, ...] = ()
+    """What of the code has changed, as far as it was noted: `changed FILE`, `added FILE`, `removed FILE`."""
     identity: str | None = None
     """Identity by content that a run would have now; None while a parent is not current."""
     stored: bool = False
@@ -74,6 +76,7 @@ class states:
         if missing:
             return State("missing", (), identity=identity, stored=stored)
         reasons: list[str] = []
+        found: Mapping[str, Any] = {}
         code_changed = adopted = False
         for path in job.outputs:
             try:
@@ -89,11 +92,20 @@ class states:
             else:
                 reasons += self._differences(job, found)
                 code_changed |= found.get("code") != job.code
+        files = self._code_files(job, found) if code_changed else ()
         if code_changed and job.code_counts:
-            reasons.append("code")
+            reasons.append(f"code ({_few(files)})" if files else "code")
         reasons = list(dict.fromkeys(reasons))
         status = "stale" if reasons else "current"
-        return State(status, tuple(reasons), code_changed, identity, stored, adopted)
+        return State(status, tuple(reasons), code_changed, files, identity, stored, adopted)
+
+    def _code_files(self, job: Job, found: Mapping[str, Any]) -> tuple[str, ...]:
+        """What of the code differs from that which the note of the result's making lists."""
+        identity = tables.Lineage.from_dict(found).identity
+        made = provenance.read(self.store.results, job.stage, identity) if self.store else None
+        if not made or "code" not in made:
+            return ()
+        return tuple(code.compare(made["code"], code.closure(job.stage, job.chosen).short))
 
     def _differences(self, job: Job, found: Mapping[str, Any]) -> list[str]:
         before, now = found.get("values", {}), dict(job.values)
@@ -123,6 +135,11 @@ _NONE = object()
 
 def _given(path: str) -> State:
     return State("kept") if Path(path).is_file() else State("missing")
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _short(value: Any) -> str:
