@@ -1,4 +1,4 @@
-# Benchmarks and scores. Predictions cost GPU time: their inputs are ancient. To predict again: -R evaluate.
+# Benchmarks, predictions and scores. Predictions cost GPU time: they resume, and come back from the store.
 rule prepare_benchmark:
     input:
         questions=benchmark_questions,

@@ -42,7 +42,7 @@ rule import_questions:
         " --threads {threads} --out {output.questions:q} --dropped {output.dropped:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
-# The API costs money: inputs are ancient. To judge again: -R judge.
+# The API costs money: finished verdicts come back from the store, and paid replies from their cache.
 rule judge:
     input:
         questions="<results>/questions/external/{source}.parquet",

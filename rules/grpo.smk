@@ -1,5 +1,5 @@
-# Reinforcement learning with GRPO and its rollouts. Inputs are ancient; to train again: -R grpo, after removing the
-# run's checkpoints. Checkpoints are not declared: Snakemake would delete them before a resume.
+# Reinforcement learning with GRPO and its rollouts. Checkpoints and weights are not declared: Snakemake would delete them
+# before a resume. A finished run comes back from the store.
 rule grpo:
     input:
         init=run_init,

@@ -1,4 +1,4 @@
-# What is current, for every rule alike. Included last: it reads the rules, and gives each of them a parameter `identity`
+# What is current, for all rules alike. Included last: it reads the rules, and gives each of them a parameter `identity`
 # (a digest of all that decides the result, its ancestors' identities among it) and an input function that compares what
 # is in place with the lineage that it is wanted to have. So neither times nor touched, copied or moved files nor a lost
 # .snakemake decide what runs, and a changed value marks the whole chain below it at once.
@@ -18,7 +18,7 @@ KEPT = {name: MADE.pop(name) for name in study.keep if name in MADE}
 
 for name in study.keep:
     if name not in KEPT and name not in RUNS:
-        raise WorkflowError(f"keep: {unknown(name, [*MADE, *RUNS], 'a rule or a run')}")
+        raise WorkflowError(f"keep: {unknown(name, [*MADE, *RUNS], 'a run or a rule')}")
 COSTLY = [name for name in MADE if registry.STAGES[STAGE_OF.get(name, name)].costly]
 for name in study.rebuild:
     if name not in COSTLY:

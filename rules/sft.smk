@@ -1,5 +1,5 @@
-# Cold start: supervised fine-tuning. Inputs are ancient; to train again: -R sft, after removing its checkpoints.
-# Checkpoints are not declared: Snakemake would delete them before a resume.
+# Cold start: supervised fine-tuning. Checkpoints and weights are not declared: Snakemake would delete them before a
+# resume. A finished run comes back from the store.
 rule sft:
     input:
         init=run_init,
