@@ -69,6 +69,7 @@ class Package:
         self._modules = {_module(path): path for path in self._states if path.endswith(".py")}
         self._sources: dict[str, Source] = {}
         self._resources: dict[str, str] = {}
+        self._found: dict[str, Code] = {}
 
     def closure(self, stage: str, chosen: Chosen | None = None) -> Code:
         """The code of a stage (the name of a file of `stages`), or of any module given by its dotted name.
@@ -77,6 +78,12 @@ class Package:
         Raises ValueError for an unknown stage or key.
         """
         chosen = chosen or {}
+        wanted = json.dumps([stage, {key: sorted(selected(chosen, key) or ()) for key in sorted(chosen)}])
+        if wanted not in self._found:
+            self._found[wanted] = self._closure(stage, chosen)
+        return self._found[wanted]
+
+    def _closure(self, stage: str, chosen: Chosen) -> Code:
         strange = sorted(set(chosen) - set(KEYS))
         if strange:
             raise ValueError(f"unknown registry {', '.join(strange)}: known are {', '.join(KEYS)}")

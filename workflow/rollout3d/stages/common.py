@@ -24,6 +24,7 @@ from rollout3d.config import Run, keys
 from rollout3d.stages import registry
 from rollout3d.study.running import Running
 from rollout3d.tables.store import Store
+from rollout3d.training.lock import Lock
 
 LOG = logging.getLogger(__name__)
 SITE_VARIABLE = "ROLLOUT3D_SITE"
@@ -133,20 +134,30 @@ class Stage:
         self._lineages.append(lineage)
         return lineage
 
-    def restore(self, output: str | Path, lineage: tables.Lineage) -> bool:
+    def restore(self, output: str | Path, lineage: tables.Lineage, lock: Lock | None = None) -> bool:
         """Put the finished result of this identity in place, if the store has it; return whether it did.
 
-        `output` is the first declared output. Outside the workflow there is no store.
+        `output` is the first declared output. `lock`: of the folder that it lies in, where another process may train;
+        while that one lives, nothing is put in place. Of several processes of a job the first one does it, the others
+        only look. Outside the workflow there is no store.
         """
         if not self._study:
             return False
         store = Store(self._study.results, self._study.store_keep)
         entry = store.find(store.target(output), lineage.identity)
-        if entry is None or not store.restore(entry, output):
+        if entry is None or not store.intact(entry):
             return False
+        if os.environ.get("RANK", "0") != "0":
+            return True
+        if lock is not None and not lock.take():
+            return False
+        try:
+            self._restored = store.restore(entry, output)
+        finally:
+            if lock is not None:
+                lock.release()
         LOG.info("restored from the store: %s (%s)", output, lineage.identity)
-        self._restored = True
-        return True
+        return self._restored
 
     def keep(self, output: str | Path, lineage: tables.Lineage, names: Sequence[str] = ()) -> None:
         """Keep a finished result in the store: its first output, and the files and folders `names` beside it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -264,7 +264,7 @@ def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     for what, name, known in (("dataset", scope.dataset, config.datasets), ("model", scope.key, config.models)):
         if name is not None and name not in known:
             raise ValueError(f"{what} '{name}' is not one of {', '.join(known)}")
-    found = values(config, spec.keys(config, scope))
+    found = dict(_values(config, stage, replace(scope, shard=None, n_shards=None)))
     if stage == "describe_model":  # where one model lies: the only place that a result holds
         found["site.models"] = found["site.models"].get(scope.key)
     # What a job is of all that its rule makes: a file in another one's place is then another result.
@@ -279,6 +279,17 @@ def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         row = scope.run.model_dump(mode="json")
         found |= {f"run.{name}": row[name] for name in spec.row(scope.run)}
     return found
+
+
+_SEEN: dict[tuple[int, str, Scope], tuple[Config, dict[str, Any]]] = {}
+
+
+def _values(config: Config, stage: str, scope: Scope) -> dict[str, Any]:
+    """The configuration keys of a job, worked out once for all its shards."""
+    at = (id(config), stage, replace(scope, run=None))
+    if at not in _SEEN or _SEEN[at][0] is not config:
+        _SEEN[at] = (config, values(config, STAGES[stage].keys(config, scope)))
+    return _SEEN[at][1]
 
 
 @cache

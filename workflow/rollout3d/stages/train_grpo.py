@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rollout3d.config import Run
 from rollout3d.stages.common import Stage, StageError, end_process
+from rollout3d.training.lock import LOCK, Lock
 
 STAGE = Stage("train_grpo", __doc__)
 
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         {name: getattr(args, name) for name in ("init", "train", "frames", "maps", "objects", "regions")}
     )
     model = args.out_dir / "model.json"
-    if STAGE.restore(model, lineage):
+    if STAGE.restore(model, lineage, Lock(args.out_dir / LOCK)):
         return
 
     from rollout3d.training.run import USER_ERRORS, Inputs, run_grpo

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rollout3d.config import Run
 from rollout3d.stages.common import Stage, StageError, end_process
+from rollout3d.training.lock import LOCK, Lock
 
 STAGE = Stage("train_sft", __doc__)
 
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
 
     lineage = STAGE.lineage({name: getattr(args, name) for name in ("init", "train", "frames", "maps")})
     model = args.out_dir / "model.json"
-    if STAGE.restore(model, lineage):
+    if STAGE.restore(model, lineage, Lock(args.out_dir / LOCK)):
         return
 
     from rollout3d.training.run import USER_ERRORS, Inputs, run_sft

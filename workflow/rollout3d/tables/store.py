@@ -109,16 +109,22 @@ class Store:
         self._prune(target, identity)
         return Entry(target, identity, place, files, about["made"])
 
-    def restore(self, entry: Entry, output: Path | str) -> bool:
-        """Put an entry's files in place of those of `output`; return False if a file was damaged meanwhile.
-
-        The files get the present time, except large ones, whose time proves that nobody has written to them.
-        """
-        base = Path(output).parent
+    def intact(self, entry: Entry) -> bool:
+        """Return whether nobody has changed or damaged an entry's files since they were stored."""
         for name, about in entry.files.items():
             if not _intact(entry.folder / "files" / name, about):
                 log.warning("%s: not used, %s was changed or damaged after it was stored", entry.folder, name)
                 return False
+        return True
+
+    def restore(self, entry: Entry, output: Path | str) -> bool:
+        """Put an entry's files in place of those of `output`; return False if one of them is not intact.
+
+        The files get the present time, except large ones, whose time proves that nobody has written to them.
+        """
+        base = Path(output).parent
+        if not self.intact(entry):
+            return False
         stale = {Path(name).parts[0] for name in entry.files if len(Path(name).parts) > 1}
         for folder in stale:  # such as weights/: files of another result must not stay among these
             shutil.rmtree(base / folder, ignore_errors=True)
