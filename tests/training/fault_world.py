@@ -72,9 +72,7 @@ def build(folder: Path, files: dict[str, Path], runs: list[str]) -> Path:
     (folder / "faults").mkdir(parents=True)
     (folder / "workflow").symlink_to(ROOT / "workflow")
     (folder / "slurm").symlink_to(ROOT / "slurm")
-    config = tw.config(save_every=1000).model_dump(
-        mode="json", include={"seed", "torch_threads", "video", "prompts", "grpo"}
-    )
+    config = tw.config(save_every=1000).part("seed", "torch_threads", "video", "prompts", "grpo")
     rows = {name: tw.run("vanilla", steps=STEPS, run=name).model_dump_json(exclude={"tables"}) for name in runs}
     paths = {name: str(path) for name, path in files.items()}
     text = SNAKEFILE.format(
@@ -118,5 +116,5 @@ def wait_for(condition, seconds: float = 90, what: str = "") -> None:
 
 def updates(faults: Path, run: str, rank: int = 0) -> list[int]:
     """The steps that a process of a run has begun, in order, over all attempts."""
-    lines = (faults / "steps.log").read_text().splitlines()
-    return [int(step) for name, who, step in map(str.split, lines) if (name, who) == (run, str(rank))]
+    lines = map(str.split, (faults / "events.log").read_text().splitlines())
+    return [int(line[3]) for line in lines if line[:3] == ["step", run, str(rank)]]
