@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "# rollout3d: two-node test cluster on loopback\n"
@@ -49,6 +50,7 @@ class Cluster:
     def __init__(self, folder: Path):
         self.folder = folder
         self.processes: list[subprocess.Popen] = []
+        self.nodes: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> Cluster:
         host = socket.gethostname()
@@ -91,7 +93,7 @@ PartitionName=gpu Nodes=ALL State=UP
         )
         self._start("slurmctld", "-D", "-i")
         for name in NODES:
-            self._start("slurmd", "-D", "-N", name)
+            self._boot(name)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             states = subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], capture_output=True, text=True).stdout.split(
@@ -104,10 +106,28 @@ PartitionName=gpu Nodes=ALL State=UP
         self.__exit__()
         raise RuntimeError(f"the cluster did not come up in 30 s\n{logs}")
 
-    def _start(self, *command: str) -> None:
-        self.processes.append(
-            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    def lose(self, node: str) -> None:
+        """Let a node die as by a power cut: its daemon and all processes of its jobs are killed, Slurm is told."""
+        self.nodes[node].kill()
+        for process in _processes_on(node):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=died"], check=True)
+
+    def bring_back(self, node: str) -> None:
+        """Boot a node that was lost."""
+        self._boot(node)
+        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], capture_output=True)
+
+    def _boot(self, node: str) -> None:
+        self.nodes[node] = self._start("slurmd", "-D", "-N", node)
+
+    def _start(self, *command: str) -> subprocess.Popen:
+        started = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
+        self.processes.append(started)
+        return started
 
     def __exit__(self, *_: object) -> None:
         subprocess.run(["scancel", "--signal=KILL", "--full", "--user=root"], capture_output=True)
@@ -123,3 +143,16 @@ PartitionName=gpu Nodes=ALL State=UP
             except subprocess.TimeoutExpired:
                 process.kill()
         CONF.unlink(missing_ok=True)
+
+
+def _processes_on(node: str) -> set[int]:
+    """Processes of a node's jobs, and the step daemons above them."""
+    found = set()
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            if f"SLURMD_NODENAME={node}\0".encode() in (place / "environ").read_bytes():
+                found.add(int(place.name))
+                parent = (place / "stat").read_text().rpartition(")")[2].split()[1]
+                if Path(f"/proc/{parent}/cmdline").read_bytes().startswith(b"slurmstepd"):
+                    found.add(int(parent))
+    return found
