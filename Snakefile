@@ -59,5 +59,6 @@ choose_interpreters(workflow.rules)
 
 
 onstart:
+    stop_at_problems()
     check_before_run()
     running.write(os.environ[running.VARIABLE], STUDY_VALUES, DIGESTS)

@@ -103,9 +103,15 @@ def current(of):
         if looking.deep or workflow._dag is None or not workflow.is_main_process:
             return []
         outputs = plain(of.expand_output(dict(wildcards.items()))[0])
-        state = STATES(outputs[0])
+        try:
+            state = STATES(outputs[0])
+        except Exception as error:
+            # Raised here, Snakemake would take the file for one that no job writes.
+            workflow._dag.forcefiles.update(outputs)
+            problem(f"{outputs[0]}: {error}")
+            return []
         if state.adopted:
-            raise WorkflowError(f"{outputs[0]} was adopted: add it to `keep`, or delete it to have it made")
+            problem(f"{outputs[0]} was adopted: name it under `keep` (run or rule), or delete it to have it made")
         if state.status == "stale":
             workflow._dag.forcefiles.update(outputs)
             if state.causes:
@@ -118,6 +124,20 @@ def current(of):
         return []
 
     return mark
+
+
+PROBLEMS = []
+
+
+def problem(message):
+    """Tell what stops a real run before its first job."""
+    PROBLEMS.append(message)
+    tell(f"error: {message}")
+
+
+def stop_at_problems():
+    if PROBLEMS:
+        raise WorkflowError("nothing was run.\n" + "\n".join(f"  {message}" for message in PROBLEMS))
 
 
 TOLD = set()

@@ -54,9 +54,9 @@ class Study:
         shutil.rmtree(self.results / ".store", ignore_errors=True)
 
     def restored(self) -> set[str]:
-        """Results whose present log says that they were put back from the store."""
-        said = "".join(path.read_text() for path in self.results.glob("logs/**/*.log"))
-        return set(re.findall(r"restored from the store: (\S+) ", said))
+        """Results whose log ends with their being put back from the store (logs of trainings are continued)."""
+        ends = [path.read_text().splitlines()[-1:] for path in self.results.glob("logs/**/*.log")]
+        return set(re.findall(r"restored from the store: (\S+) ", "\n".join(line for end in ends for line in end)))
 
     def copy(self, folder: Path) -> "Study":
         """The same study elsewhere, times kept."""

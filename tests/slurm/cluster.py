@@ -1,11 +1,13 @@
 """A two-node Slurm on loopback: one controller and two slurmds on this host, with no daemon of the system involved.
 
 The job step of Snakemake's Slurm plugin strips SLURM_CONF, so the configuration must lie in /etc/slurm. An existing one
-that this module did not write is left alone, and the cluster is refused.
+that this module did not write is left alone, and the cluster is refused. There is one cluster at a time: a second one
+waits until the first is gone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +19,7 @@ from pathlib import Path
 
 MARK = "# rollout3d: two-node test cluster on loopback\n"
 CONF = Path("/etc/slurm/slurm.conf")
+GRES = Path("/etc/slurm/gres.conf")
 NODES = ("n1", "n2")
 DRIVER = Path(__file__).with_name("driver.py")
 """Snakemake that does not wait ever longer between two looks at its jobs."""
@@ -45,23 +48,33 @@ def free_ports(count: int) -> list[int]:
 
 
 class Cluster:
-    """Context manager: the cluster runs inside, and is stopped and removed outside."""
+    """Context manager: the cluster runs inside, and is stopped and removed outside.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    `gpus`: per node, invented ones: Slurm gives them to jobs like real ones, and no job can use them.
+    """
+
+    def __init__(self, folder: Path, gpus: int = 0):
+        self.folder, self.gpus = folder, gpus
         self.processes: list[subprocess.Popen] = []
         self.nodes: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> Cluster:
+        self._turn = open("/tmp/rollout3d-slurm.lock", "w")
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         host = socket.gethostname()
         controller, first, second = free_ports(3)
         for name in ("state", "spool-n1", "spool-n2", "log"):
             (self.folder / name).mkdir(parents=True)
         nodes = "".join(
-            f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=64 RealMemory=2000000\n"
+            f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=64 RealMemory=2000000"
+            + (f" Gres=gpu:{self.gpus}\n" if self.gpus else "\n")
             for name, port in zip(NODES, (first, second), strict=True)
         )
         CONF.parent.mkdir(exist_ok=True)
+        for number in range(self.gpus):
+            (self.folder / f"gpu{number}").touch()
+        files = f"{self.folder}/gpu[0-{self.gpus - 1}]" if self.gpus > 1 else f"{self.folder}/gpu0"
+        GRES.write_text("".join(f"NodeName={name} Name=gpu File={files}\n" for name in NODES if self.gpus))
         CONF.write_text(
             MARK
             + f"""ClusterName=loopback
@@ -87,6 +100,7 @@ SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
 MinJobAge=300
+{"GresTypes=gpu" if self.gpus else "# no GPUs"}
 {nodes}PartitionName=cpu Nodes=ALL Default=YES State=UP
 PartitionName=gpu Nodes=ALL State=UP
 """
@@ -143,6 +157,8 @@ PartitionName=gpu Nodes=ALL State=UP
             except subprocess.TimeoutExpired:
                 process.kill()
         CONF.unlink(missing_ok=True)
+        GRES.unlink(missing_ok=True)
+        self._turn.close()
 
 
 def _processes_on(node: str) -> set[int]:

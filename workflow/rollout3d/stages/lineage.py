@@ -18,6 +18,8 @@ from rollout3d import provenance, tables
 from rollout3d.stages.common import StageError
 from rollout3d.study.dump import NoStudy, add_options, load, options_of
 
+WRAP = {"break_on_hyphens": False, "break_long_words": False}
+
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
@@ -58,7 +60,7 @@ def words(path: str, about: dict, results: Path | None) -> Iterator[str]:
     for title, values in (("decided", about.get("values", {})), ("beside", about.get("settings", {}))):
         if values:
             text = ", ".join(f"{key} = {tables.canonical_json(value)}" for key, value in sorted(values.items()))
-            yield textwrap.fill(text, 118, initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12)
+            yield textwrap.fill(text, 118, initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12, **WRAP)
     yield f"  code      {about.get('code', '')[:16]}"
     identity = tables.Lineage.from_dict(about).identity
     made = provenance.read(results, stage, identity) if results else None
