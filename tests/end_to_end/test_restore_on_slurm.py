@@ -29,7 +29,7 @@ def test_a_finished_run_comes_back_while_every_gpu_is_busy(study, tmp_path):
         "ROLLOUT3D_GPUS_PER_NODE": "2",
     }
     with Cluster(tmp_path / "slurm", gpus=2):
-        busy = ["sbatch", "--partition=gpu", "--nodes=2", "--gpus-per-node=2", "--wrap", "sleep 600"]
+        busy = ["sbatch", "--partition=gpu", "--nodes=2", "--gpus-per-node=2", "--mem=1000", "--wrap", "sleep 600"]
         subprocess.run(busy, check=True, capture_output=True, cwd=tmp_path)
         for nodes in ("1", "2"):
             shutil.rmtree(study.results / "runs" / "ocr")
