@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -35,6 +36,19 @@ def why_not() -> str | None:
     if CONF.exists() and not CONF.read_text().startswith(MARK):
         return f"{CONF} belongs to another cluster"
     return None
+
+
+def command(*words: str) -> str:
+    """What a command of Slurm prints."""
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def reach_time_limit(job: str) -> None:
+    """Let a job's time limit come: Slurm warns 300 s before it (slurm/profile.yaml), and looks every 30 s."""
+    elapsed = command("squeue", "-hj", job, "-o%M")
+    days, hours, minutes, _ = re.match(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", elapsed).groups()
+    assert not days and not hours
+    command("scontrol", "update", f"JobId={job}", f"TimeLimit={int(minutes) + 5}")
 
 
 def free_ports(count: int) -> list[int]:

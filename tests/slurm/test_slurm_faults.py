@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rollout3d import tables
-from slurm.cluster import DRIVER, Cluster, why_not
+from slurm.cluster import DRIVER, Cluster, command, reach_time_limit, why_not
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import fault_world as fw
@@ -22,19 +22,6 @@ import training_world as tw
 SLOW_S = 12
 PATIENCE_S = 240
 """Longest wait for a trainer to reach its step; on two idle cores it takes 20 to 40 s."""
-
-
-def command(*words):
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
-
-
-def time_limit(job):
-    """Slurm warns 300 s before the limit (slurm/profile.yaml), and looks every 30 s whether it is time."""
-    days, hours, minutes, _ = re.match(
-        r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", command("squeue", "-hj", job, "-o%M")
-    ).groups()
-    assert not days and not hours
-    command("scontrol", "update", f"JobId={job}", f"TimeLimit={int(minutes) + 5}")
 
 
 def cancel(job):
@@ -47,7 +34,7 @@ def requeue(job):
 
 HOLD = (1, 3)
 """Steps (from 0) at which a run's first and second fault come."""
-FAULTS = {(1, "limited"): [time_limit], (1, "stopped"): [cancel, requeue], (2, "stopped"): [cancel, requeue]}
+FAULTS = {(1, "limited"): [reach_time_limit], (1, "stopped"): [cancel, requeue], (2, "stopped"): [cancel, requeue]}
 """By number of nodes and name, a run's faults in order."""
 
 
