@@ -1,5 +1,6 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
 # make test | test-vllm | lint | dry-run | clean
+# make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
 # make bench [BENCH="NAME ..."]: speed and memory beside the obvious alternatives (minutes, 1 GB for a scan)
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ WORKERS ?= 2
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
-.PHONY: demo seeing test test-vllm lint format dry-run bench clean system
+.PHONY: demo seeing test test-vllm lint format dry-run faults faults-quick bench clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -45,6 +46,13 @@ dry-run: $(VENV)/ready
 	for preset in config/config.yaml config/presets/*.yaml; do \
 	  echo "== $$preset"; $(BIN)/snakemake -n --quiet all --configfile $$preset || exit 1; \
 	  $(BIN)/snakemake --profile slurm -n --quiet all --configfile $$preset -- all || exit 1; done
+
+# Rows lost, questions answered twice, steps trained twice, fault by fault (tests/faults). FAULTS="--only NAME": some of them.
+faults: $(VENV)/ready system
+	$(BIN)/python tests/faults/run.py $(FAULTS)
+
+faults-quick: $(VENV)/ready system
+	$(BIN)/python tests/faults/run.py --quick $(FAULTS)
 
 bench: $(VENV)/bench system
 	$(BIN)/python benchmarks/run.py $(BENCH)
