@@ -163,9 +163,10 @@ def test_an_adopted_table_is_used_if_it_is_kept_and_never_overwritten(study, tmp
     assert tables.read(tables.OCR_SFT, study.folder / target) == rows, "nothing overwrote it"
     said = study.snakemake("-n", "--config", "keep=[sft_table]", "--", "all")
     assert {"sft", "grpo"} <= rules(said) and "sft_table" not in rules(said)
-    tables.write(tables.HARD, mine, [], tables.Lineage("mine"))
-    refused = study.command("adopt", str(mine), "results/tiny/train/ocr_rl.parquet", "--force")
-    assert refused.returncode == 1 and "does not fit" in refused.stderr
+    for wrong, says in (([{"question_id": "a", "transition": "bev"}], "does not fit"), ([], "holds no rows")):
+        tables.write(tables.HARD, mine, wrong, tables.Lineage("mine"))
+        refused = study.command("adopt", str(mine), "results/tiny/train/ocr_rl.parquet", "--force")
+        assert refused.returncode == 1 and says in refused.stderr, refused.stderr
 
 
 def test_lineage_tells_the_chain_in_words(tiny):

@@ -148,9 +148,10 @@ def two_drivers_without_lock(world: World) -> Line:
         study.close()
 
 
-QUICK = (restarted_while_it_trains, trainer_terminated)
+QUICK = (restarted_while_it_trains,)
 ALL = (
     *QUICK,
+    trainer_terminated,
     restarted_as_it_ends,
     restarted_after_its_end,
     driver_interrupted,

@@ -54,8 +54,9 @@ def adopt_table(source: Path, target: Path) -> int:
     """Write the rows of `source` as the table that `target` holds by its place; return how many. Raises TableError."""
     table = table_at(target)
     found = tables.read_foreign(source)
-    names = set(table.schema.names)
-    columns = set(found[0]) if found else names
+    if not found:
+        raise tables.TableError(f"{source}: holds no rows to adopt")
+    names, columns = set(table.schema.names), set(found[0])
     missing, extra = names - columns, sorted(columns - names)
     optional = [name for name in missing if table.schema.field(name).nullable]
     lacks = sorted(missing - set(optional))
