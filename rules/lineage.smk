@@ -6,7 +6,7 @@ from rollout3d import code as source
 from rollout3d.config.names import unknown
 from rollout3d.fingerprint import roots_of
 from rollout3d.stages import registry
-from rollout3d.study import Job, Study, dump, running, states
+from rollout3d.study import Job, States, Study, dump, running
 from rollout3d.tables.store import Store
 
 STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo"}
@@ -85,7 +85,7 @@ class Looking:
 looking = Looking()
 GRAPH = Study(producer)
 STORE = Store(study.results, study.store.keep)
-STATES = states(GRAPH, STORE)
+STATES = States(GRAPH, STORE)
 
 
 def identity(wildcards, output):
@@ -159,7 +159,7 @@ def restorable(name, wildcards, input):
         return False
     seen = (target, tuple(path.stat().st_mtime_ns for path in parents))
     if seen not in RESTORABLE:  # asked for each resource of a job, and again when its parents were made
-        RESTORABLE[seen] = states(GRAPH, STORE)(target).stored
+        RESTORABLE[seen] = States(GRAPH, STORE)(target).stored
     return RESTORABLE[seen]
 
 

@@ -4,6 +4,6 @@ Light: the Snakefile imports it. Snakemake's rules say how jobs connect; `rules/
 """
 
 from rollout3d.study.graph import Job, Study
-from rollout3d.study.state import State, states
+from rollout3d.study.state import State, States
 
-__all__ = ["Job", "State", "Study", "states"]
+__all__ = ["Job", "State", "States", "Study"]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from rollout3d.study.dump import Graph
 from rollout3d.study.graph import Job
-from rollout3d.study.state import State, states
+from rollout3d.study.state import State, States
 from rollout3d.tables.store import Store
 
 
@@ -32,7 +32,7 @@ def plan(graph: Graph) -> list[Step]:
     Whatever lies below a job that runs, runs too (Snakemake knows no early end); a costly result is then put back if
     its parents' contents turn out equal, which is known only after they are made.
     """
-    at = states(graph.study, Store(graph.results, graph.store_keep))
+    at = States(graph.study, Store(graph.results, graph.store_keep))
     seconds = durations(graph.jobs)
     runs: set[str] = set()
     steps = []

@@ -41,10 +41,10 @@ class State:
         return tuple(reason for reason in self.reasons if not reason.startswith(ABOVE))
 
 
-class states:
+class States:
     """States of jobs by path, worked out on demand and remembered.
 
-    `kept` names files that the user keeps as they are: no job writes them, and their content counts as it is.
+    A file that no job writes (because its rule is kept, or it lies in the clone) counts by its content.
     """
 
     def __init__(self, study: Study, store: Store | None = None):

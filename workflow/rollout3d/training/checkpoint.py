@@ -21,7 +21,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from rollout3d.files import sync, sync_files
-from rollout3d.tables import digest
 from rollout3d.training.engine import Engine
 from rollout3d.training.world import World
 
@@ -147,8 +146,3 @@ class Stop:
 
     def _note(self, *_: object) -> None:
         self.asked = True
-
-
-def identity(*parts: Any) -> str:
-    """What must be equal for a checkpoint to be resumed: 16 hex digits."""
-    return digest(list(parts))[:16]
