@@ -32,7 +32,8 @@ def plan(graph: Graph) -> list[Step]:
     Whatever lies below a job that runs, runs too (Snakemake knows no early end); a costly result is then put back if
     its parents' contents turn out equal, which is known only after they are made.
     """
-    at = States(graph.study, Store(graph.results, graph.store_keep))
+    store = Store(graph.results, graph.store_keep)
+    at = States(graph.study, store)
     seconds = durations(graph.jobs)
     runs: set[str] = set()
     steps = []
@@ -46,7 +47,7 @@ def plan(graph: Graph) -> list[Step]:
         fate = "compute"
         if job.costly and state.stored:
             fate = "restore"
-        elif job.costly and above:
+        elif job.costly and above and store.has(job.name):
             fate = "restore or compute"
         steps.append(Step(job, state, fate, seconds.get(job.name)))
     return steps

@@ -41,8 +41,8 @@ class Loop:
     """Iterates over the steps still to be done and keeps the run's files; see `train_grpo` for its use.
 
     `out`: the run's directory. `identity`: of the result (`Lineage.identity`); checkpoints of another identity are left
-    alone. `growing`: the tables that the run writes. `lock`: the right to write, checked before every checkpoint and before
-    the outputs. Files are written by the first process only.
+    alone. `growing`: the tables that the run writes. `lock`: the right to write, checked before every checkpoint and
+    before the outputs. Files are written by the first process only.
     """
 
     def __init__(
