@@ -1,5 +1,5 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
-# make test | test-vllm | lint | dry-run | clean
+# make test | test-long | test-vllm | lint | dry-run | clean
 # make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
 # make bench [BENCH="NAME ..."]: speed and memory beside the obvious alternatives (minutes, 1 GB for a scan)
 PYTHON ?= python3
@@ -11,7 +11,7 @@ WORKERS ?= 2
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
-.PHONY: demo seeing test test-vllm lint format dry-run faults faults-quick bench clean system
+.PHONY: demo seeing test test-long test-vllm lint format dry-run faults faults-quick bench clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -23,7 +23,11 @@ seeing: $(VENV)/ready system
 	@$(BIN)/rollout3d summary --results results/seeing
 
 test: $(VENV)/ready system
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
+
+# Second runs that compute most of a study again, and trainers that Slurm stops: minutes each.
+test-long: $(VENV)/ready system
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long $(TESTS)
 
 # The real engine on a CPU; install.sh ends with 3, and has said why, where that cannot be.
 test-vllm:

@@ -75,6 +75,7 @@ def test_one_run_after_a_changed_value_leaves_nothing_stale_and_back_again_costs
     assert "Nothing to be done" in study.snakemake("--", "all")
 
 
+@pytest.mark.long
 def test_other_weights_give_another_score_in_the_same_run(study):
     change = ("--config", 'sft={"lr": 0.5}', "--", "all")
     names = ("eval/sft/synthetic/predictions.parquet", "eval/ocr/synthetic/predictions.parquet", "runs/sft/model.json")
@@ -84,6 +85,7 @@ def test_other_weights_give_another_score_in_the_same_run(study):
     assert "Nothing to be done" in study.snakemake("-n", *change)
 
 
+@pytest.mark.long
 def test_many_changed_values_are_all_seen_by_one_run(study):
     """Lost or touched records of Snakemake hide none of them."""
     shutil.rmtree(study.folder / ".snakemake")
@@ -108,6 +110,7 @@ def test_the_forced_target_runs_with_what_lies_above_it(study):
     assert rules(said) == {"sft", "grpo", "evaluate", "merge_predictions"}
 
 
+@pytest.mark.long
 def test_forced_rules_bring_back_what_is_current_and_forgotten_ones_are_computed(study):
     model = "results/tiny/runs/ocr/model.json"
     study.snakemake("-R", "questions", "--", "all")
@@ -138,6 +141,7 @@ def test_a_file_in_another_ones_place_is_not_taken_for_it(study):
     assert "job.setting" in study.command("status", "--configfile", "config/presets/tiny.yaml").stdout
 
 
+@pytest.mark.long
 def test_a_kept_run_stays_and_every_number_above_it_says_so(study):
     change = ("--config", 'grpo={"lr": 0.001}', "keep=[filter]")
     before = weights(study, "filter")
@@ -181,6 +185,7 @@ def test_lineage_tells_the_chain_in_words(tiny):
         assert expected in said, said[-3000:]
 
 
+@pytest.mark.long
 def test_a_mended_scan_is_seen_by_status_and_recomputed_on_request(study):
     scene = next((study.results / "scans/scannet/scans").glob("*/*.txt"))
     scene.write_text(scene.read_text() + "\n")

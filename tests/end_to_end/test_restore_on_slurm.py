@@ -15,6 +15,7 @@ MODEL = "results/tiny/runs/ocr/model.json"
 
 
 @pytest.mark.slurm
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_finished_run_comes_back_while_every_gpu_is_busy(study, tmp_path):
     reason = why_not()

@@ -113,6 +113,14 @@ def test_the_digest_follows_the_weights(policy, tokenizer, tmp_path):
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["model.json", "weights"]
 
 
+def test_how_a_tokeniser_was_loaded_does_not_enter_its_model(policy, tmp_path):
+    save_policy(policy, tmp_path / "a", kind="tiny")
+    for name in ("local_files_only", "is_local"):
+        policy.tokenizer.init_kwargs[name] = not policy.tokenizer.init_kwargs.get(name)
+    save_policy(policy, tmp_path / "b", kind="tiny")
+    assert read_model(tmp_path / "a/model.json").digest == read_model(tmp_path / "b/model.json").digest
+
+
 def test_a_failed_save_leaves_the_old_model(policy, tmp_path, monkeypatch):
     old = save_policy(policy, tmp_path)
     monkeypatch.setattr(load, "files_digest", lambda _: 1 / 0)

@@ -82,6 +82,7 @@ class Study:
 
 
 @pytest.mark.slurm
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_trainers_that_slurm_stops_save_and_resume_on_one_node_and_on_two(tmp_path):
     reason = why_not()

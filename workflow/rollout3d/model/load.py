@@ -233,6 +233,7 @@ def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHan
         with _quiet():
             policy.model.save_pretrained(aside)
         policy.tokenizer.save_pretrained(aside)
+        _without_circumstances(aside / "tokenizer_config.json")
         for name, values in _processor_files(policy.encoder.video_config).items():
             (aside / name).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
         digest = files_digest(aside)
@@ -245,6 +246,14 @@ def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHan
             shutil.rmtree(leftover, ignore_errors=True)
     values = {"name": policy.name, "kind": "directory", **about}
     return write_model(directory / "model.json", weights=WEIGHTS, digest=digest, **values)
+
+
+def _without_circumstances(path: Path) -> None:
+    """Remove from a tokeniser's configuration what tells how it was loaded: equal models then have equal files."""
+    about = json.loads(path.read_text())
+    for name in ("local_files_only", "is_local", "name_or_path", "_commit_hash"):
+        about.pop(name, None)
+    path.write_text(json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 @contextmanager
