@@ -153,7 +153,7 @@ class Step:
             max_new_tokens=shape.tokens,
             deepspeed="none",
             backend=backend,
-            max_logprob_gap=float("inf"),  # measured here, not judged
+            max_logprob_gap=1e9,  # measured here, not judged
         )
         self.video = Video(train_frames=shape.frames)
         self._save_random(folder, device)

@@ -18,7 +18,8 @@ from rollout3d.fingerprint import Recorder
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workflow" / "rollout3d"
-STAGES = sorted(p.stem for p in (PACKAGE / "stages").glob("*.py") if p.stem not in ("__init__", "common", "registry"))
+NO_STAGES = ("__init__", "__main__", "common", "registry")
+STAGES = sorted(p.stem for p in (PACKAGE / "stages").glob("*.py") if p.stem not in NO_STAGES)
 GRPO = {"method": "grpo", "rollout": "object_centric", "reward": "ocr", "schedule": "linear", "backend": "hf"}
 
 

@@ -205,8 +205,10 @@ def test_the_stage_names_a_place_that_it_cannot_write_to(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["q.parquet"]
 
 
-@pytest.mark.parametrize("content", [None, "{}", "folder"])
-def test_the_stage_names_a_file_that_it_cannot_read(tmp_path, capsys, content):
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "no such file"), ("{}", "not a readable Parquet file"), ("folder", "is a folder")]
+)
+def test_the_stage_names_a_file_that_it_cannot_read(tmp_path, capsys, content, says):
     path = tmp_path / "q.parquet"
     if content == "folder":
         path.mkdir()
@@ -215,4 +217,4 @@ def test_the_stage_names_a_file_that_it_cannot_read(tmp_path, capsys, content):
     with pytest.raises(SystemExit):
         stage.main(["--questions", str(path), "--out", str(tmp_path / "bias.parquet")])
     said = capsys.readouterr().err
-    assert said.startswith(f"error: {path}: not a readable Parquet file") and "is the path right?" in said
+    assert said.startswith(f"error: {path}: {says}") and "is the path right?" in said

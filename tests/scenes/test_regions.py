@@ -238,7 +238,7 @@ def test_stage_writes_the_table(releases, tmp_path, capsys):
     text = settings().model_dump_json(include={"video", "regions"})
     arguments = ["--config", text, "--dataset", "arkitscenes", "--mode", "aabb_none", "--root", str(made.root)]
     stage.main([*arguments, "--shard-dir", str(made.tables_dir), "--out", str(tmp_path / "r.parquet")])
-    assert set(tables.lineage(tmp_path / "r.parquet")["parents"]) == {"scenes", "objects", "frames"}
+    assert set(tables.lineage(tmp_path / "r.parquet")["parents"]) == {"scenes", "objects", "frames", "raw"}
     assert len(tables.read(tables.REGIONS, tmp_path / "r.parquet")) > SYNTHETIC.scans_per_dataset
     with pytest.raises(SystemExit):
         stage.main([*arguments, "--shard-dir", str(tmp_path / "none"), "--out", str(tmp_path / "r.parquet")])

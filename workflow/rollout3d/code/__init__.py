@@ -69,7 +69,6 @@ class Package:
         self._modules = {_module(path): path for path in self._states if path.endswith(".py")}
         self._sources: dict[str, Source] = {}
         self._resources: dict[str, str] = {}
-        self._found: dict[str, Code] = {}
 
     def closure(self, stage: str, chosen: Chosen | None = None) -> Code:
         """The code of a stage (the name of a file of `stages`), or of any module given by its dotted name.
@@ -78,12 +77,6 @@ class Package:
         Raises ValueError for an unknown stage or key.
         """
         chosen = chosen or {}
-        wanted = json.dumps([stage, {key: sorted(selected(chosen, key) or ()) for key in sorted(chosen)}])
-        if wanted not in self._found:
-            self._found[wanted] = self._closure(stage, chosen)
-        return self._found[wanted]
-
-    def _closure(self, stage: str, chosen: Chosen) -> Code:
         strange = sorted(set(chosen) - set(KEYS))
         if strange:
             raise ValueError(f"unknown registry {', '.join(strange)}: known are {', '.join(KEYS)}")
@@ -188,7 +181,14 @@ def _this() -> Package:
 
 def closure(stage: str, chosen: Chosen | None = None) -> Code:
     """The code of a stage of this package, as it was when the process first asked: see `Package.closure`."""
-    return _this().closure(stage, chosen)
+    chosen = chosen or {}
+    wanted = json.dumps([stage, {key: sorted(selected(chosen, key) or ()) for key in sorted(chosen)}])
+    if wanted not in _FOUND:
+        _FOUND[wanted] = _this().closure(stage, chosen)
+    return _FOUND[wanted]
+
+
+_FOUND: dict[str, Code] = {}
 
 
 def compare(recorded: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -192,7 +192,7 @@ def _grpo_row(run: Run) -> tuple[str, ...]:
 
 
 STAGES: dict[str, Spec] = {
-    "render_scans": Spec(_fixed("seed", "synthetic.*")),
+    "render_scans": Spec(_fixed("seed", "synthetic*")),
     "ingest": Spec(_ingest, shards=lambda config, scope: config.datasets[scope.dataset].shards),
     "ingest_meta": Spec(),
     "regions": Spec(_regions),
