@@ -1,5 +1,6 @@
 """Adapters, frozen towers, precision, bad gradients; several processes, and DeepSpeed."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -201,14 +202,16 @@ def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, 
     settings = {"max_new_tokens": 24, "lr": 1e-4, "prompts_per_step": 4}
     plain, zero = tw.config(**settings), tw.config(**settings, deepspeed=stage)
     run_grpo(plain, run, tw.inputs(files, taught), tmp_path / "plain", tw.lineage)
-    # The model cannot be written at the end: the checkpoint of step 2 stays, and the other engine resumes there.
+    # The model cannot be written at the end: checkpoints stay, and the other engine resumes at step 2.
     interrupted = {"zero_then_plain": zero, "plain_then_zero": plain}
     for name, config in interrupted.items():
         (tmp_path / name / "rollouts.parquet").mkdir(parents=True)
         processes = 2 if config is zero else 1
         made = command("train_grpo", config, run, files, taught, tmp_path / name, processes)
         assert subprocess.run(made, timeout=400, capture_output=True).returncode != 0
-        assert [p.name for p in (tmp_path / name / "checkpoints").glob("*/step_*")] == ["step_00000002"]
+        found = sorted((tmp_path / name / "checkpoints").glob("*/step_*"))
+        assert [path.name for path in found] == ["step_00000002", "step_00000003"]
+        shutil.rmtree(found[1])
         (tmp_path / name / "rollouts.parquet").rmdir()
     for name, config in {"zero_then_plain": plain, "plain_then_zero": zero, "zero": zero}.items():
         processes = 2 if config is zero else 1
