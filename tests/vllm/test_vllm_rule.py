@@ -60,7 +60,7 @@ def test_evaluate_answers_with_vllm_in_an_environment_of_its_own(clone, tmp_path
         [
             *(SNAKEMAKE, "--cores", "1", "--resources", "gpu=0", "--configfile", "config/presets/tiny.yaml"),
             *("--config", *(f"{key}={json.dumps(value)}" for key, value in values.items())),
-            *("--allowed-rules", "evaluate", "describe_model", "--", TARGET),
+            *("--allowed-rules", "evaluate", "merge_predictions", "describe_model", "--", TARGET),
         ],
         cwd=clone,
         capture_output=True,
