@@ -159,3 +159,20 @@ def test_clips_are_learnt_from_beside_the_rooms(room, monkeypatch):
         assert all(np.isfinite(row["grad_norm"]) for row in metrics)
         moved.append(policy.core.model.visual.patch_embed.proj.weight.detach().clone())
     assert not torch.equal(*moved)
+
+
+def test_muons_update_equals_torchs_but_for_its_rounding():
+    """In float32, since bfloat16 is slow on CPUs without instructions for it."""
+    import torch
+    from torch.optim import _muon
+
+    from rollout3d.training.base_model import orthogonalised
+
+    real = _muon._zeropower_via_newtonschulz
+    for shape in ((24, 40), (40, 24)):
+        update = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        ours = orthogonalised(update, (3.4445, -4.775, 2.0315), 5, 1e-7)
+        assert ours.shape == update.shape and 0.5 < torch.linalg.svdvals(ours).min() < 1.3
+        if real is not orthogonalised:
+            theirs = real(update, (3.4445, -4.775, 2.0315), 5, 1e-7).float()
+            assert (ours - theirs).abs().max() < 0.05
