@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -39,8 +40,8 @@ def sync(path: Path | str) -> None:
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
-    except OSError:
-        if not path.is_dir():
+    except OSError as error:
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
         os.close(opened)

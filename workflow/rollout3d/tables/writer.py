@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rollout3d.files import sync
 from rollout3d.tables.origin import LINEAGE_KEY, Lineage, RowError, TableError, canonical_json
 from rollout3d.tables.schema import HUGGING_FACE_IMAGE, IMAGE, Table
 from rollout3d.tables.seal import DATA_KEY, Sink
@@ -102,7 +103,7 @@ class Writer:
                 self._file.close()
                 self._sink.close()
                 os.replace(self._aside, self.path)
-                _sync(self.path.parent)
+                sync(self.path.parent)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -148,18 +149,6 @@ def _lives(pid: int) -> bool:
     except (OSError, OverflowError):
         return True
     return True
-
-
-def _sync(directory: Path) -> None:
-    """Sync a directory, so that a rename in it outlives a power cut; file systems that cannot are passed over."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def write(
