@@ -121,6 +121,17 @@ def test_how_a_tokeniser_was_loaded_does_not_enter_its_model(policy, tmp_path):
     assert read_model(tmp_path / "a/model.json").digest == read_model(tmp_path / "b/model.json").digest
 
 
+def test_weights_that_are_not_those_of_model_json_are_refused(policy, tmp_path):
+    save_policy(policy, tmp_path, kind="tiny")
+    load_policy(tmp_path / "model.json")
+    file = tmp_path / "weights" / "model.safetensors"
+    tensors = load_file(file)
+    name = next(iter(tensors))
+    save_file(tensors | {name: tensors[name] + 1}, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="not those that it describes"):
+        load_policy(tmp_path / "model.json")
+
+
 def test_a_failed_save_leaves_the_old_model(policy, tmp_path, monkeypatch):
     old = save_policy(policy, tmp_path)
     monkeypatch.setattr(load, "files_digest", lambda _: 1 / 0)
@@ -171,6 +182,14 @@ def _rewrite(weights, change):
     """Rewrite a directory's tensors; `change` maps the dictionary of tensors to another."""
     file = weights / "model.safetensors"
     save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    _described(weights)
+
+
+def _described(weights):
+    """Let `model.json` describe the directory as it is now."""
+    write_model(
+        weights.parent / "model.json", name="m", kind="directory", weights="weights", digest=files_digest(weights)
+    )
 
 
 def _without(tensors, name):
@@ -226,6 +245,7 @@ def test_weights_that_could_run_code_are_never_opened(policy, tmp_path):
     save_policy(policy, tmp_path)
     weights = tmp_path / "weights"
     torch.save(load_file(weights / "model.safetensors"), weights / "pytorch_model.bin")
+    _described(weights)
     load_policy(tmp_path / "model.json")
     (weights / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="pickled files alone"):
@@ -270,6 +290,7 @@ def test_a_sharded_checkpoint_loads_and_a_missing_shard_is_named(policy, tmp_pat
         save_file({name: tensors[name] for name in part}, weights / shard, metadata={"format": "pt"})
     index = {name: shard for shard, part in shards.items() for name in part}
     (weights / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    _described(weights)
     directory.check(weights)
     load_policy(tmp_path / "model.json")
     (weights / "model-00002-of-00002.safetensors").unlink()

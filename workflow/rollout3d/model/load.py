@@ -213,6 +213,7 @@ def load_policy(
     except OSError as error:
         remedy = "download it, and name its directory in site.models" if handle.kind == "hub" else "rerun its stage"
         raise ModelError(f"{model_json}: cannot load {handle.path} ({error}); {remedy}") from error
+    _same_weights(model_json, handle)  # last: a check that says what is wrong with a model comes first
     return Policy(model.to(device).eval(), tokenizer, video=video, name=handle.name)
 
 
@@ -246,6 +247,20 @@ def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHan
             shutil.rmtree(leftover, ignore_errors=True)
     values = {"name": policy.name, "kind": "directory", **about}
     return write_model(directory / "model.json", weights=WEIGHTS, digest=digest, **values)
+
+
+def _same_weights(model_json: Path | str, handle: ModelHandle) -> None:
+    """Raise ModelError unless the files of a local model are those whose digest its `model.json` tells.
+
+    What rests on a model is current by that digest: other weights in its place would give wrong numbers silently.
+    """
+    if handle.kind == "hub" or not handle.digest or files_digest(handle.path) == handle.digest:
+        return
+    if Path(handle.path).parent == Path(model_json).resolve().parent:
+        remedy = f"delete {model_json} and run `snakemake {model_json}`"
+    else:
+        remedy = "describe it anew: `snakemake -R describe_model`"
+    raise ModelError(f"{model_json}: the files in {handle.path} are not those that it describes; {remedy}")
 
 
 def _without_circumstances(path: Path) -> None:
