@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rollout3d.config.base import NotNegative
+from rollout3d.config.evaluation import Evaluation
 from rollout3d.config.names import Name, ResultsPath, confused, unknown
 from rollout3d.config.problems import ConfigError
 from rollout3d.config.runs import Run, read_runs
@@ -26,13 +27,10 @@ from rollout3d.config.sections import (
     DATASETS,
     SETTINGS,
     BaseModelTraining,
-    Cot,
     Dataset,
     DatasetName,
     Difficulty,
-    Evaluation,
     External,
-    Judge,
     Model,
     Positive,
     Prompts,
@@ -48,6 +46,7 @@ from rollout3d.config.sections import (
     Video,
 )
 from rollout3d.config.site import Site
+from rollout3d.config.teacher import Cot, Judge
 from rollout3d.config.training import Grpo, Optimiser, Sft
 
 

@@ -235,24 +235,6 @@ class External(Section):
     """Questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of Video-R1-260k]"""
 
 
-class Judge(Section):
-    """A model's opinion of imported questions about scans; the stage runs once `max_usd` allows it."""
-
-    model: Text = "gpt-4o"
-    """[OCR, data construction]"""
-    frames: Positive = 16
-    """Frames shown with a question. [assumed]"""
-    max_usd: From0 = 0.0
-    """Spending limit for each file; nothing is judged while it is 0. [assumed]"""
-    usd_per_million_in: From0 = 2.5
-    usd_per_million_out: From0 = 10.0
-    max_tokens: Positive = 128
-    temperature: From0 = 0.0
-    """[assumed]"""
-    max_share_failed: Share = 0.05
-    """More requests than this failing stops the stage: a server that is down must not drop questions. [assumed]"""
-
-
 class Model(Section):
     name: Text
     """Hugging Face name; `site.models` may give a directory instead."""
@@ -316,50 +298,6 @@ class Difficulty(Section):
     """Answers without reasoning. [VSI-Bench]"""
     max_new_tokens_grpo: Positive = 1024
     """Answers with reasoning: setting frames16_grpo. [as GRPO]"""
-    backend: Literal["hf", "vllm"] = "vllm"
-    """Who answers. [assumed]"""
-
-
-class Cot(Section):
-    """Reasoning for the hard questions."""
-
-    teacher: Literal["openai", "geometric"] = "openai"
-    """[OCR: GPT-4o]"""
-    model: Text = "gpt-4o"
-    """[OCR]"""
-    per_transition: Positive = 1000
-    """Hard questions kept of each transition. [OCR, data construction]"""
-    fallback: NotNegative = 0
-    """A transition with fewer questions is topped up to this many with others that stay wrong after GRPO. [assumed]"""
-    frames: Positive = 32
-    """[OCR, data construction]"""
-    sentences: Positive | None = None
-    """The geometric teacher's longest reasoning, for models that lose a long thought (presets); null = all of it."""
-    attempts: Positive = 3
-    """Tries at a question before it is given up. [assumed]"""
-    max_usd: From0 = 0.0
-    """Spending limit; the API is refused while it is 0. [assumed]"""
-    usd_per_million_in: From0 = 2.5
-    usd_per_million_out: From0 = 10.0
-    max_tokens: Positive = 1024
-    temperature: From0 = 1.0
-    """[Video-R1's annotation]"""
-
-
-class Evaluation(Section):
-    benchmarks: Annotated[list[Literal["vsibench", "synthetic"]], Once] = ["vsibench"]
-    """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
-    shards: Positive = 8
-    """Jobs per run and benchmark. [assumed]"""
-    batch_size: Positive = 8
-    max_new_tokens: Positive = 1024
-    """[as GRPO]"""
-    max_new_tokens_direct: Positive = 16
-    """For models that were not taught to reason. [VSI-Bench]"""
-    temperature: From0 = 0.0
-    """[VSI-Bench: greedy]"""
-    black_frames: bool = False
-    """Also evaluate with black frames: what the model knows without seeing. [assumed]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who answers. [assumed]"""
 
