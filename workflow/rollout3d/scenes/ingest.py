@@ -86,7 +86,7 @@ def ingest_shard(
         }
         for ref in progress(present, f"{dataset} {shard}/{n_shards}"):
             try:
-                found = _ingest_scan(READERS[dataset], root, ref, config)
+                found = ingest_scan(READERS[dataset], root, ref, config)
             except ScanError as error:
                 file = _file(error.path, root)
                 dropped.append(_dropped(ref, file, error.reason))
@@ -107,7 +107,8 @@ def ingest_shard(
         _log.warning("%s: %s", dataset, _told(unknown))
 
 
-def _ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -> dict[str, list[rows.Row]]:
+def ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -> dict[str, list[rows.Row]]:
+    """Return the rows of one scan by table: scenes, objects, frames, maps. Raises `ScanError` if it cannot be used."""
     with reader.read_scan(root, ref) as scan:
         try:
             frames = rows.frame_rows(scan, config)
