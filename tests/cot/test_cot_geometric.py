@@ -101,13 +101,12 @@ def test_texts_are_short_and_of_few_words(rows):
     for row in rows:
         for attempt in range(2):
             text = think(row, attempt=attempt)
-            assert 30 <= len(text.split()) <= 70, text
+            assert 20 <= len(text.split()) <= 80, text
             words.update(w for w in re.findall(r"[a-z]+", text.lower()))
     for thing in THINGS:
         for word in thing.split():
             words.pop(word, None)
-    assert len(words) < 140
-    assert not re.search(r"\d\.\d\d", " ".join(think(row) for row in rows)), "one decimal at most"
+    assert len(words) < 130
 
 
 def test_wording_varies_with_question_and_attempt_but_not_between_runs(rows):
@@ -123,9 +122,9 @@ def test_direction_names_the_offsets_that_its_angle_has(rows, level):
     assert len(made) > 10
     for row in made:
         text, evidence = think(row), json.loads(row["evidence"])
-        x, depth, y, side = re.search(
-            r"([\d.]+) m (ahead of|behind) me and ([\d.]+) m to the (left|right)", text
-        ).groups()
+        where = re.search(rf"{evidence['query']['category']} is (\d.*?)\.(?: |$)", text).group(1)
+        x, depth = (re.findall(r"([\d.]+) m (ahead of|behind) me", where) or [("0", "ahead of")])[0]
+        y, side = (re.findall(r"([\d.]+) m to the (left|right)", where) or [("0", "left")])[0]
         angle = math.degrees(math.atan2(float(y), float(x) if depth == "ahead of" else -float(x)))
         angle = angle if side == "left" else 360 - angle
         # Offsets have one decimal: at these distances (0.3 m and more) that is some degrees.
@@ -134,11 +133,23 @@ def test_direction_names_the_offsets_that_its_angle_has(rows, level):
 
 
 def test_reasoning_uses_a_thing_that_the_question_does_not_mention(rows):
+    """Where one is near."""
+    kinds = {"object_abs_distance": "first", "object_rel_direction_hard": "query", "object_size_estimation": "object"}
+    lonely = 0
     for row in rows:
-        if row["question_type"] in ("object_abs_distance", "object_rel_direction_hard", "object_size_estimation"):
+        if row["question_type"] in kinds:
+            evidence, text = json.loads(row["evidence"]), think(row)
             named = {mention["category"] for mention in row["objects"]}
-            other = re.search(r"(?:The|is the) ([a-z ]+?)(?: is near|, [\d.]+ m from it)", think(row)).group(1)
-            assert other in set(THINGS) - named
+            x, y, _ = evidence[kinds[row["question_type"]]]["position"]
+            near = {
+                category
+                for category, centres in evidence["centres"].items()
+                if category not in named and len(centres) == 1 and math.dist((x, y), centres[0]) <= 1.5
+            }
+            other = re.search(r"(?:The|Near the [a-z ]+ is the) ([a-z ]+?)(?: is near|\.)", text)
+            assert bool(other) == bool(near) and (not other or other.group(1) in near), text
+            lonely += not near
+    assert 0 < lonely < len(rows) / 4
 
 
 def test_counting_adds_up_by_the_nearest_things():
@@ -150,16 +161,14 @@ def test_counting_adds_up_by_the_nearest_things():
     }
     row = number("5", question_type="object_counting", evidence=json.dumps(evidence))
     text = think(row)
-    assert "I see 3 near the table. I see 1 near the bed. I see 1 near the sofa." in text
+    assert "I see 3 near the table. I see 1 more near the bed. I see 1 more near the sofa." in text
     assert "3 plus 1 plus 1 is 5." in text and "tv" not in text
 
 
 def test_counting_without_a_box_for_every_instance_still_reaches_the_count():
     few = {"category": "chair", "count": 4, "positions": [[0, 0, 0]], "centres": {"table": [[0, 0.2]]}}
     row = number("4", question_type="object_counting", evidence=json.dumps(few))
-    assert "I see 1 near the table. I see 3 more in the rest of the room." in think(row) and "1 plus 3 is 4" in think(
-        row
-    )
+    assert "I see 1 near the table. I see 3 more in the room." in think(row) and "1 plus 3 is 4" in think(row)
     many = few | {"count": 2, "positions": [[0, 0, 0]] * 3}
     row = number("2", question_type="object_counting", evidence=json.dumps(many))
     assert "I see 2 in the room." in think(row)
@@ -168,10 +177,10 @@ def test_counting_without_a_box_for_every_instance_still_reaches_the_count():
 def test_route_says_where_each_landmark_is():
     text = think(route_row())
     assert "I go forward 2.0 m to the bed." in text
-    assert "The computer mouse is 82 degrees to the left, so I turn left." in text
-    assert "The table is behind me, so I turn back." in text
-    assert "The lamp is 88 degrees to the right, so I turn right." in text
-    assert "So the turns are Turn Left, Turn Back, Turn Right." in text
+    assert "The computer mouse is 82 degrees to the left, so I turn left and go to it." in text
+    assert "The table is behind me, so I turn back and go to it." in text
+    assert "The lamp is 88 degrees to the right, so I turn right and go to it." in text
+    assert "The turns are Turn Left, Turn Back, Turn Right." in text
 
 
 def test_question_whose_evidence_leads_elsewhere_is_not_taught():

@@ -40,7 +40,8 @@ class Cot(Section):
     frames: Positive = 32
     """[OCR, data construction]"""
     sentences: Positive | None = None
-    """The geometric teacher's longest reasoning, for models that lose a long thought (presets); null = all of it."""
+    """Maximum number of sentences of the geometric teacher, for models that lose a long thought (presets); what it is
+    about, what decides and the conclusion stay. null = all."""
     attempts: Positive = 3
     """Tries at a question before it is given up. [assumed]"""
     max_usd: From0 = 0.0

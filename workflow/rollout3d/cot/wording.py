@@ -1,6 +1,6 @@
 """The sentences of the geometric teacher: few words, a few ways to say each thing.
 
-A tiny model must be able to learn them, so the vocabulary is small and numbers have one decimal.
+A tiny model must be able to learn them: the vocabulary is small, and numbers have one decimal where that is enough.
 """
 
 from __future__ import annotations
@@ -12,64 +12,61 @@ import numpy as np
 SENTENCES: dict[str, tuple[str, ...]] = {
     "find_one": ("I look for the {a}.", "First I find the {a}."),
     "find_two": ("I look for the {a} and the {b}.", "First I find the {a} and the {b}."),
-    "near": ("The {c} is near the {a}, {d} m from it.", "Near the {a} is the {c}, {d} m from it."),
-    "at": ("The {c} is at the {a}.", "At the {a} is the {c}."),
+    "near": ("The {c} is near the {a}.", "Near the {a} is the {c}."),
     # direction
     "stand": ("I stand by the {a} and face the {b}.", "I am by the {a} and look at the {b}."),
-    "ahead": ("The {b} is {d} m ahead.", "It is {d} m ahead of me."),
-    "seen": (
-        "The {q} is {x} m {depth} me and {y} m to the {side}.",
-        "I see the {q} {x} m {depth} me and {y} m to the {side}.",
-    ),
-    "turn": ("To face it I turn {g} degrees {side}.", "That is a turn of {g} degrees {side}."),
+    "ahead": ("The {b} is {d} m ahead of me.",),
+    "seen": ("The {q} is {where}.", "From here the {q} is {where}."),
+    "turn": ("To face the {q} I turn {g} degrees {side}.",),
     "quadrant": ("{depth} me and to the {side} is {text}.", "So it is to my {text}."),
-    "less_than_back": ("Less than 135 degrees, so it is to my {text}.",),
-    "back": ("More than 135 degrees, so it is to my back.",),
-    "side_of": ("So the {q} is to the {text} of the {b}.", "So the {q} is on the {text}."),
+    "less_than_back": ("That is less than 135 degrees, so it is to my {text}.",),
+    "back": ("That is at least 135 degrees, so it is to my back.",),
+    "side_of": ("So the {q} is to the {side} of the {b}.", "So the {q} is on the {side}."),
     # distance
-    "centers": (
-        "The center of the {a} is {d} m from the center of the {b}.",
-        "From center to center it is {d} m.",
-    ),
-    "lengths": ("The {a} is {x} m long and the {b} is {y} m long.",),
-    "gap": ("Between the closest points it is {d} m.", "So the closest points are {d} m apart."),
-    "compare": ("I measure from the {a} to each of the four.", "I compare how far each one is from the {a}."),
+    "centers": ("The center of the {a} is {d} m from the center of the {b}.", "From center to center it is {d} m."),
+    "nearer": ("The closest points are {r} m nearer, and {d} minus {r} is {g}.",),
+    "gap": ("Between the closest points it is {g} m.", "The closest points are {g} m apart."),
+    "compare": ("I measure from the {a} to each one.", "I compare how far each one is from the {a}."),
     "away": ("The {c} is {d} m away.",),
+    "away_closest": ("The closest {c} is {d} m away.",),
     "smallest": ("The smallest is {d} m, so the {c} is the closest.", "The closest is the {c}, with {d} m."),
     # counting
     "every": ("I look for every {a} in the room.", "I count every {a} in the room."),
     "group": ("I see {n} near the {c}.",),
-    "group_alone": ("I see {n} in the room.",),
-    "more": ("I see {n} more in the rest of the room.",),
-    "no_more": ("I see no more in the rest of the room.",),
+    "group_more": ("I see {n} more near the {c}.",),
+    "alone": ("I see {n} in the room.",),
+    "rest": ("I see {n} more in the room.",),
+    "no_more": ("There are no more.",),
     "once": ("I check that I count each one once.", "I look again, and each one is counted once."),
     "sum": ("{terms} is {n}.",),
     # size
-    "sides": ("Its sides are about {x} m, {y} m and {z} m.", "It is about {x} m by {y} m by {z} m."),
-    "longest": ("The longest side is {x} m.",),
+    "sides": ("The sides of the {a} are {x} m, {y} m and {z} m.", "The {a} is {x} m by {y} m by {z} m."),
+    "longest": ("The longest side of the {a} is {x} m.",),
     "centimeters": ("One m is 100 centimeters, so this is {n} centimeters.", "In centimeters this is {n}."),
     "whole_room": ("I look at the whole room.", "I go around the whole room."),
     "things": ("I see the {things}.", "In it I see the {things}."),
-    "spread": ("They spread over {x} m by {y} m.", "From end to end they cover {x} m by {y} m."),
-    "product": ("That is {d} square meters.",),
-    "walls_out": ("The walls are further out, so the floor is {d} square meters.",),
-    "not_all": ("Not all of that is floor, so the floor is {d} square meters.",),
-    "floor": ("The floor is {d} square meters.",),
+    "spread": ("Their centers are spread over {x} m by {y} m.", "From center to center they cover {x} m by {y} m."),
+    "product": ("{x} m times {y} m is about {p} square meters.",),
+    "larger": ("The floor goes beyond that and is {r} square meters larger.",),
+    "smaller": ("Not all of that is floor, so the floor is {r} square meters smaller.",),
+    "difference": ("{p} minus {r} is {n}.",),
+    "floor": ("The floor is {n} square meters.",),
     # order
-    "watch": ("I watch the video from the start.", "I go through the video from the start."),
-    "first": ("First I see the {c}, at {t} s.",),
-    "then": ("Then I see the {c}, at {t} s.",),
-    "last": ("Last I see the {c}, at {t} s.",),
-    "order": ("So the order is {text}.",),
+    "watch": ("I watch when each one comes into view.", "I note when each one first comes into view."),
+    "first": ("First comes the {c}, at {t} s.",),
+    "then": ("Then comes the {c}, at {t} s.",),
+    "last": ("Last comes the {c}, at {t} s.",),
+    "order": ("The order is {text}.",),
     # route
     "begin": ("I begin at the {a} and face the {b}.", "I start at the {a} and look at the {b}."),
     "forward": ("I go forward {d} m to the {c}.",),
-    "turn_to": ("The {c} is {g} degrees to the {side}, so I turn {side}.",),
-    "turn_around": ("The {c} is behind me, so I turn back.",),
-    "turns": ("So the turns are {text}.",),
+    "turn_to": ("The {c} is {g} degrees to the {side}, so I turn {side} and go to it.",),
+    "turn_around": ("The {c} is behind me, so I turn back and go to it.",),
+    "one_turn": ("The turn is {text}.",),
+    "turns": ("The turns are {text}.",),
     # end
-    "option": ("The answer is option {letter}.", "So the answer is option {letter}."),
-    "answer": ("The answer is {answer}.", "So the answer is {answer}."),
+    "option": ("The answer is option {letter}.",),
+    "answer": ("The answer is {answer}.",),
 }
 
 
