@@ -19,7 +19,7 @@ from rollout3d.training.base_model import QUESTION_WEIGHT, _corpus, _order, less
 
 ROOT = Path(__file__).parents[2]
 STUDY = config.load(ROOT / "config" / "config.yaml", ROOT / "config" / "presets" / "tiny.yaml")
-REASON = partial(geometric.write, seed=STUDY.seed)
+REASON = partial(geometric.reasoning, seed=STUDY.seed)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,20 @@ def test_reasoned_lessons_end_with_their_answer(room):
     assert reasoned
     for lesson in reasoned:
         assert re.fullmatch(r"<think>.+</think>\n<answer>.+</answer>", lesson.answer, re.S)
+
+
+def test_a_question_without_reasoning_is_no_lesson(room):
+    asked = []
+
+    def reason(row):
+        asked.append(row)
+        return None if len(asked) == 1 else REASON(row)
+
+    fewer = lessons.make_room(3, STUDY, reason)
+    first = next(lesson for lesson in room.lessons if lesson.answer.startswith("<think>"))
+    assert len(asked) == lessons.REASONED_A_ROOM
+    assert fewer.lessons == tuple(lesson for lesson in room.lessons if lesson is not first)
+    assert geometric.reasoning(asked[0] | {"evidence": "{}"}, 0) is None
 
 
 def test_order_is_whole_permutations():

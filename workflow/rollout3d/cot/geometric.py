@@ -342,6 +342,14 @@ def write(row: Mapping[str, Any], seed: int, attempt: int = 0, most: int | None 
     return f"<think>{' '.join(capped([*steps, Step(-1, end)], most))}</think>\n<answer>{truth}</answer>"
 
 
+def reasoning(row: Mapping[str, Any], seed: int, most: int | None = None) -> str | None:
+    """Return what `write` writes at its first attempt, None where it raises NoEvidence."""
+    try:
+        return write(row, seed, most=most)
+    except NoEvidence:
+        return None
+
+
 class GeometricTeacher:
     """`write` as a teacher. Another attempt only changes the wording."""
 

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.cot import geometric
     from rollout3d.training.base_model import train
 
-    reason = partial(geometric.write, seed=config.seed, most=config.cot.sentences)
+    reason = partial(geometric.reasoning, seed=config.seed, most=config.cot.sentences)
     train(config, config.models[args.key].name, args.out_dir, STAGE.lineage(), reason)
 
 

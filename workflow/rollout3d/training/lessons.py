@@ -34,8 +34,8 @@ from rollout3d.seeding import generator, stable_hash
 
 DESCRIBE = "Describe what each moment of the video shows."
 COUNT_ALL = "List everything in the room with its number."
-Reason = Callable[[Mapping[str, Any]], str]
-"""A question row to `<think>..</think> <answer>..</answer>`."""
+Reason = Callable[[Mapping[str, Any]], str | None]
+"""A question row to `<think>..</think> <answer>..</answer>`; None if no reasoning leads to its answer."""
 
 CLIP_MOMENTS = 2
 """Most pairs of frames of a clip."""
@@ -201,4 +201,6 @@ def questions(
     for row in rows[:QUESTIONS_A_ROOM]:
         yield Lesson(question_text(row), row["ground_truth"], DIRECT_WEIGHT)
     for row in rows[QUESTIONS_A_ROOM : QUESTIONS_A_ROOM + REASONED_A_ROOM]:
-        yield Lesson(question_text(row, style="think", think=config.prompts.think), reason(row), REASONED_WEIGHT)
+        reasoning = reason(row)
+        if reasoning is not None:
+            yield Lesson(question_text(row, style="think", think=config.prompts.think), reasoning, REASONED_WEIGHT)
