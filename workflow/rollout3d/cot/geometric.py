@@ -189,7 +189,7 @@ def counting(facts: Facts) -> Written:
     category, count, positions = facts["category"], facts["count"], facts["positions"]
     places: Counter[str] = Counter()
     for position in positions if len(positions) <= count else ():
-        near = facts.near(position, facts.named | {category})
+        near = facts.near(position, frozenset({category}))
         if near:
             places[near] += 1
     groups = sorted(places.items(), key=lambda item: (-item[1], item[0]))[:MAX_GROUPS]
