@@ -185,6 +185,12 @@ def test_a_thing_is_near_only_within_a_limit():
         assert {"I see 1 near the sofa.", "I see 2 more in the room.", "1 plus 2 is 3."} <= set(steps)
 
 
+def test_what_hangs_overhead_is_not_near():
+    light = ("ceiling light", (0.1, 0.0, 2.6), (0.3, 0.3, 0.1))
+    for steps in counted([box("chair", 0, 0), box("chair", 0.5, 0), light]):
+        assert "I see 2 in the room." in steps
+
+
 def test_groups_are_named_as_far_as_sentences_go():
     things = [box("chair", 0, 0), box("chair", 0.2, 0), box("chair", 5, 0), box("tv", 0, 0.5), box("bed", 5, 0.5)]
     scene = view(things)

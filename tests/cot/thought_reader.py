@@ -55,7 +55,8 @@ class Room:
     def nearest(self, place: Point, leave_out: set[str], limit: float = NEAR_M + CM) -> list[str]:
         """Things, each the only one of its category, that may be the nearest to a place, none beyond `limit`."""
         single = [name for name, n in Counter(name for name, _, _ in self.things).items() if n == 1]
-        away = {name: math.dist(place[:2], self.the(name)[0][:2]) for name in single if name not in leave_out}
+        centres = {name: self.the(name)[0] for name in single if name not in leave_out}
+        away = {name: math.dist(place[:2], c[:2]) for name, c in centres.items() if abs(c[2] - place[2]) <= NEAR_M}
         best = min(away.values(), default=math.inf)
         return [name for name, metres in away.items() if metres <= min(best + CM, limit)]
 

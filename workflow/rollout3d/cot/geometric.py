@@ -32,6 +32,9 @@ MAX_GROUPS = 4
 NEAR_M = 1.5
 """Two things are near each other if their centres, seen from above, are at most this far apart."""
 
+OVERHEAD = "ceiling"
+"""What is so called hangs above things, not near them: the evidence has no heights of what a question leaves out."""
+
 BACK_DEG = 135.0
 """From this turn on a thing is to one's back. [VSI-Bench]"""
 SECTOR_DEG = 45.0
@@ -78,7 +81,11 @@ class Facts:
 
     def near(self, position: Sequence[float], leave_out: frozenset[str]) -> str | None:
         """The single thing nearest to `position` seen from above; None if none is within `NEAR_M`."""
-        found = [(math.dist(position[:2], centre), category) for category, centre in self.singles(leave_out).items()]
+        found = [
+            (math.dist(position[:2], centre), category)
+            for category, centre in self.singles(leave_out).items()
+            if OVERHEAD not in category
+        ]
         distance, category = min(found, default=(math.inf, None))
         return category if distance <= NEAR_M else None
 
