@@ -301,7 +301,6 @@ def test_no_registry_is_forgotten():
     whole = {
         ("questions/generate.py", "GENERATORS"),
         ("questions/audit.py", "RULES"),
-        ("scoring/scorers.py", "SCORERS"),
         ("stages/bias.py", "READABLE"),
     }
     found = set()

@@ -44,10 +44,19 @@ def option_letter(text: str) -> str | None:
     return word if len(word) == 1 and "A" <= word <= "Z" else None
 
 
-def parse_number(text: str) -> float | None:
-    """The number of an answer by VSI-Bench's rule, `float` of the first word; None if that is no finite number."""
+def as_number(word: str) -> float | None:
+    """`float` of a word; None if that is no finite number.
+
+    As in VSI-Bench's evaluator, Python's `float` decides: "1e3", "1_000" and digits of other scripts are numbers,
+    "1,200" and "3m" are not. That evaluator reads "inf" and "nan" too, which score 0 there as they do here.
+    """
     try:
-        number = float(first_word(text))
+        number = float(word)
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def parse_number(text: str) -> float | None:
+    """The number of an answer by VSI-Bench's rule, `float` of the first word; None if that is no finite number."""
+    return as_number(first_word(text))

@@ -1,0 +1,84 @@
+"""How well an answer fits the ground truth: the matching that scorers share once they have found the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rollout3d.scoring import metric
+from rollout3d.scoring.parse import as_number, first_word, parse_number
+
+Numeric = Literal["mra", "regression", "exact"]
+"""How a number is scored: mean relative accuracy, 1 - relative error, or equality to two decimals."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """`answer`: what was read from the text, None if nothing; `score`: from 0 to 1."""
+
+    answer: str | None
+    score: float
+
+
+NOTHING = Score(None, 0.0)
+"""Score of a text without an answer."""
+
+
+def match(answer: str, answer_type: str, truth: str, numeric: Numeric = "mra") -> float:
+    """How well an extracted answer fits the ground truth, from 0 to 1.
+
+    choice: equality, ignoring case (VSI-Bench); number: see `Numeric`; regression: 1 - relative error; ocr: word
+    accuracy; text: ROUGE (the last three as Video-R1 rewards them). An answer that is no number scores 0.
+    """
+    if answer_type == "choice":
+        return _same_letter(first_word(answer), truth)
+    if answer_type == "ocr":
+        return metric.word_accuracy(answer, truth)
+    if answer_type == "text":
+        return metric.rouge(answer, truth)
+    if answer_type not in ("number", "regression"):
+        raise ValueError(f"unknown answer type '{answer_type}': choice, number, text, ocr or regression")
+    if answer_type == "number" and numeric == "exact":
+        return metric.same_number(answer, truth)
+    return _number(parse_number(answer), answer_type, truth, numeric)
+
+
+def match_first_word(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
+    """Score a text by VSI-Bench's fuzzy matching: choices and numbers by its first word, other types as a whole.
+
+    The first word is taken once. Taking it again would forgive more than the benchmark does: "A.\\n" leaves "A.",
+    which is no option there.
+    """
+    kind, truth = row["answer_type"], row["ground_truth"]
+    if kind not in ("choice", "number"):
+        return Score(text, match(text, kind, truth, numeric)) if text.strip() else NOTHING
+    word = first_word(text)
+    if not word:
+        return NOTHING
+    if kind == "choice":
+        return Score(word, _same_letter(word, truth))
+    if numeric == "exact":
+        return Score(word, metric.same_number(word, truth))
+    return Score(word, _number(as_number(word), kind, truth, numeric))
+
+
+def true_number(row: Mapping[str, Any]) -> float:
+    """Ground truth of a number question. Raises ValueError if it is no number."""
+    number = parse_number(row["ground_truth"])
+    if number is None:
+        raise ValueError(f"ground truth '{row['ground_truth']}' of a {row['answer_type']} question is not a number")
+    return number
+
+
+def _same_letter(word: str, truth: str) -> float:
+    return float(word.lower() == truth.lower())
+
+
+def _number(prediction: float | None, kind: str, truth: str, numeric: Numeric) -> float:
+    wanted = true_number({"answer_type": kind, "ground_truth": truth})
+    if prediction is None:
+        return 0.0
+    if kind == "regression" or numeric == "regression":
+        return metric.relative_closeness(prediction, wanted)
+    return metric.mean_relative_accuracy(prediction, wanted)
