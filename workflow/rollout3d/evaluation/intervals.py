@@ -1,0 +1,69 @@
+"""Intervals of a score by bootstrap over scenes: how far it would move with other rooms.
+
+Questions about one room are not independent, so whole scenes are drawn with replacement, as many as there are, and the
+averages of VSI-Bench are taken of each draw. `seeing` gives the closed form for differences of two views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rollout3d.scoring.aggregate import DIRECTIONS, TASKS
+
+DRAWS = 1000
+CONFIDENCE = 0.95
+
+Bounds = tuple[float, float]
+
+
+def bootstrap(
+    scores: np.ndarray, types: Sequence[str], scenes: Sequence[str], draws: int = DRAWS, seed: int = 0
+) -> dict[str, list[Bounds] | None]:
+    """Task (with questions), and "overall" -> the 95 % interval of each scorer; None where one scene was asked about.
+
+    `scores`: (questions, scorers), 0 to 1; `types`, `scenes`: question type and scene of each question. All scorers
+    see the same draws. A draw without any question of a task says nothing about that task, and its overall is the mean
+    of the other tasks. Percentile method; the seed makes equal inputs give equal intervals.
+    """
+    kinds, kind_of = np.unique(np.asarray(types), return_inverse=True)
+    rooms, room_of = np.unique(np.asarray(scenes), return_inverse=True)
+    n_scorers = scores.shape[1]
+    sums = np.zeros((len(rooms), len(kinds), n_scorers))
+    counts = np.zeros((len(rooms), len(kinds)))
+    np.add.at(sums, (room_of, kind_of), scores)
+    np.add.at(counts, (room_of, kind_of), 1)
+    # How often each scene is in each draw, in place of drawing its questions: one product then gives all sums.
+    times = np.random.default_rng(seed).multinomial(len(rooms), np.full(len(rooms), 1 / len(rooms)), draws)
+    drawn_sums = (times @ sums.reshape(len(rooms), -1)).reshape(draws, len(kinds), n_scorers)
+    drawn_counts = (times @ counts)[:, :, None]
+    with np.errstate(invalid="ignore"):
+        means = dict(zip(kinds.tolist(), np.moveaxis(drawn_sums / drawn_counts, 1, 0), strict=True))
+    tasks: dict[str, np.ndarray] = {}
+    for task in TASKS:
+        parts = [means[kind] for kind in (DIRECTIONS if task == "object_rel_direction" else (task,)) if kind in means]
+        if parts:
+            tasks[task] = _mean(parts)
+    tasks["overall"] = _mean(list(tasks.values()))
+    asked = {task: _rooms(counts, kinds, task) for task in tasks}
+    return {task: _bounds(values) if asked[task] > 1 else None for task, values in tasks.items()}
+
+
+def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of those parts that a draw has; NaN where it has none."""
+    stacked = np.stack(parts)
+    there = ~np.isnan(stacked)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0)
+
+
+def _rooms(counts: np.ndarray, kinds: np.ndarray, task: str) -> int:
+    wanted = {"overall": tuple(kinds), "object_rel_direction": DIRECTIONS}.get(task, (task,))
+    return int((counts[:, np.isin(kinds, wanted)].sum(axis=1) > 0).sum())
+
+
+def _bounds(values: np.ndarray) -> list[Bounds]:
+    tail = (1 - CONFIDENCE) / 2
+    found = [np.quantile(column[~np.isnan(column)], (tail, 1 - tail)) for column in values.T]
+    return [(float(low), float(high)) for low, high in found]
