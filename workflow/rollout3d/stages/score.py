@@ -1,20 +1,36 @@
-"""Predictions -> scores of a run on a benchmark, with what guessing scores beside them."""
+"""Predictions -> scores of a run on a benchmark, with what guessing scores beside them.
+
+By hand, anyone's predictions (JSON lines, JSON, CSV or Parquet with an id and a text) by several scorers side by side:
+
+    rollout3d score --predictions FILE --answers data/vsibench/test.jsonl --scorer vsibench lmms tagged
+"""
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import json
 import logging
+import sys
+from pathlib import Path
 
-from rollout3d import tables
-from rollout3d.evaluation import benchmarks
+from rollout3d import files, tables
+from rollout3d.evaluation import answers, assess, benchmarks, foreign
 from rollout3d.evaluation.scores import score_rows
+from rollout3d.scoring.scorers import SCORERS
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("score", __doc__)
 LOG = logging.getLogger(__name__)
+PIPELINE = ("--run", "--benchmark", "--questions", "--train")
+"""Options that only the workflow gives; without any of them, predictions of others are scored."""
 
 
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
+    given = sys.argv[1:] if argv is None else argv
+    if not any(each.split("=")[0] in PIPELINE for each in given):
+        return score_foreign(given)
     parser = STAGE.parser()
     parser.add_argument("--run", required=True)
     parser.add_argument("--benchmark", required=True, choices=sorted(benchmarks.BENCHMARKS))
@@ -36,6 +52,82 @@ def main(argv: list[str] | None = None) -> None:
     for row in rows:
         if row["task"] == "overall":
             LOG.info("%s on %s, %s: %.1f %% of %d", args.run, args.benchmark, row["view"], row["score"], row["n"])
+
+
+def score_foreign(argv: list[str]) -> None:
+    """Score predictions of others, print the table, and write it where `--out` and `--json` say."""
+    parser = _foreign_parser()
+    args = parser.parse_args(argv)
+    names = list(dict.fromkeys(args.scorer))
+    try:
+        predictions = foreign.read_predictions(args.predictions, args.id_column, args.text_column)
+        right = answers.read_answers(args.answers)
+        asked = answers.of_split(right, args.split, args.tiny_ids)
+        found = assess.assess(predictions, right, asked, args.split, names)
+    except (foreign.ForeignError, benchmarks.BenchmarkError) as error:
+        raise StageError(str(error)) from None
+    print(_heading(args, predictions, right, found))
+    print(assess.report(found))
+    if args.json:
+        about = {"predictions": args.predictions, "answers": [str(file) for file in right.files]}
+        about |= {"id_column": predictions.id_column, "text_column": predictions.text_column}
+        about |= {"rows": predictions.rows, "doubled": predictions.doubled, "empty": predictions.empty}
+        _write_json(args.json, about | dataclasses.asdict(found))
+    if args.out:
+        STAGE.parse(parser, argv)
+        rows = assess.score_rows(found, Path(args.predictions).stem, tables.SCORES.schema.names)
+        parents = {"predictions": args.predictions, "answers": right.files}
+        tables.write(tables.SCORES, args.out, rows, STAGE.lineage(parents))
+
+
+def _foreign_parser() -> argparse.ArgumentParser:
+    parser = STAGE.parser()
+    parser.epilog = f"In the workflow, with {', '.join(PIPELINE)} and --out, a run's table of predictions is scored."
+    parser.add_argument("--predictions", required=True, help=".jsonl, .json, .csv, .tsv or .parquet: an id and a text")
+    parser.add_argument(
+        "--answers", required=True, nargs="+", help="VSI-Bench's test.jsonl or test*.parquet, or a table questions"
+    )
+    parser.add_argument(
+        "--scorer", nargs="+", default=["vsibench"], choices=sorted(SCORERS), help="rules, side by side [vsibench]"
+    )
+    parser.add_argument("--split", default="full", choices=answers.SPLITS, help="part of VSI-Bench [full]")
+    parser.add_argument("--tiny-ids", help="file with the ids of the split tiny, which the release does not hold")
+    parser.add_argument("--id-column", help="column of the question's id [guessed]")
+    parser.add_argument("--text-column", help="column of the model's text [guessed]")
+    parser.add_argument("--out", help="also write a table scores (Parquet)")
+    parser.add_argument("--json", help="also write the table, counts and notes as JSON")
+    return parser
+
+
+def _heading(
+    args: argparse.Namespace, predictions: foreign.Predictions, right: answers.Answers, found: assess.Assessment
+) -> str:
+    missing, n = found.missing.get("overall", 0), found.n["overall"]
+    counts = [f"{missing:,} missing (count as wrong)", f"{predictions.empty:,} empty (wrong)"]
+    counts.append(f"{predictions.doubled:,} doubled with equal texts (counted once)")
+    strange = f", such as {assess.shown(found.unknown)}" if found.unknown else ""
+    counts.append(f"{len(found.unknown):,} of unknown ids (ignored{strange})")
+    if found.outside:
+        counts.append(f"{found.outside:,} outside the split (ignored)")
+    told = "settings of these predictions are unknown"
+    return "\n".join(
+        [
+            f"{args.predictions}: {predictions.rows:,} predictions; id from column '{predictions.id_column}', "
+            f"text from '{predictions.text_column}'",
+            f"{', '.join(str(file) for file in right.files)}: {n:,} questions, split {found.split}",
+            f"predictions: {'; '.join(counts)}",
+            told if predictions.settings is None else f"settings: {predictions.settings}",
+            *(f"note: {note}" for note in found.notes),
+            "",
+        ]
+    )
+
+
+def _write_json(path: str, value: dict) -> None:
+    try:
+        files.write_atomically(path, json.dumps(value, indent=2) + "\n")
+    except OSError as error:
+        raise StageError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":
