@@ -142,6 +142,7 @@ BAD = {
     "nested.jsonl": (b'{"id": 1, "prediction": {"x": 1}}\n', r"line 1: its 'prediction' holds dict, not one text"),
     "excel.xlsx": (b"PK", r"excel\.xlsx: predictions are read from \.jsonl"),
     "broken.parquet": (b"PAR1 no PAR1", r"broken\.parquet"),
+    "keys.json": (b'{"7": "A", "8": "B", "7": "C"}', r"keys\.json has the key '7' twice, with different values"),
     "results.json": (b'{"results": {"vsibench": {"a": 1}}, "n": 3}', r"results\.json: neither a list"),
 }
 

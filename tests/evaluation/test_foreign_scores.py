@@ -214,6 +214,32 @@ def own_rows() -> list[dict]:
     ]
 
 
+def test_what_a_file_says_of_its_questions_may_be_worded_otherwise(release):
+    folder, rows = release
+    predictions = [
+        {
+            "id": row["id"],
+            "prediction": row["ground_truth"],
+            "question_type": re.sub("_(easy|medium|hard)$", "", row["question_type"]),
+            "ground_truth": row["ground_truth"] + (". a" if row["options"] else ".0"),
+        }
+        for row in rows
+    ]
+    write_rows(folder / "p.jsonl", predictions)
+    table = printed(command(folder, "--predictions", "p.jsonl", "--answers", "test.jsonl"))
+    assert table["overall"][:3] == ["50", "0", "100.0"]
+
+
+def test_the_folder_of_a_release_stands_for_its_questions(release):
+    folder, rows = release
+    write_questions(folder / "data" / "test_debiased.parquet", [row for row in rows if not row["pruned"]])
+    write_rows(folder / "p.jsonl", [{"id": name, "prediction": text} for name, text in right(rows).items()])
+    run = command(folder, "--predictions", "p.jsonl", "--answers", "data")
+    assert run.returncode == 1 and "holds only half of VSI-Bench" in run.stderr
+    write_questions(folder / "data" / "test_pruned.parquet", [row for row in rows if row["pruned"]])
+    assert printed(command(folder, "--predictions", "p.jsonl", "--answers", "data"))["overall"][0] == "50"
+
+
 def test_our_own_questions_are_answers_too(tmp_path):
     rows = own_rows()
     tables.write(tables.QUESTIONS, tmp_path / "test.parquet", rows, LINEAGE)

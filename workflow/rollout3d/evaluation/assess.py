@@ -16,6 +16,8 @@ from rollout3d.evaluation.answers import SIZES, Answers, Asked
 from rollout3d.evaluation.foreign import ForeignError, Predictions
 from rollout3d.evaluation.intervals import CONFIDENCE, DRAWS, bootstrap
 from rollout3d.scoring import aggregate, scorers
+from rollout3d.scoring.aggregate import DIRECTIONS
+from rollout3d.scoring.parse import first_word
 
 RAW = ("vsibench", "lmms")
 """Scorers that do not look into the `<answer>` tag."""
@@ -130,11 +132,14 @@ def _by_question(predictions: Predictions, answers: Answers) -> tuple[dict[str, 
     return {renamed.get(name, name): text for name, text in predictions.texts.items()}, set(known)
 
 
-def _same(one: str, other: str) -> bool:
+def _same(told: str, known: str) -> bool:
+    """True if a file's own note agrees: 4.0 for 4, "A. left" for A, object_rel_direction for one of its three types."""
     try:
-        return float(one) == float(other)
+        return float(told) == float(known)
     except ValueError:
-        return one.strip() == other.strip()
+        return told.strip() in (known, "object_rel_direction" if known in DIRECTIONS else known) or (
+            first_word(told) == known
+        )
 
 
 def _average(kinds: Sequence[str], values: np.ndarray) -> dict[str, aggregate.Mean]:

@@ -219,8 +219,18 @@ def _json(path: Path, text: str) -> Rows:
 
 
 def _parsed(text: str, where: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found and found[name] != value:
+                raise ForeignError(f"{where} has the key '{name[:40]}' twice, with different values: keep one")
+            found[name] = value
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique)
+    except ForeignError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ForeignError(f"{where} is no JSON ({error}): is the file whole?") from error
 

@@ -1,7 +1,8 @@
 """Video-R1's evaluator: the `<answer>` tag, and the whole text where there is none.
 
-Source: tulerfeng/Video-R1, src/eval_bench.py (its rewards, in src/r1-v/src/open_r1/grpo.py, differ: no fall-back to the
-raw text, and regression is 1 - relative error). VSI-Bench's numbers are questions of its type "regression".
+Source: tulerfeng/Video-R1, src/eval_bench.py, as several forks carry it unchanged (its rewards, in
+src/r1-v/src/open_r1/grpo.py, differ: no fall-back to the raw text, and regression is 1 - relative error). VSI-Bench's
+numbers are questions of its type "regression".
 
 - Answer: what stands in the first closed tag; if that is missing or empty, the whole text.
 - Choice: equality with the letter after removing outer white space, so "b", "B." and "B. left" are wrong.
