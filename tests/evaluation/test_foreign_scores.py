@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -262,6 +263,22 @@ def test_the_benchmark_table_knows_the_released_ids_as_well(tmp_path):
     arguments = ("--predictions", "p.jsonl", "--answers", "questions.parquet")
     assert printed(command(tmp_path, *arguments))["overall"][:3] == ["21", "0", "100.0"]
     assert printed(command(tmp_path, *arguments, "--split", "debiased"))["overall"][:2] == ["14", "0"]
+
+
+def test_all_of_vsi_bench_takes_at_most_two_seconds_of_a_processor(tmp_path):
+    rows = questions(scenes=513)
+    write_questions(tmp_path / "test.jsonl", rows)
+    predictions = [{"id": row["id"], "prediction": row["ground_truth"]} for row in rows]
+    assert len({row["id"] for row in rows}) == 5130
+    write_rows(tmp_path / "p.jsonl", predictions)
+    taken = []
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        table = printed(command(tmp_path, "--predictions", "p.jsonl", "--answers", "test.jsonl"))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert table["overall"][0] == "5,130"
+    assert min(taken) <= 2, taken
 
 
 def test_help_shows_the_form_for_files_and_the_workflow_keeps_its_own(tmp_path):

@@ -165,9 +165,7 @@ def video_r1(text: str, choice: bool, truth: str) -> float:
 def spacer(text: str, choice: bool, truth: str) -> float:
     answer = tag_of(text) or text
     if choice:
-        while "Answer:" in answer and answer.split("Answer:") != [answer]:
-            answer = "".join(answer.split("Answer:"))
-            break
+        answer = "".join(answer.split("Answer:"))
         word = trimmed(answer.split(" ")[0])
         letter = word[0] if word in ("A", "B", "C", "D", "A.", "B.", "C.", "D.") else trimmed(answer)
         return 1.0 if letter.lower() == truth.lower() else 0.0
