@@ -113,6 +113,25 @@ def test_a_file_of_an_older_version_is_refused_with_the_stage_to_run_again(tmp_p
             read(tables.FRAMES, tmp_path / "f.parquet")
 
 
+def test_predictions_of_the_version_before_are_read_with_unknown_settings(tmp_path):
+    """They cost GPU hours: a new column must not throw them away."""
+    columns = [field for field in tables.PREDICTIONS.schema if field.name not in tables.SETTING_COLUMNS]
+    older = dataclasses.replace(tables.PREDICTIONS, version=1, schema=pa.schema(columns), added=())
+    row = {"question_id": "q", "model": "m", "setting": "eval32", "sample": 0, "text": "4", "answer": "4"}
+    row |= {"score": 1.0, "scorer": "vsibench", "n_tokens": 2}
+    path = tmp_path / "p.parquet"
+    tables.write(older, path, [row, row], tables.Lineage("evaluate"))
+    unknown = dict.fromkeys(tables.SETTING_COLUMNS)
+    assert tables.read(tables.PREDICTIONS, path) == [row | unknown] * 2
+    assert tables.read(tables.PREDICTIONS, path, ["frames"]) == [{"frames": None}] * 2
+    assert tables.read(tables.PREDICTIONS, path, ["backend", "text"]) == [{"backend": None, "text": "4"}] * 2
+    assert tables.verify(path)
+    for wrong in (dataclasses.replace(older, version=0), dataclasses.replace(older, version=2)):
+        tables.write(wrong, path, [row], tables.Lineage("evaluate"))
+        with pytest.raises(tables.TableError, match=r"p\.parquet"):
+            tables.read(tables.PREDICTIONS, path)
+
+
 COLUMNS = {
     ("scans", 1): "15352e9d4250",
     ("scenes", 1): "daee84048782",
@@ -129,10 +148,10 @@ COLUMNS = {
     ("ocr_sft", 1): "6acbef435a89",
     ("verdicts", 1): "258c86779954",
     ("audit", 1): "b8ebb84fa14d",
-    ("predictions", 1): "1b1fa660d4d3",
+    ("predictions", 2): "e6936f132f02",
     ("metrics", 1): "32f4dc49b2bd",
     ("rollouts", 1): "1537cd078285",
-    ("scores", 3): "4ccd6a9047d4",
+    ("scores", 4): "77b7853cbc96",
     ("report", 1): "e6bb15902aee",
     ("scenes_dropped", 1): "d574832ec72d",
     ("questions_dropped", 1): "6175157f3543",

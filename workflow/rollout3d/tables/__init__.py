@@ -2,8 +2,8 @@
 
 A table is declared once, here, as a `Table`: a name, a schema version, what one row is, and a `pa.schema` whose
 fields carry their own one-line description. `write` refuses rows that do not fit, writes beside the target and
-renames, and stores lineage and digests in the file; `read` refuses a file of another table or version, and every
-damaged one.
+renames, and stores lineage and digests in the file; `read` refuses a file of another table or version (but see
+`Table.added`), and every damaged one.
 
 Conventions. Metres, seconds, degrees and pixels unless a field says otherwise. Matrices are row-major lists. World
 coordinates are the *aligned* frame of the scene, +z up. Nested lists instead of Arrow maps: the Hugging Face loader
@@ -55,6 +55,7 @@ from rollout3d.tables.schema import (
     SCENES,
     SCENES_DROPPED,
     SCORES,
+    SETTING_COLUMNS,
     SOURCES,
     TABLES,
     VERDICTS,

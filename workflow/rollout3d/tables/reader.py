@@ -28,6 +28,8 @@ _TAIL = 1 << 16
 class TableFile:
     """A Parquet file open for reading. With a `table`, a file of another table, version or types is refused.
 
+    A file of the version before, if the table still reads it (`Table.added`), has nulls in the columns that it lacks.
+
     Its methods raise `TableError` for bytes that are damaged; `remedy` is what that says, instead of the command that
     makes the file. Not safe to share between threads.
     """
@@ -36,6 +38,7 @@ class TableFile:
         self.path, self._remedy = Path(path), remedy
         self._file: pq.ParquetFile | None = None
         self._sealed: Sealed | None = None
+        self._absent: dict[str, pa.Field] = {}
         try:
             with self.reading():
                 self._find(table)
@@ -64,21 +67,24 @@ class TableFile:
 
     def _expect(self, table: Table) -> None:
         about, path = self.about, self.path
-        if (about.get("table"), about.get("version")) == (table.name, table.version):
+        version = about.get("version")
+        older = bool(table.added) and version == table.version - 1
+        if about.get("table") == table.name and (version == table.version or older):
+            self._absent = {name: table.schema.field(name) for name in table.added} if older else {}
             found = self._file.schema_arrow
-            names = [field.name for field in table.schema]
+            names = [field.name for field in table.schema if field.name not in self._absent]
             if found.names != names:
                 raise ValueError(f"its columns {found.names} are not those of the table '{table.name}', {names}")
-            for field in table.schema:  # types are equal whatever the elements of a list are called
-                kind = found.field(field.name).type
-                if not kind.equals(field.type):
-                    raise ValueError(f"its column {field.name} is {kind}, not {field.type}")
+            for name in names:  # types are equal whatever the elements of a list are called
+                kind, wanted = found.field(name).type, table.schema.field(name).type
+                if not kind.equals(wanted):
+                    raise ValueError(f"its column {name} is {kind}, not {wanted}")
             return
         if about.get("table") == table.name:
             remedy = f"another version of rollout3d wrote it: delete it and rerun the stage {about.get('stage')}"
         else:
             remedy = "is the path right?"
-        found = f"'{about.get('table')}' version {about.get('version')}"
+        found = f"'{about.get('table')}' version {version}"
         raise TableError(f"{path}: holds table {found}, expected '{table.name}' version {table.version}; {remedy}")
 
     @contextmanager
@@ -137,9 +143,12 @@ class TableFile:
     def arrow(self, group: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """One row group, or all rows, as Arrow columns."""
         with self.reading():
-            if group is None:
-                return self._file.read(columns=columns)
-            return self._file.read_row_group(group, columns)
+            there = None if columns is None else [name for name in columns if name not in self._absent]
+            found = self._file.read(columns=there) if group is None else self._file.read_row_group(group, there)
+            for name, field in self._absent.items():
+                if columns is None or name in columns:
+                    found = found.append_column(field, pa.nulls(found.num_rows, field.type))
+            return found
 
     def rows(self, group: int | None = None, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """One row group, or all rows, as dictionaries."""

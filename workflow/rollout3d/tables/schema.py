@@ -1,9 +1,4 @@
-"""The schema of every table: fields with their meaning and units, in the order of the pipeline.
-
-Conventions. Metres, seconds, degrees and pixels unless a field says otherwise. Matrices are row-major lists. World
-coordinates are the *aligned* frame of the scene, +z up. Nested lists instead of Arrow maps: the Hugging Face loader
-refuses maps.
-"""
+"""The schema of every table, in the order of the pipeline. Units and other conventions: `rollout3d.tables`."""
 
 from __future__ import annotations
 
@@ -46,32 +41,30 @@ class Table:
     """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group a scene.
 
     `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
-    test holds the columns of each version.
+    test holds the columns of each version. `added`: nullable columns that are all that the version before lacks; its
+    files are read with nulls there, so that results that cost GPU hours outlive a new column.
     """
 
     name: str
     version: int
     row: str
     schema: pa.Schema
+    added: tuple[str, ...] = ()
     per_scene: bool = False
 
     @property
     def images(self) -> dict[str, Any]:
         """Columns that hold images, as Hugging Face `features` entries."""
-        found: dict[str, Any] = {}
-        for field in self.schema:
-            if field.type == IMAGE:
-                found[field.name] = HUGGING_FACE_IMAGE
-            elif pa.types.is_list(field.type) and field.type.value_type == IMAGE:
-                found[field.name] = {"_type": "List", "feature": HUGGING_FACE_IMAGE}
-        return found
+        lists = [field.name for field in self.schema if field.type == pa.list_(IMAGE)]
+        found = {field.name: HUGGING_FACE_IMAGE for field in self.schema if field.type == IMAGE}
+        return found | {name: {"_type": "List", "feature": HUGGING_FACE_IMAGE} for name in lists}
 
 
 TABLES: dict[str, Table] = {}
 
 
-def _declare(name: str, row: str, *fields: pa.Field, version: int = 1, per_scene: bool = False) -> Table:
-    table = Table(name, version, row, pa.schema(list(fields)), per_scene)
+def _declare(name: str, row: str, *fields: pa.Field, version: int = 1, **options: Any) -> Table:
+    table = Table(name, version, row, pa.schema(list(fields)), **options)
     TABLES[name] = table
     return table
 
@@ -158,9 +151,7 @@ FRAMES = _declare(
     _field("image", IMAGE, "JPEG, upright, at the evaluation resolution"),
     _field("width", _I, "of the stored image"),
     _field("height", _I, "of the stored image"),
-    _field(
-        "source_width", _I, "of the video's frame, upright, before resizing: what a smaller size is worked out from"
-    ),
+    _field("source_width", _I, "of the video's frame, upright, before resizing: smaller sizes follow from it"),
     _field("source_height", _I, "of the video's frame, upright, before resizing"),
     _null("K", _vector(9), "intrinsics of the stored pixels, integer pixel centres; null for a benchmark's video"),
     _null("pose", _vector(16), "camera-to-world in the aligned frame; null where tracking was lost"),
@@ -215,8 +206,7 @@ _QUESTION_FIELDS = (
     _null(
         "media",
         pa.list_(IMAGE),
-        "the question's own pictures; null for scenes. Paths video/SECONDS.jpg are the frames of one video in time "
-        "order, any other path, such as image/0.png, is a still (tables.frame_path, tables.frame_seconds)",
+        "own pictures; null for scenes. Paths video/SECONDS.jpg are one video's frames in time order, others stills",
     ),
     _field("source", _S, "generated, or the external file"),
     _field("evidence", _S, "canonical JSON text: the geometry that the answer came from"),
@@ -299,6 +289,21 @@ AUDIT = _declare(
 
 # --- models and training ---------------------------------------------------------------------------------------------
 
+_SETTING_FIELDS = (
+    _null("frames", _I, "frames shown, at most: shorter videos have fewer"),
+    _null("frame_policy", _S, "how they were chosen, such as uniform"),
+    _null("max_pixels", _I, "pixels per frame, at most"),
+    _null("prompt", _S, "wording: a file of resources/prompts without .txt, such as think_video_r1"),
+    _null("prompt_digest", _S, "of that file: first 16 hex digits of its sha256"),
+    _null("temperature", _F, "0 = greedy"),
+    _null("max_new_tokens", _I, "tokens per answer, at most"),
+    _null("backend", _S, "hf | vllm"),
+    _null("model_digest", _S, "of the weights, as model.json has it"),
+    _null("split", _S, 'full, or the part of the benchmark, such as "scannet, 2071 of 5130"; null without a benchmark'),
+)
+SETTING_COLUMNS = tuple(each.name for each in _SETTING_FIELDS)
+"""Columns of PREDICTIONS that say how an answer came about; null where it is unknown, as in tables of version 1."""
+
 PREDICTIONS = _declare(
     "predictions",
     "one answer of a model",
@@ -308,9 +313,12 @@ PREDICTIONS = _declare(
     _field("sample", _I, "0, 1, ..."),
     _field("text", _S, "what it wrote"),
     _null("answer", _S, "the answer extracted from the text; null if none"),
-    _field("score", _F, "0 to 1"),
+    _field("score", _F, "0 to 1; for people: every later stage scores the text again"),
     _field("scorer", _S, "which scorer gave the score"),
     _field("n_tokens", _I, "tokens generated"),
+    *_SETTING_FIELDS,
+    version=2,
+    added=SETTING_COLUMNS,
 )
 
 METRICS = _declare(
@@ -367,7 +375,11 @@ SCORES = _declare(
     _field("n", _I, "questions"),
     _null("well_formed", _F, "share of answers in the asked-for format"),
     _field("rests_on", _STRINGS, "what the user keeps (keep) and the number rests on; empty = all made by this study"),
-    version=3,
+    _null("scorer", _S, "scorer of the texts; the first of a run is the official one; null for guesses"),
+    _null("settings", _S, "how the answers were made, in one line; null for guesses"),
+    _null("part", _S, 'part of the benchmark, such as "scannet, 2071 of 5130"; null = the whole'),
+    _null("model_digest", _S, "of the weights, as model.json has it; null for guesses, or where it is unknown"),
+    version=4,
 )
 
 REPORT = _declare(
