@@ -80,7 +80,10 @@ DESCRIBE = [Job("describe_model", {"key": "base"}, environment=None)]
 
 
 def test_a_model_in_the_hubs_layout_passes(model):
-    assert models.check(study(site={"models": {"base": str(model)}}), DESCRIBE) == []
+    given = {"site": {"models": {"base": str(model)}}}
+    assert models.check(study(**given, models={"base": {"name": "small"}}), DESCRIBE) == []
+    (found,) = models.check(study(**given), DESCRIBE)
+    assert found.stops and "holds a model of 2 layers of width 64, which is not Qwen/Qwen2.5-VL-3B" in found.text
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,21 @@ def test_a_model_of_the_hub_is_described_without_touching_the_network(tmp_path):
 def test_a_directory_of_this_machine_stands_in_for_the_hub(tmp_path, files, monkeypatch):
     weights = files["init"].parent / "weights"
     monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"models": {"base": str(weights)}}))
-    describe_model.main(["--key", "base", "--out", str(tmp_path / "model.json")])
+    named = ["--config", json.dumps({"models": {"base": {"name": "mine"}}})]
+    describe_model.main([*named, "--key", "base", "--out", str(tmp_path / "model.json")])
     handle = read_model(tmp_path / "model.json")
-    assert (handle.name, handle.kind, handle.path) == ("Qwen/Qwen2.5-VL-3B-Instruct", "directory", str(weights))
+    assert (handle.name, handle.kind, handle.path) == ("mine", "directory", str(weights))
     assert handle.digest == read_model(files["init"]).digest
+
+
+def test_another_model_under_the_name_of_a_release_is_refused(tmp_path, files, monkeypatch, capsys):
+    """Tables would give its numbers to Qwen2.5-VL-3B-Instruct."""
+    monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"models": {"base": str(files["init"].parent / "weights")}}))
+    with pytest.raises(StageError):
+        describe_model.main(["--key", "base", "--out", str(tmp_path / "model.json")])
+    said = capsys.readouterr().err
+    assert "not Qwen/Qwen2.5-VL-3B-Instruct (36 of 2048)" in said and "models.*.name" in said
+    assert not (tmp_path / "model.json").exists()
 
 
 def test_a_model_that_is_not_configured_is_an_error_that_lists_those_that_are(tmp_path, capsys):

@@ -21,6 +21,14 @@ MAX_HEADER = 100_000_000
 SHOWN = 3
 """Names of tensors that a message lists."""
 
+RELEASED = {
+    "Qwen2.5-VL-3B-Instruct": (36, 2048),
+    "Qwen2.5-VL-7B-Instruct": (28, 3584),
+    "Qwen2.5-VL-32B-Instruct": (64, 5120),
+    "Qwen2.5-VL-72B-Instruct": (80, 8192),
+}
+"""Release -> layers and width of its language model."""
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -101,6 +109,23 @@ def check_config(config: dict[str, Any], where: Path | str) -> None:
     if config.get("quantization_config"):
         raise ModelError(
             f"{where}: its weights are quantised, which cannot be trained; name the original model instead"
+        )
+
+
+def check_name(name: str, directory: Path | str) -> None:
+    """Raise ModelError if `name` is a release of Qwen2.5-VL and `directory` holds a model of other sizes.
+
+    Tables and page would call it by that name. A model of the same sizes, such as a fine-tuned one, cannot be told
+    apart from the release.
+    """
+    wanted = RELEASED.get(name.rpartition("/")[2])
+    config = read_config(Path(directory))
+    text = config.get("text_config") or config
+    found = (text.get("num_hidden_layers"), text.get("hidden_size"))
+    if wanted and found != wanted:
+        raise ModelError(
+            f"{directory}: holds a model of {found[0]} layers of width {found[1]}, which is not {name} ({wanted[0]} of "
+            f"{wanted[1]}): name what it is in models.*.name, so that no table calls it by another model's name"
         )
 
 

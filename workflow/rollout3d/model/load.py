@@ -156,11 +156,13 @@ def write_model(path: Path | str, *, name: str, kind: str, weights: str, digest:
 def refer_model(path: Path | str, *, name: str, where: str, **about: Any) -> ModelHandle:
     """Write a `model.json` for a model that exists already: a directory, or a name on the Hugging Face Hub.
 
-    Raises ModelError if there is no such directory, or if it holds no whole Qwen2.5-VL.
+    Raises ModelError if there is no such directory, or if it holds no whole Qwen2.5-VL, or one of other sizes than the
+    release that `name` names.
     """
     directory = Path(where).expanduser()
     if directory.is_dir():
         directories.check(directory)
+        directories.check_name(name, directory)
         resolved = str(directory.resolve())
         return write_model(path, name=name, kind="directory", weights=resolved, digest=files_digest(directory), **about)
     if directory.is_absolute() or where.startswith((".", "~")):

@@ -43,6 +43,8 @@ def _check(study: Study, name: str, where: str) -> list[Finding]:
     try:
         if path.is_dir():
             directory.check(path)
+            if name.startswith("site.models."):
+                directory.check_name(study.config.models[name.removeprefix("site.models.")].name, path)
             return []
         if path.is_absolute() or where.startswith((".", "~")):
             return [Finding(f"{name}: no directory {where}: correct it, or download the model there")]
