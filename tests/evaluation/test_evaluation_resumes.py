@@ -102,6 +102,17 @@ def test_a_missing_shard_is_no_table(world, tmp_path, capsys):
     assert not (tmp_path / "merged.parquet").exists()
 
 
+def test_shards_answered_in_another_way_are_no_table(world, tmp_path, capsys):
+    shards = [str(tmp_path / f"{shard}.parquet") for shard in range(2)]
+    for shard, path in enumerate(shards):
+        changes = {"evaluation": SETTINGS["evaluation"] | {"max_new_tokens": 3 - shard}}
+        evaluate.main([*arguments("evaluate", world, path, **changes), "--shard", str(shard), "--n-shards", "2"])
+    with pytest.raises(SystemExit):
+        merge = ["--questions", world["questions"], "--out", str(tmp_path / "merged.parquet")]
+        merge_predictions.main(["--predictions", *shards, *merge])
+    assert "the shards were answered with max_new_tokens 3 and 2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("shard", ["2", "-1"])
 def test_a_shard_beyond_the_last_is_refused(world, tmp_path, shard, capsys):
     for stage in (difficulty, evaluate):

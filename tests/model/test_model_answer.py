@@ -147,6 +147,7 @@ def test_no_questions_give_no_predictions(policy, store):
 class Queue:
     """A back end as vLLM is: prompts of their own, finished in any order."""
 
+    name = "vllm"
     shares_forward = False
 
     def __init__(self, dies_after=None):
@@ -165,6 +166,7 @@ class Queue:
 class Dying:
     """The transformers back end, until the process is stopped."""
 
+    name = "hf"
     shares_forward = True
 
     def __init__(self, dies_after):

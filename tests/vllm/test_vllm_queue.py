@@ -110,7 +110,7 @@ def test_a_stopped_table_goes_on_where_it_was(served, tmp_path):  # noqa: F811
     asked = []
 
     class Counted:
-        shares_forward = engine.shares_forward
+        name, shares_forward = engine.name, engine.shares_forward
 
         def run(self, policy, batches, sampling, seed=0):
             for batch, written in engine.run(policy, batches, sampling, seed):

@@ -80,7 +80,7 @@ class Folder:
 
 
 FOLDERS: Mapping[str, Folder] = {
-    "model/prompts.py": Folder("think", "think_{}.txt", ("direct.txt",)),
+    "model/wordings.py": Folder("think", "think_{}.txt", ("direct.txt",)),
     "scenes/categories.py": Folder("dataset", "{}.csv", ("not_perturbable.csv",)),
     "training/deepspeed_engine.py": Folder("deepspeed", "{}.json"),
 }

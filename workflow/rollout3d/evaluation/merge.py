@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rollout3d.tables import SETTING_COLUMNS
+
 Row = Mapping[str, Any]
 
 
@@ -12,7 +14,8 @@ def merge(shards: Sequence[Sequence[Row]], questions: Sequence[str]) -> list[Row
     """The predictions setting by setting, in each in the order of the question ids `questions`.
 
     Settings come in the order of the first shard that has any. Raises ValueError unless every setting answers every
-    question once, and nothing else: a missing shard, or one of another number of shards, would change the score.
+    question once, and nothing else: a missing shard, or one of another number of shards, would change the score. So
+    would shards that were answered in another way (`tables.SETTING_COLUMNS`, where they say it).
     """
     found: dict[str, dict[str, list[Row]]] = {}
     for shard in shards:
@@ -29,6 +32,11 @@ def merge(shards: Sequence[Sequence[Row]], questions: Sequence[str]) -> list[Row
                 f"setting {setting}: {len(lost)} questions have no answer {sorted(lost)[:3]}, {len(extra)} answers are "
                 f"to other questions {sorted(extra)[:3]}"
             )
+        for name in SETTING_COLUMNS:
+            values = dict.fromkeys(row.get(name) for samples in answers.values() for row in samples)
+            if len(values.keys() - {None}) > 1:
+                told = " and ".join(str(value) for value in values if value is not None)
+                raise ValueError(f"setting {setting}: the shards were answered with {name} {told}")
     if questions and not found:
         raise ValueError(f"no answer to any of {len(questions)} questions")
     return [row for answers in found.values() for question in questions for row in answers[question]]

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from rollout3d.config import Evaluation, Video
+from rollout3d.evaluation.settings import scorer_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.parts import Parts
 from rollout3d.model.sampling import BackEnd, Sampling
-
-Style = Literal["direct", "think"]
-
-
-def style_of(method: str) -> Style:
-    """A model as released is asked directly, as VSI-Bench does; a trained run was taught to reason and is asked to."""
-    return "direct" if method == "none" else "think"
+from rollout3d.model.wordings import Style
 
 
 def settings(config: Evaluation, video: Video) -> list[Setting]:
@@ -41,10 +36,11 @@ def evaluate(
     seed: int,
     back_end: BackEnd,
     parts: Parts | None = None,
+    split: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """PREDICTIONS rows, the video's first. Direct answers are read by VSI-Bench's evaluator; of reasoned ones the text
     in the `<answer>` tag is, by the same matching. `think` names the wording that asks for reasoning; answers in
-    `parts` are not computed again."""
+    `parts` are not computed again; `split` names the part of the benchmark that its questions are."""
     predictions = answer(
         rows,
         policy,
@@ -55,12 +51,13 @@ def evaluate(
             max_new_tokens=config.max_new_tokens_direct if style == "direct" else config.max_new_tokens,
         ),
         batch_size=config.batch_size,
-        scorer="vsibench" if style == "direct" else "tagged",
+        scorer=scorer_of(style),
         prompt_style=style,
         think=think,
         seed=seed,
         back_end=back_end,
         parts=parts,
+        split=split,
     )
     for row in predictions:
         yield {**row, "model": run}

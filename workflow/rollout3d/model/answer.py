@@ -18,6 +18,7 @@ from rollout3d.model.media import FrameStore, own_images, own_video
 from rollout3d.model.parts import Key, Parts, Samples
 from rollout3d.model.prompts import Style, question_parts
 from rollout3d.model.sampling import BackEnd, Batch, Sampling
+from rollout3d.model.wordings import wording_digest, wording_name
 from rollout3d.progress import progress
 from rollout3d.scoring.scorers import score
 from rollout3d.seeding import shard_of
@@ -41,6 +42,8 @@ class Setting:
     """Whether the top view is shown before the video."""
     black: bool = False
     """Whether every pixel is black: what the model answers without seeing."""
+    frame_policy: str = "uniform"
+    """How the frames of `frame_set` were chosen from the video, for the predictions."""
 
 
 def of_shard(rows: Iterable[Mapping[str, Any]], shard: int, n_shards: int) -> list[Mapping[str, Any]]:
@@ -96,11 +99,13 @@ def answer(
     seed: int = 0,
     back_end: BackEnd | None = None,
     parts: Parts | None = None,
+    split: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Rows of `tables.PREDICTIONS` for question rows: setting by setting, in the order of `rows`, `sampling.n` each.
 
     Questions are answered scene by scene, so that a video is decoded and looked at once for neighbours. Draws depend on
     the question's id and `seed` only. `back_end` is `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
+    `split` names the part of a benchmark that the rows are; every row of the result says how it was asked.
 
     Answers in `parts` are not computed again, and every finished batch is added there. Where the prompts of a batch
     share a forward, batches are the same whatever is in `parts`, and one that lacks an answer is computed anew, so that
@@ -144,6 +149,16 @@ def answer(
                 parts.add(answers)
             yield from answers.items()
 
+    prompt = wording_name(prompt_style, think)
+    asked = {
+        "prompt": prompt,
+        "prompt_digest": wording_digest(prompt),
+        "temperature": float(sampling.temperature),
+        "max_new_tokens": sampling.max_new_tokens,
+        "backend": back_end.name,
+        "model_digest": policy.digest,
+        "split": split,
+    }
     label = "+".join(setting.name for setting in settings) + ": questions"
     arriving = progress(fresh(), label, total=len(wanted), before=kept)
     for setting, i in wanted:
@@ -153,7 +168,13 @@ def answer(
             if arrived is None:
                 raise AssertionError(f"the back end ended without an answer to question {key[1]}")
             done[arrived[0]] = arrived[1]
-        yield from _predictions(rows[i], policy.name, setting.name, done.pop(key), scorer)
+        shown = {
+            "frames": setting.n_frames,
+            "frame_policy": setting.frame_policy,
+            "max_pixels": setting.max_pixels,
+        }
+        for row in _predictions(rows[i], policy.name, setting.name, done.pop(key), scorer):
+            yield row | shown | asked
     for _ in arriving:  # nothing arrives; the last line of the progress is written
         raise AssertionError("the back end answered a question twice")
 

@@ -69,6 +69,7 @@ class Batches:
 
     generate: Generate = generate
     shares_forward: bool = True
+    name: str = "hf"
 
     def run(
         self, policy: Policy, batches: Iterable[Batch], sampling: Sampling, seed: int = 0

@@ -43,6 +43,7 @@ AHEAD = 4
 class Engine:
     """A vLLM engine over one Hugging Face directory; a `sampling.BackEnd`, and `generate` is a `sampling.Generate`."""
 
+    name = "vllm"
     shares_forward = False
     """The engine mixes whatever is running in its steps, so a batch means nothing to it."""
 

@@ -52,14 +52,22 @@ class ModelHandle:
 
 
 class Policy:
-    """A model with its tokeniser and encoder.
+    """A model with its tokeniser and encoder. `digest`: of its weights, as `model.json` has it; None if there is none.
 
     `eos_ids` end an answer, `suppress_ids` may never be written. `core` is the bare model class also when `model` is
     wrapped by peft. Positions follow `rope.rope_index` everywhere.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, video: VideoConfig | None = None, name: str = "model"):
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        video: VideoConfig | None = None,
+        name: str = "model",
+        digest: str | None = None,
+    ):
         self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.digest = digest
         self.encoder = Encoder(tokenizer, self.core.config, video)
         self.eos_ids: tuple[int, ...] = (
             self.encoder.end,
@@ -216,7 +224,7 @@ def load_policy(
         remedy = "download it, and name its directory in site.models" if handle.kind == "hub" else "rerun its stage"
         raise ModelError(f"{model_json}: cannot load {handle.path} ({error}); {remedy}") from error
     _same_weights(model_json, handle)  # last: a check that says what is wrong with a model comes first
-    return Policy(model.to(device).eval(), tokenizer, video=video, name=handle.name)
+    return Policy(model.to(device).eval(), tokenizer, video=video, name=handle.name, digest=handle.digest)
 
 
 def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHandle:

@@ -14,16 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rollout3d.model.encode import Image, Part, Text, Video
+from rollout3d.model.wordings import DIRECTORY, Style, wording_name
 
-DIRECTORY = Path(__file__).resolve().parents[3] / "resources" / "prompts"
 ANSWER_TYPES = ("choice", "number", "text", "ocr", "regression")
 SECTIONS = ("bev", "video", "images", "options", "question", *ANSWER_TYPES)
-
-Style = Literal["direct", "think"]
 
 
 def question_parts(
@@ -55,7 +52,7 @@ def question_text(
 
     Raises ValueError for an answer type that the wording does not know.
     """
-    words = wording("direct" if style == "direct" else f"think_{think}")
+    words = wording(wording_name(style, think))
     if row["answer_type"] not in ANSWER_TYPES:
         raise ValueError(f"question {row.get('question_id')}: unknown answer type '{row['answer_type']}'")
     question = row["question"]

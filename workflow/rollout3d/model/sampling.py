@@ -81,6 +81,10 @@ class BackEnd(Protocol):
     """Answers to any number of prompts, each batch as soon as it is finished: the interface that answers tables."""
 
     @property
+    def name(self) -> str:
+        """hf | vllm, as the configuration has it: written into every prediction."""
+
+    @property
     def shares_forward(self) -> bool:
         """Whether the prompts of a batch share a forward. Rounding then depends on who is in it, so batches must not
         depend on what was answered before; otherwise a batch may be a single prompt."""

@@ -33,13 +33,15 @@ def main(argv: list[str] | None = None) -> None:
         parts.clear()
         return
 
-    from rollout3d.evaluation.run import evaluate, style_of
+    from rollout3d.evaluation.run import evaluate
+    from rollout3d.evaluation.settings import part_of, style_of
     from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
 
-    rows = of_shard(tables.read(tables.QUESTIONS, args.questions), *shard)
+    questions = tables.read(tables.QUESTIONS, args.questions)
+    rows = of_shard(questions, *shard)
     style = args.style or style_of(args.method)
     predictions = ()
     try:
@@ -57,6 +59,7 @@ def main(argv: list[str] | None = None) -> None:
                 seed=config.seed,
                 back_end=back_end,
                 parts=parts,
+                split=(part_of(args.benchmark, questions) or "full") if args.benchmark else None,
             )
         tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
         STAGE.keep(args.out, lineage)
