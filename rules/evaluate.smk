@@ -85,8 +85,9 @@ rule score:
     conda:
         "../envs/scenes.yaml"
     params:
+        method=run_method,
         kept=kept_names,
     shell:
-        "python -m rollout3d.stages.score --run {wildcards.run}"
+        "python -m rollout3d.stages.score --run {wildcards.run} --method {params.method:q}"
         " --benchmark {wildcards.benchmark} --predictions {input.predictions:q} --questions {input.questions:q}"
         " --train {input.train:q} --kept {params.kept:q} --out {output.scores:q} > {log:q} 2>&1"

@@ -10,10 +10,12 @@ import pytest
 from evaluation.small_world import CONFIG, Recorder, question_rows, tiny_policy, write_tables
 from rollout3d import tables
 from rollout3d.config import Config, Evaluation
-from rollout3d.evaluation.run import evaluate, settings, style_of
+from rollout3d.evaluation.run import evaluate, settings
+from rollout3d.evaluation.settings import style_of
 from rollout3d.model.generate_hf import Batches
-from rollout3d.model.load import save_policy
+from rollout3d.model.load import read_model, save_policy
 from rollout3d.model.media import FrameStore
+from rollout3d.model.wordings import wording_digest
 from rollout3d.stages import annotate, difficulty, prepare_benchmark, score, select_hard, sft_table
 from rollout3d.stages import evaluate as evaluate_stage
 
@@ -51,6 +53,20 @@ def test_trained_runs_reason_and_released_models_answer_directly(files):
     assert [r["question_id"] for r in think] == [q["question_id"] for q in question_rows()]
 
 
+def test_every_prediction_says_how_it_was_made(files):
+    def told(rows):
+        return {tuple((name, row[name]) for name in tables.SETTING_COLUMNS) for row in rows}
+
+    rows, _ = run(files, "think", max_new_tokens=77, temperature=0.5, black_frames=True)
+    asked = {"frames": 6, "frame_policy": "uniform", "max_pixels": 3136, "prompt": "think_plain"}
+    asked |= {"prompt_digest": wording_digest("think_plain"), "temperature": 0.5, "max_new_tokens": 77}
+    asked |= {"backend": "hf", "model_digest": None, "split": None}
+    assert told(rows) == {tuple(asked.items())}
+    rows, _ = run(files, "direct")
+    direct = {"prompt": "direct", "prompt_digest": wording_digest("direct"), "temperature": 0.0, "max_new_tokens": 16}
+    assert told(rows) == {tuple((asked | direct).items())}
+
+
 def test_evaluation_frames_are_shown_and_black_ones_only_if_asked_for(files):
     _, asked = run(files, "think")
     assert {p.media[0].frames.shape for p in asked.prompts} == {(6, 56, 56, 3)}
@@ -73,7 +89,7 @@ def call(stage, config, words):
     stage.main(["--config", json.dumps(config), *words.split()])
 
 
-def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, caplog):
+def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, caplog, capsys):
     save_policy(tiny_policy(), tmp_path / "model", kind="tiny")
     model = tmp_path / "model" / "model.json"
     config = CONFIG | {
@@ -111,9 +127,14 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     run = "--run ocr --benchmark synthetic"
     shown = f"--questions {out['questions']} --frames {out['frames']}"
     call(evaluate_stage, config, f"{run} --method grpo --model {model} {shown} --out {out['predictions']}")
+    made = tables.read(tables.PREDICTIONS, out["predictions"])
+    assert {(r["model_digest"], r["split"]) for r in made} == {(read_model(model).digest, "full")}
     read = f"--predictions {out['predictions']} --questions {out['questions']} --train {files['ocr_rl']}"
-    call(score, config, f"{run} {read} --out {out['scores']}")
+    call(score, config, f"{run} --method grpo --model {model} {read} --out {out['scores']}")
     rows = tables.read(tables.SCORES, out["scores"])
+    assert {r["settings"] for r in rows if r["view"] in ("video", "black", "seen")} == {
+        "6 frames uniform, at most 3136 px, think_plain, temperature 0, 3 tokens, hf"
+    }
     assert {r["view"] for r in rows} == {"video", "black", "seen", "random", "frequent"}
     overall = {r["view"]: r for r in rows if r["task"] == "overall"}
     assert overall["video"]["n"] == 6 and overall["video"]["well_formed"] == 0.0
@@ -121,6 +142,22 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     assert overall["random"]["score"] > 60
     lineage = tables.lineage(out["scores"])
     assert lineage["stage"] == "score" and set(lineage["parents"]) == {"predictions", "questions", "train"}
+    assert lineage["values"]["evaluation.scorers"] == ["auto"] and lineage["values"]["video.eval_frames"] == 6
+
+    other = config | {"video": config["video"] | {"eval_frames": 4}}
+    with pytest.raises(SystemExit):
+        call(score, other, f"{run} --method grpo {read} --out {tmp_path}/other.parquet")
+    said = capsys.readouterr().err
+    assert "frames is 6 in the predictions, 4 in the configuration (video.eval_frames)" in said
+    assert not (tmp_path / "other.parquet").exists()
+    call(
+        score,
+        other,
+        f"{run} --method grpo {read} --out {tmp_path}/other.parquet --kept evaluate --scorer tagged vsibench",
+    )
+    marked = tables.read(tables.SCORES, tmp_path / "other.parquet")
+    assert {r["scorer"] for r in marked} == {"tagged", "vsibench", None}
+    assert {(r["settings"] or "").partition(",")[0] for r in marked} == {"6 frames uniform [configured: 4]", ""}
 
 
 def test_stage_reports_a_missing_benchmark_in_one_line(tmp_path, capsys):

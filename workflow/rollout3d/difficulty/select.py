@@ -1,13 +1,19 @@
-"""Four tables of predictions -> the hard questions, and the counts of Table 1. Pure functions."""
+"""Four tables of predictions -> the hard questions, and the counts of Table 1. Pure functions.
+
+Whether an answer is right is worked out from its text; the score stored beside it is never used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rollout3d.config import SETTINGS, Cot
+from rollout3d.scoring.scorers import score
 from rollout3d.seeding import generator
+
+Row = Mapping[str, Any]
 
 TRANSITIONS = {"frames": "frames16", "bev": "frames16_bev"}
 """Transition -> the setting that turns a wrong answer of `frames2` into a right one."""
@@ -33,17 +39,40 @@ def is_correct(score: float, correct_above: float) -> bool:
     return score >= 1 or score > correct_above
 
 
-def correctness(predictions: Iterable[Mapping[str, Any]], correct_above: float) -> dict[str, bool]:
-    """question_id -> whether its first sample is right."""
-    return {p["question_id"]: is_correct(p["score"], correct_above) for p in predictions if p["sample"] == 0}
+def scorer_of(setting: str) -> Literal["vsibench", "tagged"]:
+    """The scorer of a setting: after GRPO the filter model reasons and writes its answer in a tag."""
+    return "tagged" if setting == "frames16_grpo" else "vsibench"
 
 
-def table1(predictions: Mapping[str, Iterable[Mapping[str, Any]]], correct_above: float) -> list[Count]:
-    """Correct and wrong answers of each setting that was run, in the paper's order."""
+def correctness(
+    setting: str, predictions: Iterable[Row], questions: Mapping[str, Row], correct_above: float
+) -> dict[str, bool]:
+    """question_id -> whether the text of its first sample is right.
+
+    `questions`: question_id -> question row, of which answer_type and ground_truth are read. Raises ValueError for an
+    answer to another question.
+    """
+    first = [p for p in predictions if p["sample"] == 0]
+    strange = [p["question_id"] for p in first if p["question_id"] not in questions]
+    if strange:
+        raise ValueError(
+            f"{setting}: {len(strange)} answers are to questions that the question table lacks, such as {strange[0]}: "
+            "rerun the stage difficulty"
+        )
+    name = scorer_of(setting)
+    return {
+        q: is_correct(score(p["text"], questions[q], name).score, correct_above)
+        for p in first
+        for q in [p["question_id"]]
+    }
+
+
+def table1(predictions: Mapping[str, Iterable[Row]], questions: Mapping[str, Row], correct_above: float) -> list[Count]:
+    """Correct and wrong answers of each setting that was run, in the paper's order; arguments as for `correctness`."""
     counts = []
     for setting in SETTINGS:
         if setting in predictions:
-            right = correctness(predictions[setting], correct_above)
+            right = correctness(setting, predictions[setting], questions, correct_above)
             counts.append(Count(setting, sum(right.values()), len(right) - sum(right.values())))
     return counts
 
@@ -58,22 +87,22 @@ class Selection:
 
 
 def select_hard(
-    predictions: Mapping[str, Sequence[Mapping[str, Any]]], cot: Cot, correct_above: float, seed: int
+    predictions: Mapping[str, Sequence[Row]], questions: Mapping[str, Row], cot: Cot, correct_above: float, seed: int
 ) -> Selection:
     """The hard questions: wrong with 2 frames, right with 16 frames or with the BEV picture, and wrong again after
     GRPO (OCR, "Cold Start Data Construction"), at most `cot.per_transition` of each kind.
 
     A question of both kinds counts once, as "frames". Where the candidates outnumber the limit, the choice is random,
-    by `seed`. Departure, for presets whose filter model is too weak to show a transition: a kind with fewer than
-    `cot.fallback` questions is topped up to that many with questions that are wrong after GRPO and not chosen yet,
-    marked "fallback".
+    by `seed`. `questions`: question rows by question_id. Departure, for presets whose filter model is too weak to show
+    a transition: a kind with fewer than `cot.fallback` questions is topped up to that many with questions that are
+    wrong after GRPO and not chosen yet, marked "fallback".
 
     Raises ValueError if a setting is missing or the settings did not answer the same questions.
     """
     missing = [setting for setting in SETTINGS if setting not in predictions]
     if missing:
         raise ValueError(f"the hard set needs predictions of all four settings; missing: {', '.join(missing)}")
-    right = {setting: correctness(predictions[setting], correct_above) for setting in SETTINGS}
+    right = {s: correctness(s, predictions[s], questions, correct_above) for s in SETTINGS}
     asked = set(right["frames2"])
     for setting in SETTINGS:
         if set(right[setting]) != asked:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollout3d.config import SETTINGS, Difficulty, Video
+from rollout3d.difficulty.select import scorer_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore
@@ -42,8 +43,8 @@ def asked(name: str, config: Difficulty, video: Video) -> Asked:
         bev=name == "frames16_bev",
     )
     if name == "frames16_grpo":
-        return Asked(setting, "think", "tagged", config.max_new_tokens_grpo)
-    return Asked(setting, "direct", "vsibench", config.max_new_tokens)
+        return Asked(setting, "think", scorer_of(name), config.max_new_tokens_grpo)
+    return Asked(setting, "direct", scorer_of(name), config.max_new_tokens)
 
 
 def predict(

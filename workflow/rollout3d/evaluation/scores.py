@@ -1,19 +1,27 @@
-"""Predictions -> the scores of a run on a benchmark, with the guessing baselines beside them. Pure."""
+"""Predictions -> the scores of a run on a benchmark, with the guessing baselines beside them. Pure.
+
+A score is worked out from the text: the number that stands beside it in the predictions is never used.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rollout3d.evaluation import benchmarks
+from rollout3d.evaluation import benchmarks, settings
 from rollout3d.evaluation.baselines import BASELINES, training_answers
 from rollout3d.evaluation.seeing import gains
 from rollout3d.scoring.aggregate import DIRECTIONS
 from rollout3d.scoring.parse import well_formed
+from rollout3d.scoring.scorers import score
 
+LOG = logging.getLogger(__name__)
 Row = Mapping[str, Any]
 BLACK = "black"
 """Settings whose name starts so were answered on black frames."""
+GUESSED = {"scorer": None, "settings": None, "model_digest": None}
+"""How a guess was made."""
 SEEN = "seen"
 """The view that is the video's scores less those on black frames."""
 
@@ -25,63 +33,70 @@ def score_rows(
     questions: Sequence[Row],
     training: Iterable[Row],
     rests_on: Sequence[str] = (),
+    *,
+    scorers: Sequence[str] = (settings.AUTO,),
+    wanted: Row | None = None,
 ) -> list[dict[str, Any]]:
-    """SCORES rows: for each view (video; black and seen if it was run; random, frequent) the tasks with questions, and
-    overall.
+    """SCORES rows: for each scorer and view (video; black and seen if it was run) the tasks with questions, and
+    overall; then the same of guessing (random, frequent), which no scorer changes.
 
     `training` is the table that the baselines guess from (question_type and ground_truth are read). `rests_on`: names
-    of kept rules and runs, written into every row. `well_formed` is given for the tagged scorer only: direct answers
-    have no format to keep. Raises ValueError if a view does not answer every question exactly once: unanswered
-    questions would silently raise or lower the average.
+    of kept rules and runs, written into every row. `scorers`: the first one is the official one of this run; auto
+    stands for the one that suits how the answers were asked for (`settings.scorer_of`). `wanted`: what the
+    configuration asks for (`settings.configured`), with which the predictions must agree. `well_formed` is given for
+    the tagged scorer only: direct answers have no format to keep. Raises ValueError if a view does not answer every
+    question exactly once, because unanswered questions would silently raise or lower the average; for an unknown
+    scorer; and what `settings.line` raises.
     """
     kinds = {row["question_id"]: row["question_type"] for row in questions}
     if len(kinds) != len(questions):
         raise ValueError(f"benchmark {benchmark}: question ids are not unique")
     average = benchmarks.get(benchmark).average
     rows: list[dict[str, Any]] = []
+    shared = {
+        "run": run,
+        "benchmark": benchmark,
+        "rests_on": list(rests_on),
+        "part": settings.part_of(benchmark, questions),
+    }
 
-    def add(view: str, scores: Mapping[str, list[float]], formed: Mapping[str, list[bool]] | None = None) -> None:
+    def add(
+        view: str, scores: Mapping[str, list[float]], how: Row = GUESSED, formed: Mapping[str, list[bool]] | None = None
+    ) -> None:
         for task, mean in average(scores).items():
             if mean.score is not None:
-                rows.append(
-                    {
-                        "run": run,
-                        "benchmark": benchmark,
-                        "task": task,
-                        "view": view,
-                        "score": 100 * mean.score,
-                        "low": None,
-                        "high": None,
-                        "n": mean.n,
-                        "well_formed": _share(task, formed) if formed else None,
-                    }
-                )
+                about = {"task": task, "view": view, "score": 100 * mean.score, "low": None, "high": None, "n": mean.n}
+                rows.append(shared | how | about | {"well_formed": _share(task, formed) if formed else None})
 
-    by_view: dict[str, dict[str, float]] = {}
+    views: dict[str, list[Row]] = {}
+    hows: dict[str, dict[str, Any]] = {}
     for view in ("video", BLACK):
         answered = [p for p in predictions if p["setting"].startswith(BLACK) == (view == BLACK)]
         if not answered and view == BLACK:
             continue
         _complete(answered, kinds, f"run {run} on {benchmark}, view {view}")
-        scores: dict[str, list[float]] = {}
-        formed: dict[str, list[bool]] = {}
-        for p in answered:
-            kind = kinds[p["question_id"]]
-            scores.setdefault(kind, []).append(p["score"])
-            if p["scorer"] == "tagged":
-                formed.setdefault(kind, []).append(well_formed(p["text"], strict=False))
-        add(view, scores, formed)
-        by_view[view] = {p["question_id"]: p["score"] for p in answered}
-    if BLACK in by_view:
-        spaces = {row["question_id"]: row["space_id"] or row["scene_id"] for row in questions}
-        differences = {q: score - by_view[BLACK][q] for q, score in by_view["video"].items()}
-        for task, gain in gains(differences, kinds, spaces, average).items():
-            interval = {name: None if x is None else 100 * x for name, x in (("low", gain.low), ("high", gain.high))}
-            rows.append(
-                {"run": run, "benchmark": benchmark, "task": task, "view": SEEN, "score": 100 * gain.mean}
-                | interval
-                | {"n": gain.n, "well_formed": None}
-            )
+        views[view] = answered
+        hows[view] = {"settings": settings.line(answered, wanted, rests_on), "model_digest": _model(answered)}
+    spaces = {row["question_id"]: row["space_id"] or row["scene_id"] for row in questions}
+    for scorer in _resolved(scorers, views["video"]):
+        by_view: dict[str, dict[str, float]] = {}
+        for view, answered in views.items():
+            found = scored(answered, questions, scorer)
+            scores: dict[str, list[float]] = {}
+            formed: dict[str, list[bool]] = {}
+            for p, value in zip(answered, found, strict=True):
+                kind = kinds[p["question_id"]]
+                scores.setdefault(kind, []).append(value)
+                if scorer == "tagged":
+                    formed.setdefault(kind, []).append(well_formed(p["text"], strict=False))
+            add(view, scores, hows[view] | {"scorer": scorer}, formed)
+            by_view[view] = {p["question_id"]: value for p, value in zip(answered, found, strict=True)}
+        if BLACK in by_view:
+            differences = {q: value - by_view[BLACK][q] for q, value in by_view["video"].items()}
+            for task, gain in gains(differences, kinds, spaces, average).items():
+                low, high = (None if x is None else 100 * x for x in (gain.low, gain.high))
+                about = {"task": task, "view": SEEN, "score": 100 * gain.mean, "low": low, "high": high, "n": gain.n}
+                rows.append(shared | hows["video"] | about | {"scorer": scorer, "well_formed": None})
 
     answers = training_answers(training)
     for view, baseline in BASELINES.items():
@@ -89,7 +104,54 @@ def score_rows(
         for row in questions:
             guesses.setdefault(row["question_type"], []).append(baseline(row, answers))
         add(view, guesses)
-    return [row | {"rests_on": list(rests_on)} for row in rows]
+    return rows
+
+
+def scored(predictions: Sequence[Row], questions: Sequence[Row], scorer: str) -> list[float]:
+    """Score the text of each prediction by `scorer`, 0 to 1; log how many stored scores of that scorer differ.
+
+    Raises ValueError for an unknown scorer.
+    """
+    by_id = {row["question_id"]: row for row in questions}
+    found = [score(p["text"], by_id[p["question_id"]], scorer).score for p in predictions]
+    differ = sum(
+        p["scorer"] == scorer and abs(p["score"] - value) > 1e-9 for p, value in zip(predictions, found, strict=True)
+    )
+    if differ:
+        LOG.warning(
+            "%d of %d scores stored with the predictions are not those of their texts by %s; the texts count",
+            differ,
+            len(predictions),
+            scorer,
+        )
+    return found
+
+
+def _resolved(scorers: Sequence[str], answered: Sequence[Row]) -> list[str]:
+    """The scorers' names in order, each once. For auto the prompt decides; predictions that do not tell it, tell which
+    scorer they were made for."""
+    if not answered:
+        return []
+    style = settings.style_in(answered)
+    made_for = sorted({p["scorer"] for p in answered})
+    names: list[str] = []
+    for name in scorers:
+        if name == settings.AUTO:
+            if style is None and len(made_for) != 1:
+                raise ValueError(
+                    f"the predictions are for several scorers ({', '.join(made_for) or 'none'}): name one in "
+                    "evaluation.scorers instead of auto"
+                )
+            name = made_for[0] if style is None else settings.scorer_of(style)
+        names.append(name)
+    return list(dict.fromkeys(names))
+
+
+def _model(answered: Sequence[Row]) -> str | None:
+    digests = {p.get("model_digest") for p in answered}
+    if len(digests - {None}) > 1:
+        raise ValueError(f"answers of {len(digests)} models stand in one table: evaluate all shards again")
+    return next(iter(digests)) if len(digests) == 1 else None
 
 
 def _share(task: str, formed: Mapping[str, list[bool]]) -> float | None:

@@ -162,12 +162,28 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
     return (*_MODEL, *_TRAIN_VIDEO, "prompts.think", *(f"grpo.{name}" for name in own))
 
 
+def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
+    """Settings of answers that predictions carry, and that `score` compares with the configuration."""
+    style = {
+        "none": ("evaluation.max_new_tokens_direct",),
+        None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", "prompts.think"),
+    }.get(scope.run.method if scope.run else None, ("evaluation.max_new_tokens", "prompts.think"))
+    return ("video.eval_frames", "video.eval_max_pixels", "evaluation.backend", "evaluation.temperature", *style)
+
+
 def _evaluate(config: Config, scope: Scope) -> tuple[str, ...]:
-    direct = scope.run is not None and scope.run.method == "none"
-    style = ("evaluation.max_new_tokens_direct",) if direct else ("evaluation.max_new_tokens", "prompts.think")
-    shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.black_frames")
-    asked = ("evaluation.backend", "evaluation.batch_size", "evaluation.temperature")
-    return (*_MODEL, *shown, *asked, *style)
+    return (*_MODEL, *_settings(config, scope), "evaluation.black_frames", "evaluation.batch_size")
+
+
+def _score(config: Config, scope: Scope) -> tuple[str, ...]:
+    return (*_settings(config, scope), "evaluation.scorers")
+
+
+def _paper_table(config: Config, scope: Scope) -> tuple[str, ...]:
+    if scope.table == "figure3":
+        return ("preset",)
+    named = ("runs.*", "models.*", "difficulty.run")
+    return ("preset", *named, *(("difficulty.correct_above", "difficulty.model") if scope.table == "table1" else ()))
 
 
 def _think(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -237,10 +253,8 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "merge_predictions": Spec(),
-    "score": Spec(),
-    "paper_table": Spec(
-        lambda config, scope: ("preset", *(("difficulty.correct_above",) if scope.table == "table1" else ()))
-    ),
+    "score": Spec(_score, prompts=_asked),
+    "paper_table": Spec(_paper_table),
     "summary": Spec(_fixed("*")),
     "view": Spec(_fixed("*")),
     "watch": Spec(_fixed("*")),

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from rollout3d import files, tables
-from rollout3d.evaluation import answers, assess, benchmarks, foreign
+from rollout3d.evaluation import answers, assess, benchmarks, foreign, settings
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.scoring.scorers import SCORERS
 from rollout3d.stages.common import Stage, StageError
@@ -38,20 +38,32 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--train", required=True, help="table ocr_rl: guesses are drawn from its answers")
     parser.add_argument("--out", required=True, help="table scores")
+    parser.add_argument(
+        "--method", choices=("none", "sft", "grpo"), help="how the run was trained; default: not compared"
+    )
+    parser.add_argument("--scorer", nargs="+", help="scorers, the official one first; default: evaluation.scorers")
+    parser.add_argument("--model", help="model.json that the predictions must come from; default: not compared")
     parser.add_argument("--kept", nargs="*", default=[], help="kept rules and runs that the predictions rest on")
-    args, _ = STAGE.parse(parser, argv)
+    args, config = STAGE.parse(parser, argv)
     predictions = tables.read(tables.PREDICTIONS, args.predictions)
     questions = tables.read(tables.QUESTIONS, args.questions)
     training = tables.read(tables.OCR_RL, args.train, ["question_type", "ground_truth"])
     try:
-        rows = score_rows(args.run, args.benchmark, predictions, questions, training, args.kept)
+        if args.model:
+            settings.check_model(predictions, args.model)
+        rows = score_rows(
+            *(args.run, args.benchmark, predictions, questions, training, args.kept),
+            scorers=args.scorer or config.evaluation.scorers,
+            wanted=settings.wanted(config, predictions, args.method),
+        )
     except ValueError as error:
         raise StageError(f"{args.predictions}: {error}") from None
     parents = {"predictions": args.predictions, "questions": args.questions, "train": args.train}
     tables.write(tables.SCORES, args.out, rows, STAGE.lineage(parents))
     for row in rows:
         if row["task"] == "overall":
-            LOG.info("%s on %s, %s: %.1f %% of %d", args.run, args.benchmark, row["view"], row["score"], row["n"])
+            by = f"{row['view']} by {row['scorer']}" if row["scorer"] else row["view"]
+            LOG.info("%s on %s, %s: %.1f %% of %d", args.run, args.benchmark, by, row["score"], row["n"])
 
 
 def score_foreign(argv: list[str]) -> None:

@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--questions", help="table ocr_rl; checked to be what was answered")
+    parser.add_argument("--questions", required=True, help="table ocr_rl: what was asked, and the right answers")
     for setting in SETTINGS:
         parser.add_argument(
             f"--{setting.replace('_', '-')}", dest=setting, required=True, nargs="+", help="tables predictions"
@@ -24,28 +24,28 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table hard")
     args, config = STAGE.parse(parser, argv)
     files = {setting: getattr(args, setting) for setting in SETTINGS}
-    columns = ["question_id", "setting", "sample", "score"]
+    columns = ["question_id", "setting", "sample", "text"]
     predictions = {setting: tables.read_many(tables.PREDICTIONS, files[setting], columns) for setting in SETTINGS}
     for setting, rows in predictions.items():
         strange = {row["setting"] for row in rows} - {setting}
         if strange:
             raise StageError(f"the tables given for {setting} hold predictions of {', '.join(sorted(strange))}")
-    if args.questions:
-        asked = {row["question_id"] for row in tables.read(tables.OCR_RL, args.questions, ["question_id"])}
-        if asked != {row["question_id"] for row in predictions[SETTINGS[0]]}:
-            raise StageError(f"{args.questions}: other questions than were answered; rerun the stage difficulty")
+    rows = tables.read(tables.OCR_RL, args.questions, ["question_id", "answer_type", "ground_truth"])
+    questions = {row["question_id"]: row for row in rows}
+    if questions.keys() != {row["question_id"] for row in predictions[SETTINGS[0]]}:
+        raise StageError(f"{args.questions}: other questions than were answered; rerun the stage difficulty")
     try:
-        selection = select_hard(predictions, config.cot, config.difficulty.correct_above, config.seed)
+        selection = select_hard(predictions, questions, config.cot, config.difficulty.correct_above, config.seed)
     except ValueError as error:
         raise StageError(str(error)) from None
-    for count in table1(predictions, config.difficulty.correct_above):
+    for count in table1(predictions, questions, config.difficulty.correct_above):
         LOG.info("%s: %d right, %d wrong, %.2f %%", count.setting, count.correct, count.wrong, count.percent)
     for transition, size in selection.sizes.items():
         LOG.info("transition %s: %d candidates", transition, size)
     for note in selection.notes:
         LOG.warning("%s", note)
-    parents = {**files, **({"questions": args.questions} if args.questions else {})}
-    tables.write(tables.HARD, args.out, selection.rows, STAGE.lineage(parents))
+    lineage = STAGE.lineage({**files, "questions": args.questions})
+    tables.write(tables.HARD, args.out, selection.rows, lineage)
     LOG.info("%d hard questions", len(selection.rows))
 
 
