@@ -160,6 +160,11 @@ def table_predictions(wildcards):
     return [path for s in SETTINGS for path in difficulty_tables(s)] if wildcards.table == "table1" else []
 
 
+def table_runs(wildcards):
+    """The run table says which model each run starts from; figure 3 shows no run."""
+    return [] if wildcards.table == "figure3" else study.runs.table
+
+
 def table_questions(wildcards):
     if wildcards.table == "figure3":
         return ["<results>/train/ocr_rl.parquet", "<results>/train/ocr_sft.parquet"]

@@ -5,6 +5,7 @@ rule paper_table:
         predictions=table_predictions,
         questions=table_questions,
         reference="resources/reference/ocr.csv",
+        runs=table_runs,
     output:
         table="<results>/report/{table}.parquet",
     log:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.eval_rows import ASKED, DIRECT, answer_scoring
 from rollout3d import tables
 from rollout3d.config import SETTINGS, Config, Run
 from rollout3d.cot.annotate import annotate
 from rollout3d.cot.geometric import GeometricTeacher
 from rollout3d.cot.sft_table import sft_rows
+from rollout3d.difficulty import select
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.report.gallery import Pictures
 from rollout3d.training.rollouts import Context, make_views
@@ -30,18 +32,23 @@ def predictions(rows, setting: str, rng, right: float, scorer: str = "vsibench")
     made = []
     for row in rows:
         score = float(rng.random() < right) if row["answer_type"] == "choice" else round(rng.random() * right * 1.4, 1)
+        if setting.startswith("black"):
+            score = score if rng.random() < 0.6 else 0.0
+        answer = answer_scoring(row, min(1.0, score))
+        asked = DIRECT if scorer == "vsibench" else ASKED
         made.append(
             {
                 "question_id": row["question_id"],
                 "model": "invented",
                 "setting": setting,
                 "sample": 0,
-                "text": f"<think>I look.</think><answer>{row['ground_truth']}</answer>",
-                "answer": row["ground_truth"],
-                "score": min(1.0, score),
+                "text": f"<think>I look.</think><answer>{answer}</answer>" if scorer == "tagged" else answer,
+                "answer": answer,
+                "score": 0.0,
                 "scorer": scorer,
                 "n_tokens": 5,
             }
+            | asked
         )
     return made
 
@@ -116,7 +123,8 @@ def fabricate(root: Path, scenes: dict[str, list[str]], train, test, config: Con
     files: dict[str, Any] = {"scores": [], "metrics": [], "rollouts": [], "predictions": [], **scenes}
     for i, setting in enumerate(SETTINGS):
         path = root / "difficulty" / setting / "0.parquet"
-        files["predictions"].append(write(tables.PREDICTIONS, path, predictions(train, setting, rng, 0.25 + 0.06 * i)))
+        made = predictions(train, setting, rng, 0.25 + 0.06 * i, select.scorer_of(setting))
+        files["predictions"].append(write(tables.PREDICTIONS, path, made))
     chosen = [row for i, row in enumerate(train) if i % 4 == 0]
     hard = [{"question_id": r["question_id"], "transition": ("frames", "bev")[i % 2]} for i, r in enumerate(chosen)]
     notes = list(annotate(hard, train, GeometricTeacher(0), 1))
@@ -126,8 +134,9 @@ def fabricate(root: Path, scenes: dict[str, list[str]], train, test, config: Con
     pictures = Pictures(scenes["frames"], scenes["maps"], config.video)
     masks = Regions(scenes["objects"], scenes["regions"], pictures.rows)
     for k, (name, run) in enumerate(runs.items()):
-        answered = predictions(test, "eval16", rng, 0.3 + 0.07 * k, "vsibench" if run.method == "none" else "tagged")
-        answered += [row | {"setting": "black16", "score": 0.6 * row["score"]} for row in answered]
+        scorer = "vsibench" if run.method == "none" else "tagged"
+        answered = predictions(test, "eval16", rng, 0.3 + 0.07 * k, scorer)
+        answered += predictions(test, "black16", rng, 0.3 + 0.07 * k, scorer)
         scores = score_rows(name, "synthetic", answered, test, train)
         files["scores"].append(write(tables.SCORES, root / "eval" / name / "synthetic" / "scores.parquet", scores))
         if run.method == "none":

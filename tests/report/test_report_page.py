@@ -252,7 +252,7 @@ def test_stages_write_tables_page_and_summary(study, tmp_path, capsys):
     made = []
     for name in ("table1", "table2", "figure3"):
         out = root / "report" / f"{name}.parquet"
-        questions = [files["train"], files["sft"]] if name == "figure3" else []
+        questions = {"figure3": [files["train"], files["sft"]], "table1": [files["train"]]}.get(name, [])
         scores = files["scores"] if name == "table2" else []
         predictions = files["predictions"] if name == "table1" else []
         given = ["--scores", *scores, "--predictions", *predictions, "--questions", *questions]
@@ -260,9 +260,12 @@ def test_stages_write_tables_page_and_summary(study, tmp_path, capsys):
         made.append(str(out))
     rows = {name: tables.read(tables.REPORT, path) for name, path in zip(("table1", "table2", "figure3"), made)}
     assert next(r for r in rows["table1"] if r["column"] == "Acc.")["n"] == 6
-    assert next(r for r in rows["table2"] if r["row"] == "Ours")["note"] == "run ocr; benchmark synthetic; preset demo"
+    assert next(r for r in rows["table2"] if r["row"] == "Ours")["note"] == (
+        "run ocr; benchmark synthetic; preset demo; scorer tagged; 32 frames uniform; at most 200704 px; "
+        "think_video_r1; temperature 0; 1024 tokens; vllm"
+    )
     assert sum(r["ours"] for r in rows["figure3"] if r["column"] == "OCR-RL") == 6
-    assert set(tables.lineage(made[0])["parents"]) == {"predictions", "reference"}
+    assert set(tables.lineage(made[0])["parents"]) == {"predictions", "questions", "reference", "runs"}
 
     page = root / "report" / "index.html"
     arguments = ["--tables", *made, "--out", str(page)]
@@ -288,6 +291,11 @@ def test_summary_puts_every_run_beside_its_baselines(study):
         score = {r["view"]: r["score"] for r in rows if r["task"] == "overall"}
         expected = [f"{score[view]:.1f}" for view in ("video", "black", "random", "frequent")]
         assert line.split() == [run, *expected, "6"]
+    shared = "32 frames uniform, at most 200704 px, {}, temperature 0, {} tokens, vllm"
+    assert [line.strip() for line in lines[start + 5 : start + 7]] == [
+        f"settings of ocr, sft: scorer tagged, {shared.format('think_video_r1', 1024)}",
+        f"settings of qwen3b: scorer vsibench, {shared.format('direct', 16)}",
+    ]
 
 
 def test_summary_of_nothing_is_empty(tmp_path):

@@ -6,24 +6,37 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.eval_rows import DIRECT, prediction, question
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config, read_runs
-from rollout3d.report.tables import TABLES, build, read_reference
+from rollout3d.config import CATEGORIES, Config, merge, read_runs
+from rollout3d.report.page import pivot
+from rollout3d.report.tables import TABLES, build, models_of, models_of_settings, read_reference
 
 REFERENCE = read_reference()
 
 
-def score(run, value, task="overall", view="video", benchmark="vsibench", n=100):
-    return {
-        "run": run,
-        "benchmark": benchmark,
-        "task": task,
-        "view": view,
-        "score": value,
-        "n": n,
-        "well_formed": None,
-        "rests_on": [],
-    }
+RUN_TABLE = Path(__file__).parents[2] / "config" / "runs.tsv"
+LINE = "32 frames uniform, at most 200704 px, {}, temperature 0, {} tokens, vllm"
+REASONED = {"scorer": "tagged", "settings": LINE.format("think_video_r1", 1024)}
+ANSWERED = {"scorer": "vsibench", "settings": LINE.format("direct", 16)}
+
+
+def score(run, value, task="overall", view="video", benchmark="vsibench", n=100, **changes):
+    made = {"scorer": None, "settings": None, "part": None, "model_digest": None}
+    return (
+        made
+        | {
+            "run": run,
+            "benchmark": benchmark,
+            "task": task,
+            "view": view,
+            "score": value,
+            "n": n,
+            "well_formed": None,
+            "rests_on": [],
+        }
+        | changes
+    )
 
 
 def cell(cells, row, column="Avg."):
@@ -113,15 +126,29 @@ def test_run_without_a_row_of_its_own_appears_under_its_name():
 
 
 def test_table_1_counts_the_predictions_of_each_setting():
+    asked = {q: question(q, "object_counting", "100") for q in "abcd"}
     predictions = [
-        {"question_id": q, "setting": setting, "sample": 0, "score": value}
-        for setting, values in {"frames2": (0.0, 1.0, 0.6, 0.5), "frames16_grpo": (1.0, 1.0, 1.0, 0.0)}.items()
+        prediction(asked[q], value, setting, **changes)
+        for setting, values, changes in (
+            ("frames2", (0.0, 1.0, 0.6, 0.5), DIRECT),
+            ("frames16_grpo", (1.0, 1.0, 1.0, 0.0), {}),
+        )
         for q, value in zip("abcd", values)
     ]
-    cells = build("table1", REFERENCE, predictions=predictions, correct_above=0.5)
+    for row in predictions:
+        if row["setting"] == "frames2":
+            row["text"] = row["answer"]
+    cells = build("table1", REFERENCE, predictions=predictions, rl=list(asked.values()), correct_above=0.5)
     assert [cell(cells, "frames2", c)["ours"] for c in ("Correct", "Wrong", "Acc.")] == [2.0, 2.0, 50.0]
     assert [cell(cells, "frames16_grpo", c)["ours"] for c in ("Correct", "Wrong", "Acc.")] == [3.0, 1.0, 75.0]
     assert cell(cells, "frames16_bev", "Acc.")["note"] == "not run"
+    asked_how = "32 frames uniform; at most 200704 px; {}; vllm"
+    assert cell(cells, "frames2", "Acc.")["note"] == "scorer vsibench; " + asked_how.format(
+        "direct; temperature 0; 16 tokens"
+    )
+    assert cell(cells, "frames16_grpo", "Acc.")["note"] == "scorer tagged; " + asked_how.format(
+        "think_video_r1; temperature 0; 1024 tokens"
+    )
 
 
 def test_figure_3_counts_types_by_frequency_and_names_their_sources():
@@ -145,3 +172,93 @@ def test_unknown_table_and_foreign_reference_are_refused(tmp_path):
     (tmp_path / "r.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="expected the columns table, row"):
         read_reference(tmp_path / "r.csv")
+
+
+def test_a_column_never_mixes_scorers_or_settings_without_a_mark():
+    scores = [score("qwen3b", 30.0, **ANSWERED), score("ocr", 47.1, **REASONED), score("ocr", 25.0, view="random")]
+    cells = build("table2", REFERENCE, scores=scores)
+    assert "scorer tagged" in cell(cells, "Ours")["note"] and "1024 tokens" in cell(cells, "Ours")["note"]
+    _, lines, common = pivot(cells)
+    notes = {line["name"]: line["notes"] for line in lines}
+    assert notes["Ours"] == ["run ocr", "scorer tagged", "think_video_r1", "1024 tokens"]
+    assert notes["Qwen2.5-VL-3B-Instruct"] == ["run qwen3b", "scorer vsibench", "direct", "16 tokens"]
+    assert common == ["32 frames uniform", "at most 200704 px", "temperature 0", "vllm"], "guesses have no settings"
+
+
+def test_settings_that_all_rows_share_stand_once():
+    cells = build("table3", REFERENCE, scores=[score(run, 40.0, **REASONED) for run in ("sft", "grpo", "ocr")])
+    _, lines, common = pivot(cells)
+    assert common == ["scorer tagged", *REASONED["settings"].split(", ")]
+    assert all(len(line["notes"]) == 1 for line in lines if line["ours"])
+
+
+def test_unknown_settings_and_parts_are_marked():
+    part = {"part": "scannet, 2071 of 5130"}
+    cells = build("table2", REFERENCE, scores=[score("ocr", 1.0, scorer="tagged", settings="settings unknown", **part)])
+    assert cell(cells, "Ours")["note"] == "run ocr; scorer tagged; settings unknown; part: scannet, 2071 of 5130"
+    cells = build("table2", REFERENCE, scores=[score("ocr", 1.0, view="random", **part)])
+    assert cell(cells, "Chance (random)")["note"] == "guessing; part: scannet, 2071 of 5130"
+
+
+def test_the_tables_show_the_official_scorer_whatever_stands_beside_it():
+    other = score("ocr", 99.0, scorer="lmms", settings=REASONED["settings"])
+    cells = build("table2", REFERENCE, scores=[score("ocr", 47.1, **REASONED), other])
+    assert cell(cells, "Ours")["ours"] == 47.1
+
+
+def models(changes):
+    config = Config.model_validate(merge(Config().model_dump(mode="json"), changes))
+    runs = read_runs(RUN_TABLE, config)
+    return models_of(config, runs), models_of_settings(config, runs)
+
+
+SMALL = {"models": {"base": {"name": "tiny-x", "tiny": True}, "filter_base": {"name": "tiny-x", "same_as": "base"}}}
+
+
+def test_models_are_those_that_runs_start_from():
+    ran, settings = models({})
+    assert {ran[run] for run in ("qwen3b", "sft", "ocr", "ocr_video_r1")} == {"Qwen/Qwen2.5-VL-3B-Instruct"}
+    assert {ran["qwen7b"], *settings.values()} == {"Qwen/Qwen2.5-VL-7B-Instruct"}
+    ran, settings = models(SMALL | {"preset": "demo"})
+    assert {*ran.values(), *settings.values()} == {"small model trained here (tiny-x)"}
+
+
+def test_a_row_is_never_labelled_with_a_model_that_was_not_run(tmp_path):
+    scores = [score("qwen3b", 12.0, **ANSWERED), score("ocr", 20.0, **REASONED)]
+    cells = build("table2", REFERENCE, scores=scores, models=models(SMALL | {"preset": "demo"})[0])
+    papers = cell(cells, "Qwen2.5-VL-3B-Instruct")
+    assert (papers["ours"], papers["note"]) == (None, "not run")
+    ours = cell(cells, "qwen3b: small model trained here (tiny-x)")
+    assert (ours["ours"], ours["paper"]) == (12.0, None)
+    method = cell(cells, "Ours")
+    assert method["ours"] == 20.0 and method["paper"] == 47.5
+    assert "small model trained here (tiny-x), not Qwen2.5-VL-3B-Instruct" in method["note"]
+    tables.write(tables.REPORT, tmp_path / "t.parquet", cells, tables.Lineage("test"))
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-VL-7B-Instruct", "me/my-finetuned-3b"])
+def test_another_base_model_has_a_row_of_its_own(name):
+    ran = models({"models": {"base": {"name": name}}})[0]
+    cells = build("table2", REFERENCE, scores=[score("qwen3b", 33.0), score("qwen7b", 33.5)], models=ran)
+    assert cell(cells, "Qwen2.5-VL-3B-Instruct")["ours"] is None
+    assert cell(cells, f"qwen3b: {name}")["ours"] == 33.0
+    assert cell(cells, "Qwen2.5-VL-7B-Instruct")["ours"] == 33.5, "the other row's model was run"
+
+
+def test_the_papers_own_models_keep_their_rows():
+    cells = build("table2", REFERENCE, scores=[score("qwen3b", 33.0), score("ocr", 47.0)], models=models({})[0])
+    assert cell(cells, "Qwen2.5-VL-3B-Instruct")["ours"] == 33.0 and cell(cells, "Ours")["note"] == "run ocr"
+    assert not any(c["row"].startswith("qwen3b") for c in cells)
+
+
+def test_table_1_says_which_model_answered():
+    asked = [question("a", "object_counting", "4")]
+    answers = [prediction(asked[0], 1.0, "frames2", text="4", **DIRECT)]
+    changes = SMALL | {"preset": "demo"}
+    cells = build("table1", REFERENCE, predictions=answers, rl=asked, models=models(changes)[1])
+    assert cell(cells, "frames2", "Acc.")["note"].startswith("small model trained here (tiny-x), not Qwen2.5-VL-7B")
+
+
+def test_every_row_of_a_run_names_the_papers_model():
+    for row in REFERENCE:
+        assert bool(row["model"]) == (row["table"] == "table1" or row["run"] not in ("", "random", "frequent")), row

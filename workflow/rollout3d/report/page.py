@@ -96,7 +96,8 @@ def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[s
         line["notes"] += [note for note in cell["note"].split("; ") if note not in line["notes"]]
     for line in lines.values():
         line["ours"] = any(cell["ours"] is not None for cell in line["cells"].values())
-    mine = [line["notes"] for line in lines.values() if line["ours"]]
+    # Guesses are made by no scorer and in no setting: what only they lack is common to all the others.
+    mine = [line["notes"] for line in lines.values() if line["ours"] and "guessing" not in line["notes"]]
     shared = [note for note in mine[0] if all(note in notes for notes in mine)] if mine else []
     common = [note for note in shared if note != NO_QUESTIONS and not note.startswith("run ")]
     for line in lines.values():

@@ -11,6 +11,7 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config, Run, read_runs
+from rollout3d.evaluation.settings import official
 from rollout3d.report import gallery
 from rollout3d.report import tables as paper
 from rollout3d.report.page import Study, sample_questions
@@ -46,7 +47,7 @@ def collect(files: Files, config: Config) -> Study:
     sft = _read(tables.OCR_SFT, files.sft)
     hard = _read(tables.HARD, files.hard)
     annotations = _read(tables.ANNOTATIONS, files.annotations)
-    scores = tables.read_many(tables.SCORES, files.scores)
+    scores = official(tables.read_many(tables.SCORES, files.scores))
     metrics = {Path(path).parent.name: tables.read(tables.METRICS, path) for path in files.metrics}
     samples = sample_questions(train, config.seed)
     pictures = gallery.Pictures(files.frames, files.maps, config.video)
@@ -74,11 +75,12 @@ def _read(table: tables.Table, path: str | None) -> list[dict[str, Any]]:
 
 def _tables(files: Files, scores: Sequence[Row], config: Config) -> dict[str, list[dict[str, Any]]]:
     reference = paper.read_reference()
+    models = paper.models_of(config, read_runs(config.runs.table, config))
     found = {Path(path).stem: tables.read(tables.REPORT, path) for path in files.tables}
     for name in ("table2", "table3", "table4", "table5"):
         if name not in found:
             reported = [row for row in scores if _belongs(row["run"], name, reference)]
-            found[name] = paper.build(name, reference, scores=reported, preset=config.preset)
+            found[name] = paper.build(name, reference, scores=reported, preset=config.preset, models=models)
     return {name: found[name] for name in paper.TABLES if name in found}
 
 

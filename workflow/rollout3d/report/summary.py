@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rollout3d import tables
+from rollout3d.evaluation.settings import UNKNOWN, official
 
 _VIEWS = ("video", "black", "random", "frequent")
 
@@ -46,7 +49,7 @@ def _built(root: Path) -> str:
 
 
 def _scores(root: Path) -> str:
-    rows = tables.read_many(tables.SCORES, sorted((root / "eval").glob("*/*/scores.parquet")))
+    rows = official(tables.read_many(tables.SCORES, sorted((root / "eval").glob("*/*/scores.parquet"))))
     overall = {(r["benchmark"], r["run"], r["view"]): r for r in rows if r["task"] == "overall"}
     blocks = []
     for benchmark in sorted({key[0] for key in overall}):
@@ -63,6 +66,9 @@ def _scores(root: Path) -> str:
             kept = (found[0] or {}).get("rests_on")
             if kept:
                 lines.append(f"  {'':<{width}}  rests on kept {', '.join(kept)}")
+        lines += _settings(
+            {run: overall[benchmark, run, "video"] for run in runs if (benchmark, run, "video") in overall}
+        )
         blocks.append("\n".join(lines))
         gains = {run: overall[benchmark, run, "seen"] for run in runs if (benchmark, run, "seen") in overall}
         if gains:
@@ -73,6 +79,17 @@ def _scores(root: Path) -> str:
             ]
             blocks.append("\n".join(["Video less black frames, with its 95 % interval over rooms:", *told]))
     return "\n\n".join(blocks)
+
+
+def _settings(of_run: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How the scores were made: one line if all runs agree, else one per way, with the runs that share it."""
+    runs: dict[str, list[str]] = {}
+    for run, row in of_run.items():
+        part = f", part: {row['part']}" if row["part"] else ""
+        runs.setdefault(f"scorer {row['scorer']}, {row['settings'] or UNKNOWN}{part}", []).append(run)
+    if len(runs) == 1:
+        return [f"  settings: {told}" for told in runs]
+    return [f"  settings of {', '.join(names)}: {told}" for told, names in runs.items()]
 
 
 def _next(root: Path) -> str:

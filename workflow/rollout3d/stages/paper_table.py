@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout3d import tables
+from rollout3d.config import read_runs
 from rollout3d.report import tables as paper
 from rollout3d.stages.common import Stage, StageError
 
@@ -15,7 +16,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--table", required=True, choices=paper.TABLES)
     parser.add_argument("--scores", nargs="*", default=[], help="tables scores (tables 2 to 5)")
     parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the settings (table 1)")
-    parser.add_argument("--questions", nargs="*", default=[], help="tables ocr_rl and ocr_sft (figure 3)")
+    parser.add_argument(
+        "--questions", nargs="*", default=[], help="tables ocr_rl (table 1, figure 3), ocr_sft (figure 3)"
+    )
     parser.add_argument("--reference", default=paper.REFERENCE, help="the paper's numbers")
     parser.add_argument("--out", required=True, help="table report")
     parser.add_argument(
@@ -27,25 +30,34 @@ def main(argv: list[str] | None = None) -> None:
         kind = tables.lineage(path).get("table")
         if kind not in given:
             raise StageError(f"{path}: holds the table '{kind}'; --questions takes ocr_rl and ocr_sft")
-        given[kind] += tables.read(tables.TABLES[kind], path, ["question_type", "source"])
+        columns = ["question_id", "answer_type", "ground_truth", "question_type", "source"]
+        given[kind] += tables.read(tables.TABLES[kind], path, columns)
+    models = {}
     try:
+        if args.table != "figure3":
+            named = paper.models_of_settings if args.table == "table1" else paper.models_of
+            models = named(config, read_runs(config.runs.table, config))
         rows = paper.build(
             args.table,
             paper.read_reference(args.reference),
             scores=tables.read_many(tables.SCORES, args.scores),
             predictions=tables.read_many(
-                tables.PREDICTIONS, args.predictions, ["question_id", "setting", "sample", "score"]
+                *(tables.PREDICTIONS, args.predictions),
+                ["question_id", "setting", "sample", "text", *tables.SETTING_COLUMNS],
             ),
             rl=given["ocr_rl"],
             sft=given["ocr_sft"],
             correct_above=config.difficulty.correct_above if args.table == "table1" else 0.5,
             preset=config.preset,
             rests_on=args.kept,
+            models=models,
         )
     except ValueError as error:
         raise StageError(str(error)) from None
     parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
     parents["reference"] = str(args.reference)
+    if args.table != "figure3":
+        parents["runs"] = config.runs.table
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
     tables.write(tables.REPORT, args.out, rows, lineage)
 
