@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from evaluation.small_world import CONFIG, question_rows, tiny_policy, write_tables
@@ -100,6 +102,26 @@ def test_a_missing_shard_is_no_table(world, tmp_path, capsys):
             merge_predictions.main(["--predictions", *wrong, *given])
         assert message in capsys.readouterr().err
     assert not (tmp_path / "merged.parquet").exists()
+
+
+def test_settings_of_older_shards_come_from_their_lineage(world, tmp_path):
+    """Version 1 had no settings, but its lineage names every key: answers that cost GPU hours keep what they tell."""
+    new, old, merged = (tmp_path / name for name in ("new.parquet", "old.parquet", "merged.parquet"))
+    evaluate.main(arguments("evaluate", world, new))
+    rows, lineage = tables.read(tables.PREDICTIONS, new), tables.Lineage.from_dict(tables.lineage(new))
+    columns = [field for field in tables.PREDICTIONS.schema if field.name not in tables.SETTING_COLUMNS]
+    version1 = dataclasses.replace(tables.PREDICTIONS, version=1, schema=pa.schema(columns), added=())
+    bare = [{name: row[name] for name in version1.schema.names} for row in rows]
+    given = ["--predictions", str(old), "--questions", world["questions"], "--out", str(merged)]
+    tables.write(version1, old, bare, lineage)
+    merge_predictions.main(given)
+    unknown = {"model_digest": None, "split": None}
+    assert tables.read(tables.PREDICTIONS, merged) == [row | unknown for row in rows]
+    direct = [row | {"scorer": "vsibench"} for row in bare]
+    for made, by in ((bare, dataclasses.replace(lineage, stage="adopt")), (direct, lineage)):
+        tables.write(version1, old, made, by)
+        merge_predictions.main(given)
+        assert {row["frames"] for row in tables.read(tables.PREDICTIONS, merged)} == {None}
 
 
 def test_shards_answered_in_another_way_are_no_table(world, tmp_path, capsys):

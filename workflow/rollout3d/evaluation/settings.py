@@ -32,7 +32,9 @@ KEYS = {
     "temperature": "evaluation.temperature",
     "backend": "evaluation.backend",
 }
-"""Column -> key of the configuration that decides it, for messages."""
+"""Column -> key of the configuration that decides it."""
+TOKENS = {"direct": "evaluation.max_new_tokens_direct", "think": "evaluation.max_new_tokens"}
+"""Style -> key of the configuration that decides `max_new_tokens`."""
 
 
 def style_of(method: str) -> Style:
@@ -110,6 +112,28 @@ def part_of(benchmark: str, questions: Sequence[Row]) -> str | None:
     return f"{' and '.join(sorted({row['dataset'] for row in questions}))}, {len(questions)} of {size}"
 
 
+def filled(predictions: Sequence[Row], about: Row) -> list[Row]:
+    """Predictions of version 1 with the settings that their table's lineage `about` tells; others as they are.
+
+    Version 1 knew one frame policy. What another stage wrote, or was asked in another style than its lineage says (an
+    option of `evaluate`), stays unknown.
+    """
+    values = about.get("values", {})
+    prompts = {
+        key.removeprefix("prompts/").removesuffix(".txt"): digest
+        for key, digest in values.items()
+        if key.startswith("prompts/")
+    }
+    if about.get("version") != 1 or about.get("stage") != "evaluate" or len(prompts) != 1:
+        return list(predictions)
+    ((prompt, digest),) = prompts.items()
+    style: Style = "direct" if prompt == "direct" else "think"
+    told = {column: values.get(key) for column, key in KEYS.items()}
+    told |= {"frame_policy": "uniform", "prompt": prompt, "prompt_digest": digest}
+    told["max_new_tokens"] = values.get(TOKENS[style])
+    return [row | told if row["scorer"] == scorer_of(style) else row for row in predictions]
+
+
 def line(predictions: Sequence[Row], wanted: Row | None = None, kept: Collection[str] = ()) -> str:
     """Say in one line how the answers of one view were made.
 
@@ -134,7 +158,8 @@ def line(predictions: Sequence[Row], wanted: Row | None = None, kept: Collection
         asked = None if wanted is None else wanted.get(name)
         if asked is not None and any(value != asked for value in values):
             marked[name] = asked
-            key = KEYS.get(name)
+            tokens = TOKENS["direct" if wanted.get("prompt") == "direct" else "think"]
+            key = tokens if name == "max_new_tokens" else KEYS.get(name)
             problems.append(
                 f"{_plain(name)} is {' and '.join(map(str, values))} in the predictions, {asked} in the configuration"
                 + (f" ({key})" if key else "")

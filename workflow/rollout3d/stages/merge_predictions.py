@@ -6,6 +6,7 @@ import logging
 
 from rollout3d import tables
 from rollout3d.evaluation.merge import merge
+from rollout3d.evaluation.settings import filled
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("merge_predictions", __doc__)
@@ -23,7 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     args, _ = STAGE.parse(parser, argv)
     questions = [row["question_id"] for row in tables.read(tables.QUESTIONS, args.questions, ["question_id"])]
     try:
-        rows = merge([tables.read(tables.PREDICTIONS, path) for path in args.predictions], questions)
+        shards = [filled(tables.read(tables.PREDICTIONS, path), tables.lineage(path)) for path in args.predictions]
+        rows = merge(shards, questions)
     except ValueError as error:
         shards = ", ".join(args.predictions[:3]) + (" ..." if len(args.predictions) > 3 else "")
         raise StageError(f"{shards}: {error}; evaluate all shards again on {args.questions}") from None
