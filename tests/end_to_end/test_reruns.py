@@ -155,6 +155,18 @@ def test_a_kept_run_stays_and_every_number_above_it_says_so(study):
     assert "kept" in study.command("status", "--configfile", "config/presets/tiny.yaml", *change).stdout
 
 
+def test_kept_predictions_under_other_settings_are_scored_with_a_mark(study):
+    target = "results/tiny/eval/ocr/synthetic/scores.parquet"
+    change = ("--config", 'evaluation={"max_new_tokens": 9}', "keep=[evaluate]")
+    assert rules(study.snakemake("-n", *change, "--", target)) == {"score"}
+    study.snakemake(*change, "--", target)
+    rows = [row for row in tables.read(tables.SCORES, study.folder / target) if row["scorer"]]
+    assert {tuple(row["rests_on"]) for row in rows} == {("evaluate",)}
+    assert rows and all("8 tokens [configured: 9]" in row["settings"] for row in rows)
+    said = study.command("summary", "--results", "results/tiny").stdout
+    assert "8 tokens [configured: 9]" in said and "rests on kept evaluate" in said
+
+
 def test_an_adopted_table_is_used_if_it_is_kept_and_never_overwritten(study, tmp_path):
     target = "results/tiny/train/ocr_sft.parquet"
     rows = tables.read(tables.OCR_SFT, study.folder / target)[:-1]
