@@ -4,9 +4,10 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from rollout3d.config import Config
-from rollout3d.config.keys import NO_EFFECT, has_effect, leaves, narrow, values
+from rollout3d.config import Config, Run
+from rollout3d.config.keys import LATER, NO_EFFECT, has_effect, leaves, narrow, values
 from rollout3d.config.sections import UndeclaredKey
+from rollout3d.stages import registry
 
 CONFIG = Config()
 
@@ -35,8 +36,18 @@ def test_a_pattern_that_names_no_key_is_an_error():
         values(CONFIG, ["grpo.lrr"])
 
 
+def test_a_key_that_came_later_makes_no_result_stale_until_it_changes_something(monkeypatch):
+    job = registry.Scope(run_name="r", run=Run(run="r", method="none", init="base"))
+    before = registry.split(registry.job_values("evaluate", CONFIG, job))[0]
+    monkeypatch.setitem(LATER, "evaluation.temperature", 0.0)
+    own, beside = registry.split(registry.job_values("evaluate", CONFIG, job))
+    assert before.keys() - own.keys() == {"evaluation.temperature"} and beside["evaluation.temperature"] == 0.0
+    warm = CONFIG.model_copy(update={"evaluation": CONFIG.evaluation.model_copy(update={"temperature": 1.0})})
+    assert registry.split(registry.job_values("evaluate", warm, job))[0]["evaluation.temperature"] == 1.0
+
+
 def test_every_pattern_without_effect_names_a_key():
     keys = [key for key, _ in leaves(CONFIG)]
-    for pattern in NO_EFFECT:
+    for pattern in (*NO_EFFECT, *LATER):
         assert any(fnmatchcase(key, pattern) for key in keys), pattern
     assert has_effect("sft.batch_size") and not has_effect("evaluation.batch_size")

@@ -40,6 +40,16 @@ def has_effect(key: str) -> bool:
     return not any(fnmatchcase(key, pattern) for pattern in NO_EFFECT)
 
 
+LATER: dict[str, Any] = {}
+"""Key that was added later -> value under which a stage does what it did before, as `registry.job_values` has it. With
+that value the key stands in the lineage, not in the identity: results that cost GPU hours or dollars stay current."""
+
+
+def decides(key: str, value: Any) -> bool:
+    """Return whether a key with this value belongs to a result's identity."""
+    return has_effect(key) and not (key in LATER and LATER[key] == value)
+
+
 def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every key below `section` with its value as JSON has it, in the order of the models."""
     for name in type(section).model_fields:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config, Run
-from rollout3d.config.keys import has_effect, values
+from rollout3d.config.keys import decides, values
 
 PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
 
@@ -331,5 +331,6 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
 
 
 def split(found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a job's values into those that decide its result and those that do not (`config.keys.NO_EFFECT`)."""
-    return {k: v for k, v in found.items() if has_effect(k)}, {k: v for k, v in found.items() if not has_effect(k)}
+    """Split a job's values into those that decide its result and those that do not (`config.keys.decides`)."""
+    own = {key: value for key, value in found.items() if decides(key, value)}
+    return own, {key: value for key, value in found.items() if key not in own}

@@ -54,7 +54,7 @@ class Lineage:
     """What decided it besides its parents: keys of the configuration, fields of the run's row (`run.steps`), digests of
     prompts (`prompts/direct.txt`), as JSON values."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Keys that change it by rounding at most (`config.keys.NO_EFFECT`)."""
+    """Keys that change it by rounding at most (`config.keys.NO_EFFECT`), or say what was done before they existed."""
     code: str = ""
     """Digest of the code that was run."""
     parents: tuple[tuple[str, str], ...] = ()
