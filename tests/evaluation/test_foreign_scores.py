@@ -104,7 +104,7 @@ def test_missing_doubled_and_unknown_ids_are_counted_and_missing_ones_are_wrong(
     written = json.loads((folder / "found.json").read_text())
     assert written["missing"]["overall"] == 2 and written["doubled"] == 1 and written["unknown"] == ["nobody", "x"]
     assert written["cells"]["vsibench"]["overall"]["score"] == pytest.approx(95)
-    assert written["settings"] == "unknown"
+    assert written["settings"] == "settings unknown"
 
 
 def test_splits(release):

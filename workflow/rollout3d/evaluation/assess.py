@@ -15,6 +15,7 @@ import numpy as np
 from rollout3d.evaluation.answers import SIZES, Answers, Asked
 from rollout3d.evaluation.foreign import ForeignError, Predictions
 from rollout3d.evaluation.intervals import CONFIDENCE, DRAWS, bootstrap
+from rollout3d.evaluation.settings import UNKNOWN
 from rollout3d.scoring import aggregate, scorers
 from rollout3d.scoring.aggregate import DIRECTIONS
 from rollout3d.scoring.parse import first_word
@@ -111,7 +112,7 @@ def assess(
         unknown,
         sum(name in known and name not in wanted for name in texts),
         len(set(scenes)),
-        predictions.settings or "unknown",
+        predictions.settings or UNKNOWN,
         _notes(texts, answers, split, counts, names),
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.evaluation import settings
 
 IDS = ("id", "question_id", "questionid", "qid", "sample_id", "problem_id", "uid", "index", "idx")
 TEXTS = (
@@ -76,7 +77,7 @@ def read_predictions(path: str | Path, id_column: str | None = None, text_column
     guessed; for an id that is none; and for two different texts of one id.
     """
     path = Path(path)
-    rows, unit, settings = _rows(path)
+    rows, unit, made = _rows(path)
     if not rows:
         raise ForeignError(f"{path}: holds no prediction")
     key = next((key for key in LMMS if isinstance(rows[0][1].get(key), dict)), None)
@@ -104,7 +105,7 @@ def read_predictions(path: str | Path, id_column: str | None = None, text_column
         told[name] = {k: str(row[k]) for k in ("question_type", "ground_truth") if row.get(k) is not None}
     shown = f"{key}.{ids}" if key else ids
     empty = sum(not text.strip() for text in texts.values())
-    return Predictions(texts, len(rows), doubled, empty, shown, words, told, settings)
+    return Predictions(texts, len(rows), doubled, empty, shown, words, told, made)
 
 
 def _column(path: Path, columns: Sequence[str], given: str | None, known: Sequence[str], what: str) -> str:
@@ -177,11 +178,15 @@ def _parquet(path: Path) -> Rows:
     if tables.lineage(path).get("table") != tables.PREDICTIONS.name:
         return [(k, row) for k, row in enumerate(tables.read_foreign(path), start=1)], "row", None
     kept = [row for row in tables.read(tables.PREDICTIONS, path) if not row["setting"].startswith("black")]
-    settings = list(dict.fromkeys((row["model"], row["setting"], row["sample"]) for row in kept))
-    if len(settings) > 1:
-        raise ForeignError(f"{path}: holds {len(settings)} answers per question, such as {settings[:2]}: keep one")
+    shown = list(dict.fromkeys((row["model"], row["setting"], row["sample"]) for row in kept))
+    if len(shown) > 1:
+        raise ForeignError(f"{path}: holds {len(shown)} answers per question, such as {shown[:2]}: keep one")
+    try:
+        how = settings.line(kept)
+    except ValueError as error:
+        raise ForeignError(f"{path}: {error}") from None
     rows = [(k, {"question_id": row["question_id"], "text": row["text"]}) for k, row in enumerate(kept, start=1)]
-    return rows, "row", f"{settings[0][1]} of the run {settings[0][0]}" if settings else None
+    return rows, "row", f"{how}, {shown[0][1]} of the run {shown[0][0]}" if shown else None
 
 
 def _json_lines(path: Path, text: str) -> Rows:
