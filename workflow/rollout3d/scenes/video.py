@@ -1,8 +1,14 @@
-"""Frames of a video file by index: counted by its packets, decoded by seeking to the key frame before."""
+"""Frames of a video by index: the one reader of videos of the product.
+
+Frames are counted by packets, without decoding. Single frames are decoded by seeking to the key frame before
+(`Video.frame`), samples of a whole video in one pass that finds damage anywhere in it (`Video.sample`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import logging
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,24 +20,32 @@ from rollout3d.fingerprint import note
 from rollout3d.scenes.pictures import MAX_PIXELS
 from rollout3d.scenes.scan import ScanError, reading
 
+LOG = logging.getLogger(__name__)
 _NEAR = 8
+_STRICT = {"err_detect": "explode"}
+"""Options of a decoder that raises on what it cannot decode instead of filling it in from other frames. Stricter values
+find no more damage."""
+_EARLY = 0.05
+"""Share of its stated length that a video may end early without a warning, where the container states no number of
+frames: sound may be longer than the pictures."""
 
 
 class Video:
-    """An open video file. Frames come cheapest in growing order: the decoder then runs on instead of seeking.
+    """An open video. Frames come cheapest in growing order: the decoder then runs on instead of seeking.
+
+    `data`: the content of the video, for a member of an archive; `path` then only names it in messages.
 
     n_frames counts packets, because Matroska states no reliable number, and leaves out those that an edit list hides;
     fps is the stream's average rate; rotation_deg, known once a frame is decoded, is how far to turn frames
     counter-clockwise to make them upright, as the container states it.
-    Raises `ScanError` for a file that is no video or is damaged.
+    Raises `ScanError` for a file that is no video or is damaged, and for one that holds fewer frames than it states.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
-        try:
-            self._container = av.open(str(note(path)), metadata_errors="replace")
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise ScanError(path, f"cannot be opened as a video ({error})") from error
+    def __init__(self, path: Path, data: bytes | None = None):
+        self.path, self._data = path, data
+        if data is None:
+            note(path)
+        self._container = self._open()
         try:
             with reading(path):
                 self._index()
@@ -42,20 +56,29 @@ class Video:
             self.close()
             raise
 
+    def _open(self, **options: str) -> av.container.InputContainer:
+        source = str(self.path) if self._data is None else io.BytesIO(self._data)
+        try:
+            return av.open(source, metadata_errors="replace", options=options)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise ScanError(self.path, f"cannot be opened as a video ({error})") from error
+
     def _index(self) -> None:
         self._stream = self._container.streams.video[0]
         if self._stream.codec_context is None:
             raise ScanError(self.path, "a video in an unknown coding")
         self._stream.thread_type = "AUTO"
-        times, keys = [], []
+        times, keys, n_cut = [], [], 0
         for packet in self._container.demux(self._stream):
             if packet.pts is not None:
+                n_cut += packet.is_corrupt
                 if not packet.is_discard:  # decoded on the way to what follows, but never shown
                     times.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append(packet.pts)
         if not times or not keys:
             raise ScanError(self.path, "a video without frames")
+        self._check_whole(len(times), n_cut)
         self._times, self._keys = np.unique(times), np.unique(keys)
         self.n_frames = len(self._times)
         self.width, self.height = self._stream.codec_context.width, self._stream.codec_context.height
@@ -67,6 +90,21 @@ class Video:
         self._last = -1
         self.rotation_deg = 0
         self._kept: np.ndarray | None = None
+
+    def _check_whole(self, n_found: int, n_cut: int) -> None:
+        """Raise ScanError if the file ends before the frames that its container states (MP4 does, Matroska does not).
+
+        An edit list takes frames away from both ends: where the numbers differ, they are counted anew without it.
+        """
+        stated = self._stream.frames
+        if stated and n_cut:
+            raise ScanError(self.path, f"ends within a frame: {n_found - n_cut} of {stated} are whole")
+        if stated > n_found:
+            with self._open(ignore_editlist="1") as container:
+                packets = container.demux(container.streams.video[0])
+                n_found = sum(packet.size > 0 and not packet.is_corrupt for packet in packets)
+            if stated > n_found:
+                raise ScanError(self.path, f"holds {n_found} of the {stated} frames that it states")
 
     def _measured_rate(self) -> float:
         seconds = (self._times[-1] - self._times[0]) * Fraction(self._stream.time_base)
@@ -92,20 +130,63 @@ class Video:
                     continue
                 if frame.pts > target:
                     raise ScanError(self.path, f"frame {index} cannot be decoded")
-                self.rotation_deg = int(frame.rotation)
-                if (frame.width, frame.height) != (self.width, self.height):
-                    size = f"{frame.width}x{frame.height}, not {self.width}x{self.height}"
-                    raise ScanError(self.path, f"frame {index} has another size than the video: {size}")
-                if frame.is_corrupt:
-                    raise ScanError(self.path, f"frame {index} is damaged")
-                picture = self._reformatter.reformat(frame, format="rgb24", threads=1)
-                self._last, self._kept = index, picture.to_ndarray()
+                self._kept = self._picture(frame, index)
+                self._last = index
                 return self._kept
         except ScanError:
             raise
         except (av.error.FFmpegError, EOFError, ValueError, ArithmeticError) as error:
             raise ScanError(self.path, f"frame {index} cannot be decoded ({error})") from error
         raise ScanError(self.path, f"ends before frame {index} of {self.n_frames}")
+
+    def sample(self, indices: Collection[int]) -> Iterator[tuple[int, float, np.ndarray]]:
+        """Decode the whole video once; yield each wanted frame: index, seconds since the first frame, upright RGB.
+
+        Frames come in growing order, each once. All frames are decoded, wanted or not, and errors of the decoder are
+        not concealed: a frame that is filled in from its neighbours looks whole.
+
+        Raises ScanError for a frame that does not decode without an error, and if a frame is missing at its time.
+        """
+        self._warn_of_early_end()
+        wanted, n = set(indices), 0
+        try:
+            with self._open() as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                stream.codec_context.options = _STRICT
+                for frame in container.decode(stream):
+                    if n and frame.pts == self._times[n - 1]:
+                        continue  # two packets of one time count as one frame
+                    if n == self.n_frames or frame.pts != self._times[n]:
+                        raise ScanError(self.path, f"frame {n} of {self.n_frames} cannot be decoded")
+                    if frame.is_corrupt:
+                        raise ScanError(self.path, f"frame {n} is damaged")
+                    if n in wanted:
+                        picture = self._picture(frame, n)
+                        seconds = float((frame.pts - int(self._times[0])) * Fraction(stream.time_base))
+                        yield n, seconds, np.ascontiguousarray(np.rot90(picture, round(self.rotation_deg / 90)))
+                    n += 1
+        except ScanError:
+            raise
+        except (av.error.FFmpegError, EOFError, ValueError, ArithmeticError) as error:
+            raise ScanError(self.path, f"frame {n} or one soon after it cannot be decoded ({error})") from error
+        if n < self.n_frames:
+            raise ScanError(self.path, f"{n} of {self.n_frames} frames can be decoded")
+
+    def _warn_of_early_end(self) -> None:
+        stated = self._container.duration  # microseconds
+        seconds = float((self._times[-1] - self._times[0]) * Fraction(self._stream.time_base)) + 1 / self.fps
+        if not self._stream.frames and stated and seconds < (1 - _EARLY) * stated / av.time_base:
+            LOG.warning("%s: ends after %.1f of %.1f seconds: cut?", self.path, seconds, stated / av.time_base)
+
+    def _picture(self, frame: av.VideoFrame, index: int) -> np.ndarray:
+        self.rotation_deg = int(frame.rotation)
+        if (frame.width, frame.height) != (self.width, self.height):
+            size = f"{frame.width}x{frame.height}, not {self.width}x{self.height}"
+            raise ScanError(self.path, f"frame {index} has another size than the video: {size}")
+        if frame.is_corrupt:
+            raise ScanError(self.path, f"frame {index} is damaged")
+        return self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
 
     def close(self) -> None:
         self._container.close()
