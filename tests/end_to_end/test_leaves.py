@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1200)]
 
 SHAPE = ("results", "keep", "rebuild", "store.", "site.", "runs.", "evaluation.benchmarks", "evaluation.shards")
 SHAPE += ("difficulty.shards", "difficulty.run", "difficulty.model", "models.", "datasets.")
-"""Leaves that decide which jobs there are, or what is done with results; tests of their own look at them."""
+SHAPE += ("evaluation.frame_policy_of",)
+"""Leaves that decide which jobs there are, what is done with results, or that each run reads its own entry of; tests of
+their own look at them."""
 
 UNREAD = {
     "grpo.clip_eps": "no group of tiny's few rollouts need teach",

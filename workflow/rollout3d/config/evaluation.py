@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rollout3d.config.base import From0, Once, Positive
+from rollout3d.config.names import Name
 from rollout3d.config.sections import Section
+
+_POLICY = r"^(uniform|official|fps([1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9])max[1-9][0-9]*)$"
+FramePolicy = Annotated[str, Field(pattern=_POLICY)]
+"""How frames are chosen from a benchmark's video; `evaluation/frames.py` reads it."""
 
 
 class Evaluation(Section):
     benchmarks: Annotated[list[Literal["vsibench", "synthetic"]], Once] = ["vsibench"]
     """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
+    frame_policy: FramePolicy = "uniform"
+    """Frames of a benchmark's video that models are shown. uniform: video.eval_frames at positions rounded to whole
+    frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. The benchmark
+    synthetic has uniform frames only. [assumed; official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
+    frame_policy_of: dict[Name, FramePolicy] = {}
+    """Frame policy of single runs, {run: policy}; the others follow frame_policy. [assumed]"""
     shards: Positive = 8
     """Jobs per run and benchmark. [assumed]"""
     batch_size: Positive = 8
@@ -29,3 +40,15 @@ class Evaluation(Section):
     """Also evaluate with black frames: what the model knows without seeing. [assumed]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who answers. [assumed]"""
+
+    @model_validator(mode="after")
+    def _policies(self) -> Evaluation:
+        named = {"frame_policy": self.frame_policy}
+        named |= {f"frame_policy_of.{run}": policy for run, policy in self.frame_policy_of.items()}
+        for key, policy in named.items():
+            if "synthetic" in self.benchmarks and policy != "uniform":
+                raise ValueError(
+                    f"{key}: {policy} needs the videos of a benchmark; synthetic has uniform frames only: set uniform, "
+                    "or leave synthetic out of evaluation.benchmarks"
+                )
+        return self

@@ -70,7 +70,11 @@ def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
         problems.append(
             f"{path}:{lines[pair[0]]}: runs '{pair[0]}' and '{pair[1]}' are too much alike ('.' matches any character)"
         )
-    for key, names in (("runs.select", config.runs.select), ("difficulty.run", [config.difficulty.run])):
+    for key, names in (
+        ("runs.select", config.runs.select),
+        ("difficulty.run", [config.difficulty.run]),
+        ("evaluation.frame_policy_of", list(config.evaluation.frame_policy_of)),
+    ):
         problems += [f"{key}: {unknown(name, runs, f'a run of {path}')}" for name in names if name not in runs]
     for name in _chain(config.difficulty.run, runs):
         if name in runs and runs[name].train_table == "ocr_sft":

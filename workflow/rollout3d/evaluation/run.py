@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollout3d.config import Evaluation, Video
+from rollout3d.evaluation.frames import choice
 from rollout3d.evaluation.settings import scorer_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
@@ -15,12 +16,13 @@ from rollout3d.model.sampling import BackEnd, Sampling
 from rollout3d.model.wordings import Style
 
 
-def settings(config: Evaluation, video: Video) -> list[Setting]:
-    """What is shown: the evaluation frames (OCR: 32), and with `evaluation.black_frames` as many black ones."""
-    n = video.eval_frames
-    shown = {"frame_set": f"eval{n}", "n_frames": n, "max_pixels": video.eval_max_pixels}
-    found = [Setting(f"eval{n}", **shown)]
-    return [*found, Setting(f"black{n}", **shown, black=True)] if config.black_frames else found
+def settings(config: Evaluation, video: Video, run: str | None = None) -> list[Setting]:
+    """What `run` is shown: frames by its policy (OCR: 32), and with `evaluation.black_frames` as many black ones."""
+    frames = choice(config, video, run)
+    shown = {"frame_set": frames.frame_set, "n_frames": frames.n, "max_pixels": video.eval_max_pixels}
+    shown |= {"frame_policy": frames.policy}
+    found = [Setting(frames.frame_set, **shown)]
+    return [*found, Setting(f"black{frames.n}", **shown, black=True)] if config.black_frames else found
 
 
 def evaluate(
@@ -45,7 +47,7 @@ def evaluate(
         rows,
         policy,
         store,
-        settings(config, video),
+        settings(config, video, run),
         sampling=Sampling(
             temperature=config.temperature,
             max_new_tokens=config.max_new_tokens_direct if style == "direct" else config.max_new_tokens,

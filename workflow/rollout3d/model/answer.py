@@ -68,7 +68,9 @@ def build_prompt(
     if not pictures and video is None:
         if store is None or not row["scene_id"]:
             raise ValueError(f"question {row['question_id']} has neither pictures nor a scene with frames")
-        video = store.video(row["scene_id"], setting.frame_set, setting.n_frames, setting.max_pixels)
+        # At a rate, a short video has fewer frames than n_frames, and shows each once.
+        n = None if setting.frame_policy.startswith("fps") else setting.n_frames
+        video = store.video(row["scene_id"], setting.frame_set, n, setting.max_pixels)
         bev = store.bev(row["scene_id"]) if setting.bev else None
     if setting.black:
         pictures = [np.zeros_like(picture) for picture in pictures]

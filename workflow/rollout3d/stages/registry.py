@@ -107,7 +107,17 @@ def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
 def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
     if scope.benchmark == "synthetic":
         return ("video.eval_frames",)
-    return ("scenes.jpeg_quality", "video.eval_frames", "video.eval_max_pixels", "video.min_pixels")
+    shown = ("video.eval_frames", "video.eval_max_pixels", "video.min_pixels")
+    return ("scenes.jpeg_quality", *shown, "evaluation.frame_policy", _OWN_FRAMES)
+
+
+_OWN_FRAMES = "evaluation.frame_policy_of"
+
+
+def _frame_policy(config: Config, scope: Scope) -> tuple[str, ...]:
+    """A run with a frame policy of its own does not depend on that of the others."""
+    own = scope.run_name in config.evaluation.frame_policy_of
+    return (_OWN_FRAMES,) if own else (_OWN_FRAMES, "evaluation.frame_policy")
 
 
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -168,7 +178,8 @@ def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
         "none": ("evaluation.max_new_tokens_direct",),
         None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", "prompts.think"),
     }.get(scope.run.method if scope.run else None, ("evaluation.max_new_tokens", "prompts.think"))
-    return ("video.eval_frames", "video.eval_max_pixels", "evaluation.backend", "evaluation.temperature", *style)
+    shown = ("video.eval_frames", "video.eval_max_pixels", *_frame_policy(config, scope))
+    return (*shown, "evaluation.backend", "evaluation.temperature", *style)
 
 
 def _evaluate(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -281,6 +292,9 @@ def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     found = dict(_values(config, stage, replace(scope, shard=None, n_shards=None)))
     if stage == "describe_model":  # where one model lies: the only place that a result holds
         found["site.models"] = found["site.models"].get(scope.key)
+    if _OWN_FRAMES in found:  # of one run, or which policies there are: whose they are makes no difference
+        own = found[_OWN_FRAMES]
+        found[_OWN_FRAMES] = own.get(scope.run_name) if scope.run_name else sorted(set(own.values()))
     # What a job is of all that its rule makes: a file in another one's place is then another result.
     found |= {f"job.{name}": getattr(scope, name) for name in WILDCARDS if getattr(scope, name) is not None}
     if scope.run_name:
