@@ -170,6 +170,13 @@ def test_a_benchmark_needs_questions_and_videos(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.mp4").write_bytes(b"")
     assert preflight.check(known, jobs) == []
+    (tmp_path / "arkitscenes" / "x.mp4").unlink()
+    (said,) = texts(preflight.check(known, jobs))
+    assert "no arkitscenes.zip" in said
+    part = study(site={"benchmarks": {"vsibench": str(tmp_path)}}, evaluation={"datasets": ["scannet", "scannetpp"]})
+    assert preflight.check(part, jobs) == []
+    (tmp_path / "arkitscenes.zip").write_bytes(b"")
+    assert preflight.check(known, jobs) == [], "archives are read as downloaded"
 
 
 def test_api_stages_need_a_key_and_a_budget(monkeypatch):

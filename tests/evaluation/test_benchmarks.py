@@ -1,170 +1,132 @@
-"""Released files to questions and frames, on small genuine files."""
+"""Released files to questions and frames, on a small release with all its questions."""
 
 from __future__ import annotations
 
 import json
-import struct
+from itertools import groupby
 
-import av
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from evaluation import vsibench_release
 from evaluation.eval_rows import question
+from evaluation.prepared import AGAIN, config, own_folder, prepare
+from evaluation.vsibench_release import write_video
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get, vsibench
-from rollout3d.evaluation.benchmarks.vsibench import sample_video
+from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get
 from rollout3d.releases import MissingData
+from rollout3d.stages import prepare_benchmark as stage
 
-ROWS = [
-    {
-        "id": 7,
-        "dataset": "scannet",
-        "scene_name": "scene0207_02",
-        "question_type": "object_counting",
-        "question": "How many table(s) are in this room?",
-        "ground_truth": "4",
-        "options": None,
-    },
-    {
-        "id": 3,
-        "dataset": "arkitscenes",
-        "scene_name": "41069025",
-        "question_type": "object_rel_direction_easy",
-        "question": "If I am standing by the stove and facing the tv, is the sofa to the left or the right of the tv?",
-        "ground_truth": "B",
-        "options": ["A. left", "B. right"],
-    },
-]
+FIRST = "41069025"
+"""The scene that comes first in the frames table."""
 
 
-def write_video(path, n=12, width=96, height=64, level=lambda i: 20 * i, corner=False):
-    """MPEG-4 in MP4; frame i is grey level(i), or black with a white top left corner."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.bit_rate = 4_000_000
-        for i in range(n):
-            picture = np.full((height, width, 3), 0 if corner else level(i), np.uint8)
-            if corner:
-                picture[: height // 2, : width // 2] = 255
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode())
-
-
-def patch(path, box, offset, data):
-    """Overwrite bytes of an MP4 box's body."""
-    content = bytearray(path.read_bytes())
-    at = content.index(box) + 4 + offset
-    content[at : at + len(data)] = data
-    path.write_bytes(bytes(content))
-
-
-@pytest.fixture()
-def release(tmp_path):
-    root = tmp_path / "vsibench"
-    root.mkdir()
-    (root / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    write_video(root / "scannet/scene0207_02.mp4")
-    write_video(root / "arkitscenes/41069025.mp4", n=3)
-    return root
-
-
-def config(root, **video):
-    video = {"eval_frames": 4, "min_pixels": 784, "train_max_pixels": 3136, "eval_max_pixels": 3136} | video
-    return Config.model_validate({"video": video, "site": {"benchmarks": {"vsibench": str(root)}}})
-
-
-def prepare(root, **video):
-    return get("vsibench").prepare(config(root, **video), None, ())
+def by_scene(frames):
+    return {scene: list(rows) for scene, rows in groupby(frames, lambda row: row["scene_id"])}
 
 
 def test_vsibench_rows_become_questions_in_the_order_of_their_ids(release, tmp_path):
+    written = vsibench_release.rows()
+    vsibench_release.write_questions(release, written=written[::-1])
     rows = prepare(release).questions
-    assert [row["scene_id"] for row in rows] == ["41069025", "scene0207_02"]
-    choice, number = rows
-    assert (choice["answer_type"], choice["options"], choice["ground_truth"]) == (
-        "choice",
-        ["A. left", "B. right"],
-        "B",
-    )
-    assert (number["answer_type"], number["options"], number["ground_truth"]) == ("number", None, "4")
-    assert (number["space_id"], choice["space_id"]) == ("scene0207", "41069025")
-    assert json.loads(number["evidence"]) == {"id": 7, "pruned": None}
+    assert [json.loads(row["evidence"])["id"] for row in rows] == [row["id"] for row in written]
+    assert [row["question"] for row in rows] == [row["question"] for row in written]
+    assert [row["ground_truth"] for row in rows] == [row["ground_truth"] for row in written]
+    assert [row["options"] for row in rows] == [row["options"] for row in written]
+    assert {row["answer_type"] for row in rows if row["options"]} == {"choice"}
+    assert {row["answer_type"] for row in rows if not row["options"]} == {"number"}
+    spaces = {row["scene_id"]: row["space_id"] for row in rows}
+    assert spaces["scene0011_00"] == "scene0011" and spaces[FIRST] == FIRST and len(spaces) == 288
     tables.write(tables.QUESTIONS, tmp_path / "q.parquet", rows, tables.Lineage("test"))
 
 
-def test_parquet_halves_give_the_same_questions_as_the_json_lines(release):
-    whole = prepare(release).questions
-    (release / "test.jsonl").unlink()
-    for name, part in (("debiased", ROWS[:1]), ("pruned", ROWS[1:])):
-        part = [row | {"pruned": name == "pruned"} for row in part]
-        pq.write_table(pa.Table.from_pylist(part), release / f"test_{name}.parquet")
-    halves = prepare(release).questions
-    assert [row["question_id"] for row in halves] == [row["question_id"] for row in whole]
-    assert [json.loads(row["evidence"])["pruned"] for row in halves] == [True, False]
-    pruned = release / "test_pruned.parquet"
-    pruned.write_bytes(pruned.read_bytes()[:-5])
-    with pytest.raises(BenchmarkError, match=f"^{pruned}: not a readable Parquet file .*; download it again$"):
-        vsibench.read_rows(pruned)
-    pruned.unlink()
-    with pytest.raises(BenchmarkError, match=r"only half of VSI-Bench, test_debiased\.parquet"):
-        prepare(release)
+@pytest.mark.parametrize("form", ["parquet", "halves"])
+def test_parquet_gives_the_same_questions_as_the_json_lines(release, form):
+    lines = prepare(release).questions
+    vsibench_release.write_questions(release, form)
+    prepared = prepare(release)
+    assert prepared.questions == lines
+    assert len(prepared.sources) == (2 if form == "halves" else 1)
 
 
 def test_equal_questions_with_different_ids_are_both_asked(release):
-    twice = [*ROWS, ROWS[0] | {"id": 99}]
-    (release / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in twice))
-    ids = [row["question_id"] for row in prepare(release).questions]
-    assert len(set(ids)) == 3
+    written = vsibench_release.rows()
+    written[600] = written[888] | {"id": written[600]["id"]}
+    vsibench_release.write_questions(release, written=written)
+    rows = prepare(release).questions
+    assert len({(row["scene_id"], row["question_type"], row["question"]) for row in rows}) == 5129
+    assert len({row["question_id"] for row in rows}) == 5130
 
 
-def test_frames_are_spread_evenly_and_stored_at_the_evaluation_size(release, tmp_path):
-    frames = list(prepare(release).frames)
-    of = {scene: [f for f in frames if f["scene_id"] == scene] for scene in ("scene0207_02", "41069025")}
-    assert [f["frame_index"] for f in of["scene0207_02"]] == [0, 4, 7, 11]  # round(linspace(0, 11, 4))
-    assert [f["frame_index"] for f in of["41069025"]] == [0, 1, 2], "a short video gives each frame once"
-    assert [f["timestamp_s"] for f in of["scene0207_02"]] == pytest.approx([0, 0.4, 0.7, 1.1])
-    for f in of["scene0207_02"]:
-        picture = cv2.imdecode(np.frombuffer(f["image"]["bytes"], np.uint8), cv2.IMREAD_COLOR)
-        # 64x96 within 3136 pixels: both sides shrunk by sqrt(6144/3136) = 1.4 to 45.7 and 68.6, down to 28 and 56.
-        assert picture.shape[:2] == (f["height"], f["width"]) == (28, 56)
-        assert abs(picture.mean() - 20 * f["frame_index"]) < 6
-        assert f["K"] is None and f["pose"] is None and f["sets"] == ["eval4"]
-    tables.write(tables.FRAMES, tmp_path / "f.parquet", frames, tables.Lineage("test"))
+def changed(**values):
+    def change(rows):
+        rows[3000] = rows[3000] | values
+
+    return change
 
 
-def test_rotation_stated_by_the_container_makes_frames_upright(tmp_path):
-    path = tmp_path / "turned.mp4"
-    write_video(path, n=2, corner=True)
-    _, _, stored = next(sample_video(path, 1))
-    assert stored.shape == (64, 96, 3) and stored[8, 8].min() > 200
-    # Display matrix of "turn a quarter clockwise": x' = -y + 64, y' = x.
-    patch(path, b"tkhd", 40, struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30))
-    _, _, upright = next(sample_video(path, 1))
-    assert upright.shape == (96, 64, 3)
-    assert upright[8, -8].min() > 200 and upright[8, 8].max() < 50 and upright[-8, -8].max() < 50
+def doubled(rows):
+    rows[17]["id"] = rows[18]["id"]
 
 
-def test_indices_count_the_frames_that_decode_not_those_that_the_container_states(tmp_path):
-    path = tmp_path / "cut.mp4"
-    write_video(path)
-    patch(path, b"elst", 12, struct.pack(">i", 4096))  # the edit list starts at frame 4 of 12
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].frames == 12
-    got = list(sample_video(path, 2))
-    assert [index for index, _, _ in got] == [0, 7]
-    assert [seconds for _, seconds, _ in got] == pytest.approx([0, 0.7])
-    assert abs(got[0][2].mean() - 80) < 6 and abs(got[1][2].mean() - 220) < 6
+def exchanged(rows):
+    """One counting question more, one about size less: 5,130 all the same."""
+    rows[600] |= {"question_type": "object_counting"}
 
 
-def test_missing_videos_are_counted_and_named(release):
-    (release / "scannet/scene0207_02.mp4").unlink()
-    with pytest.raises(BenchmarkError, match=r"1 of 2 videos are missing, such as .*scannet/scene0207_02\.mp4"):
+NOT_RELEASED = [
+    (lambda rows: rows.pop(), r"not the 5130 released questions but 5129 .*route_planning 193 of 194"),
+    (lambda rows: rows.append(rows[0] | {"id": 9999}), r"but 5131 .*object_counting 566 of 565"),
+    (lambda rows: rows.__delitem__(slice(2565, None)), r"test\.jsonl has 2565 rows.*route_planning 0 of 194"),
+    (exchanged, r"object_counting 566 of 565, object_size_estimation 952 of 953"),
+    (doubled, r"1 question ids occur more than once, such as 18 \(test\.jsonl has 5130 rows\)"),
+    (changed(ground_truth="E"), r"row \d+ \(object_rel_distance\) has the answer 'E', which is none of .* A, B, C, D"),
+    (changed(ground_truth="chair"), r"has the answer 'chair', which is none of the options' letters"),
+    (changed(options=None), r"has no options, and its answer is"),
+    (changed(options=["chair", "tv", "sofa", "stove"]), r"has options without a letter each"),
+    (changed(options=["A. chair", "A. tv"]), r"has options without a letter each"),
+    (changed(scene_name="../../etc/passwd"), r"has the scene '\.\./\.\./etc/passwd', no name of a video"),
+    (lambda rows: rows[3].update(options=["A. 1", "B. 2"]), r"asks for a number and has 2 options"),
+    (lambda rows: rows[3].update(ground_truth="A"), r"has no options, and its answer 'A' is no number"),
+    (lambda rows: rows[3].update(dataset="scannet"), r"scene \d+ occurs in two datasets"),
+    (lambda rows: rows[3].update(question_type="smell"), r"unknown dataset 'arkitscenes' or question type 'smell'"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), NOT_RELEASED)
+def test_questions_that_are_not_the_released_ones_are_refused(release, change, says):
+    rows = vsibench_release.rows()
+    change(rows)
+    vsibench_release.write_questions(release, written=rows)
+    with pytest.raises(BenchmarkError, match=says) as caught:
+        prepare(release)
+    assert "download" in str(caught.value) and "again" in str(caught.value)
+
+
+def test_half_a_file_is_refused(release):
+    whole = (release / "test.jsonl").read_bytes()
+    (release / "test.jsonl").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BenchmarkError, match=r"test\.jsonl: not readable .*; download it again"):
+        prepare(release)
+    (release / "test.jsonl").write_bytes(whole[: whole.index(b"\n", len(whole) // 2) + 1])
+    with pytest.raises(BenchmarkError, match=r"not the 5130 released questions but 2\d\d\d"):
+        prepare(release)
+
+
+def test_half_of_the_benchmark_is_refused(release):
+    vsibench_release.write_questions(release, "halves")
+    pruned = release / "test_pruned.parquet"
+    whole = pruned.read_bytes()
+    pruned.write_bytes(whole[:-5])
+    with pytest.raises(BenchmarkError, match=f"^{pruned}: not a readable Parquet file .*; download it again$"):
+        prepare(release)
+    pruned.write_bytes((release / "test_debiased.parquet").read_bytes())
+    with pytest.raises(BenchmarkError, match=r"2363 question ids occur more than once.*test_pruned.parquet has 2363"):
+        prepare(release)
+    pruned.unlink()
+    with pytest.raises(BenchmarkError, match=r"only half of VSI-Bench, test_debiased\.parquet \(2363 of 5130\)"):
         prepare(release)
 
 
@@ -174,25 +136,97 @@ def test_missing_or_foreign_files_say_what_to_do(release, tmp_path):
     (release / "test.jsonl").write_text('{"id": 1, "question": "?"}\n')
     with pytest.raises(BenchmarkError, match="without the columns dataset, scene_name"):
         prepare(release)
-    (release / "test.jsonl").write_text(json.dumps(ROWS[0] | {"question_type": "smell"}) + "\n")
-    with pytest.raises(BenchmarkError, match="unknown dataset 'scannet' or question type 'smell'"):
-        prepare(release)
     (release / "test.jsonl").unlink()
-    with pytest.raises(BenchmarkError, match="no VSI-Bench questions"):
+    with pytest.raises(BenchmarkError, match=f"no VSI-Bench questions .*{AGAIN}"):
         prepare(release)
 
 
-def test_a_letter_without_options_is_no_number(release):
-    rows = [ROWS[0], ROWS[1] | {"options": None}]
-    (release / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(BenchmarkError, match=r"test\.jsonl: row 3 has no options, and its answer 'B' is no number"):
+def test_missing_videos_stop_the_stage_unless_the_part_is_asked_for(release):
+    own_folder(release, "scannetpp")
+    with pytest.raises(BenchmarkError, match=r"50 of 288 videos are missing, such as .*\.mp4.*evaluation\.datasets"):
         prepare(release)
+    prepared = prepare(release, {"datasets": ["scannet", "arkitscenes"]})
+    n = sum(row["dataset"] != "scannetpp" for row in vsibench_release.rows())
+    assert len(prepared.questions) == n < 5130
+    assert {row["dataset"] for row in prepared.questions} == {"scannet", "arkitscenes"}
+    assert get("vsibench").part(prepared.questions) == f"arkitscenes and scannet, {n} of 5130"
+    with pytest.raises(BenchmarkError, match="50 of 50 videos are missing"):
+        prepare(release, {"datasets": ["scannetpp"]})
 
 
-def test_file_that_is_no_video_is_named(release):
-    (release / "scannet/scene0207_02.mp4").write_bytes(b"not a video")
-    with pytest.raises(BenchmarkError, match=r"scene0207_02\.mp4: not a readable video"):
-        list(prepare(release).frames)
+def test_a_part_does_not_excuse_an_incomplete_question_file(release):
+    vsibench_release.write_questions(release, written=[r for r in vsibench_release.rows() if r["dataset"] == "scannet"])
+    with pytest.raises(BenchmarkError, match="not the 5130 released questions"):
+        prepare(release, {"datasets": ["scannet"]})
+
+
+def test_the_whole_benchmark_is_no_part(release):
+    assert get("vsibench").part(prepare(release).questions) is None
+    assert get("synthetic").part([question("q", "object_counting", "2")]) is None
+
+
+def test_frames_are_spread_evenly_and_stored_at_the_evaluation_size(release, tmp_path):
+    content = own_folder(release, "scannetpp")
+    (release / "scannetpp").mkdir()
+    for scene, data in content.items():
+        (release / "scannetpp" / f"{scene}.mp4").write_bytes(data)
+    short = sorted(content)[0]
+    write_video(release / f"scannetpp/{short}.mp4", n=3)
+    frames = list(prepare(release, {"datasets": ["scannetpp"]}).frames)
+    of = by_scene(frames)
+    assert sorted(of) == sorted(content)
+    usual = of[sorted(content)[1]]
+    assert [f["frame_index"] for f in usual] == [0, 4, 7, 11]  # round(linspace(0, 11, 4))
+    assert [f["frame_index"] for f in of[short]] == [0, 1, 2], "a short video gives each frame once"
+    assert [f["timestamp_s"] for f in usual] == pytest.approx([0, 0.4, 0.7, 1.1])
+    for f in usual:
+        picture = cv2.imdecode(np.frombuffer(f["image"]["bytes"], np.uint8), cv2.IMREAD_COLOR)
+        # 64x96 within 3136 pixels: both sides shrunk by sqrt(6144/3136) = 1.4 to 45.7 and 68.6, down to 28 and 56.
+        assert picture.shape[:2] == (f["height"], f["width"]) == (28, 56)
+        assert abs(picture.mean() - 20 * f["frame_index"]) < 6
+        assert f["K"] is None and f["pose"] is None and f["sets"] == ["eval4"]
+    tables.write(tables.FRAMES, tmp_path / "f.parquet", frames, tables.Lineage("test"))
+
+
+def test_the_frames_table_holds_the_frames_of_every_runs_policy(release):
+    evaluation = {"frame_policy_of": {"a": "official", "b": "fps5max4", "c": "official"}, "datasets": ["scannetpp"]}
+    frames = next(iter(by_scene(prepare(release, evaluation).frames).values()))
+    held = {name: [f["frame_index"] for f in frames if name in f["sets"]] for f in frames for name in f["sets"]}
+    # 12 frames in 1.2 s: six at 5 per second, four at most.
+    assert held == {"eval4": [0, 4, 7, 11], "official4": [0, 3, 7, 11], "fps5max4": [0, 4, 7, 11]}
+    assert len({f["frame_index"] for f in frames}) == len(frames) == 5
+
+
+def run_stage(release, out, **evaluation):
+    given = config(release, evaluation).model_dump(mode="json")
+    given = {name: given[name] for name in ("video", "evaluation", "site")}
+    out.mkdir(exist_ok=True)
+    arguments = ["--config", json.dumps(given), "--benchmark", "vsibench", "--raw", str(out / "raw_files.parquet")]
+    stage.main([*arguments, "--out-questions", str(out / "q.parquet"), "--out-frames", str(out / "f.parquet")])
+
+
+def test_the_stage_writes_part_and_policies_into_the_lineage(release, tmp_path):
+    own_folder(release, "scannet")
+    run_stage(release, tmp_path / "out", datasets=["scannetpp"], frame_policy_of={"ocr": "official"})
+    questions = tables.read(tables.QUESTIONS, tmp_path / "out/q.parquet")
+    assert {row["dataset"] for row in questions} == {"scannetpp"}
+    frames = tables.read(tables.FRAMES, tmp_path / "out/f.parquet", ["sets"])
+    assert {name for row in frames for name in row["sets"]} == {"eval4", "official4"}
+    values = tables.lineage(tmp_path / "out/q.parquet")["values"]
+    assert values["evaluation.datasets"] == ["scannetpp"]
+    assert (values["evaluation.frame_policy"], values["evaluation.frame_policy_of"]) == ("uniform", ["official"])
+
+
+def test_a_damaged_video_ends_the_stage_with_one_message_and_no_table(release, tmp_path, capsys):
+    content = own_folder(release, "scannetpp")
+    last = sorted(content)[-1]
+    content[last] = content[last][:-700]
+    vsibench_release.pack(release, "scannetpp", content)
+    with pytest.raises(SystemExit):
+        run_stage(release, tmp_path / "out", datasets=["scannetpp"])
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(said) == 1 and f"scannetpp.zip/scannetpp/{last}.mp4" in said[0] and AGAIN in said[0]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_unknown_benchmark_lists_the_known_ones():

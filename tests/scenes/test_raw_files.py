@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from evaluation import vsibench_release
 from opened import Opened
 from rollout3d import tables
 from rollout3d.config import Config
@@ -93,21 +94,20 @@ def test_imports_record_every_file_that_they_open(external, tmp_path):
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
 def test_a_benchmark_records_every_file_that_it_opens(tmp_path, form):
     root = tmp_path / "vsibench"
-    mini.write_video(root / "scannet" / "s.mp4", [np.full((56, 84, 3), 20 * i, np.uint8) for i in range(8)], rate=4)
-    row = {"id": 1, "dataset": "scannet", "scene_name": "s", "question_type": "object_counting", "question": "?"}
-    row |= {"ground_truth": "2", "options": None}
-    if form == "jsonl":
-        (root / "test.jsonl").write_text(json.dumps(row) + "\n")
-    else:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        pq.write_table(pa.Table.from_pylist([row]), root / "test.parquet")
-    config = Config.model_validate({"site": {"benchmarks": {"vsibench": str(root)}}})
+    vsibench_release.write_questions(root, "halves" if form == "parquet" else form)
+    vsibench_release.write_folders(root, ["scannet"])
+    packed = {path.stem: path.read_bytes() for path in (root / "scannet").iterdir()}
+    vsibench_release.pack(root, "scannet", dict(list(packed.items())[:3]))
+    for name in list(packed)[:2]:
+        (root / "scannet" / f"{name}.mp4").unlink()
+    config = Config.model_validate(
+        {"site": {"benchmarks": {"vsibench": str(root)}}, "evaluation": {"datasets": ["scannet"]}}
+    )
     with Opened(root) as opened, Recorder({"root": root}) as raw:
         assert list(vsibench.prepare(config).frames)
     assert_complete(raw, opened)
-    assert opened.files == {f"test.{form}", "scannet/s.mp4"}
+    files = {"test.jsonl"} if form == "jsonl" else {"test_debiased.parquet", "test_pruned.parquet"}
+    assert opened.files == files | {"scannet.zip"} | {f"scannet/{name}.mp4" for name in list(packed)[2:]}
 
 
 def test_the_stage_writes_the_record_and_a_mended_scan_changes_the_parents(releases, tmp_path):

@@ -24,7 +24,8 @@ _HOW = {
     ),
     "vsibench": (
         "",
-        "download nyu-visionx/VSI-Bench from Hugging Face: the question file and <dataset>/<scene>.mp4, unzipped",
+        "download nyu-visionx/VSI-Bench from Hugging Face: the question file, and scannet.zip, scannetpp.zip and "
+        "arkitscenes.zip as they are (unpacked folders <dataset>/<scene>.mp4 do, too)",
     ),
 }
 
@@ -98,8 +99,8 @@ def missing_lists(name: str, root: Path | str, splits: Iterable[str]) -> list[st
     ]
 
 
-def missing_benchmark(name: str, root: Path | str) -> list[str]:
-    """Messages about parts that the benchmark `name` at `root` lacks: question files, folders of videos."""
+def missing_benchmark(name: str, root: Path | str, datasets: Iterable[str] = ()) -> list[str]:
+    """Messages about what the benchmark `name` at `root` lacks: question files, videos of `datasets` (default: all)."""
     absent = missing(name, root)
     if absent or name != "vsibench":
         return [absent] if absent else []
@@ -107,9 +108,9 @@ def missing_benchmark(name: str, root: Path | str) -> list[str]:
     found = []
     if not (root / "test.jsonl").is_file() and not any(root.glob("test*.parquet")):
         found.append(f"{name}: no questions (test.jsonl or test*.parquet) in {root}. To get them: {how}")
-    for dataset in ("scannet", "scannetpp", "arkitscenes"):
-        if not any((root / dataset).glob("*.mp4")):
-            found.append(f"{name}: no videos in {root / dataset}. To get them: {how}")
+    for dataset in list(datasets) or ("scannet", "scannetpp", "arkitscenes"):
+        if not (root / f"{dataset}.zip").is_file() and not any((root / dataset).glob("*.mp4")):
+            found.append(f"{name}: no videos in {root / dataset}, and no {dataset}.zip. To get them: {how}")
     return found
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from rollout3d.config.base import From0, Once, Positive
 from rollout3d.config.names import Name
-from rollout3d.config.sections import Section
+from rollout3d.config.sections import DatasetName, Section
 
 _POLICY = r"^(uniform|official|fps([1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9])max[1-9][0-9]*)$"
 FramePolicy = Annotated[str, Field(pattern=_POLICY)]
@@ -18,6 +18,9 @@ FramePolicy = Annotated[str, Field(pattern=_POLICY)]
 class Evaluation(Section):
     benchmarks: Annotated[list[Literal["vsibench", "synthetic"]], Once] = ["vsibench"]
     """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
+    datasets: Annotated[list[DatasetName], Once] = []
+    """Parts of VSI-Bench whose questions are asked, where not every video is at hand; every score then says so. Empty =
+    the whole benchmark. [assumed]"""
     frame_policy: FramePolicy = "uniform"
     """Frames of a benchmark's video that models are shown. uniform: video.eval_frames at positions rounded to whole
     frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. The benchmark

@@ -27,7 +27,8 @@ def _scans(study: Study, jobs: Sequence[Job]) -> list[str]:
                 [absent] if absent else releases.missing_lists(name, site.roots[name], [*splits.train, *splits.test])
             )
     for name in sorted({job.wildcards["benchmark"] for job in by_rule(jobs, "prepare_benchmark")} - {"synthetic"}):
-        found += releases.missing_benchmark(name, site.benchmarks.get(name, f"data/{name}"))
+        root, parts = site.benchmarks.get(name, f"data/{name}"), study.config.evaluation.datasets
+        found += releases.missing_benchmark(name, root, parts)
     return found
 
 

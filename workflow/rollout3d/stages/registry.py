@@ -108,7 +108,7 @@ def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
     if scope.benchmark == "synthetic":
         return ("video.eval_frames",)
     shown = ("video.eval_frames", "video.eval_max_pixels", "video.min_pixels")
-    return ("scenes.jpeg_quality", *shown, "evaluation.frame_policy", _OWN_FRAMES)
+    return ("scenes.jpeg_quality", *shown, "evaluation.datasets", "evaluation.frame_policy", _OWN_FRAMES)
 
 
 _OWN_FRAMES = "evaluation.frame_policy_of"

@@ -8,7 +8,8 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared, frame_set
+from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared
+from rollout3d.evaluation.frames import FrameChoice
 
 
 def prepare(config: Config, questions: Path | str | None, frames: Iterable[Path | str]) -> Prepared:
@@ -27,7 +28,8 @@ def prepare(config: Config, questions: Path | str | None, frames: Iterable[Path 
     lost = [scene for scene in scenes if scene not in reader]
     if lost:
         raise BenchmarkError(f"{len(lost)} test scenes are in none of the frame tables, such as {', '.join(lost[:3])}")
-    return Prepared(rows, _frames(reader, scenes, frame_set(config.video)), (Path(questions), *files))
+    wanted = FrameChoice("uniform", config.video.eval_frames).frame_set
+    return Prepared(rows, _frames(reader, scenes, wanted), (Path(questions), *files))
 
 
 def _frames(reader: tables.SceneReader, scenes: list[str], wanted: str) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,24 @@
+"""The benchmark prepared from a small release: what its tests of questions and of videos share."""
+
+from rollout3d.config import Config
+from rollout3d.evaluation.benchmarks import get
+
+AGAIN = "hf download nyu-visionx/VSI-Bench"
+"""In every message about files that are missing or damaged."""
+
+
+def own_folder(release, dataset):
+    """The folder's videos by scene; the folder itself is gone."""
+    found = {path.stem: path.read_bytes() for path in (release / dataset).iterdir()}
+    (release / dataset).unlink()
+    return found
+
+
+def config(root, evaluation=None, **video):
+    video = {"eval_frames": 4, "min_pixels": 784, "train_max_pixels": 3136, "eval_max_pixels": 3136} | video
+    site = {"benchmarks": {"vsibench": str(root)}}
+    return Config.model_validate({"video": video, "site": site, "evaluation": evaluation or {}})
+
+
+def prepare(root, evaluation=None, **video):
+    return get("vsibench").prepare(config(root, evaluation, **video), None, ())
