@@ -15,6 +15,7 @@ from evaluation.prepared import AGAIN, config, own_folder, prepare
 from evaluation.vsibench_release import write_video
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.evaluation import settings
 from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get
 from rollout3d.releases import MissingData
 from rollout3d.stages import prepare_benchmark as stage
@@ -165,6 +166,13 @@ def test_the_whole_benchmark_is_no_part(release):
     assert get("synthetic").part([question("q", "object_counting", "2")]) is None
 
 
+def test_evaluation_names_parts_as_the_benchmark_does(release):
+    """The stage that answers has no adapters at hand, and keeps the size of its own."""
+    questions = prepare(release, {"datasets": ["scannet", "scannetpp"]}).questions
+    for name, asked in (("vsibench", questions), ("vsibench", prepare(release).questions), ("synthetic", questions)):
+        assert settings.part_of(name, asked) == get(name).part(asked)
+
+
 def test_frames_are_spread_evenly_and_stored_at_the_evaluation_size(release, tmp_path):
     content = own_folder(release, "scannetpp")
     (release / "scannetpp").mkdir()
@@ -214,7 +222,7 @@ def test_the_stage_writes_part_and_policies_into_the_lineage(release, tmp_path):
     assert {name for row in frames for name in row["sets"]} == {"eval4", "official4"}
     values = tables.lineage(tmp_path / "out/q.parquet")["values"]
     assert values["evaluation.datasets"] == ["scannetpp"]
-    assert (values["evaluation.frame_policy"], values["evaluation.frame_policy_of"]) == ("uniform", ["official"])
+    assert values["evaluation.frame_policy_of"] == ["official"]
 
 
 def test_a_damaged_video_ends_the_stage_with_one_message_and_no_table(release, tmp_path, capsys):

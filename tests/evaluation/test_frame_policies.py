@@ -13,9 +13,10 @@ from evaluation.eval_rows import question
 from rollout3d.config import Config, Evaluation, Run, Video, read_runs
 from rollout3d.evaluation.frames import FrameChoice, choice, choices
 from rollout3d.evaluation.run import settings
+from rollout3d.evaluation.settings import configured, line
 from rollout3d.model.answer import build_prompt
 from rollout3d.model.encode import Video as Clip
-from rollout3d.stages.registry import Scope, job_values
+from rollout3d.stages.registry import Scope, job_values, split
 
 VIDEO = Video(eval_frames=32)
 
@@ -104,6 +105,28 @@ def test_at_a_rate_a_short_video_shows_each_frame_once():
     for run in ("a", "b"):
         build_prompt(question("q", "object_counting", "2"), Shown(), Store(), settings(config, VIDEO, run)[0])
     assert asked == [("fps1max64", None), ("official32", 32)]
+
+
+def test_a_score_is_compared_with_the_frames_of_its_own_run():
+    config = Config.model_validate({"evaluation": {"frame_policy_of": {"a": "fps1max64"}}})
+    asked = {run: configured(config, "think", run) for run in ("a", "b", None)}
+    assert [(each["frames"], each["frame_policy"]) for each in asked.values()] == [
+        *((64, "fps1max64"), (32, "uniform"), (32, "uniform")),
+    ]
+    assert line([asked["a"]], asked["a"]).startswith("64 frames fps1max64, ")
+    with pytest.raises(ValueError, match=r"frame policy is uniform in the predictions, fps1max64 in the configuration"):
+        line([asked["b"]], asked["a"])
+    before, after = {}, {"frame_policy_of": {"a": "official"}}
+    assert values("score", before, "a") != values("score", after, "a")
+    assert values("score", before, "b") == values("score", after, "b")
+
+
+def test_the_policies_make_no_older_result_stale():
+    for run in ("a", None):
+        scope = Scope(benchmark="vsibench", run_name=run, run=Run(run="a", method="none", init="base") if run else None)
+        own, beside = split(job_values("evaluate" if run else "prepare_benchmark", Config(), scope))
+        assert "evaluation.frame_policy" in beside and "evaluation.frame_policy" not in own
+        assert ("evaluation.frame_policy_of" in beside) == bool(run)
 
 
 @pytest.mark.parametrize("policy", ["even", "fps", "fps0max64", "fps1", "fps1max0", "fpsmax64", "uniform "])

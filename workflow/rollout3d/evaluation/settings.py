@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config
+from rollout3d.evaluation.frames import choice
 from rollout3d.model.wordings import Style, wording_digest, wording_name
 from rollout3d.tables import SETTING_COLUMNS
 
@@ -26,6 +27,7 @@ COMPARED = tuple(name for name in SETTING_COLUMNS if name not in ("model_digest"
 """Columns that the configuration decides."""
 KEYS = {
     "frames": "video.eval_frames",
+    "frame_policy": "evaluation.frame_policy",
     "max_pixels": "video.eval_max_pixels",
     "prompt": "prompts.think",
     "prompt_digest": "resources/prompts",
@@ -47,13 +49,15 @@ def scorer_of(style: Style) -> str:
     return "vsibench" if style == "direct" else "tagged"
 
 
-def configured(config: Config, style: Style) -> dict[str, Any]:
-    """Return what the configuration asks for, by column of `COMPARED`."""
+def configured(config: Config, style: Style, run: str | None = None) -> dict[str, Any]:
+    """Return what the configuration asks `run` for, by column of `COMPARED`; without a run, a run without settings of
+    its own."""
     evaluation, video = config.evaluation, config.video
+    frames = choice(evaluation, video, run)
     prompt = wording_name(style, None if style == "direct" else config.prompts.think)
     return {
-        "frames": video.eval_frames,
-        "frame_policy": "uniform",
+        "frames": frames.n,
+        "frame_policy": frames.policy,
         "max_pixels": video.eval_max_pixels,
         "prompt": prompt,
         "prompt_digest": wording_digest(prompt),
@@ -72,11 +76,13 @@ def style_in(predictions: Sequence[Row]) -> Style | None:
     return styles.pop() if len(styles) == 1 else None
 
 
-def wanted(config: Config, predictions: Sequence[Row], method: str | None = None) -> dict[str, Any] | None:
+def wanted(
+    config: Config, predictions: Sequence[Row], method: str | None = None, run: str | None = None
+) -> dict[str, Any] | None:
     """Return what the configuration asks a run of `method` for; without a method, what it asks for in the style that
     the predictions were made in. None where that style is unknown, so that nothing can be compared."""
     style = style_of(method) if method else style_in(predictions)
-    return None if style is None else configured(config, style)
+    return None if style is None else configured(config, style, run)
 
 
 def check_model(predictions: Sequence[Row], model_json: Path | str) -> None:
