@@ -1,0 +1,140 @@
+"""What a model costs: dollars per token, the discount of the Batch API, and the tokens that a picture is billed as.
+
+Prices stand in resources/prices.csv with their date and source; `usd_per_million_in` and `usd_per_million_out` of a
+section of the configuration replace them. Rules for pictures: OpenAI, "Images and vision", Calculating costs.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+_NUMBERS = ("usd_per_million_in", "usd_per_million_out", "batch_discount")
+TABLE = Path(__file__).resolve().parents[3] / "resources" / "prices.csv"
+BATCH_DISCOUNT = 0.5
+"""Discount of the Batch API for a model that the table lacks. [OpenAI: half for every model]"""
+
+
+class PriceError(ValueError):
+    """No price is known for a model."""
+
+
+class PictureRule(Protocol):
+    """Tokens that a server bills for a picture of `width` x `height` pixels."""
+
+    def tokens(self, width: int, height: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """`base` tokens per picture and `tile` tokens per tile of 512x512 pixels (GPT-4o, GPT-4.1).
+
+    The picture is shrunk to fit 2048x2048 pixels, then until its shorter side has 768; it is never enlarged (assumed:
+    OpenAI's price calculator bills one tile for 150x150 pixels). Detail `auto` is counted as `high`, its most.
+    """
+
+    base: int
+    tile: int
+
+    def tokens(self, width: int, height: int) -> int:
+        shrink = min(1.0, 2048 / max(width, height))
+        shrink *= min(1.0, 768 / (min(width, height) * shrink))
+        across, down = (math.ceil(round(side * shrink, 6) / 512) for side in (width, height))
+        return self.base + self.tile * across * down
+
+
+@dataclass(frozen=True)
+class Patches:
+    """`multiplier` tokens per patch of 32x32 pixels (GPT-4.1 mini and nano).
+
+    A picture of more than `limit` patches is shrunk until whole patches fit one of its sides and `limit` is kept.
+    """
+
+    multiplier: float
+    limit: int = 1536
+
+    def tokens(self, width: int, height: int) -> int:
+        patches = math.ceil(width / 32) * math.ceil(height / 32)
+        if patches > self.limit:
+            shrink = math.sqrt(32 * 32 * self.limit / (width * height))
+            across, down = width * shrink / 32, height * shrink / 32
+            shrink *= min(math.floor(across) / across, math.floor(down) / down)
+            patches = min(self.limit, math.prod(math.ceil(round(side * shrink / 32, 6)) for side in (width, height)))
+        return math.ceil(round(patches * self.multiplier, 6))
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens of a model. `date` is None where the configuration gives the price."""
+
+    model: str
+    usd_per_million_in: float
+    usd_per_million_out: float
+    pictures: PictureRule
+    batch_discount: float = BATCH_DISCOUNT
+    date: str | None = None
+    source: str = "the configuration"
+    batch: bool = False
+    """True where replies come through the Batch API: every cost is discounted."""
+
+    def cost(self, tokens_in: float, tokens_out: float) -> float:
+        """Dollars for tokens, those of pictures among the ones in."""
+        usd = (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
+        return usd * (1 - self.batch_discount) if self.batch else usd
+
+    def __str__(self) -> str:
+        dated = f"prices of {self.date}, {self.source}" if self.date else f"prices from {self.source}"
+        return (
+            f"{self.model}: {self.usd_per_million_in:g} dollars per million tokens in, "
+            f"{self.usd_per_million_out:g} out, {self.batch_discount:.0%} less in a batch ({dated})"
+        )
+
+
+@cache
+def table(path: Path = TABLE) -> dict[str, Price]:
+    """Prices by model, as `resources/prices.csv` has them."""
+    with open(path, newline="", encoding="utf-8") as stream:
+        return {row["model"]: _price(row) for row in csv.DictReader(stream)}
+
+
+def _price(row: dict[str, str]) -> Price:
+    if row["picture_rule"] == "tiles":
+        rule: PictureRule = Tiles(int(row["picture_base"]), int(row["picture_tile"]))
+    else:
+        rule = Patches(float(row["picture_multiplier"]))
+    usd_in, usd_out, discount = (float(row[name]) for name in _NUMBERS)
+    return Price(row["model"], usd_in, usd_out, rule, discount, row["date"], row["source"])
+
+
+def price(model: str, usd_in: float | None, usd_out: float | None, section: str, batch: bool = False) -> Price:
+    """The price of `model`: `usd_in` and `usd_out` (dollars per million tokens) where given, else the table's.
+
+    Pictures of a model that the table lacks are counted as GPT-4o's. Raises PriceError, which names the keys of
+    `section` to set, if neither gives a price.
+    """
+    known = table().get(model)
+    if known is None:
+        missing = [
+            f"{section}.{name}" for name, usd in zip(_NUMBERS[:2], (usd_in, usd_out), strict=True) if usd is None
+        ]
+        if missing:
+            raise PriceError(
+                f"no price is known for the model {model}: set {' and '.join(missing)} to its dollars per million "
+                f"tokens (0 for a server of your own). resources/prices.csv has {', '.join(table())}"
+            )
+        return Price(model, usd_in, usd_out, table()["gpt-4o"].pictures, batch=batch)
+    given = usd_in is not None or usd_out is not None
+    return Price(
+        model,
+        known.usd_per_million_in if usd_in is None else usd_in,
+        known.usd_per_million_out if usd_out is None else usd_out,
+        known.pictures,
+        known.batch_discount,
+        None if given else known.date,
+        "the configuration" if given else known.source,
+        batch,
+    )
