@@ -17,8 +17,12 @@ class Judge(Section):
     """Frames shown with a question. [assumed]"""
     max_usd: From0 = 0.0
     """Spending limit for each file; nothing is judged while it is 0. [assumed]"""
-    usd_per_million_in: From0 = 2.5
-    usd_per_million_out: From0 = 10.0
+    batch: bool = False
+    """Ask through the Batch API: half the price, replies within 24 hours. [assumed]"""
+    usd_per_million_in: From0 | None = None
+    """Dollars per million tokens of prompt; null = as resources/prices.csv has it. A server of your own: 0."""
+    usd_per_million_out: From0 | None = None
+    """Dollars per million tokens of reply; null = as resources/prices.csv has it."""
     max_tokens: Positive = 128
     temperature: From0 = 0.0
     """[assumed]"""
@@ -46,8 +50,12 @@ class Cot(Section):
     """Tries at a question before it is given up. [assumed]"""
     max_usd: From0 = 0.0
     """Spending limit; the API is refused while it is 0. [assumed]"""
-    usd_per_million_in: From0 = 2.5
-    usd_per_million_out: From0 = 10.0
+    batch: bool = False
+    """Ask through the Batch API: half the price, replies within 24 hours. [assumed]"""
+    usd_per_million_in: From0 | None = None
+    """Dollars per million tokens of prompt; null = as resources/prices.csv has it. A server of your own: 0."""
+    usd_per_million_out: From0 | None = None
+    """Dollars per million tokens of reply; null = as resources/prices.csv has it."""
     max_tokens: Positive = 1024
     temperature: From0 = 1.0
     """[Video-R1's annotation]"""

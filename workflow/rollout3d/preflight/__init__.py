@@ -54,10 +54,10 @@ class Finding:
 
 def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
     """Run every check that the jobs call for; return the findings, problems first."""
-    from rollout3d.preflight import data, environments, machine, models
+    from rollout3d.preflight import costs, data, environments, machine, models
 
     found: list[Finding] = []
-    for part in (data, models, environments, machine):
+    for part in (data, models, environments, machine, costs):
         found += part.check(study, jobs)
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda finding: not finding.stops)

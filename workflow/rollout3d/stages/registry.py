@@ -129,7 +129,7 @@ def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
 def _annotate(config: Config, scope: Scope) -> tuple[str, ...]:
     if config.cot.teacher == "geometric":
         return ("cot.teacher", "cot.attempts", "seed", "cot.sentences")
-    asked = ("model", "frames", "max_tokens", "temperature", "max_usd", "usd_per_million_in", "usd_per_million_out")
+    asked = ("model", "frames", "max_tokens", "temperature", "batch", "max_usd", "usd_per_million_*")
     return ("cot.teacher", "cot.attempts", "video.eval_frames", *(f"cot.{name}" for name in asked))
 
 

@@ -68,7 +68,7 @@ class Patches:
 
 
 @dataclass(frozen=True)
-class Price:
+class ModelPrice:
     """US dollars per million tokens of a model. `date` is None where the configuration gives the price."""
 
     model: str
@@ -86,31 +86,35 @@ class Price:
         usd = (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
         return usd * (1 - self.batch_discount) if self.batch else usd
 
+    @property
+    def dated(self) -> str:
+        """When and where the price was read."""
+        return f"prices of {self.date}, {self.source}" if self.date else f"prices from {self.source}"
+
     def __str__(self) -> str:
-        dated = f"prices of {self.date}, {self.source}" if self.date else f"prices from {self.source}"
         return (
             f"{self.model}: {self.usd_per_million_in:g} dollars per million tokens in, "
-            f"{self.usd_per_million_out:g} out, {self.batch_discount:.0%} less in a batch ({dated})"
+            f"{self.usd_per_million_out:g} out, {self.batch_discount:.0%} less in a batch ({self.dated})"
         )
 
 
 @cache
-def table(path: Path = TABLE) -> dict[str, Price]:
+def table(path: Path = TABLE) -> dict[str, ModelPrice]:
     """Prices by model, as `resources/prices.csv` has them."""
     with open(path, newline="", encoding="utf-8") as stream:
         return {row["model"]: _price(row) for row in csv.DictReader(stream)}
 
 
-def _price(row: dict[str, str]) -> Price:
+def _price(row: dict[str, str]) -> ModelPrice:
     if row["picture_rule"] == "tiles":
         rule: PictureRule = Tiles(int(row["picture_base"]), int(row["picture_tile"]))
     else:
         rule = Patches(float(row["picture_multiplier"]))
     usd_in, usd_out, discount = (float(row[name]) for name in _NUMBERS)
-    return Price(row["model"], usd_in, usd_out, rule, discount, row["date"], row["source"])
+    return ModelPrice(row["model"], usd_in, usd_out, rule, discount, row["date"], row["source"])
 
 
-def price(model: str, usd_in: float | None, usd_out: float | None, section: str, batch: bool = False) -> Price:
+def price(model: str, usd_in: float | None, usd_out: float | None, section: str, batch: bool = False) -> ModelPrice:
     """The price of `model`: `usd_in` and `usd_out` (dollars per million tokens) where given, else the table's.
 
     Pictures of a model that the table lacks are counted as GPT-4o's. Raises PriceError, which names the keys of
@@ -126,9 +130,9 @@ def price(model: str, usd_in: float | None, usd_out: float | None, section: str,
                 f"no price is known for the model {model}: set {' and '.join(missing)} to its dollars per million "
                 f"tokens (0 for a server of your own). resources/prices.csv has {', '.join(table())}"
             )
-        return Price(model, usd_in, usd_out, table()["gpt-4o"].pictures, batch=batch)
+        return ModelPrice(model, usd_in, usd_out, table()["gpt-4o"].pictures, batch=batch)
     given = usd_in is not None or usd_out is not None
-    return Price(
+    return ModelPrice(
         model,
         known.usd_per_million_in if usd_in is None else usd_in,
         known.usd_per_million_out if usd_out is None else usd_out,
