@@ -1,8 +1,8 @@
 """A local server with OpenAI's Batch API: files, batches, result files, and faults by plan.
 
 A batch is worked on when it is created, so `paid` counts what a real server would bill. `faults` maps a place to a
-function that is called there with the server; it may kill the client, or raise `Drop` to close the connection without
-an answer. Places: "upload:half", "upload", "create:before", "create:after", "list", "retrieve", "content:half".
+function that is called there with the server; it may kill the client, or raise `Drop` or `Answer`. Places:
+"upload:half", "upload", "create:before", "create:after", "list", "retrieve", "content:half".
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ Script = Callable[[dict[str, Any], int], tuple[int, Any]]
 
 class Drop(Exception):
     """Close the connection without an answer."""
+
+
+class Answer(Exception):
+    """Answer with an error instead."""
+
+    def __init__(self, status: int, message: str):
+        self.status, self.message = status, message
 
 
 class BatchServer:
@@ -125,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         try:
             super().handle_one_request()
+        except Answer as answer:
+            self._json(answer.status, {"error": {"message": answer.message}})
         except (Drop, ConnectionError):
             self.close_connection = True
             with contextlib.suppress(OSError):

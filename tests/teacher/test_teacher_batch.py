@@ -359,8 +359,6 @@ def test_a_server_without_a_batch_api_is_said(tmp_path):
 
 def test_a_batch_that_the_server_does_not_know_is_not_silently_paid_for_again(tmp_path):
     with serve(echo) as server:
-        server.faults["retrieve"] = lambda server: (_ for _ in ()).throw(KeyboardInterrupt)
-        server.endings[0] = "completed"
         records = Records(tmp_path / "batches")
         with records.take():
             prepared = records.prepare(batch_drive.requests(N), 100.0)

@@ -130,8 +130,3 @@ def test_threads_cannot_overrun_the_limit_together(tmp_path):
         for thread in threads:
             thread.join()
     assert len(server.requests) == 4 and len(refused) == 4
-
-
-def test_price_of_a_picture_counts_its_tiles():
-    assert Image(b"", "image/png", 432, 432).tokens == 85 + 170
-    assert Image(b"", "image/jpeg", 640, 480).tokens == 85 + 340

@@ -16,8 +16,11 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import Cot
 from rollout3d.cot.annotate import Draft
-from rollout3d.teacher.client import ChatClient, Image, Price, TeacherError
+from rollout3d.teacher.batched import BatchedChat
+from rollout3d.teacher.client import ChatClient, Image, TeacherError, budget
+from rollout3d.teacher.estimate import png_size
 from rollout3d.teacher.pictures import frame_pictures
+from rollout3d.teacher.prices import price as model_price
 
 _ANSWER_FORMS = {
     "choice": "the letter of the option and nothing else",
@@ -26,11 +29,16 @@ _ANSWER_FORMS = {
 
 
 def client(cot: Cot, cache: Path | str, base_url: str | None) -> ChatClient:
-    """The chat client that `cot` asks for; raises `TeacherRefused` while `cot.max_usd` is 0."""
-    price = Price(cot.usd_per_million_in, cot.usd_per_million_out, cot.max_usd)
-    return ChatClient(
-        cot.model, price, cache, max_tokens=cot.max_tokens, temperature=cot.temperature, base_url=base_url
-    )
+    """The chat client that `cot` asks for; raises `TeacherRefused` while `cot.max_usd` is 0, and for a model without a
+    price."""
+    known = model_price(cot.model, cot.usd_per_million_in, cot.usd_per_million_out, "cot", cot.batch)
+    price = budget(known, cot.max_usd)
+    return ChatClient(cot.model, price, cache, **options(cot), base_url=base_url)
+
+
+def options(cot: Cot) -> dict[str, Any]:
+    """What decides a reply besides the model and what it is sent."""
+    return {"max_tokens": cot.max_tokens, "temperature": cot.temperature}
 
 
 class OpenAITeacher:
@@ -41,7 +49,7 @@ class OpenAITeacher:
 
     def __init__(
         self,
-        chat: ChatClient,
+        chat: ChatClient | BatchedChat,
         frames: Iterable[Path | str],
         maps: Iterable[Path | str],
         n_frames: int,
@@ -57,8 +65,7 @@ class OpenAITeacher:
 
     def write(self, row: Mapping[str, Any], attempt: int) -> Draft:
         """Ask once. The media are the stored JPEG and PNG bytes. Raises `TeacherRefused` at the spending limit."""
-        pictures = self._pictures(row["scene_id"])
-        parts = [*pictures, self._text(row, len(pictures) - 1)]
+        parts = self.parts(row)
         digest = self._chat.digest(parts, attempt)
         try:
             reply = self._chat.chat(parts, attempt)
@@ -72,6 +79,11 @@ class OpenAITeacher:
             tokens_out=reply.tokens_out,
             usd=reply.usd,
         )
+
+    def parts(self, row: Mapping[str, Any]) -> list[str | Image]:
+        """What the teacher is sent of a question: the view from above, the frames, the text."""
+        pictures = self._pictures(row["scene_id"])
+        return [*pictures, self._text(row, len(pictures) - 1)]
 
     def _text(self, row: Mapping[str, Any], n_frames: int) -> str:
         question = "\n".join([row["question"], *(row["options"] or [])])
@@ -87,5 +99,4 @@ class OpenAITeacher:
                 raise ValueError(f"scene {scene_id} has no map: rerun ingest for its shard")
             frames = frame_pictures(self._frames, scene_id, self._set, self._n_frames)
         bev = maps[0]["bev"]["bytes"]
-        width, height = (int.from_bytes(bev[at : at + 4], "big") for at in (16, 20))  # PNG header
-        return [Image(bev, "image/png", width, height), *frames]
+        return [Image(bev, "image/png", *png_size(bev)), *frames]

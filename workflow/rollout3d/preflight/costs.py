@@ -73,18 +73,16 @@ def _estimate(study: Study, asked: _Asked, made: set[str]) -> str:
     if load is None:
         pixels = config.video.eval_max_pixels
         load = estimate.assumed(section.frames, pixels, config.scenes.bev_size if asked.above else None, text, rule)
-    replies = estimate.replies(Path(asked.job.outputs[0]).parent / "replies") if asked.job.outputs else {}
-    return estimate.Estimate(
+    return estimate.of_load(
         asked.stage,
         load.times(rows),
         cost,
+        Path(asked.job.outputs[0]).parent / "replies" if asked.job.outputs else None,
+        section.max_tokens,
         attempts=getattr(section, "attempts", 1),
-        max_tokens=section.max_tokens,
-        assumed_out=estimate.ASSUMED_OUT[asked.stage],
         limit_key=f"{asked.key}.max_usd",
         max_usd=section.max_usd,
         upper_bound=bound,
-        **replies,
     ).short()
 
 

@@ -15,7 +15,8 @@ from string import Template
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.teacher.client import ChatClient, TeacherError
+from rollout3d.teacher.batched import BatchedChat
+from rollout3d.teacher.client import ChatClient, Image, TeacherError
 from rollout3d.teacher.pictures import frame_pictures
 
 Row = Mapping[str, Any]
@@ -30,32 +31,44 @@ class JudgeError(RuntimeError):
     """Too many questions could not be judged."""
 
 
+class Shows:
+    """What the judge is sent; `prompt` has $question, $answer and $n_frames. Safe to share between threads."""
+
+    def __init__(self, frames: tables.SceneReader, prompt: str, n_frames: int, frame_set: str):
+        self._frames, self._template, self._n, self._set = frames, Template(prompt), n_frames, frame_set
+        self._reading = threading.Lock()
+
+    def judged(self, questions: Iterable[Row]) -> list[Row]:
+        """The questions that are judged, by question_id: those about scans that have frames here."""
+        return sorted((r for r in questions if r["scene_id"] in self._frames), key=lambda row: row["question_id"])
+
+    def parts(self, row: Row) -> list[str | Image]:
+        """The frames, then the text."""
+        with self._reading:
+            pictures = frame_pictures(self._frames, row["scene_id"], self._set, self._n)
+        asked = "\n".join([row["question"], *(row["options"] or [])])
+        text = self._template.substitute(question=asked, answer=row["ground_truth"], n_frames=len(pictures))
+        return [*pictures, text]
+
+
 def judge(
     questions: Iterable[Row],
-    frames: tables.SceneReader,
-    chat: ChatClient,
-    prompt: str,
-    n_frames: int,
-    frame_set: str,
+    show: Shows,
+    chat: ChatClient | BatchedChat,
     max_share_failed: float,
     workers: int = 1,
 ) -> list[dict[str, Any]]:
-    """VERDICTS rows of the questions about scans, by question_id; `prompt` has $question, $answer and $n_frames.
+    """VERDICTS rows of the questions about scans, by question_id.
 
     Questions about scans that have no frames here are not judged: assembly drops them for that. A reply that is
     neither KEEP nor DROP, and a request that fails for good, leave the question out. Raises JudgeError if these are
     more than `max_share_failed`, and `TeacherRefused` at the spending limit; replies paid for stay in the cache.
     """
-    template, reading = Template(prompt), threading.Lock()
-    rows = sorted((r for r in questions if r["scene_id"] in frames), key=lambda row: row["question_id"])
+    rows = show.judged(questions)
 
     def verdict(row: Row) -> dict[str, Any]:
-        with reading:
-            pictures = frame_pictures(frames, row["scene_id"], frame_set, n_frames)
-        asked = "\n".join([row["question"], *(row["options"] or [])])
-        text = template.substitute(question=asked, answer=row["ground_truth"], n_frames=len(pictures))
         try:
-            keep, reason = read(chat.chat([*pictures, text]).text)
+            keep, reason = read(chat.chat(show.parts(row)).text)
         except TeacherError as error:
             keep, reason = False, f"{FAILED}: {error}"
         return {"question_id": row["question_id"], "keep": keep, "reason": reason}

@@ -1,15 +1,24 @@
-"""Let the teacher reason about the hard questions; keep every attempt with its verdict."""
+"""Let the teacher reason about the hard questions; keep every attempt with its verdict.
+
+`--estimate` prints what it will cost and ends: no key is needed, nothing is asked, nothing is written. Before the hard
+set exists, `--rows N` stands for it:
+
+cd results/scenes; rollout3d annotate --estimate --rows 2000 --frames */*/frames.parquet --maps */*/maps.parquet
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections import Counter
 from pathlib import Path
 
 from rollout3d import tables
+from rollout3d.config import Config
 from rollout3d.cot.annotate import annotate
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.teacher.client import TeacherRefused
+from rollout3d.teacher.prices import PriceError
 
 STAGE = Stage("annotate", __doc__)
 LOG = logging.getLogger(__name__)
@@ -21,45 +30,88 @@ WORKERS = 8
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--hard", required=True, help="table hard")
-    parser.add_argument("--questions", required=True, help="table ocr_rl")
+    parser.add_argument("--hard", help="table hard")
+    parser.add_argument("--questions", help="table ocr_rl")
     parser.add_argument("--frames", nargs="*", default=[], help="tables frames of all scenes")
     parser.add_argument("--maps", nargs="*", default=[], help="tables maps of all scenes")
-    parser.add_argument("--out", required=True, help="table annotations")
+    parser.add_argument("--out", help="table annotations")
     parser.add_argument("--cache", help="directory of paid replies; default: replies/ beside --out")
+    parser.add_argument("--estimate", action="store_true", help="print what it will cost, and end")
+    parser.add_argument("--rows", type=int, metavar="N", help="with --estimate: how many, instead of --hard")
     args, config = STAGE.parse(parser, argv)
+    if args.estimate:
+        print(_estimate(parser, args, config))
+        return
+    if not (args.hard and args.questions and args.out):
+        parser.error("--hard, --questions and --out are needed")
     lineage = STAGE.lineage({n: getattr(args, n) for n in ("hard", "questions", "frames", "maps") if getattr(args, n)})
     if STAGE.restore(args.out, lineage):
         return
-    workers = 1
-    if config.cot.teacher == "geometric":
-        from rollout3d.cot.geometric import GeometricTeacher
-
-        teacher = GeometricTeacher(config.seed, config.cot.sentences)
-    else:
-        from rollout3d.cot import openai
-
-        workers = WORKERS
-        try:
-            chat = openai.client(
-                config.cot, args.cache or Path(args.out).parent / "replies", config.site.openai_base_url
-            )
-        except TeacherRefused as error:
-            raise StageError(str(error)) from None
-        frame_set = f"eval{config.video.eval_frames}"
-        teacher = openai.OpenAITeacher(
-            chat, args.frames, args.maps, config.cot.frames, frame_set, PROMPT.read_text(encoding="utf-8")
-        )
     hard, questions = tables.read(tables.HARD, args.hard), tables.read(tables.OCR_RL, args.questions)
+    workers = 1
     try:
+        if config.cot.teacher == "geometric":
+            from rollout3d.cot.geometric import GeometricTeacher
+
+            teacher = GeometricTeacher(config.seed, config.cot.sentences)
+        else:
+            workers, teacher = WORKERS, _openai(args, config, hard, questions)
         rows = list(annotate(hard, questions, teacher, config.cot.attempts, workers))
-    except (TeacherRefused, ValueError) as error:
+    except (TeacherRefused, PriceError, ValueError) as error:
         raise StageError(str(error)) from None
     tables.write(tables.ANNOTATIONS, args.out, rows, lineage)
     STAGE.keep(args.out, lineage)
     verdicts = Counter(row["verdict"] for row in rows)
     usd = sum(row["usd"] for row in rows)
     LOG.info("%d hard questions: %s; %.2f dollars", len(hard), dict(sorted(verdicts.items())), usd)
+
+
+def _openai(args: argparse.Namespace, config: Config, hard: list[dict], questions: list[dict]):
+    """The teacher behind the API; with `cot.batch`, after batches have answered all that it will be asked."""
+    from rollout3d.cot import batched, openai
+    from rollout3d.teacher.batched import BatchedChat, refuse_open
+
+    cot, name = config.cot, Path(args.out).stem
+    chat = openai.client(cot, _cache(args), config.site.openai_base_url)
+
+    def teacher(of):
+        frame_set = f"eval{config.video.eval_frames}"
+        return openai.OpenAITeacher(of, args.frames, args.maps, cot.frames, frame_set, PROMPT.read_text("utf-8"))
+
+    if not cot.batch:
+        refuse_open(chat.cache, name, "cot.batch")
+        return teacher(chat)
+    from_batches = BatchedChat(chat, name)
+    wanted = {row["question_id"] for row in hard}
+    rows = [row for row in questions if row["question_id"] in wanted]
+    made = teacher(from_batches)
+    batched.fetch(rows, made, from_batches, cot.attempts)
+    return made
+
+
+def _cache(args: argparse.Namespace) -> Path:
+    return Path(args.cache) if args.cache else Path(args.out).parent / "replies"
+
+
+def _estimate(parser: argparse.ArgumentParser, args: argparse.Namespace, config: Config) -> str:
+    if config.cot.teacher == "geometric":
+        return "annotate: the geometric teacher costs nothing"
+    if bool(args.hard) == bool(args.rows) or (args.hard and not args.questions) or not args.frames:
+        parser.error("--estimate needs --frames, and --hard with --questions, or --rows")
+    from rollout3d.cot import costs
+
+    cache = _cache(args) if args.cache or args.out else None
+    prompt, frame_set = PROMPT.read_text("utf-8"), f"eval{config.video.eval_frames}"
+    try:
+        if args.rows:
+            made = costs.expected(config.cot, args.rows, args.frames, args.maps, frame_set, prompt, cache)
+        else:
+            hard = {row["question_id"] for row in tables.read(tables.HARD, args.hard)}
+            rows = [row for row in tables.read(tables.OCR_RL, args.questions) if row["question_id"] in hard]
+            made = costs.exact(config.cot, rows, args.frames, args.maps, frame_set, prompt, cache)
+    except (PriceError, ValueError) as error:
+        raise StageError(str(error)) from None
+    return made.text()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Let a model judge the imported questions about scans; its verdicts decide at assembly.
 
 rollout3d judge --questions questions/external/spacer.parquet --frames frames.parquet --out spacer.verdicts.parquet
+
+With `--estimate`, prints what it will cost and ends: no key is needed, nothing is asked, nothing is written.
 """
 
 from __future__ import annotations
@@ -10,9 +12,12 @@ from collections import Counter
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.questions.judge import JudgeError, judge
+from rollout3d.questions.judge import JudgeError, Shows, judge
 from rollout3d.stages.common import Stage, StageError
-from rollout3d.teacher.client import ChatClient, Price, TeacherRefused
+from rollout3d.teacher import estimate
+from rollout3d.teacher.batched import BatchedChat, refuse_open
+from rollout3d.teacher.client import ChatClient, TeacherRefused, budget
+from rollout3d.teacher.prices import price
 
 STAGE = Stage("judge", __doc__)
 LOG = logging.getLogger(__name__)
@@ -26,35 +31,45 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", required=True, help="table questions of an import")
     parser.add_argument("--frames", nargs="+", default=[], help="tables frames of all scenes")
-    parser.add_argument("--out", required=True, help="table verdicts")
+    parser.add_argument("--out", help="table verdicts")
     parser.add_argument("--cache", help="directory of paid replies; default: replies/ beside --out")
     parser.add_argument("--source", help="which import it is, for the lineage")
+    parser.add_argument("--estimate", action="store_true", help="print what it will cost, and end")
     args, config = STAGE.parse(parser, argv)
-    lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
-    if STAGE.restore(args.out, lineage):
-        return
-    want = config.judge
-    price = Price(want.usd_per_million_in, want.usd_per_million_out, want.max_usd)
+    want, frame_set, prompt = config.judge, f"train{config.video.train_frames}", PROMPT.read_text(encoding="utf-8")
+    cache = Path(args.cache) if args.cache else Path(args.out).parent / "replies" if args.out else None
+    if not args.estimate:
+        if not args.out:
+            parser.error("--out is needed")
+        lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
+        if STAGE.restore(args.out, lineage):
+            return
     try:
+        known = price(want.model, want.usd_per_million_in, want.usd_per_million_out, "judge", want.batch)
+        show = Shows(tables.SceneReader(tables.FRAMES, args.frames), prompt, want.frames, frame_set)
+        questions = tables.read_light(tables.QUESTIONS, args.questions)
+        options = {"max_tokens": want.max_tokens, "temperature": want.temperature}
+        if args.estimate:
+            limit = {"limit_key": "judge.max_usd", "max_usd": want.max_usd}
+            parts = (show.parts(row) for row in show.judged(questions))
+            print(estimate.exact("judge", parts, known, cache, options, attempts=1, **limit).text())
+            return
+        LOG.info("%s", known)
         chat = ChatClient(
             want.model,
-            price,
-            args.cache or Path(args.out).parent / "replies",
-            max_tokens=want.max_tokens,
-            temperature=want.temperature,
+            budget(known, want.max_usd),
+            cache,
+            **options,
             base_url=config.site.openai_base_url,
             limit_key="judge.max_usd",
         )
-        rows = judge(
-            tables.read_light(tables.QUESTIONS, args.questions),
-            tables.SceneReader(tables.FRAMES, args.frames),
-            chat,
-            PROMPT.read_text(encoding="utf-8"),
-            want.frames,
-            f"train{config.video.train_frames}",
-            want.max_share_failed,
-            WORKERS,
-        )
+        name = Path(args.out).stem
+        if want.batch:
+            chat = BatchedChat(chat, name)
+            chat.fetch([chat.question(lambda row=row: show.parts(row)) for row in show.judged(questions)])
+        else:
+            refuse_open(chat.cache, name, "judge.batch")
+        rows = judge(questions, show, chat, want.max_share_failed, WORKERS)
     except (TeacherRefused, JudgeError, ValueError) as error:
         raise StageError(str(error)) from None
     tables.write(tables.VERDICTS, args.out, rows, lineage)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.teacher.prices import GPT_4O, ModelPrice, PictureRule
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -44,11 +45,6 @@ class Image:
     def url(self) -> str:
         return f"data:{self.mime};base64,{base64.b64encode(self.data).decode()}"
 
-    @property
-    def tokens(self) -> int:
-        """Upper bound of OpenAI's price of a picture: 85 tokens, and 170 for each tile of 512x512 pixels."""
-        return 85 + 170 * math.ceil(self.width / 512) * math.ceil(self.height / 512)
-
 
 @dataclass(frozen=True)
 class Reply:
@@ -68,9 +64,23 @@ class Price:
     usd_per_million_in: float
     usd_per_million_out: float
     max_usd: float
+    pictures: PictureRule = GPT_4O
+    """How many tokens a picture costs."""
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         return (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
+
+
+def budget(known: ModelPrice, max_usd: float) -> Price:
+    """What a client pays, in batches or at the list price, and its limit."""
+    rates = (known.cost(1e6, 0), known.cost(0, 1e6))
+    return Price(*rates, max_usd, known.pictures)
+
+
+def request_digest(model: str, options: dict[str, Any], parts: Sequence[str | Image], attempt: int) -> str:
+    """Digest under which the reply to a request is kept."""
+    said = [part if isinstance(part, str) else tables.digest(part.data) for part in parts]
+    return tables.digest([model, options, said, attempt])
 
 
 class ChatClient:
@@ -111,11 +121,11 @@ class ChatClient:
         self._options = {"max_tokens": max_tokens, "temperature": temperature}
         self._api_error = openai.APIError
         self._hopeless = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
-        self._client = openai.OpenAI(api_key=key or "none", base_url=base_url, max_retries=retries, timeout=timeout_s)
-        self._cache = Path(cache)
-        self._cache.mkdir(parents=True, exist_ok=True)
+        self.api = openai.OpenAI(api_key=key or "none", base_url=base_url, max_retries=retries, timeout=timeout_s)
+        self.cache = Path(cache)
+        self.cache.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._spent = sum(json.loads(path.read_text())["usd"] for path in sorted(self._cache.glob("*.json")))
+        self._spent = sum(json.loads(path.read_text())["usd"] for path in sorted(self.cache.glob("*.json")))
 
     @property
     def spent_usd(self) -> float:
@@ -124,8 +134,7 @@ class ChatClient:
 
     def digest(self, parts: Sequence[str | Image], attempt: int = 0) -> str:
         """sha256 of all that decides the reply: model, options, texts, pictures, number of the attempt."""
-        said = [part if isinstance(part, str) else tables.digest(part.data) for part in parts]
-        return tables.digest([self.model, self._options, said, attempt])
+        return request_digest(self.model, self._options, parts, attempt)
 
     def chat(self, parts: Sequence[str | Image], attempt: int = 0) -> Reply:
         """Send `parts` as one user message, in order; a cached reply is returned without a request.
@@ -133,31 +142,63 @@ class ChatClient:
         Raises `TeacherRefused` if the worst case of this request would exceed the limit, or the key or the model is
         not accepted; `TeacherError` if the server refuses this request or stays out of reach.
         """
-        path = self._cache / f"{self.digest(parts, attempt)}.json"
-        if path.exists():
-            return Reply(**json.loads(path.read_text()))
+        digest = self.digest(parts, attempt)
+        reply = self.cached(digest)
+        if reply is not None:
+            return reply
         held = self._reserve(parts)
         try:
-            reply = self._ask(parts)
+            completion = self._ask(parts)
+            reply = self._read(completion)
         except BaseException:
             self._settle(held, 0.0)
             raise
-        aside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
-        aside.write_text(json.dumps(asdict(reply)))
-        os.replace(aside, path)
+        self._write(digest, reply)
         self._settle(held, reply.usd)
         return reply
 
+    def cached(self, digest: str) -> Reply | None:
+        """The reply in the cache, None if there is none."""
+        try:
+            return Reply(**json.loads((self.cache / f"{digest}.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def keep(self, digest: str, completion: dict[str, Any]) -> None:
+        """Put a completion that came another way into the cache. Raises TeacherError if it is none."""
+        reply = self._read(completion)
+        self._write(digest, reply)
+        self._settle(0.0, reply.usd)
+
+    def body(self, parts: Sequence[str | Image]) -> dict[str, Any]:
+        """The request's JSON, pictures encoded."""
+        content: list[dict[str, Any]] = [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image_url", "image_url": {"url": part.url}}
+            for part in parts
+        ]
+        return {"model": self.model, "messages": [{"role": "user", "content": content}], **self._options}
+
+    def worst_usd(self, parts: Sequence[str | Image]) -> float:
+        """What a request costs at most: every character of text counts as half a token."""
+        rule = self.price.pictures
+        tokens = (math.ceil(len(p) / 2) if isinstance(p, str) else rule.tokens(p.width, p.height) for p in parts)
+        return self.price.cost(32 + sum(tokens), self._options["max_tokens"])
+
+    def limit_reached(self, worst: float, promised: float = 0.0) -> TeacherRefused:
+        """The error that says that the limit allows no further request."""
+        return TeacherRefused(
+            f"spending limit: {self._spent + promised:.2f} of {self._limit_key} = {self.price.max_usd:.2f} dollars are "
+            f"spent or promised and the next request may cost {worst:.3f}; raise {self._limit_key} or ask less. Paid "
+            f"replies stay in {self.cache} and are not paid for again"
+        )
+
     def _reserve(self, parts: Sequence[str | Image]) -> float:
-        tokens_in = 32 + sum(math.ceil(len(p) / 2) if isinstance(p, str) else p.tokens for p in parts)
-        worst = self.price.cost(tokens_in, self._options["max_tokens"])
+        worst = self.worst_usd(parts)
         with self._lock:
             if self._spent + worst > self.price.max_usd:
-                raise TeacherRefused(
-                    f"spending limit: {self._spent:.2f} of {self._limit_key} = {self.price.max_usd:.2f} dollars are "
-                    f"spent or promised and the next request may cost {worst:.3f}; raise {self._limit_key} or ask "
-                    f"less. Paid replies stay in {self._cache} and are not paid for again"
-                )
+                raise self.limit_reached(worst)
             self._spent += worst
         return worst
 
@@ -165,27 +206,27 @@ class ChatClient:
         with self._lock:
             self._spent += usd - held
 
-    def _ask(self, parts: Sequence[str | Image]) -> Reply:
-        content: list[dict[str, Any]] = [
-            {"type": "text", "text": part}
-            if isinstance(part, str)
-            else {"type": "image_url", "image_url": {"url": part.url}}
-            for part in parts
-        ]
-        try:
-            answer = self._client.chat.completions.create(
-                model=self.model, messages=[{"role": "user", "content": content}], **self._options
-            )
-        except self._hopeless as error:
-            raise TeacherRefused(self._without_key(f"{self.model}: {type(error).__name__}: {error}")) from None
-        except self._api_error as error:
-            raise TeacherError(self._without_key(f"{type(error).__name__}: {error}")) from None
-        if not answer.choices or answer.usage is None:
-            raise TeacherError(f"the server's reply {answer.id} holds no choice or no token counts")
-        used = answer.usage
-        usd = self.price.cost(used.prompt_tokens, used.completion_tokens)
-        text = answer.choices[0].message.content or ""
-        return Reply(text, answer.id, used.prompt_tokens, used.completion_tokens, usd)
+    def _write(self, digest: str, reply: Reply) -> None:
+        path = self.cache / f"{digest}.json"
+        aside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
+        aside.write_text(json.dumps(asdict(reply)))
+        os.replace(aside, path)
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._client.api_key, "[key]")[:500]
+    def _ask(self, parts: Sequence[str | Image]) -> dict[str, Any]:
+        try:
+            return self.api.chat.completions.create(**self.body(parts)).to_dict()
+        except self._hopeless as error:
+            raise TeacherRefused(self.censored(f"{self.model}: {type(error).__name__}: {error}")) from None
+        except self._api_error as error:
+            raise TeacherError(self.censored(f"{type(error).__name__}: {error}")) from None
+
+    def _read(self, completion: dict[str, Any]) -> Reply:
+        used = completion.get("usage")
+        if not completion.get("choices") or not used:
+            raise TeacherError(f"the server's reply {completion.get('id')} holds no choice or no token counts")
+        usd = self.price.cost(used["prompt_tokens"], used["completion_tokens"])
+        text = completion["choices"][0]["message"].get("content") or ""
+        return Reply(text, completion.get("id"), used["prompt_tokens"], used["completion_tokens"], usd)
+
+    def censored(self, text: str) -> str:
+        return text.replace(self.api.api_key, "[key]")[:500]

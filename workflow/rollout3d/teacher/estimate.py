@@ -8,7 +8,7 @@ the cache, or assumed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.resize import smart_size
-from rollout3d.teacher.prices import PictureRule, ModelPrice
+from rollout3d.teacher.client import Image, request_digest
+from rollout3d.teacher.prices import ModelPrice, PictureRule
 
 CHARACTERS_PER_TOKEN = 4
 """[assumed: English, as OpenAI's rule of thumb has it]"""
@@ -236,3 +237,32 @@ class Estimate:
         worst = self.usd(self.price.batch, worst=True, rows=self.left) * self.attempts
         enough = "every attempt at its longest" if worst <= room else "one attempt"
         return f"{said}: {rest} covers {enough} {mode}"
+
+
+def exact(
+    stage: str,
+    requests: Iterable[Sequence[str | Image]],
+    known: ModelPrice,
+    cache: Path | None,
+    options: dict[str, Any],
+    **limits: Any,
+) -> Estimate:
+    """The cost of real requests, and how many of them have a reply in the cache. `limits`: the rest of `Estimate`."""
+    answered = 0
+
+    def counts() -> Iterator[tuple[str, list[tuple[int, int]]]]:
+        nonlocal answered
+        for parts in requests:
+            if cache and (cache / f"{request_digest(known.model, options, parts, 0)}.json").exists():
+                answered += 1
+            sizes = [(part.width, part.height) for part in parts if isinstance(part, Image)]
+            yield "".join(part for part in parts if isinstance(part, str)), sizes
+
+    load = counted(counts(), known.pictures)
+    return of_load(stage, load, known, cache, options["max_tokens"], answered=answered, **limits)
+
+
+def of_load(stage: str, load: Load, known: ModelPrice, cache: Path | None, max_tokens: int, **limits: Any) -> Estimate:
+    """The cost of a load, with what the replies in the cache tell. `limits`: the rest of `Estimate`."""
+    paid = replies(cache) if cache else {}
+    return Estimate(stage, load, known, max_tokens=max_tokens, assumed_out=ASSUMED_OUT[stage], **paid, **limits)

@@ -67,6 +67,10 @@ class Patches:
         return math.ceil(round(patches * self.multiplier, 6))
 
 
+GPT_4O = Tiles(85, 170)
+"""How pictures count for a model that the table lacks."""
+
+
 @dataclass(frozen=True)
 class ModelPrice:
     """US dollars per million tokens of a model. `date` is None where the configuration gives the price."""
@@ -130,7 +134,7 @@ def price(model: str, usd_in: float | None, usd_out: float | None, section: str,
                 f"no price is known for the model {model}: set {' and '.join(missing)} to its dollars per million "
                 f"tokens (0 for a server of your own). resources/prices.csv has {', '.join(table())}"
             )
-        return ModelPrice(model, usd_in, usd_out, table()["gpt-4o"].pictures, batch=batch)
+        return ModelPrice(model, usd_in, usd_out, GPT_4O, batch=batch)
     given = usd_in is not None or usd_out is not None
     return ModelPrice(
         model,

@@ -1,0 +1,64 @@
+"""What the API teacher will cost: the requests that it would send, counted and not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rollout3d.config import Cot
+from rollout3d.cot.openai import OpenAITeacher, options
+from rollout3d.teacher import estimate
+from rollout3d.teacher.estimate import Estimate
+from rollout3d.teacher.prices import ModelPrice, price
+
+QUESTION = "?" * 300
+"""Stands for a question with its options and answer, where there is none yet. [assumed length]"""
+
+
+def exact(
+    cot: Cot,
+    rows: Sequence[Mapping[str, Any]],
+    frames: Sequence[Path | str],
+    maps: Sequence[Path | str],
+    frame_set: str,
+    prompt: str,
+    cache: Path | None,
+) -> Estimate:
+    """The cost of these questions, and which of them have a reply in the cache. Raises ValueError for missing media."""
+    teacher = OpenAITeacher(_Unasked(cot.model), frames, maps, cot.frames, frame_set, prompt)
+    parts = (teacher.parts(row) for row in rows)
+    return estimate.exact("annotate", parts, _price(cot), cache, options(cot), **_limits(cot))
+
+
+def expected(
+    cot: Cot,
+    n_rows: int,
+    frames: Sequence[Path | str],
+    maps: Sequence[Path | str],
+    frame_set: str,
+    prompt: str,
+    cache: Path | None,
+) -> Estimate:
+    """The cost of at most `n_rows` questions about the mean scan of these tables. Raises ValueError without frames."""
+    known = _price(cot)
+    one = estimate.typical(frames, maps, frame_set, cot.frames, prompt + QUESTION, known.pictures)
+    if one is None:
+        raise ValueError(f"the tables of --frames hold no frames of the sampling {frame_set}")
+    load = one.times(n_rows)
+    return estimate.of_load("annotate", load, known, cache, cot.max_tokens, upper_bound=True, **_limits(cot))
+
+
+class _Unasked:
+    """Stands for a chat client where nothing is asked."""
+
+    def __init__(self, model: str):
+        self.model = model
+
+
+def _price(cot: Cot) -> ModelPrice:
+    return price(cot.model, cot.usd_per_million_in, cot.usd_per_million_out, "cot", cot.batch)
+
+
+def _limits(cot: Cot) -> dict[str, Any]:
+    return {"attempts": cot.attempts, "limit_key": "cot.max_usd", "max_usd": cot.max_usd}

@@ -1,0 +1,109 @@
+"""A chat client whose replies come from batches: they are fetched first, then read from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollout3d.teacher.batch import Batches
+from rollout3d.teacher.batch_records import RecordError, Records, Request
+from rollout3d.teacher.client import ChatClient, Image, Reply, TeacherError, TeacherRefused
+
+Parts = Sequence[str | Image]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One chat request to be. `parts` reads the pictures again when it is called: they are not held in memory."""
+
+    digest: str
+    worst_usd: float
+    parts: Callable[[], Parts]
+
+
+class BatchedChat:
+    """Answers as `ChatClient` does, from the cache; `fetch` fills it through the Batch API.
+
+    `name` is that of the records, so that two files of questions may share a cache.
+    """
+
+    def __init__(self, chat: ChatClient, name: str):
+        self._chat, self.model = chat, chat.model
+        self._failed: dict[str, str] = {}
+        self._batches = Batches(chat.api, Records(records_folder(chat.cache, name)), _Ledger(chat), chat.censored)
+
+    @property
+    def spent_usd(self) -> float:
+        return self._chat.spent_usd
+
+    def digest(self, parts: Parts, attempt: int = 0) -> str:
+        return self._chat.digest(parts, attempt)
+
+    def question(self, parts: Callable[[], Parts], attempt: int = 0) -> Question:
+        """The request that asks `parts()`, with its digest and what it costs at most."""
+        asked = parts()
+        return Question(self.digest(asked, attempt), self._chat.worst_usd(asked), parts)
+
+    def peek(self, digest: str) -> Reply | None:
+        """The reply that was fetched, None if it was not asked for. Raises TeacherError if the request failed."""
+        if digest in self._failed:
+            raise TeacherError(self._failed[digest])
+        return self._chat.cached(digest)
+
+    def chat(self, parts: Parts, attempt: int = 0) -> Reply:
+        """The reply that was fetched. Raises TeacherError if the request failed, or was not asked for."""
+        reply = self.peek(self.digest(parts, attempt))
+        if reply is None:
+            raise TeacherError("no batch has answered this request")
+        return reply
+
+    def fetch(self, questions: Iterable[Question]) -> bool:
+        """Have `questions` answered in batches; return False if there were none. Raises TeacherRefused."""
+        requests = [Request(q.digest, q.worst_usd, lambda q=q: self._chat.body(q.parts())) for q in questions]
+        if not requests:
+            return False
+        try:
+            self._failed |= self._batches.fetch(requests)
+        except RecordError as error:
+            raise TeacherRefused(str(error)) from None
+        return True
+
+
+class _Ledger:
+    """The cache of a chat client, as batches see it."""
+
+    def __init__(self, chat: ChatClient):
+        self._chat = chat
+
+    def has(self, digest: str) -> bool:
+        return self._chat.cached(digest) is not None
+
+    def keep(self, digest: str, completion: dict[str, Any]) -> None:
+        self._chat.keep(digest, completion)
+
+    def room_usd(self) -> float:
+        return self._chat.price.max_usd - self._chat.spent_usd
+
+    def refuse(self, worst_usd: float, promised_usd: float) -> TeacherRefused:
+        return self._chat.limit_reached(worst_usd, promised_usd)
+
+
+def records_folder(cache: Path, name: str) -> Path:
+    """Where the records of batches lie, beside the replies."""
+    return cache / "batches" / name
+
+
+def refuse_open(cache: Path, name: str, key: str) -> None:
+    """Raise TeacherRefused if batches are open: their requests would be paid for twice."""
+    try:
+        records = Records(records_folder(cache, name))
+    except RecordError as error:
+        raise TeacherRefused(str(error)) from None
+    if records.open:
+        n = sum(len(record.digests) for record in records.open)
+        raise TeacherRefused(
+            f"{len(records.open)} batches with {n} requests are not collected yet: set {key}: true to collect them, or "
+            f"delete {records.folder} to pay for their requests once more"
+        )
