@@ -19,6 +19,7 @@ def fetch(rows: Sequence[Mapping[str, Any]], teacher: OpenAITeacher, chat: Batch
 
     Raises TeacherRefused where the work cannot go on; what was paid for is kept.
     """
+    rows = sorted(rows, key=lambda row: row["scene_id"])  # each scan's pictures are read once
     known: dict[tuple[str, int], Question] = {}
     for number in range(1, attempts + 1):
         wanted = list(_unanswered(rows, teacher, chat, attempts, known))

@@ -27,7 +27,7 @@ def exact(
 ) -> Estimate:
     """The cost of these questions, and which of them have a reply in the cache. Raises ValueError for missing media."""
     teacher = OpenAITeacher(_Unasked(cot.model), frames, maps, cot.frames, frame_set, prompt)
-    parts = (teacher.parts(row) for row in rows)
+    parts = (teacher.parts(row) for row in sorted(rows, key=lambda row: row["scene_id"]))
     return estimate.exact("annotate", parts, _price(cot), cache, options(cot), **_limits(cot))
 
 

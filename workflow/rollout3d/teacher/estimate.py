@@ -249,12 +249,13 @@ def exact(
 ) -> Estimate:
     """The cost of real requests, and how many of them have a reply in the cache. `limits`: the rest of `Estimate`."""
     answered = 0
+    cached = {path.stem for path in cache.glob("*.json")} if cache else set()
 
     def counts() -> Iterator[tuple[str, list[tuple[int, int]]]]:
         nonlocal answered
         for parts in requests:
-            if cache and (cache / f"{request_digest(known.model, options, parts, 0)}.json").exists():
-                answered += 1
+            if cached:  # pictures are digested only if it tells something
+                answered += request_digest(known.model, options, parts, 0) in cached
             sizes = [(part.width, part.height) for part in parts if isinstance(part, Image)]
             yield "".join(part for part in parts if isinstance(part, str)), sizes
 
