@@ -314,6 +314,7 @@ def test_a_real_run_of_the_paper_says_all_that_is_missing_at_once(clone):
     for expected in (
         *("data/scannet/scans", "data/scannetpp/data", "data/arkitscenes/raw", "data/vsibench"),
         *("cot.max_usd is 0", "OPENAI_API_KEY", "environment vllm", "note: models.base.name"),
+        "note: annotate: at most 2,000 questions with 66,000 pictures",
     ):
         assert said.count(expected) == 1, expected
     assert not (clone / "results").exists()
