@@ -13,7 +13,8 @@ from rollout3d import tables
 from rollout3d.config import Cot
 from rollout3d.cot import openai as teacher_module
 from rollout3d.cot.annotate import annotate
-from rollout3d.teacher.client import TeacherRefused
+from rollout3d.teacher.asking import Asking
+from rollout3d.teacher.errors import TeacherRefused
 from teacher.fake_server import serve
 from teacher.frame_rows import frame_rows
 
@@ -87,7 +88,7 @@ def test_rejected_attempts_are_asked_again_and_a_rerun_pays_nothing(media, monke
     hard = [{"question_id": "q", "transition": "bev"}]
     with serve(lambda body, n: (200, replies[n])) as server:
         first = list(annotate(hard, rows, teacher(server, media, monkeypatch), attempts=3))
-        second = list(annotate(hard, rows, teacher(server, media, monkeypatch), attempts=3, workers=2))
+        second = list(annotate(hard, rows, teacher(server, media, monkeypatch), attempts=3, how=Asking(workers=2)))
     assert [n["verdict"] for n in first] == ["rejected", "rejected", "accepted"]
     assert len(server.requests) == 3 and first == second
     assert len({n["prompt_digest"] for n in first}) == 3

@@ -79,7 +79,8 @@ def test_a_reply_without_a_verdict_and_a_failed_request_leave_the_question_out(f
 def test_a_server_that_is_down_drops_nothing(files, tmp_path, capsys):
     with serve(lambda body, n: (400, "model overloaded")) as server, pytest.raises(SystemExit):
         files(server)
-    assert "4 of 4 questions could not be judged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"gpt-4o at {server.base_url}: the requests of 1 of 4 questions failed" in said and "overloaded" in said
     assert not (tmp_path / "v.parquet").exists()
 
 

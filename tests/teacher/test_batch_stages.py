@@ -132,17 +132,17 @@ def test_annotate_killed_in_any_round_continues_and_pays_once(world, monkeypatch
         assert server.count("POST /v1/batches") == 2 and KEY not in log
 
 
-def test_a_request_that_a_batch_refuses_is_a_failed_attempt_and_the_next_one_is_asked(world, monkeypatch):
+def test_a_request_that_a_batch_refuses_is_a_failed_question_and_a_rerun_asks_it_alone(world, monkeypatch):
     def reply(body, n):
         return (400, "too large") if n == 0 else (200, GOOD)
 
     with serve(reply) as server:
-        found = run(world, server, monkeypatch)
-    assert [(r["question_id"], r["attempt"], r["verdict"]) for r in found][:2] == [
-        ("q0", 0, "failed"),
-        ("q0", 1, "accepted"),
-    ]
-    assert found[0]["reason"] == "status 400: too large" and found[0]["usd"] == 0
+        found = run(world, server, monkeypatch, max_share_failed=0.2)
+        assert [(r["question_id"], r["verdict"]) for r in found][:2] == [("q0", "failed"), ("q1", "accepted")]
+        assert found[0]["reason"] == "status 400: too large" and found[0]["usd"] == 0
+        again = run(world, server, monkeypatch)
+        assert [r["verdict"] for r in again] == ["accepted"] * 5 and again[1:] == found[1:]
+        assert len(server.bodies) == 6 and set(server.paid.values()) == {1}
 
 
 def test_the_limit_counts_what_batches_promise_and_ends_the_stage_with_all_that_was_paid(world, monkeypatch, capsys):

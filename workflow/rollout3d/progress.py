@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 def progress(
-    items: Iterable[T], label: str, total: int | None = None, every_s: float = 15.0, before: int = 0
+    items: Iterable[T],
+    label: str,
+    total: int | None = None,
+    every_s: float = 15.0,
+    before: int = 0,
+    status: Callable[[], str] | None = None,
 ) -> Iterator[T]:
     """Yield `items`, reporting on stderr: `label 12/300, 0:00:40 left`.
 
     `total` defaults to len(items) + `before`, the number that an earlier process has done; the time left follows from
-    the pace of this one.
+    the pace of this one. `status` gives a text to show before it, such as `3 failed`.
     """
     if total is None and hasattr(items, "__len__"):
         total = before + len(items)  # type: ignore[arg-type]
@@ -27,20 +32,27 @@ def progress(
         now = time.monotonic()
         if now - said >= pause:
             said = now
-            _say(label, before + done, total, now - started, terminal, before)
+            _say(label, before + done, total, now - started, terminal, before, status)
         yield item
     if total:
-        _say(label, total, total, time.monotonic() - started, terminal, before, last=True)
+        _say(label, total, total, time.monotonic() - started, terminal, before, status, last=True)
 
 
 def _say(
-    label: str, done: int, total: int | None, spent: float, terminal: bool, before: int, last: bool = False
+    label: str,
+    done: int,
+    total: int | None,
+    spent: float,
+    terminal: bool,
+    before: int,
+    status: Callable[[], str] | None,
+    last: bool = False,
 ) -> None:
     of = f"{done}/{total}" if total else str(done)
     tail = f"{_clock(spent)} in all" if last else ""
     if not last and total and done > before:
         tail = f"{_clock(spent / (done - before) * (total - done))} left"
-    line = f"{label} {of}" + (f", {tail}" if tail else "")
+    line = ", ".join(filter(None, (f"{label} {of}", status() if status else "", tail)))
     if terminal:
         sys.stderr.write(f"\r\x1b[K{line}" + ("\n" if last else ""))
     else:

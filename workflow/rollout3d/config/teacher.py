@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rollout3d.config.base import From0, NotNegative, Positive, Share, Text
+from rollout3d.config.base import Above0, From0, NotNegative, Positive, Share, Text
 from rollout3d.config.sections import Section
 
 
-class Judge(Section):
-    """A model's opinion of imported questions about scans; the stage runs once `max_usd` allows it."""
+class Paid(Section):
+    """What a paid model may cost, and how it is asked."""
 
-    model: Text = "gpt-4o"
-    """[OCR, data construction]"""
-    frames: Positive = 16
-    """Frames shown with a question. [assumed]"""
     max_usd: From0 = 0.0
-    """Spending limit for each file; nothing is judged while it is 0. [assumed]"""
+    """Spending limit in dollars for all replies in a cache; the API is refused while it is 0. [assumed]"""
     batch: bool = False
     """Ask through the Batch API: half the price, replies within 24 hours. [assumed]"""
     usd_per_million_in: From0 | None = None
     """Dollars per million tokens of prompt; null = as resources/prices.csv has it. A server of your own: 0."""
     usd_per_million_out: From0 | None = None
     """Dollars per million tokens of reply; null = as resources/prices.csv has it."""
+    concurrency: Positive = 8
+    """Requests in flight at a time. [assumed]"""
+    timeout_s: Above0 = 180.0
+    """Seconds without a byte of the reply after which a request counts as unanswered. [assumed]"""
+    request_attempts: Positive = 6
+    """How often a request is sent to a server that is busy, out of reach or answers nonsense, before it counts as
+    failed; pauses double from half a second, or are what the server asks for. [assumed]"""
+    max_share_failed: Share = 0.05
+    """A larger share of questions whose requests failed stops the stage: a server that is down must not leave questions
+    out. [assumed]"""
+
+
+class Judge(Paid):
+    """A model's opinion of imported questions about scans; the stage runs once `max_usd` allows it."""
+
+    model: Text = "gpt-4o"
+    """[OCR, data construction]"""
+    frames: Positive = 16
+    """Frames shown with a question. [assumed]"""
     max_tokens: Positive = 128
     temperature: From0 = 0.0
     """[assumed]"""
-    max_share_failed: Share = 0.05
-    """More requests than this failing stops the stage: a server that is down must not drop questions. [assumed]"""
 
 
-class Cot(Section):
+class Cot(Paid):
     """Reasoning for the hard questions."""
 
     teacher: Literal["openai", "geometric"] = "openai"
@@ -47,15 +60,7 @@ class Cot(Section):
     """Maximum number of sentences of the geometric teacher, for models that lose a long thought (presets); what it is
     about, what decides and the conclusion stay. null = all."""
     attempts: Positive = 3
-    """Tries at a question before it is given up. [assumed]"""
-    max_usd: From0 = 0.0
-    """Spending limit; the API is refused while it is 0. [assumed]"""
-    batch: bool = False
-    """Ask through the Batch API: half the price, replies within 24 hours. [assumed]"""
-    usd_per_million_in: From0 | None = None
-    """Dollars per million tokens of prompt; null = as resources/prices.csv has it. A server of your own: 0."""
-    usd_per_million_out: From0 | None = None
-    """Dollars per million tokens of reply; null = as resources/prices.csv has it."""
+    """Replies to a question that verification may reject before it is given up. [assumed]"""
     max_tokens: Positive = 1024
     temperature: From0 = 1.0
     """[Video-R1's annotation]"""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollout3d.cot.verify import verify
+from rollout3d.teacher.asking import ONE_BY_ONE, Answered, Asking, ask_all
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a teacher wrote; `error` instead of `text` where it could not write."""
+    """What a teacher wrote; `error` instead of `text` where it could not write.
+
+    `problem`: why the text, though paid for, is no answer (cut off, refused, filtered).
+    """
 
     prompt_digest: str
     text: str | None = None
     error: str | None = None
+    problem: str | None = None
     request_id: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
@@ -35,12 +39,18 @@ class Teacher(Protocol):
 
 
 def annotate(
-    hard: Iterable[Row], questions: Iterable[Row], teacher: Teacher, attempts: int, workers: int = 1
-) -> Iterator[dict[str, Any]]:
+    hard: Iterable[Row],
+    questions: Iterable[Row],
+    teacher: Teacher,
+    attempts: int,
+    how: Asking = ONE_BY_ONE,
+) -> list[dict[str, Any]]:
     """ANNOTATIONS rows, sorted by question and attempt; a question is tried until accepted, at most `attempts` times.
 
-    Raises ValueError if a hard question is unknown. An exception of the teacher that is not about one question (a
-    spending limit, a wrong key) ends the work; replies paid for until then are in the teacher's cache.
+    A question whose request failed for good ends with a row of the verdict `failed`: asked again, it goes on there.
+    Questions are asked scene by scene. Raises ValueError if a hard question is unknown, and TooManyFailed if more
+    questions fail than may. An exception of the teacher that is not about one question (a spending
+    limit, a wrong key) ends the work; replies paid for until then are in the teacher's cache.
     """
     by_id = {row["question_id"]: row for row in questions}
     wanted = sorted(row["question_id"] for row in hard)
@@ -48,17 +58,24 @@ def annotate(
     if unknown:
         raise ValueError(f"{len(unknown)} hard questions are not in the question table, such as {unknown[0]}")
 
-    def work(question_id: str) -> list[dict[str, Any]]:
-        return list(_attempts(by_id[question_id], teacher, attempts))
+    def ask(row: Row) -> Answered:
+        rows = list(_attempts(row, teacher, attempts))
+        last = rows[-1]["verdict"]
+        return Answered(rows, last == "accepted", rows[-1]["reason"] if last == "failed" else None)
 
-    for rows in _in_order(work, wanted, workers):
-        yield from rows
+    rows, _ = ask_all(
+        sorted((by_id[q] for q in wanted), key=lambda row: row["scene_id"] or ""),
+        ask,
+        how,
+    )
+    return sorted(rows, key=lambda row: (row["question_id"], row["attempt"]))
 
 
 def _attempts(row: Row, teacher: Teacher, attempts: int) -> Iterator[dict[str, Any]]:
     for attempt in range(attempts):
         draft = teacher.write(row, attempt)
-        verdict = None if draft.text is None else verify(draft.text, row)
+        verdict = None if draft.text is None or draft.problem else verify(draft.text, row)
+        accepted = verdict is not None and verdict.accepted
         yield {
             "question_id": row["question_id"],
             "attempt": attempt,
@@ -68,24 +85,11 @@ def _attempts(row: Row, teacher: Teacher, attempts: int) -> Iterator[dict[str, A
             "request_id": draft.request_id,
             "think": verdict.think if verdict else None,
             "answer": verdict.answer if verdict else None,
-            "verdict": "failed" if verdict is None else "accepted" if verdict.accepted else "rejected",
-            "reason": verdict.reason if verdict else draft.error,
+            "verdict": "failed" if draft.text is None else "accepted" if accepted else "rejected",
+            "reason": verdict.reason if verdict else draft.problem or draft.error,
             "tokens_in": draft.tokens_in,
             "tokens_out": draft.tokens_out,
             "usd": draft.usd,
         }
-        if verdict and verdict.accepted:
+        if accepted or draft.text is None:
             return
-
-
-def _in_order(
-    work: Callable[[str], list[dict[str, Any]]], items: list[str], workers: int
-) -> Iterator[list[dict[str, Any]]]:
-    if workers == 1:
-        yield from map(work, items)
-        return
-    pool = ThreadPoolExecutor(workers)
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

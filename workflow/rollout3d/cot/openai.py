@@ -7,7 +7,6 @@ it show. Any OpenAI-compatible server will do (`site.openai_base_url`).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
@@ -17,10 +16,10 @@ from rollout3d import tables
 from rollout3d.config import Cot
 from rollout3d.cot.annotate import Draft
 from rollout3d.teacher.batched import BatchedChat
-from rollout3d.teacher.client import ChatClient, Image, TeacherError, budget
+from rollout3d.teacher.client import ChatClient, open_client
+from rollout3d.teacher.errors import TeacherError
 from rollout3d.teacher.estimate import png_size
-from rollout3d.teacher.pictures import frame_pictures
-from rollout3d.teacher.prices import price as model_price
+from rollout3d.teacher.pictures import Image, ScenePictures, frame_pictures
 
 _ANSWER_FORMS = {
     "choice": "the letter of the option and nothing else",
@@ -29,11 +28,8 @@ _ANSWER_FORMS = {
 
 
 def client(cot: Cot, cache: Path | str, base_url: str | None) -> ChatClient:
-    """The chat client that `cot` asks for; raises `TeacherRefused` while `cot.max_usd` is 0, and for a model without a
-    price."""
-    known = model_price(cot.model, cot.usd_per_million_in, cot.usd_per_million_out, "cot", cot.batch)
-    price = budget(known, cot.max_usd)
-    return ChatClient(cot.model, price, cache, **options(cot), base_url=base_url)
+    """The chat client that `cot` asks for; raises `TeacherRefused` while `cot.max_usd` is 0."""
+    return open_client(cot, "cot", cache, base_url)
 
 
 def options(cot: Cot) -> dict[str, Any]:
@@ -61,7 +57,7 @@ class OpenAITeacher:
         self._prompt = Template(prompt)
         self._frames = tables.SceneReader(tables.FRAMES, frames)
         self._maps = tables.SceneReader(tables.MAPS, maps)
-        self._reading = threading.Lock()
+        self._pictures = ScenePictures(self._read)
 
     def write(self, row: Mapping[str, Any], attempt: int) -> Draft:
         """Ask once. The media are the stored JPEG and PNG bytes. Raises `TeacherRefused` at the spending limit."""
@@ -74,6 +70,7 @@ class OpenAITeacher:
         return Draft(
             digest,
             reply.text,
+            problem=reply.problem,
             request_id=reply.request_id,
             tokens_in=reply.tokens_in,
             tokens_out=reply.tokens_out,
@@ -82,7 +79,7 @@ class OpenAITeacher:
 
     def parts(self, row: Mapping[str, Any]) -> list[str | Image]:
         """What the teacher is sent of a question: the view from above, the frames, the text."""
-        pictures = self._pictures(row["scene_id"])
+        pictures = self._pictures[row["scene_id"]]
         return [*pictures, self._text(row, len(pictures) - 1)]
 
     def _text(self, row: Mapping[str, Any], n_frames: int) -> str:
@@ -92,11 +89,10 @@ class OpenAITeacher:
             question=question, answer=row["ground_truth"], answer_form=form, n_frames=n_frames
         )
 
-    def _pictures(self, scene_id: str) -> list[Image]:
-        with self._reading:
-            maps = self._maps.rows(scene_id, ["bev"])
-            if not maps:
-                raise ValueError(f"scene {scene_id} has no map: rerun ingest for its shard")
-            frames = frame_pictures(self._frames, scene_id, self._set, self._n_frames)
+    def _read(self, scene_id: str) -> list[Image]:
+        maps = self._maps.rows(scene_id, ["bev"])
+        if not maps:
+            raise ValueError(f"scene {scene_id} has no map: rerun ingest for its shard")
+        frames = frame_pictures(self._frames, scene_id, self._set, self._n_frames)
         bev = maps[0]["bev"]["bytes"]
         return [Image(bev, "image/png", *png_size(bev)), *frames]

@@ -17,14 +17,13 @@ from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.cot.annotate import annotate
 from rollout3d.stages.common import Stage, StageError
-from rollout3d.teacher.client import TeacherRefused
+from rollout3d.teacher.asking import ASK_AGAIN, ONE_BY_ONE, Asking, TooManyFailed
+from rollout3d.teacher.errors import TeacherRefused
 from rollout3d.teacher.prices import PriceError
 
 STAGE = Stage("annotate", __doc__)
 LOG = logging.getLogger(__name__)
 PROMPT = Path(__file__).resolve().parents[3] / "resources" / "prompts" / "cot_teacher.txt"
-WORKERS = 8
-"""Requests to the API at a time."""
 
 
 @STAGE.command
@@ -48,31 +47,34 @@ def main(argv: list[str] | None = None) -> None:
     if STAGE.restore(args.out, lineage):
         return
     hard, questions = tables.read(tables.HARD, args.hard), tables.read(tables.OCR_RL, args.questions)
-    workers = 1
+    how = ONE_BY_ONE
     try:
         if config.cot.teacher == "geometric":
             from rollout3d.cot.geometric import GeometricTeacher
 
             teacher = GeometricTeacher(config.seed, config.cot.sentences)
         else:
-            workers, teacher = WORKERS, _openai(args, config, hard, questions)
-        rows = list(annotate(hard, questions, teacher, config.cot.attempts, workers))
-    except (TeacherRefused, PriceError, ValueError) as error:
+            teacher, how = _openai(args, config, hard, questions)
+        rows = annotate(hard, questions, teacher, config.cot.attempts, how)
+    except (TeacherRefused, TooManyFailed, PriceError, ValueError) as error:
         raise StageError(str(error)) from None
     tables.write(tables.ANNOTATIONS, args.out, rows, lineage)
     STAGE.keep(args.out, lineage)
     verdicts = Counter(row["verdict"] for row in rows)
     usd = sum(row["usd"] for row in rows)
     LOG.info("%d hard questions: %s; %.2f dollars", len(hard), dict(sorted(verdicts.items())), usd)
+    if config.cot.teacher == "openai" and verdicts["failed"]:
+        LOG.warning(ASK_AGAIN, verdicts["failed"], args.out)
 
 
 def _openai(args: argparse.Namespace, config: Config, hard: list[dict], questions: list[dict]):
-    """The teacher behind the API; with `cot.batch`, after batches have answered all that it will be asked."""
+    """The teacher behind the API and how it is asked; with `cot.batch`, after batches have answered all that it is."""
     from rollout3d.cot import batched, openai
     from rollout3d.teacher.batched import BatchedChat, refuse_open
 
     cot, name = config.cot, Path(args.out).stem
     chat = openai.client(cot, _cache(args), config.site.openai_base_url)
+    how = Asking.of(chat, cot)
 
     def teacher(of):
         frame_set = f"eval{config.video.eval_frames}"
@@ -80,13 +82,13 @@ def _openai(args: argparse.Namespace, config: Config, hard: list[dict], question
 
     if not cot.batch:
         refuse_open(chat.cache, name, "cot.batch")
-        return teacher(chat)
+        return teacher(chat), how
     from_batches = BatchedChat(chat, name)
     wanted = {row["question_id"] for row in hard}
     rows = [row for row in questions if row["question_id"] in wanted]
     made = teacher(from_batches)
     batched.fetch(rows, made, from_batches, cot.attempts)
-    return made
+    return made, how
 
 
 def _cache(args: argparse.Namespace) -> Path:

@@ -12,18 +12,18 @@ from collections import Counter
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.questions.judge import JudgeError, Shows, judge
+from rollout3d.questions.judge import FAILED, Shows, judge
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.teacher import estimate
+from rollout3d.teacher.asking import ASK_AGAIN, Asking, TooManyFailed
 from rollout3d.teacher.batched import BatchedChat, refuse_open
-from rollout3d.teacher.client import ChatClient, TeacherRefused, budget
+from rollout3d.teacher.client import open_client
+from rollout3d.teacher.errors import TeacherRefused
 from rollout3d.teacher.prices import price
 
 STAGE = Stage("judge", __doc__)
 LOG = logging.getLogger(__name__)
 PROMPT = Path(__file__).resolve().parents[3] / "resources" / "prompts" / "judge.txt"
-WORKERS = 8
-"""Requests to the API at a time."""
 
 
 @STAGE.command
@@ -54,28 +54,23 @@ def main(argv: list[str] | None = None) -> None:
             parts = (show.parts(row) for row in show.judged(questions))
             print(estimate.exact("judge", parts, known, cache, options, attempts=1, **limit).text())
             return
-        LOG.info("%s", known)
-        chat = ChatClient(
-            want.model,
-            budget(known, want.max_usd),
-            cache,
-            **options,
-            base_url=config.site.openai_base_url,
-            limit_key="judge.max_usd",
-        )
-        name = Path(args.out).stem
+        chat = open_client(want, "judge", cache, config.site.openai_base_url)
+        how, name = Asking.of(chat, want), Path(args.out).stem
         if want.batch:
             chat = BatchedChat(chat, name)
             chat.fetch([chat.question(lambda row=row: show.parts(row)) for row in show.judged(questions)])
         else:
             refuse_open(chat.cache, name, "judge.batch")
-        rows = judge(questions, show, chat, want.max_share_failed, WORKERS)
-    except (TeacherRefused, JudgeError, ValueError) as error:
+        rows = judge(questions, show, chat, how)
+    except (TeacherRefused, TooManyFailed, ValueError) as error:
         raise StageError(str(error)) from None
     tables.write(tables.VERDICTS, args.out, rows, lineage)
     STAGE.keep(args.out, lineage)
     told = Counter("kept" if row["keep"] else "dropped" for row in rows)
     LOG.info("%d questions judged: %s; %.2f dollars", len(rows), dict(sorted(told.items())), chat.spent_usd)
+    failed = sum(row["reason"].startswith(FAILED) for row in rows)
+    if failed:
+        LOG.warning(ASK_AGAIN, failed, args.out)
 
 
 if __name__ == "__main__":

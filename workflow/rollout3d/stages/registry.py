@@ -130,6 +130,7 @@ def _annotate(config: Config, scope: Scope) -> tuple[str, ...]:
     if config.cot.teacher == "geometric":
         return ("cot.teacher", "cot.attempts", "seed", "cot.sentences")
     asked = ("model", "frames", "max_tokens", "temperature", "batch", "max_usd", "usd_per_million_*")
+    asked += ("concurrency", "timeout_s", "request_attempts", "max_share_failed")
     return ("cot.teacher", "cot.attempts", "video.eval_frames", *(f"cot.{name}" for name in asked))
 
 

@@ -1,65 +1,46 @@
-"""One chat request to an OpenAI-compatible server, with a spending limit and a cache.
+"""Chat requests to an OpenAI-compatible server, with a spending limit and a cache.
 
-The `openai` package retries time-outs, connection errors, 408, 409, 429 and 5xx with exponential backoff and honours
-`Retry-After`; what fails after that raises `TeacherError`. Every reply that was paid for is written to the cache
-before it is used, so an interrupted stage never pays for the same request twice. The key comes from the environment
-variable OPENAI_API_KEY; it is held by the `openai` client alone and is cut out of every error message.
+Every reply that was paid for is on the disk before it is used, so an interrupted stage pays again at most for the
+requests that were in flight. The key comes from the environment variable OPENAI_API_KEY; it, and a password in the
+server's address, are cut out of every error message.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import logging
 import math
-import os
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from rollout3d import tables
+from rollout3d.config import Cot, Judge
+from rollout3d.teacher.errors import KEY_VARIABLE, BadReply, TeacherError, TeacherRefused, api_key
+from rollout3d.teacher.pictures import Image
 from rollout3d.teacher.prices import GPT_4O, ModelPrice, PictureRule
+from rollout3d.teacher.prices import price as model_price
+from rollout3d.teacher.replies import Reply, ReplyCache, reply_of
+from rollout3d.teacher.sending import Sender
 
-KEY_VARIABLE = "OPENAI_API_KEY"
+__all__ = ["KEY_VARIABLE", "ChatClient", "Image", "Price", "Reply", "TeacherError", "TeacherRefused", "open_client"]
 
-
-class TeacherError(RuntimeError):
-    """One request failed for good; others may still succeed."""
-
-
-class TeacherRefused(RuntimeError):
-    """The teacher may not be asked at all: no key, or the spending limit is reached."""
-
-
-@dataclass(frozen=True)
-class Image:
-    """An encoded picture for the teacher. `width` and `height` in pixels, for the estimate of its price."""
-
-    data: bytes
-    mime: str
-    width: int
-    height: int
-
-    @property
-    def url(self) -> str:
-        return f"data:{self.mime};base64,{base64.b64encode(self.data).decode()}"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back. `usd` is computed from the tokens that the server says it billed."""
-
-    text: str
-    request_id: str | None
-    tokens_in: int
-    tokens_out: int
-    usd: float
+LOG = logging.getLogger(__name__)
+Parts = Sequence[str | Image]
+"""Texts and pictures of one user message, in order."""
+_LOUD = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+"""Loggers that write a line per request, with the address."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars a million tokens, and the limit for all replies in the cache together."""
+    """US dollars per million tokens, and the limit for all replies in the cache together."""
 
     usd_per_million_in: float
     usd_per_million_out: float
@@ -77,18 +58,41 @@ def budget(known: ModelPrice, max_usd: float) -> Price:
     return Price(*rates, max_usd, known.pictures)
 
 
-def request_digest(model: str, options: dict[str, Any], parts: Sequence[str | Image], attempt: int) -> str:
+def request_digest(model: str, options: dict[str, Any], parts: Parts, attempt: int) -> str:
     """Digest under which the reply to a request is kept."""
-    said = [part if isinstance(part, str) else tables.digest(part.data) for part in parts]
+    said = [part if isinstance(part, str) else part.digest for part in parts]
     return tables.digest([model, options, said, attempt])
+
+
+def open_client(settings: Cot | Judge, section: str, cache: Path | str, base_url: str | None) -> ChatClient:
+    """The chat client that a section of the configuration (`cot`, `judge`) asks for.
+
+    Raises TeacherRefused while its `max_usd` is 0, and PriceError for a model without a price.
+    """
+    usd = settings.usd_per_million_in, settings.usd_per_million_out
+    known = model_price(settings.model, *usd, section, settings.batch)
+    LOG.info("%s", known)
+    return ChatClient(
+        settings.model,
+        budget(known, settings.max_usd),
+        cache,
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        base_url=base_url,
+        section=section,
+        attempts=settings.request_attempts,
+        timeout_s=settings.timeout_s,
+        concurrency=settings.concurrency,
+    )
 
 
 class ChatClient:
     """Asks one model. Safe to share between threads.
 
-    `cache` is a directory of one JSON file a reply; what it holds counts as spent. Raises `TeacherRefused` on
-    construction while `price.max_usd` is 0, or without a key for OpenAI's own server; `limit_key` is the
-    configuration key that it names as the remedy.
+    `cache` is a folder of one JSON file per reply; what it holds counts as spent. `section` of the configuration is
+    named in remedies. A request is sent at most `attempts` times, after pauses that double from `backoff_s`. Raises
+    TeacherRefused on construction while `price.max_usd` is 0, without a key for OpenAI's own server, and for a damaged
+    file in the cache.
     """
 
     def __init__(
@@ -100,15 +104,17 @@ class ChatClient:
         max_tokens: int,
         temperature: float,
         base_url: str | None = None,
-        limit_key: str = "cot.max_usd",
-        retries: int = 8,
+        section: str = "cot",
+        attempts: int = 6,
         timeout_s: float = 180.0,
+        concurrency: int = 8,
+        backoff_s: float = 0.5,
     ):
         if price.max_usd <= 0:
             raise TeacherRefused(
-                f"the teacher {model} costs money and the spending limit is 0: set {limit_key} to what it may cost"
+                f"the model {model} costs money and the spending limit is 0: set {section}.max_usd to what it may cost"
             )
-        key = os.environ.get(KEY_VARIABLE)
+        key = api_key()
         if not key and base_url is None:
             raise TeacherRefused(
                 f"no key: set the environment variable {KEY_VARIABLE}, or site.openai_base_url to a server without one"
@@ -117,60 +123,91 @@ class ChatClient:
             import openai
         except ImportError:
             raise TeacherRefused("the package openai is missing: pip install 'rollout3d[api]'") from None
-        self.model, self.price, self._limit_key = model, price, limit_key
+        for name in _LOUD:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.model, self.price, self.section = model, price, section
         self._options = {"max_tokens": max_tokens, "temperature": temperature}
-        self._api_error = openai.APIError
-        self._hopeless = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
-        self.api = openai.OpenAI(api_key=key or "none", base_url=base_url, max_retries=retries, timeout=timeout_s)
-        self.cache = Path(cache)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._spent = sum(json.loads(path.read_text())["usd"] for path in sorted(self.cache.glob("*.json")))
+        try:
+            self.api = openai.OpenAI(
+                api_key=key or "none", base_url=base_url, max_retries=attempts - 1, timeout=timeout_s
+            )
+        except Exception:  # of the address: its text may hold a password
+            raise TeacherRefused("site.openai_base_url is no usable address") from None
+        self._secrets = _secrets(str(self.api.base_url), key)
+        self.name = f"{model} at {_public(str(self.api.base_url))}"
+        """Model and server, without secrets."""
+        self._sender = Sender(
+            self.api,
+            self.censored,
+            whom=self.name,
+            section=section,
+            attempts=attempts,
+            concurrency=concurrency,
+            backoff_s=backoff_s,
+        )
+        self._replies = ReplyCache(cache)
+        self.cache = self._replies.folder
+        self._lock, self._asking = threading.Lock(), _Keyed()
+        self._spent, self._held = self._replies.usd, 0.0
 
     @property
     def spent_usd(self) -> float:
-        """Cost of every reply in the cache, this run's and earlier ones'."""
+        """Cost of every reply in the cache, this run's and earlier ones', and of damaged replies of this run."""
         return self._spent
 
-    def digest(self, parts: Sequence[str | Image], attempt: int = 0) -> str:
+    def digest(self, parts: Parts, attempt: int = 0) -> str:
         """sha256 of all that decides the reply: model, options, texts, pictures, number of the attempt."""
         return request_digest(self.model, self._options, parts, attempt)
 
-    def chat(self, parts: Sequence[str | Image], attempt: int = 0) -> Reply:
+    def chat(self, parts: Parts, attempt: int = 0) -> Reply:
         """Send `parts` as one user message, in order; a cached reply is returned without a request.
 
-        Raises `TeacherRefused` if the worst case of this request would exceed the limit, or the key or the model is
-        not accepted; `TeacherError` if the server refuses this request or stays out of reach.
+        Look at `Reply.problem` before its text. Raises TeacherRefused if the worst case of this request would exceed
+        the limit or no request can succeed; TeacherError if the server refuses this request or leaves it unanswered.
         """
         digest = self.digest(parts, attempt)
-        reply = self.cached(digest)
-        if reply is not None:
+        with self._asking(digest):  # two questions may be one request
+            reply = self.cached(digest)
+            if reply is not None:
+                self._sender.known()
+                return reply
+            tokens = self.worst_tokens(parts)
+            worst = self.price.cost(*tokens)
+            self._reserve(worst)
+            try:
+                about = next((part.digest for part in parts if isinstance(part, Image)), digest)
+                reply = self._sender.send(
+                    self.encoded(parts),
+                    lambda completion: reply_of(completion, self.price.cost, tokens),
+                    about,
+                    lambda: self._count(worst),
+                )
+                self._count(reply.usd)
+                self._replies.put(digest, reply)
+            except TeacherRefused as error:
+                raise TeacherRefused(f"{error}{self._kept()}") from None
+            finally:
+                with self._lock:
+                    self._held -= worst
             return reply
-        held = self._reserve(parts)
-        try:
-            completion = self._ask(parts)
-            reply = self._read(completion)
-        except BaseException:
-            self._settle(held, 0.0)
-            raise
-        self._write(digest, reply)
-        self._settle(held, reply.usd)
-        return reply
 
     def cached(self, digest: str) -> Reply | None:
         """The reply in the cache, None if there is none."""
+        return self._replies.get(digest)
+
+    def keep(self, digest: str, completion: Any, worst_tokens: tuple[int, int] | None = None) -> None:
+        """Put a chat completion that came another way into the cache, and count it as spent.
+
+        `worst_tokens` counts where the completion states no usage. Raises TeacherError if it is no completion.
+        """
         try:
-            return Reply(**json.loads((self.cache / f"{digest}.json").read_text()))
-        except FileNotFoundError:
-            return None
+            reply = reply_of(completion, self.price.cost, worst_tokens)
+        except BadReply as error:
+            raise TeacherError(str(error)) from None
+        self._replies.put(digest, reply)
+        self._count(reply.usd)
 
-    def keep(self, digest: str, completion: dict[str, Any]) -> None:
-        """Put a completion that came another way into the cache. Raises TeacherError if it is none."""
-        reply = self._read(completion)
-        self._write(digest, reply)
-        self._settle(0.0, reply.usd)
-
-    def body(self, parts: Sequence[str | Image]) -> dict[str, Any]:
+    def body(self, parts: Parts) -> dict[str, Any]:
         """The request's JSON, pictures encoded."""
         content: list[dict[str, Any]] = [
             {"type": "text", "text": part}
@@ -180,53 +217,85 @@ class ChatClient:
         ]
         return {"model": self.model, "messages": [{"role": "user", "content": content}], **self._options}
 
-    def worst_usd(self, parts: Sequence[str | Image]) -> float:
-        """What a request costs at most: every character of text counts as half a token."""
+    def encoded(self, parts: Parts) -> bytes:
+        """The request's JSON as bytes."""
+        return json.dumps(self.body(parts)).encode()
+
+    def worst_tokens(self, parts: Parts) -> tuple[int, int]:
+        """Most tokens in and out that a request may cost: every character of text counts as half a token."""
         rule = self.price.pictures
         tokens = (math.ceil(len(p) / 2) if isinstance(p, str) else rule.tokens(p.width, p.height) for p in parts)
-        return self.price.cost(32 + sum(tokens), self._options["max_tokens"])
+        return 32 + sum(tokens), self._options["max_tokens"]
+
+    def worst_usd(self, parts: Parts) -> float:
+        """What a request costs at most."""
+        return self.price.cost(*self.worst_tokens(parts))
 
     def limit_reached(self, worst: float, promised: float = 0.0) -> TeacherRefused:
         """The error that says that the limit allows no further request."""
+        key = f"{self.section}.max_usd"
         return TeacherRefused(
-            f"spending limit: {self._spent + promised:.2f} of {self._limit_key} = {self.price.max_usd:.2f} dollars are "
-            f"spent or promised and the next request may cost {worst:.3f}; raise {self._limit_key} or ask less. Paid "
-            f"replies stay in {self.cache} and are not paid for again"
+            f"spending limit: {self._spent + promised:.2f} of {key} = {self.price.max_usd:.2f} dollars are spent or "
+            f"promised and the next request may cost {worst:.3f}; raise {key} or ask less. Paid replies stay in "
+            f"{self.cache} and are not paid for again"
         )
 
-    def _reserve(self, parts: Sequence[str | Image]) -> float:
-        worst = self.worst_usd(parts)
-        with self._lock:
-            if self._spent + worst > self.price.max_usd:
-                raise self.limit_reached(worst)
-            self._spent += worst
-        return worst
-
-    def _settle(self, held: float, usd: float) -> None:
-        with self._lock:
-            self._spent += usd - held
-
-    def _write(self, digest: str, reply: Reply) -> None:
-        path = self.cache / f"{digest}.json"
-        aside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
-        aside.write_text(json.dumps(asdict(reply)))
-        os.replace(aside, path)
-
-    def _ask(self, parts: Sequence[str | Image]) -> dict[str, Any]:
-        try:
-            return self.api.chat.completions.create(**self.body(parts)).to_dict()
-        except self._hopeless as error:
-            raise TeacherRefused(self.censored(f"{self.model}: {type(error).__name__}: {error}")) from None
-        except self._api_error as error:
-            raise TeacherError(self.censored(f"{type(error).__name__}: {error}")) from None
-
-    def _read(self, completion: dict[str, Any]) -> Reply:
-        used = completion.get("usage")
-        if not completion.get("choices") or not used:
-            raise TeacherError(f"the server's reply {completion.get('id')} holds no choice or no token counts")
-        usd = self.price.cost(used["prompt_tokens"], used["completion_tokens"])
-        text = completion["choices"][0]["message"].get("content") or ""
-        return Reply(text, completion.get("id"), used["prompt_tokens"], used["completion_tokens"], usd)
-
     def censored(self, text: str) -> str:
-        return text.replace(self.api.api_key, "[key]")[:500]
+        """A text without the key and the address's password, cut to 500 characters."""
+        for secret, name in self._secrets:
+            text = text.replace(secret, name)
+        return text[:500]
+
+    def _kept(self) -> str:
+        return f": {self._replies.n} paid replies stay in {self.cache} and are not paid for again"
+
+    def _reserve(self, worst: float) -> None:
+        with self._lock:
+            if self._spent + self._held + worst > self.price.max_usd:
+                raise self.limit_reached(worst, self._held)
+            self._held += worst
+
+    def _count(self, usd: float) -> None:
+        with self._lock:
+            self._spent += usd
+
+
+class _Keyed:
+    """One lock per key, as long as somebody holds or awaits it."""
+
+    def __init__(self) -> None:
+        self._lock, self._locks, self._users = threading.Lock(), {}, Counter()
+
+    @contextmanager
+    def __call__(self, key: str) -> Iterator[None]:
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+            self._users[key] += 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                self._users[key] -= 1
+                if not self._users[key]:
+                    del self._users[key], self._locks[key]
+
+
+def _secrets(base_url: str, key: str | None) -> list[tuple[str, str]]:
+    """Texts that no message may hold, the longest first, and what stands for each."""
+    parts = urlsplit(base_url)
+    found = {key: "[key]"} if key else {}
+    for said in (parts.password, f"{parts.username}:{parts.password}"):
+        if parts.password and said:
+            plain = unquote(said)
+            for form in (said, plain, base64.b64encode(plain.encode()).decode()):
+                found[form] = "[password]"
+    if parts.query:
+        found[parts.query] = "[query]"
+    return sorted(found.items(), key=lambda item: -len(item[0]))
+
+
+def _public(base_url: str) -> str:
+    """An address without user, password and query."""
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"

@@ -1,10 +1,57 @@
-"""What a teacher or judge is shown of a scan: the stored frames, byte by byte."""
+"""What a teacher or judge is shown: the stored frames, byte by byte, read and encoded when they are sent."""
 
 from __future__ import annotations
 
+import base64
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
 from rollout3d import tables
 from rollout3d.geometry.camera import sample_indices
-from rollout3d.teacher.client import Image
+
+KEPT_SCENES = 4
+"""Scenes whose pictures stay in memory: questions are asked scene by scene."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An encoded picture. `width` and `height` in pixels, for the estimate of its price."""
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the bytes."""
+        return tables.digest(self.data)
+
+    @cached_property
+    def url(self) -> str:
+        return f"data:{self.mime};base64,{base64.b64encode(self.data).decode()}"
+
+
+class ScenePictures:
+    """Pictures by scene, those of the last few scenes kept. Safe to share between threads."""
+
+    def __init__(self, read: Callable[[str], list[Image]], kept: int = KEPT_SCENES):
+        self._read, self._kept = read, kept
+        self._pictures: OrderedDict[str, list[Image]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getitem__(self, scene_id: str) -> list[Image]:
+        with self._lock:  # also because Parquet readers are not safe to share
+            if scene_id in self._pictures:
+                self._pictures.move_to_end(scene_id)
+            else:
+                self._pictures[scene_id] = self._read(scene_id)
+                while len(self._pictures) > self._kept:
+                    self._pictures.popitem(last=False)
+            return self._pictures[scene_id]
 
 
 def frame_pictures(frames: tables.SceneReader, scene_id: str, frame_set: str, n: int) -> list[Image]:

@@ -1,0 +1,127 @@
+"""Replies of a paid model, and the folder that keeps one JSON file per reply."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rollout3d.files import write_atomically
+from rollout3d.teacher.errors import BadReply, TeacherRefused
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. `usd` is computed from the tokens that the server says it billed."""
+
+    text: str
+    request_id: str | None
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    finish: str = "stop"
+    """`finish_reason` of the server."""
+    refusal: str | None = None
+    """What the model wrote instead of an answer."""
+    estimated: bool = False
+    """True if the server did not say what it billed: tokens and dollars are then the most that the request may cost."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the text is no answer, although it was paid for; None if it may be one."""
+        if self.refusal is not None:
+            return f"refused by the model: {' '.join(self.refusal.split())[:200]}"
+        if self.finish == "length":
+            return f"cut at max_tokens, after {self.tokens_out} tokens"
+        if self.finish == "content_filter":
+            return "stopped by the server's content filter"
+        return None
+
+
+def reply_of(completion: Any, usd: Callable[[int, int], float], worst: tuple[int, int] | None = None) -> Reply:
+    """The reply in a chat completion, as JSON has it. `usd`: dollars for tokens in and out.
+
+    `worst`: most tokens in and out that the request may cost; they count where the server states no usage. Raises
+    BadReply for anything else than a completion, and for one without usage where `worst` is not given.
+    """
+    try:
+        choice = completion["choices"][0]
+        message = choice["message"]
+        text, refusal = message.get("content"), message.get("refusal")
+        if not isinstance(text, str | None) or not isinstance(refusal, str | None):
+            raise TypeError
+    except (KeyError, IndexError, TypeError, AttributeError):
+        said = completion.get("error") if isinstance(completion, dict) else None
+        raise BadReply(f"the reply is no chat completion: {json.dumps(said or completion)[:200]}") from None
+    used = completion.get("usage") or {}
+    tokens = tuple(used.get(name) for name in ("prompt_tokens", "completion_tokens")) if isinstance(used, dict) else ()
+    told = len(tokens) == 2 and all(isinstance(n, int) and n >= 0 for n in tokens)
+    if not told and worst is None:
+        raise BadReply(f"the reply {completion.get('id')} states no usage")
+    tokens_in, tokens_out = tokens if told else worst
+    return Reply(
+        text or "",
+        completion.get("id"),
+        tokens_in,
+        tokens_out,
+        usd(tokens_in, tokens_out),
+        str(choice.get("finish_reason") or "stop"),
+        refusal,
+        not told,
+    )
+
+
+class ReplyCache:
+    """A folder of replies by the digest of their request. Safe to share between threads.
+
+    Raises TeacherRefused for a file that is damaged, and where the folder cannot be read or written: what was paid for
+    must not be paid for again, or lost, unnoticed.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            paths = sorted(self.folder.glob("*.json"))
+        except OSError as error:
+            raise TeacherRefused(f"{self.folder}: no folder for paid replies ({error.strerror})") from None
+        found = [_read(path) for path in paths]
+        self.n, self.usd = len(found), sum(reply.usd for reply in found)
+
+    def get(self, digest: str) -> Reply | None:
+        """The reply to a request; None if it was not paid for yet."""
+        path = self._path(digest)
+        return _read(path) if path.exists() else None
+
+    def put(self, digest: str, reply: Reply) -> None:
+        """Keep a reply: it is on the disk when this returns."""
+        try:
+            write_atomically(self._path(digest), json.dumps(asdict(reply)))
+        except OSError as error:
+            raise TeacherRefused(
+                f"{self.folder}: a paid reply cannot be written ({error.strerror}); make room, then run again"
+            ) from None
+        self.n += 1
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / f"{digest}.json"
+
+
+def _read(path: Path) -> Reply:
+    try:
+        reply = Reply(**json.loads(path.read_bytes()))
+        if not isinstance(reply.text, str) or not all(
+            isinstance(n, int | float) for n in (reply.usd, reply.tokens_in, reply.tokens_out)
+        ):
+            raise ValueError
+    except OSError as error:
+        raise TeacherRefused(f"{path}: a paid reply cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError):
+        size = path.stat().st_size
+        raise TeacherRefused(
+            f"{path}: a paid reply that is {'damaged' if size else 'empty'}: put it back from a backup, or delete it, "
+            "and this one request is paid for again"
+        ) from None
+    return reply
