@@ -56,12 +56,20 @@ def test_what_exists_is_read_unless_a_job_makes_it_anew(annotate, tmp_path):
     assert "about 7 questions with 35 pictures (the mean of 1 scans)" in said
     replies = tmp_path / "r" / "cot" / "replies"
     replies.mkdir(parents=True)
-    (replies / "a.json").write_text(json.dumps({"tokens_out": 1000, "usd": 0.5}))
+    reply = {"text": "x", "request_id": None, "tokens_in": 1, "tokens_out": 1000, "usd": 0.5}
+    (replies / "a.json").write_text(json.dumps(reply))
     one, _ = dollars(said)
     longer, _ = dollars(note(annotate))
     assert longer == pytest.approx(one + 7 * (1000 - 350) * 10 / 1e6, abs=0.011)
     (again,) = texts(costs.check(study(), [annotate, Job("select_hard", outputs=annotate.inputs[:1])]))[:1]
     assert "at most 2,000 questions" in again
+
+
+def test_a_damaged_reply_in_the_cache_is_a_problem(annotate, tmp_path):
+    (tmp_path / "r" / "cot" / "replies").mkdir(parents=True)
+    (tmp_path / "r" / "cot" / "replies" / "a.json").write_text("{")
+    (found,) = costs.check(study(), [annotate])
+    assert found.stops and "a.json: a paid reply that is damaged" in found.text
 
 
 def test_the_judge_is_estimated_once_its_questions_are_imported(tmp_path, monkeypatch):

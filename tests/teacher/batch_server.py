@@ -2,7 +2,7 @@
 
 A batch is worked on when it is created, so `paid` counts what a real server would bill. `faults` maps a place to a
 function that is called there with the server; it may kill the client, or raise `Drop` or `Answer`. Places:
-"upload:half", "upload", "create:before", "create:after", "list", "retrieve", "content:half".
+"upload:half", "upload", "create:before", "create:after", "list", "retrieve", "content", "content:half" (no `Answer`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from teacher.server import Chat, completion
+
 Script = Callable[[dict[str, Any], int], tuple[int, Any]]
-"""(body of a request, number of the request) -> (status, text of the reply or error)."""
+"""(body of a request, number of the request) -> (status, text of the reply or error, or a `Chat`)."""
 
 
 class Drop(Exception):
@@ -87,7 +89,9 @@ class BatchServer:
             row = {"id": f"batch_req_{len(self.bodies)}", "custom_id": line["custom_id"], "error": None}
             if status == 200:
                 self.paid[line["custom_id"]] += 1
-                good.append(row | {"response": {"status_code": 200, "body": completion(line["body"], reply)}})
+                good.append(
+                    row | {"response": {"status_code": 200, "body": _body(line["body"], reply, len(self.bodies))}}
+                )
             else:
                 bad.append(row | {"response": {"status_code": status, "body": {"error": {"message": reply}}}})
         for line in lines[len(run) :]:
@@ -113,16 +117,10 @@ class BatchServer:
         return shown
 
 
-def completion(body: dict[str, Any], reply: Any) -> dict[str, Any]:
-    """A chat completion of 1000 tokens in and 100 out."""
-    return {
-        "id": "chatcmpl-b",
-        "object": "chat.completion",
-        "created": 0,
-        "model": body["model"],
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply}}],
-        "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
-    }
+def _body(asked: dict[str, Any], reply: Any, number: int) -> Any:
+    """The body of a response: of a text or a `Chat` a completion, of anything else that itself."""
+    chat = Chat(reply) if isinstance(reply, str) else reply
+    return completion(number, asked["model"], chat) if isinstance(chat, Chat) else chat
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -179,6 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
             batch["looks"] += 1
             self._json(200, shown)
         elif (match := re.fullmatch(r"/v1/files/(file-\d+)/content", path)) and match[1] in server.files:
+            server.fault("content")
             data = server.files[match[1]]["data"]
             if server.files[match[1]]["filename"] == "output_file_id":
                 data = server.damage(data, server.downloads)

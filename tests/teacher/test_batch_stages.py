@@ -17,6 +17,7 @@ from rollout3d.teacher.batch_records import Records
 from teacher import annotate_batched, batch_drive, fake_server
 from teacher.batch_server import Answer, Drop, serve
 from teacher.frame_rows import frame_rows
+from teacher.server import Chat
 
 LINEAGE = tables.Lineage("test")
 KEY = "sk-very-secret-0123456789"
@@ -175,6 +176,46 @@ def test_open_batches_are_not_paid_for_once_more_by_single_requests(world, monke
         assert "1 batches with 5 requests are not collected yet: set cot.batch: true" in capsys.readouterr().err
         server.faults.clear()
         assert len(run(world, server, monkeypatch)) == 7 and set(server.paid.values()) == {1}
+
+
+def test_replies_that_are_cut_refused_or_filtered_are_reasons_and_one_without_usage_counts_at_its_most(
+    world, monkeypatch
+):
+    odd = {
+        "q0": Chat(GOOD, finish="length"),
+        "q1": Chat(None, refusal="I will not."),
+        "q2": Chat(None, finish="content_filter"),
+        "q3": Chat(GOOD, usage=False),
+    }
+
+    def reply(body, n):
+        return 200, odd.pop(asked(body), GOOD)
+
+    with serve(reply) as server:
+        found = run(world, server, monkeypatch)
+    first = {row["question_id"]: row for row in found if row["attempt"] == 0}
+    assert first["q0"]["reason"].startswith("cut at max_tokens") and "refused by the model" in first["q1"]["reason"]
+    assert "content filter" in first["q2"]["reason"] and first["q3"]["verdict"] == "accepted"
+    assert first["q3"]["usd"] > 1024 * 5 / 1e6 and first["q4"]["usd"] == pytest.approx(USD / 2)
+    assert [row["verdict"] for row in found if row["attempt"] == 1] == ["accepted"] * 3
+    assert set(server.paid.values()) == {1} and len(found) == 8
+
+
+def test_neither_key_nor_password_stands_anywhere_after_a_failure(world, monkeypatch, capsys):
+    with serve(script()) as server:
+        url = server.base_url.replace("http://", "http://user:hush-hush@")
+        for place in ("list", "upload", "create:before", "retrieve", "content"):
+
+            def refuse(server):
+                raise Answer(400, f"wrong: {KEY} of user:hush-hush")
+
+            server.faults = {place: refuse}
+            monkeypatch.setattr(server, "base_url", url)
+            with pytest.raises(SystemExit):
+                run(world, server, monkeypatch)
+    said = capsys.readouterr()
+    texts = [said.out, said.err, *(path.read_text("latin-1") for path in files(world))]
+    assert "[key]" in said.err and not any(KEY in text or "hush-hush" in text for text in texts)
 
 
 def test_the_judge_asks_in_batches_too(world, monkeypatch):

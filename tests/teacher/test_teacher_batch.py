@@ -292,6 +292,14 @@ def test_a_line_damaged_for_good_is_counted_as_paid_and_asked_again(tmp_path, ca
     assert Records(tmp_path / "batches").promised_usd == batch_drive.WORST_USD
 
 
+def test_a_reply_that_is_no_completion_counts_as_paid_and_is_asked_again_and_then_named(tmp_path):
+    with serve(lambda body, n: (200, {"choices": []}) if "question 3" in str(body) else echo(body, n)) as server:
+        failed = fetch(server.base_url, tmp_path, N)
+    assert failed == {"q003": "left unanswered by 3 batches, the last batch-2 (no choices)"}
+    assert server.paid["q003"] == batch.SUBMISSIONS and sorted(texts(tmp_path)) == sorted(set(ALL) - {"q003"})
+    assert Records(tmp_path / "batches").promised_usd == pytest.approx(batch.SUBMISSIONS * batch_drive.WORST_USD)
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [

@@ -11,6 +11,7 @@ from rollout3d.config import Cot, Judge
 from rollout3d.difficulty.select import TRANSITIONS
 from rollout3d.preflight import Finding, Job, Study, by_rule
 from rollout3d.teacher import estimate
+from rollout3d.teacher.errors import TeacherRefused
 from rollout3d.teacher.prices import PriceError, price
 
 PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
@@ -51,6 +52,8 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
         try:
             found.append(Finding(_estimate(study, each, made), stops=False))
         except PriceError as error:
+            found.append(Finding(f"{each.stage}: {error}"))
+        except TeacherRefused as error:
             found.append(Finding(f"{each.stage}: {error}"))
         except tables.TableError as error:
             found.append(Finding(f"{each.stage}: its cost is not known: {error}", stops=False))

@@ -111,7 +111,7 @@ def _estimate(parser: argparse.ArgumentParser, args: argparse.Namespace, config:
             hard = {row["question_id"] for row in tables.read(tables.HARD, args.hard)}
             rows = [row for row in tables.read(tables.OCR_RL, args.questions) if row["question_id"] in hard]
             made = costs.exact(config.cot, rows, args.frames, args.maps, frame_set, prompt, cache)
-    except (PriceError, ValueError) as error:
+    except (TeacherRefused, PriceError, ValueError) as error:
         raise StageError(str(error)) from None
     return made.text()
 

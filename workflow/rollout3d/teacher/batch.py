@@ -75,8 +75,15 @@ class Batches:
         self._alone = False
         """True once the server's queue was full: one batch at a time then."""
         self._failed: dict[str, str] = {}
+        self._nonsense: dict[str, str] = {}
+        """What was wrong with a reply that could not be kept, by digest."""
         self._tried: Counter[str] = Counter()
         self._said = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where the records lie."""
+        return self._records.folder
 
     def fetch(self, requests: Iterable[Request]) -> dict[str, str]:
         """Have every request answered; return the reasons of those that failed for good, by digest.
@@ -265,8 +272,9 @@ class Batches:
             )
         for digest in record.digests:
             if not self._ledger.has(digest) and self._tried[digest] >= SUBMISSIONS:
+                said = self._nonsense.get(digest, batch.status)
                 self._failed.setdefault(
-                    digest, f"left unanswered by {SUBMISSIONS} batches, the last {record.batch_id} ({batch.status})"
+                    digest, f"left unanswered by {SUBMISSIONS} batches, the last {record.batch_id} ({said})"
                 )
         self._forget_input(record)
         self._records.save(record, done=True, lost_usd=lost * record.promised_usd / len(record.digests))
@@ -324,7 +332,7 @@ class Batches:
                     broken = error
                 if not broken and not damaged and len(good) >= expected:
                     break
-                LOG.warning("result file %s: %s", file_id, broken or f"{damaged} damaged lines")
+                LOG.warning("result file %s: %s", file_id, broken or f"{damaged} damaged lines, {len(good)} replies")
             if file_id and broken:
                 raise TeacherRefused(f"result file {file_id}: {broken}; run the stage again, it is read again")
         return len(good), stop
@@ -338,8 +346,9 @@ class Batches:
         try:
             if not self._ledger.has(line.digest):
                 self._ledger.keep(line.digest, line.completion)
-        except TeacherError as error:
-            self._failed[line.digest] = str(error)
+        except TeacherError as error:  # paid for and no completion: as a damaged line
+            self._nonsense[line.digest] = self._censor(str(error))
+            return False
         return True
 
     def _download(self, record: Record, file_id: str) -> Iterator[str]:

@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from rollout3d.teacher.sending import NO_MONEY
+
 _UNANSWERED = ("batch_expired", "batch_cancelled")
 """Codes of requests that were not run: nothing was paid, and they may be sent again."""
-STOPS = ("insufficient_quota", "billing_hard_limit_reached", "invalid_api_key", "model_not_found")
+STOPS = NO_MONEY | {"invalid_api_key", "model_not_found"}
 """Codes that every further request would meet too."""
 
 

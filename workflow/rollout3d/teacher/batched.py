@@ -19,7 +19,8 @@ class Question:
     """One chat request to be. `parts` reads the pictures again when it is called: they are not held in memory."""
 
     digest: str
-    worst_usd: float
+    worst_tokens: tuple[int, int]
+    """Most tokens in and out."""
     parts: Callable[[], Parts]
 
 
@@ -32,7 +33,12 @@ class BatchedChat:
     def __init__(self, chat: ChatClient, name: str):
         self._chat, self.model = chat, chat.model
         self._failed: dict[str, str] = {}
-        self._batches = Batches(chat.api, Records(records_folder(chat.cache, name)), _Ledger(chat), chat.censored)
+        self._ledger = _Ledger(chat)
+        try:
+            records = Records(records_folder(chat.cache, name))
+        except RecordError as error:
+            raise TeacherRefused(str(error)) from None
+        self._batches = Batches(chat.api, records, self._ledger, chat.censored)
 
     @property
     def spent_usd(self) -> float:
@@ -44,7 +50,7 @@ class BatchedChat:
     def question(self, parts: Callable[[], Parts], attempt: int = 0) -> Question:
         """The request that asks `parts()`, with its digest and what it costs at most."""
         asked = parts()
-        return Question(self.digest(asked, attempt), self._chat.worst_usd(asked), parts)
+        return Question(self.digest(asked, attempt), self._chat.worst_tokens(asked), parts)
 
     def peek(self, digest: str) -> Reply | None:
         """The reply that was fetched, None if it was not asked for. Raises TeacherError if the request failed."""
@@ -61,13 +67,22 @@ class BatchedChat:
 
     def fetch(self, questions: Iterable[Question]) -> bool:
         """Have `questions` answered in batches; return False if there were none. Raises TeacherRefused."""
-        requests = [Request(q.digest, q.worst_usd, lambda q=q: self._chat.body(q.parts())) for q in questions]
+        cost = self._chat.price.cost
+        requests = []
+        for q in questions:
+            requests.append(Request(q.digest, cost(*q.worst_tokens), lambda q=q: self._chat.body(q.parts())))
+            self._ledger.worst_tokens[q.digest] = q.worst_tokens
         if not requests:
             return False
         try:
             self._failed |= self._batches.fetch(requests)
         except RecordError as error:
             raise TeacherRefused(str(error)) from None
+        except OSError as error:
+            raise TeacherRefused(
+                f"{error.filename or self._batches.folder}: cannot be read or written ({error.strerror or error}): "
+                "make room, then run again; batches that were sent are on record"
+            ) from None
         return True
 
 
@@ -76,12 +91,13 @@ class _Ledger:
 
     def __init__(self, chat: ChatClient):
         self._chat = chat
+        self.worst_tokens: dict[str, tuple[int, int]] = {}
 
     def has(self, digest: str) -> bool:
         return self._chat.cached(digest) is not None
 
     def keep(self, digest: str, completion: dict[str, Any]) -> None:
-        self._chat.keep(digest, completion)
+        self._chat.keep(digest, completion, self.worst_tokens.get(digest))
 
     def room_usd(self) -> float:
         return self._chat.price.max_usd - self._chat.spent_usd

@@ -7,7 +7,6 @@ the cache, or assumed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from rollout3d.geometry.camera import sample_indices
 from rollout3d.resize import smart_size
 from rollout3d.teacher.client import Image, request_digest
 from rollout3d.teacher.prices import ModelPrice, PictureRule
+from rollout3d.teacher.replies import read_reply
 
 CHARACTERS_PER_TOKEN = 4
 """[assumed: English, as OpenAI's rule of thumb has it]"""
@@ -51,12 +51,12 @@ class Load:
 
 
 def replies(cache: Path | str) -> dict[str, Any]:
-    """Number, tokens and dollars of the replies in a cache, as `Estimate` takes them."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in Path(cache).glob("*.json")]
+    """Number, tokens and dollars of the replies in a cache, as `Estimate` takes them. Raises TeacherRefused."""
+    found = [read_reply(path) for path in Path(cache).glob("*.json")]
     return {
         "replies": len(found),
-        "replies_tokens_out": sum(each["tokens_out"] for each in found),
-        "replies_usd": sum(each["usd"] for each in found),
+        "replies_tokens_out": sum(reply.tokens_out for reply in found),
+        "replies_usd": sum(reply.usd for reply in found),
     }
 
 

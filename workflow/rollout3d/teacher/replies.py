@@ -87,13 +87,13 @@ class ReplyCache:
             paths = sorted(self.folder.glob("*.json"))
         except OSError as error:
             raise TeacherRefused(f"{self.folder}: no folder for paid replies ({error.strerror})") from None
-        found = [_read(path) for path in paths]
+        found = [read_reply(path) for path in paths]
         self.n, self.usd = len(found), sum(reply.usd for reply in found)
 
     def get(self, digest: str) -> Reply | None:
         """The reply to a request; None if it was not paid for yet."""
         path = self._path(digest)
-        return _read(path) if path.exists() else None
+        return read_reply(path) if path.exists() else None
 
     def put(self, digest: str, reply: Reply) -> None:
         """Keep a reply: it is on the disk when this returns."""
@@ -109,7 +109,8 @@ class ReplyCache:
         return self.folder / f"{digest}.json"
 
 
-def _read(path: Path) -> Reply:
+def read_reply(path: Path) -> Reply:
+    """The reply in a file of the cache. Raises TeacherRefused for a damaged one."""
     try:
         reply = Reply(**json.loads(path.read_bytes()))
         if not isinstance(reply.text, str) or not all(
