@@ -107,6 +107,14 @@ def completion(number: int, model: str, chat: Chat) -> dict[str, Any]:
     return made | ({"usage": usage} if chat.usage else {})
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients are killed here."""
+
+
 @contextlib.contextmanager
 def serve(plan: Plan) -> Iterator[Server]:
     """Run a server on a free port."""
@@ -114,6 +122,7 @@ def serve(plan: Plan) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # the body follows the header at once
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -156,9 +165,7 @@ def serve(plan: Plan) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
+    server = _Quiet(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     state.base_url = f"http://127.0.0.1:{server.server_port}/v1"

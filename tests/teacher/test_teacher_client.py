@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,7 +23,8 @@ def _key(monkeypatch):
 
 
 def client(server, cache, max_usd=1.0, **options):
-    options = {"max_tokens": 200, "temperature": 0.5, "base_url": server.base_url} | options
+    base_url = server if isinstance(server, str) else server.base_url
+    options = {"max_tokens": 200, "temperature": 0.5, "base_url": base_url} | options
     return ChatClient("gpt-test", Price(2.5, 10.0, max_usd), cache, **options)
 
 
@@ -38,6 +41,13 @@ def test_message_holds_texts_and_pictures_in_order_and_cost_follows_the_billed_t
     assert second == {"type": "text", "text": "what is it?"}
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("gpt-test", 200, 0.5)
     assert server.keys == [f"Bearer {KEY}"]
+
+
+def test_a_request_is_the_same_as_bytes_and_as_json(tmp_path):
+    asked = client("http://127.0.0.1:1/v1", tmp_path)
+    parts = ['say "content": [] in \u00e9\n', Image(bytes(range(256)), "image/jpeg", 8, 8), "", "end"]
+    for some in (parts, parts[:1], parts[1:2], []):
+        assert json.loads(asked.encoded(some)) == asked.body(some)
 
 
 @pytest.mark.parametrize("status", [429, 500])
@@ -124,9 +134,30 @@ def test_threads_cannot_overrun_the_limit_together(tmp_path):
         for thread in threads:
             thread.start()
         give_up = time.monotonic() + 5
-        while len(refused) < 4 and time.monotonic() < give_up:
+        while len(server.requests) < 4 and time.monotonic() < give_up:
             time.sleep(0.01)
+        time.sleep(0.1)
+        assert len(server.requests) == 4 and not refused, "the others wait: a reply may cost less than its worst case"
         gate.set()
         for thread in threads:
             thread.join()
+    # Four replies cost 0.014: more than was promised, by a server that bills more tokens than were sent.
     assert len(server.requests) == 4 and len(refused) == 4
+
+
+def test_what_waits_for_money_is_asked_once_replies_turn_out_cheap(tmp_path):
+    # 0.0041 at most for each, of which two fit; a reply costs 0.0035, so the third fits too.
+    gate = threading.Event()
+
+    def slow(body, n):
+        gate.wait(10)
+        return 200, "ok"
+
+    with serve(slow) as server:
+        asked = client(server, tmp_path, max_usd=0.0112, max_tokens=400)
+        with ThreadPoolExecutor(3) as pool:
+            found = [pool.submit(asked.chat, [f"{i}"]) for i in range(3)]
+            time.sleep(0.2)
+            assert len(server.requests) == 2
+            gate.set()
+        assert [future.result().text for future in found] == ["ok"] * 3

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from rollout3d.config import Cot, Judge
 from rollout3d.progress import progress
 from rollout3d.teacher.client import ChatClient
+from rollout3d.teacher.errors import TeacherRefused
 
 T = TypeVar("T")
 R = TypeVar("R")
-PREPARING = 2
-"""Threads beyond the number of requests in flight: they read and encode pictures while the others wait for replies."""
+PREPARING = 4
+"""Threads beyond the number of requests in flight: they read pictures and write replies while others wait."""
 
 ASK_AGAIN = (
     "%d questions are left out because their requests failed. To ask them again: `rollout3d forget %s`, then run the "
@@ -42,7 +43,7 @@ class Asking:
     """How questions are asked; the default is for a teacher that is no server.
 
     `workers`: calls at a time. `max_share_failed` of the questions may fail, which `section` of the configuration says.
-    `whom`: model and server, for errors. `spent_usd`: dollars so far.
+    `whom`: model and server, for errors. `spent_usd`: dollars so far. `kept`: what is paid for and where, for errors.
     """
 
     workers: int = 1
@@ -50,12 +51,14 @@ class Asking:
     section: str = "cot"
     whom: str = "the teacher"
     spent_usd: Callable[[], float] = lambda: 0.0
+    kept: Callable[[], str] = lambda: "paid replies stay in the cache"
 
     @classmethod
     def of(cls, chat: ChatClient, settings: Cot | Judge) -> Asking:
         """Ask through `chat` as a section of the configuration has it."""
         workers = settings.concurrency + PREPARING
-        return cls(workers, settings.max_share_failed, chat.section, chat.name, lambda: chat.spent_usd)
+        state = (lambda: chat.spent_usd), (lambda: chat.kept)
+        return cls(workers, settings.max_share_failed, chat.section, chat.name, *state)
 
 
 ONE_BY_ONE = Asking()
@@ -78,18 +81,21 @@ def ask_all(
         return f"{said}, {how.spent_usd():.2f} dollars"
 
     answers = side_by_side(ask, questions, how.workers)
-    for answered in progress(answers, "questions", len(questions), status=status):
-        rows += answered.rows
-        accepted += answered.accepted
-        if answered.failed is not None:
-            failed.append(answered.failed)
-            if len(failed) > how.max_share_failed * len(questions):
-                answers.close()
-                raise TooManyFailed(
-                    f"{how.whom}: the requests of {len(failed)} of {len(questions)} questions failed, more than "
-                    f"{how.section}.max_share_failed = {how.max_share_failed:g} of them, such as '{answered.failed}'. "
-                    "Mend the cause, then run again: paid replies come from the cache, only what failed is asked again"
-                )
+    try:
+        for answered in progress(answers, "questions", len(questions), status=status):
+            rows += answered.rows
+            accepted += answered.accepted
+            if answered.failed is not None:
+                failed.append(answered.failed)
+                if len(failed) > how.max_share_failed * len(questions):
+                    raise TooManyFailed(
+                        f"{how.whom}: the requests of {len(failed)} of {len(questions)} questions failed, more than "
+                        f"{how.section}.max_share_failed = {how.max_share_failed:g} of them, such as "
+                        f"'{answered.failed}'. To go on: mend the cause, then run again, which asks what failed"
+                    )
+    except (TeacherRefused, TooManyFailed) as error:
+        answers.close()  # what is in flight is kept, and counted
+        raise type(error)(f"{error}: {how.kept()}") from None
     return rows, failed
 
 

@@ -147,8 +147,8 @@ class ChatClient:
         )
         self._replies = ReplyCache(cache)
         self.cache = self._replies.folder
-        self._lock, self._asking = threading.Lock(), _Keyed()
-        self._spent, self._held = self._replies.usd, 0.0
+        self._asking, self._money = _Keyed(), threading.Condition()
+        self._spent, self._held, self._n_held = self._replies.usd, 0.0, 0
 
     @property
     def spent_usd(self) -> float:
@@ -173,8 +173,7 @@ class ChatClient:
                 return reply
             tokens = self.worst_tokens(parts)
             worst = self.price.cost(*tokens)
-            self._reserve(worst)
-            try:
+            with self._reserved(worst):
                 about = next((part.digest for part in parts if isinstance(part, Image)), digest)
                 reply = self._sender.send(
                     self.encoded(parts),
@@ -183,12 +182,7 @@ class ChatClient:
                     lambda: self._count(worst),
                 )
                 self._count(reply.usd)
-                self._replies.put(digest, reply)
-            except TeacherRefused as error:
-                raise TeacherRefused(f"{error}{self._kept()}") from None
-            finally:
-                with self._lock:
-                    self._held -= worst
+            self._replies.put(digest, reply)
             return reply
 
     def cached(self, digest: str) -> Reply | None:
@@ -218,8 +212,15 @@ class ChatClient:
         return {"model": self.model, "messages": [{"role": "user", "content": content}], **self._options}
 
     def encoded(self, parts: Parts) -> bytes:
-        """The request's JSON as bytes."""
-        return json.dumps(self.body(parts)).encode()
+        """The request's JSON as bytes: joined by hand, because to escape megabytes of pictures takes longest."""
+        empty = json.dumps(self.body([])).encode()
+        content = b", ".join(
+            json.dumps({"type": "text", "text": part}).encode()
+            if isinstance(part, str)
+            else b'{"type": "image_url", "image_url": {"url": "%s"}}' % part.encoded_url
+            for part in parts
+        )
+        return empty.replace(b'"content": []', b'"content": [%s]' % content, 1)
 
     def worst_tokens(self, parts: Parts) -> tuple[int, int]:
         """Most tokens in and out that a request may cost: every character of text counts as half a token."""
@@ -236,8 +237,7 @@ class ChatClient:
         key = f"{self.section}.max_usd"
         return TeacherRefused(
             f"spending limit: {self._spent + promised:.2f} of {key} = {self.price.max_usd:.2f} dollars are spent or "
-            f"promised and the next request may cost {worst:.3f}; raise {key} or ask less. Paid replies stay in "
-            f"{self.cache} and are not paid for again"
+            f"promised and the next request may cost {worst:.3f}; raise {key} or ask less"
         )
 
     def censored(self, text: str) -> str:
@@ -246,17 +246,30 @@ class ChatClient:
             text = text.replace(secret, name)
         return text[:500]
 
-    def _kept(self) -> str:
-        return f": {self._replies.n} paid replies stay in {self.cache} and are not paid for again"
+    @property
+    def kept(self) -> str:
+        """What is paid for and where, for the end of an error."""
+        return f"{self._replies.n} paid replies stay in {self.cache} and are not paid for again"
 
-    def _reserve(self, worst: float) -> None:
-        with self._lock:
-            if self._spent + self._held + worst > self.price.max_usd:
-                raise self.limit_reached(worst, self._held)
-            self._held += worst
+    @contextmanager
+    def _reserved(self, worst: float) -> Iterator[None]:
+        """Keep money for a request in flight; wait for the others where only their worst case exceeds the limit."""
+        with self._money:
+            while self._spent + self._held + worst > self.price.max_usd:
+                if not self._n_held:
+                    raise self.limit_reached(worst)
+                self._money.wait()
+            self._held, self._n_held = self._held + worst, self._n_held + 1
+        try:
+            yield
+        finally:
+            with self._money:
+                self._n_held -= 1
+                self._held = self._held - worst if self._n_held else 0.0
+                self._money.notify_all()
 
     def _count(self, usd: float) -> None:
-        with self._lock:
+        with self._money:
             self._spent += usd
 
 

@@ -31,8 +31,13 @@ class Image:
         return tables.digest(self.data)
 
     @cached_property
+    def encoded_url(self) -> bytes:
+        """The picture as an address of ASCII characters that JSON needs not to escape."""
+        return b"data:%s;base64,%s" % (self.mime.encode(), base64.b64encode(self.data))
+
+    @property
     def url(self) -> str:
-        return f"data:{self.mime};base64,{base64.b64encode(self.data).decode()}"
+        return self.encoded_url.decode()
 
 
 class ScenePictures:

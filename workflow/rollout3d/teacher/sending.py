@@ -22,6 +22,8 @@ T = TypeVar("T")
 MAX_BACKOFF_S = 30.0
 MAX_WAIT_S = 300.0
 """Longest Retry-After that is waited for."""
+MIN_SCANS = 4
+"""One broken scan is no broken server, although questions are asked scan by scan."""
 NO_MONEY = frozenset(
     ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded", "insufficient_balance")
 )
@@ -48,7 +50,7 @@ class Sender:
     `api`: an `openai.OpenAI`. `censor` cuts secrets out of a text. `whom` (model and server) and `section` of the
     configuration are named in errors. Once no request can succeed, every `send` raises TeacherRefused: after one
     failure of the account, after as many requests in a row as may be in flight (at least 3) that the server left
-    without a reply, or after twice as many (at least 16) with different pictures that it refused.
+    without a reply, or after twice as many (at least 16) that it refused, about at least 4 scans.
     """
 
     def __init__(
@@ -70,17 +72,17 @@ class Sender:
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._error = ""
         self._replies, self._silent = 0, 0
-        self._refused: set[str] = set()
+        self._refused: list[str] = []
 
     def send(self, body: bytes, read: Callable[[Any], T], about: str, billed: Callable[[], None]) -> T:
         """Return `read(completion)`; where that raises BadReply, `billed` is called, and the request is sent again.
 
-        `about`: what the request shows; refused requests about the same count once. Raises TeacherError if this request
+        `about`: which scan the request shows. Raises TeacherError if this request
         failed for good, TeacherRefused if none will succeed.
         """
-        tries = 0
+        tries, replies = 0, self._replies
         while True:
-            tries, before = tries + 1, self._replies
+            tries += 1
             with self._slots:
                 if self._stopped.is_set():
                     raise TeacherRefused(self._error)
@@ -97,8 +99,8 @@ class Sender:
                     failure = self._failure(error)
             if failure.cause == "account":
                 raise self._stop(failure, failure.text)
-            if failure.busy and self._replies > before:
-                tries -= 1  # others are answered: a matter of time
+            if failure.busy and self._replies > replies:
+                tries, replies = tries - 1, self._replies  # others are answered: a matter of time
             wait_s = self._pause_s(tries) if failure.wait_s is None else failure.wait_s
             if failure.cause == "request" or tries >= self._attempts or wait_s > MAX_WAIT_S:
                 raise self._give_up(failure, about, tries)
@@ -129,13 +131,13 @@ class Sender:
     def _give_up(self, failure: Failure, about: str, tries: int) -> Exception:
         with self._lock:
             if failure.cause == "request":
-                self._refused.add(about)
+                self._refused.append(about)
             else:
                 self._silent += 1
-            silent, refused = self._silent, len(self._refused)
+            silent, refused, scans = self._silent, len(self._refused), len(set(self._refused))
         if silent >= self._max_silent:
             return self._stop(failure, f"{silent} requests in a row had no reply, the last for: {failure.text}")
-        if refused >= self._max_refused:
+        if refused >= self._max_refused and scans >= MIN_SCANS:
             return self._stop(failure, f"{refused} requests in a row were refused, the last for: {failure.text}")
         return TeacherError(failure.text + (f" (sent {tries} times)" if tries > 1 else ""))
 
