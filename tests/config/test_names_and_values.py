@@ -112,6 +112,7 @@ def test_unknown_says_what_there_is_when_nothing_is_near():
         ("sft: {lr: yes}", "sft.lr must be a number, not true"),
         ("runs: {select: []}", "runs.select is empty: at least one must be there"),
         ("site: {openai_base_url: localhost}", "site.openai_base_url: 'localhost' is no address"),
+        ("site: {openai_base_url: 'ftp://me:pass@host'}", "site.openai_base_url: 'ftp://...@host' is no address"),
         ("evaluation: {benchmarks: [synthetic]}", "evaluation.benchmarks: synthetic asks the questions of test splits"),
         ("site: {roots: {scannetpp: null}}", "site.roots.scannetpp is missing: name the folder of this release, or"),
         ("models: {a b: {name: x}}", "models: 'a b' is no usable name"),

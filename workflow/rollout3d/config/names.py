@@ -103,7 +103,8 @@ def _results(value: str) -> str:
 
 def _address(value: str) -> str:
     if not re.fullmatch(r"https?://\S+", value):
-        raise ValueError(f"{value!r} is no address: write it whole, such as http://localhost:8000/v1")
+        shown = re.sub(r"[^/@\s]*@", "...@", value)  # it may hold a password
+        raise ValueError(f"{shown!r} is no address: write it whole, such as http://localhost:8000/v1")
     return value
 
 
