@@ -201,21 +201,30 @@ def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(tmp_path):
 
 
 def test_a_rate_limit_is_no_failure_while_others_are_answered(tmp_path):
-    """Of 6 requests at once the server takes one per round: the last one is refused 5 times, with 2 attempts."""
-    lock, free = threading.Lock(), [0.0]
+    """Refuse one request five times, with two attempts: each time after another one has been answered."""
+    others, arrived, refused = threading.Condition(), [0], [0]
 
     def plan(body, n):
-        with lock:
-            if time.monotonic() < free[0]:
-                return Fails(429, headers={"Retry-After-Ms": "60"})
-            free[0] = time.monotonic() + 0.05
-        return "ok"
+        with others:
+            if texts(body) != "late":
+                arrived[0] += 1
+                others.notify_all()
+                return "ok"
+            if refused[0] == 5:
+                return "ok"
+            refused[0] += 1
+            assert others.wait_for(lambda: arrived[0] > refused[0], 10)  # so the one before it is through
+            return Fails(429, headers={"Retry-After-Ms": "1"})
 
     with serve(plan) as server:
         asked = client(server, tmp_path, attempts=2)
-        with ThreadPoolExecutor(6) as pool:
-            found = list(pool.map(lambda n: asked.chat([f"{n}"]).text, range(6)))
-    assert found == ["ok"] * 6 and len(server.paid) == 6 and len(server.requests) > 8
+        with ThreadPoolExecutor(1) as pool:
+            late = pool.submit(asked.chat, ["late"])
+            for n in range(8):
+                asked.chat([f"{n}"])
+                time.sleep(0.05)
+            assert late.result().text == "ok"
+    assert refused == [5] and len(server.paid) == 9
 
 
 def test_a_reply_without_usage_is_counted_at_its_most_kept_and_stops_at_the_limit(tmp_path):

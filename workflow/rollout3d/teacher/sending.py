@@ -77,8 +77,8 @@ class Sender:
     def send(self, body: bytes, read: Callable[[Any], T], about: str, billed: Callable[[], None]) -> T:
         """Return `read(completion)`; where that raises BadReply, `billed` is called, and the request is sent again.
 
-        `about`: which scan the request shows. Raises TeacherError if this request
-        failed for good, TeacherRefused if none will succeed.
+        `about`: which scan the request shows. Raises TeacherError if this request failed for good, TeacherRefused if
+        none will succeed.
         """
         tries, replies = 0, self._replies
         while True:
