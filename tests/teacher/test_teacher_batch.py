@@ -360,6 +360,16 @@ def test_a_damaged_record_is_one_error_that_names_it(tmp_path):
                 fetch(server.base_url, tmp_path, N)
 
 
+def test_what_a_killed_process_left_without_a_record_was_never_sent_and_goes(tmp_path):
+    folder = tmp_path / "batches"
+    folder.mkdir(parents=True)
+    for name in ("00007.jsonl", ".00008.123.tmp"):
+        (folder / name).write_text("pictures")
+    with serve(echo) as server:
+        assert fetch(server.base_url, tmp_path, N) == {} and once(server)
+    assert sorted(path.name for path in folder.iterdir()) == ["00001.json", "lock"]
+
+
 def test_a_server_without_a_batch_api_is_said(tmp_path):
     with serve(echo) as server, pytest.raises(TeacherRefused, match=r"Has this server a Batch API.*cot\.batch"):
         fetch(server.base_url.removesuffix("/v1") + "/v2", tmp_path, N)

@@ -127,9 +127,9 @@ class Records:
                 pass  # a file system without locks
             self.load()
             remove_leftovers(self.folder)
-            for path in self.folder.glob("*.jsonl"):
-                if int(path.stem) not in self.all:  # killed before its record was written: nothing was sent
-                    path.unlink()
+            for path in self.folder.glob("[0-9]*.jsonl"):
+                if path.stem.isdigit() and int(path.stem) not in self.all:
+                    path.unlink()  # its record was not written yet, so nothing was sent
             yield
 
     def prepare(self, requests: Iterable[Request], room_usd: float, most: int = MAX_REQUESTS) -> Record | None:
