@@ -48,7 +48,7 @@ def note(results: Path, lineage: Lineage, started: float, code: Mapping[str, str
         "python": platform.python_version(),
         "versions": _versions(),
         "gpu": _gpu(),
-        "commit": _commit(),
+        "commit": commit(),
         "settings": dict(lineage.settings),
         "code": dict(code),
     }
@@ -86,7 +86,7 @@ def _gpu() -> str | None:
     return ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Commit of this clone, with `+` where files differ from it; None outside git."""
     if shutil.which("git") is None:
         return None

@@ -46,6 +46,7 @@ class Stage:
         self.name, self.spec = name, registry.STAGES[name]
         self.description = description
         self._study: Running | None = None
+        self._whole: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
         self._code: code.Code | None = None
@@ -90,6 +91,7 @@ class Stage:
             config = configuration.Config.model_validate(values)
             scope = _scope(args)
             found = registry.job_values(self.name, config, scope)
+            self._whole = {key: value for key, value in values.items() if key != "site"}
         except (ValueError, KeyError) as error:
             raise StageError(f"configuration of {self.name}: {error}") from None
         self._values, self._settings = registry.split(found)
@@ -99,6 +101,14 @@ class Stage:
         self._refuse_changed_code()
         site = {f"site.{name}" for name, _ in keys.leaves(config.site)}
         return args, keys.narrow(config, {*found, *site})
+
+    @property
+    def whole_configuration(self) -> dict[str, Any]:
+        """Every key with its value, without this machine's paths, to be shown.
+
+        A stage that computes with a key declares it and reads it from what `parse` returns.
+        """
+        return self._whole
 
     def command(self, main: Callable[[list[str] | None], None]) -> Callable[..., None]:
         """Decorator of a stage's `main`: convert TableError into StageError, and note how results were made.

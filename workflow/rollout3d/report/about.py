@@ -1,0 +1,119 @@
+"""Where the page's results come from: date, version, commits, software, configuration, licence.
+
+The page holds no time of its own making: it would be another page each time. Its date is the day of the newest result
+that it shows, as noted beside the results (`rollout3d.provenance`), so that the same results give the same page. When
+the page itself was made is noted there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rollout3d import provenance, tables
+from rollout3d.config import Config
+from rollout3d.config.keys import has_effect, leaves
+
+LICENCE = "Apache-2.0"
+"""Of the code; a test compares it with pyproject.toml."""
+TERMS = {
+    "scannet": ("ScanNet", "the ScanNet Terms of Use (non-commercial, no redistribution)"),
+    "scannetpp": ("ScanNet++", "the ScanNet++ Terms of Use (non-commercial, no redistribution)"),
+    "arkitscenes": ("ARKitScenes", "the ARKitScenes licence of Apple"),
+}
+"""What pictures and questions made from a release are under. [the releases' repositories]"""
+NOT_SHOWN = ("site", "results", "store", "rebuild")
+"""Keys that are places on a machine, or say what is done with results."""
+SOFTWARE = ("torch", "transformers", "vllm", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class About:
+    """What stands on the page about the study as a whole."""
+
+    date: str | None = None
+    """Day (UTC) of the newest result; None without results."""
+    version: str | None = None
+    """Of rollout3d."""
+    commits: tuple[str, ...] = ()
+    """Commits that made the results, that of the newest result last; `+` marks a clone with changes of its own."""
+    software: tuple[str, ...] = ()
+    digest: str = ""
+    """First digits of a digest of the configuration, this machine's paths left out."""
+    changed: tuple[tuple[str, str, str], ...] = ()
+    """Keys whose value is not the paper's: key, value, the paper's value."""
+    licences: tuple[str, ...] = ()
+
+
+def about(files: Iterable[Path | str], results: Path | None, values: Mapping[str, Any]) -> About:
+    """What is known about the results in `files`, tables in the folder `results`.
+
+    `values`: every key of the configuration. Without notes beside the results (stages run by hand) the date is that of
+    the newest file, and the commit is this clone's.
+    """
+    made = sorted(_notes(list(files), results), key=lambda note: note["at"])
+    commits = list(dict.fromkeys(note["commit"] for note in reversed(made) if note["commit"]))[::-1]
+    software = {name: {n["versions"][name] for n in made if name in n["versions"]} for name in SOFTWARE}
+    config = Config.model_validate({**values, "site": {}})
+    shown = {key: value for key, value in leaves(config) if has_effect(key) and key.split(".")[0] not in NOT_SHOWN}
+    return About(
+        date=made[-1]["at"].strftime("%Y-%m-%d") if made else None,
+        version=_version(),
+        commits=tuple(commits or filter(None, [provenance.commit()])),
+        software=tuple(f"{name} {' and '.join(sorted(found))}" for name, found in software.items() if found),
+        digest=tables.digest(shown)[:12],
+        changed=tuple(_changed(shown)),
+        licences=tuple(_licences(config)),
+    )
+
+
+def _notes(files: Sequence[Path | str], results: Path | None) -> list[dict[str, Any]]:
+    """How tables were made: `at`, `commit`, `versions`; times of the files alone if nothing was noted of any."""
+    found = []
+    for path in files if results else ():
+        lineage = tables.Lineage.from_dict(tables.lineage(path))
+        noted = provenance.read(results, lineage.stage, lineage.identity)
+        if noted:
+            at = datetime.fromisoformat(noted["started"]).astimezone(UTC)
+            found.append({"at": at, "commit": noted["commit"], "versions": noted["versions"]})
+    if found:
+        return found
+    times = [datetime.fromtimestamp(Path(path).stat().st_mtime, UTC) for path in files]
+    return [{"at": at, "commit": None, "versions": {}} for at in times]
+
+
+def _version() -> str | None:
+    try:
+        return version("rollout3d")
+    except PackageNotFoundError:
+        return None
+
+
+def _changed(shown: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    paper = dict(leaves(Config()))
+    for key, value in shown.items():
+        if key not in paper or value != paper[key]:
+            yield key, _text(value), _text(paper[key]) if key in paper else "no such key"
+    for key in paper:
+        replaced = key in shown or any(each.startswith(f"{key}.") for each in shown)
+        if not replaced and has_effect(key) and key.split(".")[0] not in NOT_SHOWN:
+            yield key, "left out", _text(paper[key])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else tables.canonical_json(value)
+
+
+def _licences(config: Config) -> Iterable[str]:
+    yield f"Code: {LICENCE}."
+    if config.synthetic:
+        yield "The scenes are synthetic, made by that code."
+        return
+    for name in config.datasets:
+        title, terms = TERMS[name]
+        yield f"Pictures, maps and questions made from {title} are under {terms}."
+    yield "Read them before you pass this page on."
