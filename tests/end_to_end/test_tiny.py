@@ -166,7 +166,7 @@ def test_the_report_renders_in_a_real_browser(tiny, tmp_path):
     quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
     picture, page = tmp_path / "page.png", tiny.results / "report" / "index.html"
     options = ("--headless", "--no-sandbox", "--disable-gpu", *quiet, f"--user-data-dir={tmp_path / 'user'}")
-    shot = (f"--screenshot={picture}", "--window-size=1280,3000", page.as_uri())
+    shot = (f"--screenshot={picture}", "--window-size=1280,9000", page.as_uri())
     subprocess.run([browser, *options, *shot], check=True, capture_output=True, timeout=120)
     # A page that failed to render is one colour; pictures of rooms bring thousands.
     assert len(PIL.Image.open(picture).convert("RGB").getcolors(1 << 24)) > 1000

@@ -1,154 +1,30 @@
-"""The page, its gallery and the summary, from small tables; the results in them are invented."""
+"""The page and the summary, from small tables; the results in them are invented."""
 
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from evaluation.small_world import CONFIG, LINEAGE, SCENES, frame_rows, map_rows, question_rows
-from report.small_study import fabricate
+from report.page_study import CONFIG, build, files_of
 from rollout3d import tables
-from rollout3d.config import Config, read_runs
-from rollout3d.geometry.masks import rle_encode
-from rollout3d.report import gallery
-from rollout3d.report.page import pivot, render, sample_questions
+from rollout3d.report.about import about
+from rollout3d.report.lines import pivot, score_sheet
+from rollout3d.report.page import render, sample_questions
 from rollout3d.report.study import Files, collect
 from rollout3d.report.summary import summary
 from rollout3d.stages import paper_table as table_stage
 from rollout3d.stages import report as report_stage
 from rollout3d.stages import summary as summary_stage
 
-RUN_TABLE = str(Path(__file__).parents[2] / "config" / "runs.tsv")
-CONFIG = Config.model_validate(
-    CONFIG | {"preset": "demo", "results": "results/demo", "runs": {"table": RUN_TABLE, "max_steps": 6}}
-)
-RUNS = {name: run for name, run in read_runs(RUN_TABLE, CONFIG).items() if name in ("qwen3b", "sft", "ocr")}
-LABELS = ("sofa", "lamp", "lamp", "wall")
-
-
-def object_rows():
-    return [
-        {
-            "scene_id": scene,
-            "object_id": i,
-            "label": label,
-            "category": label,
-            "perturbable": label != "wall",
-            "centroid": [0.0] * 3,
-            "axes_lengths": [1.0] * 3,
-            "normalized_axes": np.eye(3).ravel().tolist(),
-            "aabb_min": [0.0] * 3,
-            "aabb_max": [1.0] * 3,
-            "n_points": 3,
-        }
-        for scene in SCENES
-        for i, label in enumerate(LABELS)
-    ]
-
-
-def region_rows():
-    """Object i covers rows 14 i to 14 i + 9 of every frame."""
-    rows = []
-    for scene in SCENES:
-        for frame in (0, 3, 6, 9):
-            for i in range(len(LABELS)):
-                mask = np.zeros((56, 56), bool)
-                mask[14 * i : 14 * i + 10] = True
-                rows.append(
-                    {
-                        "scene_id": scene,
-                        "frame_index": frame,
-                        "object_id": i,
-                        "n_visible": int(mask.sum()),
-                        "box": [0, 14 * i, 55, 14 * i + 9],
-                        "mask": rle_encode(mask),
-                    }
-                )
-    return rows
-
-
-def scene_rows():
-    return [
-        {
-            "scene_id": scene,
-            "space_id": scene,
-            "dataset": "scannet",
-            "split": "train",
-            "scene_type": None,
-            "fps": 10.0,
-            "n_frames": 10,
-            "width": 56,
-            "height": 56,
-            "rotation_deg": 0,
-            "to_aligned": np.eye(4).ravel().tolist(),
-            "room_size_m2": 20.0,
-            "room_center": None,
-            "object_counts": [],
-            "flags": [],
-        }
-        for scene in SCENES
-    ]
-
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A results directory, and its files by the report's arguments."""
     root = tmp_path_factory.mktemp("results")
-    scenes = {}
-    for name, table, rows in (
-        ("scenes", tables.SCENES, scene_rows()),
-        ("frames", tables.FRAMES, frame_rows()),
-        ("objects", tables.OBJECTS, object_rows()),
-        ("maps", tables.MAPS, map_rows()),
-        ("regions.aabb_none", tables.REGIONS, region_rows()),
-    ):
-        path = root / "scenes" / "scannet" / "0" / f"{name}.parquet"
-        tables.write(table, path, rows, LINEAGE)
-        scenes[name.split(".")[0]] = [str(path)]
-    train = root / "train" / "ocr_rl.parquet"
-    tables.write(tables.OCR_RL, train, question_rows(), LINEAGE)
-    files = fabricate(root, scenes, question_rows(), question_rows(), CONFIG, RUNS)
-    return root, {**files, "train": str(train)}
-
-
-def files_of(study, **changes):
-    given = {name: value for name, value in study[1].items() if name != "predictions"}
-    return Files(**(given | changes))
-
-
-def picture(jpeg):
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
-
-
-def test_perturbed_frames_differ_from_clean_ones_in_the_regions_of_the_named_objects_only(study):
-    examples = collect(files_of(study), CONFIG).examples
-    assert len(examples) >= 2 and examples[0].step == 0
-    for e in examples:
-        recorded = next(r["perturbed_objects"] for r in e.rollouts if r["perturbed_objects"])
-        assert e.objects == tuple(LABELS[i] for i in recorded) and "wall" not in e.objects
-        assert e.n_objects == 3 and len(e.objects) == int(3 * e.delta + 0.5)
-        assert e.sigma == pytest.approx(128 * e.delta / 0.5)
-        clean, noisy = picture(e.clean), picture(e.perturbed)
-        scale = gallery.STRIP_HEIGHT / 56
-        for i in range(len(LABELS)):
-            # Rows well inside the region; JPEG smears over its border.
-            rows = slice(round((14 * i + 3) * scale), round((14 * i + 7) * scale))
-            changed = np.abs(clean[rows] - noisy[rows]).mean()
-            assert bool(changed > 10) is (i in recorded), (e.step, i, changed)
-
-
-def test_question_whose_recorded_objects_differ_is_left_out_with_a_warning(study, tmp_path, caplog):
-    rows = tables.read(tables.ROLLOUTS, study[1]["rollouts"][0])
-    wrong = [r | {"perturbed_objects": [0, 1, 2]} if r["perturbed_objects"] else r for r in rows]
-    path = tmp_path / "ocr" / "rollouts.parquet"
-    tables.write(tables.ROLLOUTS, path, wrong, LINEAGE)
-    assert collect(files_of(study, rollouts=[str(path)]), CONFIG).examples == []
-    assert "is not the recorded one" in caplog.text
+    return root, build(root)
 
 
 class Tags(HTMLParser):
@@ -158,9 +34,9 @@ class Tags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "input", "source"):
             self.open.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href")]
+        self.links += [value for name, value in attrs if name in ("src", "srcset", "href")]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -170,10 +46,11 @@ class Tags(HTMLParser):
 
 
 def test_page_is_well_formed_needs_nothing_from_elsewhere_and_marks_its_preset(study):
-    page = render(collect(files_of(study), CONFIG))
+    page = render(collect(files_of(study[1]), CONFIG))
     tags = Tags(page)
     assert tags.open == []
-    assert all(link.startswith(("#", "data:image/")) for link in tags.links) and "<script" not in page
+    near = ("#", "data:image/", "data:text/csv", "data:application/x-tex")
+    assert all(link.startswith(near) for link in tags.links) and "<script" not in page
     assert sum(link.startswith("data:image/") for link in tags.links) > 8
     text = " ".join(tags.text)
     for title in ("Table 1.", "Table 2.", "Table 3.", "Table 4.", "Table 5.", "Figure 3.")[1:5]:
@@ -183,29 +60,21 @@ def test_page_is_well_formed_needs_nothing_from_elsewhere_and_marks_its_preset(s
     assert "random guess" in text and "black frames" in text
 
 
-def test_sources_and_what_the_text_gives_away_are_shown(study, tmp_path):
-    names = ("source", "question_type", "fate", "reason", "n")
-    rows = [("spacer", "object_counting", "train", "", 70), ("spacer", "", "unusable", "missing field", 4)]
-    rows += [("spacer", "object_counting", "dropped", "leak guard: its space is tested by vsibench", 1234)]
-    tables.write(tables.SOURCES, tmp_path / "s.parquet", [dict(zip(names, row)) for row in rows], LINEAGE)
-    names = ("question_type", "measure", "name", "value", "n")
-    rows = [("route_planning", "score", "chance", 0.25, 40), ("route_planning", "score", "longest", 0.4, 40)]
-    rows += [("route_planning", "score", "letter", 0.25, 40), ("route_planning", "answer", "Turn <Back>", 0.5, 20)]
-    tables.write(tables.BIAS, tmp_path / "b.parquet", [dict(zip(names, row)) for row in rows], LINEAGE)
-    page = render(
-        collect(files_of(study, sources=str(tmp_path / "s.parquet"), bias=str(tmp_path / "b.parquet")), CONFIG)
-    )
+def test_sources_and_what_the_text_gives_away_are_shown(study):
+    page = render(collect(files_of(study[1]), CONFIG))
     text = " ".join(Tags(page).text)
     assert "1,234 leak guard: its space is tested by vsibench; 4 missing field" in text
     table = page[page.index('id="bias"') :].split("</table>")[0]
-    assert '<td class="bad">40.0</td>' in table and table.count('class="bad"') == 1
-    assert "Turn <Back> (50 %)" in text and "route planning" in text
-    without = " ".join(Tags(render(collect(files_of(study), CONFIG))).text)
-    assert "gives away" not in without and "come from" not in without
+    assert table.count('<td class="bad">') == 3, "one rule is above chance, for each of three types"
+    assert "40.0" in table.split('<td class="bad">')[1].split("</td>")[0]
+    assert "Turn <Back>, Turn Left, Turn Right 0 (50 %)" in text and "route planning" in text
+    without = files_of(study[1], sources=None, bias=None)
+    shown = " ".join(Tags(render(collect(without, CONFIG))).text)
+    assert "gives away" not in shown and "come from" not in shown
 
 
 def test_page_of_the_papers_configuration_has_no_preset_banner(study):
-    page = render(collect(files_of(study), CONFIG.model_copy(update={"preset": None})))
+    page = render(collect(files_of(study[1]), CONFIG.model_copy(update={"preset": None})))
     assert 'class="banner"' not in page and "preset" not in page
 
 
@@ -218,7 +87,7 @@ def test_page_without_any_results_says_so():
 
 
 def test_same_tables_give_the_same_page(study):
-    assert render(collect(files_of(study), CONFIG)) == render(collect(files_of(study), CONFIG))
+    assert render(collect(files_of(study[1]), CONFIG)) == render(collect(files_of(study[1]), CONFIG))
 
 
 def test_samples_show_every_type_before_repeating_one():
@@ -273,6 +142,9 @@ def test_stages_write_tables_page_and_summary(study, tmp_path, capsys):
         if name != "predictions":
             arguments += [f"--{name}", *([value] if isinstance(value, str) else value)]
     report_stage.main([*config, *arguments])
+    first = page.read_bytes()
+    report_stage.main([*config, *arguments])
+    assert page.read_bytes() == first, "nothing on the page depends on when it is made"
     assert "Figure 3." in page.read_text() and [p.name for p in page.parent.glob(".*")] == []
     capsys.readouterr()
     summary_stage.main(["--results", str(root)])
@@ -302,10 +174,68 @@ def test_summary_of_nothing_is_empty(tmp_path):
     assert summary(tmp_path) == ""
 
 
-def test_strip_keeps_order_and_enlarges_small_frames():
-    frames = np.stack([np.full((28, 28, 3), 40 * i, np.uint8) for i in range(6)])
-    image = picture(gallery.strip(frames, 3))
-    assert image.shape[0] == gallery.STRIP_HEIGHT
-    cell = gallery.STRIP_HEIGHT
-    assert [round(image[90, 90 + k * (cell + 4)].mean() / 40) for k in range(3)] == [0, 2, 5]
-    assert re.match(rb"\xff\xd8", gallery.strip(frames, 3))
+def links(page, kind):
+    """Contents of the files that the page offers, by name."""
+    found = re.findall(rf'<a download="([^"]+)" href="data:{kind}[^"]*;base64,([^"]+)"', page)
+    return {name: base64.b64decode(data).decode() for name, data in found}
+
+
+def test_every_table_can_be_saved(study):
+    page = render(collect(files_of(study[1]), CONFIG, about([], None, {"seed": 3})))
+    sheets = set(re.findall(r'data-sheet="([^"]+)"', page))
+    assert sheets >= {
+        "scores-synthetic",
+        "table2",
+        "sources",
+        "bias",
+        "hard",
+        "attempts",
+        "rollouts-1",
+        "configuration",
+    }
+    assert page.count("<table") == len(sheets) > 12
+    assert set(links(page, "text/csv")) == {f"{name}.csv" for name in sheets}
+    assert set(links(page, "application/x-tex")) == {f"{name}.tex" for name in sheets}
+
+
+def score_rows_of(run, **columns):
+    common = {"run": run, "benchmark": "vsibench", "low": None, "high": None, "well_formed": 1.0, "rests_on": []}
+    made = [common | {"task": "overall", "view": view, "score": 30.0, "n": 9} for view in ("video", "random")]
+    return [row | (columns if row["view"] == "video" else {}) for row in made]
+
+
+def test_settings_of_scores_stand_above_the_table_if_all_runs_share_them():
+    how = {"settings": "32 frames uniform, greedy", "scorer": "vsibench", "part": None}
+    sheet = score_sheet([*score_rows_of("a", **how), *score_rows_of("b", **how)], "vsibench")
+    assert sheet.notes == ["32 frames uniform, greedy, scorer vsibench"] and not sheet.warning
+    assert [group.settings for group in sheet.groups] == ["", "", ""]
+
+
+def test_mixed_settings_stand_beside_each_run_under_a_warning():
+    how = {"settings": "32 frames uniform", "scorer": "vsibench", "part": None}
+    rows = [*score_rows_of("a", **how), *score_rows_of("b", **how | {"scorer": "lmms", "part": "scannet, 9 of 99"})]
+    sheet = score_sheet(rows, "vsibench")
+    assert sheet.warning == "Not like with like: the runs differ in scorer and part"
+    assert sheet.notes == ["32 frames uniform"]
+    assert [group.settings for group in sheet.groups] == [
+        "scorer vsibench, part: whole benchmark",
+        "scorer lmms, part: scannet, 9 of 99",
+        "",
+    ]
+    for text in (sheet.csv, sheet.latex):
+        assert "scorer lmms, part: scannet, 9 of 99" in text
+    assert "Not like with like" in sheet.latex
+
+
+def test_of_mixed_settings_only_what_differs_stands_beside_a_run():
+    direct, think = ({"settings": f"32 frames, {style}, hf", "scorer": "vsibench"} for style in ("direct", "think"))
+    rows = [*score_rows_of("a", **direct), *score_rows_of("b", **think), *score_rows_of("c")]
+    assert score_sheet(rows[:4], "vsibench").notes == ["32 frames, hf, scorer vsibench"]
+    assert [group.settings for group in score_sheet(rows[:4], "vsibench").groups] == ["direct", "think", ""]
+    sheet = score_sheet(rows, "vsibench")
+    assert [group.settings for group in sheet.groups][2] == "settings unknown, scorer unknown" and sheet.warning
+
+
+def test_tables_without_settings_are_shown_as_they_are():
+    sheet = score_sheet([*score_rows_of("a"), *score_rows_of("b")], "vsibench")
+    assert sheet.notes == [] and not sheet.warning and len(sheet.lines) == 3

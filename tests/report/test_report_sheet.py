@@ -83,6 +83,7 @@ def test_every_sign_that_latex_reads_is_escaped():
     assert escape("~ ^ \\ < > | –") == (
         r"\textasciitilde{} \textasciicircum{} \textbackslash{} \textless{} \textgreater{} \textbar{} --"
     )
+    assert escape("Küche 2 m² � 😀 \x07 椅子 ≈") == "Küche 2 m$^2$ ? ? ? 椅子 ?"
     assert escape("two\n\nlines") == "two lines", "an empty line would end the paragraph"
 
 

@@ -9,7 +9,7 @@ import pytest
 from evaluation.eval_rows import DIRECT, prediction, question
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, merge, read_runs
-from rollout3d.report.page import pivot
+from rollout3d.report.lines import pivot
 from rollout3d.report.tables import TABLES, build, models_of, models_of_settings, read_reference
 
 REFERENCE = read_reference()

@@ -16,7 +16,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "peft"),
     "vllm": ("torch", "transformers"),
     "api": ("openai",),
-    "report": ("jinja2", "matplotlib"),
+    "report": ("jinja2", "matplotlib", "torch"),
 }
 """Packages without which no rule of an environment runs, by their import names."""
 

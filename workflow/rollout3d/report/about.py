@@ -21,11 +21,11 @@ from rollout3d.config.keys import has_effect, leaves
 LICENCE = "Apache-2.0"
 """Of the code; a test compares it with pyproject.toml."""
 TERMS = {
-    "scannet": ("ScanNet", "the ScanNet Terms of Use (non-commercial, no redistribution)"),
-    "scannetpp": ("ScanNet++", "the ScanNet++ Terms of Use (non-commercial, no redistribution)"),
-    "arkitscenes": ("ARKitScenes", "the ARKitScenes licence of Apple"),
+    "scannet": "ScanNet (ScanNet Terms of Use: non-commercial, no redistribution)",
+    "scannetpp": "ScanNet++ (ScanNet++ Terms of Use: non-commercial, no redistribution)",
+    "arkitscenes": "ARKitScenes (Apple's licence in its repository)",
 }
-"""What pictures and questions made from a release are under. [the releases' repositories]"""
+"""What scans of a release are under. [the releases' repositories and pages]"""
 NOT_SHOWN = ("site", "results", "store", "rebuild")
 """Keys that are places on a machine, or say what is done with results."""
 SOFTWARE = ("torch", "transformers", "vllm", "numpy", "pyarrow")
@@ -56,14 +56,14 @@ def about(files: Iterable[Path | str], results: Path | None, values: Mapping[str
     the newest file, and the commit is this clone's.
     """
     made = sorted(_notes(list(files), results), key=lambda note: note["at"])
-    commits = list(dict.fromkeys(note["commit"] for note in reversed(made) if note["commit"]))[::-1]
+    commits = list(dict.fromkeys(note["commit"] or "outside git" for note in reversed(made)))[::-1]
     software = {name: {n["versions"][name] for n in made if name in n["versions"]} for name in SOFTWARE}
     config = Config.model_validate({**values, "site": {}})
     shown = {key: value for key, value in leaves(config) if has_effect(key) and key.split(".")[0] not in NOT_SHOWN}
     return About(
         date=made[-1]["at"].strftime("%Y-%m-%d") if made else None,
         version=_version(),
-        commits=tuple(commits or filter(None, [provenance.commit()])),
+        commits=tuple(commits or [provenance.commit() or "outside git"]),
         software=tuple(f"{name} {' and '.join(sorted(found))}" for name, found in software.items() if found),
         digest=tables.digest(shown)[:12],
         changed=tuple(_changed(shown)),
@@ -83,7 +83,7 @@ def _notes(files: Sequence[Path | str], results: Path | None) -> list[dict[str, 
     if found:
         return found
     times = [datetime.fromtimestamp(Path(path).stat().st_mtime, UTC) for path in files]
-    return [{"at": at, "commit": None, "versions": {}} for at in times]
+    return [{"at": at, "commit": commit, "versions": {}} for commit in [provenance.commit()] for at in times]
 
 
 def _version() -> str | None:
@@ -113,7 +113,6 @@ def _licences(config: Config) -> Iterable[str]:
     if config.synthetic:
         yield "The scenes are synthetic, made by that code."
         return
-    for name in config.datasets:
-        title, terms = TERMS[name]
-        yield f"Pictures, maps and questions made from {title} are under {terms}."
+    terms = ", ".join(TERMS[name] for name in config.datasets)
+    yield f"Pictures, maps and questions made from scans stay under the terms of their release: {terms}."
     yield "Read them before you pass this page on."

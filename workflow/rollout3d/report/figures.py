@@ -1,11 +1,17 @@
-"""Figures of the report, as PNG bytes. Drawn without a display and without global state."""
+"""Figures of the report, as SVG with real text. Drawn without a display and without global state.
+
+A figure that would become too small on a phone is drawn twice, wide and narrow; the page shows the one that fits.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,9 +21,13 @@ Row = Mapping[str, Any]
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, GREEN, RED = "#2f6f9f", "#d9822b", "#4b8b5a", "#b3423a"
-
-_COLUMNS = 4
-"""Panels a row."""
+COLORS = (BLUE, ORANGE, GREEN, RED, MUTED)
+FONT = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+"""The page's. Room is made for DejaVu Sans, which is wider than the others."""
+NARROW = 3.5
+"""Inches: 336 pixels of a browser, what a phone of 360 shows."""
+_POINTS = 300
+"""Points of a curve; longer ones are drawn as the band between the extremes of as many bins."""
 
 NAMES = {
     "object_counting": "object count",
@@ -36,68 +46,94 @@ NAMES = {
 """Question types and tasks in plain words."""
 
 
-def scores_chart(scores: Sequence[Row], benchmark: str) -> bytes | None:
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as SVG for wide windows, and for those of a phone."""
+
+    wide: bytes
+    narrow: bytes
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity of a training over its steps. Title and legend are the page's, so that they cover no curve."""
+
+    title: str
+    keys: tuple[tuple[str, str], ...]
+    """Label and colour of each curve."""
+    svg: bytes
+
+
+def scores_chart(scores: Sequence[Row], benchmark: str) -> Drawing | None:
     """Overall score of each run on its video and on black frames, over the two guessing baselines; None without."""
     overall = [row for row in scores if row["benchmark"] == benchmark and row["task"] == "overall"]
-    runs = list(dict.fromkeys(row["run"] for row in overall))
-    if not runs:
+    if not overall:
         return None
+    return Drawing(_svg(score_bars(overall, 8)), _svg(score_bars(overall, NARROW)))
+
+
+def score_bars(overall: Sequence[Row], width: float) -> Figure:
+    """`scores_chart` as a figure of `width` inches."""
+    runs = list(dict.fromkeys(row["run"] for row in overall))
     value = {(row["run"], row["view"]): row["score"] for row in overall}
-    figure = Figure(figsize=(8, 0.9 + 0.55 * len(runs)), layout="constrained")
+    figure = Figure(figsize=(width, 0.95 + (0.5 if width > NARROW else 0.9) + 0.55 * len(runs)), layout="constrained")
     axes = figure.subplots()
     _clean(axes, grid="x")
     black = any((run, "black") in value for run in runs)
     height = 0.36 if black else 0.5
+    shown = [("video", BLUE, "its video"), ("black", MUTED, "black frames")] if black else [("video", BLUE, "video")]
     for i, run in enumerate(runs):
-        shown = (
-            [("video", BLUE, "its video"), ("black", MUTED, "black frames")] if black else [("video", BLUE, "video")]
-        )
         for k, (view, color, label) in enumerate(shown):
             if (run, view) in value:
                 y = i + (k - 0.5) * height if black else i
                 axes.barh(y, value[run, view], height * 0.92, color=color, label=label if i == 0 else None)
-                axes.text(value[run, view] + 0.4, y, f"{value[run, view]:.1f}", va="center", fontsize=8, color=INK)
+                inside = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
+                axes.annotate(f"{value[run, view]:.1f}", (value[run, view], y), color=INK, **inside)
     for view, style, label in (("random", ":", "random guess"), ("frequent", "--", "most frequent answer")):
         found = [value[run, view] for run in runs if (run, view) in value]
         if found:
             axes.axvline(found[0], color=ORANGE, linestyle=style, linewidth=1.4, label=f"{label} {found[0]:.1f}")
     axes.set_yticks(range(len(runs)), runs)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.12 * max(value.values()) + 1)
-    axes.set_xlabel("overall score, percent")
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
-    return _png(figure)
+    axes.set_xlim(0, 1.14 * max(value[key] for key in value if key[1] != "seen") + 1)
+    axes.set_xlabel("overall score, percent", fontsize=8, color=INK)
+    figure.legend(loc="outside upper left", ncols=4 if width > NARROW else 2, frameon=False, fontsize=8)
+    return figure
 
 
-def training_curves(metrics: Sequence[Row]) -> bytes | None:
-    """What a run's metrics hold, one panel a quantity: raw values thin, a running mean thick. None if empty."""
-    panels = [(title, series) for title, series in _panels(metrics) if series]
-    if not panels:
-        return None
-    rows = -(-len(panels) // _COLUMNS)
-    figure = Figure(figsize=(2.9 * _COLUMNS, 1.9 * rows), layout="constrained")
-    places = figure.subplots(rows, _COLUMNS, squeeze=False).flat
-    for axes, panel in zip(places, [*panels, *[None] * _COLUMNS]):
-        if panel is None:
-            axes.set_axis_off()
-            continue
-        title, series = panel
-        _clean(axes, grid="y")
-        for (label, points), color in zip(series.items(), (BLUE, ORANGE, GREEN, RED, MUTED)):
-            steps, values = np.array(points, float).T
-            smooth = _running_mean(values)
-            if len(values) > 8:
-                axes.plot(steps, values, color=color, linewidth=0.6, alpha=0.35)
-            axes.plot(steps, smooth, color=color, linewidth=1.6, label=label)
-        if np.ptp(axes.dataLim.intervaly) < 1e-9:
-            axes.set_ylim(axes.dataLim.y0 - 0.5, axes.dataLim.y0 + 0.5)
-        axes.set_title(title, fontsize=9, color=INK, loc="left")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useOffset=False)
-        axes.yaxis.get_offset_text().set_fontsize(7)
-        if len(series) > 1:
-            axes.legend(frameon=False, fontsize=7)
-    return _png(figure)
+def training_curves(metrics: Sequence[Row]) -> list[Panel]:
+    """What a run's metrics hold, one panel per quantity: raw values thin, a running mean thick."""
+    panels = []
+    for title, series in _panels(metrics):
+        if series:
+            keys = tuple(zip(series, COLORS)) if len(series) > 1 else ()
+            panels.append(Panel(title, keys, _svg(curves(series))))
+    return panels
+
+
+def curves(series: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """Curves of (step, value) points; axes lie at the same place in every figure, so that panels align."""
+    figure = Figure(figsize=(2.75, 1.6))
+    axes = figure.add_axes((0.16, 0.15, 0.81, 0.75))
+    _clean(axes, grid="y")
+    for points, color in zip(series.values(), COLORS):
+        steps, values = np.array(points, float).T
+        every = np.unique(np.linspace(0, len(steps) - 1, _POINTS).round().astype(int))
+        if len(steps) > _POINTS:
+            bins = np.array_split(values, _POINTS)
+            lowest, highest = ([pick(part) for part in bins] for pick in (min, max))
+            middles = [part.mean() for part in np.array_split(steps, _POINTS)]
+            axes.fill_between(middles, lowest, highest, color=color, alpha=0.25, linewidth=0)
+        elif len(values) > 8:
+            axes.plot(steps, values, color=color, linewidth=0.6, alpha=0.45)
+        axes.plot(steps[every], _running_mean(values)[every], color=color, linewidth=1.6)
+    if np.ptp(axes.dataLim.intervaly) < 1e-9:
+        axes.set_ylim(axes.dataLim.y0 - 0.5, axes.dataLim.y0 + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useOffset=False)
+    axes.yaxis.get_offset_text().set_fontsize(8)
+    return figure
 
 
 def _panels(metrics: Sequence[Row]) -> Iterable[tuple[str, dict[str, list[tuple[float, float]]]]]:
@@ -117,33 +153,47 @@ def _panels(metrics: Sequence[Row]) -> Iterable[tuple[str, dict[str, list[tuple[
     yield "loss", of(loss="loss")
     yield "KL to the reference", of(kl="kl")
     yield "groups without spread", of(share="frac_zero_std")
-    yield "tokens an answer", of(tokens="completion_len_mean")
+    yield "tokens per answer", of(tokens="completion_len_mean")
     yield "gradient norm", of(norm="grad_norm")
     yield "schedule delta", of(delta="delta")
     if any(row["delta"] for row in metrics):
-        yield "objects perturbed a step", of(objects="n_regions")
+        yield "objects perturbed per step", of(objects="n_regions")
     yield "learning rate", of(rate="lr")
 
 
-def dataset_chart(cells: Sequence[Row]) -> bytes | None:
-    """Figure 3: questions of each type in OCR-RL and OCR-SFT, most frequent first."""
+def dataset_chart(cells: Sequence[Row]) -> Drawing | None:
+    """Figure 3: questions of each type in OCR-RL and OCR-SFT, most frequent first; None without questions."""
+    if not any(cell["ours"] for cell in cells):
+        return None
+    return Drawing(_svg(question_bars(cells, 8)), _svg(question_bars(cells, NARROW)))
+
+
+def question_bars(cells: Sequence[Row], width: float) -> Figure:
+    """`dataset_chart` as a figure of `width` inches: upright bars if wide, lying ones with their names if narrow."""
     kinds = list(dict.fromkeys(cell["row"] for cell in cells))
     count = {(cell["row"], cell["column"]): cell["ours"] or 0 for cell in cells}
-    if not any(count.values()):
-        return None
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    names = [NAMES.get(kind, kind).replace("relative direction, ", "direction ") for kind in kinds]
+    wide = width > NARROW
+    figure = Figure(figsize=(width, 3.4 if wide else 0.7 + 0.42 * len(kinds)), layout="constrained")
     axes = figure.subplots()
-    _clean(axes, grid="y")
+    _clean(axes, grid="y" if wide else "x")
     places = np.arange(len(kinds))
     for k, (column, color) in enumerate((("OCR-RL", "#a9c9e0"), ("OCR-SFT", BLUE))):
         values = [count.get((kind, column), 0) for kind in kinds]
-        bars = axes.bar(places + (k - 0.5) * 0.4, values, 0.38, color=color, label=f"{column}, {int(sum(values))}")
-        axes.bar_label(bars, [f"{int(v)}" for v in values], fontsize=7, color=INK, padding=1)
-    names = [NAMES.get(kind, kind).replace("relative direction, ", "direction ") for kind in kinds]
-    axes.set_xticks(places, [name.replace(" ", "\n", 1) for name in names], fontsize=8)
-    axes.set_ylabel("questions")
-    axes.legend(frameon=False, fontsize=8)
-    return _png(figure)
+        label = f"{column}, {int(sum(values)):,}"
+        draw = axes.bar if wide else axes.barh
+        bars = draw(places + (k - 0.5) * 0.4, values, 0.38, color=color, label=label)
+        axes.bar_label(bars, [f"{int(v):,}" for v in values], fontsize=8, color=INK, padding=2)
+    if wide:
+        axes.set_xticks(places, [name.replace(" ", "\n", 1) for name in names], fontsize=8)
+        axes.set_ylabel("questions", fontsize=8, color=INK)
+        axes.margins(y=0.08)
+    else:
+        axes.set_yticks(places, [name.replace(" ", "\n", 1) for name in names], fontsize=8)
+        axes.invert_yaxis()
+        axes.margins(x=0.14)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+    return figure
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
@@ -163,7 +213,13 @@ def _clean(axes: Axes, grid: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
+def _svg(figure: Figure) -> bytes:
+    """The figure with text as text, in the page's font; the same figure gives the same bytes."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rollout3d"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.S)
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", FONT, text)
+    # A hundredth of a point is finer than any screen; numbers that are read stay as they are.
+    places = re.compile(r' (?:d|x|y|points|transform)="[^"]*"')
+    return places.sub(lambda found: re.sub(r"(\d+\.\d\d)\d+", r"\1", found[0]), text).encode()

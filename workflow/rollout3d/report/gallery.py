@@ -1,7 +1,8 @@
 """What the training saw: clean and perturbed frames side by side, the objects in the noise, and what was answered.
 
-Perturbed frames are not stored. They are made again by the code that made them: draws depend on names only (seed, run,
-step, question), so the objects and the noise are those of the training.
+Perturbed frames are not stored. They are made again by the code that made them: frames are decoded and resized by the
+trainer's own store, and draws depend on names only (seed, run, step, question), so the objects and the noise are those
+of the training. Pictures are stored without loss: each pixel is the one that training saw.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.config import Grpo, Run, Video
 from rollout3d.geometry.camera import sample_indices
-from rollout3d.resize import resize_frame, smart_size
+from rollout3d.model.media import FrameStore
 from rollout3d.training.rollouts import Context, make_views
 from rollout3d.training.rollouts.object_centric import eligible
 from rollout3d.training.rollouts.regions import Regions
@@ -26,38 +27,49 @@ from rollout3d.training.rollouts.regions import Regions
 Row = Mapping[str, Any]
 LOG = logging.getLogger(__name__)
 
-FRAMES_SHOWN = 6
-"""Frames of a strip."""
-STRIP_HEIGHT = 180
-"""Pixels; smaller frames are enlarged without smoothing, so that the noise stays what it is."""
+FRAMES_SHOWN = 4
+"""Frames of an example."""
 
 
 class Pictures:
     """Frames and top views of scenes, from the tables."""
 
     def __init__(self, frames: Iterable[Path | str], maps: Iterable[Path | str], video: Video):
-        self._frames = tables.SceneReader(tables.FRAMES, frames)
+        self._store = FrameStore(frames, (), video, capacity=2)
         self._maps = tables.SceneReader(tables.MAPS, maps)
-        self._video = video
+        self._set, self._video = f"train{video.train_frames}", video
+
+    def __contains__(self, scene_id: str) -> bool:
+        return scene_id in self._store
 
     def rows(self, scene_id: str) -> list[dict[str, Any]]:
-        """The frame rows that training shows, in order, repeats included (the rule of the trainer); empty if none."""
-        name, n = f"train{self._video.train_frames}", self._video.train_frames
-        found = sorted((r for r in self._frames.rows(scene_id) if name in r["sets"]), key=lambda r: r["frame_index"])
-        return [found[i] for i in sample_indices(len(found), n)] if found else []
+        """The frame rows that training shows, in order, repeats included. Raises MissingFrames for an unknown scene."""
+        return self._store.rows(scene_id, self._set, self._video.train_frames)
 
     def video(self, scene_id: str) -> np.ndarray:
-        """(k, H, W, 3) uint8 RGB at training's resolution."""
-        rows = self.rows(scene_id)
-        pictures = [decode(row["image"]["bytes"]) for row in rows]
-        source = rows[0]["source_height"], rows[0]["source_width"]
-        size = smart_size(*source, self._video.min_pixels, self._video.train_max_pixels)
-        return np.stack([resize_frame(picture, *size) for picture in pictures])
+        """(k, H, W, 3) uint8 RGB, read-only: the pixels that training shows."""
+        return self._store.frames(scene_id, self._set, self._video.train_frames, self._video.train_max_pixels)
 
     def bev(self, scene_id: str) -> bytes | None:
         """The top view as stored (PNG), None if the scene has no map."""
         rows = self._maps.rows(scene_id, ["bev"])
         return rows[0]["bev"]["bytes"] if rows else None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame of an example, clean and perturbed."""
+
+    index: int
+    """Place among the frames that training shows, from 0."""
+    seconds: float
+    width: int
+    height: int
+    clean: bytes
+    """WebP without loss."""
+    perturbed: bytes
+    outlines: tuple[tuple[int, str], ...]
+    """Place in `Example.objects` of each object that the frame shows, and the border of its pixels as an SVG path."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +83,14 @@ class Example:
     delta: float
     sigma: float
     objects: tuple[str, ...]
-    """Labels of the objects in the noise, one an object."""
+    """Label of each object in the noise."""
     n_objects: int
     """M of equation 5: objects that could have been chosen."""
-    clean: bytes
-    """JPEG of a strip of frames."""
-    perturbed: bytes
+    frames: tuple[Shown, ...]
+    n_frames: int
+    """Frames that training shows."""
+    share: float
+    """Share of the pixels of all frames that the noise covers."""
     gives_gradient: bool
     """Whether the rollouts of the perturbed view enter the loss."""
     bev: bytes | None
@@ -105,7 +119,9 @@ def examples(
     shown = [
         key
         for key, rows in sorted(groups.items())
-        if key[1] in questions and any(row["perturbed_objects"] for row in rows)
+        if key[1] in questions
+        and questions[key[1]]["scene_id"] in pictures
+        and any(row["perturbed_objects"] for row in rows)
     ]
     if not shown:
         return []
@@ -127,6 +143,7 @@ def examples(
         if list(altered.perturbed_objects) != list(recorded):
             LOG.warning("run %s, step %d: the view of question %s is not the recorded one", run.run, step, question_id)
             continue
+        frames, share = _shown(question, clean, altered.frames, altered.perturbed_objects, pictures, masks)
         found.append(
             Example(
                 run=run.run,
@@ -137,8 +154,9 @@ def examples(
                 sigma=float(altered.sigma),
                 objects=tuple(labels[scene, object_id] for object_id in altered.perturbed_objects),
                 n_objects=len(eligible(question, context)),
-                clean=strip(clean),
-                perturbed=strip(altered.frames),
+                frames=frames,
+                n_frames=len(clean),
+                share=share,
                 gives_gradient=altered.contributes_gradient,
                 bev=pictures.bev(scene),
                 rollouts=tuple(rows),
@@ -147,18 +165,64 @@ def examples(
     return found
 
 
-def strip(frames: np.ndarray, n: int = FRAMES_SHOWN) -> bytes:
-    """JPEG of `n` evenly spread frames (k, H, W, 3) side by side, `STRIP_HEIGHT` pixels high."""
-    chosen = [frames[i] for i in dict.fromkeys(sample_indices(len(frames), min(n, len(frames))))]
-    height, width = chosen[0].shape[:2]
-    size = (max(1, round(width * STRIP_HEIGHT / height)), STRIP_HEIGHT)
-    how = cv2.INTER_AREA if height > STRIP_HEIGHT else cv2.INTER_NEAREST
-    scaled = [cv2.resize(frame, size, interpolation=how) for frame in chosen]
-    gap = np.full((STRIP_HEIGHT, 4, 3), 255, np.uint8)
-    row = np.hstack([part for frame in scaled for part in (frame, gap)][:-1])
-    return cv2.imencode(".jpg", row[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+def _shown(
+    question: Row,
+    clean: np.ndarray,
+    perturbed: np.ndarray,
+    object_ids: Sequence[int],
+    pictures: Pictures,
+    regions: Regions,
+) -> tuple[tuple[Shown, ...], float]:
+    """The frames to show, and the share of all pixels that the noise covers.
+
+    Of each of `FRAMES_SHOWN` equal parts of the video it is the frame in which the noise covers most: with few objects,
+    evenly spaced frames may hold none of them.
+    """
+    scene, shape = question["scene_id"], clean.shape[:3]
+    masks = {object_id: regions.union(scene, [object_id], shape) for object_id in object_ids}
+    union = np.any([*masks.values()], axis=0)
+    rows = pictures.rows(scene)
+    parts = np.array_split(np.arange(len(clean)), min(FRAMES_SHOWN, len(clean)))
+    chosen = [int(part[np.argmax(union[part].sum(axis=(1, 2)))]) for part in parts]
+    # A scene with few frames repeats some.
+    chosen = list({rows[i]["frame_index"]: i for i in reversed(chosen)}.values())[::-1]
+    shown = tuple(
+        Shown(
+            index=i,
+            seconds=rows[i]["timestamp_s"],
+            width=shape[2],
+            height=shape[1],
+            clean=webp(clean[i]),
+            perturbed=webp(perturbed[i]),
+            outlines=tuple(
+                (place, border(masks[object_id][i]))
+                for place, object_id in enumerate(object_ids)
+                if masks[object_id][i].any()
+            ),
+        )
+        for i in chosen
+    )
+    return shown, float(union.mean())
 
 
-def decode(data: bytes) -> np.ndarray:
-    """An encoded picture as RGB (H, W, 3) uint8."""
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+def border(mask: np.ndarray) -> str:
+    """The border of the true pixels of a mask (H, W) as an SVG path along the edges of pixels, one unit per pixel."""
+    padded = np.pad(mask, 1)
+    rows = [
+        f"M{x0} {y}H{x1}" for y, x0, x1 in _runs(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    ]  # between a pixel and the one above it
+    columns = [f"M{x} {y0}V{y1}" for x, y0, y1 in _runs((padded[1:-1, 1:] != padded[1:-1, :-1]).T)]
+    return "".join([*rows, *columns])
+
+
+def _runs(edges: np.ndarray) -> Iterable[tuple[int, int, int]]:
+    """(row, start, end) of each run of true values in the rows of an array (n, m)."""
+    changes = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (row, start), (_, end) = np.nonzero(changes == 1), np.nonzero(changes == -1)
+    return zip(row.tolist(), start.tolist(), end.tolist())
+
+
+def webp(frame: np.ndarray) -> bytes:
+    """A frame (H, W, 3) uint8 RGB as WebP without loss."""
+    # A quality above 100 asks for the lossless mode.
+    return cv2.imencode(".webp", frame[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()

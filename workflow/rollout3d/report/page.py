@@ -13,21 +13,14 @@ from typing import Any
 import jinja2
 
 from rollout3d.config import CATEGORIES
-from rollout3d.report import figures
+from rollout3d.report import figures, lines
+from rollout3d.report.about import LICENCE, About
 from rollout3d.report.gallery import Example
-from rollout3d.report.questions import bias_lines, source_lines
-from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note
+from rollout3d.report.sheet import number, shown, span
 from rollout3d.seeding import generator
 
 Row = Mapping[str, Any]
 
-TITLES = {
-    "table1": "Table 1. Model-based data filtering",
-    "table2": "Table 2. Comparison on VSI-Bench",
-    "table3": "Table 3. Cold start data and rollout method",
-    "table4": "Table 4. Rollout policies",
-    "table5": "Table 5. Object schedules",
-}
 PRESETS = {
     "demo": "Synthetic scenes and a small model trained from scratch: these numbers show that the pipeline works. "
     "They say nothing about the method, and must not be compared with the paper's.",
@@ -37,14 +30,8 @@ PRESETS = {
     "seeing": "Synthetic scenes and a small model trained from scratch, long enough to learn to see: the difference "
     "between its video and black frames is the point. Its scores must not be compared with the paper's.",
 }
-DIGITS = {"Correct": 0, "Wrong": 0, "Acc.": 2}
-"""Decimals of a column, where not 1."""
-SETTINGS = {
-    "frames2": "2 frames",
-    "frames16": "16 frames",
-    "frames16_bev": "16 frames and the view from above",
-    "frames16_grpo": "16 frames, after GRPO",
-}
+OUTLINES = ("#ffd400", "#00e5ff", "#ff5cf4", "#7dff5c", "#ff9a3c", "#b9a4ff")
+"""Colours of the outlines of objects, again from the first where there are more."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +56,7 @@ class Study:
     bias: Sequence[Row] = ()
     bevs: Mapping[str, bytes] = field(default_factory=dict)
     """PNG by scene, of the samples."""
+    about: About = field(default_factory=About)
 
 
 def sample_questions(train: Sequence[Row], seed: int, n: int = 10) -> list[Row]:
@@ -86,54 +74,6 @@ def sample_questions(train: Sequence[Row], seed: int, n: int = 10) -> list[Row]:
     return drawn
 
 
-def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[str]]:
-    """REPORT cells -> columns; lines with their name, cells by column and notes; notes that all our lines share."""
-    columns = list(dict.fromkeys(cell["column"] for cell in cells))
-    lines: dict[str, dict[str, Any]] = {}
-    for cell in cells:
-        line = lines.setdefault(cell["row"], {"name": cell["row"], "cells": {}, "notes": []})
-        line["cells"][cell["column"]] = cell
-        line["notes"] += [note for note in cell["note"].split("; ") if note not in line["notes"]]
-    for line in lines.values():
-        line["ours"] = any(cell["ours"] is not None for cell in line["cells"].values())
-    # Guesses are made by no scorer and in no setting: what only they lack is common to all the others.
-    mine = [line["notes"] for line in lines.values() if line["ours"] and "guessing" not in line["notes"]]
-    shared = [note for note in mine[0] if all(note in notes for notes in mine)] if mine else []
-    common = [note for note in shared if note != NO_QUESTIONS and not note.startswith("run ")]
-    for line in lines.values():
-        line["notes"] = [note for note in line["notes"] if note not in (*common, NOT_OURS, NO_QUESTIONS)]
-    return columns, list(lines.values()), common
-
-
-def score_lines(scores: Sequence[Row], benchmark: str) -> list[dict[str, Any]]:
-    """Lines of the table of scores: each run on its video, on black frames, and the one less the other; then the
-    guesses, which all runs share."""
-    of = [row for row in scores if row["benchmark"] == benchmark]
-    lines = []
-    views = [("video", "its video"), ("black", "black frames"), ("seen", "difference, 95 % interval")]
-    for run in dict.fromkeys(row["run"] for row in of):
-        lines += [_score_line(of, run, view, run, label) for view, label in views]
-    some = of[0]["run"] if of else ""
-    for view, label in (("random", "random guess"), ("frequent", "frequent answer")):
-        lines.append(_score_line(of, some, view, "", label))
-    return [line for line in lines if line["scores"]]
-
-
-def _score_line(rows: Sequence[Row], run: str, view: str, name: str, label: str) -> dict[str, Any]:
-    found = {row["task"]: row for row in rows if row["run"] == run and row["view"] == view}
-    overall = found.get("overall", {})
-    return {
-        "run": name,
-        "view": view,
-        "label": label,
-        "scores": {task: row["score"] for task, row in found.items()},
-        "intervals": {task: (row["low"], row["high"]) for task, row in found.items() if row["low"] is not None},
-        "n": overall.get("n"),
-        "well_formed": overall.get("well_formed"),
-        "notes": kept_note(overall.get("rests_on", ())) if name else [],
-    }
-
-
 def render(study: Study) -> str:
     """The page's HTML. Nothing in it is loaded from elsewhere."""
     environment = jinja2.Environment(
@@ -143,54 +83,40 @@ def render(study: Study) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"png": _png, "jpeg": _jpeg, "number": _number, "pretty": _pretty}
+    environment.filters |= {"uri": _uri, "number": number, "span": span, "pretty": _pretty}
     environment.globals |= {"plain": lambda kind: figures.NAMES.get(kind, kind), "several": _several}
+    environment.globals |= {"shown": shown, "outline_colors": OUTLINES}
     benchmarks = sorted({row["benchmark"] for row in study.scores})
+    figure3 = study.tables.get("figure3", ())
     return environment.get_template("page.html.j2").render(
         study=study,
+        about=study.about,
+        licence=LICENCE,
         banner=PRESETS.get(study.preset or ""),
-        tables=[(name, TITLES[name], *pivot(cells)) for name, cells in study.tables.items() if name in TITLES],
-        settings=SETTINGS,
-        digits=DIGITS,
-        tasks=TASKS,
+        tables=[lines.paper_sheet(name, cells) for name, cells in study.tables.items() if name in lines.TITLES],
         benchmarks=[
-            (name, figures.scores_chart(study.scores, name), score_lines(study.scores, name)) for name in benchmarks
+            (name, figures.scores_chart(study.scores, name), lines.score_sheet(study.scores, name))
+            for name in benchmarks
         ],
         curves={run: figures.training_curves(rows) for run, rows in study.metrics.items()},
-        figure3=figures.dataset_chart(study.tables.get("figure3", ())),
-        transitions=sorted(Counter(row["transition"] for row in study.hard).items()),
-        verdicts=_verdicts(study.annotations),
-        sources=source_lines(study.sources),
-        bias=bias_lines(study.bias),
+        figure3=figures.dataset_chart(figure3),
+        counted=lines.figure3_sheet(figure3) if figure3 else None,
+        hard=lines.hard_sheet(study.hard) if study.hard else None,
+        attempts=lines.verdict_sheet(study.annotations) if study.annotations else None,
+        sources=lines.source_sheet(study.sources) if study.sources else None,
+        bias=lines.bias_sheet(study.bias) if study.bias else None,
+        changed=lines.setting_sheet(study.about.changed) if study.about.changed else None,
         thoughts={row["question_id"]: row["think"] for row in study.sft},
         samples=study.samples,
-        gallery=[(example, _rollouts(example.rollouts)) for example in study.examples],
+        gallery=[
+            (example, lines.rollout_sheet(f"rollouts-{i}", _title(example), example.rollouts))
+            for i, example in enumerate(study.examples, 1)
+        ],
     )
 
 
-def _verdicts(annotations: Sequence[Row]) -> list[tuple[str, int, str]]:
-    """Verdict, attempts, and the most frequent reasons."""
-    found = []
-    for verdict in ("accepted", "rejected", "failed"):
-        rows = [row for row in annotations if row["verdict"] == verdict]
-        reasons = Counter((row["reason"] or "").split(":")[0].split("(")[0].strip() for row in rows)
-        told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common(3) if reason)
-        if rows:
-            found.append((verdict, len(rows), told))
-    return found
-
-
-def _rollouts(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [
-        {
-            "view": row["view"],
-            "text": row["text"],
-            "answer": row["answer"],
-            "parts": {part["name"]: part["value"] for part in row["rewards"]},
-            "advantage": row["advantage"],
-        }
-        for row in rows
-    ]
+def _title(example: Example) -> str:
+    return f"Rollouts of run {example.run}, step {example.step} of {example.total}"
 
 
 def _several(labels: Sequence[str]) -> str:
@@ -198,18 +124,9 @@ def _several(labels: Sequence[str]) -> str:
     return ", ".join(name if n == 1 else f"{name} ({n})" for name, n in sorted(Counter(labels).items()))
 
 
-def _png(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode()
-
-
-def _jpeg(data: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
-
-
-def _number(value: float | None, digits: int = 1) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.{digits}f}"
+def _uri(data: bytes | str, kind: str) -> str:
+    """Data as an address that needs no other file."""
+    return f"data:{kind};base64," + base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
 
 
 def _pretty(evidence: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -252,12 +251,18 @@ _SPECIAL = {
     "≥": r"$\ge$",
     **{sign: f"\\{sign}" for sign in "{}$&#_%"},
 }
-_ANY_SPECIAL = re.compile("|".join(re.escape(sign) for sign in _SPECIAL))
 
 
 def escape(text: str) -> str:
-    """Text for LaTeX: special signs escaped, white space (line breaks too) as single spaces."""
-    return _ANY_SPECIAL.sub(lambda sign: _SPECIAL[sign.group()], " ".join(text.split()))
+    """Text for LaTeX: special signs escaped, white space (line breaks too) as single spaces.
+
+    Signs beyond Latin-1 that are no letters, which a model may say and pdfLaTeX lacks, become question marks.
+    """
+    return "".join(_SPECIAL.get(sign) or _known(sign) for sign in " ".join(text.split()))
+
+
+def _known(sign: str) -> str:
+    return sign if sign.isalpha() or (sign.isprintable() and sign <= "\xff") else "?"
 
 
 def _marks(notes: Sequence[str], letters: dict[str, str]) -> str:

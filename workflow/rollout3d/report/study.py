@@ -14,6 +14,7 @@ from rollout3d.config import Config, Run, read_runs
 from rollout3d.evaluation.settings import official
 from rollout3d.report import gallery
 from rollout3d.report import tables as paper
+from rollout3d.report.about import About
 from rollout3d.report.page import Study, sample_questions
 
 Row = Mapping[str, Any]
@@ -41,7 +42,7 @@ class Files:
     regions: Sequence[str] = ()
 
 
-def collect(files: Files, config: Config) -> Study:
+def collect(files: Files, config: Config, about: About | None = None) -> Study:
     """Read what there is. Tables 2 to 5 that were not made on their own are built from the scores given."""
     train = _read(tables.OCR_RL, files.train)
     sft = _read(tables.OCR_SFT, files.sft)
@@ -66,6 +67,7 @@ def collect(files: Files, config: Config) -> Study:
         sources=_read(tables.SOURCES, files.sources),
         bias=_read(tables.BIAS, files.bias),
         bevs={scene: bev for scene, bev in bevs.items() if bev},
+        about=about or About(),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rollout3d import tables
+from rollout3d import provenance, tables
 from rollout3d.files import write_atomically
+from rollout3d.report.about import about
 from rollout3d.report.page import render
 from rollout3d.report.study import Files, collect
 from rollout3d.stages.common import Stage
@@ -27,7 +28,10 @@ def main(argv: list[str] | None = None) -> None:
     args, config = STAGE.parse(parser, argv)
     files = {name: getattr(args, name) for name in (*LISTS, *SINGLE) if getattr(args, name)}
     lineage = STAGE.lineage({**files, "runs": config.runs.table})
-    page = render(collect(Files(**{name: getattr(args, name) for name in (*LISTS, *SINGLE)}), config))
+    shown = [path for given in files.values() for path in ([given] if isinstance(given, str) else given)]
+    noted = next((folder for folder in args.out.resolve().parents if (folder / provenance.FOLDER).is_dir()), None)
+    made = about(shown, noted, STAGE.whole_configuration)
+    page = render(collect(Files(**{name: getattr(args, name) for name in (*LISTS, *SINGLE)}), config, made))
     write_atomically(args.out, tables.with_lineage(page, lineage))
 
 

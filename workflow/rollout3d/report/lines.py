@@ -1,0 +1,229 @@
+"""The tables of the page, from rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollout3d.report.figures import NAMES
+from rollout3d.report.questions import FATES, bias_lines, source_lines
+from rollout3d.report.sheet import Cell, Column, Group, Line, Sheet, plain_sheet
+from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note
+
+Row = Mapping[str, Any]
+
+TITLES = {
+    "table1": "Table 1. Model-based data filtering",
+    "table2": "Table 2. Comparison on VSI-Bench",
+    "table3": "Table 3. Cold start data and rollout method",
+    "table4": "Table 4. Rollout policies",
+    "table5": "Table 5. Object schedules",
+}
+DIGITS = {"Correct": 0, "Wrong": 0, "Acc.": 2}
+"""Decimals of a column, where not 1."""
+SETTINGS = {
+    "frames2": "2 frames",
+    "frames16": "16 frames",
+    "frames16_bev": "16 frames and the view from above",
+    "frames16_grpo": "16 frames, after GRPO",
+}
+VIEWS = (("video", "its video", "mine"), ("black", "black frames", "quiet"), ("seen", "difference", "quiet"))
+GUESSES = (("random", "random guess"), ("frequent", "frequent answer"))
+HOW = ("settings", "scorer", "part")
+"""Columns of SCORES that say how a score was made, where a table has them."""
+
+
+def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[str]]:
+    """REPORT cells -> columns; lines with their name, cells by column and notes; notes that all our lines share."""
+    columns = list(dict.fromkeys(cell["column"] for cell in cells))
+    lines: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        line = lines.setdefault(cell["row"], {"name": cell["row"], "cells": {}, "notes": []})
+        line["cells"][cell["column"]] = cell
+        line["notes"] += [note for note in cell["note"].split("; ") if note not in line["notes"]]
+    for line in lines.values():
+        line["ours"] = any(cell["ours"] is not None for cell in line["cells"].values())
+    # Guesses are made by no scorer and in no setting: what only they lack is common to all the others.
+    mine = [line["notes"] for line in lines.values() if line["ours"] and "guessing" not in line["notes"]]
+    shared = [note for note in mine[0] if all(note in notes for notes in mine)] if mine else []
+    common = [note for note in shared if note != NO_QUESTIONS and not note.startswith("run ")]
+    for line in lines.values():
+        line["notes"] = [note for note in line["notes"] if note not in (*common, NOT_OURS, NO_QUESTIONS)]
+    return columns, list(lines.values()), common
+
+
+def paper_sheet(name: str, cells: Sequence[Row]) -> Sheet:
+    """One of the paper's tables, our numbers beside its own."""
+    columns, lines, common = pivot(cells)
+    names = SETTINGS if name == "table1" else {}
+
+    def cell(line: Mapping[str, Any], column: str) -> Cell:
+        found = line["cells"].get(column)
+        return Cell(found["ours"], found["paper"]) if found else Cell()
+
+    return plain_sheet(
+        name,
+        TITLES[name],
+        "Setting" if name == "table1" else "Model",
+        [Column(column, digits=DIGITS.get(column, 1)) for column in columns],
+        [
+            Line(
+                names.get(line["name"], line["name"]),
+                [cell(line, column) for column in columns],
+                line["notes"],
+                "mine" if line["ours"] else "theirs",
+            )
+            for line in lines
+        ],
+        common,
+    )
+
+
+def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
+    """The scores of a benchmark: each run on its video, on black frames, and the one minus the other; then guesses.
+
+    What is the same for all runs of how scores were made stands above the table; what is not, beside each run, and a
+    warning says so.
+    """
+    of = [row for row in scores if row["benchmark"] == benchmark]
+    runs = list(dict.fromkeys(row["run"] for row in of))
+    how = {run: {column: _told(of, run, column) for column in HOW} for run in runs}
+    mixed = [column for column in HOW if len({told[column] for told in how.values()}) > 1]
+    said = {run: _words(told, mixed) for run, told in how.items()}
+    common = [word for word in said[runs[0]] if all(word in words for words in said.values())]
+    groups = []
+    for run in runs:
+        lines = [_score_line(of, run, view, label, look) for view, label, look in VIEWS]
+        kept = next((row["rests_on"] for row in of if row["run"] == run and row["view"] == "video"), ())
+        own = ", ".join(word for word in said[run] if word not in common)
+        groups.append(Group(run, [line for line in lines if line], own, kept_note(kept)))
+    # Guesses depend on the benchmark only: every run has the same.
+    guesses = [_score_line(of, runs[0], view, label, "guess") for view, label in GUESSES]
+    groups.append(Group("no video", [line for line in guesses if line]))
+    return Sheet(
+        f"scores-{benchmark}",
+        f"Scores on {benchmark}",
+        "Shown",
+        [*(Column(title) for title in TASKS.values()), Column("n"), Column("Format kept", digits=0)],
+        [group for group in groups if group.lines],
+        group="Run",
+        notes=[", ".join(common)] if common else [],
+        warning=f"Not like with like: the runs differ in {' and '.join(mixed)}" if mixed else "",
+    )
+
+
+def _told(rows: Sequence[Row], run: str, column: str) -> str:
+    """What SCORES says in a column of `HOW` about a run; empty for tables that lack the column."""
+    own = (row.get(column) for row in rows if row["run"] == run and row["view"] == "video")
+    return next((value for value in own if value), "")
+
+
+def _words(told: Mapping[str, str], mixed: Sequence[str]) -> list[str]:
+    """The parts of what is said about a run's scores; what is not said counts only where other runs differ in it."""
+    words = told["settings"].split(", ") if told["settings"] else ["settings unknown"] if "settings" in mixed else []
+    if told["scorer"] or "scorer" in mixed:
+        words.append(f"scorer {told['scorer'] or 'unknown'}")
+    if told["part"] or "part" in mixed:
+        words.append(f"part: {told['part'] or 'whole benchmark'}")
+    return words
+
+
+def _score_line(rows: Sequence[Row], run: str, view: str, label: str, look: str) -> Line | None:
+    found = {row["task"]: row for row in rows if row["run"] == run and row["view"] == view}
+    if not found:
+        return None
+
+    def cell(task: str) -> Cell:
+        row = found.get(task)
+        if row is None:
+            return Cell()
+        interval = None if row["low"] is None else (row["low"], row["high"])
+        return Cell(row["score"], interval=interval, signed=view == "seen")
+
+    overall = found.get("overall", {})
+    kept = overall.get("well_formed")
+    share = Cell() if kept is None else Cell(100 * kept, unit=" %")
+    if any(row["low"] is not None for row in found.values()):
+        label += ", 95 % interval"
+    return Line(label, [*(cell(task) for task in TASKS), Cell(overall.get("n")), share], look=look)
+
+
+def source_sheet(rows: Sequence[Row]) -> Sheet:
+    """Where the training questions come from."""
+    columns = [*(Column(fate.capitalize()) for fate in FATES), Column("Left out because", text=True)]
+    lines = [
+        Line(line["source"], [*(Cell(n) for n in line["fates"]), Cell(line["reasons"])]) for line in source_lines(rows)
+    ]
+    return plain_sheet("sources", "Where the training questions come from", "Source", columns, lines)
+
+
+def bias_sheet(rows: Sequence[Row]) -> Sheet:
+    """What the text of questions and options gives away, marked where a rule is well above chance."""
+    rules, found = bias_lines(rows)
+    columns = [Column("n"), Column("Chance"), *(Column(rule) for rule in rules)]
+    lines = []
+    for line in found:
+        marks = {rule: "bad" if rule in line["marked"] else "" for rule in rules}
+        scores = [Cell(line["scores"].get(rule), mark=marks[rule]) for rule in rules]
+        cells = [Cell(line["n"]), Cell(line["chance"]), *scores, Cell(line["answers"])]
+        lines.append(Line(NAMES.get(line["kind"], line["kind"]), cells))
+    title = "What the text gives away"
+    return plain_sheet("bias", title, "Type", [*columns, Column("Most frequent answers", text=True)], lines)
+
+
+def figure3_sheet(cells: Sequence[Row]) -> Sheet:
+    """The numbers behind Figure 3."""
+    columns, lines, common = pivot(cells)
+    counted = [
+        Line(NAMES.get(line["name"], line["name"]), [Cell(_whole(line["cells"][c]["ours"])) for c in columns])
+        for line in lines
+    ]
+    return plain_sheet("figure3", "Questions per type", "Type", [Column(column) for column in columns], counted, common)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def hard_sheet(rows: Sequence[Row]) -> Sheet:
+    """Hard questions per transition."""
+    counts = sorted(Counter(row["transition"] for row in rows).items())
+    lines = [Line(name, [Cell(n)]) for name, n in counts]
+    return plain_sheet("hard", "Hard questions", "Transition", [Column("Questions")], lines)
+
+
+def verdict_sheet(annotations: Sequence[Row]) -> Sheet:
+    """The teacher's attempts: verdict, number, and the most frequent reasons."""
+    lines = []
+    for verdict in ("accepted", "rejected", "failed"):
+        rows = [row for row in annotations if row["verdict"] == verdict]
+        reasons = Counter((row["reason"] or "").split(":")[0].split("(")[0].strip() for row in rows)
+        told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common(3) if reason)
+        if rows:
+            lines.append(Line(verdict, [Cell(len(rows)), Cell(told)]))
+    columns = [Column("Attempts"), Column("Reasons", text=True)]
+    return plain_sheet("attempts", "The teacher's attempts", "Verdict", columns, lines)
+
+
+def rollout_sheet(name: str, title: str, rows: Sequence[Row]) -> Sheet:
+    """The rollouts of one question and their rewards."""
+    parts = list(dict.fromkeys(part["name"] for row in rows for part in row["rewards"]))
+    columns = [Column("Answer", text=True, limit=24), *(Column(part, digits=2) for part in parts)]
+    columns += [Column("Advantage", digits=2), Column("Text", text=True, limit=420)]
+    lines = []
+    for row in rows:
+        values = {part["name"]: part["value"] for part in row["rewards"]}
+        advantage = row["advantage"]
+        mark = "good" if advantage > 0 else "bad" if advantage < 0 else ""
+        answer = row["answer"] if row["answer"] is not None else "none"
+        cells = [Cell(answer), *(Cell(values.get(part)) for part in parts)]
+        lines.append(Line(row["view"], [*cells, Cell(advantage, mark=mark, signed=True), Cell(row["text"])]))
+    return plain_sheet(name, title, "View", columns, lines)
+
+
+def setting_sheet(changed: Sequence[tuple[str, str, str]]) -> Sheet:
+    """Keys of the configuration whose value is not the paper's."""
+    lines = [Line(key, [Cell(here), Cell(paper)]) for key, here, paper in changed]
+    columns = [Column("This study", text=True, limit=200), Column("The paper's configuration", text=True, limit=200)]
+    return plain_sheet("configuration", "Settings that are not the paper's", "Key", columns, lines)
