@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError, model_validator
 
 from rollout3d.config.base import NotNegative, Positive
+from rollout3d.config.keys import leaves
 from rollout3d.config.names import Name, confused, unknown
 from rollout3d.config.problems import ConfigError, explain
 from rollout3d.config.sections import RegionMode, Section
@@ -70,11 +71,11 @@ def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
         problems.append(
             f"{path}:{lines[pair[0]]}: runs '{pair[0]}' and '{pair[1]}' are too much alike ('.' matches any character)"
         )
-    for key, names in (
-        ("runs.select", config.runs.select),
-        ("difficulty.run", [config.difficulty.run]),
-        ("evaluation.frame_policy_of", list(config.evaluation.frame_policy_of)),
-    ):
+    # A stage's narrowed configuration lacks what it does not read; the whole one is checked when the study is read.
+    given = dict(leaves(config))
+    for key in ("runs.select", "difficulty.run", "evaluation.frame_policy_of"):
+        names = given.get(key, [])
+        names = [names] if isinstance(names, str) else list(names)
         problems += [f"{key}: {unknown(name, runs, f'a run of {path}')}" for name in names if name not in runs]
     for name in _chain(config.difficulty.run, runs):
         if name in runs and runs[name].train_table == "ocr_sft":
