@@ -1,4 +1,4 @@
-"""Whether a teacher's text may be trained on: form, answer, and no trace of what only the teacher was shown."""
+"""Verify whether a teacher's text may be trained on: form, answer, and no trace of what only the teacher was shown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollout3d.cot.leaks import find_leak
 from rollout3d.scoring import scorers
 from rollout3d.scoring.parse import well_formed
 
@@ -15,23 +16,6 @@ NUMBER_ABOVE = 0.5
 
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _THINK = re.compile(r"<think>\s*(.*?)\s*</think>", re.DOTALL)
-_LEAKS = {
-    "speaks of a given answer": re.compile(
-        r"ground[- ]truth"
-        r"|\b(given|provided|stated|known|expected|supplied) (correct )?answer\b"
-        r"|\banswer (that )?(i|we) (was|were|am|are) (given|told|provided)\b"
-        r"|\banswer (is|was|has been) (given|provided|told|supplied|stated)\b"
-        r"|\b(was|were|am|are|been) told\b"
-        r"|\bmeasured in the scan\b|\baccording to the (scan|answer|instructions?)\b",
-        re.IGNORECASE,
-    ),
-    "speaks of the map, which the student does not see": re.compile(
-        r"\bbev\b|\bbird'?s?[- ’s]*eye|\btop[- ]?down\b|\b(top|overhead|aerial) (view|image|picture|map|plan)\b"
-        r"|\b(view|seen|viewed|looking) from above\b|\bfrom above view\b|\b(the|this) (floor ?)?plan\b"
-        r"|\bfirst (image|picture)\b",
-        re.IGNORECASE,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,7 @@ def verify(text: str, row: Mapping[str, Any]) -> Verdict:
 
     Accepted only if it is one `<think>` and one `<answer>` block and nothing else, neither empty; if the answer is
     right (a choice by equality, a number with a mean relative accuracy above 0.5, any other answer with a score above
-    0.5); and if the reasoning neither speaks of having been given the answer nor of the view from above.
+    0.5); and if the reasoning betrays neither the given answer nor the view from above (`rollout3d.cot.leaks`).
     """
     text = text.strip()
     found = _THINK.search(text)
@@ -71,8 +55,5 @@ def _fault(text: str, think: str | None, scored: scorers.Score, row: Mapping[str
     right = scored.score == 1 if row["answer_type"] == "choice" else scored.score > NUMBER_ABOVE
     if not right:
         return f"wrong answer: {scored.answer[:40]} instead of {row['ground_truth']} (score {scored.score:.2f})"
-    for leak, pattern in _LEAKS.items():
-        match = pattern.search(think)
-        if match:
-            return f'{leak}: "{match.group(0)}"'
-    return None
+    leak = find_leak(think)
+    return str(leak) if leak else None
