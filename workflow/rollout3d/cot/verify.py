@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollout3d.cot.dressing import clean_answer, parts
 from rollout3d.cot.leaks import find_leak
 from rollout3d.scoring import scorers
-from rollout3d.scoring.parse import well_formed
 
 NUMBER_ABOVE = 0.5
 """A number is right from a mean relative accuracy above this (assumed, as in the difficulty filter)."""
 
-_TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-_THINK = re.compile(r"<think>\s*(.*?)\s*</think>", re.DOTALL)
-
 
 @dataclass(frozen=True)
 class Verdict:
-    """`think` and `answer` as read from the text (None if absent); `reason` is None when accepted."""
+    """`think` and `answer` of the text (None if absent); `reason` is None when accepted.
+
+    The answer of an accepted text is clean ("2.9", "B"): the student learns it, however the teacher wrote it.
+    """
 
     think: str | None
     answer: str | None
@@ -34,26 +33,31 @@ class Verdict:
 def verify(text: str, row: Mapping[str, Any]) -> Verdict:
     """Judge `text` as a sample for question `row`.
 
-    Accepted only if it is one `<think>` and one `<answer>` block and nothing else, neither empty; if the answer is
-    right (a choice by equality, a number with a mean relative accuracy above 0.5, any other answer with a score above
-    0.5); and if the reasoning betrays neither the given answer nor the view from above (`rollout3d.cot.leaks`).
+    Accepted only if it is one `<think>` and one `<answer>` block, neither empty, and nothing else but fences, emphasis
+    and white space; if the answer, undressed (`clean_answer`), is right (a choice by equality, a number with a mean
+    relative accuracy above 0.5, any other answer with a score above 0.5); and if the reasoning betrays neither the
+    given answer nor the view from above (`rollout3d.cot.leaks`).
     """
-    text = text.strip()
-    found = _THINK.search(text)
-    think = (found.group(1) or None) if found else None
-    scored = scorers.score(text, row, "tagged")
-    return Verdict(think, scored.answer, _fault(text, think, scored, row))
-
-
-def _fault(text: str, think: str | None, scored: scorers.Score, row: Mapping[str, Any]) -> str | None:
-    if not well_formed(text) or any(text.count(tag) != 1 for tag in _TAGS):
-        return "not one <think> block followed by one <answer> block"
+    found = parts(text)
+    if found is None:
+        return Verdict(None, None, "not one <think> block followed by one <answer> block")
+    think, written = (part or None for part in found)
     if think is None:
-        return "empty reasoning"
-    if scored.answer is None:
-        return "empty answer"
-    right = scored.score == 1 if row["answer_type"] == "choice" else scored.score > NUMBER_ABOVE
+        return Verdict(None, written, "empty reasoning")
+    if written is None:
+        return Verdict(think, None, "empty answer")
+    answer = clean_answer(written, row)
+    if answer is None:
+        what = {"choice": "one of the options", "number": "one number in the unit asked for"}
+        expected = what.get(row["answer_type"], "an answer")
+        return Verdict(think, written, f"wrong answer: {written[:40]} is not {expected}")
+    return Verdict(think, answer, _fault(think, answer, row))
+
+
+def _fault(think: str, answer: str, row: Mapping[str, Any]) -> str | None:
+    score = scorers.score(f"<answer>{answer}</answer>", row, "tagged").score
+    right = score == 1 if row["answer_type"] == "choice" else score > NUMBER_ABOVE
     if not right:
-        return f"wrong answer: {scored.answer[:40]} instead of {row['ground_truth']} (score {scored.score:.2f})"
+        return f"wrong answer: {answer[:40]} instead of {row['ground_truth']} (score {score:.2f})"
     leak = find_leak(think)
     return str(leak) if leak else None
