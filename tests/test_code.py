@@ -259,6 +259,7 @@ PRUNED = [
         "evaluation/benchmarks/synthetic.py",
         "evaluation/benchmarks/vsibench.py",
     ),
+    ("evaluate", {"scorer": "tagged"}, "scoring/scorers/tagged.py", "scoring/scorers/lmms.py"),
     ("annotate", {"teacher": "geometric"}, "cot/geometric.py", "cot/openai.py"),
     ("annotate", {"teacher": "openai"}, "cot/openai.py", "cot/geometric.py"),
 ]
@@ -282,6 +283,14 @@ def test_a_new_entry_of_a_registry_changes_nothing_for_runs_that_do_not_choose_i
     assert read(clone, "train_grpo", GRPO) == before
     assert len(code.compare(everything.parts, read(clone, "train_grpo").parts)) == 3
     assert "workflow/rollout3d/training/rollouts/other.py" in read(clone, "train_grpo", {"rollout": "other"}).files
+
+
+def test_a_new_scorer_changes_nothing_for_stages_that_do_not_score_by_it(clone):
+    before = read(clone, "evaluate", {"scorer": "tagged"})
+    (clone / "workflow/rollout3d/scoring/scorers/other.py").write_text("def score(text, row, numeric): ...\n")
+    assert read(clone, "evaluate", {"scorer": "tagged"}) == before
+    for of in ({"scorer": "other"}, {}):
+        assert "workflow/rollout3d/scoring/scorers/other.py" in read(clone, "evaluate", of).files
 
 
 def test_the_tables_of_entries_fit_the_code():

@@ -20,7 +20,18 @@ from functools import cache
 from pathlib import Path
 
 from rollout3d.code.disk import Cache
-from rollout3d.code.entries import BY_NAME, CONDITIONS, EXCLUDED, FOLDERS, KEYS, SCHEMA, Chosen, keys_of, selected
+from rollout3d.code.entries import (
+    BY_NAME,
+    CONDITIONS,
+    EXCLUDED,
+    FOLDERS,
+    KEYS,
+    MODULES,
+    SCHEMA,
+    Chosen,
+    keys_of,
+    selected,
+)
 from rollout3d.code.source import PACKAGE, Source, read
 
 __all__ = ["KEYS", "Chosen", "Code", "Package", "closure", "compare"]
@@ -98,8 +109,7 @@ class Package:
                 parts[self._name(resource)] = self._resource(resource)
             for module in source.imports:
                 for imported in self._matching(module):
-                    condition = CONDITIONS.get((path, imported))
-                    if condition is None or condition.holds(chosen):
+                    if _counts(path, module, imported, chosen):
                         waiting += self._with_parents(_module(imported))
         declared = _declarations()
         parts |= {f"table:{name}": declared[name] for name in (declared if "*" in named else named) if name in declared}
@@ -217,6 +227,15 @@ def _walk(folder: Path, prefix: str) -> Iterable[tuple[str, os.stat_result]]:
 def _module(path: str) -> str:
     parts = [PACKAGE, *path.removesuffix(".py").split("/")]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _counts(path: str, module: str, imported: str, chosen: Chosen) -> bool:
+    """Return whether an import of the file `path` counts; `module` is a pattern where the file imports by name."""
+    if "*" in module and path in MODULES:
+        entries = selected(chosen, MODULES[path])
+        return entries is None or Path(imported).stem in entries
+    condition = CONDITIONS.get((path, imported))
+    return condition is None or condition.holds(chosen)
 
 
 def _excluded(path: str) -> bool:

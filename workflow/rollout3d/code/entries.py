@@ -39,6 +39,11 @@ REGISTRIES: Mapping[tuple[str, str], str] = {
 Of such a dictionary only the chosen items count, and of its file the imports and functions that nothing else uses."""
 
 
+MODULES: Mapping[str, str] = {"scoring/scorers/__init__.py": "scorer"}
+"""File that imports every module of its folder by name -> the key whose values are the modules' names. Of these
+imports only the chosen ones count."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """An import that happens, or is used, only where `key` has one of `values`."""
@@ -105,8 +110,9 @@ def keys_of(path: str) -> set[str]:
     """Keys of `chosen` on which the digest, imports or resources of a file depend."""
     keys = {key for (file, _), key in REGISTRIES.items() if file == path}
     keys |= {condition.key for (file, _), condition in CONDITIONS.items() if file == path}
-    return keys | ({FOLDERS[path].key} if path in FOLDERS else set())
+    return keys | {key for key in (FOLDERS[path].key if path in FOLDERS else None, MODULES.get(path)) if key}
 
 
-KEYS = tuple(sorted({key for path in {f for f, _ in (*REGISTRIES, *CONDITIONS)} | {*FOLDERS} for key in keys_of(path)}))
+_FILES = {file for file, _ in (*REGISTRIES, *CONDITIONS)} | {*FOLDERS, *MODULES}
+KEYS = tuple(sorted({key for path in _FILES for key in keys_of(path)}))
 """All keys that `chosen` may have."""

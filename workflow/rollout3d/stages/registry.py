@@ -202,10 +202,14 @@ def _think(config: Config, scope: Scope) -> tuple[str, ...]:
     return (f"think_{config.prompts.think}.txt",)
 
 
+def _direct(config: Config, scope: Scope) -> bool:
+    """Return whether a model is asked as released, without reasoning."""
+    return scope.run.method == "none" if scope.run else scope.setting != "frames16_grpo"
+
+
 def _asked(config: Config, scope: Scope) -> tuple[str, ...]:
     """The wording that a model is asked with: as released, or trained to reason."""
-    direct = scope.run.method == "none" if scope.run else scope.setting != "frames16_grpo"
-    return ("direct.txt",) if direct else _think(config, scope)
+    return ("direct.txt",) if _direct(config, scope) else _think(config, scope)
 
 
 def _report(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -342,6 +346,10 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         ].backend
     if stage == "annotate":
         found["teacher"] = config.cot.teacher
+    if stage in ("annotate", "train_grpo"):  # verified and rewarded is what stands in the tag
+        found["scorer"] = "tagged"
+    if stage in ("difficulty", "evaluate"):
+        found["scorer"] = "vsibench" if _direct(config, scope) else "tagged"
     return found
 
 
