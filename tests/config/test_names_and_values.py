@@ -35,6 +35,7 @@ MISSPELT = [
         "site.external.spacerr is not a source of released training files; did you mean",
     ),
     ("site: {benchmarks: {vsi_bench: x}}", "site.benchmarks.vsi_bench is not a benchmark of others; did you mean vsi"),
+    ("evaluation: {scorers: [taged]}", "evaluation.scorers[0]: taged is not a scorer; did you mean tagged?"),
     ("site: {models: {bse: x}}", "site.models.bse is not one of the models; did you mean base?"),
     ("site: {roots: {scanetpp: x}}", "site.roots.scanetpp is not a dataset; did you mean scannetpp"),
     (

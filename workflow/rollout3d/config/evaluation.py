@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rollout3d.config.base import From0, Once, Positive
-from rollout3d.config.names import Name
+from rollout3d.config.names import Name, unknown
 from rollout3d.config.sections import DatasetName, Section
 
 _POLICY = r"^(uniform|official|fps([1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9])max[1-9][0-9]*)$"
 FramePolicy = Annotated[str, Field(pattern=_POLICY)]
 """How frames are chosen from a benchmark's video; `evaluation/frames.py` reads it."""
+
+
+_SCORERS = Path(__file__).resolve().parents[1] / "scoring" / "scorers"
+
+
+def _known(scorer: str) -> str:
+    """Refuse a scorer without a file, before hours of answering end at it."""
+    known = ["auto", *sorted(path.stem for path in _SCORERS.glob("[!_]*.py"))]
+    if scorer not in known:
+        raise ValueError(unknown(scorer, known, "a scorer"))
+    return scorer
 
 
 class Evaluation(Section):
@@ -34,7 +46,7 @@ class Evaluation(Section):
     """[as GRPO]"""
     max_new_tokens_direct: Positive = 16
     """For models that were not taught to reason. [VSI-Bench]"""
-    scorers: Annotated[list[str], Field(min_length=1), Once] = ["auto"]
+    scorers: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1), Once] = ["auto"]
     """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: vsibench for direct
     answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""
     temperature: From0 = 0.0
