@@ -104,6 +104,7 @@ def test_many_changed_values_are_all_seen_by_one_run(study):
     assert not study.restored()
 
 
+@pytest.mark.long
 def test_the_forced_target_runs_with_what_lies_above_it(study):
     target = "results/tiny/eval/ocr/synthetic/predictions.parquet"
     said = study.snakemake("-n", "--config", 'sft={"lr": 0.01}', "--force", "--", target)
@@ -127,12 +128,14 @@ def test_forced_rules_bring_back_what_is_current_and_forgotten_ones_are_computed
     assert "Nothing to be done" in study.snakemake("--", "all")
 
 
+@pytest.mark.long
 def test_results_that_were_copied_elsewhere_are_taken_as_they_are(finished, tmp_path):
     other = finished.copy(tmp_path / "a clone with spaces")
     shutil.rmtree(other.folder / ".snakemake")
     assert "Nothing to be done" in other.snakemake("--", "all")
 
 
+@pytest.mark.long
 def test_a_file_in_another_ones_place_is_not_taken_for_it(study):
     here = study.results / "difficulty"
     (here / "frames2/0.parquet").unlink()
@@ -155,6 +158,7 @@ def test_a_kept_run_stays_and_every_number_above_it_says_so(study):
     assert "kept" in study.command("status", "--configfile", "config/presets/tiny.yaml", *change).stdout
 
 
+@pytest.mark.long
 def test_kept_predictions_under_other_settings_are_scored_with_a_mark(study):
     target = "results/tiny/eval/ocr/synthetic/scores.parquet"
     change = ("--config", 'evaluation={"max_new_tokens": 9}', "keep=[evaluate]")
@@ -167,6 +171,7 @@ def test_kept_predictions_under_other_settings_are_scored_with_a_mark(study):
     assert "8 tokens [configured: 9]" in said and "rests on kept evaluate" in said
 
 
+@pytest.mark.long
 def test_an_adopted_table_is_used_if_it_is_kept_and_never_overwritten(study, tmp_path):
     target = "results/tiny/train/ocr_sft.parquet"
     rows = tables.read(tables.OCR_SFT, study.folder / target)[:-1]
@@ -208,6 +213,7 @@ def test_a_mended_scan_is_seen_by_status_and_recomputed_on_request(study):
     assert scene.name not in status.stdout
 
 
+@pytest.mark.long
 def test_changed_code_of_a_cpu_stage_recomputes_and_of_a_gpu_stage_is_shown(study):
     def edit(name, old, new):
         path = study.folder / "workflow" / "rollout3d" / name
@@ -231,6 +237,7 @@ def test_changed_code_of_a_cpu_stage_recomputes_and_of_a_gpu_stage_is_shown(stud
     assert "grpo" in rules(study.snakemake("-n", "--config", "rebuild=[grpo]", "--", "all"))
 
 
+@pytest.mark.long
 def test_a_job_that_starts_after_the_clone_has_changed_refuses(study):
     code, snakefile = study.folder / "workflow/rollout3d/evaluation/baselines.py", study.folder / "Snakefile"
     edit = f"    Path('{code}').write_text(Path('{code}').read_text() + 'EXTRA = 1\\n')\n"

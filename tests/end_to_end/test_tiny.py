@@ -104,6 +104,7 @@ RECOMPUTED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COSTLY)
 def test_a_deleted_costly_table_is_computed_again_byte_for_byte(tiny, name):
     path = tiny.results / name
@@ -114,6 +115,7 @@ def test_a_deleted_costly_table_is_computed_again_byte_for_byte(tiny, name):
     assert bytes_of(path) == before and f"results/tiny/{name}" not in tiny.restored()
 
 
+@pytest.mark.long
 def test_deleted_tables_of_all_other_stages_are_computed_again_byte_for_byte(study):
     paths = {name: study.results / name for name in RECOMPUTED}
     before = {name: bytes_of(path) for name, path in paths.items()}
@@ -123,6 +125,7 @@ def test_deleted_tables_of_all_other_stages_are_computed_again_byte_for_byte(stu
     assert {name: bytes_of(path) for name, path in paths.items()} == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", ["sft", "ocr"])
 def test_training_again_from_scratch_gives_the_same_weights(tiny, run):
     import shutil
