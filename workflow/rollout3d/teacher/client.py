@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from rollout3d import tables
 from rollout3d.config import Cot, Judge
+from rollout3d.teacher.account import Account
 from rollout3d.teacher.errors import KEY_VARIABLE, BadReply, TeacherError, TeacherRefused, api_key
 from rollout3d.teacher.pictures import Image
 from rollout3d.teacher.prices import GPT_4O, ModelPrice, PictureRule
@@ -90,9 +91,9 @@ class ChatClient:
     """Asks one model. Safe to share between threads.
 
     `cache` is a folder of one JSON file per reply; what it holds counts as spent. `section` of the configuration is
-    named in remedies. A request is sent at most `attempts` times, after pauses that double from `backoff_s`. Raises
-    TeacherRefused on construction while `price.max_usd` is 0, without a key for OpenAI's own server, and for a damaged
-    file in the cache.
+    named in remedies. `account`: another client's, for one limit on both. A request is sent at most `attempts` times,
+    after pauses that double from `backoff_s`. Raises TeacherRefused on construction while `price.max_usd` is 0, without
+    a key for OpenAI's own server, and for a damaged file in the cache.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class ChatClient:
         timeout_s: float = 180.0,
         concurrency: int = 8,
         backoff_s: float = 0.5,
+        account: Account | None = None,
     ):
         if price.max_usd <= 0:
             raise TeacherRefused(
@@ -147,13 +149,13 @@ class ChatClient:
         )
         self._replies = ReplyCache(cache)
         self.cache = self._replies.folder
-        self._asking, self._money = _Keyed(), threading.Condition()
-        self._spent, self._held, self._n_held = self._replies.usd, 0.0, 0
+        self._asking = _Keyed()
+        self.account = account or Account(price.max_usd, self._replies.usd, self._replies.n)
 
     @property
     def spent_usd(self) -> float:
         """Cost of every reply in the cache, this run's and earlier ones', and of damaged replies of this run."""
-        return self._spent
+        return self.account.spent_usd
 
     def digest(self, parts: Parts, attempt: int = 0) -> str:
         """sha256 of all that decides the reply: model, options, texts, pictures, number of the attempt."""
@@ -173,16 +175,16 @@ class ChatClient:
                 return reply
             tokens = self.worst_tokens(parts)
             worst = self.price.cost(*tokens)
-            with self._reserved(worst):
+            with self.account.reserved(worst, self.limit_reached):
                 about = next((part.digest for part in parts if isinstance(part, Image)), digest)
                 reply = self._sender.send(
                     self.encoded(parts),
                     lambda completion: reply_of(completion, self.price.cost, tokens),
                     about,
-                    lambda: self._count(worst),
+                    lambda: self.account.count(worst),
                 )
-                self._count(reply.usd)
-            self._replies.put(digest, reply)
+                self.account.count(reply.usd)
+            self._put(digest, reply)
             return reply
 
     def cached(self, digest: str) -> Reply | None:
@@ -198,8 +200,8 @@ class ChatClient:
             reply = reply_of(completion, self.price.cost, worst_tokens)
         except BadReply as error:
             raise TeacherError(str(error)) from None
-        self._replies.put(digest, reply)
-        self._count(reply.usd)
+        self._put(digest, reply)
+        self.account.count(reply.usd)
 
     def body(self, parts: Parts) -> dict[str, Any]:
         """The request's JSON, pictures encoded."""
@@ -236,8 +238,8 @@ class ChatClient:
         """The error that says that the limit allows no further request."""
         key = f"{self.section}.max_usd"
         return TeacherRefused(
-            f"spending limit: {self._spent + promised:.2f} of {key} = {self.price.max_usd:.2f} dollars are spent or "
-            f"promised and the next request may cost {worst:.3f}; raise {key} or ask less"
+            f"spending limit: {self.spent_usd + promised:.2f} of {key} = {self.account.max_usd:.2f} dollars are spent "
+            f"or promised and the next request may cost {worst:.3f}; raise {key} or ask less"
         )
 
     def censored(self, text: str) -> str:
@@ -249,28 +251,11 @@ class ChatClient:
     @property
     def kept(self) -> str:
         """What is paid for and where, for the end of an error."""
-        return f"{self._replies.n} paid replies stay in {self.cache} and are not paid for again"
+        return f"{self.account.n_replies} paid replies stay in {self.cache} and are not paid for again"
 
-    @contextmanager
-    def _reserved(self, worst: float) -> Iterator[None]:
-        """Keep money for a request in flight; wait for the others where only their worst case exceeds the limit."""
-        with self._money:
-            while self._spent + self._held + worst > self.price.max_usd:
-                if not self._n_held:
-                    raise self.limit_reached(worst)
-                self._money.wait()
-            self._held, self._n_held = self._held + worst, self._n_held + 1
-        try:
-            yield
-        finally:
-            with self._money:
-                self._n_held -= 1
-                self._held = self._held - worst if self._n_held else 0.0
-                self._money.notify_all()
-
-    def _count(self, usd: float) -> None:
-        with self._money:
-            self._spent += usd
+    def _put(self, digest: str, reply: Reply) -> None:
+        self._replies.put(digest, reply)
+        self.account.kept()
 
 
 class _Keyed:
