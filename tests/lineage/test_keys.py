@@ -51,3 +51,13 @@ def test_every_pattern_without_effect_names_a_key():
     for pattern in (*NO_EFFECT, *LATER):
         assert any(fnmatchcase(key, pattern) for key in keys), pattern
     assert has_effect("sft.batch_size") and not has_effect("evaluation.batch_size")
+
+
+def test_a_second_opinion_makes_annotations_stale_once_it_is_asked_for_and_its_prompt_counts_then():
+    job = registry.Scope()
+    own, beside = registry.split(registry.job_values("annotate", CONFIG, job))
+    assert "cot.second_opinion" not in own and beside["cot.second_opinion"] is None
+    assert "prompts/leak_check.txt" not in own
+    asked = CONFIG.model_copy(update={"cot": CONFIG.cot.model_copy(update={"second_opinion": "gpt-4o-mini"})})
+    own = registry.split(registry.job_values("annotate", asked, job))[0]
+    assert own["cot.second_opinion"] == "gpt-4o-mini" and "prompts/leak_check.txt" in own

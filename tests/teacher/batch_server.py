@@ -160,6 +160,15 @@ class _Handler(BaseHTTPRequestHandler):
                 batch = server.create(wanted)
             server.fault("create:after")
             self._json(200, server.shown(batch))
+        elif path == "/v1/chat/completions":
+            asked = json.loads(self.rfile.read(n))
+            server.log.append(f"POST {path}")
+            with server.lock:
+                status, reply = server.script(asked, len(server.bodies))
+                server.bodies.append(asked)
+            self._json(
+                status, _body(asked, reply, len(server.bodies)) if status == 200 else {"error": {"message": reply}}
+            )
         else:
             self._json(404, {"error": {"message": f"no {path}"}})
 

@@ -49,7 +49,11 @@ def has_effect(key: str) -> bool:
     return not any(fnmatchcase(key, pattern) for pattern in NO_EFFECT)
 
 
-LATER: dict[str, Any] = {"evaluation.frame_policy": "uniform", "evaluation.frame_policy_of": None}
+LATER: dict[str, Any] = {
+    "evaluation.frame_policy": "uniform",
+    "evaluation.frame_policy_of": None,
+    "cot.second_opinion": None,
+}
 """Key that was added later -> value under which a stage does what it did before, as `registry.job_values` has it. With
 that value the key stands in the lineage, not in the identity: results that cost GPU hours or dollars stay current."""
 

@@ -61,6 +61,9 @@ class Cot(Paid):
     about, what decides and the conclusion stay. null = all."""
     attempts: Positive = 3
     """Replies to a question that verification may reject before it is given up. [assumed]"""
+    second_opinion: Text | None = None
+    """Model that is asked about right reasoning with suspicious words; null = nobody. `--estimate` leaves it out.
+    [assumed]"""
     max_tokens: Positive = 1024
     temperature: From0 = 1.0
     """[Video-R1's annotation]"""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollout3d.cot.verify import verify
+from rollout3d.cot.opinion import Opinion, SecondOpinion, verified
 from rollout3d.teacher.asking import ONE_BY_ONE, Answered, Asking, ask_all
 
 Row = Mapping[str, Any]
@@ -44,10 +44,12 @@ def annotate(
     teacher: Teacher,
     attempts: int,
     how: Asking = ONE_BY_ONE,
+    second: SecondOpinion | None = None,
 ) -> list[dict[str, Any]]:
     """ANNOTATIONS rows, sorted by question and attempt; a question is tried until accepted, at most `attempts` times.
 
     A question whose request failed for good ends with a row of the verdict `failed`: asked again, it goes on there.
+    `second` is asked about right reasoning that no rule decides; its cost is in the row's.
     Questions are asked scene by scene. Raises ValueError if a hard question is unknown, and TooManyFailed if more
     questions fail than may. An exception of the teacher that is not about one question (a spending
     limit, a wrong key) ends the work; replies paid for until then are in the teacher's cache.
@@ -59,7 +61,7 @@ def annotate(
         raise ValueError(f"{len(unknown)} hard questions are not in the question table, such as {unknown[0]}")
 
     def ask(row: Row) -> Answered:
-        rows = list(_attempts(row, teacher, attempts))
+        rows = list(_attempts(row, teacher, attempts, second))
         last = rows[-1]["verdict"]
         return Answered(rows, last == "accepted", rows[-1]["reason"] if last == "failed" else None)
 
@@ -71,11 +73,14 @@ def annotate(
     return sorted(rows, key=lambda row: (row["question_id"], row["attempt"]))
 
 
-def _attempts(row: Row, teacher: Teacher, attempts: int) -> Iterator[dict[str, Any]]:
+def _attempts(row: Row, teacher: Teacher, attempts: int, second: SecondOpinion | None) -> Iterator[dict[str, Any]]:
     for attempt in range(attempts):
         draft = teacher.write(row, attempt)
-        verdict = None if draft.text is None or draft.problem else verify(draft.text, row)
+        verdict, opinion = None, Opinion()
+        if draft.text is not None and not draft.problem:
+            verdict, opinion = verified(draft.text, row, second)
         accepted = verdict is not None and verdict.accepted
+        failed = draft.text is None or opinion.error is not None
         yield {
             "question_id": row["question_id"],
             "attempt": attempt,
@@ -85,11 +90,11 @@ def _attempts(row: Row, teacher: Teacher, attempts: int) -> Iterator[dict[str, A
             "request_id": draft.request_id,
             "think": verdict.think if verdict else None,
             "answer": verdict.answer if verdict else None,
-            "verdict": "failed" if draft.text is None else "accepted" if accepted else "rejected",
+            "verdict": "failed" if failed else "accepted" if accepted else "rejected",
             "reason": verdict.reason if verdict else draft.problem or draft.error,
-            "tokens_in": draft.tokens_in,
-            "tokens_out": draft.tokens_out,
-            "usd": draft.usd,
+            "tokens_in": draft.tokens_in + opinion.tokens_in,
+            "tokens_out": draft.tokens_out + opinion.tokens_out,
+            "usd": draft.usd + opinion.usd,
         }
-        if accepted or draft.text is None:
+        if accepted or failed:
             return

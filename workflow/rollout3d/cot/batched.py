@@ -7,22 +7,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollout3d.cot.openai import OpenAITeacher
-from rollout3d.cot.verify import verify
+from rollout3d.cot.opinion import SecondOpinion, verified
 from rollout3d.teacher.batched import BatchedChat, Question
 from rollout3d.teacher.client import TeacherError
 
 LOG = logging.getLogger(__name__)
 
 
-def fetch(rows: Sequence[Mapping[str, Any]], teacher: OpenAITeacher, chat: BatchedChat, attempts: int) -> None:
+def fetch(
+    rows: Sequence[Mapping[str, Any]],
+    teacher: OpenAITeacher,
+    chat: BatchedChat,
+    attempts: int,
+    second: SecondOpinion | None = None,
+) -> None:
     """Fill the cache of `chat` with every attempt that `annotate` will ask for: verification decides which.
+
+    `second` is asked directly, between the rounds.
 
     Raises TeacherRefused where the work cannot go on; what was paid for is kept.
     """
     rows = sorted(rows, key=lambda row: row["scene_id"])  # each scan's pictures are read once
     known: dict[tuple[str, int], Question] = {}
     for number in range(1, attempts + 1):
-        wanted = list(_unanswered(rows, teacher, chat, attempts, known))
+        wanted = list(_unanswered(rows, teacher, chat, attempts, known, second))
         if wanted:
             LOG.info("round %d: %d requests in batches", number, len(wanted))
         if not chat.fetch(wanted):
@@ -35,6 +43,7 @@ def _unanswered(
     chat: BatchedChat,
     attempts: int,
     known: dict[tuple[str, int], Question],
+    second: SecondOpinion | None,
 ) -> Iterator[Question]:
     """The next attempt at each question that those before did not settle, where it has no reply yet."""
     for row in rows:
@@ -49,5 +58,8 @@ def _unanswered(
             if reply is None:
                 yield known[at]
                 break
-            if not reply.problem and verify(reply.text, row).accepted:
+            if reply.problem:
+                continue
+            verdict, opinion = verified(reply.text, row, second)
+            if verdict.accepted or opinion.error:
                 break

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from string import Template
 from typing import Any
 
+from rollout3d.config import Cot
 from rollout3d.cot.leaks import undecided
+from rollout3d.cot.verify import Verdict, verify
+from rollout3d.teacher.client import ChatClient, budget
+from rollout3d.teacher.errors import TeacherError
+from rollout3d.teacher.prices import PriceError, price
+from rollout3d.teacher.replies import OPINIONS
+
+MAX_TOKENS = 128
+"""Of a reply, which should be one line."""
 
 _REPLY = re.compile(r"\W*(YES|NO)\b\W*(.*)", re.IGNORECASE | re.DOTALL)
 
@@ -39,3 +49,78 @@ def read_reply(text: str) -> str | None:
     if found[1].upper() == "NO":
         return None
     return f"second opinion: {' '.join(found[2].split())[:200] or 'no reason given'}"
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What was thought of a reasoning and what that cost. `reason` is None where nothing speaks against it; `error`
+    says why the request failed for good."""
+
+    reason: str | None = None
+    error: str | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+
+
+class SecondOpinion:
+    """Asks a model without pictures, each question once. Safe to share between threads."""
+
+    def __init__(self, chat: ChatClient, prompt: str):
+        self._chat, self._prompt = chat, prompt
+        self._failed: dict[str, str] = {}
+
+    def of(self, think: str, row: Mapping[str, Any]) -> Opinion:
+        """What the model says of right reasoning that breaks no rule. Raises TeacherRefused at the spending limit."""
+        question = question_about(think, row, self._prompt)
+        if question is None:
+            return Opinion()
+        digest = self._chat.digest([question])
+        if digest in self._failed:  # whoever looks twice in a run must see the same
+            return Opinion(error=self._failed[digest])
+        try:
+            reply = self._chat.chat([question])
+        except TeacherError as error:
+            self._failed[digest] = f"second opinion: {error}"
+            return Opinion(error=self._failed[digest])
+        reason = f"second opinion unreadable: {reply.problem}" if reply.problem else read_reply(reply.text)
+        return Opinion(reason, None, reply.tokens_in, reply.tokens_out, reply.usd)
+
+
+def verified(text: str, row: Mapping[str, Any], second: SecondOpinion | None) -> tuple[Verdict, Opinion]:
+    """Verify `text` by the rules and, where they accept it but cannot decide, by a second opinion."""
+    verdict = verify(text, row)
+    if second is None or not verdict.accepted:
+        return verdict, Opinion()
+    opinion = second.of(verdict.think, row)
+    return replace(verdict, reason=opinion.reason or opinion.error), opinion
+
+
+def open_opinion(cot: Cot, teacher: ChatClient, base_url: str | None, prompt: str) -> SecondOpinion | None:
+    """The second opinion that `cot` asks for, None if it asks for none. It is paid from the account of `teacher`.
+
+    Raises PriceError for a model that the table of prices lacks.
+    """
+    model = cot.second_opinion
+    if model is None:
+        return None
+    own = (cot.usd_per_million_in, cot.usd_per_million_out) if model == cot.model else (None, None)
+    try:
+        known = price(model, *own, "cot")
+    except PriceError:
+        raise PriceError(
+            f"no price is known for cot.second_opinion = {model}: name one of resources/prices.csv, or the teacher's"
+        ) from None
+    chat = ChatClient(
+        model,
+        budget(known, cot.max_usd),
+        teacher.cache / OPINIONS,
+        max_tokens=MAX_TOKENS,
+        temperature=0.0,
+        base_url=base_url,
+        attempts=cot.request_attempts,
+        timeout_s=cot.timeout_s,
+        concurrency=cot.concurrency,
+        account=teacher.account,
+    )
+    return SecondOpinion(chat, prompt)

@@ -23,7 +23,8 @@ from rollout3d.teacher.prices import PriceError
 
 STAGE = Stage("annotate", __doc__)
 LOG = logging.getLogger(__name__)
-PROMPT = Path(__file__).resolve().parents[3] / "resources" / "prompts" / "cot_teacher.txt"
+_PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
+PROMPT, LEAK_CHECK = _PROMPTS / "cot_teacher.txt", _PROMPTS / "leak_check.txt"
 
 
 @STAGE.command
@@ -47,15 +48,15 @@ def main(argv: list[str] | None = None) -> None:
     if STAGE.restore(args.out, lineage):
         return
     hard, questions = tables.read(tables.HARD, args.hard), tables.read(tables.OCR_RL, args.questions)
-    how = ONE_BY_ONE
+    how, second = ONE_BY_ONE, None
     try:
         if config.cot.teacher == "geometric":
             from rollout3d.cot.geometric import GeometricTeacher
 
             teacher = GeometricTeacher(config.seed, config.cot.sentences)
         else:
-            teacher, how = _openai(args, config, hard, questions)
-        rows = annotate(hard, questions, teacher, config.cot.attempts, how)
+            teacher, how, second = _openai(args, config, hard, questions)
+        rows = annotate(hard, questions, teacher, config.cot.attempts, how, second)
     except (TeacherRefused, TooManyFailed, PriceError, ValueError) as error:
         raise StageError(str(error)) from None
     tables.write(tables.ANNOTATIONS, args.out, rows, lineage)
@@ -68,13 +69,18 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _openai(args: argparse.Namespace, config: Config, hard: list[dict], questions: list[dict]):
-    """The teacher behind the API and how it is asked; with `cot.batch`, after batches have answered all that it is."""
+    """The teacher behind the API, how it is asked, and the second opinion.
+
+    With `cot.batch`, batches have answered all that the teacher is asked.
+    """
     from rollout3d.cot import batched, openai
+    from rollout3d.cot.opinion import open_opinion
     from rollout3d.teacher.batched import BatchedChat, refuse_open
 
     cot, name = config.cot, Path(args.out).stem
     chat = openai.client(cot, _cache(args), config.site.openai_base_url)
     how = Asking.of(chat, cot)
+    second = open_opinion(cot, chat, config.site.openai_base_url, LEAK_CHECK.read_text("utf-8"))
 
     def teacher(of):
         frame_set = f"eval{config.video.eval_frames}"
@@ -82,13 +88,13 @@ def _openai(args: argparse.Namespace, config: Config, hard: list[dict], question
 
     if not cot.batch:
         refuse_open(chat.cache, name, "cot.batch")
-        return teacher(chat), how
+        return teacher(chat), how, second
     from_batches = BatchedChat(chat, name)
     wanted = {row["question_id"] for row in hard}
     rows = [row for row in questions if row["question_id"] in wanted]
     made = teacher(from_batches)
-    batched.fetch(rows, made, from_batches, cot.attempts)
-    return made, how
+    batched.fetch(rows, made, from_batches, cot.attempts, second)
+    return made, how, second
 
 
 def _cache(args: argparse.Namespace) -> Path:

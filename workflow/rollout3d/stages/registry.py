@@ -129,9 +129,15 @@ def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
 def _annotate(config: Config, scope: Scope) -> tuple[str, ...]:
     if config.cot.teacher == "geometric":
         return ("cot.teacher", "cot.attempts", "seed", "cot.sentences")
-    asked = ("model", "frames", "max_tokens", "temperature", "batch", "max_usd", "usd_per_million_*")
+    asked = ("model", "frames", "max_tokens", "temperature", "batch", "max_usd", "usd_per_million_*", "second_opinion")
     asked += ("concurrency", "timeout_s", "request_attempts", "max_share_failed")
     return ("cot.teacher", "cot.attempts", "video.eval_frames", *(f"cot.{name}" for name in asked))
+
+
+def _teacher_prompts(config: Config, scope: Scope) -> tuple[str, ...]:
+    if config.cot.teacher == "geometric":
+        return ()
+    return ("cot_teacher.txt", *(("leak_check.txt",) if config.cot.second_opinion else ()))
 
 
 def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -255,7 +261,7 @@ STAGES: dict[str, Spec] = {
     "select_hard": Spec(_fixed("seed", "difficulty.correct_above", "cot.per_transition", "cot.fallback")),
     "annotate": Spec(
         _annotate,
-        prompts=lambda config, scope: ("cot_teacher.txt",) if config.cot.teacher == "openai" else (),
+        prompts=_teacher_prompts,
         costly=True,
     ),
     "sft_table": Spec(),

@@ -73,8 +73,14 @@ def reply_of(completion: Any, usd: Callable[[int, int], float], worst: tuple[int
     )
 
 
+OPINIONS = "opinions"
+"""Folder inside a cache for the replies of a second model: paid from the same budget, but no measure of the first's."""
+
+
 class ReplyCache:
     """A folder of replies by the digest of their request. Safe to share between threads.
+
+    `n` and `usd` are number and dollars of the replies at the start, with those in `OPINIONS` inside.
 
     Raises TeacherRefused for a file that is damaged, and where the folder cannot be read or written: what was paid for
     must not be paid for again, or lost, unnoticed.
@@ -84,7 +90,7 @@ class ReplyCache:
         self.folder = Path(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            paths = sorted(self.folder.glob("*.json"))
+            paths = [p for pattern in ("*.json", f"{OPINIONS}/*.json") for p in sorted(self.folder.glob(pattern))]
         except OSError as error:
             raise TeacherRefused(f"{self.folder}: no folder for paid replies ({error.strerror})") from None
         found = [read_reply(path) for path in paths]
@@ -103,7 +109,6 @@ class ReplyCache:
             raise TeacherRefused(
                 f"{self.folder}: a paid reply cannot be written ({error.strerror}); make room, then run again"
             ) from None
-        self.n += 1
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"
