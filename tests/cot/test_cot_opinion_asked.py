@@ -113,3 +113,9 @@ def test_in_batches_the_opinion_is_asked_directly_and_decides_who_is_in_the_next
     assert server.count("POST /v1/batches") == 2 and server.count("POST /v1/chat/completions") == 1
     assert [row["verdict"] for row in first] == ["rejected", "accepted"]
     assert [row["usd"] for row in first] == pytest.approx([TEACHER / 2 + OPINION, TEACHER / 2]), "no batch discount"
+
+
+def test_an_unknown_model_is_one_error_that_names_its_key(world):
+    with serve(plan(Fails(404, "no such model", "model_not_found"))) as server:
+        log = world.run(server.base_url, fails=True, second_opinion=MODEL)
+    assert f"{MODEL} at http://" in log and "mend cot.second_opinion or site.openai_base_url" in log

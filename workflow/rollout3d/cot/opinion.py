@@ -122,5 +122,6 @@ def open_opinion(cot: Cot, teacher: ChatClient, base_url: str | None, prompt: st
         timeout_s=cot.timeout_s,
         concurrency=cot.concurrency,
         account=teacher.account,
+        model_key="cot.second_opinion",
     )
     return SecondOpinion(chat, prompt)

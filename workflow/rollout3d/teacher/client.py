@@ -91,7 +91,8 @@ class ChatClient:
     """Asks one model. Safe to share between threads.
 
     `cache` is a folder of one JSON file per reply; what it holds counts as spent. `section` of the configuration is
-    named in remedies. `account`: another client's, for one limit on both. A request is sent at most `attempts` times,
+    named in remedies, for the model `model_key` (default: `section`.model). `account`: another client's, for one limit
+    on both. A request is sent at most `attempts` times,
     after pauses that double from `backoff_s`. Raises TeacherRefused on construction while `price.max_usd` is 0, without
     a key for OpenAI's own server, and for a damaged file in the cache.
     """
@@ -111,6 +112,7 @@ class ChatClient:
         concurrency: int = 8,
         backoff_s: float = 0.5,
         account: Account | None = None,
+        model_key: str | None = None,
     ):
         if price.max_usd <= 0:
             raise TeacherRefused(
@@ -143,6 +145,7 @@ class ChatClient:
             self.censored,
             whom=self.name,
             section=section,
+            model_key=model_key or f"{section}.model",
             attempts=attempts,
             concurrency=concurrency,
             backoff_s=backoff_s,

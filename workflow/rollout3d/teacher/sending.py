@@ -47,10 +47,10 @@ class Failure:
 class Sender:
     """Sends bodies of chat requests, at most `concurrency` at a time. Safe to share between threads.
 
-    `api`: an `openai.OpenAI`. `censor` cuts secrets out of a text. `whom` (model and server) and `section` of the
-    configuration are named in errors. Once no request can succeed, every `send` raises TeacherRefused: after one
-    failure of the account, after as many requests in a row as may be in flight (at least 3) that the server left
-    without a reply, or after twice as many (at least 16) that it refused, about at least 4 scans.
+    `api`: an `openai.OpenAI`. `censor` cuts secrets out of a text. `whom` (model and server), `section` of the
+    configuration and its key of the model are named in errors. Once no request can succeed, every `send` raises
+    TeacherRefused: after one failure of the account, after as many requests in a row as may be in flight (at least 3)
+    that the server left without a reply, or after twice as many (at least 16) that it refused, about at least 4 scans.
     """
 
     def __init__(
@@ -60,11 +60,12 @@ class Sender:
         *,
         whom: str,
         section: str,
+        model_key: str,
         attempts: int,
         concurrency: int,
         backoff_s: float,
     ):
-        self._censor, self._whom, self._section = censor, whom, section
+        self._censor, self._whom, self._section, self._model_key = censor, whom, section, model_key
         self._once = api.with_options(max_retries=0)
         self._attempts, self._backoff_s = attempts, backoff_s
         self._slots = threading.BoundedSemaphore(concurrency)
@@ -163,9 +164,9 @@ class Sender:
         if status == 401 or (codes & _NO_ACCESS and "model_not_found" not in codes):
             return Failure("account", text, f"set the environment variable {KEY_VARIABLE} to a key that it accepts")
         if status == 404 or "model_not_found" in codes:
-            return Failure("account", text, f"mend {self._section}.model or site.openai_base_url")
+            return Failure("account", text, f"mend {self._model_key} or site.openai_base_url")
         if status == 403 and not any(word in text.lower() or word in codes for word in _MODERATED):
-            return Failure("account", text, f"use a key or a {self._section}.model that has access")
+            return Failure("account", text, f"use a key or a {self._model_key} that has access")
         if status in (408, 409, 429) or status >= 500:
             remedy = f"wait, or lower {self._section}.concurrency" if status == 429 else "see to the server"
             return Failure("server", text, remedy, retry_after_s(error.response.headers), status == 429)
