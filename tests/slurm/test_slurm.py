@@ -16,6 +16,7 @@ STUDY = ("Snakefile", "rules", "workflow", "config", "envs", "resources", "slurm
 
 
 @pytest.mark.slurm
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_whole_pipeline_runs_on_two_nodes(tmp_path):
     reason = why_not()

@@ -79,7 +79,8 @@ def test_what_passes_is_asked_again_and_paid_once(tmp_path, fault):
 )
 def test_what_does_not_pass_is_named_and_three_in_a_row_stop_everything(tmp_path, fault, said):
     with serve(lambda body, n: fault) as server:
-        asked = client(server, tmp_path, attempts=2, concurrency=1, timeout_s=0.15)
+        waits = 0.15 if isinstance(fault, Hangs) else 60.0  # on a busy machine other replies take their time
+        asked = client(server, tmp_path, attempts=2, concurrency=1, timeout_s=waits)
         for text in ("a", "b"):
             with pytest.raises(TeacherError, match=said + r".* \(sent 2 times\)"):
                 asked.chat([text])
@@ -202,29 +203,33 @@ def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(tmp_path):
 
 def test_a_rate_limit_is_no_failure_while_others_are_answered(tmp_path):
     """Refuse one request five times, with two attempts: each time after another one has been answered."""
-    others, arrived, refused = threading.Condition(), [0], [0]
+    turn, came, refused, answered = threading.Condition(), [0], [0], [0]
 
     def plan(body, n):
-        with others:
-            if texts(body) != "late":
-                arrived[0] += 1
-                others.notify_all()
-                return "ok"
+        if texts(body) != "late":
+            return "ok"
+        with turn:
+            came[0] += 1
+            turn.notify_all()
             if refused[0] == 5:
                 return "ok"
             refused[0] += 1
-            assert others.wait_for(lambda: arrived[0] > refused[0], 10)  # so the one before it is through
-            return Fails(429, headers={"Retry-After-Ms": "1"})
+            assert turn.wait_for(lambda: answered[0] == refused[0], 60)
+        return Fails(429, headers={"Retry-After-Ms": "1"})
 
     with serve(plan) as server:
         asked = client(server, tmp_path, attempts=2)
         with ThreadPoolExecutor(1) as pool:
             late = pool.submit(asked.chat, ["late"])
-            for n in range(8):
+            for n in range(5):
+                with turn:
+                    assert turn.wait_for(lambda n=n: came[0] == n + 1, 60)
                 asked.chat([f"{n}"])
-                time.sleep(0.05)
+                with turn:
+                    answered[0] += 1
+                    turn.notify_all()
             assert late.result().text == "ok"
-    assert refused == [5] and len(server.paid) == 9
+    assert refused == [5] and len(server.paid) == 6
 
 
 def test_a_reply_without_usage_is_counted_at_its_most_kept_and_stops_at_the_limit(tmp_path):

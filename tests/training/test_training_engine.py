@@ -17,6 +17,10 @@ from rollout3d.training.run import _divide, run_grpo, run_sft
 from rollout3d.training.world import World
 
 
+def _long(value):
+    return pytest.param(value, marks=pytest.mark.long)
+
+
 def engine(files, **settings):
     options = {"peak_lr": 1e-2, "shape": "linear", "total": 10, "reference": True}
     return Engine(files["init"], tw.config(**settings).grpo, World(), video=tw.config().video, **options)
@@ -195,7 +199,7 @@ def test_a_build_that_was_killed_holds_up_no_later_start(tmp_path, monkeypatch):
 
 
 @pytest.mark.pipeline
-@pytest.mark.parametrize("stage", ["zero0", "zero2", "zero3"])
+@pytest.mark.parametrize("stage", [_long("zero0"), "zero2", _long("zero3")])
 def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, taught, tmp_path, stage):
     """On two processes, through the stage; the first use compiles a helper (40 s)."""
     run = tw.run(steps=3)
@@ -228,6 +232,7 @@ def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, 
 
 
 @pytest.mark.pipeline
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("stage", "processes", "settings"),
     [

@@ -58,6 +58,7 @@ def test_grpo_raises_the_held_out_clean_reward_by_looking(world, before, tmp_pat
     assert gained > 0 and seen > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rollout", ["vanilla", "object_centric"])
 def test_with_the_advantages_sign_flipped_it_falls(world, before, tmp_path, monkeypatch, rollout):
     def upside_down(logp, old, advantage, clip_eps):
