@@ -59,6 +59,7 @@ NULLABLE = {
     "cot.usd_per_million_in": "2",
     "cot.usd_per_million_out": "2",
     "runs.max_steps": "2",
+    "cot.second_opinion": "gpt-4o-mini",
     "site.openai_base_url": "http://localhost:1",
     "models.base.same_as": "filter_base",
 }
