@@ -16,7 +16,7 @@ from evaluation.vsibench_release import write_video
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.evaluation import settings
-from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get
+from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get, vsibench_questions
 from rollout3d.releases import MissingData
 from rollout3d.stages import prepare_benchmark as stage
 
@@ -150,7 +150,7 @@ def test_missing_videos_stop_the_stage_unless_the_part_is_asked_for(release):
     n = sum(row["dataset"] != "scannetpp" for row in vsibench_release.rows())
     assert len(prepared.questions) == n < 5130
     assert {row["dataset"] for row in prepared.questions} == {"scannet", "arkitscenes"}
-    assert get("vsibench").part(prepared.questions) == f"arkitscenes and scannet, {n} of 5130"
+    assert settings.part_of("vsibench", prepared.questions) == f"arkitscenes and scannet, {n} of 5130"
     with pytest.raises(BenchmarkError, match="50 of 50 videos are missing"):
         prepare(release, {"datasets": ["scannetpp"]})
 
@@ -162,15 +162,18 @@ def test_a_part_does_not_excuse_an_incomplete_question_file(release):
 
 
 def test_the_whole_benchmark_is_no_part(release):
-    assert get("vsibench").part(prepare(release).questions) is None
-    assert get("synthetic").part([question("q", "object_counting", "2")]) is None
+    assert settings.part_of("vsibench", prepare(release).questions) is None
+    assert settings.part_of("synthetic", [question("q", "object_counting", "2")]) is None
 
 
-def test_evaluation_names_parts_as_the_benchmark_does(release):
-    """The stage that answers has no adapters at hand, and keeps the size of its own."""
-    questions = prepare(release, {"datasets": ["scannet", "scannetpp"]}).questions
-    for name, asked in (("vsibench", questions), ("vsibench", prepare(release).questions), ("synthetic", questions)):
-        assert settings.part_of(name, asked) == get(name).part(asked)
+def test_the_size_that_scores_are_held_to_is_that_of_the_question_file():
+    """The stage that answers has no adapters at hand, so the size stands there once more."""
+    assert settings.SIZES == {"vsibench": vsibench_questions.WHOLE} and vsibench_questions.WHOLE == 5130
+
+
+def test_more_questions_than_the_benchmark_has_are_not_the_whole():
+    more = [{"dataset": "scannet"}] * 5131
+    assert settings.part_of("vsibench", more) == "scannet, 5131 of 5130"
 
 
 def test_frames_are_spread_evenly_and_stored_at_the_evaluation_size(release, tmp_path):

@@ -113,9 +113,10 @@ def part_of(benchmark: str, questions: Sequence[Row]) -> str | None:
     A benchmark without a fixed size (`SIZES`) is whole whatever it holds.
     """
     size = SIZES.get(benchmark)
-    if size is None or len(questions) >= size:
+    if size is None or len(questions) == size:
         return None
-    return f"{' and '.join(sorted({row['dataset'] for row in questions}))}, {len(questions)} of {size}"
+    datasets = sorted({str(row["dataset"]) for row in questions})
+    return f"{' and '.join(datasets) or 'nothing'}, {len(questions)} of {size}"
 
 
 def filled(predictions: Sequence[Row], about: Row) -> list[Row]:

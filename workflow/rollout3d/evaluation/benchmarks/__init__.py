@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rollout3d.config import Config
-from rollout3d.evaluation.benchmarks import synthetic, vsibench, vsibench_questions
-from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared, part_of
+from rollout3d.evaluation.benchmarks import synthetic, vsibench
+from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared
 from rollout3d.scoring import aggregate
 
 __all__ = ["BENCHMARKS", "Benchmark", "BenchmarkError", "Prepared", "get"]
@@ -17,21 +16,15 @@ __all__ = ["BENCHMARKS", "Benchmark", "BenchmarkError", "Prepared", "get"]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """`prepare(config, questions' path or None, frames' paths)`; `average`: scores (0 to 1) per type -> tasks; `whole`:
-    number of questions of the release, None where it is not fixed."""
+    """`prepare(config, questions' path or None, frames' paths)`; `average`: scores (0 to 1) per type -> tasks."""
 
     name: str
     prepare: Callable[[Config, Path | str | None, Iterable[Path | str]], Prepared]
     average: Callable[[Mapping[str, Sequence[float]]], dict[str, aggregate.Mean]]
-    whole: int | None = None
-
-    def part(self, questions: Sequence[Mapping[str, Any]]) -> str | None:
-        """Name the part of the benchmark that `questions` are ("scannet, 2071 of 5130"); None if they are the whole."""
-        return part_of(questions, self.whole)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "vsibench": Benchmark("vsibench", vsibench.prepare, aggregate.vsibench, vsibench_questions.WHOLE),
+    "vsibench": Benchmark("vsibench", vsibench.prepare, aggregate.vsibench),
     "synthetic": Benchmark("synthetic", synthetic.prepare, aggregate.vsibench),
 }
 
