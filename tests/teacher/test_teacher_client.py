@@ -40,7 +40,8 @@ def test_message_holds_texts_and_pictures_in_order_and_cost_follows_the_billed_t
     assert base64.b64decode(first["image_url"]["url"].removeprefix("data:image/jpeg;base64,")) == b"\xff\xd8jpeg"
     assert second == {"type": "text", "text": "what is it?"}
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("gpt-test", 200, 0.5)
-    assert server.keys == [f"Bearer {KEY}"]
+    sent = [{name.lower(): value for name, value in headers.items()} for headers in server.headers]
+    assert [headers["authorization"] for headers in sent] == [f"Bearer {KEY}"]
 
 
 def test_a_request_is_the_same_as_bytes_and_as_json(tmp_path):
