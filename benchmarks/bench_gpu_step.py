@@ -223,7 +223,7 @@ class Step:
             "objects": [],
             "media": None,
         }
-        questions = Questions([row], FrameStore([frames], video=self.video), self.video, "video_r1", 0)
+        questions = Questions([row], FrameStore([frames]), self.video, "video_r1", 0)
         missing = self.shape.prompt_tokens - self._length(questions, row)
         row["question"] += " ?" * max(0, missing)
         while 0 < self.shape.prompt_tokens < self._length(questions, row) and row["question"].endswith(" ?"):
@@ -297,7 +297,7 @@ def _frame(shape: Shape, index: int) -> dict[str, Any]:
         "scene_id": "room",
         "frame_index": index,
         "timestamp_s": index * 0.5,
-        "sets": [f"train{shape.frames}"],
+        "sets": [f"uniform{shape.frames}"],
         "image": {"bytes": data.tobytes(), "path": f"{index}.jpg"},
         "width": width,
         "height": height,

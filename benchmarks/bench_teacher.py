@@ -95,7 +95,7 @@ def _ours(rows: list[dict], frames: Path, maps: Path, base_url: str, folder: Pat
     price = Price(0.0, 0.0, 1.0)
     options = {"max_tokens": 1024, "temperature": 1.0, "base_url": base_url, "concurrency": CONCURRENCY}
     chat = ChatClient("m", price, folder / "replies", **options)
-    teacher = OpenAITeacher(chat, [frames], [maps], FRAMES, "eval32", PROMPT)
+    teacher = OpenAITeacher(chat, [frames], [maps], FRAMES, "uniform32", PROMPT)
     hard = [{"question_id": row["question_id"]} for row in rows]
     started = time.perf_counter()
     found = annotate(hard, rows, teacher, 1, Asking(CONCURRENCY + PREPARING))
@@ -115,7 +115,10 @@ def _obvious(rows: list[dict], frames: Path, maps: Path, base_url: str) -> float
     def ask(row: dict) -> str:
         with reading:
             bev = readers[1].rows(row["scene_id"], ["bev"])[0]["bev"]["bytes"]
-            shown = [Image(bev, "image/png", 432, 432), *frame_pictures(readers[0], row["scene_id"], "eval32", FRAMES)]
+            shown = [
+                Image(bev, "image/png", 432, 432),
+                *frame_pictures(readers[0], row["scene_id"], "uniform32", FRAMES),
+            ]
         content = [{"type": "image_url", "image_url": {"url": image.url}} for image in shown]
         content.append({"type": "text", "text": PROMPT + row["question"]})
         answer = api.chat.completions.create(model="m", messages=[{"role": "user", "content": content}])
@@ -139,7 +142,7 @@ def _world(folder: Path) -> tuple[list[dict], Path, Path]:
     for scan in range(SCANS):
         scene = f"scene{scan:04}_00"
         for i in range(FRAMES + 16):
-            shown = {"scene_id": scene, "frame_index": i, "sets": ["eval32"] if i % 3 else ["train16"]}
+            shown = {"scene_id": scene, "frame_index": i, "sets": ["uniform32"] if i % 3 else ["uniform16"]}
             frames.append(shown | {"image": {"bytes": rng.bytes(FRAME_BYTES), "path": f"{i}.jpg"}} | zero)
         maps.append({"scene_id": scene, "bev": {"bytes": header + rng.bytes(BEV_BYTES), "path": "bev.png"}} | above)
         asked = {"scene_id": scene, "question_type": "object_rel_direction_easy", "answer_type": "choice"}

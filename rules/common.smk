@@ -12,6 +12,8 @@ sys.path.insert(0, CODE)
 
 from rollout3d import config as configuration
 from rollout3d.config import SETTINGS, read
+from rollout3d.config.frames import eval_set, stored_sets, train_set
+from rollout3d.config.recipes import told
 from rollout3d.stages import registry
 from rollout3d.tables import canonical_json
 
@@ -26,6 +28,11 @@ def read_study():
 
 
 study, RUNS = read_study()
+
+
+def study_of(run):
+    """The configuration of one run: the study's, with its recipe laid over it."""
+    return configuration.of_run(study, RUNS.get(run))
 
 
 def site_of(study):

@@ -19,8 +19,9 @@ rule difficulty:
         **gpu_job("difficulty"),
     params:
         n_shards=study.difficulty.shards,
+        recipe=difficulty_recipe,
     shell:
-        "python -m rollout3d.stages.difficulty --setting {wildcards.setting}"
+        "python -m rollout3d.stages.difficulty --config {params.recipe:q} --setting {wildcards.setting}"
         " --shard {wildcards.shard} --n-shards {params.n_shards:q} --questions {input.questions:q}"
         " --frames {input.frames:q} --maps {input.maps:q} --model {input.model:q} --out {output.predictions:q} > {log:q} 2>&1"
 

@@ -16,8 +16,10 @@ rule prepare_benchmark:
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        sets=benchmark_sets,
     shell:
-        "python -m rollout3d.stages.prepare_benchmark --benchmark {wildcards.benchmark}"
+        "python -m rollout3d.stages.prepare_benchmark --benchmark {wildcards.benchmark} --sets {params.sets:q}"
         " --questions {input.questions:q} --frames {input.frames:q}"
         " --out-questions {output.questions:q} --out-frames {output.frames:q} --raw {output.raw:q} > {log:q} 2>&1"
 
@@ -43,8 +45,9 @@ rule evaluate:
     params:
         method=run_method,
         n_shards=study.evaluation.shards,
+        recipe=run_recipe,
     shell:
-        "python -m rollout3d.stages.evaluate --run {wildcards.run}"
+        "python -m rollout3d.stages.evaluate --config {params.recipe:q} --run {wildcards.run}"
         " --method {params.method:q} --benchmark {wildcards.benchmark} --shard {wildcards.shard}"
         " --n-shards {params.n_shards:q} --model {input.model:q}"
         " --questions {input.questions:q} --frames {input.frames:q} --out {output.predictions:q} > {log:q} 2>&1"
@@ -87,7 +90,8 @@ rule score:
     params:
         method=run_method,
         kept=kept_names,
+        recipe=run_recipe,
     shell:
-        "python -m rollout3d.stages.score --run {wildcards.run} --method {params.method:q}"
+        "python -m rollout3d.stages.score --config {params.recipe:q} --run {wildcards.run} --method {params.method:q}"
         " --benchmark {wildcards.benchmark} --predictions {input.predictions:q} --questions {input.questions:q}"
         " --train {input.train:q} --kept {params.kept:q} --out {output.scores:q} > {log:q} 2>&1"

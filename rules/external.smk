@@ -15,8 +15,10 @@ rule import_cot:
     resources:
         mem_mb=8000,
         runtime=1440,
+    params:
+        sets=own_video_sets,
     shell:
-        "python -m rollout3d.stages.import_cot --threads {threads}"
+        "python -m rollout3d.stages.import_cot --sets {params.sets:q} --threads {threads}"
         " --out {output.samples:q} --dropped {output.dropped:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
@@ -37,8 +39,10 @@ rule import_questions:
     resources:
         mem_mb=8000,
         runtime=1440,
+    params:
+        sets=own_video_sets,
     shell:
-        "python -m rollout3d.stages.import_questions --source {wildcards.source}"
+        "python -m rollout3d.stages.import_questions --source {wildcards.source} --sets {params.sets:q}"
         " --threads {threads} --out {output.questions:q} --dropped {output.dropped:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 

@@ -25,9 +25,10 @@ rule grpo:
         **gpu_job("grpo"),
     params:
         row=run_row,
+        recipe=run_recipe,
         out=subpath(output.model, parent=True),
     shell:
         "exec python workflow/launch.py --log {log:q} --nodes {resources.nodes} --gpus {resources.gpu} --"
-        " -m rollout3d.stages.train_grpo --row {params.row:q} --init {input.init:q}"
+        " -m rollout3d.stages.train_grpo --config {params.recipe:q} --row {params.row:q} --init {input.init:q}"
         " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q}"
         " --objects {input.objects:q} --regions {input.regions:q} --out-dir {params.out:q}"

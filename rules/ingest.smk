@@ -20,9 +20,10 @@ rule ingest:
         runtime=480,
     params:
         out=subpath(output.scenes, parent=True),
+        sets=scan_sets,
     shell:
         "python -m rollout3d.stages.ingest --dataset {wildcards.dataset}"
-        " --shard {wildcards.shard} --scans {input.scans:q} --out-dir {params.out:q} > {log:q} 2>&1"
+        " --shard {wildcards.shard} --sets {params.sets:q} --scans {input.scans:q} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule regions:
@@ -45,6 +46,7 @@ rule regions:
         runtime=240,
     params:
         tables=subpath(input.scenes, parent=True),
+        sets=region_sets,
     shell:
         "python -m rollout3d.stages.regions --dataset {wildcards.dataset}"
-        " --mode {wildcards.mode} --scans {input.scans:q} --shard-dir {params.tables:q} --out {output.regions:q} --raw {output.raw:q} > {log:q} 2>&1"
+        " --mode {wildcards.mode} --sets {params.sets:q} --scans {input.scans:q} --shard-dir {params.tables:q} --out {output.regions:q} --raw {output.raw:q} > {log:q} 2>&1"

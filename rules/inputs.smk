@@ -63,7 +63,56 @@ def score_tables(runs):
 
 def run_row(wildcards):
     """The run's row as JSON, without what does not change its result."""
-    return RUNS[wildcards.run].model_dump_json(exclude={"tables"})
+    return RUNS[wildcards.run].model_dump_json(exclude={"tables", "settings"})
+
+
+def recipe_of(run):
+    """What a run has for itself, as JSON that a stage lays over the study's configuration."""
+    own = {key: value for key, value in RUNS[run].settings.items() if key != "run"}
+    return canonical_json(own)
+
+
+def run_recipe(wildcards):
+    return recipe_of(wildcards.run)
+
+
+def difficulty_recipe(wildcards):
+    """The filter model after GRPO is asked as it was trained; before, as the study says."""
+    return recipe_of(study.difficulty.run) if wildcards.setting == "frames16_grpo" else "{}"
+
+
+def recipes_of(runs):
+    """What runs have for themselves, as JSON: a table that compares runs says in what they differ."""
+    return canonical_json(told(study, [RUNS[run] for run in runs]))
+
+
+def table_recipes(wildcards):
+    return recipes_of(runs_in(wildcards.table))
+
+
+# Frame sets: what is stored is what the runs of the run table need, whichever of them are trained.
+OF_RUNS = [study, *(study_of(run) for run in RUNS)]
+
+
+def scan_sets(wildcards):
+    return sorted(set().union(*map(stored_sets, OF_RUNS)))
+
+
+def region_sets(wildcards):
+    """Sets of the runs that perturb by these regions; the study's own, for a table asked for by hand."""
+    runs = [name for name, run in RUNS.items() if run.regions == wildcards.mode]
+    return sorted({train_set(study_of(run).video) for run in runs} or {train_set(study.video)})
+
+
+def benchmark_sets(wildcards):
+    return sorted({eval_set(each.evaluation, each.video) for each in OF_RUNS})
+
+
+def own_video_sets(wildcards):
+    """Sets of the videos that questions bring along: those of the runs that train on them."""
+    table = "ocr_rl" if hasattr(wildcards, "source") else "video_r1_cot"
+    runs = [name for name, run in RUNS.items() if run.train_table == table]
+    return sorted({train_set(study_of(run).video) for run in runs} or {train_set(study.video)})
 
 
 def run_init(wildcards):

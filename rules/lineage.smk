@@ -2,11 +2,14 @@
 # (a digest of all that decides the result, its ancestors' identities among it) and an input function that compares what
 # is in place with the lineage that it is wanted to have. So neither times nor touched, copied or moved files nor a lost
 # .snakemake decide what runs, and a changed value marks the whole chain below it at once.
+from types import SimpleNamespace
+
 from rollout3d import code as source
 from rollout3d.config.names import unknown
 from rollout3d.fingerprint import roots_of
 from rollout3d.stages import registry
 from rollout3d.study import Job, States, Study, dump, running
+from rollout3d.study.graph import SETS
 from rollout3d.tables.store import Store
 
 STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo"}
@@ -47,11 +50,19 @@ def producer(path):
         run_name=wildcards.get("run"),
         run=RUNS.get(wildcards.get("run")),
     )
-    chosen = registry.chosen(stage, study, scope)
-    values, _ = registry.split(registry.job_values(stage, study, scope))
+    # A job of one run has the settings of its recipe; so has the filter model once it is trained.
+    own = study_of(scope.run_name or (study.difficulty.run if scope.setting == "frames16_grpo" else None))
+    chosen = registry.chosen(stage, own, scope)
+    values, _ = registry.split(registry.job_values(stage, own, scope))
     parents = {name: plain(inputs[name]) for name in inputs.keys()}
     if found.name in ("score", "paper_table"):
         values["job.kept"] = sorted(set().union(*(kept_above(path) for paths in parents.values() for path in paths)))
+    if "recipes" in found.params.keys():
+        values["job.recipes"] = json.loads(given_to(found, "recipes", wildcards))
+    sets = tuple(given_to(found, "sets", wildcards)) if "sets" in found.params.keys() else None
+    if sets is not None:
+        values[SETS] = list(sets)
+    parted = [str(outputs[name]) for name in ("frames", "regions") if name in outputs.keys()] if sets else []
     return Job(
         found.name,
         stage=stage,
@@ -62,8 +73,18 @@ def producer(path):
         chosen=chosen,
         costly=registry.STAGES[stage].costly,
         rebuild=found.name in study.rebuild,
+        sets=sets if parted else None,
+        parted=tuple(parted),
+        reads={name: (read,) for name, read in registry.STAGES[stage].reads(own, scope).items()},
         benchmark=str(found.benchmark.apply_wildcards(wildcards)),
     )
+
+
+def given_to(rule, name, wildcards):
+    """A parameter of a rule's job: its value, or what its function of the wildcards gives."""
+    value = rule.params[name]
+    value = getattr(value, "callable", value)
+    return value(SimpleNamespace(**wildcards)) if callable(value) else value
 
 
 def plain(files):

@@ -18,8 +18,9 @@ rule paper_table:
         "../envs/report.yaml"
     params:
         kept=kept_names,
+        recipes=table_recipes,
     shell:
-        "python -m rollout3d.stages.paper_table --table {wildcards.table}"
+        "python -m rollout3d.stages.paper_table --table {wildcards.table} --recipes {params.recipes:q}"
         " --scores {input.scores:q} --predictions {input.predictions:q} --questions {input.questions:q}"
         " --reference {input.reference:q} --kept {params.kept:q} --out {output.table:q} > {log:q} 2>&1"
 
@@ -73,8 +74,10 @@ rule report:
         "../envs/report.yaml"
     resources:
         mem_mb=4000,
+    params:
+        recipes=recipes_of(RUNS),
     shell:
-        "python -m rollout3d.stages.report --tables {input.tables:q} --scores {input.scores:q}"
+        "python -m rollout3d.stages.report --recipes {params.recipes:q} --tables {input.tables:q} --scores {input.scores:q}"
         " --metrics {input.metrics:q} --rollouts {input.rollouts:q} --train {input.train:q} --sft {input.sft:q}"
         " --hard {input.hard:q} --annotations {input.annotations:q} --sources {input.sources:q} --bias {input.bias:q} --scenes {input.scenes:q} --frames {input.frames:q}"
         " --objects {input.objects:q} --maps {input.maps:q} --regions {input.regions:q} --out {output.page:q} > {log:q} 2>&1"

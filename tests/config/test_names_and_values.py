@@ -107,7 +107,7 @@ def test_unknown_says_what_there_is_when_nothing_is_near():
         ("synthetic: {n_objects: [4]}", "synthetic.n_objects[1] is missing"),
         ("synthetic: {val_scans: 8}", "synthetic.val_scans: 8 of 8 scans_per_dataset leaves no scan to train on"),
         ("video: {train_max_pixels: 300000}", "video.train_max_pixels: 300000 is more than eval_max_pixels (200704)"),
-        ("video: {min_pixels: 200000}", "video.min_pixels: 200000 is more than train_max_pixels (105369)"),
+        ("video: {train_min_pixels: 200000}", "video.train_min_pixels: 200000 is more than train_max_pixels (105369)"),
         ("questions: {mix: {route_planning: 0.7, object_counting: 0.6}}", "questions.mix: the shares add up to 1.3"),
         ("difficulty: {shards: true}", "difficulty.shards must be a number, not true"),
         ("sft: {lr: yes}", "sft.lr must be a number, not true"),

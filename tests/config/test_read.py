@@ -58,6 +58,7 @@ NULLABLE = {
     "cot.sentences": "2",
     "cot.usd_per_million_in": "2",
     "cot.usd_per_million_out": "2",
+    "video.stored_max_pixels": "300000",
     "runs.max_steps": "2",
     "cot.second_opinion": "gpt-4o-mini",
     "site.openai_base_url": "http://localhost:1",

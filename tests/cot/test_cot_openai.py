@@ -41,7 +41,9 @@ def media(tmp_path):
             "appearances": [],
         }
     ]
-    tables.write(tables.FRAMES, tmp_path / "frames.parquet", frame_rows("eval32", "train16"), tables.Lineage("test"))
+    tables.write(
+        tables.FRAMES, tmp_path / "frames.parquet", frame_rows("uniform32", "uniform16"), tables.Lineage("test")
+    )
     tables.write(tables.MAPS, tmp_path / "maps.parquet", maps, tables.Lineage("test"))
     return tmp_path
 
@@ -51,7 +53,7 @@ def teacher(server, media, monkeypatch, **cot):
     cot = Cot(**({"max_usd": 1.0, "frames": 3, "attempts": 3} | cot))
     chat = teacher_module.client(cot, media / "cache", server.base_url)
     return teacher_module.OpenAITeacher(
-        chat, [media / "frames.parquet"], [media / "maps.parquet"], cot.frames, "eval32", PROMPT.read_text()
+        chat, [media / "frames.parquet"], [media / "maps.parquet"], cot.frames, "uniform32", PROMPT.read_text()
     )
 
 

@@ -50,7 +50,7 @@ def test_before_anything_exists_the_most_is_estimated_from_the_configuration(ann
 def test_what_exists_is_read_unless_a_job_makes_it_anew(annotate, tmp_path):
     hard = [{"question_id": f"q{i}", "transition": "bev"} for i in range(7)]
     tables.write(tables.HARD, tmp_path / annotate.inputs[0], hard, LINEAGE)
-    tables.write(tables.FRAMES, tmp_path / annotate.inputs[2], frame_rows("eval32", "train16"), LINEAGE)
+    tables.write(tables.FRAMES, tmp_path / annotate.inputs[2], frame_rows("uniform32", "uniform16"), LINEAGE)
     tables.write(tables.MAPS, tmp_path / annotate.inputs[3], [], LINEAGE)
     said = note(annotate)
     assert "about 7 questions with 35 pictures (the mean of 1 scans)" in said

@@ -163,7 +163,8 @@ def cases(tmp_path_factory) -> dict[str, Case]:
     """The three worlds, each filmed once, written and ingested as three datasets."""
     base = tmp_path_factory.mktemp("one_world")
     films = {shape: record(build_world(seed, (15, 30), shape), 8, FPS, 160, 120) for shape, seed in SEEDS.items()}
-    small = {"train_frames": 4, "eval_frames": 4, "eval_max_pixels": 9408, "train_max_pixels": 9408, "min_pixels": 784}
+    small = {"train_frames": 4, "eval_frames": 4, "eval_max_pixels": 9408, "train_max_pixels": 9408}
+    small |= {"min_pixels": 784, "train_min_pixels": 784}
     questions = {
         "distance": "exact",
         # ScanNet plays these films in 3.3 seconds: what is a second apart in them is 0.4 seconds apart there.

@@ -50,7 +50,7 @@ def answer_scoring(row: dict[str, Any], score: float) -> str:
     return row["ground_truth"] if score == 1 else f"{truth * (1 + 0.05 * (10 - 10 * score) + 0.025):.6g}"
 
 
-def prediction(row: dict[str, Any] | str, score: float, setting: str = "eval32", **changes: Any) -> dict[str, Any]:
+def prediction(row: dict[str, Any] | str, score: float, setting: str = "uniform32", **changes: Any) -> dict[str, Any]:
     """A prediction whose text scores so; the score stored beside it is wrong on purpose.
 
     `row`: a question, or only its id where the question does not matter: a choice whose answer is A.

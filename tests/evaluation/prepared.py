@@ -15,10 +15,16 @@ def own_folder(release, dataset):
 
 
 def config(root, evaluation=None, **video):
-    video = {"eval_frames": 4, "min_pixels": 784, "train_max_pixels": 3136, "eval_max_pixels": 3136} | video
+    video = {
+        "eval_frames": 4,
+        "min_pixels": 784,
+        "train_min_pixels": 784,
+        "train_max_pixels": 3136,
+        "eval_max_pixels": 3136,
+    } | video
     site = {"benchmarks": {"vsibench": str(root)}}
     return Config.model_validate({"video": video, "site": site, "evaluation": evaluation or {}})
 
 
-def prepare(root, evaluation=None, **video):
-    return get("vsibench").prepare(config(root, evaluation, **video), None, ())
+def prepare(root, evaluation=None, sets=None, **video):
+    return get("vsibench").prepare(config(root, evaluation, **video), None, (), sets)

@@ -23,6 +23,7 @@ CONFIG = {
         "train_frames": 4,
         "eval_frames": 6,
         "min_pixels": 784,
+        "train_min_pixels": 784,
         "train_max_pixels": 1568,
         "eval_max_pixels": 3136,
         "image_max_pixels": 784,
@@ -38,13 +39,13 @@ def picture(seed: int, extension: str, side: int = 56) -> dict[str, Any]:
 
 
 def frame_rows() -> list[dict[str, Any]]:
-    """Ten frames a scene: train4 are 0 3 6 9, eval6 are 0 2 4 5 7 9."""
+    """Ten frames a scene: uniform4 are 0 3 6 9, uniform6 are 0 2 4 5 7 9."""
     return [
         {
             "scene_id": scene,
             "frame_index": i,
             "timestamp_s": i / 10,
-            "sets": [*(["train4"] if i in (0, 3, 6, 9) else []), *(["eval6"] if i in (0, 2, 4, 5, 7, 9) else [])],
+            "sets": [*(["uniform4"] if i in (0, 3, 6, 9) else []), *(["uniform6"] if i in (0, 2, 4, 5, 7, 9) else [])],
             "image": picture(100 * s + i, ".jpg"),
             "width": 56,
             "height": 56,

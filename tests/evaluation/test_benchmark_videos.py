@@ -13,7 +13,7 @@ from evaluation.vsibench_release import write_video
 from rollout3d.evaluation.benchmarks import BenchmarkError
 from rollout3d.evaluation.benchmarks.vsibench import sample_video
 from rollout3d.evaluation.benchmarks.vsibench_videos import Source
-from rollout3d.evaluation.frames import FrameChoice
+from rollout3d.geometry.frames import frame_set
 
 
 def patch(path, box, offset, data):
@@ -25,7 +25,7 @@ def patch(path, box, offset, data):
 
 
 def sample(path, n):
-    shown = [FrameChoice("uniform", n)]
+    shown = [frame_set(f"uniform{n}")]
     return [found[:3] for found in sample_video(Source(path, None, None), shown, "download it again")]
 
 

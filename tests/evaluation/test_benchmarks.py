@@ -195,37 +195,39 @@ def test_frames_are_spread_evenly_and_stored_at_the_evaluation_size(release, tmp
         # 64x96 within 3136 pixels: both sides shrunk by sqrt(6144/3136) = 1.4 to 45.7 and 68.6, down to 28 and 56.
         assert picture.shape[:2] == (f["height"], f["width"]) == (28, 56)
         assert abs(picture.mean() - 20 * f["frame_index"]) < 6
-        assert f["K"] is None and f["pose"] is None and f["sets"] == ["eval4"]
+        assert f["K"] is None and f["pose"] is None and f["sets"] == ["uniform4"]
     tables.write(tables.FRAMES, tmp_path / "f.parquet", frames, tables.Lineage("test"))
 
 
-def test_the_frames_table_holds_the_frames_of_every_runs_policy(release):
-    evaluation = {"frame_policy_of": {"a": "official", "b": "fps5max4", "c": "official"}, "datasets": ["scannetpp"]}
-    frames = next(iter(by_scene(prepare(release, evaluation).frames).values()))
+def test_the_frames_table_holds_the_frames_of_every_set(release):
+    sets = {"uniform4", "official4", "fps5max4"}
+    frames = next(iter(by_scene(prepare(release, {"datasets": ["scannetpp"]}, sets).frames).values()))
     held = {name: [f["frame_index"] for f in frames if name in f["sets"]] for f in frames for name in f["sets"]}
     # 12 frames in 1.2 s: six at 5 per second, four at most.
-    assert held == {"eval4": [0, 4, 7, 11], "official4": [0, 3, 7, 11], "fps5max4": [0, 4, 7, 11]}
+    assert held == {"uniform4": [0, 4, 7, 11], "official4": [0, 3, 7, 11], "fps5max4": [0, 4, 7, 11]}
     assert len({f["frame_index"] for f in frames}) == len(frames) == 5
 
 
-def run_stage(release, out, **evaluation):
+def run_stage(release, out, sets=(), **evaluation):
     given = config(release, evaluation).model_dump(mode="json")
     given = {name: given[name] for name in ("video", "evaluation", "site")}
     out.mkdir(exist_ok=True)
     arguments = ["--config", json.dumps(given), "--benchmark", "vsibench", "--raw", str(out / "raw_files.parquet")]
-    stage.main([*arguments, "--out-questions", str(out / "q.parquet"), "--out-frames", str(out / "f.parquet")])
+    stage.main(
+        [*arguments, "--sets", *sets, "--out-questions", str(out / "q.parquet"), "--out-frames", str(out / "f.parquet")]
+    )
 
 
-def test_the_stage_writes_part_and_policies_into_the_lineage(release, tmp_path):
+def test_the_stage_writes_part_and_sets_into_the_lineage(release, tmp_path):
     own_folder(release, "scannet")
-    run_stage(release, tmp_path / "out", datasets=["scannetpp"], frame_policy_of={"ocr": "official"})
+    run_stage(release, tmp_path / "out", ["uniform4", "official4"], datasets=["scannetpp"])
     questions = tables.read(tables.QUESTIONS, tmp_path / "out/q.parquet")
     assert {row["dataset"] for row in questions} == {"scannetpp"}
     frames = tables.read(tables.FRAMES, tmp_path / "out/f.parquet", ["sets"])
-    assert {name for row in frames for name in row["sets"]} == {"eval4", "official4"}
+    assert {name for row in frames for name in row["sets"]} == {"uniform4", "official4"}
     values = tables.lineage(tmp_path / "out/q.parquet")["values"]
     assert values["evaluation.datasets"] == ["scannetpp"]
-    assert values["evaluation.frame_policy_of"] == ["official"]
+    assert values["job.sets"] == ["official4", "uniform4"]
 
 
 def test_a_damaged_video_ends_the_stage_with_one_message_and_no_table(release, tmp_path, capsys):
@@ -265,7 +267,9 @@ def frame(scene, index, sets):
 def test_synthetic_benchmark_takes_the_evaluation_frames_of_its_scenes_only(tmp_path):
     asked = [question("q1", "object_counting", "2", scene_id="b"), question("q2", "object_counting", "3", scene_id="a")]
     tables.write(tables.QUESTIONS, tmp_path / "test.parquet", asked, tables.Lineage("test"))
-    rows = [frame(s, i, ["eval32", "train16"] if i % 2 else ["train16"]) for s in ("b", "c", "a") for i in range(4)]
+    rows = [
+        frame(s, i, ["uniform32", "uniform16"] if i % 2 else ["uniform16"]) for s in ("b", "c", "a") for i in range(4)
+    ]
     tables.write(tables.FRAMES, tmp_path / "frames.parquet", rows, tables.Lineage("test"))
     prepared = get("synthetic").prepare(Config(), tmp_path / "test.parquet", [tmp_path / "frames.parquet"])
     assert prepared.questions == asked
@@ -275,7 +279,7 @@ def test_synthetic_benchmark_takes_the_evaluation_frames_of_its_scenes_only(tmp_
 def test_synthetic_benchmark_refuses_scenes_without_frames(tmp_path):
     asked = [question("q1", "object_counting", "2", scene_id="lost")]
     tables.write(tables.QUESTIONS, tmp_path / "test.parquet", asked, tables.Lineage("test"))
-    tables.write(tables.FRAMES, tmp_path / "frames.parquet", [frame("b", 0, ["eval32"])], tables.Lineage("test"))
+    tables.write(tables.FRAMES, tmp_path / "frames.parquet", [frame("b", 0, ["uniform32"])], tables.Lineage("test"))
     with pytest.raises(BenchmarkError, match="1 test scenes are in none of the frame tables, such as lost"):
         get("synthetic").prepare(Config(), tmp_path / "test.parquet", [tmp_path / "frames.parquet"])
     with pytest.raises(BenchmarkError, match="needs --questions"):

@@ -32,7 +32,7 @@ def run(files, style, **changes):
         "my_run",
         question_rows(),
         tiny_policy("someone"),
-        FrameStore([files["frames"]], video=video),
+        FrameStore([files["frames"]]),
         Evaluation(**changes),
         video,
         style=style,
@@ -71,7 +71,7 @@ def test_evaluation_frames_are_shown_and_black_ones_only_if_asked_for(files):
     _, asked = run(files, "think")
     assert {p.media[0].frames.shape for p in asked.prompts} == {(6, 56, 56, 3)}
     rows, asked = run(files, "think", black_frames=True)
-    assert [r["setting"] for r in rows] == ["eval6"] * 6 + ["black6"] * 6
+    assert [r["setting"] for r in rows] == ["uniform6"] * 6 + ["black6"] * 6
     bright, dark = asked.prompts[:6], asked.prompts[6:]
     assert all(p.media[0].frames.any() for p in bright) and not any(p.media[0].frames.any() for p in dark)
     assert [np.array_equal(b.input_ids, d.input_ids) for b, d in zip(bright, dark)] == [True] * 6
@@ -79,9 +79,9 @@ def test_evaluation_frames_are_shown_and_black_ones_only_if_asked_for(files):
 
 def test_settings_are_named_after_the_number_of_frames():
     found = settings(Evaluation(black_frames=True), Config().video)
-    assert [(s.name, s.frame_set, s.n_frames, s.max_pixels) for s in found] == [
-        ("eval32", "eval32", 32, 256 * 28 * 28),
-        ("black32", "eval32", 32, 256 * 28 * 28),
+    assert [(s.name, s.frame_set, s.n, s.pixels) for s in found] == [
+        ("uniform32", "uniform32", 32, (4 * 28 * 28, 256 * 28 * 28)),
+        ("black32", "uniform32", 32, (4 * 28 * 28, 256 * 28 * 28)),
     ]
 
 

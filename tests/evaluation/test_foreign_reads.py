@@ -105,7 +105,9 @@ def test_our_own_table_gives_the_texts_on_video_and_says_its_setting(tmp_path):
     tables.write(tables.PREDICTIONS, path, rows, how)
     found = read_predictions(path)
     assert found.texts == {"q1": rows[0]["text"]}
-    assert found.settings.startswith("32 frames uniform, at most 200704 px") and "eval32 of the run" in found.settings
+    assert (
+        found.settings.startswith("32 frames uniform, at most 200704 px") and "uniform32 of the run" in found.settings
+    )
     tables.write(tables.PREDICTIONS, path, [*rows, rows[0] | {"sample": 1}], how)
     with pytest.raises(ForeignError, match="2 answers per question"):
         read_predictions(path)

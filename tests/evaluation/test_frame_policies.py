@@ -1,4 +1,4 @@
-"""Which frames of a benchmark's video models are shown, by policy and run."""
+"""Which frames of a video models are shown: frame sets, and the policies of evaluation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.eval_rows import question
-from rollout3d.config import Config, Evaluation, Run, Video, read_runs
-from rollout3d.evaluation.frames import FrameChoice, choice, choices
+from rollout3d.config import Config, Evaluation, Run, Video
+from rollout3d.config.frames import most_frames, train_set
 from rollout3d.evaluation.run import settings
 from rollout3d.evaluation.settings import configured, line
+from rollout3d.geometry.frames import frame_set
 from rollout3d.model.answer import build_prompt
 from rollout3d.model.encode import Video as Clip
 from rollout3d.stages.registry import Scope, job_values, split
@@ -27,15 +28,15 @@ def evaluation(**values):
 
 def test_uniform_rounds_and_official_truncates():
     # Positions 0, 3.33, 6.67 and 10.
-    assert FrameChoice("uniform", 4).indices(11, 24) == [0, 3, 7, 10]
-    assert FrameChoice("official", 4).indices(11, 24) == [0, 3, 6, 10]
-    assert FrameChoice("uniform", 4).indices(3, 24) == FrameChoice("official", 4).indices(3, 24) == [0, 1, 2]
+    assert frame_set("uniform4").indices(11, 24) == [0, 3, 7, 10]
+    assert frame_set("official4").indices(11, 24) == [0, 3, 6, 10]
+    assert frame_set("uniform4").indices(3, 24) == frame_set("official4").indices(3, 24) == [0, 1, 2]
 
 
 @given(st.integers(1, 5000), st.integers(1, 128))
 def test_official_is_vsibenchs_own_expression(n_frames, n):
     theirs = np.linspace(0, n_frames - 1, n, dtype=int)
-    assert FrameChoice("official", n).indices(n_frames, 30) == sorted(set(theirs.tolist()))
+    assert frame_set(f"official{n}").indices(n_frames, 30) == sorted(set(theirs.tolist()))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_official_is_vsibenchs_own_expression(n_frames, n):
     ],
 )
 def test_a_rate_gives_a_frame_per_second_up_to_the_cap(n_frames, fps, expected):
-    found = choice(evaluation(frame_policy="fps1max64"), VIDEO).indices(n_frames, fps)
+    found = frame_set("fps1max64").indices(n_frames, fps)
     assert len(found) == expected and found[0] == 0
     assert found[-1] == n_frames - 1 or n_frames == 1
     assert np.ptp(np.diff(found)) <= 1 if expected > 2 else True
@@ -65,28 +66,20 @@ def qwen(n_frames, video_fps, fps, most):
 
 @given(st.integers(4, 5000), st.sampled_from([24.0, 30.0, 29.97]), st.sampled_from([0.5, 1, 2]), st.integers(4, 128))
 def test_a_rate_takes_as_many_frames_as_qwens_processing(n_frames, video_fps, fps, most):
-    found = FrameChoice("fps", most, fps).indices(n_frames, video_fps)
+    found = frame_set(f"fps{fps}max{most}").indices(n_frames, video_fps)
     assert len(found) == qwen(n_frames, video_fps, fps, most)
 
 
-def test_a_run_may_have_a_policy_of_its_own():
-    config = evaluation(frame_policy="official", frame_policy_of={"a": "fps0.5max16", "b": "uniform"})
-    assert [choice(config, VIDEO, run).frame_set for run in ("a", "b", "c", None)] == [
-        *("fps0.5max16", "eval32", "official32", "official32"),
-    ]
-    assert [each.frame_set for each in choices(config, VIDEO)] == ["fps0.5max16", "official32", "eval32"]
-    assert (choice(config, VIDEO, "a").fps, choice(config, VIDEO, "a").n) == (0.5, 16)
-
-
-def test_a_run_is_shown_the_frames_of_its_policy():
-    config = evaluation(frame_policy_of={"a": "fps1max64", "b": "official"}, black_frames=True)
-    shown = {run: settings(config, VIDEO, run) for run in ("a", "b", "c")}
-    assert [[s.name for s in shown[run]] for run in "abc"] == [
-        *(["fps1max64", "black64"], ["official32", "black32"], ["eval32", "black32"]),
-    ]
-    assert [shown[run][0].frame_policy for run in "abc"] == ["fps1max64", "official", "uniform"]
-    assert [shown[run][1].frame_set for run in "abc"] == ["fps1max64", "official32", "eval32"]
-    assert [s.name for s in settings(evaluation(), VIDEO)] == ["eval32"]
+def test_a_run_is_shown_the_frames_of_the_policy():
+    for policy, name, black in (
+        ("fps1max64", "fps1max64", "black64"),
+        ("official", "official32", "black32"),
+        ("uniform", "uniform32", "black32"),
+    ):
+        shown = settings(evaluation(frame_policy=policy, black_frames=True), VIDEO)
+        assert [each.name for each in shown] == [name, black]
+        assert [each.frame_set for each in shown] == [name, name] and shown[0].shown.policy == policy
+    assert [s.name for s in settings(evaluation(), VIDEO)] == ["uniform32"]
 
 
 def test_at_a_rate_a_short_video_shows_each_frame_once():
@@ -94,39 +87,34 @@ def test_at_a_rate_a_short_video_shows_each_frame_once():
     asked = []
 
     class Store:
-        def video(self, scene, frame_set, n, max_pixels):
+        def video(self, scene, frame_set, n, pixels):
             asked.append((frame_set, n))
             return Clip(np.zeros((4, 28, 28, 3), np.uint8), 1.0)
 
     class Shown:
         encoder = SimpleNamespace(prompt=list)
 
-    config = evaluation(frame_policy_of={"a": "fps1max64", "b": "official"})
-    for run in ("a", "b"):
-        build_prompt(question("q", "object_counting", "2"), Shown(), Store(), settings(config, VIDEO, run)[0])
+    for policy in ("fps1max64", "official"):
+        shown = settings(evaluation(frame_policy=policy), VIDEO)[0]
+        build_prompt(question("q", "object_counting", "2"), Shown(), Store(), shown)
     assert asked == [("fps1max64", None), ("official32", 32)]
 
 
 def test_a_score_is_compared_with_the_frames_of_its_own_run():
-    config = Config.model_validate({"evaluation": {"frame_policy_of": {"a": "fps1max64"}}})
-    asked = {run: configured(config, "think", run) for run in ("a", "b", None)}
-    assert [(each["frames"], each["frame_policy"]) for each in asked.values()] == [
-        *((64, "fps1max64"), (32, "uniform"), (32, "uniform")),
-    ]
-    assert line([asked["a"]], asked["a"]).startswith("64 frames fps1max64, ")
+    rate, usual = (
+        configured(Config.model_validate({"evaluation": {"frame_policy": policy}}), "think")
+        for policy in ("fps1max64", "uniform")
+    )
+    assert (rate["frames"], rate["frame_policy"]) == (64, "fps1max64")
+    assert line([rate], rate).startswith("64 frames fps1max64, ")
     with pytest.raises(ValueError, match=r"frame policy is uniform in the predictions, fps1max64 in the configuration"):
-        line([asked["b"]], asked["a"])
-    before, after = {}, {"frame_policy_of": {"a": "official"}}
-    assert values("score", before, "a") != values("score", after, "a")
-    assert values("score", before, "b") == values("score", after, "b")
+        line([usual], rate)
 
 
-def test_the_policies_make_no_older_result_stale():
-    for run in ("a", None):
-        scope = Scope(benchmark="vsibench", run_name=run, run=Run(run="a", method="none", init="base") if run else None)
-        own, beside = split(job_values("evaluate" if run else "prepare_benchmark", Config(), scope))
-        assert "evaluation.frame_policy" in beside and "evaluation.frame_policy" not in own
-        assert ("evaluation.frame_policy_of" in beside) == bool(run)
+def test_the_policy_makes_no_older_result_stale():
+    scope = Scope(benchmark="vsibench", run_name="a", run=Run(run="a", method="none", init="base"))
+    own, beside = split(job_values("evaluate", Config(), scope))
+    assert "evaluation.frame_policy" in beside and "evaluation.frame_policy" not in own
 
 
 @pytest.mark.parametrize("policy", ["even", "fps", "fps0max64", "fps1", "fps1max0", "fpsmax64", "uniform "])
@@ -135,36 +123,30 @@ def test_an_unknown_policy_is_refused(policy):
         evaluation(frame_policy=policy)
 
 
-def test_synthetic_scenes_have_uniform_frames_only():
-    with pytest.raises(ValueError, match="frame_policy: official needs the videos of a benchmark"):
-        evaluation(benchmarks=["synthetic"], frame_policy="official")
-    with pytest.raises(ValueError, match=r"frame_policy_of\.ocr: fps1max64 needs the videos"):
-        evaluation(benchmarks=["vsibench", "synthetic"], frame_policy_of={"ocr": "fps1max64"})
-    evaluation(benchmarks=["synthetic"], frame_policy_of={"ocr": "uniform"})
+@pytest.mark.parametrize(
+    ("value", "name", "most"), [(16, "uniform16", 16), ("fps2max16", "fps2max16", 16), ("fps0.5max8", "fps0.5max8", 8)]
+)
+def test_training_frames_are_a_number_or_a_rate_with_a_cap(value, name, most):
+    video = Video.model_validate({"train_frames": value})
+    assert train_set(video) == name and frame_set(name).n == most == most_frames(value)
 
 
-def test_a_policy_of_a_run_that_does_not_exist_is_refused():
-    config = Config.model_validate({"evaluation": {"frame_policy_of": {"ocrr": "official"}}})
-    with pytest.raises(ValueError, match=r"evaluation\.frame_policy_of: ocrr is not a run.*did you mean"):
-        read_runs(config.runs.table, config)
+@pytest.mark.parametrize("value", [0, -4, "16", "2fps", "fps2", "fps2max0", 1.5, True, None])
+def test_what_is_neither_is_refused_with_a_sentence_for_both(value):
+    with pytest.raises(
+        ValueError, match="must be a number of frames, such as 16, or a rate with a cap, such as fps2max16"
+    ):
+        Video.model_validate({"train_frames": value})
 
 
-def values(stage, evaluation, run=None):
-    row = Run(run=run, method="none", init="base") if run else None
-    config = Config.model_validate({"evaluation": evaluation})
-    return job_values(stage, config, Scope(benchmark="vsibench", run_name=run, run=row))
+@pytest.mark.parametrize("name", ["uniform", "uniform0", "even4", "fps2max", "official-1", ""])
+def test_a_name_that_is_no_frame_set_is_refused(name):
+    with pytest.raises(ValueError, match="is no frame set"):
+        frame_set(name)
 
 
-def test_a_policy_of_one_run_changes_the_identity_of_no_other_run():
-    before, after = {}, {"frame_policy_of": {"a": "official"}}
-    assert values("evaluate", before, "a") != values("evaluate", after, "a")
-    assert values("evaluate", before, "b") == values("evaluate", after, "b")
-    overall = {"frame_policy": "fps1max64", **after}
-    assert values("evaluate", after, "a") == values("evaluate", overall, "a")
-    assert values("evaluate", after, "b") != values("evaluate", overall, "b")
-
-
-def test_the_benchmark_is_prepared_anew_for_a_new_policy_only():
-    before = values("prepare_benchmark", {"frame_policy_of": {"a": "official"}})
-    assert values("prepare_benchmark", {"frame_policy_of": {"b": "official", "c": "official"}}) == before
-    assert values("prepare_benchmark", {"frame_policy_of": {"a": "fps1max64"}}) != before
+def test_video_r1_shows_two_frames_a_second_four_to_sixteen_of_them():
+    """n = floor_even(min(max(2 N / fps, 4), 16, N)) at round(linspace(0, N - 1, n)): its vision_process."""
+    for n_frames, fps, expected in ((50, 25, 4), (100, 25, 8), (137, 25, 10), (1500, 30, 16), (3, 25, 2)):
+        found = frame_set("fps2max16").indices(n_frames, fps)
+        assert found == [round(i) for i in np.linspace(0, n_frames - 1, expected)], (n_frames, fps)

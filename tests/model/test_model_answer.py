@@ -16,7 +16,7 @@ GREEDY = Sampling(max_new_tokens=3)
 @pytest.fixture
 def store(frames, write_frames, write_maps):
     def scene(seed):
-        return [(i, ["train16"], frame) for i, frame in enumerate(frames(16, 56, 56, seed))]
+        return [(i, ["uniform16"], frame) for i, frame in enumerate(frames(16, 56, 56, seed))]
 
     path = write_frames({"room": scene(1), "hall": scene(2)})
     return FrameStore([path], [write_maps({"room": frames(1, 56, 56, seed=3)[0]})])
@@ -83,12 +83,12 @@ def test_scenes_are_answered_together_and_questions_name_the_draws(rows, policy,
 def test_a_setting_decides_what_is_shown(question, policy, store):
     sixteen = build_prompt(question(), policy, store, Setting("frames16"))
     two = build_prompt(question(), policy, store, Setting("frames2", n_frames=2))
-    small = build_prompt(question(), policy, store, Setting("small", max_pixels=28 * 28 * 4, n_frames=2))
+    small = build_prompt(question(), policy, store, Setting("small", pixels=(784, 28 * 28 * 4), n_frames=2))
     assert sixteen.video_grid_thw.tolist() == [[8, 4, 4]] and two.video_grid_thw.tolist() == [[1, 4, 4]]
     assert small.video_grid_thw.tolist() == [[1, 4, 4]] and sixteen.image_grid_thw is None
-    frames = store.frames("room", "train16", 2)
-    assert torch.equal(two.pixel_values_videos, policy.encoder.medium(store.video("room", "train16", 2)).patches)
-    assert frames[0].tolist() == store.frames("room", "train16")[0].tolist()
+    frames = store.frames("room", "uniform16", 2)
+    assert torch.equal(two.pixel_values_videos, policy.encoder.medium(store.video("room", "uniform16", 2)).patches)
+    assert frames[0].tolist() == store.frames("room", "uniform16")[0].tolist()
 
 
 def test_the_top_view_is_an_image_before_the_video(question, policy, store):
@@ -118,14 +118,16 @@ def test_a_questions_own_video_is_shown_as_a_video(question, encoded, frames, po
     clip = frames(8, 56, 84)
     media = [{"bytes": encoded(frame), "path": tables.frame_path(i / 4)} for i, frame in enumerate(clip)]
     row = question(scene_id=None, media=media)
-    prompt = build_prompt(row, policy, None, Setting("frames4", n_frames=4), prompt_style="think")
+    prompt = build_prompt(row, policy, None, Setting("frames4", "uniform8", n_frames=4), prompt_style="think")
     (shown,) = prompt.media
     assert shown.kind == "video" and prompt.video_grid_thw.tolist() == [[2, 4, 6]]
     assert (shown.frames == clip[[0, 2, 5, 7]]).all()
-    timed = build_prompt(row, true_time_policy, None, Setting("frames8", n_frames=8))
+    timed = build_prompt(row, true_time_policy, None, Setting("frames8", "uniform8"))
     assert timed.second_per_grid == [0.5]
-    small = build_prompt(row, policy, None, Setting("small", n_frames=4, max_pixels=28 * 28 * 4))
-    dark = build_prompt(row, policy, None, Setting("small", n_frames=4, max_pixels=28 * 28 * 4, black=True))
+    small = build_prompt(row, policy, None, Setting("small", "uniform8", n_frames=4, pixels=(784, 28 * 28 * 4)))
+    dark = build_prompt(
+        row, policy, None, Setting("small", "uniform8", n_frames=4, pixels=(784, 28 * 28 * 4), black=True)
+    )
     assert small.video_grid_thw.tolist() == dark.video_grid_thw.tolist() == [[2, 2, 4]]
     assert small.media[0].frames.any() and not dark.media[0].frames.any()
 

@@ -58,11 +58,11 @@ def test_a_text_prompt_has_no_media(policy):
 
 def test_media_are_resized_to_bounds(policy, frames):
     encoder = policy.encoder
-    assert encoder.medium(Video(frames(2, 100, 100), max_pixels=56 * 56)).frames.shape[1:3] == (56, 56)
+    assert encoder.medium(Video(frames(2, 100, 100))).frames.shape[1:3] == (112, 112)  # whole visual tokens
     assert encoder.medium(Video(frames(2, 560, 560))).frames.shape[1:3] == (560, 560)
     assert encoder.medium(Image(frames(1, 560, 560)[0])).frames.shape[1:3] == (448, 448)  # image_max_pixels
     assert encoder.medium(Image(frames(1, 560, 560)[0], max_pixels=28 * 28 * 16)).grid == (1, 8, 8)
-    assert encoder.medium(Video(frames(2, 28, 28))).frames.shape[1:3] == (56, 56)  # min_pixels
+    assert encoder.medium(Image(frames(1, 28, 28)[0])).frames.shape[1:3] == (56, 56)  # min_pixels
 
 
 def test_true_time_needs_and_uses_the_time_between_frames(true_time_policy, frames):

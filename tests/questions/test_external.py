@@ -15,7 +15,9 @@ from rollout3d.questions import external
 from rollout3d.questions.external import ExternalError, Losses, Unusable
 from scenes import mini
 
-SMALL = VideoConfig(train_frames=3, train_max_pixels=56 * 84, image_max_pixels=28 * 56, min_pixels=28 * 28)
+SMALL = VideoConfig(
+    train_frames=3, train_min_pixels=784, train_max_pixels=56 * 84, image_max_pixels=28 * 56, min_pixels=784
+)
 
 
 def decoded(image):
@@ -154,17 +156,18 @@ def shade(i):
 
 def test_frames_of_a_video_are_spread_with_both_ends_and_carry_their_times(tmp_path):
     mini.write_video(tmp_path / "a.mp4", [shade(i) for i in range(12)], rate=10)
-    frames = external.video_frames(tmp_path / "a.mp4", SMALL, 90)
-    # round(linspace(0, 11, 3)), halves to even; 112x168 within 56 * 84 pixels is half of each side.
+    frames = external.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})
+    # round(linspace(0, 11, 3)), halves to even. They are stored as they are: what is shown follows from their own size.
     assert [tables.frame_seconds(f["path"]) for f in frames] == pytest.approx([0.0, 0.6, 1.1])
     assert [f["path"] for f in frames] == sorted(f["path"] for f in frames)
-    assert [decoded(f).shape for f in frames] == [(56, 84, 3)] * 3
+    assert [decoded(f).shape for f in frames] == [(112, 168, 3)] * 3
+    assert tables.frame_origin(frames[1]["path"]) == tables.Origin(6, 12, 10.0, 168, 112)
     assert [decoded(f).mean() for f in frames] == pytest.approx([0, 120, 220], abs=6)
 
 
 def test_a_short_video_gives_each_frame_once(tmp_path):
     mini.write_video(tmp_path / "a.mp4", [shade(0), shade(9)], rate=10)
-    assert len(external.video_frames(tmp_path / "a.mp4", SMALL, 90)) == 2
+    assert len(external.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})) == 2
 
 
 def test_a_video_stored_on_its_side_is_turned(tmp_path):
@@ -177,16 +180,16 @@ def test_a_video_stored_on_its_side_is_turned(tmp_path):
     # "Turn a quarter clockwise": the upper left corner goes to the upper right.
     data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 112 << 16, 0, 1 << 30)
     path.write_bytes(data)
-    for frame in external.video_frames(path, SMALL, 90):
+    for frame in external.video_frames(path, SMALL, 90, {"uniform3"}):
         pixels = decoded(frame)
-        assert pixels.shape == (84, 56, 3)
+        assert pixels.shape == (168, 112, 3)
         assert pixels[8, -8].min() > 180 and pixels[8, 8].max() < 60 and pixels[-8, -8].max() < 60
 
 
 def test_what_is_no_video_has_a_reason(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video" * 99)
     with pytest.raises(Unusable, match="undecodable video"):
-        external.video_frames(tmp_path / "a.mp4", SMALL, 90)
+        external.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})
 
 
 # --- many of them ----------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def files(tmp_path, monkeypatch):
     general = imports()[0] | {"scene_id": None, "space_id": None, "question_id": "general"}
     elsewhere = imports()[0] | {"scene_id": "scene0999_00", "question_id": "elsewhere"}
     tables.write(tables.QUESTIONS, tmp_path / "q.parquet", [*imports(), general, elsewhere], LINEAGE)
-    tables.write(tables.FRAMES, tmp_path / "f.parquet", frame_rows("train16", "eval32"), LINEAGE)
+    tables.write(tables.FRAMES, tmp_path / "f.parquet", frame_rows("uniform16", "uniform32"), LINEAGE)
 
     def run(server, **judge):
         monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))

@@ -13,7 +13,7 @@ from rollout3d.questions.external import ExternalError
 from rollout3d.stages import import_cot as stage
 from scenes import mini
 
-SMALL = {"video": {"train_frames": 4, "train_max_pixels": 56 * 84, "min_pixels": 784}}
+SMALL = {"video": {"train_frames": 4, "train_max_pixels": 56 * 84, "train_min_pixels": 784, "min_pixels": 784}}
 LINEAGE = tables.Lineage("test")
 
 

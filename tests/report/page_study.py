@@ -55,6 +55,7 @@ def region_rows():
                         "scene_id": scene,
                         "frame_index": frame,
                         "object_id": i,
+                        "sets": ["uniform16"],
                         "n_visible": int(mask.sum()),
                         "box": [0, 14 * i, 55, 14 * i + 9],
                         "mask": rle_encode(mask),

@@ -135,7 +135,7 @@ def fabricate(root: Path, scenes: dict[str, list[str]], train, test, config: Con
     masks = Regions(scenes["objects"], scenes["regions"], pictures.rows)
     for k, (name, run) in enumerate(runs.items()):
         scorer = "vsibench" if run.method == "none" else "tagged"
-        answered = predictions(test, "eval16", rng, 0.3 + 0.07 * k, scorer)
+        answered = predictions(test, "uniform16", rng, 0.3 + 0.07 * k, scorer)
         answered += predictions(test, "black16", rng, 0.3 + 0.07 * k, scorer)
         scores = score_rows(name, "synthetic", answered, test, train)
         files["scores"].append(write(tables.SCORES, root / "eval" / name / "synthetic" / "scores.parquet", scores))

@@ -45,7 +45,7 @@ def inside(path, height, width):
 def trained(study, example):
     """The clean frames and the perturbed ones as the trainer makes them, from the trainer's own parts."""
     rows = tables.read(tables.OCR_RL, study["train"])
-    store = FrameStore(study["frames"], study["maps"], CONFIG.video)
+    store = FrameStore(study["frames"], study["maps"])
     questions = Questions(rows, store, CONFIG.video, CONFIG.prompts.think, (CONFIG.seed, 0))
     row = next(row for row in rows if row["question_id"] == example.question["question_id"])
     clean = questions.frames(row)

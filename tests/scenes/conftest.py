@@ -32,6 +32,7 @@ def settings(**changes) -> config.Config:
             "eval_max_pixels": 9408,
             "train_max_pixels": 9408,
             "min_pixels": 784,
+            "train_min_pixels": 784,
         },
     }
     return config.Config.model_validate(config.merge(values, changes))

@@ -112,7 +112,7 @@ def test_lost_frames_stay_without_a_pose_and_are_counted(made):
 def test_frames_are_sampled_by_the_one_rule_and_named_by_number(made):
     for scene in made.rows["scenes"]:
         rows = made.of("frames", scene["scene_id"])
-        for name, n in (("train6", 6), ("eval9", 9)):
+        for name, n in (("uniform6", 6), ("uniform9", 9)):
             expected = np.rint(np.linspace(0, scene["n_frames"] - 1, n)).astype(int)
             assert [row["frame_index"] for row in rows if name in row["sets"]] == expected.tolist()
         assert all(row["sets"] for row in rows)

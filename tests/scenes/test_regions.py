@@ -137,7 +137,7 @@ def test_scan_that_changed_since_is_refused(unseen, tmp_path):
     tables.write(tables.OBJECTS, other / "objects.parquet", [{**row, "object_id": 99} for row in rows], LINEAGE)
     with pytest.raises(ScanError, match="ingest it again"):
         regions("scannet", root, other, "aabb_none", tmp_path / "r.parquet")
-    with pytest.raises(ScanError, match="train16"):
+    with pytest.raises(ScanError, match="uniform16"):
         regions("scannet", root, folder, "aabb_none", tmp_path / "r.parquet", video={"train_frames": 16})
 
 
@@ -154,7 +154,7 @@ def overlaps(made, mode, out):
         to_world = np.linalg.inv(made.aligned_from_world(scene))
         truth = made.truth(scene["scene_id"])["release"]
         for frame in made.of("frames", scene["scene_id"]):
-            if frame["pose"] is None or "train6" not in frame["sets"]:
+            if frame["pose"] is None or "uniform6" not in frame["sets"]:
                 continue
             K, pose = np.reshape(frame["K"], (3, 3)), to_world @ np.reshape(frame["pose"], (4, 4))
             _, _, things = renderer.render(K, pose, frame["width"], frame["height"])

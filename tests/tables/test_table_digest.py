@@ -17,7 +17,7 @@ def frames(path, n, n_bytes):
     """Write n frames with pictures of random bytes, each a scene of its own."""
     rows = []
     for k in range(n):
-        row = {"scene_id": f"s{k}", "frame_index": k, "timestamp_s": 0.5, "sets": ["train16"], "K": [1.0] * 9}
+        row = {"scene_id": f"s{k}", "frame_index": k, "timestamp_s": 0.5, "sets": ["uniform16"], "K": [1.0] * 9}
         row |= {name: 28 for name in ("width", "height", "source_width", "source_height")}
         rows.append(row | {"image": {"bytes": os.urandom(n_bytes), "path": "a.jpg"}, "pose": None})
     tables.write(tables.FRAMES, path, rows, LINEAGE)

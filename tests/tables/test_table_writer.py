@@ -20,7 +20,7 @@ IMAGE = os.urandom(100_000)
 def rows(n=3, image=IMAGE):
     found = []
     for k in range(n):
-        row = {"scene_id": f"s{k}", "frame_index": k, "timestamp_s": 0.5, "sets": ["train16"], "K": [1.0] * 9}
+        row = {"scene_id": f"s{k}", "frame_index": k, "timestamp_s": 0.5, "sets": ["uniform16"], "K": [1.0] * 9}
         row |= {name: 28 for name in ("width", "height", "source_width", "source_height")}
         found.append(row | {"image": {"bytes": image, "path": "a.jpg"}, "pose": None})
     return found

@@ -21,7 +21,7 @@ def frame(scene, index):
         "scene_id": scene,
         "frame_index": index,
         "timestamp_s": index / 24,
-        "sets": ["train16"],
+        "sets": ["uniform16"],
         "image": image,
         "width": 28,
         "height": 28,
@@ -107,7 +107,7 @@ def test_a_file_of_an_older_version_is_refused_with_the_stage_to_run_again(tmp_p
     older = dataclasses.replace(tables.FRAMES, version=1, schema=pa.schema(columns))
     row = {name: value for name, value in frame("a", 0).items() if not name.startswith("source_")}
     tables.write(older, tmp_path / "f.parquet", [row], tables.Lineage("ingest"))
-    says = "holds table 'frames' version 1, expected 'frames' version 2; .*delete it and rerun the stage ingest"
+    says = "holds table 'frames' version 1, expected 'frames' version 3; .*delete it and rerun the stage ingest"
     for read in (tables.read, lambda table, path: tables.SceneReader(table, [path])):
         with pytest.raises(tables.TableError, match=says):
             read(tables.FRAMES, tmp_path / "f.parquet")
@@ -117,7 +117,7 @@ def test_predictions_of_the_version_before_are_read_with_unknown_settings(tmp_pa
     """They cost GPU hours: a new column must not throw them away."""
     columns = [field for field in tables.PREDICTIONS.schema if field.name not in tables.SETTING_COLUMNS]
     older = dataclasses.replace(tables.PREDICTIONS, version=1, schema=pa.schema(columns), added=())
-    row = {"question_id": "q", "model": "m", "setting": "eval32", "sample": 0, "text": "4", "answer": "4"}
+    row = {"question_id": "q", "model": "m", "setting": "uniform32", "sample": 0, "text": "4", "answer": "4"}
     row |= {"score": 1.0, "scorer": "vsibench", "n_tokens": 2}
     path = tmp_path / "p.parquet"
     tables.write(older, path, [row, row], tables.Lineage("evaluate"))
@@ -136,8 +136,8 @@ COLUMNS = {
     ("scans", 1): "15352e9d4250",
     ("scenes", 1): "daee84048782",
     ("objects", 1): "e4659b9d8c7e",
-    ("frames", 2): "08c365a2dded",
-    ("regions", 1): "1b813e276e75",
+    ("frames", 3): "08c365a2dded",
+    ("regions", 2): "80eebbfd218f",
     ("maps", 1): "52881f8a1195",
     ("questions", 1): "513b2f22f764",
     ("ocr_rl", 1): "513b2f22f764",

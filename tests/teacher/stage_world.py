@@ -42,7 +42,7 @@ class World:
             question(question_id=name, scene_id=scenes[k % n_scenes], question=f"Where is the lamp, object {name}?")
             for k, name in enumerate(self.names)
         ]
-        frames = {"train16": [], "eval32": []}
+        frames = {"uniform16": [], "uniform32": []}
         maps = []
         for scene in scenes:
             for name, found in frames.items():
@@ -71,9 +71,9 @@ class World:
         settings = {"max_usd": 9.0, "frames": 3, "request_attempts": 2, "timeout_s": 2.0} | settings
         found = ["--config", json.dumps({section: settings}), "--out", str(self.path(f"out/{stage}"))]
         if stage == "judge":
-            return [*found, "--questions", str(self.path("questions")), "--frames", str(self.path("train16"))]
+            return [*found, "--questions", str(self.path("questions")), "--frames", str(self.path("uniform16"))]
         found += ["--hard", str(self.path("hard")), "--questions", str(self.path("ocr_rl"))]
-        return [*found, "--frames", str(self.path("eval32")), "--maps", str(self.path("maps"))]
+        return [*found, "--frames", str(self.path("uniform32")), "--maps", str(self.path("maps"))]
 
     def start(self, base_url: str, stage: str = "annotate", **settings: Any) -> subprocess.Popen:
         """Start a stage that asks `base_url`, in a process of its own; `settings` of its section."""

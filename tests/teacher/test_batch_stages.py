@@ -46,7 +46,7 @@ def world(tmp_path, monkeypatch):
     )
     tables.write(tables.OCR_RL, tmp_path / "ocr_rl.parquet", rows(), LINEAGE)
     tables.write(tables.QUESTIONS, tmp_path / "questions.parquet", rows(), LINEAGE)
-    for name in ("train16", "eval32"):
+    for name in ("uniform16", "uniform32"):
         frames = frame_rows(name, "other")
         tables.write(tables.FRAMES, tmp_path / f"{name}.parquet", frames, LINEAGE)
     tables.write(tables.MAPS, tmp_path / "maps.parquet", [above], LINEAGE)
@@ -58,9 +58,9 @@ def arguments(world, stage="annotate", **values):
     values = {section: {"max_usd": 1.0, "frames": 3, "batch": True} | values}
     argv = ["--config", json.dumps(values), "--out", str(world / "out" / f"{stage}.parquet")]
     if stage == "judge":
-        return [*argv, "--questions", str(world / "questions.parquet"), "--frames", str(world / "train16.parquet")]
+        return [*argv, "--questions", str(world / "questions.parquet"), "--frames", str(world / "uniform16.parquet")]
     argv += ["--hard", str(world / "hard.parquet"), "--questions", str(world / "ocr_rl.parquet")]
-    return [*argv, "--frames", str(world / "eval32.parquet"), "--maps", str(world / "maps.parquet")]
+    return [*argv, "--frames", str(world / "uniform32.parquet"), "--maps", str(world / "maps.parquet")]
 
 
 def run(world, server, monkeypatch, stage="annotate", **values):
@@ -263,7 +263,7 @@ def test_the_estimate_is_what_the_stage_then_pays_for(world, monkeypatch, capsys
 
 def test_before_the_hard_set_exists_a_number_of_rows_stands_for_it(world, capsys):
     frames, maps = (
-        ["--" + name, str(world / file)] for name, file in (("frames", "eval32.parquet"), ("maps", "maps.parquet"))
+        ["--" + name, str(world / file)] for name, file in (("frames", "uniform32.parquet"), ("maps", "maps.parquet"))
     )
     annotate.main(["--estimate", "--rows", "2000", *frames, *maps])
     said = capsys.readouterr().out

@@ -26,7 +26,7 @@ def clone(tmp_path):
     results = folder / "results" / "tiny"
     places = {"hard": ["difficulty/hard"], "ocr_rl": ["train/ocr_rl"]}
     shards = [f"scenes/{name}/0" for name in ("scannet", "scannetpp", "arkitscenes")]
-    for name, kind, table in (("eval32", "frames", tables.FRAMES), ("maps", "maps", tables.MAPS)):
+    for name, kind, table in (("uniform32", "frames", tables.FRAMES), ("maps", "maps", tables.MAPS)):
         places[name] = [f"{shards[0]}/{kind}"]
         for other in shards[1:]:
             path = results / f"{other}/{kind}.parquet"

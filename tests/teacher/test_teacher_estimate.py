@@ -75,15 +75,15 @@ def test_no_questions_cost_nothing():
 
 
 def test_the_mean_request_of_tables(tmp_path):
-    rows = frame_rows("eval32", "train16")
+    rows = frame_rows("uniform32", "uniform16")
     other = [row | {"scene_id": "scene0001_00", "width": 640, "height": 480} for row in rows[:4]]
     tables.write(tables.FRAMES, tmp_path / "f.parquet", [*rows, *other], LINEAGE)
-    found = typical([tmp_path / "f.parquet"], [], "eval32", 3, "x" * 40, RULE)
+    found = typical([tmp_path / "f.parquet"], [], "uniform32", 3, "x" * 40, RULE)
     # 3 of 5 frames of 160x120, and both of 640x480: the mean of two scans.
     assert (found.rows, found.pictures) == (1, 2.5) and found.picture_tokens == (3 * 255 + 2 * 425) / 2
     assert found.source == "the mean of 2 scans"
     tables.write(tables.FRAMES, tmp_path / "none.parquet", [], LINEAGE)
-    assert typical([tmp_path / "none.parquet"], [], "eval32", 3, "", RULE) is None
+    assert typical([tmp_path / "none.parquet"], [], "uniform32", 3, "", RULE) is None
 
 
 def test_sizes_are_assumed_before_scans_are_read():

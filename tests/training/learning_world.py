@@ -127,6 +127,7 @@ def region_row(scene: str, index: int, thing: int, mask: np.ndarray) -> dict:
         "scene_id": scene,
         "frame_index": index * 5,
         "object_id": thing,
+        "sets": ["uniform16"],
         "n_visible": len(ys),
         "box": [int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())],
         "mask": rle_encode(mask),
@@ -176,7 +177,7 @@ def clean_rewards(world: World, model: Path, black: bool = False) -> np.ndarray:
     """
     settings = config()
     rows = tables.read(tables.OCR_RL, world.files["held_out"])
-    store = FrameStore([world.files["frames"]], video=settings.video)
+    store = FrameStore([world.files["frames"]])
     asked = Questions(rows, store, settings.video, settings.prompts.think, 0)
     policy = load_policy(model, video=settings.video)
     shown = [np.zeros_like(asked.frames(row)) if black else asked.frames(row) for row in rows]

@@ -39,7 +39,7 @@ def cold_start(tmp_path):
 
 def asked_of(files, rows, media=None):
     config = tw.config()
-    return Questions(rows, FrameStore([files["frames"]], video=config.video), config.video, "plain", 0, media)
+    return Questions(rows, FrameStore([files["frames"]]), config.video, "plain", 0, media)
 
 
 def test_an_own_video_is_prompted_as_a_video_with_its_time(files):

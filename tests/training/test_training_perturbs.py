@@ -40,6 +40,7 @@ def region_rows(exchange=None):
             mask[y : y + 28, left : left + 28] = True
             about = {
                 "object_id": object_id,
+                "sets": ["uniform16"],
                 "n_visible": 784,
                 "box": [left, y, left + 27, y + 27],
                 "mask": rle_encode(mask),

@@ -54,7 +54,7 @@ def test_the_first_loss_is_the_mean_cross_entropy_of_the_batchs_targets(files, t
     from rollout3d.model.media import FrameStore
     from rollout3d.training.data import Questions
 
-    store = FrameStore([files["frames"]], video=tw.config().video)
+    store = FrameStore([files["frames"]])
     rows = tables.read(tables.OCR_SFT, files["ocr_sft"])
     questions = Questions(rows, store, tw.config().video, "plain", 0)
     total = count = 0

@@ -23,7 +23,7 @@ NOISY_WORDS = [[5, 9, 12], [60, 61, 62, 63, 64]]
 
 
 def questions(files, rows=None):
-    store = FrameStore([files["frames"]], video=tw.config().video)
+    store = FrameStore([files["frames"]])
     return Questions(rows or tables.read(tables.OCR_RL, files["ocr_rl"]), store, tw.config().video, "plain", 0)
 
 

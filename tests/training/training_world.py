@@ -27,7 +27,13 @@ def config(**grpo) -> Config:
     return Config.model_validate(
         {
             "torch_threads": 1,
-            "video": {"train_frames": N_FRAMES, "train_max_pixels": 4704, "eval_max_pixels": 9408, "min_pixels": 784},
+            "video": {
+                "train_frames": N_FRAMES,
+                "train_min_pixels": 784,
+                "train_max_pixels": 4704,
+                "eval_max_pixels": 9408,
+                "min_pixels": 784,
+            },
             "prompts": {"think": "plain"},
             "sft": {**optimiser, "epochs": 1, "lr": 1e-3, "batch_size": 2},
             "grpo": {
@@ -62,7 +68,7 @@ def frame_row(scene: str, index: int, pixels: np.ndarray | None = None) -> dict:
         "scene_id": scene,
         "frame_index": index * 5,
         "timestamp_s": index * 0.5,
-        "sets": ["train8"],
+        "sets": ["uniform8"],
         "image": {"bytes": data.tobytes(), "path": f"{scene}_{index}.jpg"},
         "width": WIDTH,
         "height": HEIGHT,
@@ -104,6 +110,7 @@ def region_row(scene: str, object_id: int, index: int) -> dict:
         "scene_id": scene,
         "frame_index": index * 5,
         "object_id": object_id,
+        "sets": ["uniform8"],
         "n_visible": int(mask.sum()),
         "box": [8 * index, 28 * (object_id % 3), 8 * index + 27, 28 * (object_id % 3) + 27],
         "mask": rle_encode(mask),

@@ -189,7 +189,7 @@ def world(tmp_path, frames, monkeypatch):
     for name in ("OPENAI_API_KEY", "ROLLOUT3D_SITE"):
         monkeypatch.setenv(name, "")  # put back after the test
     made = World(tmp_path / "world", 6, 2)
-    for name, table in (("eval32", tables.FRAMES), ("maps", tables.MAPS)):
+    for name, table in (("uniform32", tables.FRAMES), ("maps", tables.MAPS)):
         rows = tables.read(table, made.path(name))
         for seed, row in enumerate(rows):
             pixels = frames(1, HEIGHT, WIDTH, seed)[0]

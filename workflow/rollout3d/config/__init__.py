@@ -21,6 +21,7 @@ from rollout3d.config.base import NotNegative
 from rollout3d.config.evaluation import Evaluation
 from rollout3d.config.names import Name, ResultsPath, confused, unknown
 from rollout3d.config.problems import ConfigError
+from rollout3d.config.recipes import of_run
 from rollout3d.config.runs import Run, read_runs
 from rollout3d.config.sections import (
     CATEGORIES,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from rollout3d.config.base import From0, Once, Positive
-from rollout3d.config.names import Name, unknown
+from rollout3d.config.frames import RATE
+from rollout3d.config.names import unknown
 from rollout3d.config.sections import DatasetName, Section
 
-_POLICY = r"^(uniform|official|fps([1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9])max[1-9][0-9]*)$"
-FramePolicy = Annotated[str, Field(pattern=_POLICY)]
-"""How frames are chosen from a benchmark's video; `evaluation/frames.py` reads it."""
+FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
+"""How frames are chosen from a benchmark's video; `geometry/frames.py` reads it."""
 
 
 _SCORERS = Path(__file__).resolve().parents[1] / "scoring" / "scorers"
@@ -35,10 +35,8 @@ class Evaluation(Section):
     the whole benchmark. [assumed]"""
     frame_policy: FramePolicy = "uniform"
     """Frames of a benchmark's video that models are shown. uniform: video.eval_frames at positions rounded to whole
-    frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. The benchmark
-    synthetic has uniform frames only. [assumed; official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
-    frame_policy_of: dict[Name, FramePolicy] = {}
-    """Frame policy of single runs, {run: policy}; the others follow frame_policy. [assumed]"""
+    frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. [assumed;
+    official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
     shards: Positive = 8
     """Jobs per run and benchmark. [assumed]"""
     batch_size: Positive = 8
@@ -55,15 +53,3 @@ class Evaluation(Section):
     """Also evaluate with black frames: what the model knows without seeing. [assumed]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who answers. [assumed]"""
-
-    @model_validator(mode="after")
-    def _policies(self) -> Evaluation:
-        named = {"frame_policy": self.frame_policy}
-        named |= {f"frame_policy_of.{run}": policy for run, policy in self.frame_policy_of.items()}
-        for key, policy in named.items():
-            if "synthetic" in self.benchmarks and policy != "uniform":
-                raise ValueError(
-                    f"{key}: {policy} needs the videos of a benchmark; synthetic has uniform frames only: set uniform, "
-                    "or leave synthetic out of evaluation.benchmarks"
-                )
-        return self

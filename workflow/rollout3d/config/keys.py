@@ -51,7 +51,6 @@ def has_effect(key: str) -> bool:
 
 LATER: dict[str, Any] = {
     "evaluation.frame_policy": "uniform",
-    "evaluation.frame_policy_of": None,
     "cot.second_opinion": None,
 }
 """Key that was added later -> value under which a stage does what it did before, as `registry.job_values` has it. With

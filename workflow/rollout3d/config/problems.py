@@ -89,7 +89,7 @@ def _sentences(each: Any, path: tuple[Any, ...], model: type[BaseModel]) -> list
             return [f"{dotted(path[:-1])}: {text}" for text in told]
         section = type_at(model, path)
         inner = set(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else set()
-        joined = ["." if text.split(":")[0] in inner else ": " for text in told]
+        joined = ["." if text.split(":")[0] in inner else " " if text.startswith("must ") else ": " for text in told]
         return [f"{name}{join}{text}" if path else text for join, text in zip(joined, told, strict=True)]
     if kind == "extra_forbidden":
         return [_unknown_key(path, model)]

@@ -12,6 +12,7 @@ from rollout3d.config.base import NotNegative, Positive
 from rollout3d.config.keys import leaves
 from rollout3d.config.names import Name, confused, unknown
 from rollout3d.config.problems import ConfigError, explain
+from rollout3d.config.recipes import of_run, read_recipe
 from rollout3d.config.sections import RegionMode, Section
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Run(Section):
     steps: Positive | None = None
     seed: NotNegative = 0
     tables: list[Literal["table1", "table2", "table3", "table4", "table5", "figure3"]] = []
+    recipe: Name | None = None
+    """What this run has for itself: a file of recipes/ beside the run table, or of config/recipes."""
+    settings: dict[str, Any] = {}
+    """What the recipe holds; no column."""
 
     @model_validator(mode="after")
     def _complete(self) -> Run:
@@ -49,9 +54,12 @@ class Run(Section):
         return self
 
 
-def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
-    """The run table, in file order, `runs.max_steps` applied. Raises ConfigError with a sentence per problem."""
-    runs, lines, problems = _read(path)
+def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, Any]] | None = None) -> dict[str, Run]:
+    """The run table, in file order, `runs.max_steps` applied. Raises ConfigError with a sentence per problem.
+
+    `recipes`: what the recipes hold, by run, where that is known; else they are read and checked against `config`.
+    """
+    runs, lines, problems = _read(path, config.runs.recipes, recipes)
     if problems:  # rows that could not be read would be missed below, too
         raise ConfigError(problems)
     for name, run in runs.items():
@@ -73,7 +81,7 @@ def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
         )
     # A stage's narrowed configuration lacks what it does not read; the whole one is checked when the study is read.
     given = dict(leaves(config))
-    for key in ("runs.select", "difficulty.run", "evaluation.frame_policy_of"):
+    for key in ("runs.select", "difficulty.run"):
         names = given.get(key, [])
         names = [names] if isinstance(names, str) else list(names)
         problems += [f"{key}: {unknown(name, runs, f'a run of {path}')}" for name in names if name not in runs]
@@ -84,6 +92,12 @@ def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
                 "is made of questions that this run leaves unsolved: name a run without ocr_sft"
             )
             break
+    if recipes is None:
+        for run in runs.values():
+            try:
+                of_run(config, run)
+            except ConfigError as error:
+                problems += error.problems
     if problems:
         raise ConfigError(problems)
     most = config.runs.max_steps
@@ -91,6 +105,10 @@ def read_runs(path: Path | str, config: Config) -> dict[str, Run]:
         name: run.model_copy(update={"steps": min(run.steps, most)}) if run.steps and most else run
         for name, run in runs.items()
     }
+
+
+COLUMNS = [name for name in Run.model_fields if name != "settings"]
+"""Columns of the run table."""
 
 
 def _chain(name: str, runs: Mapping[str, Run]) -> list[str]:
@@ -104,7 +122,9 @@ def _chain(name: str, runs: Mapping[str, Run]) -> list[str]:
     return chain
 
 
-def _read(path: Path | str) -> tuple[dict[str, Run], dict[str, int], list[str]]:
+def _read(
+    path: Path | str, use_recipes: bool, recipes: Mapping[str, dict[str, Any]] | None
+) -> tuple[dict[str, Run], dict[str, int], list[str]]:
     """Rows that could be read by name, their lines, and what is wrong with the others."""
     runs: dict[str, Run] = {}
     lines: dict[str, int] = {}
@@ -126,6 +146,13 @@ def _read(path: Path | str) -> tuple[dict[str, Run], dict[str, int], list[str]]:
             continue
         values: dict[str, Any] = {key: cell for key, cell in zip(columns, cells, strict=True) if cell not in ("", "-")}
         values["tables"] = [name for name in values.get("tables", "").replace(" ", "").split(",") if name]
+        if use_recipes and "recipe" in values:
+            try:
+                known = (recipes or {}).get(values.get("run"))
+                _fill(values, read_recipe(values["recipe"], path) if known is None else known, where)
+            except ConfigError as error:
+                problems += error.problems
+                continue
         try:
             run = Run.model_validate(values)
         except ValidationError as error:
@@ -136,8 +163,22 @@ def _read(path: Path | str) -> tuple[dict[str, Run], dict[str, int], list[str]]:
             continue
         runs[run.run], lines[run.run] = run, number
     if not columns:
-        raise ConfigError([f"{path}: holds no run; its first line names the columns: {', '.join(Run.model_fields)}"])
+        raise ConfigError([f"{path}: holds no run; its first line names the columns: {', '.join(COLUMNS)}"])
     return runs, lines, problems
+
+
+def _fill(values: dict[str, Any], recipe: dict[str, Any], where: str) -> None:
+    """Add a recipe to a row. Raises ConfigError if it has another value for a cell than the row."""
+    own = recipe.get("run") or {}
+    for cell, value in own.items():
+        if cell in values and str(values[cell]) != str(value):
+            raise ConfigError(
+                [
+                    f"{where}: run '{values.get('run')}' has {cell} {values[cell]}, its recipe {values['recipe']} "
+                    f"{value}: leave the cell empty (-), or take run.{cell} out of the recipe"
+                ]
+            )
+    values |= own | {"settings": recipe}
 
 
 def _text(path: Path | str) -> str:
@@ -158,7 +199,7 @@ def _cell(text: str) -> str:
 
 def _check_columns(names: list[str], where: str) -> None:
     """Raise ConfigError if the header lacks a column, has one twice, or one that does not exist."""
-    known = list(Run.model_fields)
+    known = COLUMNS
     if len(names) == 1 and len(names[0].split()) > 1:
         raise ConfigError([f"{where}: the columns are separated by spaces; separate them by tabs"])
     problems = [

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from rollout3d.config.base import Above0, From0, NotNegative, Once, Positive, Share, Strict, Text
+from rollout3d.config.frames import Frames
 from rollout3d.config.names import SitePath
 
 DATASETS = ("scannet", "scannetpp", "arkitscenes")
@@ -127,16 +128,21 @@ class Scenes(Section):
 class Video(Section):
     """How a video is shown to a model."""
 
-    train_frames: Positive = 16
-    """[OCR, implementation details]"""
+    train_frames: Frames = 16
+    """A number of evenly spaced frames, or a rate with a cap: fps2max16 is two a second, at least 4 and at most 16.
+    [OCR, implementation details]"""
     eval_frames: Positive = 32
     """[OCR, implementation details]"""
     train_max_pixels: Positive = 105_369
     """Pixels a frame while training and filtering: 280x364 for 4:3. [Video-R1: 1.05 * 128 * 28 * 28 in effect]"""
     eval_max_pixels: Positive = 256 * 28 * 28
-    """Pixels a frame while evaluating; frames are stored at this size. [Video-R1]"""
+    """Pixels a frame while evaluating. [Video-R1]"""
+    stored_max_pixels: Positive | None = None
+    """Pixels at which frames are stored, at most; nothing is shown larger. null = eval_max_pixels. [assumed]"""
+    train_min_pixels: Positive = 128 * 28 * 28
+    """Smaller frames are enlarged to this while training and filtering. [Video-R1]"""
     min_pixels: Positive = 4 * 28 * 28
-    """Smaller frames are enlarged to this. [Qwen2.5-VL processor]"""
+    """Smaller frames are enlarged to this while evaluating, and so are still images. [Qwen2.5-VL processor]"""
     image_max_pixels: Positive = 256 * 28 * 28
     """Pixels of a still image, the BEV picture among them. [Video-R1]"""
     time_mode: Literal["unit", "true"] = "unit"
@@ -144,15 +150,41 @@ class Video(Section):
 
     @model_validator(mode="after")
     def _sizes(self) -> Video:
-        if self.train_max_pixels > self.eval_max_pixels:
-            raise ValueError(
-                f"train_max_pixels: {self.train_max_pixels} is more than eval_max_pixels ({self.eval_max_pixels}), "
-                "at which frames are stored"
-            )
-        for key in ("train_max_pixels", "image_max_pixels"):
-            if self.min_pixels > getattr(self, key):
-                raise ValueError(f"min_pixels: {self.min_pixels} is more than {key} ({getattr(self, key)})")
+        for key in ("train_max_pixels", "eval_max_pixels"):
+            if getattr(self, key) > self.stored_pixels:
+                stored = "eval_max_pixels" if self.stored_max_pixels is None else "stored_max_pixels"
+                raise ValueError(
+                    f"{key}: {getattr(self, key)} is more than {stored} ({self.stored_pixels}), at which frames are "
+                    "stored: raise that (scans are ingested again), or lower this"
+                )
+        for least, key in (
+            ("train_min_pixels", "train_max_pixels"),
+            ("min_pixels", "eval_max_pixels"),
+            ("min_pixels", "image_max_pixels"),
+        ):
+            if getattr(self, least) > getattr(self, key):
+                raise ValueError(f"{least}: {getattr(self, least)} is more than {key} ({getattr(self, key)})")
         return self
+
+    @property
+    def stored_pixels(self) -> int:
+        """Pixels at which frames are stored, at most."""
+        return self.eval_max_pixels if self.stored_max_pixels is None else self.stored_max_pixels
+
+    @property
+    def train_pixels(self) -> tuple[int, int]:
+        """Fewest and most pixels of a frame while training."""
+        return self.train_min_pixels, self.train_max_pixels
+
+    @property
+    def eval_pixels(self) -> tuple[int, int]:
+        """Fewest and most pixels of a frame while evaluating."""
+        return self.min_pixels, self.eval_max_pixels
+
+    @property
+    def image_pixels(self) -> tuple[int, int]:
+        """Fewest and most pixels of a still image."""
+        return self.min_pixels, self.image_max_pixels
 
 
 RegionMode = Literal["aabb_none", "aabb_depth", "instance_none", "instance_depth"]
@@ -307,6 +339,9 @@ class Runs(Section):
     """One row a run."""
     select: Annotated[list[str], Field(min_length=1), Once] = ["qwen3b", "sft", "ocr"]
     """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2]"""
+    recipes: bool = True
+    """Whether runs have the settings of their recipes; off in presets of small models, whose settings are for all runs.
+    [assumed]"""
     max_steps: Positive | None = None
     """Cap on the steps of every GRPO run (presets); null = the table's. [OCR: 2000]"""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollout3d.config import SETTINGS, Difficulty, Video
+from rollout3d.config.frames import train_set
 from rollout3d.difficulty.select import scorer_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
@@ -37,9 +38,9 @@ def asked(name: str, config: Difficulty, video: Video) -> Asked:
         raise ValueError(f"unknown setting '{name}': one of {', '.join(SETTINGS)}")
     setting = Setting(
         name,
-        frame_set=f"train{video.train_frames}",
-        n_frames=2 if name == "frames2" else video.train_frames,
-        max_pixels=video.train_max_pixels,
+        frame_set=train_set(video),
+        n_frames=2 if name == "frames2" else None,
+        pixels=video.train_pixels,
         bev=name == "frames16_bev",
     )
     if name == "frames16_grpo":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rollout3d.config import Evaluation, Video
-from rollout3d.evaluation.frames import choice
+from rollout3d.config.frames import eval_set
 from rollout3d.evaluation.settings import scorer_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
@@ -16,13 +17,11 @@ from rollout3d.model.sampling import BackEnd, Sampling
 from rollout3d.model.wordings import Style
 
 
-def settings(config: Evaluation, video: Video, run: str | None = None) -> list[Setting]:
-    """What `run` is shown: frames by its policy (OCR: 32), and with `evaluation.black_frames` as many black ones."""
-    frames = choice(config, video, run)
-    shown = {"frame_set": frames.frame_set, "n_frames": frames.n, "max_pixels": video.eval_max_pixels}
-    shown |= {"frame_policy": frames.policy}
-    found = [Setting(frames.frame_set, **shown)]
-    return [*found, Setting(f"black{frames.n}", **shown, black=True)] if config.black_frames else found
+def settings(config: Evaluation, video: Video) -> list[Setting]:
+    """What a run is shown: frames (OCR: 32), and with `evaluation.black_frames` as many black ones."""
+    name = eval_set(config, video)
+    found = [Setting(name, frame_set=name, pixels=video.eval_pixels)]
+    return [*found, replace(found[0], name=f"black{found[0].shown.n}", black=True)] if config.black_frames else found
 
 
 def evaluate(
@@ -47,7 +46,7 @@ def evaluate(
         rows,
         policy,
         store,
-        settings(config, video, run),
+        settings(config, video),
         sampling=Sampling(
             temperature=config.temperature,
             max_new_tokens=config.max_new_tokens_direct if style == "direct" else config.max_new_tokens,

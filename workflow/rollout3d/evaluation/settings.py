@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config
-from rollout3d.evaluation.frames import choice
+from rollout3d.config.frames import eval_set
+from rollout3d.geometry.frames import frame_set
 from rollout3d.model.wordings import Style, wording_digest, wording_name
 from rollout3d.tables import SETTING_COLUMNS
 
@@ -49,11 +50,10 @@ def scorer_of(style: Style) -> str:
     return "vsibench" if style == "direct" else "tagged"
 
 
-def configured(config: Config, style: Style, run: str | None = None) -> dict[str, Any]:
-    """Return what the configuration asks `run` for, by column of `COMPARED`; without a run, a run without settings of
-    its own."""
+def configured(config: Config, style: Style) -> dict[str, Any]:
+    """Return what the configuration asks a run for, by column of `COMPARED`."""
     evaluation, video = config.evaluation, config.video
-    frames = choice(evaluation, video, run)
+    frames = frame_set(eval_set(evaluation, video))
     prompt = wording_name(style, None if style == "direct" else config.prompts.think)
     return {
         "frames": frames.n,
@@ -76,13 +76,11 @@ def style_in(predictions: Sequence[Row]) -> Style | None:
     return styles.pop() if len(styles) == 1 else None
 
 
-def wanted(
-    config: Config, predictions: Sequence[Row], method: str | None = None, run: str | None = None
-) -> dict[str, Any] | None:
+def wanted(config: Config, predictions: Sequence[Row], method: str | None = None) -> dict[str, Any] | None:
     """Return what the configuration asks a run of `method` for; without a method, what it asks for in the style that
     the predictions were made in. None where that style is unknown, so that nothing can be compared."""
     style = style_of(method) if method else style_in(predictions)
-    return None if style is None else configured(config, style, run)
+    return None if style is None else configured(config, style)
 
 
 def check_model(predictions: Sequence[Row], model_json: Path | str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rollout3d.geometry.frames import FrameSet, frame_set
 from rollout3d.model.encode import Image, Prompt
 from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import Policy
@@ -31,19 +32,27 @@ class Setting:
     """What a model is shown of a scene."""
 
     name: str
-    """Written into the predictions: frames2, frames16, frames16_bev, eval32, black32, ..."""
-    frame_set: str = "train16"
-    """Sampling of the frames table: train16 | eval32."""
-    n_frames: int = 16
-    """Frames shown, evenly spaced, both ends included."""
-    max_pixels: int = 128 * 28 * 28
-    """Pixels a frame."""
+    """Written into the predictions: frames2, frames16, frames16_bev, uniform32, black32, ..."""
+    frame_set: str = "uniform16"
+    """Which frames of a video are shown (`config/frames.py`)."""
+    n_frames: int | None = None
+    """So many of them, evenly spaced, both ends included; None for those of the set."""
+    pixels: tuple[int, int] = (4 * 28 * 28, 256 * 28 * 28)
+    """Fewest and most pixels a frame."""
     bev: bool = False
     """Whether the top view is shown before the video."""
     black: bool = False
     """Whether every pixel is black: what the model answers without seeing."""
-    frame_policy: str = "uniform"
-    """How the frames of `frame_set` were chosen from the video, for the predictions."""
+
+    @property
+    def shown(self) -> FrameSet:
+        """The frame set."""
+        return frame_set(self.frame_set)
+
+    @property
+    def n(self) -> int | None:
+        """Frames shown of any video, repeated where it has fewer; None where a short video shows fewer."""
+        return self.n_frames or self.shown.n_shown
 
 
 def of_shard(rows: Iterable[Mapping[str, Any]], shard: int, n_shards: int) -> list[Mapping[str, Any]]:
@@ -63,14 +72,13 @@ def build_prompt(
     think: str = "video_r1",
 ) -> Prompt:
     """The prompt of one question: its scene's video (and top view), or its own pictures and video if it brings any."""
-    pictures, video = own_images(row), own_video(row, setting.n_frames, setting.max_pixels)
+    shown = setting.frame_set, setting.n, setting.pixels
+    pictures, video = own_images(row), own_video(row, *shown)
     bev = None
     if not pictures and video is None:
         if store is None or not row["scene_id"]:
             raise ValueError(f"question {row['question_id']} has neither pictures nor a scene with frames")
-        # At a rate, a short video has fewer frames than n_frames, and shows each once.
-        n = None if setting.frame_policy.startswith("fps") else setting.n_frames
-        video = store.video(row["scene_id"], setting.frame_set, n, setting.max_pixels)
+        video = store.video(row["scene_id"], *shown)
         bev = store.bev(row["scene_id"]) if setting.bev else None
     if setting.black:
         pictures = [np.zeros_like(picture) for picture in pictures]
@@ -171,9 +179,9 @@ def answer(
                 raise AssertionError(f"the back end ended without an answer to question {key[1]}")
             done[arrived[0]] = arrived[1]
         shown = {
-            "frames": setting.n_frames,
-            "frame_policy": setting.frame_policy,
-            "max_pixels": setting.max_pixels,
+            "frames": setting.n_frames or setting.shown.n,
+            "frame_policy": setting.shown.policy,
+            "max_pixels": setting.pixels[1],
         }
         for row in _predictions(rows[i], policy.name, setting.name, done.pop(key), scorer):
             yield row | shown | asked

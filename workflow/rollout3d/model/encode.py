@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from rollout3d.config import Video as VideoConfig
 from rollout3d.model.pixels import MERGE, TEMPORAL_PATCH, grid_of, pad_time, patchify, resize
 from rollout3d.model.rope import rope_index
-from rollout3d.resize import smart_size
+from rollout3d.resize import FACTOR, smart_size
 
 SYSTEM = "You are a helpful assistant."
 """The chat template's default, which Video-R1 trains and evaluates with."""
@@ -48,14 +48,13 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """Frames (n, H, W, 3) uint8, any n >= 1; shown at no more than `max_pixels` a frame (None: as they are).
+    """Frames (n, H, W, 3) uint8, any n >= 1; shown as they are, but for sides rounded to multiples of 28.
 
     `seconds_per_frame`, the time between two frames, is read only where the configuration asks for true time.
     """
 
     frames: np.ndarray
     seconds_per_frame: float | None = None
-    max_pixels: int | None = None
 
 
 Part = Text | Image | Video
@@ -205,8 +204,12 @@ class Encoder:
         frames = part.frames if isinstance(part, Video) else part.pixels[None]
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
             raise ValueError(f"media must be uint8 (n, height, width, 3), not {frames.dtype} {frames.shape}")
-        most = part.max_pixels if video or part.max_pixels else self.video_config.image_max_pixels
-        frames = resize(frames, *smart_size(*frames.shape[1:3], self.video_config.min_pixels, most))
+        if isinstance(part, Video):
+            bounds = FACTOR**2, None
+        else:
+            least, most = self.video_config.image_pixels
+            bounds = least, part.max_pixels or most
+        frames = resize(frames, *smart_size(*frames.shape[1:3], *bounds))
         frames = np.ascontiguousarray(pad_time(frames))
         key = hashlib.blake2b(repr(frames.shape).encode() + frames.tobytes(), digest_size=16).hexdigest()
         seconds = self._seconds(part) if isinstance(part, Video) else 0.0

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from rollout3d import tables
-from rollout3d.config import Video as VideoConfig
 from rollout3d.geometry.camera import sample_indices
+from rollout3d.geometry.frames import frame_set
 from rollout3d.model.encode import Video
 from rollout3d.model.pixels import resize
 from rollout3d.resize import smart_size
@@ -44,14 +44,12 @@ class FrameStore:
         self,
         frame_paths: Iterable[Path | str],
         map_paths: Iterable[Path | str] = (),
-        video: VideoConfig | None = None,
         capacity: int = 8,
     ):
         frame_paths, map_paths = list(frame_paths), list(map_paths)
         self._frames = tables.SceneReader(tables.FRAMES, frame_paths)
         self._maps = tables.SceneReader(tables.MAPS, map_paths)
         self._places = {"frames": frame_paths, "maps": map_paths}
-        self._min_pixels = (video or VideoConfig()).min_pixels
         self._capacity = capacity
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._lock = threading.RLock()
@@ -65,24 +63,29 @@ class FrameStore:
         return self._frames.scenes
 
     def rows(self, scene_id: str, frame_set: str, n: int | None = None) -> list[dict[str, Any]]:
-        """Rows of `tables.FRAMES` of one scene's sampling (`train16`, `eval32`) in time order; n of them, evenly spaced
-        with both ends, or all. A scene with fewer than n frames repeats some."""
+        """Rows of `tables.FRAMES` of one scene's frame set, such as `uniform16`, in time order; n of them, evenly
+        spaced with both ends, or all. A scene with fewer than n frames repeats some."""
         with self._lock:
             found = self._keep(("rows", scene_id, frame_set), lambda: self._read_rows(scene_id, frame_set))
         return list(found) if n is None else [found[i] for i in sample_indices(len(found), n)]
 
-    def frames(self, scene_id: str, frame_set: str, n: int | None = None, max_pixels: int | None = None) -> np.ndarray:
-        """RGB frames (n, H, W, 3) uint8, read-only, at the size at which `max_pixels` a frame lets a model see them:
-        sides multiples of 28, from the size of the video (`resize.smart_size`). None leaves them as stored."""
+    def frames(
+        self, scene_id: str, frame_set: str, n: int | None = None, pixels: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """RGB frames (n, H, W, 3) uint8, read-only, at the size at which a model sees them that is shown `pixels`
+        (fewest and most) a frame: sides multiples of 28, from the size of the video (`resize.smart_size`). None leaves
+        them as stored."""
         with self._lock:
-            key = ("frames", scene_id, frame_set, n, max_pixels)
-            return self._keep(key, lambda: self._read_frames(scene_id, frame_set, n, max_pixels))
+            key = ("frames", scene_id, frame_set, n, pixels)
+            return self._keep(key, lambda: self._read_frames(scene_id, frame_set, n, pixels))
 
-    def video(self, scene_id: str, frame_set: str, n: int | None = None, max_pixels: int | None = None) -> Video:
+    def video(
+        self, scene_id: str, frame_set: str, n: int | None = None, pixels: tuple[int, int] | None = None
+    ) -> Video:
         """`frames` as a part of a prompt, with the true time between two of them."""
         times = [row["timestamp_s"] for row in self.rows(scene_id, frame_set, n)]
         seconds = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
-        return Video(self.frames(scene_id, frame_set, n, max_pixels), seconds)
+        return Video(self.frames(scene_id, frame_set, n, pixels), seconds)
 
     def bev(self, scene_id: str) -> np.ndarray:
         """The top view (S, S, 3) uint8 of a scene, read-only."""
@@ -99,7 +102,7 @@ class FrameStore:
             )
         return found
 
-    def _read_frames(self, scene_id: str, frame_set: str, n: int | None, max_pixels: int | None) -> np.ndarray:
+    def _read_frames(self, scene_id: str, frame_set: str, n: int | None, pixels: tuple[int, int] | None) -> np.ndarray:
         rows = self.rows(scene_id, frame_set, n)
         # A scene with too few frames repeats some of them: decode each once.
         pictures: dict[int, np.ndarray] = {}
@@ -108,10 +111,10 @@ class FrameStore:
             if index not in pictures:
                 pictures[index] = decode_image(row["image"]["bytes"], f"frame {index} of scene {scene_id}")
         stacked = np.stack(list(pictures.values()))
-        if max_pixels is not None:
+        if pixels is not None:
             # From the video's own size, as its processor would: from the stored one, sides would be rounded down twice.
             source = rows[0]["source_height"], rows[0]["source_width"]
-            stacked = resize(stacked, *smart_size(*source, self._min_pixels, max_pixels))
+            stacked = resize(stacked, *smart_size(*source, *pixels))
         place = {index: i for i, index in enumerate(pictures)}
         return _frozen(stacked[[place[row["frame_index"]] for row in rows]])
 
@@ -142,29 +145,64 @@ def own_images(row: Mapping[str, Any]) -> list[np.ndarray]:
     ]
 
 
-def own_times(row: Mapping[str, Any]) -> list[float]:
-    """Seconds of the stored frames of the video that a question brings along; empty if it brings none."""
-    times = [tables.frame_seconds(image["path"]) for image in row.get("media") or ()]
-    return [seconds for seconds in times if seconds is not None]
+def own_times(row: Mapping[str, Any], shown: str | None = None, n: int | None = None) -> list[float]:
+    """Seconds of the frames that `own_video` shows; empty for a question that brings no video."""
+    frames = _own_frames(row)
+    return [tables.frame_seconds(frames[i]["path"]) for i in _chosen(row, frames, shown, n)]
 
 
-def own_video(row: Mapping[str, Any], n: int | None = None, max_pixels: int | None = None) -> Video | None:
+def own_video(
+    row: Mapping[str, Any],
+    shown: str | None = None,
+    n: int | None = None,
+    pixels: tuple[int, int] | None = None,
+) -> Video | None:
     """The video that a question of general data brings along (`tables.frame_path`); None if it brings none.
 
-    n frames, evenly spaced with both ends, some repeated if fewer are stored; or all. To be shown at `max_pixels` a
-    frame at most; None leaves them as stored. Raises ValueError if frames differ in size or cannot be decoded.
+    `shown`: the frame set; None for all stored frames. Of these n, evenly spaced with both ends, some repeated if there
+    are fewer; or all. `pixels`: fewest and most of a frame, the size following from that of the video; None leaves
+    frames as stored. Raises ValueError if frames differ in size, cannot be decoded or are not those of the set.
     """
-    frames = [image for image in row.get("media") or () if tables.frame_seconds(image["path"]) is not None]
+    frames = _own_frames(row)
     if not frames:
         return None
-    shown = range(len(frames)) if n is None else sample_indices(len(frames), n)
+    chosen = _chosen(row, frames, shown, n)
     what = f"of the video of question {row['question_id']}"
-    pictures = {i: decode_image(frames[i]["bytes"], f"frame {i} {what}") for i in dict.fromkeys(shown)}
+    pictures = {i: decode_image(frames[i]["bytes"], f"frame {i} {what}") for i in dict.fromkeys(chosen)}
     if len({picture.shape for picture in pictures.values()}) > 1:
         raise ValueError(f"the frames {what} differ in size; rebuild the table that holds it")
-    times = own_times(row)
-    seconds = (times[shown[-1]] - times[shown[0]]) / max(1, len(shown) - 1)
-    return Video(np.stack([pictures[i] for i in shown]), seconds, max_pixels)
+    stacked = np.stack([pictures[i] for i in chosen])
+    if pixels is not None:
+        origin = tables.frame_origin(frames[0]["path"])
+        source = (origin.height, origin.width) if origin else stacked.shape[1:3]
+        stacked = resize(stacked, *smart_size(*source, *pixels))
+    times = own_times(row, shown, n)
+    return Video(stacked, (times[-1] - times[0]) / max(1, len(times) - 1))
+
+
+def _own_frames(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The stored frames of a question's own video, in time order."""
+    return [image for image in row.get("media") or () if tables.frame_seconds(image["path"]) is not None]
+
+
+def _chosen(row: Mapping[str, Any], frames: Sequence[Mapping[str, Any]], shown: str | None, n: int | None) -> list[int]:
+    """Places among the stored frames of those to show."""
+    places = list(range(len(frames)))
+    if shown is not None and frames:
+        origins = [tables.frame_origin(image["path"]) for image in frames]
+        if all(origins):
+            held = {origin.index: place for place, origin in enumerate(origins)}
+            wanted = frame_set(shown).indices(origins[0].n_frames, origins[0].fps)
+            if not set(wanted) <= held.keys():
+                raise ValueError(
+                    f"question {row['question_id']}: its table does not hold the frames {shown} of its video; "
+                    "delete the table and run again, so that it is imported anew"
+                )
+            places = [held[index] for index in wanted]
+        else:  # nothing else is known of the video: it is what is stored
+            span = tables.frame_seconds(frames[-1]["path"]) - tables.frame_seconds(frames[0]["path"])
+            places = frame_set(shown).indices(len(frames), (len(frames) - 1) / span if span else 1.0)
+    return places if n is None or not places else [places[i] for i in sample_indices(len(places), n)]
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

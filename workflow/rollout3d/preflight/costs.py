@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.config import Cot, Judge
+from rollout3d.config.frames import teacher_set, train_set
 from rollout3d.difficulty.select import TRANSITIONS
 from rollout3d.preflight import Finding, Job, Study, by_rule
 from rollout3d.teacher import estimate
@@ -38,12 +39,12 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
     config, found = study.config, []
     asked = []
     if config.cot.teacher == "openai":
-        frame_set = f"eval{config.video.eval_frames}"
+        frame_set = teacher_set(config.video)
         asked += [
             _Asked("annotate", job, config.cot, "cot", frame_set, "cot_teacher.txt", True)
             for job in by_rule(jobs, "annotate")
         ]
-    frame_set = f"train{config.video.train_frames}"
+    frame_set = train_set(config.video)
     asked += [
         _Asked("judge", job, config.judge, "judge", frame_set, "judge.txt", False) for job in by_rule(jobs, "judge")
     ]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,8 +25,9 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.config import Video as VideoConfig
+from rollout3d.config.frames import train_set
 from rollout3d.fingerprint import note
-from rollout3d.geometry.camera import sample_indices
+from rollout3d.geometry.frames import frame_set
 from rollout3d.progress import progress
 from rollout3d.resize import resize_frame, smart_size
 from rollout3d.scenes.scan import ScanError
@@ -174,28 +176,31 @@ def picture(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]
     if pixels is None:
         raise Unusable("undecodable picture", path.name)
     height, width = pixels.shape[:2]
-    size = _size(height, width, video, video.image_max_pixels)
+    size = _size(height, width, *video.image_pixels)
     suffix = next((suffix for magic, suffix in _KEPT.items() if data.startswith(magic)), None)
     if suffix is None or height * width > video.image_max_pixels:
         data, suffix = _jpeg(resize_frame(pixels, *size), quality), ".jpg"
     return [{"bytes": data, "path": f"image/0{suffix}"}]
 
 
-def video_frames(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]]:
-    """`video.train_frames` frames of a video as `media`: evenly spaced with both ends, upright, JPEG, training size.
+def video_frames(path: Path, video: VideoConfig, quality: int, sets: Collection[str]) -> list[dict[str, Any]]:
+    """The frames of a video that belong to any of `sets` as `media`: upright, JPEG, at most `video.stored_max_pixels`.
 
-    A shorter video gives each of its frames once. Raises Unusable if one of them cannot be decoded or shown.
+    Raises Unusable if one of them cannot be decoded or shown.
     """
     media = []
     try:
         source = Video(path)
         try:
-            for index in dict.fromkeys(sample_indices(source.n_frames, video.train_frames)):
+            wanted = {i for name in sets for i in frame_set(name).indices(source.n_frames, source.fps)}
+            for index in sorted(wanted):
                 rgb = source.frame(index)
                 rgb = np.ascontiguousarray(np.rot90(rgb, round(source.rotation_deg / 90)))
-                size = _size(*rgb.shape[:2], video, video.train_max_pixels)
+                height, width = rgb.shape[:2]
+                size = _stored_size(height, width, video.stored_pixels)
                 data = _jpeg(resize_frame(rgb, *size)[:, :, ::-1], quality)
-                media.append({"bytes": data, "path": tables.frame_path(index / source.fps)})
+                origin = tables.Origin(index, source.n_frames, source.fps, width, height)
+                media.append({"bytes": data, "path": tables.frame_path(index / source.fps, origin)})
         finally:
             source.close()
     except ScanError as error:
@@ -203,9 +208,17 @@ def video_frames(path: Path, video: VideoConfig, quality: int) -> list[dict[str,
     return media
 
 
-def _size(height: int, width: int, video: VideoConfig, max_pixels: int) -> tuple[int, int]:
+def _stored_size(height: int, width: int, max_pixels: int) -> tuple[int, int]:
+    """The size at which a frame is stored: its own, or as much smaller as the limit asks for; what is shown follows
+    from its own. Raises Unusable if no model can be shown it."""
+    _size(height, width, 1, None)
+    scale = math.sqrt(max_pixels / (height * width))
+    return (height, width) if scale >= 1 else (max(1, int(height * scale)), max(1, int(width * scale)))
+
+
+def _size(height: int, width: int, min_pixels: int, max_pixels: int | None) -> tuple[int, int]:
     try:
-        return smart_size(height, width, video.min_pixels, max_pixels)
+        return smart_size(height, width, min_pixels, max_pixels)
     except ValueError as error:
         raise Unusable("cannot be shown", str(error)) from None
 
@@ -311,9 +324,11 @@ def import_records(
     config: Config,
     lineage: tables.Lineage | Callable[[], tables.Lineage],
     threads: int = 1,
+    sets: Collection[str] = (),
 ) -> tuple[int, int]:
     """Write the release's table, and of what was left out (QUESTIONS_DROPPED); return how many rows of each.
 
+    `sets` names the frame sets that are stored of videos; none is the one that training shows.
     Rows keep the order of the file, whatever the number of threads. The file is read twice: texts and missing files
     are checked before the first picture is decoded. Raises ExternalError, and leaves no table behind, if the file is
     damaged or more than `external.max_share_dropped` of its records cannot be used.
@@ -329,7 +344,7 @@ def import_records(
     losses = Losses(path, share)
     kept, left_out = [], []
     n_kept = n_left_out = 0
-    load = partial(_load, root=release.root, config=config)
+    load = partial(_load, root=release.root, config=config, sets=sets or {train_set(config.video)})
     with (
         tables.Writer(release.table, out, lineage) as samples,
         tables.Writer(tables.QUESTIONS_DROPPED, dropped, lineage) as drops,
@@ -356,14 +371,16 @@ def import_records(
     return n_kept, n_left_out
 
 
-def _load(candidate: Candidate, root: Path, config: Config) -> tuple[str, dict[str, Any] | Unusable]:
+def _load(
+    candidate: Candidate, root: Path, config: Config, sets: Collection[str]
+) -> tuple[str, dict[str, Any] | Unusable]:
     """The whole row of a candidate, its picture or frames included."""
     name, found = candidate
     if isinstance(found, Unusable):
         return name, found
     if found.file is None:
         return name, {**found.row, "media": None}
-    show = picture if found.shows == "image" else video_frames
+    show = picture if found.shows == "image" else partial(video_frames, sets=sets)
     try:
         return name, {**found.row, "media": show(found.file, config.video, config.scenes.jpeg_quality)}
     except OSError as error:

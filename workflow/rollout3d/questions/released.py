@@ -10,7 +10,7 @@ their own scripts; no file of theirs was at hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
@@ -80,6 +80,7 @@ def import_questions(
     config: Config,
     lineage: tables.Lineage | Callable[[], tables.Lineage],
     threads: int = 1,
+    sets: Collection[str] = (),
 ) -> tuple[int, int]:
     """Write the questions of a release (QUESTIONS) and what was left out (QUESTIONS_DROPPED); return how many of each.
 
@@ -89,7 +90,7 @@ def import_questions(
     read = partial(candidates, source, path, config)
     drawn = _drawn(read(), config.external.general, config.seed)
     release = Release(tables.QUESTIONS, path, path.parent, partial(_only, read, drawn), f"is it a file of {source}?")
-    return import_records(release, out, dropped, config, lineage, threads)
+    return import_records(release, out, dropped, config, lineage, threads, sets)
 
 
 def candidates(source: str, path: Path, config: Config) -> Iterator[Candidate]:

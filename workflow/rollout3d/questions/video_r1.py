@@ -8,7 +8,7 @@ Video-R1's SFT script joins them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,14 @@ def import_cot(
     config: Config,
     lineage: tables.Lineage | Callable[[], tables.Lineage],
     threads: int = 1,
+    sets: Collection[str] = (),
 ) -> tuple[int, int]:
     """Write the table of samples (OCR_SFT) and of what was left out (QUESTIONS_DROPPED); return how many of each.
 
     As `external.import_records`, which says what it raises.
     """
     of = Release(tables.OCR_SFT, path, path.parent, lambda: candidates(path), "is it Video-R1-COT-165k.json?")
-    return import_records(of, out, dropped, config, lineage, threads)
+    return import_records(of, out, dropped, config, lineage, threads, sets)
 
 
 def candidates(path: Path) -> Iterator[Candidate]:

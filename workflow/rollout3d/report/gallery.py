@@ -18,7 +18,9 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import Grpo, Run, Video
+from rollout3d.config.frames import train_set
 from rollout3d.geometry.camera import sample_indices
+from rollout3d.geometry.frames import frame_set
 from rollout3d.model.media import FrameStore
 from rollout3d.training.rollouts import Context, make_views
 from rollout3d.training.rollouts.object_centric import eligible
@@ -35,20 +37,21 @@ class Pictures:
     """Frames and top views of scenes, from the tables."""
 
     def __init__(self, frames: Iterable[Path | str], maps: Iterable[Path | str], video: Video):
-        self._store = FrameStore(frames, (), video, capacity=2)
+        self._store = FrameStore(frames, (), capacity=2)
         self._maps = tables.SceneReader(tables.MAPS, maps)
-        self._set, self._video = f"train{video.train_frames}", video
+        self._set, self._video = train_set(video), video
+        self._n = frame_set(self._set).n_shown
 
     def __contains__(self, scene_id: str) -> bool:
         return scene_id in self._store
 
     def rows(self, scene_id: str) -> list[dict[str, Any]]:
         """The frame rows that training shows, in order, repeats included. Raises MissingFrames for an unknown scene."""
-        return self._store.rows(scene_id, self._set, self._video.train_frames)
+        return self._store.rows(scene_id, self._set, self._n)
 
     def video(self, scene_id: str) -> np.ndarray:
         """(k, H, W, 3) uint8 RGB, read-only: the pixels that training shows."""
-        return self._store.frames(scene_id, self._set, self._video.train_frames, self._video.train_max_pixels)
+        return self._store.frames(scene_id, self._set, self._n, self._video.train_pixels)
 
     def bev(self, scene_id: str) -> bytes | None:
         """The top view as stored (PNG), None if the scene has no map."""

@@ -9,7 +9,7 @@ from typing import Any
 from rollout3d.report.figures import NAMES
 from rollout3d.report.questions import FATES, bias_lines, source_lines
 from rollout3d.report.sheet import Cell, Column, Group, Line, Sheet, plain_sheet
-from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note
+from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note, plain
 
 Row = Mapping[str, Any]
 
@@ -220,6 +220,19 @@ def rollout_sheet(name: str, title: str, rows: Sequence[Row]) -> Sheet:
         cells = [Cell(answer), *(Cell(values.get(part)) for part in parts)]
         lines.append(Line(row["view"], [*cells, Cell(advantage, mark=mark, signed=True), Cell(row["text"])]))
     return plain_sheet(name, title, "View", columns, lines)
+
+
+def recipe_sheet(recipes: Mapping[str, Mapping[str, Any]]) -> Sheet:
+    """In what runs differ from the study's configuration by their recipes (`config.recipes.told`), run by run."""
+    groups = []
+    for run, told in recipes.items():
+        lines = [Line(key, [Cell(plain(own)), Cell(plain(study))]) for key, (study, own) in told["differs"].items()]
+        lines += [Line(f"row: {cell}", [Cell(plain(value)), Cell("")]) for cell, value in told["run"].items()]
+        if lines:
+            groups.append(Group(f"{run}: recipe {told['recipe']}", lines))
+    columns = [Column("This run", text=True, limit=200), Column("The study", text=True, limit=200)]
+    title = "What runs have for themselves: in all else runs that are compared are alike"
+    return Sheet("recipes", title, "Key", columns, groups, group="Run")
 
 
 def setting_sheet(changed: Sequence[tuple[str, str, str]]) -> Sheet:

@@ -56,6 +56,8 @@ class Study:
     bias: Sequence[Row] = ()
     bevs: Mapping[str, bytes] = field(default_factory=dict)
     """PNG by scene, of the samples."""
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What runs have for themselves (`config.recipes.told`)."""
     about: About = field(default_factory=About)
 
 
@@ -105,6 +107,7 @@ def render(study: Study) -> str:
         attempts=lines.verdict_sheet(study.annotations) if study.annotations else None,
         sources=lines.source_sheet(study.sources) if study.sources else None,
         bias=lines.bias_sheet(study.bias) if study.bias else None,
+        recipes=lines.recipe_sheet(study.recipes) if study.recipes else None,
         changed=lines.setting_sheet(study.about.changed) if study.about.changed else None,
         thoughts={row["question_id"]: row["think"] for row in study.sft},
         samples=study.samples,

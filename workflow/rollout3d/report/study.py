@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,19 @@ class Files:
     regions: Sequence[str] = ()
 
 
-def collect(files: Files, config: Config, about: About | None = None) -> Study:
-    """Read what there is. Tables 2 to 5 that were not made on their own are built from the scores given."""
+def collect(
+    files: Files,
+    config: Config,
+    about: About | None = None,
+    recipes: Mapping[str, Mapping[str, Any]] | None = None,
+    configured: Callable[[Mapping[str, Any]], Config] | None = None,
+) -> Study:
+    """Read what there is. Tables 2 to 5 that were not made on their own are built from the scores given.
+
+    `recipes`: what runs have for themselves (`config.recipes.told`); `configured` lays keys of a run over `config`.
+    """
+    recipes = recipes or {}
+    runs = read_runs(config.runs.table, config, recipes)
     train = _read(tables.OCR_RL, files.train)
     sft = _read(tables.OCR_SFT, files.sft)
     hard = _read(tables.HARD, files.hard)
@@ -56,10 +67,11 @@ def collect(files: Files, config: Config, about: About | None = None) -> Study:
     return Study(
         preset=config.preset,
         counts=_counts(files, train, sft, hard, metrics),
-        tables=_tables(files, scores, config),
+        tables=_tables(files, scores, config, runs, recipes),
+        recipes=recipes,
         scores=scores,
         metrics=metrics,
-        examples=_examples(files, train, pictures, config),
+        examples=_examples(files, train, config, runs, lambda run: _own(config, recipes.get(run), configured)),
         sft=sft,
         hard=hard,
         annotations=annotations,
@@ -75,14 +87,31 @@ def _read(table: tables.Table, path: str | None) -> list[dict[str, Any]]:
     return tables.read(table, path) if path else []
 
 
-def _tables(files: Files, scores: Sequence[Row], config: Config) -> dict[str, list[dict[str, Any]]]:
+def _own(
+    config: Config, told: Mapping[str, Any] | None, configured: Callable[[Mapping[str, Any]], Config] | None
+) -> Config:
+    """The configuration of one run."""
+    if not told or not told["differs"] or configured is None:
+        return config
+    return configured({key: own for key, (_, own) in told["differs"].items()})
+
+
+def _tables(
+    files: Files,
+    scores: Sequence[Row],
+    config: Config,
+    runs: Mapping[str, Run],
+    recipes: Mapping[str, Mapping[str, Any]],
+) -> dict[str, list[dict[str, Any]]]:
     reference = paper.read_reference()
-    models = paper.models_of(config, read_runs(config.runs.table, config))
+    models = paper.models_of(config, runs)
     found = {Path(path).stem: tables.read(tables.REPORT, path) for path in files.tables}
     for name in ("table2", "table3", "table4", "table5"):
         if name not in found:
             reported = [row for row in scores if _belongs(row["run"], name, reference)]
-            found[name] = paper.build(name, reference, scores=reported, preset=config.preset, models=models)
+            found[name] = paper.build(
+                name, reference, scores=reported, preset=config.preset, models=models, recipes=recipes
+            )
     return {name: found[name] for name in paper.TABLES if name in found}
 
 
@@ -91,9 +120,14 @@ def _belongs(run: str, table: str, reference: Sequence[Mapping[str, str]]) -> bo
     return table == "table2" or any(row["table"] == table and row["run"] == run for row in reference)
 
 
-def _examples(files: Files, train: Sequence[Row], pictures: gallery.Pictures, config: Config) -> list[gallery.Example]:
-    """Examples of the first object-centric run that has been trained."""
-    runs = read_runs(config.runs.table, config)
+def _examples(
+    files: Files,
+    train: Sequence[Row],
+    config: Config,
+    runs: Mapping[str, Run],
+    own: Callable[[str], Config],
+) -> list[gallery.Example]:
+    """Examples of the first object-centric run that has been trained; `own`: the configuration of a run."""
     trained: dict[str, str] = {Path(path).parent.name: path for path in files.rollouts}
     for name, run in runs.items():
         if run.rollout != "object_centric" or name not in trained:
@@ -102,7 +136,7 @@ def _examples(files: Files, train: Sequence[Row], pictures: gallery.Pictures, co
         if not regions:
             LOG.warning("run %s: no region tables of mode %s, so no gallery", name, run.regions)
             continue
-        return _examples_of(run, trained[name], regions, files, train, pictures, config)
+        return _examples_of(run, trained[name], regions, files, train, own(name))
     return []
 
 
@@ -112,9 +146,9 @@ def _examples_of(
     regions: Sequence[str],
     files: Files,
     train: Sequence[Row],
-    pictures: gallery.Pictures,
     config: Config,
 ) -> list[gallery.Example]:
+    pictures = gallery.Pictures(files.frames, files.maps, config.video)
     by_id = {row["question_id"]: row for row in train}
     rows = tables.read(tables.ROLLOUTS, rollouts)
     return gallery.examples(run, rows, by_id, pictures, files.objects, regions, config.grpo, config.seed)

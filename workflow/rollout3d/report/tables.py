@@ -9,6 +9,7 @@ name; so does a run of another model than the one that names the paper's row.
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -92,16 +93,19 @@ def build(
     preset: str | None = None,
     rests_on: Sequence[str] = (),
     models: Mapping[str, str] | None = None,
+    recipes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """REPORT rows of one of `TABLES`.
 
     `scores`: rows of SCORES (tables 2 to 5); `predictions`: rows of PREDICTIONS of the four settings (table 1), whose
     texts are scored against the questions in `rl`; `rl` and `sft`: rows of the two training tables (figure 3).
-    `models`: which model was run, by run (`models_of`), or by setting for table 1 (`models_of_settings`).
+    `models`: which model was run, by run (`models_of`), or by setting for table 1 (`models_of_settings`). `recipes`:
+    what runs have for themselves (`config.recipes.told`).
 
     `preset` goes into every note, because its numbers must not be read as the paper's; and so do kept rules and runs
     that a number rests on (`rests_on` in table 1 and figure 3, those of its scores in the others), scorer and settings
-    of a number, the part of the benchmark that it is of, and a model that is not the paper's.
+    of a number, the part of the benchmark that it is of, a model that is not the paper's, and what a run's recipe says
+    otherwise than the configuration of the study.
     """
     paper = [row for row in reference if row["table"] == table]
     marks = [f"preset {preset}"] if preset else []
@@ -112,7 +116,7 @@ def build(
     if table == "figure3":
         return _figure3(rl, sft, marks)
     if table in TABLES:
-        return _scores(table, paper, official(scores), marks, models or {})
+        return _scores(table, paper, official(scores), marks, models or {}, recipes or {})
     raise ValueError(f"unknown table '{table}': one of {', '.join(TABLES)}")
 
 
@@ -127,6 +131,20 @@ def made_note(row: Row) -> list[str]:
     if row.get("scorer") is None:
         return part
     return [f"scorer {row['scorer']}", *(row.get("settings") or UNKNOWN).split(", "), *part]
+
+
+def recipe_note(told: Mapping[str, Any] | None) -> list[str]:
+    """The note of a run's recipe: its name, and each key with the run's value and the study's."""
+    if not told:
+        return []
+    said = [f"{key} {plain(own)} (study: {plain(study)})" for key, (study, own) in told["differs"].items()]
+    said += [f"{cell} {plain(value)}" for cell, value in told["run"].items()]
+    return [f"recipe {told['recipe']}: {', '.join(said) or 'no difference'}"]
+
+
+def plain(value: Any) -> str:
+    """A value of the configuration as a reader sees it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def other_model(row: Mapping[str, str], model: str | None) -> list[str]:
@@ -173,6 +191,7 @@ def _scores(
     scores: Sequence[Row],
     marks: list[str],
     models: Mapping[str, str],
+    recipes: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     benchmark = main_benchmark(scores)
     if benchmark and benchmark != "vsibench":
@@ -203,7 +222,7 @@ def _scores(
             if run:
                 source = "guessing" if run in GUESSES else f"run {run}"
                 missing = NO_QUESTIONS if run in evaluated else NOT_RUN
-                told = other + notes.get(run, marks)
+                told = other + recipe_note(recipes.get(run)) + notes.get(run, marks)
                 cells.append(_cell(table, name, column, value, ours.get((run, column)), told, source, missing))
             elif value or row["run"]:
                 missing = NOT_RUN if row["run"] else NOT_OURS
@@ -211,7 +230,7 @@ def _scores(
     for run in dict.fromkeys(row["run"] for row in scores):
         if run not in shown:
             named = f"{run}: {models[run]}" if run in models else run
-            told = notes.get(run, marks)
+            told = recipe_note(recipes.get(run)) + notes.get(run, marks)
             cells += [
                 _cell(table, named, column, "", ours.get((run, column)), told, f"run {run}", NO_QUESTIONS)
                 for column in columns

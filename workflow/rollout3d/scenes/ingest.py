@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +13,7 @@ from scipy.spatial import QhullError
 
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.config.frames import stored_sets
 from rollout3d.fingerprint import note
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
@@ -62,8 +63,11 @@ def ingest_shard(
     n_shards: int,
     config: Config,
     lineage: tables.Lineage | Callable[[], tables.Lineage],
+    sets: Collection[str] = (),
 ) -> None:
     """Write the five tables of one shard to `out_dir`, all of them even if empty.
+
+    `sets` names the frame sets to store (`config/frames.py`); none are those that the configuration itself reads.
 
     A scan that cannot be read becomes a row of scenes_dropped, and so does one that the split file lists but the disk
     lacks. Raises `MissingData` without the release; `TooManyFailures`, leaving no table behind, as soon as more scans
@@ -86,7 +90,7 @@ def ingest_shard(
         }
         for ref in progress(present, f"{dataset} {shard}/{n_shards}"):
             try:
-                found = ingest_scan(READERS[dataset], root, ref, config)
+                found = ingest_scan(READERS[dataset], root, ref, config, sets)
             except ScanError as error:
                 file = _file(error.path, root)
                 dropped.append(_dropped(ref, file, error.reason))
@@ -107,11 +111,14 @@ def ingest_shard(
         _log.warning("%s: %s", dataset, _told(unknown))
 
 
-def ingest_scan(reader: ModuleType, root: Path, ref: ScanRef, config: Config) -> dict[str, list[rows.Row]]:
-    """Return the rows of one scan by table: scenes, objects, frames, maps. Raises `ScanError` if it cannot be used."""
+def ingest_scan(
+    reader: ModuleType, root: Path, ref: ScanRef, config: Config, sets: Collection[str] = ()
+) -> dict[str, list[rows.Row]]:
+    """Return the rows of one scan by table: scenes, objects, frames, maps; `sets` as of `ingest_shard`. Raises
+    `ScanError` if it cannot be used."""
     with reader.read_scan(root, ref) as scan:
         try:
-            frames = rows.frame_rows(scan, config)
+            frames = rows.frame_rows(scan, config, sets or stored_sets(config))
             lost = sum(row["pose"] is None for row in frames)
             if lost == len(frames) and not _any_pose(scan):
                 raise ScanError(scan.source.poses_path, "no frame of the video has a valid pose")

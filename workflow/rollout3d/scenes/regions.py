@@ -8,7 +8,7 @@ instead of the box's, or leave out what the depth says is hidden (the paper stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,13 +17,13 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import Config, RegionMode, Regions
+from rollout3d.config.frames import train_set
 from rollout3d.geometry.camera import NEAR_M, project
 from rollout3d.geometry.masks import mask_box, rle_encode, splat_mask, splat_radius
 from rollout3d.geometry.raster import rasterise
 from rollout3d.progress import progress
 from rollout3d.scenes.arkitscenes import ROUNDING_M
 from rollout3d.scenes.ingest import READERS
-from rollout3d.scenes.rows import set_names
 from rollout3d.scenes.scan import Room, Scan, ScanError, ScanRef
 from rollout3d.scenes.surface import point_spacing, vertex_areas
 
@@ -38,8 +38,11 @@ def regions_shard(
     config: Config,
     out: Path,
     lineage: tables.Lineage | Callable[[], tables.Lineage],
+    sets: Collection[str] = (),
 ) -> int:
     """Write the regions of a shard's scenes to `out`; return how many.
+
+    `sets` names the frame sets whose frames are covered; none is the one that training shows.
 
     Reads scenes, objects and frames from `shard_dir` and the scans' meshes (and depth, for the depth modes) from
     `root`. Raises `ScanError` if a scan is no longer what the tables say, `TableError` for tables of another kind.
@@ -51,15 +54,14 @@ def regions_shard(
         objects.setdefault(row["scene_id"], []).append(row)
     columns = ["frame_index", "sets", "width", "height", "K", "pose"]
     frames = tables.SceneReader(tables.FRAMES, [shard_dir / "frames.parquet"])
-    wanted = set_names(config.video)[0][0]
+    wanted = set(sets) or {train_set(config.video)}
 
     def found() -> Iterator[Row]:
         for scene in progress(scenes, f"regions {dataset} {mode}"):
-            shown = [row for row in frames.rows(scene["scene_id"], columns) if wanted in row["sets"]]
-            if not shown:
-                raise ScanError(
-                    shard_dir / "frames.parquet", f"{scene['scene_id']} has no frames of {wanted}: reingest"
-                )
+            rows = frames.rows(scene["scene_id"], columns)
+            shown = [row | {"sets": sorted(wanted & set(row["sets"]))} for row in rows if wanted & set(row["sets"])]
+            for name in sorted(wanted - {name for row in shown for name in row["sets"]}):
+                raise ScanError(shard_dir / "frames.parquet", f"{scene['scene_id']} has no frames of {name}: reingest")
             ref = ScanRef(scene["scene_id"], scene["space_id"], scene["split"])
             yield from scene_regions(
                 dataset, Path(root), ref, objects.get(ref.scene_id, []), shown, mode, config.regions
@@ -99,6 +101,7 @@ def _regions(
                     {
                         "scene_id": frame["scene_id"],
                         "frame_index": frame["frame_index"],
+                        "sets": frame["sets"],
                         "object_id": surface.object_id,
                         "n_visible": n_visible,
                         "box": list(mask_box(mask)),

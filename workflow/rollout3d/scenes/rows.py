@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 
-from rollout3d.config import Config, Video
-from rollout3d.geometry.camera import resize_intrinsics, sample_indices
+from rollout3d.config import Config
+from rollout3d.geometry.camera import resize_intrinsics
+from rollout3d.geometry.frames import frame_set
 from rollout3d.geometry.raster import rasterise
 from rollout3d.geometry.room import room_area, room_center
 from rollout3d.geometry.topdown import bev, floor_level, floor_rect, pack_grid, walkable_grid
 from rollout3d.geometry.visibility import first_appearances
-from rollout3d.resize import resize_frame, smart_size
+from rollout3d.resize import FACTOR, resize_frame, smart_size
 from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError
 from rollout3d.scenes.surface import point_spacing, vertex_areas
 from rollout3d.seeding import generator
@@ -69,22 +71,17 @@ def _object_row(scene_id: str, item: Annotated) -> Row:
     }
 
 
-def set_names(video: Video) -> tuple[tuple[str, int], ...]:
-    """The samplings that frames are stored for: name and number of frames."""
-    return (f"train{video.train_frames}", video.train_frames), (f"eval{video.eval_frames}", video.eval_frames)
-
-
-def frame_rows(scan: Scan, config: Config) -> list[Row]:
-    """The rows of `frames`: every sampled frame once, upright, at the evaluation resolution, by index.
+def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
+    """The rows of `frames`: every frame of the named sets once, upright, at the stored size, by index.
 
     K belongs to the stored pixels. A frame whose tracking was lost stays, without a pose.
     """
     source, video = scan.source, config.video
     members: dict[int, list[str]] = {}
-    for name, count in set_names(video):
-        for index in dict.fromkeys(sample_indices(source.n_frames, count)):
+    for name in sorted(set(sets)):
+        for index in frame_set(name).indices(source.n_frames, source.fps):
             members.setdefault(index, []).append(name)
-    height, width = smart_size(source.height, source.width, video.min_pixels, video.eval_max_pixels)
+    height, width = smart_size(source.height, source.width, FACTOR**2, video.stored_pixels)
     rows = []
     for index in sorted(members):
         K, pose = scan.camera(index)

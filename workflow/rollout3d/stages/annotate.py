@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.config.frames import teacher_set
 from rollout3d.cot.annotate import annotate
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.teacher.asking import ASK_AGAIN, ONE_BY_ONE, Asking, TooManyFailed
@@ -83,7 +84,7 @@ def _openai(args: argparse.Namespace, config: Config, hard: list[dict], question
     second = open_opinion(cot, chat, config.site.openai_base_url, LEAK_CHECK.read_text("utf-8"))
 
     def teacher(of):
-        frame_set = f"eval{config.video.eval_frames}"
+        frame_set = teacher_set(config.video)
         return openai.OpenAITeacher(of, args.frames, args.maps, cot.frames, frame_set, PROMPT.read_text("utf-8"))
 
     if not cot.batch:
@@ -109,7 +110,7 @@ def _estimate(parser: argparse.ArgumentParser, args: argparse.Namespace, config:
     from rollout3d.cot import costs
 
     cache = _cache(args) if args.cache or args.out else None
-    prompt, frame_set = PROMPT.read_text("utf-8"), f"eval{config.video.eval_frames}"
+    prompt, frame_set = PROMPT.read_text("utf-8"), teacher_set(config.video)
     try:
         if args.rows:
             made = costs.expected(config.cot, args.rows, args.frames, args.maps, frame_set, prompt, cache)

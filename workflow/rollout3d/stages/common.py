@@ -22,6 +22,7 @@ from rollout3d import code, provenance, tables
 from rollout3d import config as configuration
 from rollout3d.config import Run, keys
 from rollout3d.stages import registry
+from rollout3d.study.graph import SETS
 from rollout3d.study.running import Running
 from rollout3d.tables.store import Store
 from rollout3d.training.lock import Lock
@@ -49,6 +50,9 @@ class Stage:
         self._whole: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
+        self._reads: dict[str, tuple[str, ...]] = {}
+        self._all: dict[str, Any] = {}
+        self._held: set[str] = set()
         self._code: code.Code | None = None
         self._lineages: list[tables.Lineage] = []
         self._restored = False
@@ -89,6 +93,7 @@ class Stage:
             if site:
                 values = configuration.merge(values, {"site": json.loads(site)})
             config = configuration.Config.model_validate(values)
+            self._all = values
             scope = _scope(args)
             found = registry.job_values(self.name, config, scope)
             self._whole = {key: value for key, value in values.items() if key != "site"}
@@ -97,10 +102,27 @@ class Stage:
         self._values, self._settings = registry.split(found)
         if hasattr(args, "kept"):
             self._values["job.kept"] = sorted(args.kept)
+        if getattr(args, "recipes", None) is not None:
+            self._values["job.recipes"] = json.loads(args.recipes)
+        self._reads = {name: (read,) for name, read in self.spec.reads(config, scope).items()}
+        if self.spec.stores:
+            args.sets = sorted(set(args.sets or self.spec.stores(config, scope)))
+            self._values[SETS] = args.sets
+            self._reads = {"frames": tuple(args.sets)}
         self._code = code.closure(self.name, registry.chosen(self.name, config, scope))
         self._refuse_changed_code()
         site = {f"site.{name}" for name, _ in keys.leaves(config.site)}
-        return args, keys.narrow(config, {*found, *site})
+        self._held = {*found, *site}
+        return args, keys.narrow(config, self._held)
+
+    def configured(self, over: Mapping[str, Any]) -> configuration.Config:
+        """What `parse` returned, with values (dotted keys) of one run laid over it."""
+        values = self._all
+        for key, value in over.items():
+            for name in reversed(key.split(".")):
+                value = {name: value}
+            values = configuration.merge(values, value)
+        return keys.narrow(configuration.Config.model_validate(values), self._held)
 
     @property
     def whole_configuration(self) -> dict[str, Any]:
@@ -139,7 +161,8 @@ class Stage:
         for name, paths in sorted((parents or {}).items()):
             files = [paths] if isinstance(paths, str | Path) else list(paths)
             if files:
-                digests.append((name, tables.digest([tables.content_digest(path) for path in files])))
+                parts = self._reads.get(name)
+                digests.append((name, tables.digest([tables.content_digest(path, parts) for path in files])))
         lineage = tables.Lineage(self.name, self._values, self._settings, self._code.digest, tuple(digests))
         self._lineages.append(lineage)
         return lineage

@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
                 args.setting,
                 rows,
                 policy,
-                FrameStore(args.frames, args.maps, config.video),
+                FrameStore(args.frames, args.maps),
                 config.difficulty,
                 config.video,
                 think=config.prompts.think if args.setting == "frames16_grpo" else None,

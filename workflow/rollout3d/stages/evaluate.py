@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
                 args.run,
                 rows,
                 policy,
-                FrameStore(args.frames, video=config.video),
+                FrameStore(args.frames),
                 config.evaluation,
                 config.video,
                 style=style,

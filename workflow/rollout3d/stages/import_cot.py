@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--out", required=True, type=Path, help="table ocr_sft")
     parser.add_argument("--dropped", required=True, type=Path, help="table questions_dropped")
+    parser.add_argument("--sets", nargs="*", default=[], help="frame sets of videos; default: the configuration's")
     parser.add_argument("--raw", help="table raw_files: the files that were read")
     parser.add_argument("--threads", type=int, default=1, help="pictures and videos decoded at a time")
     args, config = STAGE.parse(parser, argv)
@@ -34,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         lineage = STAGE.lineage({"file": source})
         with Recorder({"external.video_r1_cot": Path(source).parent}) as raw:
-            import_cot(Path(source), args.out, args.dropped, config, partial(raw.lineage, lineage), args.threads)
+            own = partial(raw.lineage, lineage)
+            import_cot(Path(source), args.out, args.dropped, config, own, args.threads, args.sets)
         if args.raw:
             raw.write(args.raw, lineage)
     except ExternalError as error:

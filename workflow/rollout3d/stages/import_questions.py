@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--source", required=True, choices=SOURCES, help="which release: a key of site.external")
     parser.add_argument("--out", required=True, type=Path, help="table questions")
     parser.add_argument("--dropped", required=True, type=Path, help="table questions_dropped")
+    parser.add_argument("--sets", nargs="*", default=[], help="frame sets of videos; default: the configuration's")
     parser.add_argument("--raw", help="table raw_files: the files that were read")
     parser.add_argument("--threads", type=int, default=1, help="pictures and videos decoded at a time")
     args, config = STAGE.parse(parser, argv)
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         lineage = STAGE.lineage({"file": path})
         with Recorder({f"external.{args.source}": Path(path).parent}) as raw:
             own = partial(raw.lineage, lineage)
-            import_questions(args.source, Path(path), args.out, args.dropped, config, own, args.threads)
+            import_questions(args.source, Path(path), args.out, args.dropped, config, own, args.threads, args.sets)
         if args.raw:
             raw.write(args.raw, lineage)
     except ExternalError as error:

@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--shard", type=int, required=True, help="0 ... datasets.<dataset>.shards - 1")
     parser.add_argument("--root", help="directory of the release; site.roots.<dataset> if not given")
     parser.add_argument("--scans", nargs="?", help="table of the synthetic release in --root, if that is what it holds")
+    parser.add_argument("--sets", nargs="*", default=[], help="frame sets to store; default: the configuration's")
     parser.add_argument("--out-dir", required=True, help="where the tables go")
     args, config = STAGE.parse(parser, argv)
     root = Path(args.root or config.site.roots[args.dataset])
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         with Recorder({f"roots.{args.dataset}": root}) as raw:
             own = partial(raw.lineage, lineage)
-            ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, own)
+            ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, own, args.sets)
         raw.write(Path(args.out_dir) / "raw_files.parquet", lineage)
     except (MissingData, TooManyFailures) as error:
         raise StageError(str(error)) from None

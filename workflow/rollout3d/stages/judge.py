@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from rollout3d import tables
+from rollout3d.config.frames import train_set
 from rollout3d.questions.judge import FAILED, Shows, judge
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.teacher import estimate
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--source", help="which import it is, for the lineage")
     parser.add_argument("--estimate", action="store_true", help="print what it will cost, and end")
     args, config = STAGE.parse(parser, argv)
-    want, frame_set, prompt = config.judge, f"train{config.video.train_frames}", PROMPT.read_text(encoding="utf-8")
+    want, frame_set, prompt = config.judge, train_set(config.video), PROMPT.read_text(encoding="utf-8")
     cache = Path(args.cache) if args.cache else Path(args.out).parent / "replies" if args.out else None
     if not args.estimate:
         if not args.out:

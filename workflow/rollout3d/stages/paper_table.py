@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from rollout3d import tables
 from rollout3d.config import read_runs
 from rollout3d.report import tables as paper
@@ -24,7 +26,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--kept", nargs="*", default=[], help="kept rules and runs that predictions or questions rest on"
     )
+    parser.add_argument("--recipes", default="{}", help="what runs have for themselves, as JSON (config/recipes.py)")
     args, config = STAGE.parse(parser, argv)
+    recipes = json.loads(args.recipes)
     given = {"ocr_rl": [], "ocr_sft": []}
     for path in args.questions:
         kind = tables.lineage(path).get("table")
@@ -36,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if args.table != "figure3":
             named = paper.models_of_settings if args.table == "table1" else paper.models_of
-            models = named(config, read_runs(config.runs.table, config))
+            models = named(config, read_runs(config.runs.table, config, recipes))
         rows = paper.build(
             args.table,
             paper.read_reference(args.reference),
@@ -51,6 +55,7 @@ def main(argv: list[str] | None = None) -> None:
             preset=config.preset,
             rests_on=args.kept,
             models=models,
+            recipes=recipes,
         )
     except ValueError as error:
         raise StageError(str(error)) from None

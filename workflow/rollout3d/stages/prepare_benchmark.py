@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--benchmark", required=True, choices=sorted(benchmarks.BENCHMARKS))
     parser.add_argument("--questions", nargs="*", default=[], help="benchmark synthetic: its test questions")
     parser.add_argument("--frames", nargs="*", default=[], help="benchmark synthetic: tables frames")
+    parser.add_argument("--sets", nargs="*", default=[], help="frame sets to store; default: the configuration's")
     parser.add_argument("--out-questions", required=True, help="table questions")
     parser.add_argument("--out-frames", required=True, help="table frames")
     parser.add_argument("--raw", help="table raw_files: the files that were read")
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         root = f"benchmarks.{args.benchmark}"
         with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
-            prepared = benchmarks.get(args.benchmark).prepare(config, questions, args.frames)
+            prepared = benchmarks.get(args.benchmark).prepare(config, questions, args.frames, args.sets)
             lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
             own = partial(raw.lineage, lineage)
             tables.write(tables.FRAMES, args.out_frames, prepared.frames, own)

@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scans", nargs="?", help="table of the synthetic release in --root, if that is what it holds")
     parser.add_argument("--shard-dir", required=True, help="the shard's scenes, objects and frames tables")
     parser.add_argument("--mode", required=True, choices=get_args(RegionMode))
+    parser.add_argument("--sets", nargs="*", default=[], help="frame sets; default: the configuration's for training")
     parser.add_argument("--raw", help="table raw_files: the files that were read")
     parser.add_argument("--out", required=True)
     args, config = STAGE.parse(parser, argv)
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         lineage = STAGE.lineage(parents | ({"scans": args.scans} if args.scans else {}))
         with Recorder({f"roots.{args.dataset}": root}) as raw:
             own = partial(raw.lineage, lineage)
-            regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), own)
+            regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), own, args.sets)
         if args.raw:
             raw.write(args.raw, lineage)
     except (MissingData, ScanError, FileNotFoundError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config, Run
+from rollout3d.config.frames import eval_set, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
 
 PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
@@ -57,6 +58,10 @@ class Spec:
     prompts: Callable[[Config, Scope], tuple[str, ...]] = lambda config, scope: ()
     shards: Callable[[Config, Scope], int] | None = None
     """Number of shards, for a stage that works on one of them: which one decides its result too."""
+    stores: Callable[[Config, Scope], set[str]] | None = None
+    """Frame sets that it stores where none are asked for, for a stage that stores frames or what belongs to them."""
+    reads: Callable[[Config, Scope], dict[str, str]] = lambda config, scope: {}
+    """Input whose rows belong to frame sets -> the set that it reads; of other inputs all rows count."""
     costly: bool = False
 
 
@@ -65,29 +70,28 @@ def _fixed(*patterns: str) -> Keys:
 
 
 _ENCODER = ("video.image_max_pixels", "video.min_pixels", "video.time_mode")
-_TRAIN_VIDEO = ("video.train_frames", "video.train_max_pixels")
+_TRAIN_VIDEO = ("video.train_frames", "video.train_min_pixels", "video.train_max_pixels")
 _MODEL = ("seed", "torch_threads", *_ENCODER)
-_SAMPLES = (
-    "scenes.jpeg_quality",
-    *_TRAIN_VIDEO,
-    "video.image_max_pixels",
-    "video.min_pixels",
-    "external.max_share_dropped",
-)
+_SAMPLES = ("scenes.jpeg_quality", "video.image_max_pixels", "video.min_pixels", "external.max_share_dropped")
 _OPTIMISER = (
     *("weight_decay", "max_grad_norm", "dtype", "gradient_checkpointing", "deepspeed", "lora_rank"),
     *("freeze_vision", "save_every", "tensorboard", "lr"),
 )
 
 
+def _stored_size(config: Config) -> tuple[str, ...]:
+    """The keys that decide how large frames are stored."""
+    own = config.video.stored_max_pixels is not None
+    return ("video.stored_max_pixels", *(() if own else ("video.eval_max_pixels",)))
+
+
 def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
-    stored = ("video.train_frames", "video.eval_frames", "video.eval_max_pixels", "video.min_pixels")
-    return ("seed", f"datasets.{scope.dataset}.*", "scenes.*", *stored)
+    return ("seed", f"datasets.{scope.dataset}.*", "scenes.*", *_stored_size(config))
 
 
 def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
     depth = ("regions.depth_margin_*",) if scope.mode and scope.mode.endswith("_depth") else ()
-    return ("video.train_frames", "video.eval_frames", "regions.min_pixels", *depth)
+    return ("regions.min_pixels", *depth)
 
 
 _RULES = tuple(
@@ -106,18 +110,8 @@ def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
 
 def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
     if scope.benchmark == "synthetic":
-        return ("video.eval_frames",)
-    shown = ("video.eval_frames", "video.eval_max_pixels", "video.min_pixels")
-    return ("scenes.jpeg_quality", *shown, "evaluation.datasets", "evaluation.frame_policy", _OWN_FRAMES)
-
-
-_OWN_FRAMES = "evaluation.frame_policy_of"
-
-
-def _frame_policy(config: Config, scope: Scope) -> tuple[str, ...]:
-    """A run with a frame policy of its own does not depend on that of the others."""
-    own = scope.run_name in config.evaluation.frame_policy_of
-    return (_OWN_FRAMES,) if own else (_OWN_FRAMES, "evaluation.frame_policy")
+        return ()
+    return ("scenes.jpeg_quality", *_stored_size(config), "evaluation.datasets")
 
 
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -185,7 +179,7 @@ def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
         "none": ("evaluation.max_new_tokens_direct",),
         None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", "prompts.think"),
     }.get(scope.run.method if scope.run else None, ("evaluation.max_new_tokens", "prompts.think"))
-    shown = ("video.eval_frames", "video.eval_max_pixels", *_frame_policy(config, scope))
+    shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.frame_policy")
     return (*shown, "evaluation.backend", "evaluation.temperature", *style)
 
 
@@ -229,11 +223,35 @@ def _grpo_row(run: Run) -> tuple[str, ...]:
     return ("rollout", "reward", "steps", "seed", *(("schedule",) if run.schedule else ()))
 
 
+def _import_cot(config: Config, scope: Scope) -> tuple[str, ...]:
+    return (*_SAMPLES, *_stored_size(config))
+
+
+def _import_questions(config: Config, scope: Scope) -> tuple[str, ...]:
+    return ("seed", *_import_cot(config, scope), "external.spatial_types", "external.general")
+
+
+def _own_frames(config: Config, scope: Scope) -> set[str]:
+    return {train_set(config.video)}
+
+
+def _train_frames(config: Config, scope: Scope) -> dict[str, str]:
+    return dict.fromkeys(("frames", "regions"), train_set(config.video))
+
+
+def _eval_set(config: Config) -> str:
+    return eval_set(config.evaluation, config.video)
+
+
 STAGES: dict[str, Spec] = {
     "render_scans": Spec(_fixed("seed", "synthetic*")),
-    "ingest": Spec(_ingest, shards=lambda config, scope: config.datasets[scope.dataset].shards),
+    "ingest": Spec(
+        _ingest,
+        shards=lambda config, scope: config.datasets[scope.dataset].shards,
+        stores=lambda config, scope: stored_sets(config),
+    ),
     "ingest_meta": Spec(),
-    "regions": Spec(_regions),
+    "regions": Spec(_regions, stores=_own_frames),
     "check_scan": Spec(_fixed("*")),
     "questions": Spec(_questions),
     "audit": Spec(_fixed("questions.distance")),
@@ -244,10 +262,15 @@ STAGES: dict[str, Spec] = {
         )
     ),
     "bias": Spec(),
-    "import_cot": Spec(_fixed(*_SAMPLES)),
-    "import_questions": Spec(_fixed("seed", *_SAMPLES, "external.spatial_types", "external.general")),
-    "judge": Spec(_fixed("judge.*", "video.train_frames"), prompts=lambda config, scope: ("judge.txt",), costly=True),
-    "prepare_benchmark": Spec(_prepare_benchmark),
+    "import_cot": Spec(_import_cot, stores=_own_frames),
+    "import_questions": Spec(_import_questions, stores=_own_frames),
+    "judge": Spec(
+        _fixed("judge.*", "video.train_frames"),
+        prompts=lambda config, scope: ("judge.txt",),
+        reads=_train_frames,
+        costly=True,
+    ),
+    "prepare_benchmark": Spec(_prepare_benchmark, stores=lambda config, scope: {_eval_set(config)}),
     "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
     "train_base_model": Spec(
         lambda config, scope: (
@@ -257,21 +280,29 @@ STAGES: dict[str, Spec] = {
             *(*_ENCODER, *_TRAIN_VIDEO, "video.eval_frames", *_RULES),
         )
     ),
-    "difficulty": Spec(_difficulty, prompts=_asked, shards=lambda config, scope: config.difficulty.shards, costly=True),
+    "difficulty": Spec(
+        _difficulty,
+        prompts=_asked,
+        shards=lambda config, scope: config.difficulty.shards,
+        reads=_train_frames,
+        costly=True,
+    ),
     "select_hard": Spec(_fixed("seed", "difficulty.correct_above", "cot.per_transition", "cot.fallback")),
     "annotate": Spec(
         _annotate,
         prompts=_teacher_prompts,
+        reads=lambda config, scope: {"frames": teacher_set(config.video)} if config.cot.teacher == "openai" else {},
         costly=True,
     ),
     "sft_table": Spec(),
-    "train_sft": Spec(_train_sft, lambda run: ("seed",), prompts=_think, costly=True),
-    "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, costly=True),
+    "train_sft": Spec(_train_sft, lambda run: ("seed",), prompts=_think, reads=_train_frames, costly=True),
+    "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, reads=_train_frames, costly=True),
     "evaluate": Spec(
         _evaluate,
         lambda run: ("method",),
         prompts=_asked,
         shards=lambda config, scope: config.evaluation.shards,
+        reads=lambda config, scope: {"frames": _eval_set(config)},
         costly=True,
     ),
     "merge_predictions": Spec(),
@@ -303,9 +334,6 @@ def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     found = dict(_values(config, stage, replace(scope, shard=None, n_shards=None)))
     if stage == "describe_model":  # where one model lies: the only place that a result holds
         found["site.models"] = found["site.models"].get(scope.key)
-    if _OWN_FRAMES in found:  # of one run, or which policies there are: whose they are makes no difference
-        own = found[_OWN_FRAMES]
-        found[_OWN_FRAMES] = own.get(scope.run_name) if scope.run_name else sorted(set(own.values()))
     # What a job is of all that its rule makes: a file in another one's place is then another result.
     found |= {f"job.{name}": getattr(scope, name) for name in WILDCARDS if getattr(scope, name) is not None}
     if scope.run_name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rollout3d import provenance, tables
@@ -25,13 +26,16 @@ def main(argv: list[str] | None = None) -> None:
     for name, table in SINGLE.items():
         parser.add_argument(f"--{name}", help=f"table {table}")
     parser.add_argument("--out", required=True, type=Path, help="the page, index.html")
+    parser.add_argument("--recipes", default="{}", help="what runs have for themselves, as JSON (config/recipes.py)")
     args, config = STAGE.parse(parser, argv)
+    recipes = json.loads(args.recipes)
     files = {name: getattr(args, name) for name in (*LISTS, *SINGLE) if getattr(args, name)}
     lineage = STAGE.lineage({**files, "runs": config.runs.table})
     shown = [path for given in files.values() for path in ([given] if isinstance(given, str) else given)]
     noted = next((folder for folder in args.out.resolve().parents if (folder / provenance.FOLDER).is_dir()), None)
     made = about(shown, noted, STAGE.whole_configuration)
-    page = render(collect(Files(**{name: getattr(args, name) for name in (*LISTS, *SINGLE)}), config, made))
+    given = Files(**{name: getattr(args, name) for name in (*LISTS, *SINGLE)})
+    page = render(collect(given, config, made, recipes, STAGE.configured))
     write_atomically(args.out, tables.with_lineage(page, lineage))
 
 

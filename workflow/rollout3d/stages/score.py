@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = score_rows(
             *(args.run, args.benchmark, predictions, questions, training, args.kept),
             scorers=args.scorer or config.evaluation.scorers,
-            wanted=settings.wanted(config, predictions, args.method, args.run),
+            wanted=settings.wanted(config, predictions, args.method),
         )
     except ValueError as error:
         raise StageError(f"{args.predictions}: {error}") from None

@@ -115,4 +115,7 @@ def _plain(job: Job) -> dict:
 
 def _job(about: dict) -> Job:
     parents = {name: tuple(paths) for name, paths in about["parents"].items()}
-    return Job(**about | {"outputs": tuple(about["outputs"]), "parents": parents, "logs": tuple(about["logs"])})
+    reads = {name: tuple(sets) for name, sets in about["reads"].items()}
+    lists = {name: tuple(about[name]) for name in ("outputs", "logs", "parted")}
+    sets = None if about["sets"] is None else tuple(about["sets"])
+    return Job(**about | lists | {"parents": parents, "reads": reads, "sets": sets})

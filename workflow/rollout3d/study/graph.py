@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from rollout3d import tables
+
+Sets = tuple[str, ...] | None
+"""Names of frame sets, sorted; None for all that there are."""
+SETS = "job.sets"
+"""Key of a job's values that holds the frame sets that it stores."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,13 @@ class Job:
     costly: bool = False
     rebuild: bool = False
     """Whether changed code makes a costly result stale (`rebuild` of the configuration)."""
+    sets: tuple[str, ...] | None = None
+    """Frame sets that it stores in `parted`; None for a job that stores none."""
+    parted: tuple[str, ...] = ()
+    """Outputs whose rows belong to frame sets: a reader depends on the sets that it reads, and no others."""
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of an input whose rows belong to frame sets -> the sets that it reads; a job with `sets` reads what it
+    stores."""
     logs: tuple[str, ...] = ()
     benchmark: str | None = None
 
@@ -47,10 +58,12 @@ class Job:
         """Whether other code makes the result stale: always for a cheap one, on request for a costly one."""
         return not self.costly or self.rebuild
 
-    @cached_property
-    def own(self) -> dict[str, Any]:
-        """What decides the result besides its parents."""
-        return {"stage": self.stage, "values": dict(self.values), "code": self.code if self.code_counts else ""}
+    def own(self, sets: Sets = None) -> dict[str, Any]:
+        """What decides the result besides its parents; of these frame sets alone, if given."""
+        values = dict(self.values)
+        if sets is not None:
+            values[SETS] = list(sets)
+        return {"stage": self.stage, "values": values, "code": self.code if self.code_counts else ""}
 
 
 class Study:
@@ -62,7 +75,7 @@ class Study:
     def __init__(self, producer: Callable[[str], Job | None]):
         self._producer = producer
         self._jobs: dict[str, Job | None] = {}
-        self._wanted: dict[str, str] = {}
+        self._wanted: dict[tuple[str, Sets], str] = {}
 
     def job(self, path: str) -> Job | None:
         """The job that writes `path`; None if no job does."""
@@ -72,16 +85,32 @@ class Study:
                 self._jobs[output] = job
         return self._jobs[path]
 
-    def wanted(self, path: str) -> str:
-        """The wanted identity of the result at `path`; the content of a file that the workflow does not make."""
+    def sets_read(self, job: Job, kind: str, path: str, sets: Sets = None) -> Sets:
+        """Frame sets of the input `path` that a job depends on, of all that it stores or of `sets` alone. None where
+        the whole input counts; empty where the rows of the input belong to no set, so that none counts."""
+        above = self.job(path)
+        if above is None or above.sets is None:
+            return None
+        if path not in above.parted:
+            return ()
+        if job.sets is not None:
+            return job.sets if sets is None else sets
+        return job.reads.get(kind)
+
+    def wanted(self, path: str, sets: Sets = None) -> str:
+        """The wanted identity of the result at `path`, of these frame sets alone if given; the content of a file that
+        the workflow does not make."""
         job = self.job(path)
-        name = job.name if job else path
+        name = (job.name if job else path), sets
         if name not in self._wanted:
             if job is None:
                 self._wanted[name] = tables.content_digest(path) if _exists(path) else "absent"
             else:
-                parents = {kind: [self.wanted(p) for p in paths] for kind, paths in sorted(job.parents.items())}
-                self._wanted[name] = tables.digest([job.own, parents])[:32]
+                parents = {
+                    kind: [self.wanted(p, self.sets_read(job, kind, p, sets)) for p in paths]
+                    for kind, paths in sorted(job.parents.items())
+                }
+                self._wanted[name] = tables.digest([job.own(sets), parents])[:32]
         return self._wanted[name]
 
     def ancestors(self, path: str) -> Iterator[Job]:

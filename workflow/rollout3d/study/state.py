@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rollout3d import code, provenance, tables
-from rollout3d.study.graph import Job, Study
+from rollout3d.study.graph import SETS, Job, Sets, Study
 from rollout3d.tables.store import Store
 
 ADOPTED = "adopt"
@@ -49,27 +49,29 @@ class States:
 
     def __init__(self, study: Study, store: Store | None = None):
         self.study, self.store = study, store
-        self._found: dict[str, State] = {}
-        self._digests: dict[str, str] = {}
+        self._found: dict[tuple[str, Sets], State] = {}
+        self._digests: dict[tuple[str, Sets], str] = {}
 
-    def __call__(self, path: str) -> State:
+    def __call__(self, path: str, sets: Sets = None) -> State:
+        """The state of the result at `path`, as far as these frame sets go if given: it may lack others."""
         job = self.study.job(path)
-        name = job.name if job else path
+        name = (job.name if job else path), sets
         if name not in self._found:
-            self._found[name] = self._state(job) if job else _given(path)
+            self._found[name] = self._state(job, sets) if job else _given(path)
         return self._found[name]
 
     def identity(self, job: Job) -> str | None:
         """The identity by content of the job's result from its parents' present files; None if one is not current."""
         parents = []
         for kind, paths in sorted(job.parents.items()):
-            if any(self(p).status not in ("current", "kept") for p in paths):
+            sets = {p: self.study.sets_read(job, kind, p) for p in paths}
+            if any(self(p, sets[p]).status not in ("current", "kept") for p in paths):
                 return None
             if paths:
-                parents.append((kind, tables.digest([self._content(p) for p in paths])))
+                parents.append((kind, tables.digest([self._content(p, sets[p] or None) for p in paths])))
         return tables.Lineage(job.stage, dict(job.values), parents=tuple(parents)).identity
 
-    def _state(self, job: Job) -> State:
+    def _state(self, job: Job, sets: Sets) -> State:
         identity = self.identity(job)
         stored = bool(identity and job.costly and self.store and self.store.find(self.store.target(job.name), identity))
         missing = [path for path in job.outputs if not Path(path).exists()]
@@ -90,7 +92,7 @@ class States:
             elif found.get("stage") != job.stage:
                 reasons.append(f"{path}: was written by {found.get('stage') or 'something else'}")
             else:
-                reasons += self._differences(job, found)
+                reasons += self._differences(job, found, sets)
                 code_changed |= found.get("code") != job.code
         files = self._code_files(job, found) if code_changed else ()
         if code_changed and job.code_counts:
@@ -107,8 +109,14 @@ class States:
             return ()
         return tuple(code.compare(made["code"], code.closure(job.stage, job.chosen).short))
 
-    def _differences(self, job: Job, found: Mapping[str, Any]) -> list[str]:
-        before, now = found.get("values", {}), dict(job.values)
+    def _differences(self, job: Job, found: Mapping[str, Any], sets: Sets) -> list[str]:
+        before, now = dict(found.get("values", {})), dict(job.values)
+        stored = None
+        if job.sets is not None:
+            # More sets than are wanted are no fault: another run table asked for them.
+            stored = tuple(before.get(SETS, ()))
+            wanted = sorted(job.sets if sets is None else sets)
+            now[SETS] = list(stored) if set(wanted) <= set(stored) else wanted
         changed = [
             f"{key}: {_short(before.get(key, _NONE))} -> {_short(now.get(key, _NONE))}"
             for key in sorted(before.keys() | now.keys())
@@ -116,18 +124,21 @@ class States:
         ]
         recorded = found.get("parents", {})
         for kind, paths in sorted(job.parents.items()):
-            above = [p for p in paths if self(p).status not in ("current", "kept")]
+            read = {p: self.study.sets_read(job, kind, p, sets) for p in paths}
+            above = [p for p in paths if self(p, read[p]).status not in ("current", "kept")]
+            if stored is not None:  # what it stores was made from these sets of its parents
+                read = {p: stored if read[p] else read[p] for p in paths}
             if above:
                 changed.append(f"{ABOVE}{above[0]}" + (f" and {len(above) - 1} more" if len(above) > 1 else ""))
-            elif paths and recorded.get(kind) != tables.digest([self._content(p) for p in paths]):
+            elif paths and recorded.get(kind) != tables.digest([self._content(p, read[p] or None) for p in paths]):
                 more = f" or one of {len(paths) - 1} more" if len(paths) > 1 else ""
                 changed.append(f"parent {paths[0]}{more} has other content")
         return changed
 
-    def _content(self, path: str) -> str:
-        if path not in self._digests:
-            self._digests[path] = tables.content_digest(path)
-        return self._digests[path]
+    def _content(self, path: str, sets: Sets = None) -> str:
+        if (path, sets) not in self._digests:
+            self._digests[path, sets] = tables.content_digest(path, sets)
+        return self._digests[path, sets]
 
 
 _NONE = object()

@@ -10,7 +10,7 @@ coordinates are the *aligned* frame of the scene, +z up. Nested lists instead of
 refuses maps. Bytes depend on rows, schema and lineage only (no time, no path, no thread count).
 """
 
-from rollout3d.tables.media import MediaReader, frame_path, frame_seconds, read_light
+from rollout3d.tables.media import MediaReader, Origin, frame_origin, frame_path, frame_seconds, read_light
 from rollout3d.tables.origin import (
     LINEAGE_KEY,
     Lineage,

@@ -1,13 +1,16 @@
 """The `media` column of question tables: what its paths say, and how to read it when it does not fit into memory.
 
 A picture whose path is `video/SECONDS.jpg` is a frame of the question's own video, shown at that time; the frames stand
-in time order and belong to one video. Any other path, such as `image/0.png`, is a still picture.
+in time order and belong to one video. The path may go on with what is known of that video, from which other choices of
+frames and sizes follow: `video/00012.480_312of1500_25fps_640x480.jpg`. Any other path, such as `image/0.png`, is a
+still picture.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -15,18 +18,41 @@ from typing import Any
 from rollout3d.tables.reader import TableFile
 from rollout3d.tables.schema import Table
 
-_FRAME = re.compile(r"video/(\d+\.\d+)\.\w+")
+_FRAME = re.compile(r"video/(\d+\.\d+)(?:_(\d+)of(\d+)_([0-9.]+)fps_(\d+)x(\d+))?\.\w+")
 
 
-def frame_path(seconds: float) -> str:
-    """The path of a frame of a question's own video, by its time in seconds."""
-    return f"video/{seconds:09.3f}.jpg"
+@dataclass(frozen=True)
+class Origin:
+    """Where in its video a frame stood: index among `n_frames` at `fps`, and the video's upright size in pixels."""
+
+    index: int
+    n_frames: int
+    fps: float
+    width: int
+    height: int
+
+
+def frame_path(seconds: float, origin: Origin | None = None) -> str:
+    """The path of a frame of a question's own video, by its time in seconds, with its origin if that is known."""
+    if origin is None:
+        return f"video/{seconds:09.3f}.jpg"
+    about = f"{origin.index}of{origin.n_frames}_{origin.fps:.12g}fps_{origin.width}x{origin.height}"
+    return f"video/{seconds:09.3f}_{about}.jpg"
 
 
 def frame_seconds(path: str | None) -> float | None:
     """The time of a frame, from its path; None for the path of a still picture."""
     found = _FRAME.fullmatch(path or "")
     return float(found.group(1)) if found else None
+
+
+def frame_origin(path: str) -> Origin | None:
+    """Where in its video a frame stood, from its path; None if that does not say."""
+    found = _FRAME.fullmatch(path)
+    if found is None or found.group(2) is None:
+        return None
+    _, index, n_frames, fps, width, height = found.groups()
+    return Origin(int(index), int(n_frames), float(fps), int(width), int(height))
 
 
 def read_light(table: Table, path: Path | str) -> list[dict[str, Any]]:

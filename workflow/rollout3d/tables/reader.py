@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rollout3d.tables.origin import LINEAGE_KEY, TableError, digest, lineage_of_page
+from rollout3d.tables.parts import PARTS_KEY
 from rollout3d.tables.schema import TABLES, Table
 from rollout3d.tables.seal import DATA_KEY, Sealed
 
@@ -47,6 +48,7 @@ class TableFile:
                 entries = self._file.metadata.metadata or {}
                 self.about: dict[str, Any] = _object(entries.get(LINEAGE_KEY, b"{}"), "lineage")
                 self.data: dict[str, Any] = _object(entries.get(DATA_KEY, b"{}"), "digest")
+                self.parts = _object(entries[PARTS_KEY], "parts") if PARTS_KEY in entries else None
                 if bool(self.data) != bool(self._sealed) or (
                     self._sealed and self.data.get("n_bytes") != self._sealed.n_bytes
                 ):
@@ -267,10 +269,11 @@ def lineage(path: Path | str) -> dict[str, Any]:
         raise TableError(f"{path}: is damaged ({error}); {_rebuild(path)}") from error
 
 
-def content_digest(path: Path | str) -> str:
+def content_digest(path: Path | str, parts: Collection[str] | None = None) -> str:
     """Digest of what a file holds, without its lineage: equal rows under another lineage give an equal digest.
 
     For a table: the digest of its data that its footer declares, with name and version, which stand for the columns.
+    With `parts`, of a table that has them (`Table.parts`): the digest of those parts alone, whatever else it holds.
     Only the footer is read. Equal rows in other row groups, or written by another pyarrow, may give another digest.
     For `model.json`: name, digest of the weights and prompts. For any other file: sha256 of its bytes. Raises
     `TableError` for a file that cannot be read.
@@ -280,7 +283,10 @@ def content_digest(path: Path | str) -> str:
         with TableFile(path) as file:
             if file.sealed:
                 about = file.about
-                return digest([about.get("table"), about.get("version"), file.data["sha256"]])
+                held = file.data["sha256"]
+                if parts is not None and file.parts is not None:
+                    held = [[name, file.parts.get(name)] for name in sorted(parts)]
+                return digest([about.get("table"), about.get("version"), held])
     try:
         if path.name == "model.json":
             about = _object(path.read_bytes(), "content")

@@ -42,7 +42,9 @@ class Table:
 
     `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
     test holds the columns of each version. `added`: nullable columns that are all that the version before lacks; its
-    files are read with nulls there, so that results that cost GPU hours outlive a new column.
+    files are read with nulls there, so that results that cost GPU hours outlive a new column. `parts`: a column of
+    names, by which rows form parts that overlap; each has a digest of its own (`tables.content_digest`), so that who
+    reads one part does not depend on the others.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Table:
     schema: pa.Schema
     added: tuple[str, ...] = ()
     per_scene: bool = False
+    parts: str | None = None
 
     @property
     def images(self) -> dict[str, Any]:
@@ -147,16 +150,17 @@ FRAMES = _declare(
     _field("scene_id", _S, "scan"),
     _field("frame_index", _I, "index in the video"),
     _field("timestamp_s", _F, "frame_index / fps"),
-    _field("sets", _STRINGS, "which samplings hold it: train16, eval32"),
-    _field("image", IMAGE, "JPEG, upright, at the evaluation resolution"),
+    _field("sets", _STRINGS, "frame sets that hold it: uniform16, fps2max16, ... (config/frames.py)"),
+    _field("image", IMAGE, "JPEG, upright, at most video.stored_max_pixels large"),
     _field("width", _I, "of the stored image"),
     _field("height", _I, "of the stored image"),
     _field("source_width", _I, "of the video's frame, upright, before resizing: smaller sizes follow from it"),
     _field("source_height", _I, "of the video's frame, upright, before resizing"),
     _null("K", _vector(9), "intrinsics of the stored pixels, integer pixel centres; null for a benchmark's video"),
     _null("pose", _vector(16), "camera-to-world in the aligned frame; null where tracking was lost"),
-    version=2,
+    version=3,
     per_scene=True,
+    parts="sets",
 )
 
 REGIONS = _declare(
@@ -164,11 +168,14 @@ REGIONS = _declare(
     "the pixels that one object covers in one frame",
     _field("scene_id", _S, "scan"),
     _field("frame_index", _I, "index in the video"),
+    _field("sets", _STRINGS, "frame sets that hold the frame"),
     _field("object_id", _I, "object"),
     _field("n_visible", _I, "pixels of the mask"),
     _field("box", pa.list_(pa.int64(), 4), "x_min, y_min, x_max, y_max of the mask, inclusive"),
     _field("mask", pa.binary(), "uint32 little-endian run lengths, row-major, starting with zeros, stored size"),
+    version=2,
     per_scene=True,
+    parts="sets",
 )
 
 MAPS = _declare(
@@ -309,7 +316,7 @@ PREDICTIONS = _declare(
     "one answer of a model",
     _field("question_id", _S, "question"),
     _field("model", _S, "run or model key"),
-    _field("setting", _S, "what it was shown: frames2, frames16, frames16_bev, frames16_grpo, eval32, black32, ..."),
+    _field("setting", _S, "what it was shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, black32, ..."),
     _field("sample", _I, "0, 1, ..."),
     _field("text", _S, "what it wrote"),
     _null("answer", _S, "the answer extracted from the text; null if none"),

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from rollout3d.files import sync
 from rollout3d.tables.origin import LINEAGE_KEY, Lineage, RowError, TableError, canonical_json
+from rollout3d.tables.parts import PARTS_KEY, Parts
 from rollout3d.tables.schema import HUGGING_FACE_IMAGE, IMAGE, Table
 from rollout3d.tables.seal import DATA_KEY, Sink
 
@@ -69,6 +70,7 @@ class Writer:
         # Stored as nullable whatever was declared: only there does the Hugging Face loader see an image.
         stored = pa.schema([field.with_nullable(True) for field in table.schema], metadata)
         self._failed = False
+        self._parts = Parts(table)
         try:
             self._sink = Sink(self._aside)
         except OSError as error:
@@ -82,6 +84,7 @@ class Writer:
         """Write rows, or what `build` made of them (in another process, say)."""
         if len(rows):
             built = rows if isinstance(rows, pa.Table) else build(self.table, rows)
+            self._parts.add(built)
             with self._writing():
                 self._file.write_table(built.cast(self._file.schema))
 
@@ -97,6 +100,8 @@ class Writer:
             with self._writing():
                 own = self._lineage() if callable(self._lineage) else self._lineage
                 about = {"table": self.table.name, "version": self.table.version, "row": self.table.row}
+                if self.table.parts:
+                    self._file.add_key_value_metadata({PARTS_KEY: canonical_json(self._parts.digests()).encode()})
                 self._file.add_key_value_metadata({LINEAGE_KEY: canonical_json(about | own.as_dict()).encode()})
                 data = self._sink.data_ends()
                 self._file.add_key_value_metadata({DATA_KEY: canonical_json(data).encode()})

@@ -10,6 +10,8 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
+from rollout3d.config.frames import train_set
+from rollout3d.geometry.frames import frame_set
 from rollout3d.model.encode import Encoder, Image, Prompt, Video
 from rollout3d.model.media import FrameStore, own_images, own_times, own_video
 from rollout3d.model.prompts import question_parts
@@ -40,7 +42,8 @@ class Questions:
         media: tables.MediaReader | None = None,
     ):
         self._store, self._video, self._think = store, video, think
-        self._set = f"train{video.train_frames}"
+        self._set = train_set(video)
+        self._n = frame_set(self._set).n_shown
         listed = list(rows)
         self._media, self._place = media, {row["question_id"]: i for i, row in enumerate(listed)}
         self._rows = {row["question_id"]: row for row in listed if row["media"] or row["scene_id"] in store}
@@ -71,23 +74,24 @@ class Questions:
     def frames(self, row: Mapping[str, Any]) -> np.ndarray | None:
         """The question's video (k, H, W, 3) uint8, read-only; None if it brings still pictures."""
         if row["media"]:
-            video = own_video(row, self._video.train_frames)
+            video = own_video(row, self._set, self._n, self._video.train_pixels)
             return None if video is None else video.frames
-        return self._store.frames(row["scene_id"], self._set, self._video.train_frames, self._video.train_max_pixels)
+        return self._store.frames(row["scene_id"], self._set, self._n, self._video.train_pixels)
 
     def frame_rows(self, scene_id: str) -> Sequence[Mapping[str, Any]]:
         """The rows of `tables.FRAMES` behind `frames`, in the same order."""
-        return self._store.rows(scene_id, self._set, self._video.train_frames)
+        return self._store.rows(scene_id, self._set, self._n)
 
     def prompt(self, row: Mapping[str, Any], frames: np.ndarray | None, encoder: Encoder) -> Prompt:
         """The question asked about these frames (altered ones, perhaps fewer), in the style that asks for reasoning."""
         video = None
         if frames is not None:
-            own = row["media"]
-            times = own_times(row) if own else [shown["timestamp_s"] for shown in self.frame_rows(row["scene_id"])]
-            seconds = (times[-1] - times[0]) / max(1, len(frames) - 1)
-            # A scene's frames come from the store at the size shown.
-            video = Video(frames, seconds, self._video.train_max_pixels if own else None)
+            times = (
+                own_times(row, self._set, self._n)
+                if row["media"]
+                else [shown["timestamp_s"] for shown in self.frame_rows(row["scene_id"])]
+            )
+            video = Video(frames, (times[-1] - times[0]) / max(1, len(frames) - 1))
         images = [Image(picture) for picture in own_images(row)]
         parts = question_parts(row, video, images=images, style="think", think=self._think)
         return encoder.prompt(parts)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from rollout3d import config as configuration
+from rollout3d.config.frames import most_frames
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints
 from rollout3d.model.prompts import question_text
@@ -87,7 +88,7 @@ def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
     """Room number `index`: its frames, at the training resolution, and its lessons."""
     rng = generator(config.seed, "base model", index)
     # Mostly training's number of frames, sometimes the settings' others.
-    n_frames = int(rng.choice([config.video.train_frames] * 7 + [config.video.eval_frames] * 2 + [2]))
+    n_frames = int(rng.choice([most_frames(config.video.train_frames)] * 7 + [config.video.eval_frames] * 2 + [2]))
     dataset = str(rng.choice(configuration.DATASETS))
     height, width = frame_size(config.video)
     frames, world, seen = sample_room(
@@ -118,7 +119,7 @@ def frame_size(video: configuration.Video) -> tuple[int, int]:
     """(height, width) of a 4:3 frame at the training resolution, multiples of 28."""
     from rollout3d.resize import smart_size
 
-    return smart_size(480, 640, video.min_pixels, video.train_max_pixels)
+    return smart_size(480, 640, *video.train_pixels)
 
 
 def category(thing: Thing, dataset: str) -> str | None:

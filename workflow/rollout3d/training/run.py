@@ -239,7 +239,7 @@ def _questions(
     config: Config, run: Run, inputs: Inputs, rows: list[dict[str, Any]], media: tables.MediaReader
 ) -> Questions:
     read_model(inputs.init)  # a missing one should be said before anything is digested
-    store = FrameStore(inputs.frames, inputs.maps, config.video, VIDEOS_KEPT)
+    store = FrameStore(inputs.frames, inputs.maps, VIDEOS_KEPT)
     # Not by the run's name: methods that are compared meet the same questions in the same order.
     return Questions(rows, store, config.video, config.prompts.think, (config.seed, run.seed), media)
 

@@ -16,10 +16,11 @@ __all__ = ["BENCHMARKS", "Benchmark", "BenchmarkError", "Prepared", "get"]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """`prepare(config, questions' path or None, frames' paths)`; `average`: scores (0 to 1) per type -> tasks."""
+    """`prepare(config, questions' path or None, frames' paths, frame sets)`; `average`: scores (0 to 1) per type ->
+    tasks."""
 
     name: str
-    prepare: Callable[[Config, Path | str | None, Iterable[Path | str]], Prepared]
+    prepare: Callable[[Config, Path | str | None, Iterable[Path | str], Iterable[str]], Prepared]
     average: Callable[[Mapping[str, Sequence[float]]], dict[str, aggregate.Mean]]
 
 

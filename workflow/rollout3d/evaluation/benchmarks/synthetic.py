@@ -8,12 +8,18 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.config.frames import eval_set
 from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared
-from rollout3d.evaluation.frames import FrameChoice
 
 
-def prepare(config: Config, questions: Path | str | None, frames: Iterable[Path | str]) -> Prepared:
-    """The test questions as they are, and the evaluation frames of their scenes.
+def prepare(
+    config: Config,
+    questions: Path | str | None = None,
+    frames: Iterable[Path | str] = (),
+    sets: Iterable[str] | None = None,
+) -> Prepared:
+    """The test questions as they are, and the frames of their scenes that belong to `sets` (default: the
+    one that the configuration shows).
 
     Raises BenchmarkError if `questions` is not given or empty, or a scene has no evaluation frames.
     """
@@ -28,13 +34,17 @@ def prepare(config: Config, questions: Path | str | None, frames: Iterable[Path 
     lost = [scene for scene in scenes if scene not in reader]
     if lost:
         raise BenchmarkError(f"{len(lost)} test scenes are in none of the frame tables, such as {', '.join(lost[:3])}")
-    wanted = FrameChoice("uniform", config.video.eval_frames).frame_set
-    return Prepared(rows, _frames(reader, scenes, wanted), (Path(questions), *files))
+    return Prepared(
+        rows,
+        _frames(reader, scenes, set(sets or {eval_set(config.evaluation, config.video)})),
+        (Path(questions), *files),
+    )
 
 
-def _frames(reader: tables.SceneReader, scenes: list[str], wanted: str) -> Iterator[dict[str, Any]]:
+def _frames(reader: tables.SceneReader, scenes: list[str], wanted: set[str]) -> Iterator[dict[str, Any]]:
     for scene in scenes:
-        found = [row for row in reader.rows(scene) if wanted in row["sets"]]
-        if not found:
-            raise BenchmarkError(f"scene {scene} has no frames of the set {wanted}: rerun ingest for its shard")
-        yield from sorted(found, key=lambda row: row["frame_index"])
+        rows = reader.rows(scene)
+        for name in sorted(wanted - {name for row in rows for name in row["sets"]}):
+            raise BenchmarkError(f"scene {scene} has no frames of the set {name}: rerun ingest for its shard")
+        shown = [row | {"sets": sorted(wanted & set(row["sets"]))} for row in rows if wanted & set(row["sets"])]
+        yield from sorted(shown, key=lambda row: row["frame_index"])

@@ -1,0 +1,67 @@
+"""Frame sets by name: which frames of a video are stored, and which of them a model is shown.
+
+A set is a number of frames, or a rate with a cap. Names stand in the column `sets` of the frames tables: `uniform16`
+(evenly spaced, both ends), `official32` (positions truncated, as VSI-Bench's evaluation does), `fps2max16` (two a
+second, 16 at most). `geometry/frames.py` chooses the frames. Light: the Snakefile reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+
+if TYPE_CHECKING:
+    from rollout3d.config import Config
+    from rollout3d.config.evaluation import Evaluation
+    from rollout3d.config.sections import Video
+
+RATE = r"fps(?P<fps>[1-9][0-9]*(?:\.[0-9]+)?|0\.[0-9]*[1-9])max(?P<most>[1-9][0-9]*)"
+_RATE = re.compile(RATE)
+
+
+def _count(value: Any) -> Any:
+    """Refuse what is neither a number of frames nor a rate, with a sentence for both."""
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if (number and value > 0) or (isinstance(value, str) and _RATE.fullmatch(value)):
+        return value
+    raise ValueError(f"must be a number of frames, such as 16, or a rate with a cap, such as fps2max16, not {value!r}")
+
+
+Frames = Annotated[int | str, BeforeValidator(_count)]
+"""A number of evenly spaced frames, or a rate with a cap."""
+
+
+def set_name(frames: int | str) -> str:
+    """Name of the set that `Frames` describes: uniform16 | fps2max16."""
+    return frames if isinstance(frames, str) else f"uniform{frames}"
+
+
+def most_frames(frames: int | str) -> int:
+    """Frames that a set has at most."""
+    return int(_RATE.fullmatch(frames)["most"]) if isinstance(frames, str) else frames
+
+
+def train_set(video: Video) -> str:
+    """Name of the set that training and the difficulty filter show."""
+    return set_name(video.train_frames)
+
+
+def eval_set(evaluation: Evaluation, video: Video) -> str:
+    """Name of the set that evaluation shows."""
+    policy = evaluation.frame_policy
+    return policy if _RATE.fullmatch(policy) else f"{policy}{video.eval_frames}"
+
+
+def teacher_set(video: Video) -> str:
+    """Name of the set that the teacher's frames are chosen from."""
+    return set_name(video.eval_frames)
+
+
+def stored_sets(config: Config) -> set[str]:
+    """Names of the sets of scans that stages under this configuration read."""
+    found = {train_set(config.video), teacher_set(config.video)}
+    if "synthetic" in config.evaluation.benchmarks:  # other benchmarks bring their videos
+        found.add(eval_set(config.evaluation, config.video))
+    return found

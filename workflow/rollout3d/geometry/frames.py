@@ -1,0 +1,64 @@
+"""Which frames of a video belong to a frame set: from its name, as `config/frames.py` writes it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from rollout3d.config.frames import RATE
+from rollout3d.geometry.camera import sample_indices
+
+_NAME = re.compile(rf"(?P<policy>uniform|official)(?P<n>[1-9][0-9]*)|{RATE}")
+_PATCH = 2
+"""Frames of one temporal patch. [Qwen2.5-VL]"""
+_FEWEST = 4
+"""Frames that a short video gives at least at a rate. [qwen_vl_utils, FPS_MIN_FRAMES; Video-R1]"""
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """A frame set: `n` frames, or at most `n` at `fps` frames a second."""
+
+    name: str
+    policy: str
+    """uniform | official | the rate with its cap, such as fps1max64."""
+    n: int
+    fps: float | None = None
+
+    @property
+    def n_shown(self) -> int | None:
+        """Frames that a model is shown of any video, repeated where it has fewer; None at a rate, where a short video
+        shows fewer, each once."""
+        return self.n if self.fps is None else None
+
+    def indices(self, n_frames: int, video_fps: float) -> list[int]:
+        """Indices of the frames of a video of `n_frames` at `video_fps`, growing, each once.
+
+        uniform: round(linspace(0, N - 1, n)), the rule of the whole pipeline. official: positions truncated, as
+        np.linspace(0, N - 1, n, dtype=int) does in VSI-Bench's evaluation. At a rate: as many frames as the video's
+        length gives, even, at least 4 and at most n, spread with rounding, as Qwen's `qwen_vl_utils.smart_nframes`
+        and Video-R1's copy of it. Raises ValueError for a video without frames.
+        """
+        if n_frames < 1:
+            raise ValueError("a video without frames")
+        if self.fps is not None:
+            length = n_frames / video_fps * self.fps
+            n = int(min(max(length, _FEWEST), self.n, n_frames)) // _PATCH * _PATCH
+            found = sample_indices(n_frames, max(n, 1))
+        elif self.policy == "official":
+            found = np.linspace(0, n_frames - 1, self.n, dtype=int).tolist()
+        else:
+            found = sample_indices(n_frames, self.n)
+        return list(dict.fromkeys(found))
+
+
+def frame_set(name: str) -> FrameSet:
+    """The set of that name. Raises ValueError for a name that is none."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"'{name}' is no frame set: such as uniform16, official32 or fps2max16")
+    if found["fps"]:
+        return FrameSet(name, name, int(found["most"]), float(found["fps"]))
+    return FrameSet(name, found["policy"], int(found["n"]))
