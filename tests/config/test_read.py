@@ -61,6 +61,7 @@ NULLABLE = {
     "video.stored_max_pixels": "300000",
     "runs.max_steps": "2",
     "cot.second_opinion": "gpt-4o-mini",
+    "sft.system": "Be brief",
     "site.openai_base_url": "http://localhost:1",
     "models.base.same_as": "filter_base",
 }

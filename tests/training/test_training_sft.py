@@ -1,5 +1,7 @@
 """Labels, loss and the run of supervised fine-tuning."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,10 @@ import training_world as tw
 from rollout3d import tables
 from rollout3d.model.encode import Image, Text, Video
 from rollout3d.model.load import load_policy
-from rollout3d.training.data import NotTrainable
+from rollout3d.model.media import FrameStore
+from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.run import run_sft
-from rollout3d.training.sft import prompt_labels, sft_steps
+from rollout3d.training.sft import prompt_labels, sample, sft_steps
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,59 @@ def test_video_r1s_labels_hold_the_placeholders_of_videos_but_not_of_images(mixe
     assert encoder.image_pad not in labelled
 
 
+QUESTION = "Which is closest?Options:\nA. chair\nB. sofa\n"
+ASKED = (
+    f"{QUESTION}\nPlease think about this question as if you were a human pondering deeply. Engage in an internal "
+    "dialogue using expressions such as 'let me think', 'wait', 'Hmm', 'oh, I see', 'let's break it down', etc, or "
+    "other natural language thought expressions It's encouraged to include self-reflection or verification in the "
+    "reasoning process. Provide your detailed reasoning between the <think> </think> tags, and then give your final "
+    "answer between the <answer> </answer> tags. Please provide only the single option letter (e.g., A, B, C, D, etc.) within the "
+    "<answer> </answer> tags."
+)
+TARGET = "<think>\nA chair, wait.\n</think>\n<answer>A</answer>"
+
+
+@pytest.fixture
+def choice(files):
+    """A row with options, and the questions that it belongs to, asked as Video-R1 asks."""
+    row = tw.question_row(0, question="Which is closest?", answer_type="choice", options=["A. chair", "B. sofa"])
+    row |= {"ground_truth": "A", "think": "A chair, wait.", "target": TARGET}
+    video = tw.config().video
+    return row, Questions([row], FrameStore([files["frames"]], video=video), video, "video_r1", 0)
+
+
+@pytest.mark.parametrize("system", [None, "You are a helpful assistant"])
+def test_a_sample_is_the_chat_template_written_out_with_its_system_turn(choice, system):
+    """The template by hand: 8 frames of 56x56 pixels, four pairs of 2x2 tokens each."""
+    encoder, tokenizer = (policy := tw.tiny_policy()).encoder, policy.tokenizer
+    made = sample(*choice, encoder, "completion", system)
+    asked = (
+        f"<|im_start|>system\n{'You are a helpful assistant.' if system is None else system}<|im_end|>\n"
+        f"<|im_start|>user\n<|vision_start|>{'<|video_pad|>' * 16}<|vision_end|>{ASKED}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert made.prompt.input_ids.tolist() == tokenizer.encode(asked)
+    assert list(made.completions[0]) == tokenizer.encode(f"{TARGET}<|im_end|>")
+    assert not made.prompt_targets, "the loss is the completion's alone"
+
+
+def test_the_system_turn_reaches_the_training_and_the_models_description(files, tmp_path):
+    told = {"usual": None, "video_r1": "You are a helpful assistant"}
+    first = {}
+    for name, system in told.items():
+        run_sft(
+            tw.with_sft(batch_size=6, system=system),
+            tw.run(method="sft"),
+            tw.inputs(files, train="ocr_sft"),
+            tmp_path / name,
+            tw.lineage,
+        )
+        first[name] = tables.read(tables.METRICS, tmp_path / name / "metrics.parquet")[0]["loss"]
+    assert first["usual"] != first["video_r1"]
+    about = json.loads((tmp_path / "video_r1" / "model.json").read_text())
+    assert about["prompts"] == {"think": "plain", "system": "You are a helpful assistant"}
+
+
 @pytest.mark.parametrize(
     ("n", "epochs", "batch", "steps"), [(6, 2, 8, 2), (8, 2, 8, 2), (2000, 2, 8, 500), (9, 1, 8, 2)]
 )
@@ -51,9 +107,6 @@ def test_the_first_loss_is_the_mean_cross_entropy_of_the_batchs_targets(files, t
     first = tables.read(tables.METRICS, tmp_path / "metrics.parquet")[0]
     # One epoch is one batch, so every sample is in it: the model class's own loss on each, weighted by its tokens.
     policy = load_policy(files["init"], video=tw.config().video)
-    from rollout3d.model.media import FrameStore
-    from rollout3d.training.data import Questions
-
     store = FrameStore([files["frames"]])
     rows = tables.read(tables.OCR_SFT, files["ocr_sft"])
     questions = Questions(rows, store, tw.config().video, "plain", 0)
@@ -85,10 +138,12 @@ def test_training_teaches_the_format(taught):
 
 
 def test_the_model_names_its_run_and_where_it_came_from(taught):
-    import json
-
     about = json.loads(taught.read_text())
-    assert (about["name"], about["kind"], about["prompts"]) == ("r", "sft", {"think": "plain"})
+    assert (about["name"], about["kind"], about["prompts"]) == (
+        "r",
+        "sft",
+        {"think": "plain", "system": "You are a helpful assistant."},
+    )
 
 
 def test_a_table_without_targets_is_refused(files, tmp_path):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rollout3d.config.sections import Above0, From0, NotNegative, Positive, Section
+from rollout3d.config.sections import Above0, From0, NotNegative, Positive, Section, Text
 
 
 class Optimiser(Section):
@@ -43,6 +43,9 @@ class Sft(Optimiser):
     """Samples an optimiser step, over all processes. [Video-R1]"""
     label_mode: Literal["completion", "all_text", "video_r1"] = "completion"
     """Which tokens carry loss. [assumed; Video-R1's released mode is a bug]"""
+    system: Text | None = None
+    """Words of the system turn while fine-tuning; null = the chat template's own, as in GRPO and evaluation. [assumed;
+    Video-R1's script writes it without the final full stop]"""
 
 
 class Grpo(Optimiser):

@@ -25,7 +25,7 @@ from rollout3d.model.rope import rope_index
 from rollout3d.resize import FACTOR, smart_size
 
 SYSTEM = "You are a helpful assistant."
-"""The chat template's default, which Video-R1 trains and evaluates with."""
+"""The chat template's default, which Video-R1's GRPO and evaluation use; its SFT script leaves out the full stop."""
 
 VISION_SPECIALS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 """Tokens that only a prompt may hold: a policy that writes one breaks the next forward over its own text."""

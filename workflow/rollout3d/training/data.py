@@ -82,8 +82,13 @@ class Questions:
         """The rows of `tables.FRAMES` behind `frames`, in the same order."""
         return self._store.rows(scene_id, self._set, self._n)
 
-    def prompt(self, row: Mapping[str, Any], frames: np.ndarray | None, encoder: Encoder) -> Prompt:
-        """The question asked about these frames (altered ones, perhaps fewer), in the style that asks for reasoning."""
+    def prompt(
+        self, row: Mapping[str, Any], frames: np.ndarray | None, encoder: Encoder, system: str | None = None
+    ) -> Prompt:
+        """The question asked about these frames (altered ones, perhaps fewer), in the style that asks for reasoning.
+
+        `system`: words of the system turn; None: the chat template's own.
+        """
         video = None
         if frames is not None:
             times = (
@@ -94,4 +99,4 @@ class Questions:
             video = Video(frames, (times[-1] - times[0]) / max(1, len(frames) - 1))
         images = [Image(picture) for picture in own_images(row)]
         parts = question_parts(row, video, images=images, style="think", think=self._think)
-        return encoder.prompt(parts)
+        return encoder.prompt(parts, system)

@@ -17,6 +17,7 @@ from rollout3d import tables
 from rollout3d.config import Config, Run
 from rollout3d.config.training import Optimiser
 from rollout3d.files import remove_leftovers
+from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.training.agreement import Disagreement
@@ -264,4 +265,5 @@ def _origin(inputs: Inputs, lineage_of: LineageOf, world: World) -> tuple[tables
 
 def _about(kind: str, config: Config, lineage: tables.Lineage) -> dict[str, Any]:
     """What the run's `model.json` says beside its name and weights."""
-    return {"kind": kind, "lineage": lineage.as_dict(), "prompts": {"think": config.prompts.think}}
+    system = (config.sft.system if kind == "sft" else None) or SYSTEM
+    return {"kind": kind, "lineage": lineage.as_dict(), "prompts": {"think": config.prompts.think, "system": system}}

@@ -5,7 +5,7 @@ write. The loss is the mean cross-entropy over the labelled tokens of the whole 
 
 Departures from Video-R1, whose script the paper follows: labels cover the completion only (`label_mode` has Video-R1's
 behaviour, which also trains on the question and on the placeholders of the video, by a slip in its code), and the
-system turn is the same as in GRPO.
+system turn is the same as in GRPO (`system` has Video-R1's, without the final full stop).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> Non
 
     def prepare(step: int) -> list[Row]:
         rows = questions.batch(step, sft.batch_size, world.rank, world.size)
-        return [sample(row, questions, engine.policy.encoder, sft.label_mode) for row in rows]
+        return [sample(row, questions, engine.policy.encoder, sft.label_mode, sft.system) for row in rows]
 
     with Ahead(prepare, loop.total) as ahead:
         for step in loop:
@@ -55,9 +55,11 @@ def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> Non
             loop.record(tables.METRICS, [told] if world.first else [])
 
 
-def sample(row: Mapping[str, Any], questions: Questions, encoder: Encoder, mode: LabelMode) -> Row:
-    """One row of an `ocr_sft` table as prompt, completion and labels."""
-    prompt = questions.prompt(row, questions.frames(row), encoder)
+def sample(
+    row: Mapping[str, Any], questions: Questions, encoder: Encoder, mode: LabelMode, system: str | None = None
+) -> Row:
+    """One row of an `ocr_sft` table as prompt, completion and labels; `system` None: the template's system turn."""
+    prompt = questions.prompt(row, questions.frames(row), encoder, system)
     return Row(prompt, [encoder.completion(row["target"]).tolist()], prompt_labels(prompt, encoder, mode))
 
 
