@@ -12,8 +12,10 @@ from rollout3d.model.encode import Image, Text, Video
 from rollout3d.model.load import load_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.training.data import NotTrainable, Questions
+from rollout3d.training.packing import Row, pack
 from rollout3d.training.run import run_sft
-from rollout3d.training.sft import prompt_labels, sample, sft_steps
+from rollout3d.training.sft import loss_of, prompt_labels, sample, sft_steps
+from rollout3d.training.world import World
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,8 @@ ASKED = (
     "dialogue using expressions such as 'let me think', 'wait', 'Hmm', 'oh, I see', 'let's break it down', etc, or "
     "other natural language thought expressions It's encouraged to include self-reflection or verification in the "
     "reasoning process. Provide your detailed reasoning between the <think> </think> tags, and then give your final "
-    "answer between the <answer> </answer> tags. Please provide only the single option letter (e.g., A, B, C, D, etc.) within the "
-    "<answer> </answer> tags."
+    "answer between the <answer> </answer> tags. Please provide only the single option letter (e.g., A, B, C, D, etc.) "
+    "within the <answer> </answer> tags."
 )
 TARGET = "<think>\nA chair, wait.\n</think>\n<answer>A</answer>"
 
@@ -76,6 +78,10 @@ def test_a_sample_is_the_chat_template_written_out_with_its_system_turn(choice, 
     assert made.prompt.input_ids.tolist() == tokenizer.encode(asked)
     assert list(made.completions[0]) == tokenizer.encode(f"{TARGET}<|im_end|>")
     assert not made.prompt_targets, "the loss is the completion's alone"
+    # Video-R1's collator labels the template's whole text but the first token, which nothing predicts.
+    whole = sample(*choice, encoder, "video_r1", system)
+    labelled = [*whole.prompt.input_ids[whole.prompt_targets].tolist(), *whole.completions[0]]
+    assert labelled == tokenizer.encode(f"{asked}{TARGET}<|im_end|>\n")[1:]
 
 
 def test_the_system_turn_reaches_the_training_and_the_models_description(files, tmp_path):
@@ -93,6 +99,20 @@ def test_the_system_turn_reaches_the_training_and_the_models_description(files, 
     assert first["usual"] != first["video_r1"]
     about = json.loads((tmp_path / "video_r1" / "model.json").read_text())
     assert about["prompts"] == {"think": "plain", "system": "You are a helpful assistant"}
+
+
+LENGTHS, LOGP = (1, 3, 2), [-1.0, -2.0, -3.0, -4.0, -5.0, -9.0]
+"""Labelled tokens of three samples, and their log-probabilities."""
+
+
+@pytest.mark.parametrize(("mean", "expected"), [("token_mean", 24 / 6), ("sample_mean", (1 + 3 + 7) / 3)])
+@pytest.mark.parametrize("cut", [[(0, 3)], [(0, 1), (1, 3)]])
+def test_the_loss_is_a_mean_over_tokens_or_over_samples_however_they_are_batched(mixed, mean, expected, cut):
+    rows = [Row(mixed[0], [[5] * n]) for n in LENGTHS]
+    part = loss_of(rows, mean, World())
+    logp = torch.tensor(LOGP).split(LENGTHS)
+    parts = [part(torch.cat(logp[first:end]), pack(rows[first:end])) for first, end in cut]
+    assert float(sum(parts)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

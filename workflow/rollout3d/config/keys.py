@@ -52,6 +52,7 @@ def has_effect(key: str) -> bool:
 LATER: dict[str, Any] = {
     "evaluation.frame_policy": "uniform",
     "cot.second_opinion": None,
+    "sft.loss": "token_mean",
     "sft.system": None,
 }
 """Key that was added later -> value under which a stage does what it did before, as `registry.job_values` has it. With

@@ -43,6 +43,9 @@ class Sft(Optimiser):
     """Samples an optimiser step, over all processes. [Video-R1]"""
     label_mode: Literal["completion", "all_text", "video_r1"] = "completion"
     """Which tokens carry loss. [assumed; Video-R1's released mode is a bug]"""
+    loss: Literal["token_mean", "sample_mean"] = "token_mean"
+    """Mean over the labelled tokens of the whole batch, or of every sample and then over samples, whatever their
+    lengths. [assumed; Video-R1: sample_mean, one sample a forward]"""
     system: Text | None = None
     """Words of the system turn while fine-tuning; null = the chat template's own, as in GRPO and evaluation. [assumed;
     Video-R1's script writes it without the final full stop]"""

@@ -194,9 +194,12 @@ class Encoder:
             hasher.update(medium.key.encode())
         return Prompt(ids, positions, following, tuple(media), hasher.hexdigest())
 
-    def completion(self, text: str) -> torch.Tensor:
-        """Tokens (C,) of an assistant's answer, its end of turn included: what training asks the model to write."""
-        return torch.tensor(self._tokens([text, self.end]))
+    def completion(self, text: str, after: str = "") -> torch.Tensor:
+        """Tokens (C,) of an assistant's answer, its end of turn included: what training asks the model to write.
+
+        `after`: text behind the end of turn, such as the line break of the chat template, which nothing generates.
+        """
+        return torch.tensor(self._tokens([text, self.end, after]))
 
     def medium(self, part: Image | Video) -> Medium:
         """Resize and cut one picture or video. Raises ValueError if it is not uint8 with three channels."""

@@ -135,7 +135,7 @@ def _teacher_prompts(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
-    own = (*_OPTIMISER, "epochs", "batch_size", "label_mode", "system")
+    own = (*_OPTIMISER, "epochs", "batch_size", "label_mode", "loss", "system")
     return (*_MODEL, *_TRAIN_VIDEO, "prompts.think", *(f"sft.{name}" for name in own))
 
 

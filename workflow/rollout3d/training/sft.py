@@ -3,15 +3,18 @@
 Each sample is a question about its video, in the prompt that asks for reasoning, and the text that the model must
 write. The loss is the mean cross-entropy over the labelled tokens of the whole batch; learning rate linear to 0.
 
-Departures from Video-R1, whose script the paper follows: labels cover the completion only (`label_mode` has Video-R1's
-behaviour, which also trains on the question and on the placeholders of the video, by a slip in its code), and the
-system turn is the same as in GRPO (`system` has Video-R1's, without the final full stop).
+Departures from Video-R1, whose script the paper follows; the first three are keys, which `config/recipes/` sets:
+- labels cover the completion only (`label_mode: video_r1` also trains on the question, on the placeholders of the video
+  and on the line break after the turn, by a slip in its code);
+- the system turn is the same as in GRPO (`system` has Video-R1's, without the final full stop);
+- all labelled tokens of a batch weigh alike (`loss: sample_mean`: all samples);
+- the last batch is filled up from the next epoch's order, where its data loader starts again with its first samples.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -24,7 +27,8 @@ from rollout3d.training.data import Questions
 from rollout3d.training.engine import Engine
 from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock, named, peak_memory_mb
-from rollout3d.training.packing import Row
+from rollout3d.training.packing import Packed, Row
+from rollout3d.training.world import World
 
 LabelMode = Literal["completion", "all_text", "video_r1"]
 
@@ -48,11 +52,27 @@ def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> Non
             with clock("encode"):
                 samples = ahead.take(step)
             with clock("update"):
-                labelled = world.mean([sum(s.n_scored for s in samples)])[0]
-                total, grad_norm = engine.update(samples, lambda logp, _, n=labelled: -logp.sum() / n, step)
+                part = loss_of(samples, sft.loss, world)
+                total, grad_norm = engine.update(samples, part, step)
             mean_loss = world.mean([total])[0]
             told = metric_row(step, engine, mean_loss, grad_norm, named(clock.seconds))
             loop.record(tables.METRICS, [told] if world.first else [])
+
+
+def loss_of(
+    samples: Sequence[Row], mean: Literal["token_mean", "sample_mean"], world: World
+) -> Callable[[torch.Tensor, Packed], torch.Tensor]:
+    """Return the function that gives a micro-batch's part of the loss: its parts add up to this process's share, whose
+    mean over processes is the mean cross-entropy (nats) of the step's samples, over tokens or over samples."""
+    if mean == "token_mean":
+        labelled = world.mean([sum(row.n_scored for row in samples)])[0]
+        return lambda logp, _: -logp.sum() / labelled
+
+    def over_samples(logp: torch.Tensor, packed: Packed) -> torch.Tensor:
+        each = logp.split([row.n_scored for row in packed.rows])
+        return -torch.stack([part.mean() for part in each]).sum() / len(samples)
+
+    return over_samples
 
 
 def sample(
@@ -60,7 +80,9 @@ def sample(
 ) -> Row:
     """One row of an `ocr_sft` table as prompt, completion and labels; `system` None: the template's system turn."""
     prompt = questions.prompt(row, questions.frames(row), encoder, system)
-    return Row(prompt, [encoder.completion(row["target"]).tolist()], prompt_labels(prompt, encoder, mode))
+    # The template ends a turn with a line break, which no model has to write; Video-R1 trains on it all the same.
+    written = encoder.completion(row["target"], after="\n" if mode == "video_r1" else "")
+    return Row(prompt, [written.tolist()], prompt_labels(prompt, encoder, mode))
 
 
 def prompt_labels(prompt: Prompt, encoder: Encoder, mode: LabelMode) -> list[int]:
