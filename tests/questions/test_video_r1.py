@@ -74,6 +74,14 @@ def test_a_picture_record_becomes_a_sample(release, tmp_path):
     assert row["media"] == [{"bytes": still, "path": "image/0.png"}]
 
 
+def test_question_and_reasoning_are_learnt_as_given(release, tmp_path):
+    """Video-R1's script joins the fields as they are, and puts "Options:" straight behind the question."""
+    given = {"problem": " What is shown?\n", "process": "<think>Legs.</think> ", "solution": "<answer>B</answer>\n"}
+    (row,), _ = imported(release([record(**given)]), tmp_path)
+    assert (row["question"], row["think"]) == (" What is shown?\n", "Legs.")
+    assert row["target"] == "<think>Legs.</think> \n<answer>B</answer>\n"
+
+
 def test_a_video_record_brings_the_frames_of_one_video(release, tmp_path):
     asked = record(problem_type="numerical", data_type="video", path="CLEVRER/v.mp4", solution="<answer>1,200</answer>")
     (row,), _ = imported(release([asked]), tmp_path)

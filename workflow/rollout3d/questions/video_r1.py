@@ -1,8 +1,8 @@
 """Video-R1's cold start (Video-R1-COT-165k) as a table of samples with reasoning: rows of Tables 3 and 4 start there.
 
-A record names one picture or video below the folder of its JSON file. Its options stay as given, its answer is what
-stands in the answer tag of `solution`, and the text to be learnt is `process`, a line break, and `solution`, as
-Video-R1's SFT script joins them.
+A record names one picture or video below the folder of its JSON file. Question and options stay as given, blanks and
+line ends around them included, its answer is what stands in the answer tag of `solution`, and the text to be learnt is
+`process`, a line break, and `solution`, as Video-R1's SFT script joins them.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def sample(record: Row, path: Path) -> Sample:
     answer_type = ANSWER_TYPES[kind.lower()]
     options = _options(record) if answer_type == "choice" else None
     process, solution = text_of(record, "process"), text_of(record, "solution")
-    think, target = _THINK.fullmatch(process), f"{process}\n{solution}"
-    if think is None or not think.group(1) or not well_formed(target):
+    think = _THINK.fullmatch(process)
+    if think is None or not think.group(1) or not well_formed(f"{process}\n{solution}"):
         raise Unusable("malformed reasoning or answer", (process if think is None else solution)[:80])
     row = {
         "scene_id": None,
@@ -89,18 +89,24 @@ def sample(record: Row, path: Path) -> Sample:
         "dataset": NAME,
         "question_type": kind,
         "answer_type": answer_type,
-        "question": text_of(record, "problem"),
+        "question": _given(record, "problem"),
         "options": options,
         "ground_truth": _truth(solution, answer_type, options),
         "objects": [],
         "source": path.name,
         "evidence": tables.canonical_json({key: record.get(key) for key in ("problem_id", "data_source", "path")}),
         "think": think.group(1),
-        "target": target,
+        "target": f"{_given(record, 'process')}\n{_given(record, 'solution')}",
     }
     # Many questions share their words: the file shown belongs to the identity.
     identity = tables.digest([tables.question_id(row), row["evidence"]])[:16]
     return Sample({"question_id": identity, **row}, file_of(path.parent, stated), shows)
+
+
+def _given(record: Row, key: str) -> str:
+    """A text of a record as it is, with the blanks around it. Raises Unusable as `text_of` does."""
+    text_of(record, key)
+    return record[key]
 
 
 def _options(record: Row) -> list[str] | None:
