@@ -22,20 +22,31 @@ def test_direct_choice_prompt_is_the_benchmarks(question):
     )
 
 
-def test_reasoning_prompt_is_video_r1s(question):
-    row = question(question="Which is closest?", answer_type="choice", options=OPTIONS)
-    text = question_text(row, style="think", think="video_r1")
-    assert text.startswith(
-        "Which is closest?Options:\nA. chair\nB. sofa\n\nPlease think about this question as if you were a human"
-    )
-    assert "thought expressions It's encouraged to include self-reflection or verification" in text
-    assert text.endswith(
-        "between the <answer> </answer> tags. Please provide only the single option letter (e.g., A, B, C, D, etc.) "
-        "within the <answer> </answer> tags."
-    )
-    number = question_text(question(), style="think", think="video_r1")
-    assert number.startswith("How many chair(s) are in this room?\nPlease think")
-    assert number.endswith(" Please provide the numerical value (e.g., 42 or 3.14) within the <answer> </answer> tags.")
+VIDEO_R1 = (
+    "Please think about this question as if you were a human pondering deeply. Engage in an internal dialogue using "
+    "expressions such as 'let me think', 'wait', 'Hmm', 'oh, I see', 'let's break it down', etc, or other natural "
+    "language thought expressions It's encouraged to include self-reflection or verification in the reasoning process. "
+    "Provide your detailed reasoning between the <think> </think> tags, and then give your final answer between the "
+    "<answer> </answer> tags."
+)
+ENDS = {
+    "choice": "Please provide only the single option letter (e.g., A, B, C, D, etc.)",
+    "number": "Please provide the numerical value (e.g., 42 or 3.14)",
+    "regression": "Please provide the numerical value (e.g., 42 or 3.14)",
+    "text": "Please provide your text answer",
+    "ocr": "Please transcribe text from the image/video clearly and provide your text answer",
+}
+"""What follows the prompt, behind a blank and before "within the <answer> </answer> tags."."""
+
+
+@pytest.mark.parametrize("answer_type", ANSWER_TYPES)
+def test_reasoning_prompt_is_video_r1s(question, answer_type):
+    """Of its SFT and its GRPO, word for word; options follow the question without a line break, and end with one."""
+    options = OPTIONS if answer_type == "choice" else None
+    row = question(question="Which is closest?", answer_type=answer_type, options=options)
+    asked = "Which is closest?" + ("Options:\nA. chair\nB. sofa\n" if options else "")
+    end = f"{ENDS[answer_type]} within the <answer> </answer> tags."
+    assert question_text(row, style="think", think="video_r1") == f"{asked}\n{VIDEO_R1} {end}"
 
 
 def test_plain_reasoning_prompt_is_short_and_asks_for_the_tags(question):

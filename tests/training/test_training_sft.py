@@ -1,13 +1,16 @@
 """Labels, loss and the run of supervised fine-tuning."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import training_world as tw
+import yaml
 
 from rollout3d import tables
+from rollout3d.config import Config
 from rollout3d.model.encode import Image, Text, Video
 from rollout3d.model.load import load_policy
 from rollout3d.model.media import FrameStore
@@ -16,6 +19,8 @@ from rollout3d.training.packing import Row, pack
 from rollout3d.training.run import run_sft
 from rollout3d.training.sft import loss_of, prompt_labels, sample, sft_steps
 from rollout3d.training.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +118,16 @@ def test_the_loss_is_a_mean_over_tokens_or_over_samples_however_they_are_batched
     logp = torch.tensor(LOGP).split(LENGTHS)
     parts = [part(torch.cat(logp[first:end]), pack(rows[first:end])) for first, end in cut]
     assert float(sum(parts)) == pytest.approx(expected)
+
+
+def test_video_r1s_recipe_is_its_script():
+    """4 GPUs x 1 sample x 2 accumulated, once over 165,000 samples; the system turn has no full stop."""
+    recipe = yaml.safe_load((ROOT / "config" / "recipes" / "video_r1_sft.yaml").read_text())
+    sft = Config.model_validate({"sft": recipe["sft"]}).sft
+    assert sft_steps(165_000, sft) == 165_000 // (4 * 1 * 2)
+    assert (sft.lr, sft.weight_decay, sft.max_grad_norm, sft.save_every) == (1e-6, 0, 5, 1000)
+    assert (sft.dtype, sft.deepspeed, sft.lora_rank, sft.freeze_vision) == ("bfloat16", "zero2", 0, False)
+    assert (sft.system, sft.loss, sft.label_mode) == ("You are a helpful assistant", "sample_mean", "completion")
 
 
 @pytest.mark.parametrize(
