@@ -180,24 +180,6 @@ def test_sft_weighs_every_token_alike_whichever_process_has_it(files, tmp_path):
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
 
 
-def test_a_build_that_was_killed_holds_up_no_later_start(tmp_path, monkeypatch):
-    """Torch waits for ever for the file `lock` of a build whose process is gone."""
-    from rollout3d.training import deepspeed_engine
-
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    monkeypatch.setattr(torch.distributed, "barrier", lambda: None)
-    mark = tmp_path / "deepspeed_shm_comm" / "lock"
-    mark.parent.mkdir()
-    mark.touch()
-    with deepspeed_engine._building():
-        assert not mark.exists()
-        mark.touch()  # this one's own build
-        with deepspeed_engine._building():
-            assert mark.exists(), "another trainer builds: its mark stays"
-    with deepspeed_engine._building():
-        assert not mark.exists()
-
-
 @pytest.mark.pipeline
 @pytest.mark.parametrize("stage", [_long("zero0"), "zero2", _long("zero3")])
 def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, taught, tmp_path, stage):

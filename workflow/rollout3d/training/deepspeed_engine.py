@@ -7,46 +7,19 @@ processes that write answers of different lengths would wait for each other for 
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.cpp_extension import get_default_build_root
 
 from rollout3d.training.engine import MOMENTS, Engine, Tensors, check_names, merged_weights, parameter_groups
+from rollout3d.training.extensions import built_aside
 from rollout3d.training.packing import idle_row, pack
 
-log = logging.getLogger(__name__)
-
 CONFIGS = Path(__file__).resolve().parents[3] / "config" / "deepspeed"
-
-
-@contextmanager
-def _building() -> Iterator[None]:
-    """Hold off a build of DeepSpeed's extensions that was killed.
-
-    Torch marks a build by a file named `lock`, which a killed process leaves behind: every later start would wait for
-    it for ever. Processes that build hold a shared lock, which ends with them; one that has it alone removes the marks.
-    """
-    folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".rollout3d.lock", "w") as file:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            with suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for mark in (*folder.glob("*/lock"), *folder.glob("*/*/lock")):
-                    log.warning("%s: removed, the process that built there was killed", mark)
-                    mark.unlink(missing_ok=True)
-            fcntl.flock(file, fcntl.LOCK_SH)
-        torch.distributed.barrier()
-        fcntl.flock(file, fcntl.LOCK_SH)
-        yield
 
 
 class _DeepSpeedEngine(Engine):
@@ -61,7 +34,7 @@ class _DeepSpeedEngine(Engine):
         settings |= json.loads((CONFIGS / f"{self.settings.deepspeed}.json").read_text())
         settings |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
         ours = {"model": self.module, "optimizer": optimizer, "config": settings}
-        with _building():
+        with built_aside(self.world):
             engine, *_ = deepspeed.initialize(**ours, dist_init_required=False)
         return engine
 

@@ -91,6 +91,13 @@ class World:
         dist.gather_object(value, found, dst=0)
         return found
 
+    def everywhere(self, value: Any) -> list[Any]:
+        """Every process's value, in rank order, on every process."""
+        found: list[Any] = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(found, value)
+        return found
+
     def share(self, value: Any) -> Any:
         """The first process's value, everywhere."""
         if self.size == 1:
