@@ -214,9 +214,53 @@ def test_downsampling_keeps_an_even_number_of_frames(n, delta, kept):
     assert frames_kept(n, delta) == kept
 
 
-def test_downsampled_frames_span_the_video():
-    frames = np.arange(8, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 3), np.uint8)
-    _, fewer = make_views(ROW, frames, context("downsample", schedule="linear"))
-    assert fewer.frames[:, 0, 0, 0].tolist() == [0, 2, 5, 7]
+NUMBERED = np.arange(16, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 3), np.uint8)
+"""Sixteen frames that show their own index."""
+
+
+def frames_left(step=0, question="q00", total=5, **options):
+    """Indices of the frames that a downsampled view shows, by what its pixels hold."""
+    row = {**ROW, "question_id": question}
+    _, fewer = make_views(row, NUMBERED, context("downsample", step, total, schedule="linear", **options))
+    assert fewer.name == "fewer" and (fewer.frames == fewer.frames[:, :1, :1, :1]).all()
+    return fewer.frames[:, 0, 0, 0].tolist()
+
+
+def test_downsampling_removes_frames_at_random_by_the_schedule_and_keeps_their_order():
+    # delta falls from 0.5 to 0 over five steps: 16 (1 - delta) is 8, 10, 12, 14, 16.
+    for step, count in enumerate((8, 10, 12, 14, 16)):
+        for question in map(str, range(40)):
+            left = frames_left(step, question)
+            assert len(left) == count and left == sorted(set(left)) and set(left) <= set(range(16))
+
+
+def test_every_frame_is_as_likely_to_be_removed_as_any_other():
+    draws = [frames_left(question=str(i)) for i in range(3000)]
+    kept = np.array([[frame in left for frame in range(16)] for left in draws])
+    # Half of the frames stay: 1500 times each, with a standard deviation of sqrt(3000 / 4) = 27; five of them.
+    assert np.abs(kept.sum(axis=0) - 1500).max() < 137
+    # Any two of sixteen stay together with probability (8 / 16) (7 / 15): neighbours are no exception.
+    together = (kept[:, :-1] & kept[:, 1:]).sum(axis=0)
+    assert np.abs(together - 3000 * 7 / 30).max() < 5 * np.sqrt(3000 * 7 / 30 * 23 / 30)
+
+
+def test_what_is_removed_depends_on_seed_run_step_and_question_only():
+    first = frames_left(0, total=10**6)
+    assert first == frames_left(0, total=10**6)
+    for other in (
+        frames_left(1, total=10**6),
+        frames_left(question="other", total=10**6),
+        frames_left(total=10**6, run={"seed": 1}),
+        frames_left(total=10**6, run={"run": "other"}),
+    ):
+        assert len(other) == len(first) == 8 and other != first
+
+
+def test_downsampling_can_keep_evenly_spaced_frames():
+    assert frames_left(downsample="even") == [0, 2, 4, 6, 9, 11, 13, 15]
+    assert frames_left(question="other", downsample="even") == frames_left(step=0, downsample="even")
+
+
+def test_downsampling_needs_a_schedule():
     with pytest.raises(ValueError, match="needs a schedule"):
-        make_views(ROW, frames, context("downsample"))
+        make_views(ROW, FRAMES, context("downsample"))

@@ -106,6 +106,9 @@ class Grpo(Optimiser):
     """Noise anew in every frame, or the same for a pixel in all of them. [assumed]"""
     query_objects: Literal["eligible", "excluded", "only"] = "eligible"
     """Whether objects named in the question may be perturbed. [OCR: random over the scene]"""
+    downsample: Literal["random", "even"] = "random"
+    """Frames that the downsample rollout removes: drawn at random, or such that evenly spaced ones stay. [OCR, ablation
+    analysis]"""
     fresh_noise: bool = False
     """A perturbed video for each rollout, instead of one for all. [assumed]"""
     reallocate_when_zero: bool = False

@@ -143,7 +143,7 @@ ROLLOUT_KEYS: dict[str, tuple[str, ...]] = {
     "vanilla": (),
     "temporal": (),
     "noisy": (),
-    "downsample": (),
+    "downsample": ("downsample",),
     "object_centric": ("noise", "noise_frames", "object_count", "query_objects"),
 }
 """Keys of `grpo` that only one rollout method reads, besides those of its schedule."""

@@ -1,7 +1,10 @@
 """Downsample rollout (OCR, Table 4): half of the group sees fewer frames, more of them as training goes on.
 
-The paper names the ablation and no more. Here the share delta_t of the frames is dropped, the rest evenly spread; an
-even number stays, at least two, because the model takes frames in pairs.
+The paper (Ablation Analysis): the variant removes frames at random, on the schedule of OCR's own selector. Here the
+share delta_t of the frames is removed, all frames equally likely, and the others keep their order
+(`grpo.downsample: even` keeps evenly spaced ones instead, first and last included). An even number stays, at least two,
+because the model takes frames in pairs (assumed). Every question draws anew at every step; its n rollouts share one
+draw.
 """
 
 from __future__ import annotations
@@ -22,8 +25,17 @@ def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -
     if not grpo.n_perturbed:
         return [clean]
     kept = 0 if frames is None else frames_kept(len(frames), context.delta)
-    fewer = frames if frames is None or kept == len(frames) else frames[sample_indices(len(frames), kept)]
+    fewer = frames
+    if frames is not None and kept < len(frames):
+        even = grpo.downsample == "even"
+        rng = context.rng(row["question_id"])
+        fewer = frames[sample_indices(len(frames), kept) if even else random_indices(len(frames), kept, rng)]
     return [clean, View("fewer", fewer, grpo.n_perturbed, contributes_gradient=context.altered_gives_gradient)]
+
+
+def random_indices(n: int, kept: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices (kept,) of the frames that stay, ascending: one of all subsets of that size, each equally likely."""
+    return np.sort(rng.choice(n, kept, replace=False))
 
 
 def frames_kept(n: int, delta: float | None) -> int:
