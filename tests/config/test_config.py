@@ -35,6 +35,7 @@ PAPER = {
     ("grpo", "weight_decay"): 0.01,  # Video-R1
     ("grpo", "max_grad_norm"): 5.0,  # Video-R1
     ("grpo", "beta"): 0.04,  # Video-R1
+    ("grpo", "kl_of_skipped"): True,  # Video-R1; OCR, equation 6
     ("grpo", "temperature"): 1.0,  # Video-R1
     ("grpo", "top_p"): 0.95,  # Video-R1
     ("grpo", "delta_start"): 0.5,  # OCR, annealed object selector

@@ -106,6 +106,60 @@ def test_groups_without_spread_are_skipped_but_counted(files, loss):
     assert nothing is None and told["loss"] == told["grad_norm"] == 0.0
 
 
+def moved(files, grpo, **options):
+    """An engine whose policy differs from its reference, so that there is a KL."""
+    motor = engine(files, grpo, **options)
+    with torch.no_grad():
+        for p in motor.trained.values():
+            p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())), alpha=0.02)
+    return motor
+
+
+@pytest.mark.parametrize("kl", ["token", "sequence"])
+@pytest.mark.parametrize("grad_rollouts", ["clean", "both_on_clean", "both_on_own"])
+def test_groups_without_spread_can_keep_their_kl(files, kl, grad_rollouts):
+    """Equation 6 with A = 0 for one of two groups, by separate forwards: its KL counts, its rewards do not."""
+    grpo = tw.config(beta=0.1, kl=kl, grad_rollouts=grad_rollouts, kl_of_skipped=True).grpo
+    motor = moved(files, grpo)
+    teaching = group(files, motor, grpo, (1.0, 0.0, 0.0, 0.0))
+    flat = group(files, motor, grpo, (0.7, 0.7, 0.7, 0.7), question="q01")
+    assert teaching.teaches and not flat.teaches
+    ours, told = gradient(motor, [teaching, flat], grpo)
+
+    policy, loss, tokens = LogProbs(motor.policy), 0.0, 0
+    everyone = [*CLEAN_WORDS, *NOISY_WORDS]
+    used = everyone if grad_rollouts != "clean" else CLEAN_WORDS
+    for made, rewards in ((teaching, [1.0, 0, 0, 0]), (flat, [0.7] * 4)):
+        r = torch.tensor(rewards, dtype=torch.float64)
+        a = (r - r.mean()) / (r.std() + 1e-4)
+        for i, words in enumerate(used):
+            prompt = made.rollouts[i if grad_rollouts == "both_on_own" else 0].prompt
+            logp = policy(pack([Row(prompt, [words])]))
+            with torch.no_grad():
+                ref = motor._reference(pack([Row(prompt, [words])]))
+            x = ref - logp
+            k3 = torch.exp(x) - x - 1
+            gain = torch.exp(logp - logp.detach()) * a[i]
+            loss = loss - (gain.mean() - 0.1 * (k3.mean() if kl == "token" else k3.sum())) / (2 * len(used))
+            tokens += len(words)
+    motor.policy.core.zero_grad()
+    loss.backward()
+    theirs = torch.cat([p.grad.flatten() for p in motor.trained.values()])
+    assert told["loss"] == pytest.approx(loss.item(), rel=1e-5) and told["kl_tokens"] == tokens
+    assert torch.allclose(ours, theirs, atol=1e-6, rtol=1e-4)
+    # Alone, the group without spread has the gradient of its KL and of nothing else.
+    alone, told = gradient(motor, [flat], grpo)
+    assert alone.abs().max() > 0 and told["loss"] > 0 and told["kl"] > 0
+
+
+@pytest.mark.parametrize("settings", [{"kl_of_skipped": False}, {"kl_of_skipped": True, "beta": 0.0}])
+def test_without_a_kl_term_of_theirs_groups_without_spread_have_no_forward(files, settings):
+    grpo = tw.config(**settings).grpo
+    motor = moved(files, grpo)
+    nothing, told = gradient(motor, [group(files, motor, grpo, (0.7,) * 4)], grpo)
+    assert nothing is None and told["loss"] == told["kl"] == told["kl_tokens"] == 0
+
+
 def test_a_step_that_teaches_nothing_changes_nothing(files):
     grpo = tw.config(weight_decay=0.5).grpo
     motor = engine(files, grpo)

@@ -43,6 +43,7 @@ def config(**grpo) -> Config:
                 "n_perturbed": 2,
                 "lr": 1e-3,
                 "max_new_tokens": 6,
+                "kl_of_skipped": False,
                 "backend": "hf",
                 **grpo,
             },

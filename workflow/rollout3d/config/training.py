@@ -66,6 +66,9 @@ class Grpo(Optimiser):
     """Weight of the KL term; 0 leaves the term and the reference out. [Video-R1]"""
     kl: Literal["token", "sequence"] = "token"
     """A token's KL is weighed as its advantage is, or summed over its sequence (some hundred times more). [Video-R1]"""
+    kl_of_skipped: bool = True
+    """Groups whose rewards are all equal, which have no advantage, keep their KL term; false leaves them out of the
+    update. [Video-R1; OCR, equation 6: the KL term stands beside the advantage]"""
     updates_per_rollout: Positive = 1
     """Optimiser steps on the rollouts of a step. With one the ratio is 1 and clipping never acts. [Video-R1]"""
     clip_eps: From0 = 0.2

@@ -2,8 +2,8 @@
 
 A step takes `prompts_per_step` questions. Each is shown in the views of its rollout method (`rollouts/`), all views of
 all questions are rolled out in one call, every group is rewarded (`rewards/`) and its advantages are taken over the
-pooled views (equation 4). Groups that taught something go through the policy once more, packed, and the objective of
-equation 6 makes one update.
+pooled views (equation 4). The groups go through the policy once more, packed, and the objective of equation 6 makes one
+update.
 
 Departures from the paper, and how its gaps are filled:
 
@@ -12,8 +12,9 @@ Departures from the paper, and how its gaps are filled:
   out what the perturbed ones were drawn from, which `offpolicy_correction` puts back, truncated.
 - The reference is the model that training starts from. beta = 0.04, one update a batch (so the ratio is 1 and clipping
   never acts), learning rate, sampling, mean over tokens and then sequences: Video-R1, which the paper follows.
-- Groups whose pooled rewards are all equal are left out: no forward, and no KL term either. They count in the
-  denominator. A step that has no other groups makes no update.
+- Groups whose pooled rewards are all equal have advantage 0 and keep their KL term (equation 6, Video-R1).
+  `kl_of_skipped: false`, or beta = 0, leaves them out: no forward. They count in the denominator all the same. A step
+  that has no other groups then makes no update.
 - A number is rewarded by its mean relative accuracy; the paper's "correct" does not say.
 - Log-probabilities are those of the whole vocabulary at the sampling temperature, without the nucleus cut (Video-R1).
 - What is perturbed, and how strongly: `rollouts/object_centric.py`.
@@ -120,16 +121,17 @@ def reward(group: Group, name: str, grpo: Grpo) -> None:
 
 
 def update(groups: Sequence[Group], engine: Engine, grpo: Grpo, step: int) -> dict[str, float]:
-    """Update by the objective of equation 6, negated, on the groups with spread; what happened, for the metrics.
+    """Update by the objective of equation 6, negated; what happened, for the metrics.
 
-    Loss and KL are those before the update. Further ones (`grpo.updates_per_rollout`) keep the old and the reference
+    Groups without spread take part by their KL alone, if at all (`grpo.kl_of_skipped`). Loss and KL are those before the update. Further ones (`grpo.updates_per_rollout`) keep the old and the reference
     policy's log-probabilities of the first; the largest gradient norm is reported.
     """
     teaching = [group for group in groups if group.teaches]
+    scored = list(groups) if grpo.kl_of_skipped and grpo.beta else teaching
     step_tokens = engine.world.mean([sum(sum(group.counted_lengths(grpo)) for group in groups)])[0]
     if grpo.offpolicy_correction != "none":
         score_behaviour(teaching, engine)
-    rows = [row for group in teaching for row in group.gradient_rows(grpo, len(groups), step_tokens)]
+    rows = [row for group in scored for row in group.gradient_rows(grpo, len(groups), step_tokens)]
     first: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}  # by batch: log-probabilities, old and reference
     kl_of_tokens: list[torch.Tensor] = []
 

@@ -16,7 +16,7 @@ Loss = Literal["grpo", "dapo", "dr_grpo", "token_mean"]
 
 
 def has_spread(rewards: Sequence[float]) -> bool:
-    """Whether the rewards of a group differ. Without spread every advantage is 0 and the group teaches nothing."""
+    """Whether the rewards of a group differ. Without spread every advantage is 0: only a KL term is left."""
     return max(rewards) - min(rewards) > 1e-9
 
 
