@@ -63,6 +63,24 @@ def test_the_temporal_bonus_compares_ordered_with_shuffled():
     assert temporal_bonus([1, 1], [False, False]) == [0, 0]  # no control, no bonus
 
 
+def test_the_temporal_bonus_is_earned_at_exactly_four_fifths_of_the_shuffled_mean():
+    eight_and_four = [False] * 8 + [True] * 4
+    # Ordered: mean 0.6. Shuffled: mean 0.75, four fifths of it 0.6. The comparison is >=, the mean over all ordered
+    # ones, the bonus for those above 0.1 only.
+    ordered = [1.0, 1.0, 1.0, 1.0, 0.5, 0.2, 0.1, 0.0]
+    assert sum(ordered) / 8 == pytest.approx(0.6)
+    assert temporal_bonus([*ordered, 1, 1, 1, 0], eight_and_four) == [0.3] * 6 + [0.0] * 6
+    # A little more among the shuffled, 0.775: four fifths are 0.62.
+    assert temporal_bonus([*ordered, 1, 1, 1, 0.1], eight_and_four) == [0.0] * 12
+
+
+def test_video_r1s_sum_has_the_temporal_bonus_beside_accuracy_and_format():
+    group = [Written(text("B"), 5), Written("<answer>B</answer>", 5), Written(text("A"), 5)]
+    group += [Written(text("B"), 5, shuffled=True), Written(text("A"), 5, shuffled=True)]
+    # Ordered 2/3 >= 0.8 * 1/2: the two right ones earn 1 + 0.3, the first of them 1 for its format.
+    assert [j.total for j in judge("video_r1", CHOICE, group)] == pytest.approx([2.3, 1.3, 1.0, 2.0, 1.0])
+
+
 def test_the_temporal_bonus_counts_within_the_papers_product():
     group = [Written(text("B"), 5), Written("<answer>B</answer>", 5), Written(text("A"), 5, shuffled=True)]
     assert [j.total for j in judge("ocr", CHOICE, group)] == pytest.approx([1.3, 0.0, 0.0])

@@ -1,16 +1,19 @@
 """What each rollout method shows, and how its strength falls over training."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import training_world as tw
+import yaml
 
 from rollout3d.training.rollouts import Context, make_views, noisy, schedule
 from rollout3d.training.rollouts.downsample import frames_kept
 from rollout3d.training.rollouts.object_centric import choose
 from rollout3d.training.rollouts.regions import Regions
 
+ROOT = Path(__file__).parents[2]
 FRAMES = np.full((tw.N_FRAMES, 56, 84, 3), 128, np.uint8)
 FRAMES.setflags(write=False)
 ROW = tw.question_row(0)
@@ -195,8 +198,9 @@ def test_diffusion_noise_is_that_of_noisyrollout():
 
 
 def test_noisyrollouts_strength_falls_by_its_own_sigmoid_unless_a_schedule_is_named():
-    own = [noisy.diffusion_step(context("noisy", step, 60)) for step in (0, 20, 40, 59)]
-    assert own == [499, 499, 250, 0]
+    # Its 60 steps are 1 to 60: t = int(500 (1 - sigmoid(30 (step - 40) / 60))). At step 42 the sigmoid is that of 1.
+    own = [noisy.diffusion_step(context("noisy", step - 1, 60)) for step in (1, 20, 40, 42, 60)]
+    assert own == [499, 499, 250, int(500 * (1 - 1 / (1 + math.exp(-1)))), 0] and own[3] == 134
     named = [noisy.diffusion_step(context("noisy", step, 5, schedule="linear")) for step in range(5)]
     assert named == [500, 375, 250, 125, 0]
 
@@ -205,6 +209,33 @@ def test_noisy_views_alter_the_whole_frame():
     _, altered = make_views(ROW, FRAMES, context("noisy"))
     assert (altered.frames != FRAMES).any(-1).mean() > 0.95
     assert altered.sigma == pytest.approx(128.5, abs=1)
+
+
+def test_noisy_pixels_are_the_forward_process_clipped_and_truncated():
+    """Levels of NoisyRollout's own conversion: x_t on [0, 1] times 255, without what stands behind the point."""
+    frames = np.full((2, 28, 28, 3), 100, np.uint8)
+    keep, sigma = noisy.scales(500)
+    altered = noisy.diffuse(frames, keep, sigma, np.random.default_rng(3))
+    eps = np.random.default_rng(3).standard_normal(frames.shape, np.float32).astype(float)
+    expected = np.floor(255 * np.clip(keep * (100 / 255) + sigma * eps, 0, 1))
+    assert (np.abs(altered - expected) > 0).mean() < 1e-3 and np.abs(altered - expected).max() <= 1  # float32
+    assert (altered == 0).any() and (altered == 255).any() and (altered[0] != altered[1]).mean() > 0.9
+
+
+def test_noisyrollouts_recipe_trains_on_both_halves_and_one_noisy_video_serves_its_rollouts():
+    recipe = yaml.safe_load((ROOT / "config" / "recipes" / "noisyrollout.yaml").read_text())["grpo"]
+    views = make_views(ROW, FRAMES, context("noisy", **recipe))
+    shown = [(view.name, view.n, view.contributes_gradient, view.pooled) for view in views]
+    assert shown == [("clean", 2, True, True), ("noisy", 2, True, True)]
+    assert recipe["grad_rollouts"] == "both_on_clean"
+
+
+def test_t_grpos_recipe_gives_gradient_to_the_ordered_group_alone():
+    recipe = yaml.safe_load((ROOT / "config" / "recipes" / "tgrpo.yaml").read_text())["grpo"]
+    views = make_views(ROW, FRAMES, context("temporal", **recipe))
+    shown = [(view.name, view.n, view.contributes_gradient, view.pooled) for view in views]
+    assert shown == [("clean", 4, True, True), ("shuffled", 2, False, False)]
+    assert recipe["kl_of_skipped"] is True
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ def temporal_bonus(correct: Sequence[float], shuffled: Sequence[bool]) -> list[f
     """+0.3 for every right ordered rollout if mean(ordered) >= 0.8 mean(shuffled), else 0; shuffled ones get none."""
     ordered = [score for score, out_of_order in zip(correct, shuffled) if not out_of_order]
     control = [score for score, out_of_order in zip(correct, shuffled) if out_of_order]
-    earned = bool(control) and fmean(ordered) >= SHARE * fmean(control)
+    # 0.6 >= 0.8 * 0.75 holds, but not in float64.
+    earned = bool(control) and fmean(ordered) >= SHARE * fmean(control) - 1e-9
     return [
         BONUS if earned and not out_of_order and score > RIGHT else 0.0
         for score, out_of_order in zip(correct, shuffled)

@@ -1,9 +1,12 @@
 """NoisyRollout: half of the group sees every pixel through the forward process of a diffusion model.
 
-x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps on [0, 1], clipped, with t falling over training. Constants are those of
-its released code and its Geo3K recipe (t from 500; sigmoid, lambda 30, middle at two thirds). A run that names a
-schedule uses that instead, as a share of 500. Departure: like OCR, and unlike NoisyRollout, only clean rollouts give
-gradient unless `grpo.grad_rollouts` says otherwise (both_on_clean is what its code does).
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps on [0, 1], clipped and truncated to whole levels, with t falling over
+training; every frame is an image with noise of its own. Constants and formulas are those of its released code and its
+Geo3K recipe (t from 500; sigmoid, lambda 30, middle at two thirds). A run that names a schedule uses that instead, as a
+share of 500.
+
+Which rollouts give gradient is `grpo.grad_rollouts`. NoisyRollout trains on all 2n, the noisy ones scored on the clean
+image (both_on_clean): the recipe config/recipes/noisyrollout.yaml.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ def diffusion_step(context: Context) -> int:
     """t of this step: 0 at the end of training, at most 500."""
     if context.delta is not None:
         return int(FIRST_STEP * context.delta / context.grpo.delta_start)
-    progress = context.step / max(1, context.total)
+    progress = (context.step + 1) / context.total  # its steps are counted from 1
     return int(FIRST_STEP * (1 - 1 / (1 + math.exp(-STEEPNESS * (progress - MIDDLE)))))
 
 
@@ -62,4 +65,4 @@ def diffuse(frames: np.ndarray | None, keep: float, sigma: float, rng: np.random
     if frames is None:
         return None
     noise = rng.standard_normal(frames.shape, np.float32)
-    return np.clip(np.rint(keep * frames + 255 * sigma * noise), 0, 255).astype(np.uint8)
+    return np.clip(keep * frames + 255 * sigma * noise, 0, 255).astype(np.uint8)
