@@ -1,11 +1,11 @@
 import pytest
 
 from rollout3d.scoring.metric import (
-    THRESHOLDS,
     mean_relative_accuracy,
     relative_closeness,
     rouge,
     same_number,
+    thresholds,
     word_accuracy,
 )
 
@@ -32,7 +32,18 @@ def test_mean_relative_accuracy_of_known_pairs(prediction, truth, score):
 
 
 def test_ten_thresholds_from_half_to_ninety_five_percent():
-    assert THRESHOLDS.tolist() == pytest.approx([0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95])
+    assert thresholds().tolist() == pytest.approx([0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "of_ten", "of_eleven"),
+    # Allowed errors: 0.5, 0.45, ..., 0.05; and 0.5, 0.455, 0.41, 0.365, 0.32, 0.275, 0.23, 0.185, 0.14, 0.095, 0.05.
+    [(100, 10, 11), (104, 10, 11), (107, 9, 10), (90, 9, 9), (117, 7, 8), (75, 6, 6), (66, 4, 4), (151, 0, 0)],
+)
+def test_eleven_thresholds_are_those_of_spatial_r1s_second_equation(prediction, of_ten, of_eleven):
+    assert mean_relative_accuracy(prediction, 100) == pytest.approx(of_ten / 10)
+    assert mean_relative_accuracy(prediction, 100, 11) == pytest.approx(of_eleven / 11)
+    assert len(thresholds(11)) == 9 + 2  # (0.95 - 0.5) / 0.05 + 2
 
 
 def test_mean_relative_accuracy_agrees_with_counting_thresholds():

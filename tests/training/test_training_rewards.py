@@ -32,6 +32,13 @@ def test_a_number_earns_its_mean_relative_accuracy():
     assert totals("ocr", NUMBER, [text("100"), text("117"), text("300"), text("many")]) == pytest.approx([1, 0.7, 0, 0])
 
 
+def test_a_number_can_be_rewarded_by_eleven_thresholds_which_change_nothing_else():
+    # off by .17: within .5, .455, .41, .365, .32, .275, .23, .185 of eleven
+    assert totals("ocr", NUMBER, [text("117")], thresholds=11) == pytest.approx([8 / 11])
+    assert totals("ocr", NUMBER, [text("117")], numeric="regression", thresholds=11) == pytest.approx([0.83])
+    assert totals("ocr", CHOICE, [text("B"), text("A")], thresholds=11) == [1.0, 0.0]
+
+
 @pytest.mark.parametrize(("numeric", "expected"), [("mra", 0.7), ("regression", 0.83), ("exact", 0.0)])
 def test_other_readings_of_a_correct_number(numeric, expected):
     assert totals("ocr", NUMBER, [text("117")], numeric=numeric) == pytest.approx([expected])

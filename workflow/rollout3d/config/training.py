@@ -97,6 +97,8 @@ class Grpo(Optimiser):
     """Where that weight is cut off. [assumed]"""
     numeric: Literal["mra", "regression", "exact"] = "mra"
     """Correctness of a number. [assumed; OCR does not say]"""
+    mra_thresholds: Annotated[int, Field(ge=10, le=11)] = 10
+    """Confidence thresholds of that mean relative accuracy. [SpaceR; VSI-Bench; 11: Spatial-R1, equation 2]"""
     delta_start: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Schedule's first value. [OCR, annealed object selector]"""
     object_count: Literal["round", "ceil", "bernoulli"] = "round"

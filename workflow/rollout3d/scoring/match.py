@@ -9,8 +9,9 @@ from typing import Any, Literal
 from rollout3d.scoring import metric
 from rollout3d.scoring.parse import as_number, first_word, parse_number
 
-Numeric = Literal["mra", "regression", "exact"]
-"""How a number is scored: mean relative accuracy, 1 - relative error, or equality to two decimals."""
+Numeric = Literal["mra", "mra_11", "regression", "exact"]
+"""How a number is scored: mean relative accuracy over the benchmark's ten thresholds, or over eleven (rewards only);
+1 - relative error; or equality to two decimals."""
 
 
 @dataclass(frozen=True)
@@ -81,4 +82,4 @@ def _number(prediction: float | None, kind: str, truth: str, numeric: Numeric) -
         return 0.0
     if kind == "regression" or numeric == "regression":
         return metric.relative_closeness(prediction, wanted)
-    return metric.mean_relative_accuracy(prediction, wanted)
+    return metric.mean_relative_accuracy(prediction, wanted, 11 if numeric == "mra_11" else 10)

@@ -5,25 +5,32 @@ Sources: mean relative accuracy, VSI-Bench's evaluator; the others, Video-R1's r
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
-"""Confidence thresholds: ten, as VSI-Bench's code has on today's Python (its formula truncates 10.999... to 10)."""
 
-_ALLOWED = 1 - THRESHOLDS
+@cache
+def thresholds(n: int = 10) -> np.ndarray:
+    """Confidence thresholds (n,), evenly spaced from 0.5 to 0.95.
+
+    Ten are those of VSI-Bench, whose formula (0.95 - 0.5) / 0.05 + 2 its code truncates from 10.999... to 10. Eleven
+    are what the formula says, equation 2 of Spatial-R1.
+    """
+    return np.linspace(0.5, 0.95, n)
 
 
-def mean_relative_accuracy(prediction: float, truth: float) -> float:
-    """Share of the ten thresholds t with |prediction - truth| / |truth| <= 1 - t.
+def mean_relative_accuracy(prediction: float, truth: float, n: int = 10) -> float:
+    """Share of n thresholds t with |prediction - truth| / |truth| <= 1 - t; the benchmark's n is 10.
 
-    The comparison is the evaluator's own `<=` in float64, not the `<` of the paper's equation 1, and the rounding of
-    `1 - t` is left as it is: 80 against 100 scores 0.6, not 0.7, because 1 - 0.8 < 0.2. A truth of 0, which the
-    benchmark does not contain, accepts 0 only.
+    The comparison is the evaluator's own `<=` in float64 (Spatial-R1's equation 1 has it too), not the `<` of the
+    benchmark's equation 1, and the rounding of `1 - t` is left as it is: 80 against 100 scores 0.6, not 0.7, because
+    1 - 0.8 < 0.2. A truth of 0, which the benchmark does not contain, accepts 0 only.
     """
     if truth == 0:
         return float(prediction == 0)
     error = abs(prediction - truth) / abs(truth)
-    return int(np.count_nonzero(error <= _ALLOWED)) / len(_ALLOWED)
+    return int(np.count_nonzero(error <= 1 - thresholds(n))) / n
 
 
 def relative_closeness(prediction: float, truth: float) -> float:

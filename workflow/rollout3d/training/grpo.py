@@ -112,7 +112,7 @@ def request_size(grpo: Grpo) -> int:
 def reward(group: Group, name: str, grpo: Grpo) -> None:
     """Judge a group's rollouts (equation 3) and normalise over the pooled ones (equation 4)."""
     seen = [Written(r.completion.text, len(r.completion.token_ids), not r.view.pooled) for r in group.rollouts]
-    for rollout, judged in zip(group.rollouts, judge(name, group.row, seen, grpo.numeric)):
+    for rollout, judged in zip(group.rollouts, judge(name, group.row, seen, grpo.numeric, grpo.mra_thresholds)):
         rollout.judged = judged
     for pool in group.pools:
         rewards = torch.tensor([rollout.judged.total for rollout in pool], dtype=torch.float64)
@@ -123,8 +123,9 @@ def reward(group: Group, name: str, grpo: Grpo) -> None:
 def update(groups: Sequence[Group], engine: Engine, grpo: Grpo, step: int) -> dict[str, float]:
     """Update by the objective of equation 6, negated; what happened, for the metrics.
 
-    Groups without spread take part by their KL alone, if at all (`grpo.kl_of_skipped`). Loss and KL are those before the update. Further ones (`grpo.updates_per_rollout`) keep the old and the reference
-    policy's log-probabilities of the first; the largest gradient norm is reported.
+    Groups without spread take part by their KL alone, if at all (`grpo.kl_of_skipped`). Loss and KL are those before
+    the update. Further ones (`grpo.updates_per_rollout`) keep the old and the reference policy's log-probabilities of
+    the first; the largest gradient norm is reported.
     """
     teaching = [group for group in groups if group.teaches]
     scored = list(groups) if grpo.kl_of_skipped and grpo.beta else teaching

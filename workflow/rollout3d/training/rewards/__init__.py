@@ -57,15 +57,15 @@ COMBINE: dict[str, Callable[[Parts], float]] = {
 
 
 def judge(
-    reward: str, row: Mapping[str, Any], rollouts: Sequence[Written], numeric: Numeric = "mra"
+    reward: str, row: Mapping[str, Any], rollouts: Sequence[Written], numeric: Numeric = "mra", thresholds: int = 10
 ) -> list[Judgement]:
     """Score all rollouts of one question together, since bonuses look at the group.
 
-    Raises ValueError for an unknown name.
+    `numeric`, `thresholds`: how right a number is, see `correctness`. Raises ValueError for an unknown name.
     """
     if reward not in COMBINE:
         raise ValueError(f"unknown reward '{reward}': one of {sorted(COMBINE)}")
-    scores = [correctness(rollout.text, row, numeric) for rollout in rollouts]
+    scores = [correctness(rollout.text, row, numeric, thresholds) for rollout in rollouts]
     parts: list[Parts] = [
         {"correctness": score.score, "format": well_formedness(rollout.text)}
         for score, rollout in zip(scores, rollouts)
