@@ -17,7 +17,7 @@ from rollout3d.training.data import NotTrainable
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.grpo import reward, roll_out, show, update
 from rollout3d.training.packing import LogProbs, Row, pack
-from rollout3d.training.rollouts import Context
+from rollout3d.training.rollouts import Context, noisy
 from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.run import run_grpo
 
@@ -220,6 +220,47 @@ def test_a_questions_draws_do_not_depend_on_the_questions_beside_it(files):
         roll_out(groups, motor, grpo, 0)
         drawn.append([r.completion.token_ids for r in groups[-1].rollouts])
     assert len(drawn[0]) == 4 and drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize(("rollout", "step"), [("object_centric", 3), ("downsample", 3), ("noisy", 0)])
+def test_views_that_look_alike_have_draws_of_their_own(files, monkeypatch, rollout, step):
+    """At the end of a schedule the altered video is the clean one: with shared draws it would be answered alike."""
+    grpo = tw.config(n_clean=4, n_perturbed=4, max_new_tokens=12).grpo
+    motor, asked = engine(files, grpo), questions(files)
+    regions = Regions([files["objects"]], [files["regions"]], asked.frame_rows)
+    monkeypatch.setattr(noisy, "diffuse", lambda frames, *_: frames)  # as if its noise had no strength
+    shape = {} if rollout == "noisy" else {"schedule": "linear"}
+    row = asked.batch(0, 1)[0]
+    made = show(row, asked, Context(grpo, tw.run(rollout, **shape), 0, step, 4, regions), motor)
+    assert len(made.prompts) == 2 and made.prompts[0].key == made.prompts[1].key
+    roll_out([made], motor, grpo, 0)
+    clean, altered = ([tuple(r.completion.token_ids) for r in made.rollouts if r.view is view] for view in made.views)
+    assert len(clean) == len(altered) == 4 and not set(clean) & set(altered)
+    assert len({words[0] for words in clean + altered}) > 1  # and not merely from the second token on
+
+
+def test_draws_depend_on_the_step_the_seeds_and_the_run(files, tmp_path):
+    """One question, weights that do not move: what is written can differ by the draws alone."""
+    one = {**files, "ocr_rl": tmp_path / "ocr_rl.parquet"}
+    tables.write(tables.OCR_RL, one["ocr_rl"], [tw.question_row(0)], tw.NOWHERE)
+    config = tw.config(prompts_per_step=1, lr=1e-12, max_new_tokens=12)
+
+    def written(name, config=config, **row):
+        out = tmp_path / name
+        run_grpo(config, tw.run("vanilla", steps=2, **row), tw.inputs(one), out, tw.lineage)
+        rows = tables.read(tables.ROLLOUTS, out / "rollouts.parquet")
+        assert {row["question_id"] for row in rows} == {"q00"} and len(rows) == 2 * 4
+        return [tuple(row["text"] for row in rows if row["step"] == step) for step in (0, 1)]
+
+    first = written("first")
+    assert written("again") == first
+    others = [written("run", run="other"), written("row's seed", seed=1)]
+    others.append(written("seed", config.model_copy(update={"seed": 1})))
+    draws = [texts for run in (first, *others) for texts in run]
+    for i, texts in enumerate(draws):
+        assert len(set(texts)) == 4
+        for other in draws[:i]:
+            assert not set(texts) & set(other)
 
 
 def test_a_control_that_is_only_compared_with_is_not_in_the_denominator(files):
