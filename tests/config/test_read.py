@@ -59,6 +59,8 @@ NULLABLE = {
     "cot.usd_per_million_in": "2",
     "cot.usd_per_million_out": "2",
     "video.stored_max_pixels": "300000",
+    "grpo.warn_without_update": "2",
+    "grpo.stop_without_update": "2",
     "runs.max_steps": "2",
     "cot.second_opinion": "gpt-4o-mini",
     "sft.system": "Be brief",

@@ -44,6 +44,7 @@ def config(**grpo) -> Config:
                 "lr": 1e-3,
                 "max_new_tokens": 6,
                 "kl_of_skipped": False,
+                "stop_without_update": None,
                 "backend": "hf",
                 **grpo,
             },

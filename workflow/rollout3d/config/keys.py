@@ -22,6 +22,8 @@ NO_EFFECT = (
     "*.save_every",
     "*.tensorboard",
     "*.max_logprob_gap",
+    "*.warn_without_update",
+    "*.stop_without_update",
     "difficulty.batch_size",
     "evaluation.batch_size",
     "cot.max_usd",

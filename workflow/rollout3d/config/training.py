@@ -120,8 +120,28 @@ class Grpo(Optimiser):
     """Where nothing is altered (no object drawn, general data) all 2n rollouts count as clean ones. [assumed]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who samples. [assumed]"""
+    warn_without_update: NotNegative | None = 20
+    """Steps from the start without any update (no group with spread) before a warning; null or 0: never. [assumed]"""
+    stop_without_update: NotNegative | None = 100
+    """Such steps before training ends with an error, as it does at its end if there was no update at all; null or 0:
+    never. [assumed]"""
     max_logprob_gap: Above0 = 0.05
     """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> Grpo:
+        if self.n_clean + self.n_perturbed < 2:
+            raise ValueError(
+                "n_clean: 1 with n_perturbed: 0 is one rollout per question, whose advantage is always 0, so that "
+                "nothing would be learnt: raise one of them"
+            )
+        alone = [name for name in ("n_clean", "n_perturbed") if getattr(self, name) == 1]
+        if self.advantage_group == "separate" and alone:
+            raise ValueError(
+                f"advantage_group: separate with {alone[0]}: 1 gives that rollout statistics of its own, so that its "
+                "advantage is always 0; raise it to 2, or set advantage_group: pooled"
+            )
+        return self
 
     @model_validator(mode="after")
     def _corrects_something(self) -> Grpo:

@@ -45,6 +45,7 @@ from rollout3d.training.record import metric_rows, rollout_rows
 from rollout3d.training.rewards import Written, judge
 from rollout3d.training.rollouts import CLEAN, Context, make_views
 from rollout3d.training.rollouts.regions import Regions
+from rollout3d.training.standstill import watched
 
 
 def train_grpo(
@@ -52,7 +53,8 @@ def train_grpo(
 ) -> None:
     """Train the engine's policy for the loop's steps; metrics and rollouts go to the loop's tables.
 
-    Raises `Disagreement` if the back end samples from another model than the one that is trained.
+    Raises `Disagreement` if the back end samples from another model than the one that is trained, and `NoUpdate` if no
+    step has updated the model for too long.
     """
     world = engine.world
 
@@ -63,7 +65,7 @@ def train_grpo(
 
     checked = False
     with Ahead(prepare, loop.total) as ahead:
-        for step in loop:
+        for step in watched(loop, grpo):
             clock = Clock()
             with clock("views"):
                 context, groups = ahead.take(step)

@@ -62,6 +62,7 @@ class Loop:
         self._tables = {t.name: GrowingTable(t, self._checkpoints, lineage) for t in growing} if world.first else {}
         self._board: Board | None = None
         self._flushed = time.monotonic()
+        self._failure: Exception | None = None
 
     def __iter__(self) -> Iterator[int]:
         with checkpoint.Stop() as stop:
@@ -73,11 +74,14 @@ class Loop:
                 done = step + 1
                 stopping = self.world.largest(float(stop.asked)) > 0
                 # Also after the last step: a run that is killed while it exports need not train again.
-                if done % self.engine.settings.save_every == 0 or stopping or done == self.total:
+                ending = stopping or self._failure is not None or done == self.total
+                if done % self.engine.settings.save_every == 0 or ending:
                     self._flush()
                     checkpoint.save(self._checkpoints, done, self.engine, self.world)
                 elif time.monotonic() - self._flushed >= FLUSH_SECONDS:
                     self._flush()
+                if self._failure is not None:
+                    raise self._failure
                 if stopping and done < self.total:
                     stopped = Interrupted(done, self.total)
                     log.warning(stopped.message)
@@ -91,6 +95,21 @@ class Loop:
             self._tables[table.name].add(rows)
             if self._board is not None and table is tables.METRICS:
                 self._board.add(rows)
+
+    def rows(self, table: tables.Table) -> list[Mapping[str, Any]]:
+        """All rows of one of the tables so far, those before a resume included; none on other processes than the first.
+
+        Raises `TableError` that names a damaged part.
+        """
+        return list(self._tables[table.name].rows()) if self.world.first else []
+
+    def last(self, table: tables.Table) -> Mapping[str, Any] | None:
+        """The row recorded last since this process started; None on other processes than the first."""
+        return self._tables[table.name].last if self.world.first else None
+
+    def give_up(self, error: Exception) -> None:
+        """Raise `error` behind the present step's checkpoint; all processes call it together."""
+        self._failure = error
 
     def finish(self, keep: Callable[[], None] = lambda: None, **about: Any) -> None:
         """Write the final tables and the model, `model.json` last; then the checkpoints are of no more use.

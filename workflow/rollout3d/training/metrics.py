@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +23,13 @@ class GrowingTable:
     def __init__(self, table: tables.Table, directory: Path, lineage: tables.Lineage):
         self._table, self._directory, self._lineage = table, directory, lineage
         self._rows: list[Mapping[str, Any]] = []
+        self.last: Mapping[str, Any] | None = None
+        """The row added last by this process."""
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep rows (each with its `step`) for the next flush."""
         self._rows += rows
+        self.last = rows[-1] if rows else self.last
 
     def flush(self) -> None:
         """Write what was added since the last time."""
@@ -36,7 +40,7 @@ class GrowingTable:
 
     def rewind(self, step: int) -> None:
         """Forget everything from `step` on: a run that resumes there writes it again."""
-        self._rows = []
+        self._rows, self.last = [], None
         for part in parts_of(self._table, self._directory):
             if int(part.stem.rpartition("-")[2]) >= step:
                 part.unlink()
@@ -47,8 +51,16 @@ class GrowingTable:
         Raises `TableError` that names a damaged part.
         """
         self.flush()
-        rows = (row for part in parts_of(self._table, self._directory) for row in self._rows_of(part))
-        tables.write(self._table, path, rows, self._lineage)
+        tables.write(self._table, path, self.rows(), self._lineage)
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """Every row so far, flushed or not, in the order of their steps.
+
+        Raises `TableError` that names a damaged part.
+        """
+        for part in parts_of(self._table, self._directory):
+            yield from self._rows_of(part)
+        yield from self._rows
 
     def _rows_of(self, part: Path) -> list[dict[str, Any]]:
         try:
@@ -97,6 +109,14 @@ def flat(row: Mapping[str, Any]) -> dict[str, float]:
         elif value is not None and name != "step":
             found[name] = float(value)
     return found
+
+
+def has_updated(row: Mapping[str, Any]) -> bool:
+    """Return whether a GRPO step, a row of `tables.METRICS` or `flat` of it, updated the model by its rewards.
+
+    It did if a group had spread and the gradient was finite; groups without spread move it by their KL alone.
+    """
+    return row["frac_zero_std"] < 1 and math.isfinite(row["grad_norm"])
 
 
 class Clock:

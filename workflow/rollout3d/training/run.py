@@ -28,6 +28,7 @@ from rollout3d.training.lock import LOCK, POLL_S, Lock, Locked
 from rollout3d.training.loop import Loop
 from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.sft import sft_steps, train_sft
+from rollout3d.training.standstill import NoUpdate
 from rollout3d.training.world import World
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 VIDEOS_KEPT = 64
 """Decoded videos a process keeps: at 16 frames of 280x364 about 5 MB each."""
 
-USER_ERRORS = (Disagreement, Locked, ModelError, MissingFrames, NotTrainable, tables.TableError)
+USER_ERRORS = (Disagreement, Locked, ModelError, MissingFrames, NotTrainable, NoUpdate, tables.TableError)
 """What a user can mend: the message says how."""
 
 

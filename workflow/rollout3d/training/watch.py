@@ -20,7 +20,7 @@ from rich.text import Text
 from rollout3d import tables
 from rollout3d.training import lock
 from rollout3d.training.loop import STATE
-from rollout3d.training.metrics import flat, parts_of
+from rollout3d.training.metrics import flat, has_updated, parts_of
 
 ASK_SECONDS = 60.0
 """Whether a run's process lives is asked no oftener than that: on a cluster it is Slurm's controller that answers."""
@@ -70,6 +70,12 @@ class State:
     def done(self) -> int:
         """Steps done."""
         return int(self.rows[-1]["step"]) + 1 if self.rows else 0
+
+    @property
+    def idle(self) -> int:
+        """Steps of a GRPO run so far if none of them has updated its model; else 0."""
+        steps = [row for row in self.rows if "frac_zero_std" in row]
+        return 0 if any(map(has_updated, steps)) else len(steps)
 
     @property
     def seconds_a_step(self) -> float | None:
@@ -155,6 +161,8 @@ def render(state: State) -> Group:
         head.append(f"  {state.seconds_a_step:.1f} s a step, {_clock(state.seconds_left)} left")
     if not state.rows:
         return Group(head, Text("no step has been written yet"))
+    if state.idle:
+        head.append(f"\nno update in the first {state.idle} steps: no group with spread, or no finite gradient", "red")
     bar = ProgressBar(total=state.total, completed=state.done, width=60)
     table = Table("", "last", f"mean of {min(RECENT, len(state.rows))}", "first", "course", box=box.SIMPLE_HEAD)
     for name, said in FIGURES.items():
