@@ -4,7 +4,7 @@ The paper (Ablation Analysis): the variant removes frames at random, on the sche
 share delta_t of the frames is removed, all frames equally likely, and the others keep their order
 (`grpo.downsample: even` keeps evenly spaced ones instead, first and last included). An even number stays, at least two,
 because the model takes frames in pairs (assumed). Every question draws anew at every step; its n rollouts share one
-draw.
+draw. Under `video.time_mode: true` the frames that are left count as evenly spread over the video's time.
 """
 
 from __future__ import annotations
