@@ -29,6 +29,8 @@ SYSTEM = "You are a helpful assistant."
 
 VISION_SPECIALS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 """Tokens that only a prompt may hold: a policy that writes one breaks the next forward over its own text."""
+ENDS = ("<|im_end|>", "<|endoftext|>")
+"""Tokens that end an answer."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,8 @@ from rollout3d.files import sync_files, write_atomically
 from rollout3d.model import directory as directories
 from rollout3d.model import rope, vision
 from rollout3d.model.directory import ModelError
-from rollout3d.model.encode import Encoder, Medium, Prompt
-from rollout3d.model.pixels import MEAN, MERGE, PATCH, STD, TEMPORAL_PATCH
+from rollout3d.model.encode import ENDS, Encoder, Medium, Prompt
+from rollout3d.model.hub_files import GENERATION, generation_config, processor_files
 
 WEIGHTS = "weights"
 """Name of the weights' directory beside `model.json`."""
@@ -69,10 +69,7 @@ class Policy:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.digest = digest
         self.encoder = Encoder(tokenizer, self.core.config, video)
-        self.eos_ids: tuple[int, ...] = (
-            self.encoder.end,
-            tokenizer.convert_tokens_to_ids("<|endoftext|>"),
-        )
+        self.eos_ids: tuple[int, ...] = tuple(tokenizer.convert_tokens_to_ids(list(ENDS)))
         self.suppress_ids: tuple[int, ...] = self.encoder.vision_ids
         rope.install(self.core)
         vision.install(self.core)
@@ -223,7 +220,7 @@ def load_policy(
     except OSError as error:
         remedy = "download it, and name its directory in site.models" if handle.kind == "hub" else "rerun its stage"
         raise ModelError(f"{model_json}: cannot load {handle.path} ({error}); {remedy}") from error
-    _same_weights(model_json, handle)  # last: a check that says what is wrong with a model comes first
+    check_weights(model_json, handle)  # last: a check that says what is wrong with a model comes first
     return Policy(model.to(device).eval(), tokenizer, video=video, name=handle.name, digest=handle.digest)
 
 
@@ -245,7 +242,10 @@ def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHan
             policy.model.save_pretrained(aside)
         policy.tokenizer.save_pretrained(aside)
         _without_circumstances(aside / "tokenizer_config.json")
-        for name, values in _processor_files(policy.encoder.video_config).items():
+        # Bounds that frames of the encoder always meet, so that no processor resizes them again.
+        lowest, highest = min(policy.encoder.video_config.min_pixels, 4 * 28 * 28), 16384 * 28 * 28
+        beside = processor_files(lowest, highest, highest) | {GENERATION: generation_config(policy.tokenizer)}
+        for name, values in beside.items():
             (aside / name).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
         digest = files_digest(aside)
         sync_files(aside)
@@ -259,7 +259,7 @@ def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHan
     return write_model(directory / "model.json", weights=WEIGHTS, digest=digest, **values)
 
 
-def _same_weights(model_json: Path | str, handle: ModelHandle) -> None:
+def check_weights(model_json: Path | str, handle: ModelHandle) -> None:
     """Raise ModelError unless the files of a local model are those whose digest its `model.json` tells.
 
     What rests on a model is current by that digest: other weights in its place would give wrong numbers silently.
@@ -291,32 +291,3 @@ def _quiet() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _processor_files(video: VideoConfig) -> Mapping[str, Mapping[str, Any]]:
-    """What the Hugging Face processor and vLLM read. Sizes are bounds that our frames always meet, so that the
-    processor never resizes what the encoder has resized (its default lower bound enlarges small frames)."""
-    shared = {
-        "do_convert_rgb": True,
-        "do_normalize": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": list(MEAN),
-        "image_std": list(STD),
-        "merge_size": MERGE,
-        "patch_size": PATCH,
-        "processor_class": "Qwen2_5_VLProcessor",
-        "resample": 3,
-        "rescale_factor": 1 / 255,
-        "size": {"shortest_edge": min(video.min_pixels, 4 * 28 * 28), "longest_edge": 16384 * 28 * 28},
-        "temporal_patch_size": TEMPORAL_PATCH,
-    }
-    return {
-        "preprocessor_config.json": {**shared, "image_processor_type": "Qwen2VLImageProcessor"},
-        "video_preprocessor_config.json": {
-            **shared,
-            "cap_pixels_per_frame": False,
-            "do_sample_frames": False,
-            "video_processor_type": "Qwen2VLVideoProcessor",
-        },
-    }
