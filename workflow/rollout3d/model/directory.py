@@ -44,8 +44,10 @@ def check(directory: Path | str) -> None:
     if not (directory / "tokenizer.json").is_file() and not (directory / "vocab.json").is_file():
         raise ModelError(f"{directory}: no tokeniser (tokenizer.json, or vocab.json and merges.txt): download it again")
     found = read_shapes(directory)
-    wanted = expected_shapes(config)
-    given = {current_name(name): shape for name, shape in found.items()}
+    # Compared, and named in messages, as the files name them.
+    published = any(name.startswith("visual.") for name in found)
+    wanted = {published_name(name) if published else name: shape for name, shape in expected_shapes(config).items()}
+    given = found if published else {current_name(name): shape for name, shape in found.items()}
     if is_tied(config):
         wanted.pop("lm_head.weight")
         given.pop("lm_head.weight", None)
@@ -144,6 +146,15 @@ def current_name(name: str) -> str:
         return f"model.{name}"
     if name.startswith("model.") and not name.startswith(("model.visual.", "model.language_model.")):
         return f"model.language_model.{name.removeprefix('model.')}"
+    return name
+
+
+def published_name(name: str) -> str:
+    """The name of a tensor in the Hub's files, from the name that transformers 5 has for it."""
+    if name.startswith("model.visual."):
+        return name.removeprefix("model.")
+    if name.startswith("model.language_model."):
+        return f"model.{name.removeprefix('model.language_model.')}"
     return name
 
 
