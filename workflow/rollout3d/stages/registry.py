@@ -312,6 +312,7 @@ STAGES: dict[str, Spec] = {
     "summary": Spec(_fixed("*")),
     "view": Spec(_fixed("*")),
     "watch": Spec(_fixed("*")),
+    "export": Spec(_fixed("*")),
     "report": Spec(_report),
     "preflight": Spec(_fixed("*")),
     "status": Spec(),

@@ -1,0 +1,111 @@
+"""Write a trained model as a directory that others can load: transformers, vLLM, or the Hub.
+
+    rollout3d export results/runs/ocr --to ocr-3b
+
+It holds the weights (adapters merged), tokenizer and processor, the wording of the questions, and a
+generation_config.json that answers as the run was evaluated: by its predictions in results/eval, else by the
+configuration. A README says what the model is, and that transformers 5.17 gives videos other positions than the
+released rule; released_positions.py in the directory installs that rule.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rollout3d import tables
+from rollout3d.config import Config, Video
+from rollout3d.evaluation import settings
+from rollout3d.model.wordings import wording_digest
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("export", __doc__)
+DECIDES = tuple(name for name in settings.COMPARED if name != "backend")
+"""Settings that an export repeats; the back ends answer alike up to rounding."""
+
+
+@STAGE.command
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("model", type=Path, metavar="RUN", help="directory of a run, or its model.json")
+    parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="a new directory")
+    parser.add_argument(
+        "--predictions", type=Path, nargs="+", help="tables of its answers (default: those in eval/RUN beside runs/RUN)"
+    )
+    args, config = STAGE.parse(parser, argv)
+    model_json = args.model / "model.json" if args.model.is_dir() else args.model
+
+    from rollout3d.model.export import POSITIONS, Asked, export_model
+    from rollout3d.model.load import ModelError, read_model
+
+    try:
+        handle = read_model(model_json)
+        found = args.predictions or sorted(_evaluations(model_json.absolute()))
+        if found:
+            asked = evaluated(found, model_json)
+            source = "As in its evaluation: " + ", ".join(path.parent.name for path in found) + "."
+        else:
+            style = settings.style_of(handle.kind if handle.kind in ("sft", "grpo") else "none")
+            asked = settings.configured(_as_trained(config, handle.about), style)
+            source = "As the configuration has it; no answers of this model were found."
+        values = {name: asked[name] for name in DECIDES if name != "prompt_digest"}
+        video = _video(config, tables.lineage(model_json))
+        export_model(model_json, args.to, Asked(**values, source=source), video)
+    except (ModelError, ValueError) as error:
+        raise StageError(str(error)) from None
+    except OSError as error:
+        raise StageError(f"{args.to}: cannot be written ({error.strerror or error})") from None
+    size = sum(file.stat().st_size for file in args.to.iterdir()) / 1e9
+    print(f"{args.to}: {handle.name}, {size:.2f} GB. {source}")
+    print(
+        "Positions: transformers 5.17 gives videos other positions than the released rule, which training and "
+        f"evaluation follow, so numbers measured there differ. {args.to / POSITIONS} installs the rule on a loaded "
+        "model; README.md shows how."
+    )
+
+
+def _evaluations(model_json: Path) -> list[Path]:
+    """The tables of a run's answers, by the layout of a results folder."""
+    run = model_json.parent
+    return list((run.parent.parent / "eval" / run.name).glob("*/predictions.parquet"))
+
+
+def evaluated(paths: list[Path], model_json: Path) -> dict[str, Any]:
+    """Return how the answers in predictions tables were asked for, by column.
+
+    Raises ValueError if they are of another model, do not say how they were made, were made under several settings, or
+    if the wording has changed since.
+    """
+    seen: dict[tuple[Any, ...], Path] = {}
+    for path in paths:
+        rows = settings.filled(tables.read(tables.PREDICTIONS, path), tables.lineage(path))
+        settings.check_model(rows, model_json)
+        for row in rows:
+            seen.setdefault(tuple(row.get(name) for name in DECIDES), path)
+    if len(seen) != 1 or None in next(iter(seen)):
+        why = "were asked for in several ways" if len(seen) > 1 else "do not say how they were made"
+        where = ", ".join(map(str, dict.fromkeys(seen.values()))) or ", ".join(map(str, paths))
+        raise ValueError(f"{where}: the answers {why}; name the table that counts: --predictions FILE")
+    asked = dict(zip(DECIDES, next(iter(seen)), strict=True))
+    if wording_digest(asked["prompt"]) != asked["prompt_digest"]:
+        raise ValueError(
+            f"resources/prompts/{asked['prompt']}.txt has changed since {paths[0]} was written: evaluate again"
+        )
+    return asked
+
+
+def _as_trained(config: Config, about: dict[str, Any]) -> Config:
+    """The configuration with the wording that a run was trained with."""
+    think = about.get("prompts", {}).get("think", config.prompts.think)
+    return config.model_copy(update={"prompts": config.prompts.model_copy(update={"think": think})})
+
+
+def _video(config: Config, lineage: dict[str, Any]) -> Video:
+    """How pictures are shown: as the model's lineage has it, else as the configuration has it."""
+    known = lineage.get("values", {}) | lineage.get("settings", {})
+    own = {name: known[f"video.{name}"] for name in Video.model_fields if f"video.{name}" in known}
+    return config.video.model_copy(update=own)
+
+
+if __name__ == "__main__":
+    main()
