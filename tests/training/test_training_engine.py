@@ -9,6 +9,7 @@ import training_world as tw
 from training_world import command
 
 from rollout3d import tables
+from rollout3d.model import generate_vllm
 from rollout3d.model.load import load_policy
 from rollout3d.training.data import NotTrainable
 from rollout3d.training.engine import LORA_TARGETS, Engine
@@ -128,6 +129,16 @@ def test_gradient_checkpointing_changes_memory_and_not_numbers(files):
         motor.logprobs(pack(some_rows(motor))).sum().backward()
         numbers.append(torch.cat([p.grad.flatten() for p in motor.trained.values()]))
     assert torch.allclose(*numbers, atol=1e-6)
+
+
+def test_vllm_takes_the_configured_share_of_the_memory(files, monkeypatch):
+    taken = []
+    monkeypatch.setattr(generate_vllm, "Engine", lambda *_, **options: taken.append(options["gpu_memory_utilization"]))
+    for share in (0.3, 0.15):
+        grpo = tw.config(backend="vllm", vllm_memory_share=share).grpo
+        options = {"peak_lr": 1e-2, "shape": "linear", "total": 10, "backend": grpo.backend}
+        Engine(files["init"], grpo, World(), video=tw.config().video, vllm_memory_share=share, **options)
+    assert taken == [0.3, 0.15]
 
 
 def test_questions_that_cannot_be_shared_out_are_refused_with_the_remedy():

@@ -24,6 +24,7 @@ NO_EFFECT = (
     "*.max_logprob_gap",
     "*.warn_without_update",
     "*.stop_without_update",
+    "*.vllm_memory_share",
     "difficulty.batch_size",
     "evaluation.batch_size",
     "cot.max_usd",

@@ -125,6 +125,9 @@ class Grpo(Optimiser):
     stop_without_update: NotNegative | None = 100
     """Such steps before training ends with an error, as it does at its end if there was no update at all; null or 0:
     never. [assumed]"""
+    vllm_memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Share of each GPU's memory that vLLM takes beside the training, its weights included; less where a run does not
+    fit. [assumed]"""
     max_logprob_gap: Above0 = 0.05
     """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
 

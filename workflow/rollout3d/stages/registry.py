@@ -165,7 +165,7 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
         *("kl_of_skipped", "mra_thresholds"),
         *("temperature", "top_p", "max_new_tokens", "std_eps", "std", "advantage_group", "loss", "grad_rollouts"),
         *("loss_denominator", "offpolicy_correction", "numeric", "fresh_noise", "reallocate_when_zero", "backend"),
-        *("max_logprob_gap", "warn_without_update", "stop_without_update"),
+        *("max_logprob_gap", "warn_without_update", "stop_without_update", "vllm_memory_share"),
     )
     if grpo.offpolicy_correction != "none":
         own += ("offpolicy_cap",)

@@ -32,8 +32,6 @@ LORA_TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.
 """Linear layers of the language model; never the vision tower, whose adapters vLLM cannot load."""
 MICRO_TOKENS = 8192
 """Tokens of one forward, padding included; a longer row goes alone."""
-VLLM_MEMORY = 0.3
-"""Share of the GPU that vLLM may take beside the training."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """Names of Adam's running means."""
 
@@ -44,7 +42,8 @@ class Engine:
     """Trains one policy. All methods are called by all processes together.
 
     `init`: the model to start from, which is also the reference. `peak_lr` falls to 0 over `total` steps by `shape`.
-    `temperature`: log-probabilities are those of sampling at it.
+    `temperature`: log-probabilities are those of sampling at it. `vllm_memory_share`: share of the GPU's memory that vLLM
+    takes, if it is the `backend`.
     """
 
     lockstep = False
@@ -66,6 +65,7 @@ class Engine:
         temperature: float = 1.0,
         reference: bool = False,
         backend: Literal["hf", "vllm"] = "hf",
+        vllm_memory_share: float = 0.3,
     ):
         self.init, self.settings, self.world, self.video = init, settings, world, video
         self.peak_lr, self.shape, self.total = peak_lr, shape, total
@@ -88,7 +88,7 @@ class Engine:
         # vLLM has weights of its own on the device and only reads the copy's.
         self._copy = self._load("cpu" if backend == "vllm" else None) if self._needs_copy(backend) else None
         self._stale = True
-        self._vllm = self._start_vllm() if backend == "vllm" else None
+        self._vllm = self._start_vllm(vllm_memory_share) if backend == "vllm" else None
 
     # --- the step ----------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Engine:
         """Weights under the names of the plain model: the trained ones, adapters merged."""
         return merged_weights(self.policy.core)
 
-    def _start_vllm(self) -> Any:
+    def _start_vllm(self, memory_share: float) -> Any:
         # Weights are handed over in memory, so vLLM must live in this process.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         from rollout3d.model.generate_vllm import Engine as Vllm
@@ -280,7 +280,7 @@ class Engine:
         return Vllm(
             read_model(self.init).path,
             dtype=self.settings.dtype,
-            gpu_memory_utilization=VLLM_MEMORY,
+            gpu_memory_utilization=memory_share,
             colocated=self.world.size > 1,
         )
 

@@ -151,6 +151,7 @@ def run_grpo(
             temperature=grpo.temperature,
             reference=grpo.beta > 0,
             backend=grpo.backend,
+            vllm_memory_share=grpo.vllm_memory_share,
         )
         loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
         train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
