@@ -4,12 +4,16 @@ Each distinct prompt is prefilled once, its video looked at once, and the cache 
 positions and masks are explicit. `model.generate` is not used: it would take positions from transformers' own rule, run
 the vision tower once an answer (5.17), and draw from a generator whose state depends on the batch.
 
+Tokens and log-probabilities stay on the device until all answers are written. Each step the host reads one flag per
+answer, which says whether it has ended, and on a GPU it does so after it has started the next step.
+
 The loop works on one process, on whole weights: processes may take different numbers of steps, and weights that are
 gathered step by step (ZeRO-3) would then be waited for without end.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +32,9 @@ RESERVE = 128
 """Positions of the cache allocated ahead while decoding."""
 SHRINK = 0.75
 """Finished answers leave the batch when no more than this share of it still writes."""
+LATE = {"cuda": 1}
+"""Type of device -> steps after which the host reads which answers have ended; 0 on others. A GPU then always has the
+next step to work on. The price is one step more after the last token."""
 
 
 def generate(
@@ -110,29 +117,31 @@ def _decode(
     position = torch.tensor([prompts[row].next_position for row in rows], device=device)
     suppress = torch.tensor(policy.suppress_ids, device=device)
     ends = torch.tensor(policy.eos_ids, device=device)
-    tokens: list[list[int]] = [[] for _ in rows]
-    logprobs: list[list[float]] = [[] for _ in rows]
-    finished = [False] * len(rows)
     batch = list(range(len(rows)))  # which answer each row of the batch writes
+    written: list[tuple[list[int], torch.Tensor, torch.Tensor]] = []
+    ended = torch.zeros(len(rows), dtype=torch.bool, device=device)
+    reports: deque[_Report] = deque()
+    known: set[int] = set()  # answers that the host knows to have ended
     for step in range(sampling.max_new_tokens):
         logits = core.lm_head(hidden).float()
         scale = logits.logsumexp(-1)
         logits[:, suppress] = -torch.inf
         chosen = choose(logits, sampling, None if draws is None else draws[:, step])
         chances = logits.gather(1, chosen.unsqueeze(1)).squeeze(1) - scale
-        steps = zip(batch, chosen.tolist(), chances.tolist(), torch.isin(chosen, ends).tolist(), strict=True)
-        for answer, token, chance, end in steps:
-            if not finished[answer]:
-                tokens[answer].append(token)
-                logprobs[answer].append(chance)
-                finished[answer] = end
-        going = [row for row, answer in enumerate(batch) if not finished[answer]]
-        if not going or step + 1 == sampling.max_new_tokens:
+        written.append((batch, chosen, chances))
+        if step + 1 == sampling.max_new_tokens:
+            break
+        ended = ended | torch.isin(chosen, ends)
+        reports.append(_Report(batch, ended))
+        if len(reports) > LATE.get(device.type, 0):
+            known.update(reports.popleft().read())
+        going = [row for row, answer in enumerate(batch) if answer not in known]
+        if not going:
             break
         if len(going) <= SHRINK * len(batch):
             keep = torch.tensor(going, device=device)
             batch = [batch[row] for row in going]
-            chosen, position = chosen[keep], position[keep]
+            chosen, position, ended = chosen[keep], position[keep], ended[keep]
             mask = None if mask is None else mask[keep]
             draws = None if draws is None else draws[keep]
             for layer in cache.layers:
@@ -147,9 +156,44 @@ def _decode(
             use_cache=True,
         ).last_hidden_state[:, -1]
         position = position + 1
+    return _completions(policy, len(rows), written)
+
+
+class _Report:
+    """Which answers have ended after a step, on its way to the host."""
+
+    def __init__(self, batch: list[int], ended: torch.Tensor):
+        self._batch, self._flags, self._event = batch, ended, None
+        if ended.is_cuda:
+            self._flags = torch.empty(len(batch), dtype=torch.bool, pin_memory=True)
+            self._flags.copy_(ended, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def read(self) -> list[int]:
+        """Return the answers that have ended; waits for the step, not for those that were started after it."""
+        if self._event is not None:
+            self._event.synchronize()
+        return [answer for answer, end in zip(self._batch, self._flags.tolist(), strict=True) if end]
+
+
+def _completions(
+    policy: Policy, n: int, written: Sequence[tuple[list[int], torch.Tensor, torch.Tensor]]
+) -> list[Completion]:
+    """`n` answers from the steps that wrote them: (answers, their tokens, log-probabilities), up to their ends."""
+    tokens: list[list[int]] = [[] for _ in range(n)]
+    logprobs: list[list[float]] = [[] for _ in range(n)]
+    finished = [False] * n
+    answers = [answer for batch, _, _ in written for answer in batch]
+    ids, chances = (torch.cat(parts).tolist() for parts in list(zip(*written, strict=True))[1:])
+    for answer, token, chance in zip(answers, ids, chances, strict=True):
+        if not finished[answer]:
+            tokens[answer].append(token)
+            logprobs[answer].append(chance)
+            finished[answer] = token in policy.eos_ids
     return [
-        Completion(ids, policy.decode(ids), end, chances)
-        for ids, end, chances in zip(tokens, finished, logprobs, strict=True)
+        Completion(own, policy.decode(own), end, chances)
+        for own, end, chances in zip(tokens, finished, logprobs, strict=True)
     ]
 
 
