@@ -5,13 +5,20 @@ is what OCR trains on: the 4 clean rollouts in one row behind one prompt. `separ
 do: all 8 rollouts, a sequence each, with the prompt and the vision tower over again in every one. `OCR against vanilla`
 is a whole step: two views rolled out 4 times and 4 trained on, against one view rolled out 8 times and all trained on;
 rollouts have the full length and both steps are packed.
+
+`behind their prompt` is what the plain engine does with a group that is too long for one packed row: the prompt goes
+through once, then every completion by itself, reading its keys and values. Policy and reference, forward and backward,
+in operations as torch counts them (attention over every pair, as kernels with a mask compute it), against 8 sequences
+of their own. The bound is that of the tokens, (P + 8c) / 8(P + c).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from measure import Figure
 from rollout3d.model import generate_hf
@@ -20,6 +27,7 @@ from rollout3d.model.load import Policy
 from rollout3d.model.sampling import Sampling
 from rollout3d.training.objective import clipped_ratio, kl_k3
 from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.prefix import Prefix
 from small_model import completions, cpu_seconds, model, prompt
 
 TARGETS = {("small", 64): 0.30, ("small", 300): 0.40}
@@ -29,6 +37,7 @@ TARGETS = {("small", 64): 0.30, ("small", 300): 0.40}
 def figures() -> Iterator[Figure]:
     for size, length in (("tiny", 64), ("tiny", 500), ("small", 64), ("small", 300), ("small", 500)):
         yield packed_or_separate(size, length)
+    yield behind_their_prompt(300)
     for length in (64, 300):
         yield ocr_or_vanilla(length)
 
@@ -45,6 +54,22 @@ def packed_or_separate(size: str, length: int) -> Figure:
         target or 1.0,
         "x",
         note=f"{packed:.2f} s and {separate:.2f} s of CPU" + ("" if target else "; reported, no target of its own"),
+    )
+
+
+def behind_their_prompt(length: int) -> Figure:
+    policy, reference = model("small"), model("small")
+    asked, words = prompt(policy), completions(policy, 8, length)
+    row = Row(asked, words)
+    behind = _operations(lambda: _train_behind(policy, reference, row))
+    separate = 8 * _operations(lambda: _train(policy, reference, [Row(asked, words[:1])]))  # all cost the same
+    bound = (len(asked) + 8 * length) / (8 * (len(asked) + length))
+    return Figure(
+        f"8 behind their prompt / 8 separate, small, {length} tokens",
+        behind / separate,
+        round(1.2 * bound, 3),
+        "x",
+        note=f"{behind:.3g} and {separate:.3g} operations; bound by tokens {bound:.3g}",
     )
 
 
@@ -67,10 +92,34 @@ def _train(policy: Policy, reference: Policy, rows: Sequence[Row]) -> None:
     packed = pack(rows)
     with torch.no_grad():
         ref = LogProbs(reference)(packed)
-    logp = LogProbs(policy)(packed)
-    gain = clipped_ratio(logp, logp.detach(), torch.ones_like(logp), 0.2) - 0.04 * kl_k3(logp, ref)
-    (-gain.mean()).backward()
+    _loss(LogProbs(policy)(packed), ref).backward()
     policy.model.zero_grad()
+
+
+def _train_behind(policy: Policy, reference: Policy, row: Row) -> None:
+    """The same for one group, its prompt once and every completion by itself."""
+    own = Prefix(policy, row.prompt)
+    with torch.no_grad():
+        theirs = Prefix(reference, row.prompt)
+    for piece in row.pieces(1):
+        packed = pack([piece], behind_prompt=True)
+        with torch.no_grad():
+            ref = LogProbs(reference)(packed, prefix=theirs)
+        _loss(LogProbs(policy)(packed, prefix=own), ref).backward()
+        own.collect()
+    own.pull().backward()
+    policy.model.zero_grad()
+
+
+def _loss(logp: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    gain = clipped_ratio(logp, logp.detach(), torch.ones_like(logp), 0.2) - 0.04 * kl_k3(logp, reference)
+    return -gain.mean()
+
+
+def _operations(work: Callable[[], object]) -> int:
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
 
 
 def _step(policy: Policy, reference: Policy, views: Sequence[tuple[int, int, bool]], length: int) -> None:

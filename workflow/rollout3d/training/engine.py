@@ -26,12 +26,14 @@ from rollout3d.model.sampling import Completion, Sampling
 from rollout3d.seeding import stable_hash
 from rollout3d.training.objective import learning_rate
 from rollout3d.training.packing import LogProbs, Packed, Row, idle_row, micro_batches, pack
+from rollout3d.training.prefix import Prefix
 from rollout3d.training.world import World
 
 LORA_TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
 """Linear layers of the language model; never the vision tower, whose adapters vLLM cannot load."""
 MICRO_TOKENS = 8192
-"""Tokens of one forward, padding included; a longer row goes alone."""
+"""Tokens of one forward, padding included. A longer row goes alone: in the plain engine in pieces behind its prompt,
+else whole."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """Names of Adam's running means."""
 
@@ -42,8 +44,8 @@ class Engine:
     """Trains one policy. All methods are called by all processes together.
 
     `init`: the model to start from, which is also the reference. `peak_lr` falls to 0 over `total` steps by `shape`.
-    `temperature`: log-probabilities are those of sampling at it. `vllm_memory_share`: share of the GPU's memory that vLLM
-    takes, if it is the `backend`.
+    `temperature`: log-probabilities are those of sampling at it. `vllm_memory_share`: share of the GPU's memory for
+    vLLM.
     """
 
     lockstep = False
@@ -83,6 +85,7 @@ class Engine:
         self._reference: LogProbs | None = None
         if reference and self._reference_is_whole():
             self._reference = LogProbs(self._load(), temperature).requires_grad_(False)
+        self._behind: tuple[Prompt, Prefix] | None = None
         self.updates = 0
         self._build()
         # vLLM has weights of its own on the device and only reads the copy's.
@@ -103,8 +106,7 @@ class Engine:
         found: list[torch.Tensor] = []
         for turn in range(int(self.world.largest(len(batches)))):
             if turn < len(batches):
-                logp = self.logprobs(pack(batches[turn]), temperature)
-                found += logp.split([row.n_scored for row in batches[turn]])
+                found += self._score(batches[turn], temperature)
             elif self.lockstep:
                 self.logprobs(pack([idle_row(self.policy)]))
         return found
@@ -113,9 +115,9 @@ class Engine:
     def reference_logprobs(self, packed: Packed) -> torch.Tensor:
         """The same under the policy that training started from, without gradient."""
         if self._reference is not None:
-            return self._reference(packed)
+            return self._reference(packed, prefix=self._reference_prefix(packed))
         with adapters_off(self.policy.core):
-            return self.module(packed)
+            return self.module(packed, prefix=self._reference_prefix(packed))
 
     def update(
         self, rows: Sequence[Row], loss: Callable[[torch.Tensor, Packed], torch.Tensor], step: int
@@ -129,15 +131,11 @@ class Engine:
         rounds = int(self.world.largest(len(batches)))
         total = 0.0
         for turn in range(rounds):
+            last = turn == rounds - 1
             if turn < len(batches):
-                packed = pack(batches[turn])
-                part = loss(self.logprobs(packed), packed)
-                total += float(part.detach())
+                total += self._descend(batches[turn], loss, last)
             elif self.lockstep:
-                part = 0 * self.logprobs(pack([idle_row(self.policy)])).sum()
-            else:
-                continue
-            self.backward(part, last=turn == rounds - 1)
+                self.backward(0 * self.logprobs(pack([idle_row(self.policy)])).sum(), last)
         return total, self.step(step) if rounds else 0.0
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
@@ -231,6 +229,48 @@ class Engine:
             self._vllm.llm.llm_engine.engine_core.shutdown()
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _descend(self, batch: Sequence[Row], loss: Callable[[torch.Tensor, Packed], torch.Tensor], last: bool) -> float:
+        """Forward and backward of one batch; its part of the loss."""
+        pieces = self._pieces(batch)
+        if not pieces:
+            packed = pack(batch)
+            part = loss(self.logprobs(packed), packed)
+            self.backward(part, last)
+            return float(part.detach())
+        total = 0.0
+        prefix = Prefix(self.policy, batch[0].prompt)
+        for piece in pieces:
+            packed = pack([piece], behind_prompt=True)
+            part = loss(self.module(packed, prefix=prefix), packed)
+            self.backward(part, last=False)
+            prefix.collect()
+            total += float(part.detach())
+        self._behind = None
+        self.backward(prefix.pull(), last)
+        return total
+
+    def _score(self, batch: Sequence[Row], temperature: float | None) -> Sequence[torch.Tensor]:
+        """Log-probabilities of each row of one batch."""
+        pieces = self._pieces(batch)
+        if not pieces:
+            return self.logprobs(pack(batch), temperature).split([row.n_scored for row in batch])
+        prefix = Prefix(self.policy, batch[0].prompt)
+        packed = [pack([piece], behind_prompt=True) for piece in pieces]
+        return [torch.cat([self.module(each, temperature=temperature, prefix=prefix) for each in packed])]
+
+    def _pieces(self, batch: Sequence[Row]) -> list[Row]:
+        """Pieces of a row that is too long for one forward; none in lockstep: all processes would need as many."""
+        return [] if self.lockstep else batch[0].pieces(MICRO_TOKENS)
+
+    def _reference_prefix(self, packed: Packed) -> Prefix | None:
+        """The reference's prefix of a batch behind its prompt, kept for the group's other pieces."""
+        if not packed.behind_prompt:
+            return None
+        prompt = packed.rows[0].prompt
+        if self._behind is None or self._behind[0] is not prompt:
+            self._behind = prompt, Prefix((self._reference or self.module).policy, prompt)
+        return self._behind[1]
 
     def _build(self) -> None:
         self._masters = {

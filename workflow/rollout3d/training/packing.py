@@ -9,7 +9,7 @@ attention (flash attention takes no mask of four dimensions).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from rollout3d.model.encode import Image, Prompt
 from rollout3d.model.load import Policy
+from rollout3d.training.prefix import Prefix
 
 HEAD_CHUNKS = 8
 """Pieces in which log-probabilities of a large vocabulary are taken. A number of pieces and not a size: under ZeRO-3
@@ -47,6 +48,7 @@ class Row:
     """Weight of each scored token's KL; None: as `weight`."""
     behaviour: torch.Tensor | None = None
     """Log-probability of each scored token for what its rollout saw, where that was another video; else NaN."""
+    _pieces: dict[int, list[Row]] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.prompt) + sum(map(len, self.completions))
@@ -56,11 +58,39 @@ class Row:
         """Scored tokens."""
         return len(self.prompt_targets) + sum(map(len, self.completions))
 
+    def pieces(self, max_tokens: int) -> list[Row]:
+        """Return rows of at most `max_tokens` tokens, or one completion, that hold this longer row's completions.
+
+        Empty if the row is no longer, has one completion only, or scores tokens of its prompt, which belong to no
+        piece. Another call with the same limit returns the same rows.
+        """
+        if len(self) <= max_tokens or len(self.completions) < 2 or self.prompt_targets:
+            return []
+        if max_tokens not in self._pieces:
+            self._pieces[max_tokens] = list(self._cut(max_tokens - len(self.prompt)))
+        return self._pieces[max_tokens]
+
+    def _cut(self, max_tokens: int) -> Iterator[Row]:
+        """Pieces of at most so many tokens behind the prompt."""
+        piece: list[Sequence[int]] = []
+        start = 0
+        waiting = [completion for completion in self.completions if len(completion)]
+        for completion, after in zip(waiting, [*waiting[1:], None]):
+            piece.append(completion)
+            size = sum(map(len, piece))
+            if after is None or size + len(after) > max_tokens:
+                fields = ("weight", "advantage", "told", "kl_weight", "behaviour")
+                whole = {name: getattr(self, name) for name in fields}
+                cut = {name: x if x is None else x[start : start + size] for name, x in whole.items()}
+                yield Row(self.prompt, piece, **cut)
+                piece, start = [], start + size
+
 
 @dataclass(frozen=True, eq=False)
 class Packed:
     """A batch of R rows padded to L tokens, of which T are scored.
 
+    `behind_prompt`: the one row's prompt of P tokens is not in the batch but in a `Prefix`; L tokens come after it.
     Scored tokens run row by row; within a row the prompt's targets come first, then the completions in order.
     """
 
@@ -68,11 +98,14 @@ class Packed:
     position_ids: torch.Tensor
     """(3, R, L) int64."""
     attention: torch.Tensor | None
-    """(R, 1, L, L) bool, True where the query (third axis) sees the key; None if causal attention is enough."""
+    """(R, 1, L, L) bool, True where the query (third axis) sees the key; None if causal attention is enough.
+    Behind a prompt (1, 1, L, P + L)."""
     predict: torch.Tensor
-    """(T,) int64: flat places r * L + l of the hidden states that predict the scored tokens."""
+    """(T,) int64: flat places r * L + l of the hidden states that predict the scored tokens. Behind a prompt, places in
+    its last token and the L tokens."""
     targets: torch.Tensor
     """(T,) int64: the scored tokens."""
+    behind_prompt: bool = False
 
     @property
     def weight(self) -> torch.Tensor:
@@ -98,8 +131,11 @@ class Packed:
         return torch.cat([blank if row.behaviour is None else row.behaviour for row, blank in zip(self.rows, unknown)])
 
 
-def pack(rows: Sequence[Row]) -> Packed:
-    """Lay out rows for one forward. Raises ValueError for a row that scores nothing."""
+def pack(rows: Sequence[Row], behind_prompt: bool = False) -> Packed:
+    """Lay out rows for one forward; with `behind_prompt` one row without its prompt.
+
+    Raises ValueError for a row that scores nothing.
+    """
     longest = max(map(len, rows))
     positions = torch.zeros(3, len(rows), longest, dtype=torch.int64)
     segments = torch.full((len(rows), longest), -1, dtype=torch.int16)  # short: L * L comparisons move them
@@ -123,10 +159,13 @@ def pack(rows: Sequence[Row]) -> Packed:
     if not targets:
         raise ValueError("rows without completions cannot be packed")
     attention = None
-    if any(len(row.completions) > 1 for row in rows):
-        same = segments[:, :, None] == segments[:, None, :]  # padding sees padding: no empty row of the attention
-        attention = ((segments == 0)[:, None, :] | same).tril().unsqueeze(1)
-    return Packed(tuple(rows), positions, attention, torch.cat(predict), torch.cat(targets))
+    left = len(rows[0].prompt) if behind_prompt else 0
+    if behind_prompt or any(len(row.completions) > 1 for row in rows):
+        # Padding sees padding: no empty row of the attention.
+        same = segments[:, left:, None] == segments[:, None, :]
+        attention = ((segments == 0)[:, None, :] | same).tril(left).unsqueeze(1)
+    places = torch.cat(predict) - max(0, left - 1)
+    return Packed(tuple(rows), positions[..., left:], attention, places, torch.cat(targets), behind_prompt)
 
 
 def micro_batches(rows: Sequence[Row], max_tokens: int, max_rows: int | None = None) -> Iterator[list[Row]]:
@@ -153,13 +192,19 @@ class LogProbs(nn.Module):
         vocabulary = policy.core.config.text_config.vocab_size
         self.chunks = HEAD_CHUNKS if vocabulary >= LARGE_VOCABULARY else 1
 
-    def forward(self, packed: Packed, always_look: bool = False, temperature: float | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        packed: Packed,
+        always_look: bool = False,
+        temperature: float | None = None,
+        prefix: Prefix | None = None,
+    ) -> torch.Tensor:
         """Log-probabilities (T,) float32 of the scored tokens, in nats, at the module's temperature or another.
 
-        `always_look` runs the vision tower on a blank patch if the batch has no picture: gradient collectives need
-        every parameter to take part on every process.
+        `prefix`: the prompt of a batch that was packed behind it. `always_look` runs the vision tower on a blank patch
+        if the batch has no picture: gradient collectives need every parameter to take part on every process.
         """
-        hidden = self._hidden(packed)
+        hidden = self._hidden(packed) if prefix is None else self._behind(prefix, packed)
         logp = [
             self._score(*piece, self.temperature if temperature is None else temperature)
             for piece in zip(self._split(hidden), self._split(packed.targets.to(hidden.device)))
@@ -175,8 +220,7 @@ class LogProbs(nn.Module):
         prompts = self.policy.prompt_embeddings([row.prompt for row in packed.rows])
         sequences = []
         for row, prompt in zip(packed.rows, prompts):
-            words = torch.tensor([token for completion in row.completions for token in completion], device=device)
-            sequences.append(torch.cat([prompt, self.policy.embed_tokens(words.long())]))
+            sequences.append(torch.cat([prompt, self._words(row)]))
         hidden = self.core.model.language_model(
             inputs_embeds=pad_sequence(sequences, batch_first=True),
             position_ids=packed.position_ids.to(device),
@@ -184,6 +228,17 @@ class LogProbs(nn.Module):
             use_cache=False,
         ).last_hidden_state
         return hidden.flatten(0, 1)[packed.predict.to(device)]
+
+    def _behind(self, prefix: Prefix, packed: Packed) -> torch.Tensor:
+        """Hidden states (T, D) that predict the scored tokens of a batch behind its prompt."""
+        (row,) = packed.rows
+        hidden = prefix.read(self._words(row)[None], packed.position_ids, packed.attention)
+        return hidden[packed.predict.to(hidden.device)]
+
+    def _words(self, row: Row) -> torch.Tensor:
+        """Input embeddings (L, D) of a row's completions."""
+        ids = [token for completion in row.completions for token in completion]
+        return self.policy.embed_tokens(torch.tensor(ids, dtype=torch.int64, device=self.policy.device))
 
     def _split(self, tensor: torch.Tensor) -> Sequence[torch.Tensor]:
         return tensor.tensor_split(self.chunks)
