@@ -98,7 +98,8 @@ class Engine:
     ) -> list[list[Completion]]:
         """`sampling.n` answers for each prompt, in order; `policy` lends its tokens, the weights are the engine's.
 
-        Raises AssertionError if vLLM expands a prompt to other tokens than the encoder.
+        All prompts are in the engine before its first step, so that a step of training is one queue. Raises
+        AssertionError if vLLM expands a prompt to other tokens than the encoder.
         """
         if not prompts:
             return []
