@@ -157,6 +157,24 @@ def test_a_batch_without_pictures_still_uses_the_vision_tower_where_collectives_
     assert all(g is not None and not g.any() for g in grads)
 
 
+def test_gradients_come_in_one_order_whether_a_picture_is_shown_or_not():
+    """DeepSpeed adds those of all processes up by their place in this order, in buckets that know no names."""
+    model = training_world.tiny_policy()
+    order = []
+    for name, p in model.core.named_parameters():
+        p.register_post_accumulate_grad_hook(lambda _, name=name: order.append(name))
+    orders = []
+    for row in (
+        Row(prompt_of(model), COMPLETIONS),
+        Row(model.encoder.prompt([Text("How many?")]), [[5, 6]]),
+        packing.idle_row(model),
+    ):
+        LogProbs(model)(pack([row]), always_look=True).sum().backward()
+        orders.append(order.copy())
+        order.clear()
+    assert orders[0] == orders[1] == orders[2] and len(orders[0]) == len(list(model.core.parameters()))
+
+
 def test_a_missing_video_is_noticed(model):
     prompt = prompt_of(model)
     blind = type(prompt)(prompt.input_ids, prompt.position_ids, prompt.next_position, (), prompt.key)

@@ -204,15 +204,17 @@ class LogProbs(nn.Module):
         `prefix`: the prompt of a batch that was packed behind it. `always_look` runs the vision tower on a blank patch
         if the batch has no picture: gradient collectives need every parameter to take part on every process.
         """
+        blank = None
+        if always_look and (packed.behind_prompt or not any(row.prompt.media for row in packed.rows)):
+            # First, so that gradients come in the same order everywhere: processes add them up by their place in it.
+            blank = 0 * self.policy.features([self.policy.encoder.medium(BLANK)])[0].sum()
         hidden = self._hidden(packed) if prefix is None else self._behind(prefix, packed)
         logp = [
             self._score(*piece, self.temperature if temperature is None else temperature)
             for piece in zip(self._split(hidden), self._split(packed.targets.to(hidden.device)))
         ]
         total = torch.cat(logp)
-        if always_look and not any(row.prompt.media for row in packed.rows):
-            total = total + 0 * self.policy.features([self.policy.encoder.medium(BLANK)])[0].sum()
-        return total
+        return total if blank is None else total + blank
 
     def _hidden(self, packed: Packed) -> torch.Tensor:
         """Hidden states (T, D) that predict the scored tokens."""
