@@ -2,13 +2,19 @@
 
 One prompt with 1,040 visual tokens, 8 answers of 64 new tokens, random weights (256 hidden, 6 layers). transformers
 5.17 repeats the pixels n times before the vision tower and prefills n equal prompts.
+
+The host waits for the device where it reads a tensor. With tokens, log-probabilities and ends read at every step it did
+so three times per step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from unittest.mock import patch
 
 import torch
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
 from measure import Figure
 from rollout3d.model import generate_hf
@@ -51,6 +57,13 @@ def figures() -> Iterator[Figure]:
         raise AssertionError("the two do not write equally many tokens")
     fast, slow = cpu_seconds(ours), cpu_seconds(theirs)
     yield Figure(
+        "Generation: reads of the device by the host per step",
+        _reads(ours) / NEW,
+        1.1,
+        "",
+        note=f"{NEW} steps that write {N} tokens each",
+    )
+    yield Figure(
         "Generation: num_return_sequences / shared prefill",
         slow / fast,
         1.5,
@@ -58,3 +71,20 @@ def figures() -> Iterator[Figure]:
         at_least=True,
         note=f"{slow:.2f} s and {fast:.2f} s of CPU, prompt of {len(asked)} tokens, {N} x {NEW} new tokens",
     )
+
+
+def _reads(work: Callable[[], object]) -> int:
+    """How often a tensor is read by the host from the first forward of the language model on, the prompt's."""
+    seen: list[str] = []
+    names = ("tolist", "item", "cpu", "numpy", "__bool__", "__int__", "__float__", "__index__")
+
+    def noted(event: str, call: Callable[..., object]) -> Callable[..., object]:
+        return lambda *given, **named: seen.append(event) or call(*given, **named)
+
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(patch.object(torch.Tensor, name, noted("read", getattr(torch.Tensor, name))))
+        forward = noted("forward", Qwen2_5_VLTextModel.forward)
+        stack.enter_context(patch.object(Qwen2_5_VLTextModel, "forward", forward))
+        work()
+    return seen[seen.index("forward") :].count("read")
