@@ -1,6 +1,8 @@
 """Completions that go through the model piece by piece behind their prompt equal separate forwards, and cost less."""
 
+import subprocess
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +19,9 @@ from rollout3d.training import engine as engines
 from rollout3d.training import prefix as prefixes
 from rollout3d.training.group import Group
 from rollout3d.training.grpo import update
-from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.packing import LogProbs, Row, idle_row, pack
 from rollout3d.training.prefix import Prefix
+from rollout3d.training.run import run_grpo
 
 ALONE = 1
 """A limit that no row meets: every completion is a piece."""
@@ -184,15 +187,40 @@ def test_each_video_is_looked_at_once_by_policy_and_reference(files, monkeypatch
     assert motor._behind is None, "the reference's keys and values are not kept beyond their group"
 
 
-def test_in_lockstep_a_long_row_stays_whole(files, monkeypatch):
+def test_where_rows_are_not_cut_a_long_one_stays_whole(files, monkeypatch):
+    """As under ZeRO-3."""
     monkeypatch.setattr(engines, "MICRO_TOKENS", ALONE)
     motor = training_step.engine(files, tw.config().grpo)
     row = Row(training_step.group(files, motor, tw.config().grpo, (1.0,)).rollouts[0].prompt, COMPLETIONS)
-    motor.lockstep, sizes = True, []
-    motor.update([row], lambda logp, _: sizes.append(len(logp)) or -logp.mean(), 0)
-    motor.lockstep = False
-    motor.update([row], lambda logp, _: sizes.append(len(logp)) or -logp.mean(), 0)
+    sizes = []
+    for motor.cuts in (False, True):
+        motor.update([row], lambda logp, _: sizes.append(len(logp)) or -logp.mean(), 0)
     assert sizes == [11, 4, 1, 6]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_gradients_of_pieces_and_prompt_come_in_the_order_of_any_other_batch(model, tied):
+    """Processes that run equally many backwards may run others: DeepSpeed adds gradients up by their place in it."""
+    if not tied:
+        model.core.lm_head.weight = torch.nn.Parameter(model.core.lm_head.weight.detach().clone())
+    order, orders = [], []
+    for name, p in model.core.named_parameters():
+        p.register_post_accumulate_grad_hook(lambda _, name=name: order.append(name))
+
+    def backward(value):
+        value.backward()
+        orders.append(order.copy())
+        order.clear()
+
+    backward(LogProbs(model)(pack([idle_row(model)]), always_look=True).sum())
+    row = Row(prompt_of(model), COMPLETIONS)
+    prefix = Prefix(model, row.prompt)
+    for piece in row.pieces(ALONE):
+        backward(LogProbs(model)(pack([piece], behind_prompt=True), always_look=True, prefix=prefix).sum())
+        prefix.collect()
+    backward(prefix.pull())
+    assert len(orders) == 5 and len(orders[0]) == len(list(model.core.parameters()))
+    assert all(found == orders[0] for found in orders)
 
 
 def test_a_run_in_pieces_resumes_bit_for_bit(files, taught, tmp_path, monkeypatch):
@@ -204,6 +232,36 @@ def test_a_run_in_pieces_resumes_bit_for_bit(files, taught, tmp_path, monkeypatc
             train_grpo(files, taught, tmp_path / "died", save_every=1)
     train_grpo(files, taught, tmp_path / "died", save_every=1)
     same_run(tmp_path / "whole", tmp_path / "died", [tables.METRICS, tables.ROLLOUTS])
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize(
+    ("stage", "settings"),
+    [
+        ("zero2", {}),
+        pytest.param("zero2", {"lora_rank": 2}, marks=pytest.mark.long),
+        pytest.param("zero2", {"gradient_checkpointing": True}, marks=pytest.mark.long),
+        pytest.param("zero0", {}, marks=pytest.mark.long),
+        pytest.param("zero3", {}, marks=pytest.mark.long),
+    ],
+)
+def test_deepspeed_in_pieces_trains_as_plain_torch_does_on_whole_rows(files, taught, tmp_path, stage, settings):
+    """On two processes, which have different numbers of groups with spread, so different numbers of pieces."""
+    run, shared = tw.run(steps=3), {"max_new_tokens": 24, "lr": 1e-4, "prompts_per_step": 4, **settings}
+    run_grpo(tw.config(**shared), run, tw.inputs(files, taught), tmp_path / "plain", tw.lineage)
+    made = tw.command("train_grpo", tw.config(**shared, deepspeed=stage), run, files, taught, tmp_path / "zero", 2)
+    module = made.index("rollout3d.stages.train_grpo")
+    made[module - 1 : module + 1] = [str(Path(__file__).parent / "in_pieces.py")]
+    subprocess.run(made, check=True, timeout=400)
+    first, second = (tables.read(tables.METRICS, tmp_path / name / "metrics.parquet") for name in ("plain", "zero"))
+    assert sum(row["grad_norm"] > 0 for row in first) >= 2
+    for a, b in zip(first, second, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-3, abs=1e-5)
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-2)
+    whole, cut, before = (tw.weights(tmp_path / name / "model.json") for name in ("plain", "zero", taught.parent))
+    moved = max(float((before[name] - whole[name]).abs().max()) for name in before)
+    apart = max(float((cut[name] - whole[name]).abs().max()) for name in before)
+    assert moved > 0 and apart < 0.1 * moved
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
@@ -231,3 +289,38 @@ def test_eight_completions_cost_little_more_than_their_tokens(model, checkpointi
 
     bound = (len(prompt) + 8 * c) / (8 * (len(prompt) + c))
     assert counted(lambda: in_pieces(model, row, ALONE)) / counted(separately) <= 1.2 * bound
+
+
+class Held:
+    """Bytes that autograd holds for backwards, the weights apart, and the most that it held at once."""
+
+    def __init__(self, policy):
+        self.now = self.most = 0
+        weights = {p.untyped_storage().data_ptr() for p in policy.core.parameters()}
+
+        class Saved:
+            def __init__(saved, tensor):
+                saved.tensor = tensor
+                saved.bytes = 0 if tensor.untyped_storage().data_ptr() in weights else tensor.nbytes
+                self.now += saved.bytes
+                self.most = max(self.most, self.now)
+
+            def __del__(saved):
+                self.now -= saved.bytes
+
+        self.hooks = torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor)
+
+
+def test_only_the_prompt_and_one_piece_are_in_memory(model):
+    prompt, c = prompt_of(model, "How many chairs?" * 12, frames=8), 40
+    words = torch.randint(5, 300, (8, c), generator=torch.Generator().manual_seed(0)).tolist()
+    row = Row(prompt, words, weight=torch.ones(8 * c))
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # holds no matrix of all pairs
+        whole, cut = Held(model), Held(model)
+        with whole.hooks:
+            LogProbs(model)(pack([row])).sum().backward()
+        with cut.hooks:
+            in_pieces(model, row, ALONE)
+    assert whole.now == cut.now == 0
+    tokens = (len(prompt) + c) / (len(prompt) + 8 * c)
+    assert cut.most < 1.2 * tokens * whole.most

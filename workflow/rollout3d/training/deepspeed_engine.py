@@ -38,8 +38,8 @@ class _DeepSpeedEngine(Engine):
             engine, *_ = deepspeed.initialize(**ours, dist_init_required=False)
         return engine
 
-    def logprobs(self, packed: Any, temperature: float | None = None) -> torch.Tensor:
-        return self._ds(packed, always_look=True, temperature=temperature)
+    def logprobs(self, packed: Any, temperature: float | None = None, prefix: Any = None) -> torch.Tensor:
+        return self._ds(packed, always_look=True, temperature=temperature, prefix=prefix)
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
         self._ds.set_gradient_accumulation_boundary(last)
@@ -68,6 +68,11 @@ class ShardedEngine(_DeepSpeedEngine):
     def stage(self) -> int:
         """2 or 3."""
         return 3 if self.settings.deepspeed == "zero3" else 2
+
+    @property
+    def cuts(self) -> bool:
+        """Not under ZeRO-3: a prompt's forward waits for its backward, other processes' forwards do not."""
+        return self.stage == 2
 
     @property
     def max_rows(self) -> int | None:

@@ -32,8 +32,7 @@ from rollout3d.training.world import World
 LORA_TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
 """Linear layers of the language model; never the vision tower, whose adapters vLLM cannot load."""
 MICRO_TOKENS = 8192
-"""Tokens of one forward, padding included. A longer row goes alone: in the plain engine in pieces behind its prompt,
-else whole."""
+"""Tokens of one forward, padding included. A longer row goes alone: in pieces behind its prompt, or whole."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """Names of Adam's running means."""
 
@@ -50,6 +49,8 @@ class Engine:
 
     lockstep = False
     """Whether processes must run equally many forwards and backwards."""
+    cuts = True
+    """Whether a row that is too long for one forward is taken to pieces."""
     max_rows: int | None = None
     """Most rows of one forward."""
 
@@ -95,9 +96,9 @@ class Engine:
 
     # --- the step ----------------------------------------------------------------------------------------------------
 
-    def logprobs(self, packed: Packed, temperature: float | None = None) -> torch.Tensor:
+    def logprobs(self, packed: Packed, temperature: float | None = None, prefix: Prefix | None = None) -> torch.Tensor:
         """Log-probabilities (T,) of the scored tokens under the policy, with gradient; at the sampling temperature."""
-        return self.module(packed, always_look=self.lockstep, temperature=temperature)
+        return self.module(packed, always_look=self.lockstep, temperature=temperature, prefix=prefix)
 
     @torch.no_grad()
     def score(self, rows: Sequence[Row], temperature: float | None = None) -> list[torch.Tensor]:
@@ -128,14 +129,12 @@ class Engine:
         processes. Without any rows on any process nothing is updated and both numbers are 0.
         """
         batches = list(micro_batches(rows, MICRO_TOKENS, self.max_rows))
-        rounds = int(self.world.largest(len(batches)))
+        own = sum(len(self._pieces(batch)) + 1 for batch in batches)
+        rounds = int(self.world.largest(own))
         total = 0.0
-        for turn in range(rounds):
-            last = turn == rounds - 1
-            if turn < len(batches):
-                total += self._descend(batches[turn], loss, last)
-            elif self.lockstep:
-                self.backward(0 * self.logprobs(pack([idle_row(self.policy)])).sum(), last)
+        for turn, (part, value) in enumerate(self._parts(batches, loss, rounds - own if self.lockstep else 0)):
+            total += value
+            self.backward(part, last=turn == rounds - 1)
         return total, self.step(step) if rounds else 0.0
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
@@ -230,25 +229,27 @@ class Engine:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _descend(self, batch: Sequence[Row], loss: Callable[[torch.Tensor, Packed], torch.Tensor], last: bool) -> float:
-        """Forward and backward of one batch; its part of the loss."""
-        pieces = self._pieces(batch)
-        if not pieces:
-            packed = pack(batch)
-            part = loss(self.logprobs(packed), packed)
-            self.backward(part, last)
-            return float(part.detach())
-        total = 0.0
-        prefix = Prefix(self.policy, batch[0].prompt)
-        for piece in pieces:
-            packed = pack([piece], behind_prompt=True)
-            part = loss(self.module(packed, prefix=prefix), packed)
-            self.backward(part, last=False)
-            prefix.collect()
-            total += float(part.detach())
-        self._behind = None
-        self.backward(prefix.pull(), last)
-        return total
+    def _parts(
+        self, batches: Sequence[Sequence[Row]], loss: Callable[[torch.Tensor, Packed], torch.Tensor], idle: int
+    ) -> Iterator[tuple[torch.Tensor, float]]:
+        """Yield scalars to go backward from before the next is asked for, each with its part of the loss.
+
+        A batch makes one, or one per piece and one for their prompt; `idle` more change nothing.
+        """
+        for batch in batches:
+            pieces = self._pieces(batch)
+            prefix = Prefix(self.policy, batch[0].prompt) if pieces else None
+            for rows in [[piece] for piece in pieces] or [batch]:
+                packed = pack(rows, behind_prompt=prefix is not None)
+                part = loss(self.logprobs(packed, prefix=prefix), packed)
+                yield part, float(part.detach())
+                if prefix is not None:
+                    prefix.collect()
+            self._behind = None
+            if prefix is not None:
+                yield prefix.pull(), 0.0
+        for _ in range(idle):
+            yield 0 * self.logprobs(pack([idle_row(self.policy)])).sum(), 0.0
 
     def _score(self, batch: Sequence[Row], temperature: float | None) -> Sequence[torch.Tensor]:
         """Log-probabilities of each row of one batch."""
@@ -257,11 +258,11 @@ class Engine:
             return self.logprobs(pack(batch), temperature).split([row.n_scored for row in batch])
         prefix = Prefix(self.policy, batch[0].prompt)
         packed = [pack([piece], behind_prompt=True) for piece in pieces]
-        return [torch.cat([self.module(each, temperature=temperature, prefix=prefix) for each in packed])]
+        return [torch.cat([self.logprobs(each, temperature, prefix) for each in packed])]
 
     def _pieces(self, batch: Sequence[Row]) -> list[Row]:
-        """Pieces of a row that is too long for one forward; none in lockstep: all processes would need as many."""
-        return [] if self.lockstep else batch[0].pieces(MICRO_TOKENS)
+        """Pieces of a row that is too long for one forward; none if the batch goes through as it is."""
+        return batch[0].pieces(MICRO_TOKENS) if self.cuts else []
 
     def _reference_prefix(self, packed: Packed) -> Prefix | None:
         """The reference's prefix of a batch behind its prompt, kept for the group's other pieces."""

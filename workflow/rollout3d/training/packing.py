@@ -4,6 +4,10 @@ A row is `[prompt | c1 | .. | cn]`. A tree mask lets every completion see the pr
 restart after the prompt, so the forward equals n separate ones while the prompt, its video above all, is computed
 once. Rows of different lengths share a batch, padded on the right. Exact with the model class as it is, with sdpa
 attention (flash attention takes no mask of four dimensions).
+
+A row that is too long for one forward is taken to pieces that read their prompt from a cache (`prefix.py`). They need
+fewer operations than the mask, under which a kernel computes every pair of tokens, but in smaller products one after
+the other: a row that fits stays one row.
 """
 
 from __future__ import annotations

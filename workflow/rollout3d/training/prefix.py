@@ -27,7 +27,7 @@ class Prefix:
     """
 
     def __init__(self, policy: Policy, prompt: Prompt):
-        self._model = policy.core.model.language_model
+        self._model, self._head = policy.core.model.language_model, policy.core.lm_head
         cache = Cache(layers=[_Writing() for _ in self._model.layers])
         hidden = self._run(policy.prompt_embeddings([prompt])[0][None], prompt.position_ids[:, None], None, cache)
         keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
@@ -57,9 +57,13 @@ class Prefix:
                 leaf.grad = None
 
     def pull(self) -> torch.Tensor:
-        """Return a scalar whose gradient is that of all collected pieces with respect to what made the prompt."""
+        """Return a scalar whose gradient is that of all collected pieces with respect to what made the prompt.
+
+        The head takes part with a gradient of zero: gradient collectives need every parameter of every backward.
+        """
         pairs = [(made, grad) for made, grad in zip(self._made, self._pulled, strict=True) if grad is not None]
-        return torch.stack([(made.float() * grad).sum() for made, grad in pairs]).sum()
+        nothing = 0 * self._head(self._made[0]).float().sum()
+        return torch.stack([(made.float() * grad).sum() for made, grad in pairs]).sum() + nothing
 
     def _run(
         self, words: torch.Tensor, position_ids: torch.Tensor, attention: torch.Tensor | None, cache: Cache
