@@ -22,48 +22,6 @@ def test_committed_configuration_is_what_the_models_say():
     assert load() == config.Config()
 
 
-# The paper's values, typed from the paper and from Video-R1's scripts; OCR = its section, table or figure.
-PAPER = {
-    ("video", "train_frames"): 16,  # OCR, implementation details
-    ("video", "eval_frames"): 32,  # OCR, implementation details
-    ("video", "train_max_pixels"): 105_369,  # Video-R1: 1.05 * 128 * 28 * 28
-    ("video", "eval_max_pixels"): 200_704,  # Video-R1: 256 * 28 * 28
-    ("grpo", "n_clean"): 4,  # OCR, implementation details
-    ("grpo", "n_perturbed"): 4,  # OCR, implementation details
-    ("grpo", "prompts_per_step"): 8,  # OCR: 8 GPUs; Video-R1: one prompt each
-    ("grpo", "lr"): 1e-6,  # Video-R1
-    ("grpo", "weight_decay"): 0.01,  # Video-R1
-    ("grpo", "max_grad_norm"): 5.0,  # Video-R1
-    ("grpo", "beta"): 0.04,  # Video-R1
-    ("grpo", "kl_of_skipped"): True,  # Video-R1; OCR, equation 6
-    ("grpo", "temperature"): 1.0,  # Video-R1
-    ("grpo", "top_p"): 0.95,  # Video-R1
-    ("grpo", "delta_start"): 0.5,  # OCR, annealed object selector
-    ("grpo", "grad_rollouts"): "clean",  # OCR, figure 2
-    ("sft", "epochs"): 2,  # OCR, implementation details
-    ("sft", "lr"): 1e-6,  # Video-R1
-    ("sft", "batch_size"): 8,  # Video-R1
-    ("sft", "max_grad_norm"): 5.0,  # Video-R1
-    ("cot", "per_transition"): 1000,  # OCR, data construction
-    ("cot", "frames"): 32,  # OCR, data construction
-    ("cot", "model"): "gpt-4o",  # OCR, data construction
-    ("cot", "teacher"): "openai",  # OCR, data construction
-    ("cot", "max_usd"): 0.0,  # nothing is spent unasked
-    ("questions", "total"): 98_000,  # OCR, data construction
-    ("scenes", "bev_size"): 432,  # Ross3D
-    ("evaluation", "benchmarks"): ["vsibench"],  # OCR
-    ("evaluation", "max_new_tokens_direct"): 16,  # VSI-Bench
-}
-
-
-@pytest.mark.parametrize("path", PAPER, ids=".".join)
-def test_default_is_the_papers_value(path):
-    values = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    for key in path:
-        values = values[key]
-    assert values == PAPER[path] and type(values) is type(PAPER[path])
-
-
 def test_default_models_are_the_papers():
     models = load().models
     assert models["base"].name == "Qwen/Qwen2.5-VL-3B-Instruct"
@@ -116,10 +74,10 @@ def test_synthetic_scans_never_go_where_the_paper_writes():
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ("x\tgrpo\tbase\tocr_rl\tobject_centric\t-\t-\tocr\t5\t0\t-", "schedule, regions"),
-        ("x\tsft\tbase\t-\t-\t-\t-\t-\t-\t0\t-", "train_table"),
-        ("x\tsft\tnowhere\tocr_sft\t-\t-\t-\t-\t-\t0\t-", "nowhere"),
-        ("base\tnone\tbase\t-\t-\t-\t-\t-\t-\t0\t-", "name of a model"),
+        ("x\tgrpo\tbase\tocr_rl\tobject_centric\t-\t-\tocr\t5\t0\t-\t-", "schedule, regions"),
+        ("x\tsft\tbase\t-\t-\t-\t-\t-\t-\t0\t-\t-", "train_table"),
+        ("x\tsft\tnowhere\tocr_sft\t-\t-\t-\t-\t-\t0\t-\t-", "nowhere"),
+        ("base\tnone\tbase\t-\t-\t-\t-\t-\t-\t0\t-\t-", "name of a model"),
     ],
 )
 def test_a_bad_run_is_refused_with_its_name(tmp_path, row, says):
@@ -137,7 +95,7 @@ def test_places_of_the_machine_decide_no_result_but_the_place_of_a_model():
     run = Run(run="ocr", method="grpo", init="base", train_table="ocr_rl", rollout="vanilla", reward="ocr", steps=1)
     scope = Scope(dataset="scannet", key="base", setting="frames2", benchmark="vsibench", run_name="ocr", run=run)
     by_hand = {name for name, spec in STAGES.items() if spec.keys(Config(), scope) == ("*",)}
-    assert by_hand == {"check_scan", "summary", "view", "watch", "preflight"}
+    assert by_hand == {"check_scan", "export", "summary", "view", "watch", "preflight"}
     for name in set(STAGES) - by_hand:
         found = {key for key in job_values(name, Config(), scope) if key.startswith("site") or key == "results"}
         assert found == ({"site.models"} if name == "describe_model" else set()), name

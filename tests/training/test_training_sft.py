@@ -67,7 +67,7 @@ def choice(files):
     row = tw.question_row(0, question="Which is closest?", answer_type="choice", options=["A. chair", "B. sofa"])
     row |= {"ground_truth": "A", "think": "A chair, wait.", "target": TARGET}
     video = tw.config().video
-    return row, Questions([row], FrameStore([files["frames"]], video=video), video, "video_r1", 0)
+    return row, Questions([row], FrameStore([files["frames"]]), video, "video_r1", 0)
 
 
 @pytest.mark.parametrize("system", [None, "You are a helpful assistant"])

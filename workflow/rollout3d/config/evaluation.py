@@ -41,7 +41,7 @@ class Evaluation(Section):
     """Jobs per run and benchmark. [assumed]"""
     batch_size: Positive = 8
     max_new_tokens: Positive = 1024
-    """[as GRPO]"""
+    """[Video-R1: its evaluation; SpaceR: the same]"""
     max_new_tokens_direct: Positive = 16
     """For models that were not taught to reason. [VSI-Bench]"""
     scorers: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1), Once] = ["auto"]

@@ -56,9 +56,10 @@ class Section(Strict):
 
 class Splits(Section):
     train: list[Literal["train", "val", "test"]] = ["train"]
-    """The dataset's own splits whose spaces may be trained on. [OCR: VSI-Bench tests on the validation splits]"""
+    """The dataset's own splits whose spaces may be trained on. [VSI-Bench: it tests on the validation
+    splits]"""
     test: list[Literal["train", "val", "test"]] = []
-    """Splits turned into `questions/test.parquet`. [empty: the paper tests on released VSI-Bench]"""
+    """Splits turned into `questions/test.parquet`. [OCR: it tests on the released VSI-Bench]"""
 
     @model_validator(mode="after")
     def _disjoint(self) -> Splits:
@@ -111,8 +112,8 @@ class Scenes(Section):
     """Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
     room_alpha: Above0 = 5.0
     """Alpha of the alpha shape: triangles of circumradius below 1/alpha metres stay. [VSI-Bench generator]"""
-    appearance_min_points: Positive = 20
-    """A category is visible from this many visible points. [VSI-Bench uses > 20 on ARKitScenes]"""
+    appearance_min_points: Positive = 21
+    """A category is visible from this many visible points. [VSI-Bench: more than 20 on ARKitScenes]"""
     appearance_min_share: Share = 0.001
     """... or from this share of the image's pixels, whichever is more. [assumed]"""
     depth_tolerance: Above0 = 0.2
@@ -222,7 +223,7 @@ class Questions(Section):
         "obj_appearance_order": 30,
         "route_planning": 10,
     }
-    """At most this many a scene. [VLM-3R's caps; relative distance and route planning assumed]"""
+    """At most this many a scene. [VLM-3R: absolute distance, direction and order; the others assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """A number that answers more of a type's training questions is thinned, at most to the second most frequent.
     [SpaceR; share assumed]"""
@@ -230,8 +231,8 @@ class Questions(Section):
     """Prune training until no guess from the text scores more than this above chance; null = do not. [assumed]"""
     mix: dict[Literal[*CATEGORIES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]] = {}
     """Share of a question type in training; types left out share the rest as generated. [OCR, Figure 3: no numbers]"""
-    total: Positive | None = 98_000
-    """Training questions kept; null = all that the mix allows. [OCR, data construction]"""
+    total: Positive | None = 98_103
+    """Training questions kept; null = all that the mix allows. [OCR, Table 1: correct + wrong]"""
     rel_distance_per_primary: Positive | None = None
     """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
     rel_distance_margin_m: From0 = 0.15
@@ -329,7 +330,7 @@ class Difficulty(Section):
     max_new_tokens: Positive = 16
     """Answers without reasoning. [VSI-Bench]"""
     max_new_tokens_grpo: Positive = 1024
-    """Answers with reasoning: setting frames16_grpo. [as GRPO]"""
+    """Answers with reasoning: setting frames16_grpo. [Video-R1: its evaluation; SpaceR: the same]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who answers. [assumed]"""
 
@@ -338,7 +339,8 @@ class Runs(Section):
     table: SitePath = "config/runs.tsv"
     """One row a run."""
     select: Annotated[list[str], Field(min_length=1), Once] = ["qwen3b", "sft", "ocr"]
-    """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2]"""
+    """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2: ocr; the others
+    assumed]"""
     recipes: bool = True
     """Whether runs have the settings of their recipes; off in presets of small models, whose settings are for all runs.
     [assumed]"""

@@ -13,6 +13,7 @@ class Optimiser(Section):
     """What SFT and GRPO share."""
 
     weight_decay: From0 = 0.0
+    """[Video-R1: not set, its trainer's default]"""
     max_grad_norm: Above0 = 5.0
     """[Video-R1]"""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
@@ -20,8 +21,8 @@ class Optimiser(Section):
     gradient_checkpointing: bool = True
     """[Video-R1]"""
     deepspeed: Literal["none", "zero0", "zero2", "zero3"] = "zero2"
-    """File of config/deepspeed; none: plain torch, with everything on every GPU as under ZeRO-0. [Video-R1: ZeRO-2 for
-    SFT, ZeRO-3 for a 7B policy; a 3B policy needs ZeRO-2 only]"""
+    """File of config/deepspeed; none: plain torch, with everything on every GPU as under ZeRO-0. [Video-R1: its
+    fine-tuning]"""
     lora_rank: NotNegative = 0
     """0 = full fine-tuning. [Video-R1]"""
     freeze_vision: bool = False
@@ -35,12 +36,14 @@ class Optimiser(Section):
 
 
 class Sft(Optimiser):
+    save_every: Positive = 100
+    """Steps between checkpoints. [assumed; Video-R1: 1000, more than OCR-SFT has]"""
     epochs: Positive = 2
     """[OCR, implementation details]"""
     lr: Above0 = 1e-6
     """Linear to 0, no warm-up. [Video-R1]"""
-    batch_size: Positive = 8
-    """Samples an optimiser step, over all processes. [Video-R1]"""
+    batch_size: Positive = 16
+    """Samples an optimiser step, over all processes. [Video-R1: 1 a GPU, accumulated twice; OCR: 8 GPUs]"""
     label_mode: Literal["completion", "all_text", "video_r1"] = "completion"
     """Which tokens carry loss. [assumed; Video-R1's released mode is a bug]"""
     loss: Literal["token_mean", "sample_mean"] = "token_mean"
@@ -54,12 +57,14 @@ class Sft(Optimiser):
 class Grpo(Optimiser):
     weight_decay: From0 = 0.01
     """[Video-R1]"""
+    deepspeed: Literal["none", "zero0", "zero2", "zero3"] = "zero2"
+    """As for SFT. [assumed: a 3B policy needs no more; Video-R1: ZeRO-3 for 7B]"""
     n_clean: Positive = 4
     """Rollouts of the video. [OCR, implementation details]"""
     n_perturbed: NotNegative = 4
     """Rollouts of the altered video. [OCR, implementation details]"""
     prompts_per_step: Positive = 8
-    """Over all processes. [Video-R1: one a process; OCR: 8 GPUs]"""
+    """Over all processes. [Video-R1: 1 a GPU; OCR: 8 GPUs]"""
     lr: Above0 = 1e-6
     """Cosine to 0, no warm-up. [Video-R1]"""
     beta: From0 = 0.04
@@ -77,8 +82,8 @@ class Grpo(Optimiser):
     """[Video-R1]"""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """[Video-R1]"""
-    max_new_tokens: Positive = 1024
-    """[SpaceR; Video-R1: 768]"""
+    max_new_tokens: Positive = 768
+    """[Video-R1; SpaceR: 1024]"""
     std_eps: Above0 = 1e-4
     """[Video-R1]"""
     std: Literal["unbiased", "biased", "none"] = "unbiased"
@@ -92,7 +97,7 @@ class Grpo(Optimiser):
     loss_denominator: Literal["contributing", "all"] = "contributing"
     """n, or the 2n of equation 6. [assumed: a mean over those that take part]"""
     offpolicy_correction: Literal["none", "truncated"] = "none"
-    """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout]"""
+    """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout: none]"""
     offpolicy_cap: Above0 = 2.0
     """Where that weight is cut off. [assumed]"""
     numeric: Literal["mra", "regression", "exact"] = "mra"

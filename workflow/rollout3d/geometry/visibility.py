@@ -30,7 +30,7 @@ def first_appearances(
     depth_at: Callable[[int], np.ndarray | None],
     timestamp_at: Callable[[int], float],
     points_by_category: Mapping[str, np.ndarray],
-    min_points: int = 20,
+    min_points: int = 21,
     min_share: float = 0.001,
     tolerance: float = 0.2,
     spacing_m: float = 0.05,

@@ -11,8 +11,8 @@ SHAPES: dict[str, Callable[[float], float]] = {
     "exp": lambda s: (math.exp(-5 * s) - math.exp(-5)) / (1 - math.exp(-5)),
     "fix": lambda s: 0.5,
 }
-"""Share of the first value at progress s in [0, 1]. The paper gives linear's ends; the others are the curves of the
-same name between the same ends, and `fix` is their middle (assumed)."""
+"""Share of the first value at progress s in [0, 1]. The paper gives the ends of linear, exp and cos, and `fix` as
+a constant quarter of the objects; the rate 5 of exp is assumed."""
 
 
 def delta(shape: str, step: int, total: int, start: float = 0.5) -> float:
