@@ -69,7 +69,7 @@ def test_it_may_fill_cells_that_the_row_leaves_empty(study):
 def test_a_study_may_leave_recipes_out(study):
     settings = {"runs": {"table": "runs.tsv", "select": ["sft"], "recipes": False}}
     found, runs = study(ROW, settings, mine="grpo: {lr: 2.0e-6}")
-    assert of_run(found, runs["x"]) is found and runs["x"].recipe == "mine"
+    assert of_run(found, runs["x"]) is found and runs["x"].recipe is None
 
 
 BAD = [

@@ -17,9 +17,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1200)]
 
 SHAPE = ("results", "keep", "rebuild", "store.", "site.", "runs.", "evaluation.benchmarks", "evaluation.shards")
 SHAPE += ("difficulty.shards", "difficulty.run", "difficulty.model", "models.", "datasets.")
-SHAPE += ("evaluation.frame_policy_of",)
-"""Leaves that decide which jobs there are, what is done with results, or that each run reads its own entry of; tests of
-their own look at them."""
+"""Leaves that decide which jobs there are or what is done with results; tests of their own look at them."""
 
 UNREAD = {
     "grpo.clip_eps": "no group of tiny's few rollouts need teach",
@@ -60,13 +58,17 @@ def tiny_config(finished):
         os.chdir(before)
 
 
+GIVEN = ("job.kept", "job.sets", "job.recipes")
+"""Values of a job that its rule works out from the run table."""
+
+
 def place(job) -> tuple:
     """What tells a job from the others of its stage."""
     return job.stage, *sorted((k, str(v)) for k, v in job.values.items() if k.startswith("job."))
 
 
 def scope_of(job, runs) -> registry.Scope:
-    given = {k.removeprefix("job."): v for k, v in job.values.items() if k.startswith("job.") and k != "job.kept"}
+    given = {k.removeprefix("job."): v for k, v in job.values.items() if k.startswith("job.") and k not in GIVEN}
     shard, n_shards = given.pop("shard", (None, None))
     run = given.pop("run", None)
     return registry.Scope(**given, shard=shard, n_shards=n_shards, run_name=run, run=runs.get(run))
@@ -101,12 +103,14 @@ def changed(config: Section, key: str) -> Section:
     return copy
 
 
+def values_of(job, config, runs) -> dict[str, Any]:
+    own = registry.split(registry.job_values(job.stage, config, scope_of(job, runs)))[0]
+    return own | {key: job.values[key] for key in GIVEN[1:] if key in job.values}
+
+
 def marked(graph, config, runs) -> set[str]:
     """Jobs whose wanted identity differs under `config`."""
-    jobs = {
-        job.name: replace(job, values=registry.split(registry.job_values(job.stage, config, scope_of(job, runs)))[0])
-        for job in graph.jobs
-    }
+    jobs = {job.name: replace(job, values=values_of(job, config, runs)) for job in graph.jobs}
     by_path = {path: jobs[job.name] for job in graph.jobs for path in job.outputs}
     new = Study(by_path.get)
     return {name for name in jobs if new.wanted(name) != BEFORE(graph).wanted(name)}

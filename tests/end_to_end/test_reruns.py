@@ -1,5 +1,6 @@
 """The second run: nothing stale, nothing lost, nothing computed twice, through the real Snakemake."""
 
+import json
 import os
 import re
 import shutil
@@ -73,6 +74,43 @@ def test_one_run_after_a_changed_value_leaves_nothing_stale_and_back_again_costs
     now = digests(study)
     assert {k: v for k, v in now.items() if "report" not in k} == {k: v for k, v in before.items() if "report" not in k}
     assert "Nothing to be done" in study.snakemake("--", "all")
+
+
+OTHER_FRAMES = "other\tgrpo\tsft\tocr_rl\tobject_centric\tlinear\taabb_none\tocr\t2\t0\ttable5\tother_frames"
+
+
+def test_a_run_with_frames_of_its_own_leaves_the_others_as_they_are(study):
+    """Ingest adds the frames that its recipe asks for; what was trained and answered before comes back."""
+    before = digests(study)
+    table = study.folder / "config" / "runs.tsv"
+    table.write_text(table.read_text().rstrip("\n") + f"\n{OTHER_FRAMES}\n")
+    (study.folder / "config" / "recipes" / "other_frames.yaml").write_text(
+        "video: {train_frames: fps1max6}\ngrpo: {max_new_tokens: 4}\n"
+    )
+    change = ("--config", 'runs={"recipes": true, "select": ["sft", "ocr", "other"]}')
+    preset = study.folder / "config" / "presets" / "tiny.yaml"
+    # The shipped recipes are for real models.
+    table.write_text(re.sub(r"\t(filter_7b|video_r1_sft|tgrpo|noisyrollout)$", "\t-", table.read_text(), flags=re.M))
+    assert "recipes: false" in preset.read_text()
+    wanted = rules(study.snakemake("-n", *change, "--", "all"))
+    assert {"ingest", "regions", "grpo", "evaluate"} <= wanted and "render_scans" not in wanted
+    study.snakemake(*change, "--", "all")
+    now = digests(study)
+    runs = [name for name in before if name.startswith(("runs/", "eval/", "cot/", "difficulty/", "train/"))]
+    assert runs and {name: now[name] for name in runs} == {name: before[name] for name in runs}
+    assert {"results/tiny/runs/ocr/model.json", "results/tiny/runs/sft/model.json"} <= study.restored()
+
+    frames = tables.read(tables.FRAMES, study.results / "scenes/scannet/0/frames.parquet")
+    sets = {name for row in frames for name in row["sets"]}
+    assert sets == {"fps1max6", "uniform8"}
+    values = tables.lineage(study.results / "runs/other/model.json")["values"]
+    assert (values["video.train_frames"], values["grpo.max_new_tokens"]) == ("fps1max6", 4)
+    assert json.loads((study.results / "runs/other/model.json").read_text())["recipe"] == "other_frames"
+    tokens = tables.read(tables.ROLLOUTS, study.results / "runs/other/rollouts.parquet", ["n_tokens"])
+    assert tokens and max(row["n_tokens"] for row in tokens) <= 4
+    page = (study.results / "report/index.html").read_text()
+    assert "recipe other_frames" in page and "fps1max6" in page
+    assert "Nothing to be done" in study.snakemake(*change, "--", "all")
 
 
 @pytest.mark.long

@@ -146,7 +146,9 @@ def _read(
             continue
         values: dict[str, Any] = {key: cell for key, cell in zip(columns, cells, strict=True) if cell not in ("", "-")}
         values["tables"] = [name for name in values.get("tables", "").replace(" ", "").split(",") if name]
-        if use_recipes and "recipe" in values:
+        if not use_recipes:
+            values.pop("recipe", None)
+        elif "recipe" in values:
             try:
                 known = (recipes or {}).get(values.get("run"))
                 _fill(values, read_recipe(values["recipe"], path) if known is None else known, where)

@@ -112,7 +112,7 @@ def run_sft(
         )
         loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage, lock)
         train_sft(sft, questions, engine, loop)
-        loop.finish(keep, name=run.run, **_about("sft", config, lineage))
+        loop.finish(keep, name=run.run, **_about("sft", config, run, lineage))
 
 
 def run_grpo(
@@ -155,7 +155,7 @@ def run_grpo(
         )
         loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
         train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
-        loop.finish(keep, name=run.run, **_about("grpo", config, lineage))
+        loop.finish(keep, name=run.run, **_about("grpo", config, run, lineage))
         engine.close()
 
 
@@ -265,7 +265,8 @@ def _origin(inputs: Inputs, lineage_of: LineageOf, world: World) -> tuple[tables
     return lineage, world.share(lineage.identity)
 
 
-def _about(kind: str, config: Config, lineage: tables.Lineage) -> dict[str, Any]:
-    """What the run's `model.json` says beside its name and weights."""
+def _about(kind: str, config: Config, run: Run, lineage: tables.Lineage) -> dict[str, Any]:
+    """What `model.json` says beside name and weights; every setting that the run used stands in the lineage."""
     system = (config.sft.system if kind == "sft" else None) or SYSTEM
-    return {"kind": kind, "lineage": lineage.as_dict(), "prompts": {"think": config.prompts.think, "system": system}}
+    prompts = {"think": config.prompts.think, "system": system}
+    return {"kind": kind, "recipe": run.recipe, "lineage": lineage.as_dict(), "prompts": prompts}
