@@ -61,7 +61,7 @@ INGEST = Job(
 REGIONS = Job(
     "regions",
     stage="regions",
-    outputs=("regions.parquet",),
+    outputs=("regions.parquet", "raw.parquet"),
     parents={"scenes": ("scenes.parquet",), "frames": ("frames.parquet",)},
     values={SETS: ["uniform16"]},
     sets=("uniform16",),
@@ -85,13 +85,15 @@ def study(sets=("uniform16", "uniform32"), of_regions=("uniform16",)):
         reader("train", "uniform16", regions=("regions.parquet",)),
         reader("evaluate", "uniform32"),
         dataclasses.replace(reader("questions", "none"), parents={"scenes": ("scenes.parquet",)}, reads={}),
+        # The second output of regions, whose rows belong to no set.
+        dataclasses.replace(reader("list", "none"), parents={"raw": ("raw.parquet",)}, reads={}),
         dataclasses.replace(reader("page", "none"), reads={}),
     ]
     by_path = {path: job for job in jobs for path in job.outputs}
     return Study(by_path.get)
 
 
-READERS = ("train.parquet", "evaluate.parquet", "questions.parquet")
+READERS = ("train.parquet", "evaluate.parquet", "questions.parquet", "list.parquet")
 
 
 def test_another_set_changes_the_identity_of_who_stores_it_and_of_who_reads_all():
@@ -114,7 +116,7 @@ def made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def write(of, rows):
-        for path in ("frames.parquet", "scenes.parquet", "regions.parquet", *READERS):
+        for path in ("frames.parquet", "scenes.parquet", "regions.parquet", "raw.parquet", *READERS):
             job = of.job(path)
             parents = tuple(
                 (kind, tables.digest([tables.content_digest(p, of.sets_read(job, kind, p) or None) for p in paths]))

@@ -127,7 +127,7 @@ class States:
             read = {p: self.study.sets_read(job, kind, p, sets) for p in paths}
             above = [p for p in paths if self(p, read[p]).status not in ("current", "kept")]
             if stored is not None:  # what it stores was made from these sets of its parents
-                read = {p: stored if read[p] else read[p] for p in paths}
+                read = {p: stored if self.study.sets_read(job, kind, p) else read[p] for p in paths}
             if above:
                 changed.append(f"{ABOVE}{above[0]}" + (f" and {len(above) - 1} more" if len(above) > 1 else ""))
             elif paths and recorded.get(kind) != tables.digest([self._content(p, read[p] or None) for p in paths]):
