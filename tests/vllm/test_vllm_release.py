@@ -15,7 +15,9 @@ from rollout3d.model.export import Asked, export_model
 from rollout3d.model.generate_hf import generate
 from rollout3d.model.generate_vllm import Engine, request
 from rollout3d.model.load import load_policy, refer_model, save_policy
+from rollout3d.model.pixels import resize
 from rollout3d.model.sampling import Sampling
+from rollout3d.resize import smart_size
 
 TOKENS = 12
 ASKED = Asked("think_plain", 0.0, TOKENS, 6, "uniform", 4704, "As in a test.")
@@ -90,7 +92,8 @@ def test_the_readme_of_an_export_gives_the_evaluated_answers(released, exported,
 
     policy = released.policy
     clip = frames(6, 100, 150)
-    prompt = policy.encoder.prompt([Video(clip, max_pixels=ASKED.max_pixels), Text("How many chairs?")])
+    resized = resize(clip, *smart_size(100, 150, 4 * 28 * 28, ASKED.max_pixels))
+    prompt = policy.encoder.prompt([Video(resized), Text("How many chairs?")])
     ((ours,),) = generate(policy, [prompt], Sampling(max_new_tokens=TOKENS))
     monkeypatch.chdir(exported)
     monkeypatch.setattr("sys.path", [*sys.path])
