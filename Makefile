@@ -2,6 +2,7 @@
 # make test | test-long | test-vllm | lint | dry-run | clean
 # make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
 # make bench [BENCH="NAME ..."]: speed and memory beside the obvious alternatives (minutes, 1 GB for a scan)
+# make gpu-check [DRY=1] [OUT=folder]: one GRPO step of a 3B model on one 80 GB GPU, 8 minutes at most, no network
 PYTHON ?= python3
 VENV := .venv
 VLLM_VENV := .venv-vllm
@@ -11,7 +12,7 @@ WORKERS ?= 2
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
-.PHONY: demo seeing test test-long test-vllm lint format dry-run faults faults-quick bench clean system
+.PHONY: demo seeing test test-long test-vllm lint format dry-run faults faults-quick bench gpu-check clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -60,6 +61,11 @@ faults-quick: $(VENV)/ready system
 
 bench: $(VENV)/bench system
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+# GPU_PYTHON: an interpreter with another torch, or with vLLM (envs/vllm.yaml); it needs this package's requirements.
+gpu-check: $(if $(GPU_PYTHON),,$(VENV)/ready)
+	PYTHONPATH=workflow $(or $(GPU_PYTHON),$(BIN)/python) benchmarks/gpu_check.py \
+	  --out $(or $(OUT),results/gpu_check) $(if $(DRY),--dry)
 
 $(VENV)/bench: $(VENV)/ready
 	$(BIN)/pip install --quiet -e ".[bench]"

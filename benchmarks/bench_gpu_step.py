@@ -5,9 +5,9 @@ optimiser (plain torch engine, bfloat16 with float32 masters, gradient checkpoin
 random words are all 0 and would teach nothing: after they are taken they are replaced by alternating ones. No answer
 ends before its last token. Views are made in the open here; in training they are made while the step before computes.
 
-Model FLOP utilisation is the reference's forward, the policy's forward and twice that for its backward, by `flops.py`,
-over seconds and the device's peak; what gradient checkpointing computes again is in the second number. Beside every
-phase stands its floor: operations over the peak or bytes over the bandwidth, recomputation included.
+Model FLOP utilisation is the reference's forward, the policy's forward and its backward, by `planning/flops.py`, over
+seconds and the device's peak; what gradient checkpointing computes again is in the second number. Beside every phase
+stands its floor: operations over the peak or bytes over the bandwidth, recomputation included.
 
 Without a CUDA device nothing is measured; all in one process, the step takes about 70 GiB and vLLM its share beside it.
 By hand, on anything:
@@ -19,7 +19,9 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib.util
+import math
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,17 +34,22 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, Qwen2_5_VLConfig
 
-import flops
 from bench_perturb import RUN, region_tables
 from devices import Peak, peak, wait
+from flops import prompt_sizes, row_sizes, shape_of
 from measure import Figure, NotMeasured, table_row
 from rollout3d import tables
 from rollout3d.config import Grpo, Video
+from rollout3d.model import shapes
 from rollout3d.model.encode import Encoder
 from rollout3d.model.load import Policy, save_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.prompts import question_text
-from rollout3d.model.tiny import SPECIALS, tiny_config, tiny_tokenizer
+from rollout3d.model.tiny import control_ids, sized_config, tiny_config, tiny_tokenizer
+from rollout3d.planning import flops
+from rollout3d.planning import seconds as seconds_of
+from rollout3d.planning.cards import Card
+from rollout3d.planning.flops import trained_of
 from rollout3d.training.agreement import check_agreement
 from rollout3d.training.data import Questions
 from rollout3d.training.engine import Engine
@@ -62,7 +69,7 @@ TRAINING = PHASES[3:6]
 
 
 @dataclass(frozen=True)
-class Shape:
+class Case:
     """What is measured. `stored`: height and width of the frames on disk."""
 
     name: str
@@ -73,12 +80,14 @@ class Shape:
     """Of either view."""
     tokens: int = 512
     """Of a rollout."""
+    lengths: tuple[int, ...] = ()
+    """Tokens to which the rollouts are cut before training, in order; none: all have `tokens`."""
     repeats: int = 3
 
 
 SHAPES = {
-    "3b": Shape("3b"),
-    "tiny": Shape("tiny", frames=4, stored=(84, 112), prompt_tokens=0, rollouts=2, tokens=6, repeats=1),
+    "3b": Case("3b"),
+    "tiny": Case("tiny", frames=4, stored=(84, 112), prompt_tokens=0, rollouts=2, tokens=6, repeats=1),
 }
 
 
@@ -94,18 +103,43 @@ def figures() -> Iterator[Figure | NotMeasured]:
             yield NotMeasured(f"{what}, {backend}", str(error).strip().splitlines()[0])
 
 
-def measure(shape: Shape, backend: str, device: torch.device) -> Figure:
+def measure(shape: Case, backend: str, device: torch.device) -> Figure:
     """The step's utilisation, with everything else in its note."""
     step = Step(shape, backend, device)
     try:
-        step.take()  # kernels are chosen and compiled, frames decoded
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        taken = [step.take() for _ in range(shape.repeats)]
-        seconds = {phase: median(one[phase] for one in taken) for phase in PHASES}
-        return _figure(step, seconds, peak(device, torch.bfloat16))
+        return _figure(step.measure())
     finally:
         step.close()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A step of which each phase was timed; seconds are medians."""
+
+    name: str
+    limit: Peak
+    seconds: dict[str, float]
+    floors: dict[str, float]
+    """Least seconds of the phases that the device works in."""
+    needed: float
+    """Operations of reference, policy forward and backward."""
+    again: float
+    """Operations that gradient checkpointing computes once more."""
+    prompt: int
+    """Tokens of the prompt."""
+    visual: int
+    lengths: list[int]
+    """Tokens of each rollout, as generated."""
+    scored: int
+    """Tokens that are trained on."""
+    peak_gib: float
+    gap: float
+    """Mean difference of the sampler's and the trainer's log-probabilities, nats."""
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the device's peak that the operations of training reach, recomputation left out."""
+        return self.needed / sum(self.seconds[phase] for phase in TRAINING) / self.limit.flops
 
 
 class Timed(Engine):
@@ -114,6 +148,11 @@ class Timed(Engine):
     clock = Clock()
     packed: Packed | None = None
     """The last batch that was trained on."""
+
+    @property
+    def updated(self) -> int:
+        """Parameters that this process's optimiser updates."""
+        return sum(p.numel() for p in self.trained.values())
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -143,23 +182,37 @@ class Timed(Engine):
 class Step:
     """A trainer ready to take steps on one question, in a folder of its own."""
 
-    def __init__(self, shape: Shape, backend: str, device: torch.device):
+    def __init__(
+        self,
+        shape: Case,
+        backend: str,
+        device: torch.device,
+        kind: type[Timed] = Timed,
+        weights: Path | None = None,
+        **settings: Any,
+    ):
+        """`kind`: of engine. `weights`: folder of a model that an earlier step has saved, or where to save it.
+        `settings`: further ones of `grpo`."""
         self.shape, self.backend = shape, backend
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         self.grpo = Grpo(
             n_clean=shape.rollouts,
             n_perturbed=shape.rollouts,
+            prompts_per_step=1,
             max_new_tokens=shape.tokens,
             deepspeed="none",
             backend=backend,
             max_logprob_gap=1e9,  # measured here, not judged
+            **settings,
         )
         self.video = Video(train_frames=shape.frames)
-        self._save_random(folder, device)
+        weights = weights or folder
+        if not (weights / "model.json").exists():
+            self._save_random(weights, device)
         options = {"peak_lr": self.grpo.lr, "shape": "cosine", "total": RUN.steps, "reference": True}
-        self.engine = Timed(
-            folder / "model.json", self.grpo, World(device=device), video=self.video, backend=backend, **options
+        self.engine = kind(
+            weights / "model.json", self.grpo, World(device=device), video=self.video, backend=backend, **options
         )
         self.engine.policy.eos_ids = (-1,)  # nothing ends early
         self.questions, self.regions, self.row = self._ask(folder)
@@ -167,6 +220,21 @@ class Step:
         self.gap = float("nan")
         """Mean difference of the sampler's and the trainer's log-probabilities, of the first step."""
         self._taken = 0
+        self.written: list[int] = []
+        """Tokens of each rollout of the last step, before they were cut."""
+
+    def measure(self, until: float = math.inf) -> Measured:
+        """Take a step that is not counted, then those of the shape, but none after `until` (`time.monotonic()`)
+        beside the first."""
+        device = self.engine.world.device
+        self.take()  # kernels are chosen and compiled, frames decoded
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        taken = [self.take()]
+        while len(taken) < self.shape.repeats and time.monotonic() < until:
+            taken.append(self.take())
+        seconds = {phase: median(one[phase] for one in taken) for phase in PHASES}
+        return self._summary(seconds, peak(device, getattr(torch, self.grpo.dtype)))
 
     def take(self) -> dict[str, float]:
         """Take a step; seconds of `PHASES`."""
@@ -177,6 +245,8 @@ class Step:
             self.group = show(self.row, self.questions, context, engine)
         with engine.timed("generation"):
             roll_out([self.group], engine, grpo, self._taken)
+        self.written = [len(rollout.completion.token_ids) for rollout in self.group.rollouts]
+        _cut(self.group, self.shape.lengths)
         if self._taken == 0:
             self.gap = check_agreement([self.group], engine, grpo)
         with engine.timed("reward"):
@@ -189,6 +259,45 @@ class Step:
         self._taken += 1
         inside = sum(clock.seconds[phase] for phase in (*TRAINING, "optimiser"))
         return clock.seconds | {"rest": clock.seconds["update"] - inside}
+
+    def _summary(self, seconds: dict[str, float], limit: Peak) -> Measured:
+        engine, group = self.engine, self.group
+        config = engine.policy.core.config
+        shape, trained = shape_of(config), trained_of(self.grpo)
+        pieces = config.text_config.vocab_size >= LARGE_VOCABULARY
+        checkpointing = self.grpo.gradient_checkpointing
+        rows = row_sizes(engine.packed.rows)
+        forward = flops.packed_forward(shape, rows, lora_rank=self.grpo.lora_rank)
+        prompts = list({id(rollout.prompt): rollout.prompt for rollout in group.rollouts}.values())
+        size = engine.policy.core.lm_head.weight.element_size()
+        floors = seconds_of.floors(
+            shape,
+            [rows],
+            prompt_sizes(prompts),
+            [len(rollout.prompt) for rollout in group.rollouts],
+            max(self.written),
+            Card(limit.name, limit.flops, limit.bandwidth, 0.0),
+            itemsize=size,
+            updated=engine.updated,
+            trained=trained,
+            checkpointing=checkpointing,
+            pieces=pieces,
+            lora_rank=self.grpo.lora_rank,
+        )
+        return Measured(
+            f"{self.shape.name}, {self.backend}",
+            limit,
+            seconds,
+            floors,
+            needed=forward.total - forward.adapters + forward.trained(trained, checkpointing),
+            again=forward.recomputed(pieces, trained) if checkpointing else pieces * forward.head,
+            prompt=len(group.prompts[0]),
+            visual=sum(medium.n_tokens for medium in group.prompts[0].media),
+            lengths=self.written,
+            scored=len(engine.packed.targets),
+            peak_gib=peak_memory_mb(engine.world.device) / 1024,
+            gap=self.gap,
+        )
 
     def close(self) -> None:
         """Give the memory back."""
@@ -203,7 +312,7 @@ class Step:
         tokenizer = tiny_tokenizer([question_text(row, style="think")] * 4, 2000)  # every word one token
         config = CONFIGS[self.shape.name](tokenizer)
         with device:
-            model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
+            model = AutoModelForImageTextToText.from_config(config, dtype=getattr(torch, self.grpo.dtype))
         save_policy(Policy(model.eval(), tokenizer, self.video), folder, kind="random")
         del model
         _free()
@@ -237,40 +346,8 @@ class Step:
 
 
 def config_3b(tokenizer: Any) -> Qwen2_5_VLConfig:
-    """Qwen2.5-VL-3B-Instruct: 2.775 billion parameters in the language model's layers, 0.311 in the embedding that is
-    tied to the head, 0.668 in the vision tower; only the ids of the control tokens are those of `tokenizer`."""
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIALS}
-    return Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": 151_936,
-            "hidden_size": 2048,
-            "intermediate_size": 11_008,
-            "num_hidden_layers": 36,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 128_000,
-            "rms_norm_eps": 1e-6,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6},
-            "bos_token_id": ids["<|endoftext|>"],
-            "eos_token_id": ids["<|im_end|>"],
-            "pad_token_id": ids["<|endoftext|>"],
-        },
-        vision_config={
-            "depth": 32,
-            "hidden_size": 1280,
-            "intermediate_size": 3420,
-            "num_heads": 16,
-            "out_hidden_size": 2048,
-            "window_size": 112,
-            "fullatt_block_indexes": [7, 15, 23, 31],
-            "tokens_per_second": 2,
-        },
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=True,
-    )
+    """Qwen2.5-VL-3B-Instruct with the control tokens of `tokenizer`."""
+    return sized_config(shapes.RELEASED["Qwen2.5-VL-3B-Instruct"], control_ids(tokenizer))
 
 
 def config_tiny(tokenizer: Any) -> Qwen2_5_VLConfig:
@@ -289,7 +366,7 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def _frame(shape: Shape, index: int) -> dict[str, Any]:
+def _frame(shape: Case, index: int) -> dict[str, Any]:
     height, width = shape.stored
     noise = np.random.default_rng(index).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
     _, data = cv2.imencode(".jpg", cv2.resize(noise, (width, height)))
@@ -308,6 +385,13 @@ def _frame(shape: Shape, index: int) -> dict[str, Any]:
     }
 
 
+def _cut(group: Group, lengths: Sequence[int]) -> None:
+    """Shorten the rollouts of a group to these tokens, in order."""
+    for rollout, length in zip(group.rollouts, lengths):
+        own = rollout.completion
+        rollout.completion = replace(own, token_ids=own.token_ids[:length], logprobs=own.logprobs[:length])
+
+
 def _spread(group: Group) -> None:
     """Rewards 0, 1, 0, 1 .. in place of those of random words."""
     for place, rollout in enumerate(group.rollouts):
@@ -317,54 +401,30 @@ def _spread(group: Group) -> None:
         rollout.advantage = advantage
 
 
-def _figure(step: Step, seconds: dict[str, float], limit: Peak) -> Figure:
-    engine, config = step.engine, step.engine.policy.core.config
-    forward = flops.packed_forward(config, engine.packed)
-    again = forward.recomputed(config.text_config.vocab_size >= LARGE_VOCABULARY)
-    needed, spent = forward.total + forward.trained, sum(seconds[phase] for phase in TRAINING)
-    floors = _floors(step, forward.total, forward.trained - forward.total + again, limit)
-    lengths = [len(rollout.completion.token_ids) for rollout in step.group.rollouts]
-    visual = sum(medium.n_tokens for medium in step.group.prompts[0].media)
+def _figure(found: Measured) -> Figure:
+    seconds, floors, limit = found.seconds, found.floors, found.limit
+    again = (found.needed + found.again) / found.needed * found.utilisation
     lines = [
         f"{limit.name}: {limit.flops / 1e12:.3g} TFLOP/s, {limit.bandwidth / 1e12:.3g} TB/s ({limit.source})",
-        f"prompt of {len(step.group.prompts[0])} tokens, {visual} visual; "
-        f"{len(lengths)} rollouts of {max(lengths)} tokens; trained on {len(engine.packed.targets)} of them",
-        f"with recomputation {(needed + again) / spent / limit.flops:.1%}; {needed / 1e12:.3g} TFLOP, "
-        f"{again / 1e12:.3g} again; generated {sum(lengths) / seconds['generation']:.0f} tokens/s",
-        f"peak memory {peak_memory_mb(engine.world.device) / 1024:.1f} GiB; log-probabilities of sampler and trainer "
-        f"differ by {step.gap:.2g} nats",
+        f"prompt of {found.prompt} tokens, {found.visual} visual; "
+        f"{len(found.lengths)} rollouts of {max(found.lengths)} tokens; trained on {found.scored} of them",
+        f"with recomputation {again:.1%}; {found.needed / 1e12:.3g} TFLOP, "
+        f"{found.again / 1e12:.3g} again; generated {sum(found.lengths) / seconds['generation']:.0f} tokens/s",
+        f"peak memory {found.peak_gib:.1f} GiB; log-probabilities of sampler and trainer differ by "
+        f"{found.gap:.2g} nats",
     ]
     for phase in PHASES:
         floor = f", floor {floors[phase]:.3g} s" if phase in floors else ""
         lines.append(f"{phase:<16} {seconds[phase]:.3g} s{floor}")
     lines.append(f"{'step':<16} {sum(seconds[phase] for phase in PHASES):.3g} s, floor {sum(floors.values()):.3g} s")
     return Figure(
-        f"Model FLOP utilisation of training, {step.shape.name}, {step.backend}",
-        100 * needed / spent / limit.flops,
+        f"Model FLOP utilisation of training, {found.name}",
+        100 * found.utilisation,
         40,
         "%",
         at_least=True,
         note="\n".join(lines),
     )
-
-
-def _floors(step: Step, forward: float, backward: float, limit: Peak) -> dict[str, float]:
-    """Least seconds of the phases that the device works in."""
-    core, rollouts = step.engine.policy.core, step.group.rollouts
-    prompts = list({id(rollout.prompt): rollout.prompt for rollout in rollouts}.values())
-    longest = max(len(rollout.completion.token_ids) for rollout in rollouts)
-    size = core.lm_head.weight.element_size()
-    # The first token comes with the prompt.
-    work, moved = flops.decode(core.config, [len(rollout.prompt) for rollout in rollouts], longest - 1, size)
-    parameters = sum(p.numel() for p in step.engine.trained.values())
-    return {
-        "generation": flops.prefill(core.config, prompts).total / limit.flops
-        + max(work / limit.flops, moved / limit.bandwidth),
-        "reference": forward / limit.flops,
-        "policy forward": forward / limit.flops,
-        "policy backward": backward / limit.flops,
-        "optimiser": flops.adam_bytes(parameters, size) / limit.bandwidth,
-    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

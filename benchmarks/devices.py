@@ -8,18 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-DENSE_BF16 = {
-    "GH200": (989e12, 4.0e12),
-    "H200 NVL": (835e12, 4.8e12),
-    "H200": (989e12, 4.8e12),
-    "H100 NVL": (835e12, 3.9e12),
-    "H100 PCIe": (756e12, 2.0e12),
-    "H100": (989e12, 3.35e12),
-    "A100 80GB PCIe": (312e12, 1.935e12),
-    "A100-SXM4-80GB": (312e12, 2.039e12),
-    "A100": (312e12, 1.555e12),
-}
-"""Part of the device's name -> operations a second in bf16 without sparsity, bytes a second; the first match counts."""
+from rollout3d.planning import cards
 
 
 @dataclass(frozen=True)
@@ -36,9 +25,9 @@ def peak(device: torch.device, dtype: torch.dtype) -> Peak:
     """The peak of a device for products of `dtype`. A measured one is lower than the true one by some per cent."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     if device.type == "cuda" and dtype == torch.bfloat16:
-        for known, (flops, bandwidth) in DENSE_BF16.items():
-            if known in name:
-                return Peak(name, flops, bandwidth, "data sheet")
+        card = cards.known(name)
+        if card is not None:
+            return Peak(name, card.flops, card.bandwidth, "data sheet")
     # Large enough to fill a GPU, small enough for a CPU.
     side, numbers = (8192, 2**28) if device.type == "cuda" else (128, 2**20)
     matrix = torch.ones(side, side, dtype=dtype, device=device)

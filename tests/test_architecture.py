@@ -26,7 +26,7 @@ FLOORS = [
     {"scenes"},
     {"questions", "scoring", "teacher", "model"},
     {"difficulty", "cot", "training", "evaluation"},
-    {"report", "preflight"},
+    {"report", "preflight", "planning"},
     {"study", "stages"},
 ]
 STRANGERS = [{"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rollout3d.model import shapes
+
 MODEL_TYPE = "qwen2_5_vl"
 ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -22,8 +24,10 @@ SHOWN = 3
 """Names of tensors that a message lists."""
 
 RELEASED = {
-    "Qwen2.5-VL-3B-Instruct": (36, 2048),
-    "Qwen2.5-VL-7B-Instruct": (28, 3584),
+    **{
+        name: (config["text_config"]["num_hidden_layers"], config["text_config"]["hidden_size"])
+        for name, config in shapes.RELEASED.items()
+    },
     "Qwen2.5-VL-32B-Instruct": (64, 5120),
     "Qwen2.5-VL-72B-Instruct": (80, 8192),
 }

@@ -6,7 +6,8 @@ Presets and tests use it; the paper never does. Only building is here: `training
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
@@ -131,9 +132,9 @@ def tiny_config(
     axes = [half // 4, (half - half // 4) // 2, half - half // 4 - (half - half // 4) // 2]
     ids = {token: vocab - len(SPECIALS) + i for i, token in enumerate(SPECIALS)}
     if tokenizer is not None:
-        ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIALS}
-    return Qwen2_5_VLConfig(
-        text_config={
+        ids = control_ids(tokenizer)
+    sizes = {
+        "text_config": {
             "vocab_size": vocab,
             "hidden_size": hidden,
             "intermediate_size": 3 * hidden,
@@ -142,11 +143,8 @@ def tiny_config(
             "num_key_value_heads": heads // 2 if heads % 2 == 0 else heads,
             "max_position_embeddings": 32768,
             "rope_parameters": {"rope_type": "default", "mrope_section": axes, "rope_theta": 10_000.0},
-            "bos_token_id": ids["<|endoftext|>"],
-            "eos_token_id": ids["<|im_end|>"],
-            "pad_token_id": ids["<|endoftext|>"],
         },
-        vision_config={
+        "vision_config": {
             "depth": vision_depth,
             "hidden_size": vision_hidden,
             "intermediate_size": 2 * vision_hidden,
@@ -159,11 +157,31 @@ def tiny_config(
             "fullatt_block_indexes": [vision_depth - 1],
             "tokens_per_second": 2,
         },
+        "tie_word_embeddings": True,
+    }
+    return sized_config(sizes, ids)
+
+
+def control_ids(tokenizer: Qwen2Tokenizer) -> dict[str, int]:
+    """Id of each control token in a tokeniser's vocabulary."""
+    return {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIALS}
+
+
+def sized_config(sizes: Mapping[str, Any], ids: Mapping[str, int]) -> Qwen2_5_VLConfig:
+    """The configuration of a model with these sizes (in the form of `shapes.RELEASED`) and ids of control tokens."""
+    ends = {
+        "bos_token_id": ids["<|endoftext|>"],
+        "eos_token_id": ids["<|im_end|>"],
+        "pad_token_id": ids["<|endoftext|>"],
+    }
+    return Qwen2_5_VLConfig(
+        text_config={**sizes["text_config"], **ends},
+        vision_config=dict(sizes["vision_config"]),
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=True,
+        tie_word_embeddings=sizes["tie_word_embeddings"],
     )
 
 

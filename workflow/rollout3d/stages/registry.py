@@ -315,6 +315,7 @@ STAGES: dict[str, Spec] = {
     "export": Spec(_fixed("*")),
     "report": Spec(_report),
     "preflight": Spec(_fixed("*")),
+    "plan": Spec(),
     "status": Spec(),
     "lineage": Spec(),
     "store": Spec(),

@@ -1,0 +1,87 @@
+"""What one of eight processes does and holds under ZeRO-2, in a process of its own.
+
+Full float32 optimiser states of a 3B model do not fit one card beside the rest; under ZeRO-2 a process holds an eighth
+of them. Here one process is the first of `RANKS`: weights are whole, every gradient is copied into a bucket as
+DeepSpeed does before it reduces, and dropped; the part of it that lies in this process's eighth of all parameters is
+added up in float32, and only that eighth has masters and Adam's means and is updated. The other seven eighths of the
+weights keep their values, and nothing is sent: what collectives take is not in the seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+import torch
+from torch import nn
+
+from bench_gpu_step import Timed
+from rollout3d.training.deepspeed_engine import CONFIGS
+
+RANKS = 8
+BUCKET = json.loads((CONFIGS / "zero2.json").read_text())["zero_optimization"]["reduce_bucket_size"]
+
+
+class ZeroTwoShare(Timed):
+    """The engine as the first of `RANKS` processes under ZeRO-2."""
+
+    @property
+    def updated(self) -> int:
+        """Parameters of this process's share, padding included."""
+        return len(self._master)
+
+    def _build(self) -> None:
+        total = sum(p.numel() for p in self.trained.values())
+        size = math.ceil(total / RANKS)
+        # Parameter -> how many of its first numbers are in the share, and where they begin there.
+        self._places: dict[nn.Parameter, tuple[int, int]] = {}
+        at = 0
+        for parameter in self.trained.values():
+            if at < size:
+                self._places[parameter] = (min(parameter.numel(), size - at), at)
+            at += parameter.numel()
+        device = self.world.device
+        self._master = nn.Parameter(torch.zeros(size, device=device))
+        with torch.no_grad():
+            for parameter, (n, start) in self._places.items():
+                self._master[start : start + n] = parameter.flatten()[:n].float()
+        # The fused kernel is the plain engine's; DeepSpeed is given torch's default.
+        self._optimiser = torch.optim.AdamW([self._master], lr=self.peak_lr, weight_decay=self.settings.weight_decay)
+        self._gradient: torch.Tensor | None = None
+        self._bucket: torch.Tensor | None = None
+        self._filled = 0
+        for parameter in self.trained.values():
+            parameter.register_post_accumulate_grad_hook(self._reduce)
+
+    def _reduce(self, parameter: nn.Parameter) -> None:
+        if self._gradient is None:
+            self._gradient = torch.zeros_like(self._master, requires_grad=False)
+            whole = sum(p.numel() for p in self.trained.values())
+            self._bucket = torch.empty(min(BUCKET, whole), dtype=parameter.dtype, device=parameter.device)
+        gradient = parameter.grad.flatten()
+        # A parameter that is larger than the bucket is reduced where it is.
+        if len(gradient) <= len(self._bucket):
+            if self._filled + len(gradient) > len(self._bucket):
+                self._filled = 0
+            self._bucket[self._filled : self._filled + len(gradient)] = gradient
+            self._filled += len(gradient)
+        n, start = self._places.get(parameter, (0, 0))
+        self._gradient[start : start + n] += gradient[:n]
+        parameter.grad = None
+
+    def step(self, step: int) -> float:
+        """Clip and update this process's share; the norm is that of the share's gradient."""
+        with self.timed("optimiser"):
+            self._set_lr(step)
+            self._bucket = None
+            self._master.grad, self._gradient = self._gradient, None
+            norm = float(nn.utils.clip_grad_norm_([self._master], self.settings.max_grad_norm))
+            if math.isfinite(norm):
+                self._optimiser.step()
+                self.updates += 1
+            self._master.grad = None
+            with torch.no_grad():
+                for parameter, (n, start) in self._places.items():
+                    parameter.view(-1)[:n] = self._master[start : start + n].to(parameter.dtype)
+        self._stale = True
+        return norm

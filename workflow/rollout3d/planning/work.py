@@ -1,0 +1,252 @@
+"""What one optimiser step of a run computes on each GPU, from the configuration and the run's row."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.config import Config, Grpo, Run, Video
+from rollout3d.config.training import Optimiser
+from rollout3d.difficulty.select import TRANSITIONS
+from rollout3d.model import generate_vllm
+from rollout3d.model.pixels import TEMPORAL_PATCH, grid_of
+from rollout3d.planning.flops import Grid, RowSize, Trained, trained_of
+from rollout3d.planning.shape import Shape, Unplannable, base_model, model_shape
+from rollout3d.resize import smart_size
+from rollout3d.training.engine import MICRO_TOKENS
+from rollout3d.training.packing import HEAD_CHUNKS, LARGE_VOCABULARY, micro_batches
+from rollout3d.training.rollouts import Context, make_views
+
+TEXT_TOKENS = 220
+"""Tokens of a prompt besides the visual ones: system turn, question, options, request to reason. [assumed]"""
+TARGET_TOKENS = 512
+"""Tokens of a text that SFT teaches. [Video-R1-COT-165k: at most 512]"""
+COLD_START_SAMPLES = 165_000
+"""Rows of Video-R1-COT-165k."""
+SOURCE = (480, 640)
+"""Height and width of a recorded frame; all 4:3 frames are shown at the same size. [ScanNet, ARKitScenes]"""
+VLLM_SHARE = 0.3
+"""Share of the GPU that vLLM takes where the configuration has no key for it."""
+MODEL_LENGTH = inspect.signature(generate_vllm.Engine).parameters["max_model_len"].default
+"""Tokens of prompt and answer that vLLM's cache must be able to hold."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One optimiser step on one of `gpus` GPUs."""
+
+    shape: Shape
+    settings: Optimiser
+    gpus: int
+    rows: tuple[RowSize, ...]
+    """Packed rows that give gradient; their completions are as long as they may be."""
+    views: tuple[tuple[RowSize, int], ...] = ()
+    """Prompts that are rolled out, and completions of each; none for SFT."""
+    longest: int = 0
+    """Most tokens of a completion."""
+    tokens: int = 0
+    """Tokens of a completion on average."""
+    reference: bool = False
+    """True if a reference scores the rows too."""
+    backend: Literal["hf", "vllm"] | None = None
+    """Who samples; None for SFT."""
+    share: float = 0.0
+    """Share of the GPU's memory that vLLM takes."""
+    frames: int = 0
+    """Frames that are decoded and encoded, all views and samples together."""
+    updates: int = 1
+    """Optimiser steps on the same rows."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number of the model."""
+        return 4 if self.settings.dtype == "float32" else 2
+
+    @property
+    def trained(self) -> Trained:
+        """What receives a gradient."""
+        return trained_of(self.settings)
+
+    @property
+    def trained_parameters(self) -> int:
+        """Parameters that receive a gradient."""
+        return self.shape.trained_parameters(self.settings.lora_rank, self.settings.freeze_vision)
+
+    @property
+    def chunks(self) -> int:
+        """Pieces in which logits are computed."""
+        return HEAD_CHUNKS if self.shape.vocabulary >= LARGE_VOCABULARY else 1
+
+    @property
+    def zero(self) -> int | None:
+        """ZeRO stage; None without DeepSpeed."""
+        return None if self.settings.deepspeed == "none" else int(self.settings.deepspeed[-1])
+
+    @property
+    def whole_reference(self) -> bool:
+        """True if the reference is a second model on the GPU (`Engine._reference_is_whole`)."""
+        return self.reference and (self.zero == 3 or not self.settings.lora_rank)
+
+    @property
+    def copied(self) -> bool:
+        """True if rollouts read a second copy of the weights (`Engine._needs_copy`): vLLM's on the host."""
+        return self.backend is not None and (self.zero == 3 or (self.backend == "vllm" and self.settings.lora_rank > 0))
+
+    @property
+    def batches(self) -> list[list[RowSize]]:
+        """The rows by micro-batch, as the trainer forms them."""
+        return list(micro_batches(self.rows, MICRO_TOKENS, 1 if self.zero == 3 else None))
+
+    @property
+    def typical(self) -> Work:
+        """The same step with completions of average length."""
+        rows = [replace(row, completions=tuple(self.tokens for _ in row.completions)) for row in self.rows]
+        return replace(self, rows=tuple(rows), longest=self.tokens)
+
+
+def effective(config: Config, run: Run) -> Config:
+    """The configuration that a run trains with."""
+    return config
+
+
+def work(
+    config: Config,
+    runs: Mapping[str, Run],
+    name: str,
+    gpus: int,
+    *,
+    tokens: int | None = None,
+    share: float | None = None,
+    shape: Shape | None = None,
+) -> Work:
+    """The step of a run of the run table. `tokens`: mean length of a completion (default: half of the most). `share`:
+    of the GPU for vLLM, instead of the configuration's. `shape`: instead of the run's own model.
+
+    Raises Unplannable for a run that trains nothing or whose batch cannot be shared out over `gpus` processes.
+    """
+    if name not in runs:
+        raise Unplannable(f"run '{name}' is not in the run table: one of {', '.join(runs)}")
+    run = runs[name]
+    config = effective(config, run)
+    if run.method == "none":
+        raise Unplannable(f"run '{name}' trains nothing (method none): plan a run of method sft or grpo")
+    key, settings = ("sft.batch_size", config.sft) if run.method == "sft" else ("grpo.prompts_per_step", config.grpo)
+    size = settings.batch_size if run.method == "sft" else settings.prompts_per_step
+    if size % gpus:
+        raise Unplannable(f"{key} = {size} cannot be shared out over {gpus} GPUs: give --gpus a divisor of it")
+    shape = shape or model_shape(config, base_model(config, runs, name))[0]
+    if run.method == "grpo":
+        return grpo_work(shape, config.grpo, run, config.video, gpus, tokens=tokens, share=share)
+    prompt = prompt_size(config.video, config.video.train_frames)
+    length = tokens or TARGET_TOKENS
+    targets = {"completion": 0, "all_text": TEXT_TOKENS, "video_r1": prompt.prompt}[config.sft.label_mode]
+    row = replace(prompt, completions=(length,), prompt_targets=targets)
+    each = size // gpus
+    return Work(
+        shape, config.sft, gpus, (row,) * each, longest=length, tokens=length, frames=each * config.video.train_frames
+    )
+
+
+def grpo_work(
+    shape: Shape,
+    grpo: Grpo,
+    run: Run,
+    video: Video,
+    gpus: int,
+    *,
+    prompt_tokens: int | None = None,
+    tokens: int | None = None,
+    share: float | None = None,
+) -> Work:
+    """The step of a GRPO run: the views are those that its rollout method makes (`training/rollouts`), at the start of
+    training. `prompt_tokens`: of a prompt, visual ones included (default: `TEXT_TOKENS` beside them)."""
+    rows: list[RowSize] = []
+    views: list[tuple[RowSize, int]] = []
+    frames = 0
+    longest = grpo.max_new_tokens
+    together: tuple[int, ...] = ()
+    made = _views(grpo, run, video.train_frames)
+    for view in made:
+        n = len(view.frames)
+        frames += n
+        prompt = prompt_size(video, n, prompt_tokens)
+        views.append((prompt, view.n))
+        if view.contributes_gradient and grpo.grad_rollouts == "both_on_clean":
+            together += (longest,) * view.n
+        elif view.contributes_gradient:
+            rows.append(replace(prompt, completions=(longest,) * view.n))
+    if together:
+        rows = [replace(views[0][0], completions=together)]
+    each = grpo.prompts_per_step // gpus
+    return Work(
+        shape,
+        grpo,
+        gpus,
+        tuple(rows) * each,
+        tuple(views) * each,
+        longest,
+        min(longest, tokens or longest // 2),
+        reference=grpo.beta > 0,
+        backend=grpo.backend,
+        share=(share or getattr(grpo, "vllm_memory_share", VLLM_SHARE)) if grpo.backend == "vllm" else 0.0,
+        frames=each * frames,
+        updates=grpo.updates_per_rollout,
+    )
+
+
+def prompt_size(video: Video, frames: int, tokens: int | None = None) -> RowSize:
+    """A prompt that shows that many frames. `tokens`: all of it (default: `TEXT_TOKENS` beside the visual ones)."""
+    grid = video_grid(video, frames)
+    t, h, w = grid
+    visual = t * h * w // 4
+    if tokens is not None and tokens < visual:
+        raise Unplannable(f"a prompt of {tokens} tokens cannot hold {visual} visual ones")
+    return RowSize(tokens or visual + TEXT_TOKENS, grids=(grid,))
+
+
+def video_grid(video: Video, frames: int) -> Grid:
+    """Patches in time, height and width of a video of 4:3 frames, at the size that training shows."""
+    height, width = smart_size(*SOURCE, video.min_pixels, video.train_max_pixels)
+    even = frames + frames % TEMPORAL_PATCH
+    return grid_of(np.broadcast_to(np.uint8(0), (even, height, width, 3)))
+
+
+def steps(config: Config, run: Run, samples: int | None = None) -> tuple[int, str]:
+    """Optimiser steps of a run, and where their number is from. `samples`: of SFT, if its table does not exist yet."""
+    if run.method == "grpo":
+        return run.steps, "run table"
+    config = effective(config, run)
+    table = Path(config.results) / "train" / f"{run.train_table}.parquet"
+    source = "--samples"
+    if samples is None and table.is_file():
+        samples, source = tables.n_rows(table), str(table)
+    if samples is None and run.train_table == "video_r1_cot":
+        samples, source = COLD_START_SAMPLES, "Video-R1-COT-165k"
+    if samples is None:
+        samples = len(TRANSITIONS) * max(config.cot.per_transition, config.cot.fallback)
+        source = "at most, by cot.per_transition"
+    return math.ceil(samples * config.sft.epochs / config.sft.batch_size), f"{samples:,} samples ({source})"
+
+
+class _NoRegions:
+    """Stands for the regions of a scene without objects: which pixels are noisy costs nothing on a GPU."""
+
+    def objects(self, scene_id: str) -> list[int]:
+        return []
+
+
+def _views(grpo: Grpo, run: Run, frames: int) -> list[Any]:
+    """The views of a question about a scene, at the first step."""
+    row = {"question_id": "plan", "scene_id": "plan", "objects": []}
+    shown = np.zeros((frames, 1, 1, 3), np.uint8)
+    always = grpo.model_copy(update={"reallocate_when_zero": False})
+    total = run.steps or 1
+    # Last step: what a schedule alters has gone, so that no frame is missing and a prompt has its full length.
+    return make_views(row, shown, Context(always, run, 0, total - 1, total, _NoRegions()))
