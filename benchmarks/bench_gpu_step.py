@@ -58,6 +58,7 @@ from rollout3d.training.grpo import reward, roll_out, show, update
 from rollout3d.training.metrics import Clock, peak_memory_mb
 from rollout3d.training.objective import advantages
 from rollout3d.training.packing import LARGE_VOCABULARY, Packed
+from rollout3d.training.prefix import Prefix
 from rollout3d.training.rollouts import Context
 from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.world import World
@@ -161,10 +162,10 @@ class Timed(Engine):
             yield
             wait(self.world.device)
 
-    def logprobs(self, packed: Packed, temperature: float | None = None) -> torch.Tensor:
+    def logprobs(self, packed: Packed, temperature: float | None = None, prefix: Prefix | None = None) -> torch.Tensor:
         self.packed = packed
         with self.timed("policy forward"):
-            return super().logprobs(packed, temperature)
+            return super().logprobs(packed, temperature, prefix)
 
     def reference_logprobs(self, packed: Packed) -> torch.Tensor:
         with self.timed("reference"):

@@ -100,7 +100,7 @@ def test_the_closure_holds_every_module_that_a_stage_imports(package):
         names = {Path(file).relative_to(ROOT).as_posix() for file in files}
         assert len(names) > 3
         left_out = names - set(package.closure(stage).files)
-        left_out -= {f"workflow/rollout3d/{name}" for name in ("fingerprint.py", "progress.py")}
+        left_out -= {f"workflow/rollout3d/{name}" for name in ("fingerprint.py", "progress.py", "config/read.py")}
         assert left_out <= shared, (stage, sorted(left_out - shared))
 
 
@@ -166,7 +166,7 @@ CHANGED = {
     "chosen rollout": ("training/rollouts/object_centric.py", "def views", "X = 1\n\n\ndef views"),
     "table's class": (
         "tables/schema.py",
-        "per_scene: bool = False\n\n    @property",
+        "parts: str | None = None\n\n    @property",
         "per_scene: bool = True\n\n    @property",
     ),
 }
@@ -239,7 +239,8 @@ def test_every_resource_of_the_clone_counts_for_some_stage(package):
     files = {file for stage in STAGES for file in package.closure(stage).files}
     there = [p for folder in ("resources", "config/deepspeed") for p in (ROOT / folder).rglob("*") if p.is_file()]
     assert len(there) > 10
-    assert {p.relative_to(ROOT).as_posix() for p in there} <= files
+    beside = {"resources/reference/README.md", "resources/reference/settings.csv"}  # for people, and for a test
+    assert {p.relative_to(ROOT).as_posix() for p in there} - beside <= files
 
 
 PRUNED = [
@@ -311,6 +312,8 @@ def test_no_registry_is_forgotten():
         ("questions/generate.py", "GENERATORS"),
         ("questions/audit.py", "RULES"),
         ("stages/bias.py", "READABLE"),
+        ("stages/registry.py", "STAGES"),
+        ("model/directory.py", "RELEASED"),
     }
     found = set()
     for file in PACKAGE.rglob("*.py"):

@@ -28,7 +28,7 @@ from rollout3d.training.run import run_grpo, run_sft
 from training import training_world as tw
 
 TOKENS = 10
-SHOWN = Setting("eval", frame_set="train8", n_frames=8, max_pixels=4704)
+SHOWN = Setting("eval", frame_set="uniform8", pixels=(784, 4704))
 ASKED = {"prompt_style": "think", "think": "plain"}
 
 PLAIN = """
@@ -62,7 +62,7 @@ print(json.dumps(found))
 """
 
 
-def judge(name, row, rollouts, numeric="mra"):
+def judge(name, row, rollouts, numeric="mra", thresholds=10):
     """Rewards with spread in every group, which an untaught model does not earn."""
     return [Judgement(None, {"correctness": float(i % 2)}, float(i % 2)) for i, _ in enumerate(rollouts)]
 
@@ -95,8 +95,8 @@ def make(root, tokenizer_files, **sizes):
     files = tw.build(root, n_questions=4)
     sft = train(root, "sft", root / "release.json", files, batch_size=2)
     ocr = train(root, "ocr", sft, files)
-    policy = load_policy(ocr, video=tw.config().video)
-    store = FrameStore([files["frames"]], video=tw.config().video)
+    policy = load_policy(ocr)
+    store = FrameStore([files["frames"]])
     questions = tables.read(tables.OCR_RL, files["ocr_rl"])
     given = {"sampling": Sampling(max_new_tokens=TOKENS), "batch_size": 2, "scorer": "tagged", **ASKED}
     answers = list(answer(questions, policy, store, [SHOWN], **given))
@@ -170,7 +170,7 @@ def test_the_export_holds_the_weights_and_what_others_need(study):
         "suppress_tokens": list(study.policy.suppress_ids),
     }
     shown = json.loads((study.exported / "video_preprocessor_config.json").read_text())["size"]
-    assert shown["longest_edge"] == SHOWN.max_pixels
+    assert shown["longest_edge"] == SHOWN.pixels[1]
     assert "Think step by step" in (study.exported / "prompt.txt").read_text()
 
 

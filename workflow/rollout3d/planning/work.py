@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rollout3d import tables
-from rollout3d.config import Config, Grpo, Run, Video
+from rollout3d.config import Config, Grpo, Run, Video, of_run
+from rollout3d.config.frames import most_frames
 from rollout3d.config.training import Optimiser
 from rollout3d.difficulty.select import TRANSITIONS
 from rollout3d.model import generate_vllm
@@ -111,11 +112,6 @@ class Work:
         return replace(self, rows=tuple(rows), longest=self.tokens)
 
 
-def effective(config: Config, run: Run) -> Config:
-    """The configuration that a run trains with."""
-    return config
-
-
 def work(
     config: Config,
     runs: Mapping[str, Run],
@@ -134,7 +130,7 @@ def work(
     if name not in runs:
         raise Unplannable(f"run '{name}' is not in the run table: one of {', '.join(runs)}")
     run = runs[name]
-    config = effective(config, run)
+    config = of_run(config, run)
     if run.method == "none":
         raise Unplannable(f"run '{name}' trains nothing (method none): plan a run of method sft or grpo")
     key, settings = ("sft.batch_size", config.sft) if run.method == "sft" else ("grpo.prompts_per_step", config.grpo)
@@ -144,13 +140,19 @@ def work(
     shape = shape or model_shape(config, base_model(config, runs, name))[0]
     if run.method == "grpo":
         return grpo_work(shape, config.grpo, run, config.video, gpus, tokens=tokens, share=share)
-    prompt = prompt_size(config.video, config.video.train_frames)
+    prompt = prompt_size(config.video, most_frames(config.video.train_frames))
     length = tokens or TARGET_TOKENS
     targets = {"completion": 0, "all_text": TEXT_TOKENS, "video_r1": prompt.prompt}[config.sft.label_mode]
     row = replace(prompt, completions=(length,), prompt_targets=targets)
     each = size // gpus
     return Work(
-        shape, config.sft, gpus, (row,) * each, longest=length, tokens=length, frames=each * config.video.train_frames
+        shape,
+        config.sft,
+        gpus,
+        (row,) * each,
+        longest=length,
+        tokens=length,
+        frames=each * most_frames(config.video.train_frames),
     )
 
 
@@ -172,7 +174,7 @@ def grpo_work(
     frames = 0
     longest = grpo.max_new_tokens
     together: tuple[int, ...] = ()
-    made = _views(grpo, run, video.train_frames)
+    made = _views(grpo, run, most_frames(video.train_frames))
     for view in made:
         n = len(view.frames)
         frames += n
@@ -213,7 +215,7 @@ def prompt_size(video: Video, frames: int, tokens: int | None = None) -> RowSize
 
 def video_grid(video: Video, frames: int) -> Grid:
     """Patches in time, height and width of a video of 4:3 frames, at the size that training shows."""
-    height, width = smart_size(*SOURCE, video.min_pixels, video.train_max_pixels)
+    height, width = smart_size(*SOURCE, *video.train_pixels)
     even = frames + frames % TEMPORAL_PATCH
     return grid_of(np.broadcast_to(np.uint8(0), (even, height, width, 3)))
 
@@ -222,7 +224,7 @@ def steps(config: Config, run: Run, samples: int | None = None) -> tuple[int, st
     """Optimiser steps of a run, and where their number is from. `samples`: of SFT, if its table does not exist yet."""
     if run.method == "grpo":
         return run.steps, "run table"
-    config = effective(config, run)
+    config = of_run(config, run)
     table = Path(config.results) / "train" / f"{run.train_table}.parquet"
     source = "--samples"
     if samples is None and table.is_file():

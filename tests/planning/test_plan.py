@@ -1,0 +1,156 @@
+"""What a run is said to need, against values worked out by hand and against what the tiny model allocates."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from planning.live_bytes import LiveBytes
+from rollout3d.config import Config, read_runs
+from rollout3d.model.encode import Text, Video
+from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from rollout3d.planning import report
+from rollout3d.planning.activations import training
+from rollout3d.planning.flops import RowSize
+from rollout3d.planning.memory import GIB, checkpoint_bytes, memory
+from rollout3d.planning.shape import Shape, Unplannable, released
+from rollout3d.planning.work import steps, work
+from rollout3d.training.packing import LogProbs, Row, pack
+
+ROOT = Path(__file__).parents[2]
+CONFIG = Config()
+RUNS = read_runs(ROOT / "config" / "runs.tsv", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("Qwen/Qwen2.5-VL-3B-Instruct", 3_754_622_976), ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656)],
+)
+def test_the_released_sizes_have_the_published_numbers_of_parameters(name, parameters):
+    assert released(name).parameters == parameters
+
+
+def parts(run, gib=80, **settings):
+    changed = CONFIG.grpo.model_copy(update=settings)
+    runs = {**RUNS, run: RUNS[run].model_copy(update={"settings": {}, "recipe": None})}
+    return memory(work(CONFIG.model_copy(update={"grpo": changed}), runs, run, 8), gib)
+
+
+def test_parts_of_3b_and_7b_under_zero2_are_those_worked_out_by_hand():
+    for run, parameters in (("ocr", 3_754_622_976), ("filter", 8_292_166_656)):
+        update = parts(run)["update"]
+        two = 2 * parameters  # bytes in bfloat16
+        assert update["weights"] == pytest.approx(two, rel=0.005) and update["reference"] == pytest.approx(
+            two, rel=0.005
+        )
+        # float32 masters and Adam's two means, shared out over eight.
+        assert update["optimiser"] == pytest.approx(12 * parameters / 8, rel=0.001)
+        # vLLM's share of 0.3 of the card, weights included.
+        assert update["vLLM weights"] + update["vLLM cache"] == pytest.approx(0.3 * 0.99 * 80 * GIB, rel=0.01)
+        # Above: gradients of 2 bytes and 4 / 8 for the partition are the least.
+        assert update["gradients"] >= 4 * parameters / 8
+
+
+def test_zero3_shares_out_what_zero2_holds_whole():
+    two, three = parts("filter")["update"], parts("filter", deepspeed="zero3")["update"]
+    # The reference only runs forward, and the engine keeps it whole.
+    assert three["weights"] < two["weights"] / 4 and three["reference"] == two["reference"]
+    assert three["optimiser"] == pytest.approx(two["optimiser"])
+
+
+def test_the_filter_run_fits_80_gib_by_its_recipe_and_not_without():
+    assert "deepspeed" in RUNS["filter"].settings["grpo"]
+    assert not report.problems(work(CONFIG, RUNS, "filter", 8), 80)
+    bare = {**RUNS, "filter": RUNS["filter"].model_copy(update={"settings": {}})}
+    assert report.problems(work(CONFIG, bare, "filter", 8), 80)
+
+
+def test_a_checkpoint_holds_weights_masters_and_means():
+    # 2 bytes of weights, 12 of masters and means: 3B about 52 GB, 7B about 116 GB at most; facts: 45 and 100.
+    assert 40e9 < checkpoint_bytes(work(CONFIG, RUNS, "ocr", 8)) < 55e9
+    assert 95e9 < checkpoint_bytes(work(CONFIG, RUNS, "filter", 8)) < 120e9
+
+
+def test_steps_are_the_run_tables_or_follow_from_the_samples():
+    assert steps(CONFIG, RUNS["ocr"]) == (2000, "run table")
+    assert steps(CONFIG, RUNS["sft"], 2000)[0] == 2000 * CONFIG.sft.epochs // CONFIG.sft.batch_size
+    cold, source = steps(CONFIG, RUNS["sft_video_r1"])
+    assert source.startswith("165,") and cold == pytest.approx(165_575 / 8, rel=0.01)  # its recipe: 1 epoch, 8 a step
+
+
+@pytest.mark.parametrize(("run", "gpus", "says"), [("nowhere", 8, "not in the run table"), ("qwen3b", 8, "trains")])
+def test_what_cannot_be_planned_is_said(run, gpus, says):
+    with pytest.raises(Unplannable, match=says):
+        work(CONFIG, RUNS, run, gpus)
+    with pytest.raises(Unplannable, match="cannot be shared out over 3"):
+        work(CONFIG, RUNS, "ocr", 3)
+
+
+@pytest.fixture(scope="module")
+def policy():
+    sizes = {"hidden": 64, "layers": 3, "vision_depth": 3, "vision_hidden": 32, "head_dim": 16}
+    made = build_tiny(tiny_tokenizer(["how many chairs are in this room?"], 400), **sizes)
+    made.model.train()
+    return made
+
+
+def test_weights_gradients_and_adams_means_of_the_tiny_model_are_counted_to_the_byte(policy):
+    shape = Shape.of(policy.core.config.to_dict())
+    own = list({id(p): p for p in policy.model.parameters()}.values())
+    assert shape.parameters == sum(p.numel() for p in own)
+    optimiser = torch.optim.AdamW(own)
+    for p in own:
+        p.grad = torch.zeros_like(p)
+    optimiser.step()
+    means = sum(s[name].nbytes for s in optimiser.state.values() for name in ("exp_avg", "exp_avg_sq"))
+    assert sum(p.grad.nbytes for p in own) == 4 * shape.parameters and means == 8 * shape.parameters
+    policy.model.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("tokens", [24, 96])
+def test_activations_of_the_tiny_model_are_within_a_factor_of_what_it_allocates(policy, tokens):
+    frames = np.random.default_rng(0).integers(0, 256, (4, 140, 196, 3), np.uint8)
+    prompt = policy.encoder.prompt([Video(frames), Text("how many?")])
+    packed = pack([Row(prompt, [[1] * tokens, [2] * tokens])])
+    size = RowSize(len(prompt), (tokens, tokens), tuple(medium.grid for medium in prompt.media))
+    shape = Shape.of(policy.core.config.to_dict())
+    said = training(shape, [size], 4, trained="everything", checkpointing=False, chunks=1)
+    with LiveBytes(*policy.model.parameters()) as live:
+        LogProbs(policy)(packed).sum().backward()
+    gradients = 4 * shape.parameters
+    policy.model.zero_grad(set_to_none=True)
+    assert 0.5 < said.peak / (live.peak - gradients) < 2, (said.peak, live.peak - gradients)
+    # A tree of prompt and branches: a boolean for every pair of tokens.
+    assert said.mask >= (len(prompt) + 2 * tokens) ** 2
+
+
+def command(*arguments):
+    run = [sys.executable, "-m", "rollout3d.stages", "plan", *arguments]
+    return subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_readme_has_the_table_that_the_command_prints():
+    done = command("--table")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in (ROOT / "README.md").read_text()
+
+
+def test_a_run_that_does_not_fit_ends_with_1_and_what_would_fit():
+    done = command("ocr", "--gpus", "8", "--gib", "24")
+    assert done.returncode == 1 and "DOES NOT FIT" in done.stdout and "fits with" in done.stdout
+    done = command("ocr", "--gpus", "8", "--gib", "80")
+    assert done.returncode == 0 and "hours" in done.stdout and "tree mask" in done.stdout
+    assert "misspelt" in command("misspelt").stderr
+
+
+def test_the_gpu_checks_dry_mode_passes_on_a_cpu(tmp_path):
+    run = [sys.executable, "benchmarks/gpu_check.py", "--dry", "--out", str(tmp_path)]
+    environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = (tmp_path / "gpu_check.md").read_text()
+    assert "LoRA" in table and "ZeRO-2, one of eight" in table and torch.__version__ in table
+    assert (tmp_path / "gpu_check.json").exists()
