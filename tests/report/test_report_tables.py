@@ -9,8 +9,9 @@ import pytest
 from evaluation.eval_rows import DIRECT, prediction, question
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, merge, read_runs
+from rollout3d.config.recipes import told
 from rollout3d.report.lines import pivot
-from rollout3d.report.tables import TABLES, build, models_of, models_of_settings, read_reference
+from rollout3d.report.tables import TABLES, build, models_of, models_of_settings, plain, read_reference
 
 REFERENCE = read_reference()
 
@@ -97,6 +98,27 @@ def test_run_stands_beside_the_papers_number_of_its_row():
     assert cell(build("table4", REFERENCE, scores=scores), "+ Ours")["ours"] == 47.1
     assert cell(build("table5", REFERENCE, scores=scores), "Linear")["ours"] == 47.1
     assert cell(build("table3", REFERENCE, scores=scores), "Cold start: ours")["ours"] is None
+
+
+def test_every_row_of_tables_3_and_4_says_what_its_recipe_has_otherwise():
+    config = Config()
+    runs = read_runs(RUN_TABLE, config)
+    recipes = told(config, runs.values())
+    scores = [score("noisy", 40.0), score("sft_video_r1", 35.0)]
+    for table in ("table3", "table4"):
+        cells = build(table, REFERENCE, scores=scores, recipes=recipes)
+        of_run = {row["row"]: row["run"] for row in REFERENCE if row["table"] == table}
+        assert any(of_run.get(c["row"]) in recipes for c in cells)
+        for c in cells:
+            run = of_run.get(c["row"], c["row"])  # a run of another table stands under its own name
+            own = recipes.get(run, {"recipe": None, "differs": {}})
+            assert ("recipe " in c["note"]) == (run in recipes), c
+            for key, (study, value) in own["differs"].items():
+                assert f"{key} {plain(value)} (study: {plain(study)})" in c["note"], c
+    (noisy,) = [c for c in build("table4", REFERENCE, scores=scores, recipes=recipes) if "Noisy" in c["row"]]
+    assert "recipe noisyrollout: grpo.grad_rollouts both_on_clean (study: clean)" in noisy["note"]
+    (cold,) = [c for c in build("table4", REFERENCE, scores=scores, recipes=recipes) if c["ours"] == 35.0]
+    assert "video.train_frames fps2max16 (study: 16)" in cold["note"] and "sft.epochs 1 (study: 2)" in cold["note"]
 
 
 def test_guesses_stand_beside_vsi_benchs_chance_levels():

@@ -222,7 +222,9 @@ def _scores(
             if run:
                 source = "guessing" if run in GUESSES else f"run {run}"
                 missing = NO_QUESTIONS if run in evaluated else NOT_RUN
-                told = other + recipe_note(recipes.get(run)) + notes.get(run, marks)
+                own = recipe_note(recipes.get(run))
+                told = other + own + notes.get(run, marks)
+                missing = "; ".join([missing, *own])
                 cells.append(_cell(table, name, column, value, ours.get((run, column)), told, source, missing))
             elif value or row["run"]:
                 missing = NOT_RUN if row["run"] else NOT_OURS
