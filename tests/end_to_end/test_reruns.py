@@ -90,7 +90,9 @@ def test_a_run_with_frames_of_its_own_leaves_the_others_as_they_are(study):
     change = ("--config", 'runs={"recipes": true, "select": ["sft", "ocr", "other"]}')
     preset = study.folder / "config" / "presets" / "tiny.yaml"
     # The shipped recipes are for real models.
-    table.write_text(re.sub(r"\t(filter_7b|video_r1_sft|tgrpo|noisyrollout)$", "\t-", table.read_text(), flags=re.M))
+    table.write_text(
+        re.sub(r"\t(filter_7b|video_r1_sft|ocr_sft|tgrpo|noisyrollout)$", "\t-", table.read_text(), flags=re.M)
+    )
     assert "recipes: false" in preset.read_text()
     wanted = rules(study.snakemake("-n", *change, "--", "all"))
     assert {"ingest", "regions", "grpo", "evaluate"} <= wanted and "render_scans" not in wanted
