@@ -109,10 +109,10 @@ def benchmark_sets(wildcards):
 
 
 def own_video_sets(wildcards):
-    """Sets of the videos that questions bring along: those of the runs that train on them."""
+    """Sets of the videos that questions bring along: those of the runs that train on them, and of the difficulty filter."""
     table = "ocr_rl" if hasattr(wildcards, "source") else "video_r1_cot"
-    runs = [name for name, run in RUNS.items() if run.train_table == table]
-    return sorted({train_set(study_of(run).video) for run in runs} or {train_set(study.video)})
+    found = {train_set(study_of(name).video) for name, run in RUNS.items() if run.train_table == table}
+    return sorted(found | ({train_set(study.video)} if table == "ocr_rl" or not found else set()))
 
 
 def run_init(wildcards):
