@@ -226,6 +226,22 @@ def test_without_answers_the_configuration_decides(saved, tmp_path):
     assert (tmp_path / "out" / "prompt.txt").read_text().startswith("A short request for reasoning")
 
 
+def test_without_answers_the_recipe_of_a_run_comes_before_the_configuration(policy, tmp_path):
+    from rollout3d.model.load import save_policy
+
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "mine.yaml").write_text(
+        "evaluation: {max_new_tokens: 77}\nvideo: {eval_max_pixels: 105369}\n"
+    )
+    save_policy(policy, tmp_path / "r", kind="sft", recipe="mine")
+    config = {"runs": {"table": str(tmp_path / "runs.tsv")}, "evaluation": {"max_new_tokens": 33}}
+    export_run(tmp_path / "r" / "model.json", tmp_path / "out", "--config", json.dumps(config))
+    assert json.loads((tmp_path / "out" / "generation_config.json").read_text())["max_new_tokens"] == 77
+    assert (
+        json.loads((tmp_path / "out" / "video_preprocessor_config.json").read_text())["size"]["longest_edge"] == 105369
+    )
+
+
 def test_nothing_is_overwritten_and_nothing_is_left_half_done(saved, tmp_path, monkeypatch, capsys):
     (tmp_path / "out").mkdir()
     with pytest.raises(StageError):

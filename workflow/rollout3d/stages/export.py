@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import Config, Video
+from rollout3d.config import Config, Video, merge
+from rollout3d.config.recipes import read_recipe
 from rollout3d.evaluation import settings
 from rollout3d.model.wordings import wording_digest
 from rollout3d.stages.common import Stage, StageError
@@ -95,9 +96,17 @@ def evaluated(paths: list[Path], model_json: Path) -> dict[str, Any]:
 
 
 def _as_trained(config: Config, about: dict[str, Any]) -> Config:
-    """The configuration with the wording that a run was trained with."""
-    think = about.get("prompts", {}).get("think", config.prompts.think)
-    return config.model_copy(update={"prompts": config.prompts.model_copy(update={"think": think})})
+    """The configuration of a run: its recipe laid over the study's, and the wording that it was trained with.
+
+    Raises ValueError if the recipe is gone or does not fit the configuration.
+    """
+    values = config.model_dump(mode="json")
+    if about.get("recipe"):
+        recipe = read_recipe(about["recipe"], config.runs.table)
+        values = merge(values, {key: own for key, own in recipe.items() if key != "run"})
+    if "think" in about.get("prompts", {}):
+        values = merge(values, {"prompts": {"think": about["prompts"]["think"]}})
+    return Config.model_validate(values)
 
 
 def _video(config: Config, lineage: dict[str, Any]) -> Video:
