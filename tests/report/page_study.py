@@ -16,7 +16,8 @@ from rollout3d.report.study import Files
 
 RUN_TABLE = str(Path(__file__).parents[2] / "config" / "runs.tsv")
 CONFIG = Config.model_validate(
-    SMALL | {"preset": "demo", "results": "results/demo", "runs": {"table": RUN_TABLE, "max_steps": 6}}
+    SMALL
+    | {"preset": "demo", "results": "results/demo", "runs": {"table": RUN_TABLE, "recipes": False, "max_steps": 6}}
 )
 RUNS = {name: run for name, run in read_runs(RUN_TABLE, CONFIG).items() if name in ("qwen3b", "sft", "ocr")}
 LABELS = ("sofa", "lamp", "lamp", "wall")

@@ -52,7 +52,7 @@ rule grpo:
     resources:
         **{{kind: job(kind) for kind in sites.KINDS}},
     params:
-        config={config!r},
+        recipe={config!r},
         row=lambda wildcards: ROWS[wildcards.run],
         out=subpath(output.model, parent=True),
     shell:
@@ -85,8 +85,8 @@ def build(folder: Path, files: dict[str, Path], runs: list[str]) -> Path:
         objects=paths["objects"],
         regions=paths["regions"],
         config=json.dumps(config),
-        # Without the file of a whole study (ROLLOUT3D_STUDY), as by hand.
-        shell=shell_of("grpo").replace(" --row ", " --config {params.config:q} --row ", 1),
+        # In the place of a recipe: without the file of a whole study (ROLLOUT3D_STUDY), as by hand.
+        shell=shell_of("grpo"),
     )
     (folder / "Snakefile").write_text(text)
     return folder / "faults"
