@@ -87,8 +87,9 @@ def scoring(shape: Shape, rows: Sequence[RowSize], itemsize: int, chunks: int) -
     tokens, patches = _padded(rows), sum(row.patches for row in rows)
     scored = sum(row.scored for row in rows)
     mask, copies = _mask(rows, itemsize)
-    # Feed-forward: input, residual and three tensors of the inner width. Attention: eight of the model's width.
-    feed_forward = (2 * shape.width + 3 * shape.inner) * itemsize * tokens
+    # Feed-forward: input, two sums and three tensors of the inner width, beside the embeddings, which live on with two
+    # copies. Attention: eight of the model's width.
+    feed_forward = (6 * shape.width + 3 * shape.inner) * itemsize * tokens
     attention = 8 * shape.width * itemsize * tokens + copies
     return Activations(
         saved=0.0,
