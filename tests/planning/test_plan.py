@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from rollout3d.model.encode import Text, Video
 from rollout3d.model.tiny import build_tiny, tiny_tokenizer
 from rollout3d.planning import report
 from rollout3d.planning.activations import scoring, training
+from rollout3d.planning.cards import choose
 from rollout3d.planning.flops import RowSize
 from rollout3d.planning.memory import GIB, checkpoint_bytes, memory
+from rollout3d.planning.seconds import Rates, seconds, step_seconds
 from rollout3d.planning.shape import Shape, Unplannable, released
 from rollout3d.planning.work import steps, work
 from rollout3d.training.engine import add_adapters
@@ -186,6 +189,25 @@ def test_a_forward_without_gradient_takes_what_small_models_allocate(media, dtyp
     with torch.no_grad(), LiveBytes(*made.core.parameters()) as live:
         LogProbs(made)(packed)
     assert scoring(shape, [size], dtype.itemsize, 1).peak == pytest.approx(live.peak, rel=0.06)
+
+
+def test_seconds_of_a_step_are_those_worked_out_by_hand():
+    step = work(CONFIG, RUNS, "ocr", 8)
+    card = choose("A100-SXM4-80GB", 80)
+    at_peak, half = (seconds(step, card, Rates(share, share, 1e9)) for share in (1.0, 0.5))
+    parameters, tokens = 3_754_622_976, step.tokens
+    # Two bytes a weight, 25 GB/s into vLLM, and 2 ms of the host for every token: not the card's.
+    assert 2 * at_peak["rollouts"] - half["rollouts"] == pytest.approx(0.002 * tokens + 2 * parameters / 25e9, rel=1e-6)
+    # Everything else of a step follows the card's peaks.
+    assert half["update"] == pytest.approx(2 * at_peak["update"]) and half["reference"] == 2 * at_peak["reference"]
+    # Four bytes of master and eight of means, written and read again every 100 steps at 1 GB/s.
+    assert at_peak["save"] == pytest.approx(2 * 12 * parameters / 1e9 / 100)
+    assert at_peak["views"] == pytest.approx(0.01 * step.frames)
+    # One micro-batch under ZeRO-2: 7/8 of the gradients reduced and of the weights gathered, in two bytes, at 300 GB/s.
+    slower = seconds(step, replace(card, link=card.link / 2), Rates(1, 1))
+    assert slower["update"] - at_peak["update"] == pytest.approx(2 * 7 / 8 * 2 * parameters / 300e9)
+    assert step_seconds({"views": 3.0, "rollouts": 1.0, "update": 1.0}) == 3.0
+    assert step_seconds({"views": 1.0, "rollouts": 1.0, "update": 1.0}) == 2.0
 
 
 def command(*arguments):
