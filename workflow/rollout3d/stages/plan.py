@@ -1,11 +1,12 @@
 """Work out what a run needs before any GPU is used: memory per GPU by part, seconds per phase, hours, disk.
 
     rollout3d plan ocr --gpus 8 --gib 80
-    rollout3d plan filter --gpus 8 --gib 80 --config 'grpo={"deepspeed": "zero3"}'
+    rollout3d plan ocr --gpus 8 --gib 24 --vllm-share 0.45 --config 'grpo={"lora_rank": 64, "deepspeed": "none"}'
     rollout3d plan --table
 
-Reads the configuration as Snakemake does, the run table, and `config.json` of the run's model where `site.models` names
-one (else built-in sizes). Nothing is loaded or run. Exit status 1: the run does not fit; what would is printed.
+Reads the configuration as Snakemake does, the run table with the run's recipe (its values come before those of
+`--config`), and `config.json` of the run's model where `site.models` names one (else built-in sizes). Nothing is loaded
+or run. Exit status 1: the run does not fit; what would is printed.
 """
 
 from __future__ import annotations
