@@ -12,8 +12,8 @@ sys.path.insert(0, CODE)
 
 from rollout3d import config as configuration
 from rollout3d.config import SETTINGS, read
-from rollout3d.config.frames import eval_set, stored_sets, train_set
-from rollout3d.config.recipes import told
+from rollout3d.config.frames import eval_set, evaluated_sets, stored_sets, train_set
+from rollout3d.config.recipes import summaries
 from rollout3d.stages import registry
 from rollout3d.tables import canonical_json
 
@@ -35,6 +35,10 @@ def study_of(run):
     return configuration.of_run(study, RUNS.get(run))
 
 
+OF_RUNS = [study, *map(study_of, RUNS)]
+"""The configurations that jobs work with."""
+
+
 def site_of(study):
     """The machine's paths, with the synthetic scans in place of the releases where the preset makes them."""
     site = study.site.model_dump(mode="json")
@@ -43,6 +47,8 @@ def site_of(study):
     return site
 
 
-def model_env(backend):
-    """Environment in which a model writes answers, with vLLM where that is asked for."""
-    return f"../envs/{'vllm' if backend == 'vllm' else 'train'}.yaml"
+def model_env(section):
+    """Environment in which models write answers under a section of the configuration: with vLLM, which has all else too,
+    where the study or a recipe asks for it."""
+    backends = {getattr(each, section).backend for each in OF_RUNS}
+    return f"../envs/{'vllm' if 'vllm' in backends else 'train'}.yaml"

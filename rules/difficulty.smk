@@ -13,7 +13,7 @@ rule difficulty:
     benchmark:
         "<benchmarks>/difficulty/{setting}.{shard}.tsv"
     conda:
-        model_env(study.difficulty.backend)
+        model_env("difficulty")
     threads: gpu_threads("difficulty")
     resources:
         **gpu_job("difficulty"),

@@ -38,7 +38,7 @@ rule evaluate:
     wildcard_constraints:
         run="|".join(RUNS),
     conda:
-        model_env(study.evaluation.backend)
+        model_env("evaluation")
     threads: gpu_threads("evaluate")
     resources:
         **gpu_job("evaluate"),

@@ -83,7 +83,7 @@ def difficulty_recipe(wildcards):
 
 def recipes_of(runs):
     """What runs have for themselves, as JSON: a table that compares runs says in what they differ."""
-    return canonical_json(told(study, [RUNS[run] for run in runs]))
+    return canonical_json(summaries(study, [RUNS[run] for run in runs]))
 
 
 def table_recipes(wildcards):
@@ -91,11 +91,10 @@ def table_recipes(wildcards):
 
 
 # Frame sets: what is stored is what the runs of the run table need, whichever of them are trained.
-OF_RUNS = [study, *(study_of(run) for run in RUNS)]
-
-
 def scan_sets(wildcards):
-    return sorted(set().union(*map(stored_sets, OF_RUNS)))
+    """Sets of scans: the study's, those that runs are evaluated with, and those of runs that train on scans."""
+    found = set().union(stored_sets(study), *map(evaluated_sets, OF_RUNS))
+    return sorted(found | {train_set(study_of(name).video) for name, run in RUNS.items() if run.trains_on_scans})
 
 
 def region_sets(wildcards):

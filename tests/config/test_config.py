@@ -65,6 +65,10 @@ def test_a_split_cannot_be_trained_on_and_tested():
         config.Config.model_validate({"datasets": {"scannet": {"splits": {"train": ["val"], "test": ["val"]}}}})
 
 
+def test_nothing_is_spent_unasked():
+    assert config.Config().cot.max_usd == config.Config().judge.max_usd == 0
+
+
 def test_synthetic_scans_never_go_where_the_paper_writes():
     with pytest.raises(ValueError, match="presets"):
         config.Config.model_validate({"synthetic": {}}).checked()

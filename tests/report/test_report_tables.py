@@ -9,9 +9,9 @@ import pytest
 from evaluation.eval_rows import DIRECT, prediction, question
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, merge, read_runs
-from rollout3d.config.recipes import told
+from rollout3d.config.recipes import summaries
 from rollout3d.report.lines import pivot
-from rollout3d.report.tables import TABLES, build, models_of, models_of_settings, plain, read_reference
+from rollout3d.report.tables import TABLES, build, models_of, models_of_settings, read_reference, value_text
 
 REFERENCE = read_reference()
 
@@ -103,7 +103,7 @@ def test_run_stands_beside_the_papers_number_of_its_row():
 def test_every_row_of_tables_3_and_4_says_what_its_recipe_has_otherwise():
     config = Config()
     runs = read_runs(RUN_TABLE, config)
-    recipes = told(config, runs.values())
+    recipes = summaries(config, runs.values())
     scores = [score("noisy", 40.0), score("sft_video_r1", 35.0)]
     for table in ("table3", "table4"):
         cells = build(table, REFERENCE, scores=scores, recipes=recipes)
@@ -114,7 +114,7 @@ def test_every_row_of_tables_3_and_4_says_what_its_recipe_has_otherwise():
             own = recipes.get(run, {"recipe": None, "differs": {}})
             assert ("recipe " in c["note"]) == (run in recipes), c
             for key, (study, value) in own["differs"].items():
-                assert f"{key} {plain(value)} (study: {plain(study)})" in c["note"], c
+                assert f"{key} {value_text(value)} (study: {value_text(study)})" in c["note"], c
     (noisy,) = [c for c in build("table4", REFERENCE, scores=scores, recipes=recipes) if "Noisy" in c["row"]]
     assert "recipe noisyrollout: grpo.grad_rollouts both_on_clean (study: clean)" in noisy["note"]
     (cold,) = [c for c in build("table4", REFERENCE, scores=scores, recipes=recipes) if c["ours"] == 35.0]

@@ -59,9 +59,12 @@ def teacher_set(video: Video) -> str:
     return set_name(video.eval_frames)
 
 
+def evaluated_sets(config: Config) -> set[str]:
+    """Names of the sets of scans that evaluation shows: none where benchmarks bring their videos."""
+    shows_scans = "synthetic" in config.evaluation.benchmarks
+    return {eval_set(config.evaluation, config.video)} if shows_scans else set()
+
+
 def stored_sets(config: Config) -> set[str]:
     """Names of the sets of scans that stages under this configuration read."""
-    found = {train_set(config.video), teacher_set(config.video)}
-    if "synthetic" in config.evaluation.benchmarks:  # other benchmarks bring their videos
-        found.add(eval_set(config.evaluation, config.video))
-    return found
+    return {train_set(config.video), teacher_set(config.video), *evaluated_sets(config)}

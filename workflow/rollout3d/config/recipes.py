@@ -96,8 +96,8 @@ def differences(config: Config, run: Run) -> dict[str, list[Any]]:
     return {key: [study[key], own[key]] for key in own if own[key] != study[key]}
 
 
-def told(config: Config, runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
-    """What tables and pages are told of runs that have a recipe, by run: its name, the cells of the row that it fills
+def summaries(config: Config, runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
+    """What tables and pages say of runs that have a recipe, by run: its name, the cells of the row that it fills
     (`run`), and `differs`, as of `differences`."""
     return {
         run.run: {"recipe": run.recipe, "run": run.settings.get("run") or {}, "differs": differences(config, run)}

@@ -43,6 +43,11 @@ class Run(Section):
     settings: dict[str, Any] = {}
     """What the recipe holds; no column."""
 
+    @property
+    def trains_on_scans(self) -> bool:
+        """Whether its questions are about scans; Video-R1's cold start brings its own pictures and videos."""
+        return self.train_table in ("ocr_rl", "ocr_sft")
+
     @model_validator(mode="after")
     def _complete(self) -> Run:
         needed = {"none": (), "sft": ("train_table",), "grpo": ("train_table", "rollout", "reward", "steps")}

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rollout3d.cluster import GPU_JOBS
+from rollout3d.config import of_run
 from rollout3d.preflight import Finding, Job, Study
 
 PACKAGES: dict[str, tuple[str, ...]] = {
@@ -81,9 +82,9 @@ def _ask(study: Study, environment: str, prefix: str | None, job: Job) -> list[F
 
 
 def _answers_with_vllm(study: Study, rule: str) -> bool:
-    config = study.config
-    sections = {"difficulty": config.difficulty, "evaluate": config.evaluation, "grpo": config.grpo}
-    return rule in sections and sections[rule].backend == "vllm"
+    section = {"difficulty": "difficulty", "evaluate": "evaluation", "grpo": "grpo"}.get(rule)
+    configs = [study.config, *(of_run(study.config, run) for run in study.runs.values())]
+    return section is not None and any(getattr(config, section).backend == "vllm" for config in configs)
 
 
 def _remedy(environment: str, given: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from rollout3d.report.figures import NAMES
 from rollout3d.report.questions import FATES, bias_lines, source_lines
 from rollout3d.report.sheet import Cell, Column, Group, Line, Sheet, plain_sheet
-from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note, plain
+from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note, value_text
 
 Row = Mapping[str, Any]
 
@@ -223,11 +223,13 @@ def rollout_sheet(name: str, title: str, rows: Sequence[Row]) -> Sheet:
 
 
 def recipe_sheet(recipes: Mapping[str, Mapping[str, Any]]) -> Sheet:
-    """In what runs differ from the study's configuration by their recipes (`config.recipes.told`), run by run."""
+    """In what runs differ from the study's configuration by their recipes (`config.recipes.summaries`), run by run."""
     groups = []
     for run, told in recipes.items():
-        lines = [Line(key, [Cell(plain(own)), Cell(plain(study))]) for key, (study, own) in told["differs"].items()]
-        lines += [Line(f"row: {cell}", [Cell(plain(value)), Cell("")]) for cell, value in told["run"].items()]
+        lines = [
+            Line(key, [Cell(value_text(own)), Cell(value_text(study))]) for key, (study, own) in told["differs"].items()
+        ]
+        lines += [Line(f"row: {cell}", [Cell(value_text(value)), Cell("")]) for cell, value in told["run"].items()]
         if lines:
             groups.append(Group(f"{run}: recipe {told['recipe']}", lines))
     columns = [Column("This run", text=True, limit=200), Column("The study", text=True, limit=200)]

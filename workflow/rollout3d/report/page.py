@@ -57,7 +57,7 @@ class Study:
     bevs: Mapping[str, bytes] = field(default_factory=dict)
     """PNG by scene, of the samples."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What runs have for themselves (`config.recipes.told`)."""
+    """What runs have for themselves (`config.recipes.summaries`)."""
     about: About = field(default_factory=About)
 
 

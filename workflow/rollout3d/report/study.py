@@ -51,7 +51,8 @@ def collect(
 ) -> Study:
     """Read what there is. Tables 2 to 5 that were not made on their own are built from the scores given.
 
-    `recipes`: what runs have for themselves (`config.recipes.told`); `configured` lays keys of a run over `config`.
+    `recipes`: what runs have for themselves (`config.recipes.summaries`); `configured` lays keys of a run over
+    `config`.
     """
     recipes = recipes or {}
     runs = read_runs(config.runs.table, config, recipes)

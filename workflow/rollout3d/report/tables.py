@@ -100,7 +100,7 @@ def build(
     `scores`: rows of SCORES (tables 2 to 5); `predictions`: rows of PREDICTIONS of the four settings (table 1), whose
     texts are scored against the questions in `rl`; `rl` and `sft`: rows of the two training tables (figure 3).
     `models`: which model was run, by run (`models_of`), or by setting for table 1 (`models_of_settings`). `recipes`:
-    what runs have for themselves (`config.recipes.told`).
+    what runs have for themselves (`config.recipes.summaries`).
 
     `preset` goes into every note, because its numbers must not be read as the paper's; and so do kept rules and runs
     that a number rests on (`rests_on` in table 1 and figure 3, those of its scores in the others), scorer and settings
@@ -137,12 +137,12 @@ def recipe_note(told: Mapping[str, Any] | None) -> list[str]:
     """The note of a run's recipe: its name, and each key with the run's value and the study's."""
     if not told:
         return []
-    said = [f"{key} {plain(own)} (study: {plain(study)})" for key, (study, own) in told["differs"].items()]
-    said += [f"{cell} {plain(value)}" for cell, value in told["run"].items()]
+    said = [f"{key} {value_text(own)} (study: {value_text(study)})" for key, (study, own) in told["differs"].items()]
+    said += [f"{cell} {value_text(value)}" for cell, value in told["run"].items()]
     return [f"recipe {told['recipe']}: {', '.join(said) or 'no difference'}"]
 
 
-def plain(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value of the configuration as a reader sees it."""
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -1,0 +1,67 @@
+"""What recipes change in the job graph: frame sets, commands, environments, and what is said before a run."""
+
+import re
+
+import pytest
+
+from dag.clones import copy_repository, snakemake
+
+pytestmark = pytest.mark.timeout(300)
+SHOW = """
+print("environments", environment_of(workflow.get_rule("grpo")), environment_of(workflow.get_rule("evaluate")))
+"""
+
+
+@pytest.fixture
+def clone(tmp_path):
+    return copy_repository(tmp_path / "clone")
+
+
+def commands(clone, target, *arguments):
+    done = snakemake(clone, "-n", "-p", *arguments, "--", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def sets(said, stage):
+    found = {tuple(each.split()) for each in re.findall(rf"stages\.{stage} .*?--sets ([\w. ]+?) --", said)}
+    assert len(found) == 1, found
+    return set(found.pop())
+
+
+def test_scans_and_videos_hold_the_frames_of_the_runs_that_show_them(clone):
+    said = commands(
+        clone, "results/runs/ocr_video_r1/model.json", "--config", 'site={"external": {"video_r1_cot": "x"}}'
+    )
+    assert sets(said, "ingest") == {"uniform16", "uniform32"}, "the cold start of Video-R1 shows no scans"
+    assert sets(said, "import_cot") == {"fps2max16"} and sets(said, "regions") == {"uniform16"}
+
+
+def test_only_the_run_of_a_recipe_is_given_it(clone):
+    said = commands(clone, "results/report/table4.parquet", "--config", 'site={"external": {"video_r1_cot": "x"}}')
+    given = dict(re.findall(r"stages\.train_grpo --config '?(\{.*?\})'? --row '?\{\"run\":\"(\w+)\"", said))
+    by_run = {run: recipe for recipe, run in given.items()}
+    assert "both_on_clean" in by_run["noisy"]
+    evaluated = re.findall(r"stages\.evaluate --config '?(\{.*?\})'? --run (\w+) ", said)
+    assert {run for recipe, run in evaluated if "both_on_clean" in recipe} == {"noisy"}
+    assert ("{}", "ocr") in evaluated
+
+
+def test_a_back_end_that_a_recipe_asks_for_is_in_the_environment_of_its_rules(clone):
+    snakefile, table = clone / "Snakefile", clone / "config" / "runs.tsv"
+    snakefile.write_text(snakefile.read_text() + SHOW)
+    table.write_text(re.sub(r"\t(?!recipe$)\w+$", "\t-", table.read_text(), flags=re.M).replace("table5\t-", "table5\tmine", 1))
+    tiny = ("--configfile", "config/presets/tiny.yaml", "--config", 'runs={"recipes": true}')
+    (clone / "config" / "recipes" / "mine.yaml").write_text("grpo: {lr: 1.0e-3}\n")
+    assert "environments train train" in commands(clone, "all", *tiny)
+    (clone / "config" / "recipes" / "mine.yaml").write_text("grpo: {backend: vllm}\n")
+    assert "environments vllm train" in commands(clone, "all", *tiny)
+
+
+def test_a_faulty_recipe_stops_the_dry_run_with_one_sentence(clone):
+    recipe = clone / "config" / "recipes" / "noisyrollout.yaml"
+    recipe.write_text(recipe.read_text().replace("grad_rollouts", "grad_rolouts"))
+    done = snakemake(clone, "-n", "--quiet", "all")
+    assert done.returncode != 0
+    assert "recipe noisyrollout (run noisy): grpo.grad_rolouts" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
