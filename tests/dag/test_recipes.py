@@ -50,7 +50,9 @@ def test_only_the_run_of_a_recipe_is_given_it(clone):
 def test_a_back_end_that_a_recipe_asks_for_is_in_the_environment_of_its_rules(clone):
     snakefile, table = clone / "Snakefile", clone / "config" / "runs.tsv"
     snakefile.write_text(snakefile.read_text() + SHOW)
-    table.write_text(re.sub(r"\t(?!recipe$)\w+$", "\t-", table.read_text(), flags=re.M).replace("table5\t-", "table5\tmine", 1))
+    table.write_text(
+        re.sub(r"\t(?!recipe$)\w+$", "\t-", table.read_text(), flags=re.M).replace("table5\t-", "table5\tmine", 1)
+    )
     tiny = ("--configfile", "config/presets/tiny.yaml", "--config", 'runs={"recipes": true}')
     (clone / "config" / "recipes" / "mine.yaml").write_text("grpo: {lr: 1.0e-3}\n")
     assert "environments train train" in commands(clone, "all", *tiny)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import Config, Video, merge
+from rollout3d.config import Config, Run, Video, merge, of_run
 from rollout3d.config.recipes import read_recipe
 from rollout3d.evaluation import settings
 from rollout3d.model.wordings import wording_digest
@@ -100,13 +100,11 @@ def _as_trained(config: Config, about: dict[str, Any]) -> Config:
 
     Raises ValueError if the recipe is gone or does not fit the configuration.
     """
-    values = config.model_dump(mode="json")
-    if about.get("recipe"):
-        recipe = read_recipe(about["recipe"], config.runs.table)
-        values = merge(values, {key: own for key, own in recipe.items() if key != "run"})
+    recipe = about.get("recipe")
+    laid = read_recipe(recipe, config.runs.table) if recipe else {}
     if "think" in about.get("prompts", {}):
-        values = merge(values, {"prompts": {"think": about["prompts"]["think"]}})
-    return Config.model_validate(values)
+        laid = merge(laid, {"prompts": {"think": about["prompts"]["think"]}})
+    return of_run(config, Run.model_construct(run=str(about.get("name")), recipe=recipe, settings=laid))
 
 
 def _video(config: Config, lineage: dict[str, Any]) -> Video:
