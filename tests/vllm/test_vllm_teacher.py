@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ from rollout3d.config import Cot
 from rollout3d.model.encode import Image as Shown
 from rollout3d.model.encode import Text
 from rollout3d.model.generate_hf import generate
+from rollout3d.model.hub_files import GENERATION
 from rollout3d.model.load import save_policy
 from rollout3d.model.sampling import Sampling
 from rollout3d.model.tiny import build_tiny
@@ -57,7 +59,6 @@ def policy(tokenizer):
         for weight in built.model.parameters():
             weight.mul_(3 if weight.ndim > 1 else 1)
     built.eos_ids = (*built.eos_ids, *range(0, 256, 16))
-    built.model.generation_config.eos_token_id = list(built.eos_ids)
     return built
 
 
@@ -66,6 +67,9 @@ def server(policy, tmp_path_factory):
     """Address of a server on a free port; it and its engine are gone at the end."""
     folder = tmp_path_factory.mktemp("server")
     weights = save_policy(policy, folder).path
+    # A saved policy names the ends of its tokenizer, and the server takes them from that file.
+    ends = Path(weights, GENERATION)
+    ends.write_text(json.dumps(json.loads(ends.read_text()) | {"eos_token_id": list(policy.eos_ids)}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
