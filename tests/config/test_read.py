@@ -1,5 +1,6 @@
 """What a user types into files and on the command line is understood, or refused with file, line, key and remedy."""
 
+import json
 import time
 from pathlib import Path
 
@@ -246,6 +247,23 @@ def test_a_local_file_of_another_ending_is_not_silently_ignored(study):
 )
 def test_values_of_the_command_line_are_converted_by_their_key(study, argument, key, value):
     assert getattr(study(None, argument).evaluation, key) == value
+
+
+@pytest.mark.parametrize("preset", [None, *PRESETS])
+def test_every_value_in_braces_may_arrive_as_text(study, preset):
+    """Snakemake reads a section in braces with a YAML loader that knows neither numbers nor truth values."""
+
+    def as_text(value):
+        if isinstance(value, dict):
+            return {key: as_text(inner) for key, inner in value.items() if inner is not None}
+        if isinstance(value, list):
+            return [as_text(inner) for inner in value]
+        return json.dumps(value) if isinstance(value, bool | int | float) else value
+
+    plain = study(f"preset: {preset}\n" if preset else "")
+    sections = {name: value for name, value in plain.model_dump(mode="json").items() if isinstance(value, dict)}
+    typed = [f"{name}={json.dumps(as_text(section))}" for name, section in sections.items()]
+    assert study(None, *typed) == plain
 
 
 def test_text_of_the_command_line_stays_as_it_was_typed(study):

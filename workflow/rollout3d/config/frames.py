@@ -22,7 +22,12 @@ _RATE = re.compile(RATE)
 
 
 def _count(value: Any) -> Any:
-    """Refuse what is neither a number of frames nor a rate, with a sentence for both."""
+    """Refuse what is neither a number of frames nor a rate, with a sentence for both.
+
+    Snakemake's `--config` hands over the numbers of a section in braces as text.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
     number = isinstance(value, int) and not isinstance(value, bool)
     if (number and value > 0) or (isinstance(value, str) and _RATE.fullmatch(value)):
         return value
