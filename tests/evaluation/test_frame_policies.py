@@ -131,7 +131,7 @@ def test_training_frames_are_a_number_or_a_rate_with_a_cap(value, name, most):
     assert train_set(video) == name and frame_set(name).n == most == most_frames(value)
 
 
-@pytest.mark.parametrize("value", [0, -4, "16", "2fps", "fps2", "fps2max0", 1.5, True, None])
+@pytest.mark.parametrize("value", [0, -4, "-16", "1e1", "2fps", "fps2", "fps2max0", 1.5, True, None])
 def test_what_is_neither_is_refused_with_a_sentence_for_both(value):
     with pytest.raises(
         ValueError, match="must be a number of frames, such as 16, or a rate with a cap, such as fps2max16"
