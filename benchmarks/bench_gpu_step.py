@@ -45,6 +45,7 @@ from rollout3d.model.encode import Encoder
 from rollout3d.model.load import Policy, save_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.prompts import question_text
+from rollout3d.model.regions import Regions
 from rollout3d.model.tiny import control_ids, sized_config, tiny_config, tiny_tokenizer
 from rollout3d.planning import flops
 from rollout3d.planning import seconds as seconds_of
@@ -60,7 +61,6 @@ from rollout3d.training.objective import advantages
 from rollout3d.training.packing import LARGE_VOCABULARY, Packed
 from rollout3d.training.prefix import Prefix
 from rollout3d.training.rollouts import Context
-from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.world import World
 
 NOWHERE = tables.Lineage("benchmark")

@@ -20,9 +20,9 @@ from measure import Figure
 from rollout3d import tables
 from rollout3d.config import Grpo, Run
 from rollout3d.geometry.masks import rle_decode, rle_encode
+from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
 from rollout3d.training.rollouts import Context, make_views
-from rollout3d.training.rollouts.regions import Regions
 
 N, SHOWN, STORED, OBJECTS = 16, (280, 364), (364, 504), 16
 REPEATS = 15

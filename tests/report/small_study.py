@@ -16,9 +16,9 @@ from rollout3d.cot.geometric import GeometricTeacher
 from rollout3d.cot.sft_table import sft_rows
 from rollout3d.difficulty import select
 from rollout3d.evaluation.scores import score_rows
+from rollout3d.model.regions import Regions
 from rollout3d.report.gallery import Pictures
 from rollout3d.training.rollouts import Context, make_views
-from rollout3d.training.rollouts.regions import Regions
 
 LINEAGE = tables.Lineage("invented")
 

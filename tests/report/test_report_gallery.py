@@ -12,12 +12,12 @@ from report.page_study import CONFIG, LABELS, RUNS, build, files_of
 from rollout3d import tables
 from rollout3d.config import Run
 from rollout3d.model.media import FrameStore
+from rollout3d.model.regions import Regions
 from rollout3d.report import gallery
 from rollout3d.report.page import render
 from rollout3d.report.study import collect
 from rollout3d.training.data import Questions
 from rollout3d.training.rollouts import Context, make_views
-from rollout3d.training.rollouts.regions import Regions
 
 
 @pytest.fixture(scope="module")

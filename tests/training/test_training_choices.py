@@ -11,6 +11,7 @@ from training_step import CLEAN_WORDS, NOISY_WORDS, engine, gradient, group, que
 
 from rollout3d import tables
 from rollout3d.model import generate_hf
+from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Completion
 from rollout3d.training.agreement import Disagreement, check_agreement
 from rollout3d.training.grpo import reward, roll_out, show, update
@@ -18,7 +19,6 @@ from rollout3d.training.objective import kl_weights, truncated_ratio
 from rollout3d.training.packing import LogProbs, Row, pack
 from rollout3d.training.rollouts import Context, make_views, noisy
 from rollout3d.training.rollouts.object_centric import choose
-from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.run import run_grpo
 
 FRAMES = np.full((tw.N_FRAMES, 56, 84, 3), 128, np.uint8)

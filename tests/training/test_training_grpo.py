@@ -12,13 +12,13 @@ import training_world as tw
 from training_step import CLEAN_WORDS, NOISY_WORDS, engine, gradient, group, questions
 
 from rollout3d import tables
+from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Completion, Sampling
 from rollout3d.training.data import NotTrainable
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.grpo import reward, roll_out, show, update
 from rollout3d.training.packing import LogProbs, Row, pack
 from rollout3d.training.rollouts import Context, noisy
-from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.run import run_grpo
 
 # --- the objective ---------------------------------------------------------------------------------------------------

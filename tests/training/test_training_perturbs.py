@@ -10,11 +10,11 @@ from training_step import engine, questions
 
 from rollout3d import tables
 from rollout3d.geometry.masks import rle_encode
+from rollout3d.model.regions import Regions
 from rollout3d.training.group import Group
 from rollout3d.training.grpo import roll_out, show
 from rollout3d.training.packing import LogProbs
 from rollout3d.training.rollouts import Context, make_views
-from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.run import run_grpo
 
 LOST = 3

@@ -8,10 +8,10 @@ import pytest
 import training_world as tw
 import yaml
 
+from rollout3d.model.regions import Regions
 from rollout3d.training.rollouts import Context, make_views, noisy, schedule
 from rollout3d.training.rollouts.downsample import frames_kept
 from rollout3d.training.rollouts.object_centric import choose
-from rollout3d.training.rollouts.regions import Regions
 
 ROOT = Path(__file__).parents[2]
 FRAMES = np.full((tw.N_FRAMES, 56, 84, 3), 128, np.uint8)

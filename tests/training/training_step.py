@@ -7,6 +7,7 @@ import training_world as tw
 
 from rollout3d import tables
 from rollout3d.model.media import FrameStore
+from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Completion
 from rollout3d.training.data import Questions
 from rollout3d.training.engine import Engine
@@ -15,7 +16,6 @@ from rollout3d.training.grpo import update
 from rollout3d.training.objective import advantages
 from rollout3d.training.rewards import Judgement
 from rollout3d.training.rollouts import Context, make_views
-from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.world import World
 
 CLEAN_WORDS = [[5, 9, 11, 40], [7, 8]]

@@ -22,9 +22,9 @@ from rollout3d.config.frames import train_set
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.media import FrameStore
+from rollout3d.model.regions import Regions
 from rollout3d.training.rollouts import Context, make_views
 from rollout3d.training.rollouts.object_centric import eligible
-from rollout3d.training.rollouts.regions import Regions
 
 Row = Mapping[str, Any]
 LOG = logging.getLogger(__name__)

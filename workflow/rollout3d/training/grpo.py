@@ -30,6 +30,7 @@ import torch
 
 from rollout3d import tables
 from rollout3d.config import Grpo, Run
+from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Sampling
 from rollout3d.seeding import stable_hash
 from rollout3d.training.agreement import check_agreement, watch_agreement
@@ -44,7 +45,6 @@ from rollout3d.training.packing import Packed, Row
 from rollout3d.training.record import metric_rows, rollout_rows
 from rollout3d.training.rewards import Written, judge
 from rollout3d.training.rollouts import CLEAN, Context, make_views
-from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.standstill import watched
 
 

@@ -20,13 +20,13 @@ from rollout3d.files import remove_leftovers
 from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore, MissingFrames
+from rollout3d.model.regions import Regions
 from rollout3d.training.agreement import Disagreement
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engine import make_engine
 from rollout3d.training.grpo import train_grpo
 from rollout3d.training.lock import LOCK, POLL_S, Lock, Locked
 from rollout3d.training.loop import Loop
-from rollout3d.training.rollouts.regions import Regions
 from rollout3d.training.sft import sft_steps, train_sft
 from rollout3d.training.standstill import NoUpdate
 from rollout3d.training.world import World

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from rollout3d.config import Grpo, Run
+from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
 from rollout3d.training.rollouts import schedule
-from rollout3d.training.rollouts.regions import Regions
 
 CLEAN = "clean"
 

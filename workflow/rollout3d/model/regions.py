@@ -1,4 +1,4 @@
-"""The pixels of each object in the training frames, read from the region tables on demand."""
+"""The pixels of each object in the frames shown, read from the region tables on demand."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from rollout3d import tables
 
 FrameRows = Callable[[str], Sequence[Mapping[str, Any]]]
-"""Scene -> the frame rows that training shows, in order, repeats included: frame_index, width and height are read."""
+"""Scene -> the frame rows shown, in order, repeats included: frame_index, and for `union` width and height are read."""
 
 
 class Regions:
-    """Region masks of the perturbable objects, at the size and in the order in which training sees the frames.
+    """Region masks of the perturbable objects, at the size and in the order in which a model is shown the frames.
 
     `objects`, `regions`: files of those tables. `frame_rows`: the frames shown for a scene.
     """
@@ -34,6 +34,11 @@ class Regions:
         """Perturbable objects with a region in at least one of the frames shown, sorted."""
         shown = {row["frame_index"] for row in self._frame_rows(scene_id)}
         return sorted({object_id for frame, object_id in self._masks(scene_id) if frame in shown})
+
+    def frames(self, scene_id: str, object_ids: Iterable[int]) -> set[int]:
+        """Stored frames, by index, in which any of the objects has a region."""
+        wanted = set(object_ids)
+        return {frame for frame, object_id in self._masks(scene_id) if object_id in wanted}
 
     def union(self, scene_id: str, object_ids: Iterable[int], shape: tuple[int, int, int]) -> np.ndarray:
         """Pixels (k, H, W) bool that any of the objects covers in the k frames shown at H x W: `shape`.
