@@ -24,11 +24,40 @@ rule prepare_benchmark:
         " --out-questions {output.questions:q} --out-frames {output.frames:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
+# Videos that cannot answer a question, for evaluation.probes.
+rule probes:
+    input:
+        questions="<results>/benchmarks/{benchmark}/questions.parquet",
+        frames="<results>/benchmarks/{benchmark}/frames.parquet",
+        objects=probe_scene_tables("objects"),
+        regions=probe_scene_tables(f"regions.{PROBED}"),
+    output:
+        probes="<results>/benchmarks/{benchmark}/probes.parquet",
+    log:
+        "<logs>/probes/{benchmark}.log",
+    benchmark:
+        "<benchmarks>/probes/{benchmark}.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        sets=benchmark_sets,
+    shell:
+        "python -m rollout3d.stages.probes --benchmark {wildcards.benchmark} --sets {params.sets:q}"
+        " --questions {input.questions:q} --frames {input.frames:q} --objects {input.objects:q}"
+        " --regions {input.regions:q} --out {output.probes:q} > {log:q} 2>&1"
+
+
 rule evaluate:
     input:
         model=run_model,
         questions="<results>/benchmarks/{benchmark}/questions.parquet",
         frames="<results>/benchmarks/{benchmark}/frames.parquet",
+        probes=probe_table,
+        objects=probe_scene_tables("objects"),
+        regions=probe_scene_tables(f"regions.{PROBED}"),
     output:
         predictions="<results>/eval/{run}/{benchmark}/predictions/{shard}.parquet",
     log:
@@ -50,13 +79,15 @@ rule evaluate:
         "python -m rollout3d.stages.evaluate --config {params.recipe:q} --run {wildcards.run}"
         " --method {params.method:q} --benchmark {wildcards.benchmark} --shard {wildcards.shard}"
         " --n-shards {params.n_shards:q} --model {input.model:q}"
-        " --questions {input.questions:q} --frames {input.frames:q} --out {output.predictions:q} > {log:q} 2>&1"
+        " --questions {input.questions:q} --frames {input.frames:q} --probes {input.probes:q}"
+        " --objects {input.objects:q} --regions {input.regions:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule merge_predictions:
     input:
         predictions=evaluation_shards,
         questions="<results>/benchmarks/{benchmark}/questions.parquet",
+        probes=probe_table,
     output:
         predictions="<results>/eval/{run}/{benchmark}/predictions.parquet",
     log:
@@ -69,7 +100,7 @@ rule merge_predictions:
         "../envs/scenes.yaml"
     shell:
         "python -m rollout3d.stages.merge_predictions --run {wildcards.run} --benchmark {wildcards.benchmark} --predictions {input.predictions:q}"
-        " --questions {input.questions:q} --out {output.predictions:q} > {log:q} 2>&1"
+        " --questions {input.questions:q} --probes {input.probes:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule score:

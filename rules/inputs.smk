@@ -100,7 +100,10 @@ def scan_sets(wildcards):
 def region_sets(wildcards):
     """Sets of the runs that perturb by these regions; the study's own, for a table asked for by hand."""
     runs = [name for name, run in RUNS.items() if run.regions == wildcards.mode]
-    return sorted({train_set(study_of(run).video) for run in runs} or {train_set(study.video)})
+    found = {train_set(study_of(run).video) for run in runs}
+    if wildcards.mode == PROBED and probes_objects("synthetic"):
+        found |= set().union(*map(evaluated_sets, OF_RUNS))
+    return sorted(found or {train_set(study.video)})
 
 
 def benchmark_sets(wildcards):
@@ -165,6 +168,26 @@ def benchmark_frames(wildcards):
 def shown_to_teacher(kind):
     """Scene tables that the teacher sees; the geometric one reads the questions' evidence only."""
     return scene_tables(kind) if study.cot.teacher == "openai" else []
+
+
+PROBED = "aabb_none"
+"""Regions that probes drown or leave out: the whole of an object, its hidden parts too."""
+
+
+def probes_objects(benchmark):
+    """Whether a probe of the study needs regions of objects, which the scans of the synthetic benchmark have."""
+    return benchmark == "synthetic" and bool({"drowned", "removed"} & set(study.evaluation.probes))
+
+
+def probe_scene_tables(kind):
+    """Input function: tables of the scans whose objects are drowned or left out."""
+    return lambda wildcards: scene_tables(kind) if probes_objects(wildcards.benchmark) else []
+
+
+def probe_table(wildcards):
+    """Black frames need no table."""
+    asked = set(study.evaluation.probes) - {"black"}
+    return f"<results>/benchmarks/{wildcards.benchmark}/probes.parquet" if asked else []
 
 
 def evaluation_shards(wildcards):

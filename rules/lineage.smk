@@ -62,7 +62,7 @@ def producer(path):
     sets = tuple(given_to(found, "sets", wildcards)) if "sets" in found.params.keys() else None
     if sets is not None:
         values[SETS] = list(sets)
-    parted = [str(outputs[name]) for name in ("frames", "regions") if name in outputs.keys()] if sets else []
+    parted = [str(outputs[name]) for name in ("frames", "regions", "probes") if name in outputs.keys()] if sets else []
     return Job(
         found.name,
         stage=stage,

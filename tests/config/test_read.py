@@ -238,15 +238,17 @@ def test_a_local_file_of_another_ending_is_not_silently_ignored(study):
 @pytest.mark.parametrize(
     ("argument", "key", "value"),
     [
-        ("evaluation={'black_frames': yes}", "black_frames", True),
-        ('evaluation={"black_frames": "1"}', "black_frames", True),
-        ("evaluation={'black_frames': False}", "black_frames", False),
+        ("runs={'recipes': yes}", "recipes", True),
+        ('runs={"recipes": "1"}', "recipes", True),
+        ("runs={'recipes': False}", "recipes", False),
         ("evaluation={'benchmarks': []}", "benchmarks", []),
+        ("evaluation={'probes': [black]}", "probes", ["black"]),
         ('evaluation={"temperature": 1e-1}', "temperature", 0.1),
     ],
 )
 def test_values_of_the_command_line_are_converted_by_their_key(study, argument, key, value):
-    assert getattr(study(None, argument).evaluation, key) == value
+    section = argument.split("=")[0]
+    assert getattr(getattr(study(None, argument), section), key) == value
 
 
 @pytest.mark.parametrize("preset", [None, *PRESETS])

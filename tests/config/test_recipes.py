@@ -116,6 +116,7 @@ STUDYS = (
         "evaluation.scorers",
         "evaluation.shards",
         "evaluation.benchmarks",
+        "evaluation.probes",
     ),
     *("site.*", "runs.*", "video.stored_max_pixels"),
 )

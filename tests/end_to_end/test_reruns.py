@@ -38,7 +38,7 @@ def weights(study, run):
         ('evaluation={"max_new_tokens": 9}', {"evaluate", "merge_predictions", "score", "report"}),
         ('regions={"min_pixels": 9}', OCR | {"regions"}),
         ('questions={"total": 30}', None),
-        ('evaluation={"black_frames": true}', {"evaluate", "merge_predictions", "score", "report"}),
+        ('evaluation={"probes": ["black"]}', {"evaluate", "merge_predictions", "score", "report"}),
         ('grpo={"save_every": 2, "tensorboard": true, "gradient_checkpointing": true}', set()),
         ('evaluation={"batch_size": 3}', set()),
         ('cot={"max_usd": 5}', set()),

@@ -21,7 +21,7 @@ from rollout3d.stages import difficulty, evaluate, merge_predictions
 BATCH = 4
 SETTINGS = {
     "difficulty": {"backend": "hf", "max_new_tokens": 3, "batch_size": BATCH},
-    "evaluation": {"backend": "hf", "max_new_tokens": 3, "batch_size": BATCH, "black_frames": True, "temperature": 1.0},
+    "evaluation": {"backend": "hf", "max_new_tokens": 3, "batch_size": BATCH, "probes": ["black"], "temperature": 1.0},
 }
 
 

@@ -57,7 +57,7 @@ def test_every_prediction_says_how_it_was_made(files):
     def told(rows):
         return {tuple((name, row[name]) for name in tables.SETTING_COLUMNS) for row in rows}
 
-    rows, _ = run(files, "think", max_new_tokens=77, temperature=0.5, black_frames=True)
+    rows, _ = run(files, "think", max_new_tokens=77, temperature=0.5, probes=["black"])
     asked = {"frames": 6, "frame_policy": "uniform", "max_pixels": 3136, "prompt": "think_plain"}
     asked |= {"prompt_digest": wording_digest("think_plain"), "temperature": 0.5, "max_new_tokens": 77}
     asked |= {"backend": "hf", "model_digest": None, "split": None}
@@ -70,7 +70,7 @@ def test_every_prediction_says_how_it_was_made(files):
 def test_evaluation_frames_are_shown_and_black_ones_only_if_asked_for(files):
     _, asked = run(files, "think")
     assert {p.media[0].frames.shape for p in asked.prompts} == {(6, 56, 56, 3)}
-    rows, asked = run(files, "think", black_frames=True)
+    rows, asked = run(files, "think", probes=["black"])
     assert [r["setting"] for r in rows] == ["uniform6"] * 6 + ["black6"] * 6
     bright, dark = asked.prompts[:6], asked.prompts[6:]
     assert all(p.media[0].frames.any() for p in bright) and not any(p.media[0].frames.any() for p in dark)
@@ -78,7 +78,7 @@ def test_evaluation_frames_are_shown_and_black_ones_only_if_asked_for(files):
 
 
 def test_settings_are_named_after_the_number_of_frames():
-    found = settings(Evaluation(black_frames=True), Config().video)
+    found = settings(Evaluation(probes=["black"]), Config().video)
     assert [(s.name, s.frame_set, s.n, s.pixels) for s in found] == [
         ("uniform32", "uniform32", 32, (4 * 28 * 28, 256 * 28 * 28)),
         ("black32", "uniform32", 32, (4 * 28 * 28, 256 * 28 * 28)),
@@ -95,7 +95,7 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     config = CONFIG | {
         "difficulty": {"backend": "hf", "max_new_tokens": 2, "max_new_tokens_grpo": 3},
         "cot": {"teacher": "geometric", "fallback": 6, "attempts": 1},
-        "evaluation": {"max_new_tokens": 3, "black_frames": True, "backend": "hf"},
+        "evaluation": {"max_new_tokens": 3, "probes": ["black"], "backend": "hf"},
     }
     asked = f"--questions {files['ocr_rl']}"
     media = f"--frames {files['frames']} --maps {files['maps']}"

@@ -76,7 +76,7 @@ def test_a_run_is_shown_the_frames_of_the_policy():
         ("official", "official32", "black32"),
         ("uniform", "uniform32", "black32"),
     ):
-        shown = settings(evaluation(frame_policy=policy, black_frames=True), VIDEO)
+        shown = settings(evaluation(frame_policy=policy, probes=["black"]), VIDEO)
         assert [each.name for each in shown] == [name, black]
         assert [each.frame_set for each in shown] == [name, name] and shown[0].shown.policy == policy
     assert [s.name for s in settings(evaluation(), VIDEO)] == ["uniform32"]

@@ -100,10 +100,10 @@ def test_the_top_view_is_an_image_before_the_video(question, policy, store):
 
 def test_black_frames_keep_the_shape_and_hide_everything(rows, question, policy, store):
     seeing = build_prompt(question(), policy, store, Setting("x", bev=True))
-    blind = build_prompt(question(), policy, store, Setting("x", bev=True, black=True))
+    blind = build_prompt(question(), policy, store, Setting("x", bev=True, probe="black"))
     assert torch.equal(seeing.input_ids, blind.input_ids)
     assert not any(medium.frames.any() for medium in blind.media) and len(blind.media) == 2
-    general = build_prompt(rows[-1], policy, store, Setting("x", black=True))
+    general = build_prompt(rows[-1], policy, store, Setting("x", probe="black"))
     assert len(general.media) == 1 and not general.media[0].frames.any()
 
 
@@ -126,7 +126,7 @@ def test_a_questions_own_video_is_shown_as_a_video(question, encoded, frames, po
     assert timed.second_per_grid == [0.5]
     small = build_prompt(row, policy, None, Setting("small", "uniform8", n_frames=4, pixels=(784, 28 * 28 * 4)))
     dark = build_prompt(
-        row, policy, None, Setting("small", "uniform8", n_frames=4, pixels=(784, 28 * 28 * 4), black=True)
+        row, policy, None, Setting("small", "uniform8", n_frames=4, pixels=(784, 28 * 28 * 4), probe="black")
     )
     assert small.video_grid_thw.tolist() == dark.video_grid_thw.tolist() == [[2, 2, 4]]
     assert small.media[0].frames.any() and not dark.media[0].frames.any()
@@ -237,7 +237,7 @@ def test_a_stopped_queue_loses_the_questions_in_flight_only(rows, policy, store,
 
 
 def test_settings_are_answered_in_turn_and_kept_apart(rows, policy, store, parts):
-    settings = [Setting("frames2", n_frames=2), Setting("black2", n_frames=2, black=True)]
+    settings = [Setting("frames2", n_frames=2), Setting("black2", n_frames=2, probe="black")]
     options = {"sampling": GREEDY, "batch_size": 4, "scorer": "vsibench"}
     whole = list(answer(rows, policy, store, settings, **options))
     names = [row["question_id"] for row in rows]

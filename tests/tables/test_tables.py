@@ -148,6 +148,7 @@ COLUMNS = {
     ("ocr_sft", 1): "6acbef435a89",
     ("verdicts", 1): "258c86779954",
     ("audit", 1): "b8ebb84fa14d",
+    ("probes", 1): "b10f29090e1c",
     ("predictions", 2): "e6936f132f02",
     ("metrics", 1): "32f4dc49b2bd",
     ("rollouts", 1): "1537cd078285",

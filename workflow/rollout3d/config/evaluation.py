@@ -16,6 +16,9 @@ FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
 """How frames are chosen from a benchmark's video; `geometry/frames.py` reads it."""
 
 
+PROBES = ("black", "shuffled", "other_room", "drowned", "removed")
+"""Videos that cannot answer a question; `evaluation/probes.py` makes them."""
+
 _SCORERS = Path(__file__).resolve().parents[1] / "scoring" / "scorers"
 
 
@@ -49,7 +52,9 @@ class Evaluation(Section):
     answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""
     temperature: From0 = 0.0
     """[VSI-Bench: greedy]"""
-    black_frames: bool = False
-    """Also evaluate with black frames: what the model knows without seeing. [assumed]"""
+    probes: Annotated[list[Literal[*PROBES]], Once] = []
+    """Also answer with a video that cannot answer: what a model loses by it, it had seen. black: black frames;
+    shuffled: the frames in another order; other_room: another room's video; drowned: every object that the question
+    names under noise; removed: only frames without them. The last two need scans. [assumed; removed: ReVSI]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who answers. [assumed]"""

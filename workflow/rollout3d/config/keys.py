@@ -54,6 +54,7 @@ def has_effect(key: str) -> bool:
 
 LATER: dict[str, Any] = {
     "evaluation.frame_policy": "uniform",
+    "evaluation.probes": [],
     "cot.second_opinion": None,
     "sft.loss": "token_mean",
     "sft.system": None,

@@ -27,7 +27,7 @@ RECIPE_KEYS = (
     *("sft.*", "grpo.*", "prompts.*"),
     *("video.train_*", "video.eval_*", "video.min_pixels", "video.image_max_pixels", "video.time_mode"),
     *("evaluation.frame_policy", "evaluation.max_new_tokens*", "evaluation.temperature", "evaluation.backend"),
-    *("evaluation.batch_size", "evaluation.black_frames"),
+    "evaluation.batch_size",
 )
 """Keys that a recipe may set: those that training and evaluating one run read. Others belong to the study: they decide
 what all runs share (scans, questions, the hard set)."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.evaluation import settings
+from rollout3d.evaluation.scores import VIDEO, view_of
 
 IDS = ("id", "question_id", "questionid", "qid", "sample_id", "problem_id", "uid", "index", "idx")
 TEXTS = (
@@ -177,7 +178,7 @@ def _rows(path: Path) -> Rows:
 def _parquet(path: Path) -> Rows:
     if tables.lineage(path).get("table") != tables.PREDICTIONS.name:
         return [(k, row) for k, row in enumerate(tables.read_foreign(path), start=1)], "row", None
-    kept = [row for row in tables.read(tables.PREDICTIONS, path) if not row["setting"].startswith("black")]
+    kept = [row for row in tables.read(tables.PREDICTIONS, path) if view_of(row["setting"]) == VIDEO]
     shown = list(dict.fromkeys((row["model"], row["setting"], row["sample"]) for row in kept))
     if len(shown) > 1:
         raise ForeignError(f"{path}: holds {len(shown)} answers per question, such as {shown[:2]}: keep one")

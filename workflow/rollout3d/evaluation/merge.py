@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from rollout3d.evaluation.scores import view_of
 from rollout3d.tables import SETTING_COLUMNS
 
 Row = Mapping[str, Any]
 
 
-def merge(shards: Sequence[Sequence[Row]], questions: Sequence[str]) -> list[Row]:
+def merge(
+    shards: Sequence[Sequence[Row]], questions: Sequence[str], no_twin: Mapping[str, Collection[str]] | None = None
+) -> list[Row]:
     """The predictions setting by setting, in each in the order of the question ids `questions`.
 
-    Settings come in the order of the first shard that has any. Raises ValueError unless every setting answers every
-    question once, and nothing else: a missing shard, or one of another number of shards, would change the score. So
+    Settings come in the order of the first shard that has any. `no_twin`: probe -> questions that need no answer with
+    it (`evaluation.probes`). Raises ValueError unless every setting answers every other question once, and nothing
+    else: a missing shard, or one of another number of shards, would change the score. So
     would shards that were answered in another way (`tables.SETTING_COLUMNS`, where they say it).
     """
     found: dict[str, dict[str, list[Row]]] = {}
@@ -26,7 +30,8 @@ def merge(shards: Sequence[Sequence[Row]], questions: Sequence[str]) -> list[Row
                 raise ValueError(f"setting {setting}: {len(twice)} questions are in two shards, such as {twice[0]}")
             others |= answers
     for setting, answers in found.items():
-        lost, extra = set(questions) - answers.keys(), answers.keys() - set(questions)
+        spared = (no_twin or {}).get(view_of(setting), ())
+        lost, extra = set(questions) - answers.keys() - set(spared), answers.keys() - set(questions)
         if lost or extra:
             raise ValueError(
                 f"setting {setting}: {len(lost)} questions have no answer {sorted(lost)[:3]}, {len(extra)} answers are "
@@ -39,7 +44,7 @@ def merge(shards: Sequence[Sequence[Row]], questions: Sequence[str]) -> list[Row
                 raise ValueError(f"setting {setting}: the shards were answered with {name} {told}")
     if questions and not found:
         raise ValueError(f"no answer to any of {len(questions)} questions")
-    return [row for answers in found.values() for question in questions for row in answers[question]]
+    return [row for answers in found.values() for question in questions for row in answers.get(question, ())]
 
 
 def _grouped(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rollout3d.config.evaluation import PROBES
 from rollout3d.evaluation import benchmarks, settings
 from rollout3d.evaluation.baselines import BASELINES, training_answers
 from rollout3d.evaluation.seeing import gains
@@ -18,12 +19,20 @@ from rollout3d.scoring.scorers import score
 
 LOG = logging.getLogger(__name__)
 Row = Mapping[str, Any]
-BLACK = "black"
-"""Settings whose name starts so were answered on black frames."""
 GUESSED = {"scorer": None, "settings": None, "model_digest": None}
 """How a guess was made."""
-SEEN = "seen"
-"""The view that is the video's scores less those on black frames."""
+VIDEO = "video"
+"""The view of a question's own video; the others are the probes (`config.evaluation.PROBES`)."""
+
+
+def view_of(setting: str) -> str:
+    """The view that a setting of the predictions belongs to: settings of a probe begin with its name."""
+    return next((probe for probe in PROBES if setting.startswith(probe)), VIDEO)
+
+
+def seen_view(probe: str) -> str:
+    """The view that is the video's scores minus those with a probe: seen for black frames, seen_PROBE for others."""
+    return "seen" if probe == "black" else f"seen_{probe}"
 
 
 def score_rows(
@@ -37,15 +46,16 @@ def score_rows(
     scorers: Sequence[str] = (settings.AUTO,),
     wanted: Row | None = None,
 ) -> list[dict[str, Any]]:
-    """SCORES rows: for each scorer and view (video; black and seen if it was run) the tasks with questions, and
-    overall; then the same of guessing (random, frequent), which no scorer changes.
+    """SCORES rows: for each scorer and view (video; each probe that was run, and the video minus it) the tasks with
+    questions, and overall; then the same of guessing (random, frequent), which no scorer changes.
 
     `training` is the table that the baselines guess from (question_type and ground_truth are read). `rests_on`: names
     of kept rules and runs, written into every row. `scorers`: the first one is the official one of this run; auto
     stands for the one that suits how the answers were asked for (`settings.scorer_of`). `wanted`: what the
     configuration asks for (`settings.configured`), with which the predictions must agree. `well_formed` is given for
-    the tagged scorer only: direct answers have no format to keep. Raises ValueError if a view does not answer every
-    question exactly once, because unanswered questions would silently raise or lower the average; for an unknown
+    the tagged scorer only: direct answers have no format to keep. In the view of a probe only questions with such a
+    twin have answers (`evaluation.probes`). Raises ValueError if a view does not answer each of its questions exactly
+    once, because unanswered questions would silently raise or lower the average; for an unknown
     scorer; and what `settings.line` raises.
     """
     kinds = {row["question_id"]: row["question_type"] for row in questions}
@@ -70,15 +80,15 @@ def score_rows(
 
     views: dict[str, list[Row]] = {}
     hows: dict[str, dict[str, Any]] = {}
-    for view in ("video", BLACK):
-        answered = [p for p in predictions if p["setting"].startswith(BLACK) == (view == BLACK)]
-        if not answered and view == BLACK:
+    for view in (VIDEO, *PROBES):
+        answered = [p for p in predictions if view_of(p["setting"]) == view]
+        if not answered and view != VIDEO:
             continue
-        _complete(answered, kinds, f"run {run} on {benchmark}, view {view}")
+        _complete(answered, kinds, f"run {run} on {benchmark}, view {view}", partly=view not in (VIDEO, "black"))
         views[view] = answered
         hows[view] = {"settings": settings.line(answered, wanted, rests_on), "model_digest": _model(answered)}
     spaces = {row["question_id"]: row["space_id"] or row["scene_id"] for row in questions}
-    for scorer in _resolved(scorers, views["video"]):
+    for scorer in _resolved(scorers, views[VIDEO]):
         by_view: dict[str, dict[str, float]] = {}
         for view, answered in views.items():
             found = scored(answered, questions, scorer)
@@ -91,12 +101,14 @@ def score_rows(
                     formed.setdefault(kind, []).append(well_formed(p["text"], strict=False))
             add(view, scores, hows[view] | {"scorer": scorer}, formed)
             by_view[view] = {p["question_id"]: value for p, value in zip(answered, found, strict=True)}
-        if BLACK in by_view:
-            differences = {q: value - by_view[BLACK][q] for q, value in by_view["video"].items()}
+        for view, theirs in by_view.items():
+            if view == VIDEO:
+                continue
+            differences = {q: by_view[VIDEO][q] - value for q, value in theirs.items()}
             for task, gain in gains(differences, kinds, spaces, average).items():
                 low, high = (None if x is None else 100 * x for x in (gain.low, gain.high))
-                about = {"task": task, "view": SEEN, "score": 100 * gain.mean, "low": low, "high": high, "n": gain.n}
-                rows.append(shared | hows["video"] | about | {"scorer": scorer, "well_formed": None})
+                about = {"task": task, "view": seen_view(view), "score": 100 * gain.mean, "low": low, "high": high}
+                rows.append(shared | hows[VIDEO] | about | {"n": gain.n, "scorer": scorer, "well_formed": None})
 
     answers = training_answers(training)
     for view, baseline in BASELINES.items():
@@ -160,9 +172,10 @@ def _share(task: str, formed: Mapping[str, list[bool]]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _complete(answered: Sequence[Row], kinds: Mapping[str, str], what: str) -> None:
+def _complete(answered: Sequence[Row], kinds: Mapping[str, str], what: str, partly: bool) -> None:
     ids = [p["question_id"] for p in answered]
-    if sorted(ids) != sorted(kinds):
+    complete = set(ids) <= set(kinds) and len(set(ids)) == len(ids) if partly else sorted(ids) == sorted(kinds)
+    if not complete:
         lost, extra = sorted(set(kinds) - set(ids)), sorted(set(ids) - set(kinds))
         raise ValueError(
             f"{what}: {len(kinds)} questions but {len(ids)} answers; {len(lost)} unanswered {lost[:3]}, "

@@ -19,6 +19,7 @@ from rollout3d.model.media import FrameStore, own_images, own_video
 from rollout3d.model.parts import Key, Parts, Samples
 from rollout3d.model.prompts import Style, question_parts
 from rollout3d.model.sampling import BackEnd, Batch, Sampling
+from rollout3d.model.twins import BLACK, Twins
 from rollout3d.model.wordings import wording_digest, wording_name
 from rollout3d.progress import progress
 from rollout3d.scoring.scorers import score
@@ -41,8 +42,8 @@ class Setting:
     """Fewest and most pixels a frame."""
     bev: bool = False
     """Whether the top view is shown before the video."""
-    black: bool = False
-    """Whether every pixel is black: what the model answers without seeing."""
+    probe: str | None = None
+    """A video that cannot answer the question is shown in place of its own: black, shuffled, ... (`model/twins.py`)."""
 
     @property
     def shown(self) -> FrameSet:
@@ -70,8 +71,12 @@ def build_prompt(
     setting: Setting,
     prompt_style: Style = "direct",
     think: str = "video_r1",
+    twins: Twins | None = None,
 ) -> Prompt:
-    """The prompt of one question: its scene's video (and top view), or its own pictures and video if it brings any."""
+    """The prompt of one question: its scene's video (and top view), or its own pictures and video if it brings any.
+
+    `twins` has the videos of a setting with a probe other than black.
+    """
     shown = setting.frame_set, setting.n, setting.pixels
     pictures, video = own_images(row), own_video(row, *shown)
     bev = None
@@ -80,10 +85,12 @@ def build_prompt(
             raise ValueError(f"question {row['question_id']} has neither pictures nor a scene with frames")
         video = store.video(row["scene_id"], *shown)
         bev = store.bev(row["scene_id"]) if setting.bev else None
-    if setting.black:
+    if setting.probe == BLACK:
         pictures = [np.zeros_like(picture) for picture in pictures]
         video = None if video is None else replace(video, frames=np.zeros_like(video.frames))
         bev = None if bev is None else np.zeros_like(bev)
+    elif setting.probe:
+        video = twins.video(row, setting.probe, video, setting.n, setting.pixels)
     parts = question_parts(
         row,
         video,
@@ -110,8 +117,11 @@ def answer(
     back_end: BackEnd | None = None,
     parts: Parts | None = None,
     split: str | None = None,
+    twins: Twins | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Rows of `tables.PREDICTIONS` for question rows: setting by setting, in the order of `rows`, `sampling.n` each.
+
+    A setting with a probe leaves out the questions of whose video `twins` has no such twin.
 
     Questions are answered scene by scene, so that a video is decoded and looked at once for neighbours. Draws depend on
     the question's id and `seed` only. `back_end` is `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
@@ -133,12 +143,14 @@ def answer(
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["scene_id"] or "", i))
     size = batch_size if back_end.shares_forward else 1
     done: dict[Key, Samples] = parts.read() if parts is not None else {}
-    wanted = [(setting, i) for setting in settings for i in range(len(rows))]
+    asks = {setting: _asked(setting, ids, twins) for setting in settings}
+    wanted = [(setting, i) for setting in settings for i in range(len(rows)) if i in asks[setting]]
     todo: dict[Batch, list[Key]] = {}
     kept = 0
     for setting in settings:
-        for start in range(0, len(order), size):
-            places = order[start : start + size]
+        mine = [i for i in order if i in asks[setting]]
+        for start in range(0, len(mine), size):
+            places = mine[start : start + size]
             keys = [(setting.name, ids[i]) for i in places]
             if all(key in done for key in keys):
                 kept += len(keys)
@@ -146,7 +158,7 @@ def answer(
             for key in keys:
                 done.pop(key, None)
             chosen = [rows[i] for i in places]
-            encode = partial(_encode, chosen, policy, store, setting, prompt_style, think)
+            encode = partial(_encode, chosen, policy, store, setting, prompt_style, think, twins)
             todo[Batch(tuple(ids[i] for i in places), encode)] = keys
     if kept:
         LOG.info("%d of %d answers were kept by an earlier start", kept, len(wanted))
@@ -187,6 +199,15 @@ def answer(
             yield row | shown | asked
     for _ in arriving:  # nothing arrives; the last line of the progress is written
         raise AssertionError("the back end answered a question twice")
+
+
+def _asked(setting: Setting, ids: Sequence[str], twins: Twins | None) -> set[int]:
+    """Places of the questions that a setting asks."""
+    if setting.probe in (None, BLACK):
+        return set(range(len(ids)))
+    if twins is None:
+        raise ValueError(f"setting {setting.name} needs a table of probes")
+    return {i for i, name in enumerate(ids) if twins.usable(name, setting.probe)}
 
 
 def _encode(rows: Sequence[Mapping[str, Any]], *shown: Any) -> list[Prompt]:

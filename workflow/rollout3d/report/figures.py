@@ -95,7 +95,7 @@ def score_bars(overall: Sequence[Row], width: float) -> Figure:
             axes.axvline(found[0], color=ORANGE, linestyle=style, linewidth=1.4, label=f"{label} {found[0]:.1f}")
     axes.set_yticks(range(len(runs)), runs)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.14 * max(value[key] for key in value if key[1] != "seen") + 1)
+    axes.set_xlim(0, 1.14 * max(value[key] for key in value if not key[1].startswith("seen")) + 1)
     axes.set_xlabel("overall score, percent", fontsize=8, color=INK)
     figure.legend(loc="outside upper left", ncols=4 if width > NARROW else 2, frameon=False, fontsize=8)
     return figure

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rollout3d.evaluation.scores import seen_view
 from rollout3d.report.figures import NAMES
 from rollout3d.report.questions import FATES, bias_lines, source_lines
 from rollout3d.report.sheet import Cell, Column, Group, Line, Sheet, plain_sheet
@@ -28,7 +29,22 @@ SETTINGS = {
     "frames16_bev": "16 frames and the view from above",
     "frames16_grpo": "16 frames, after GRPO",
 }
-VIEWS = (("video", "its video", "mine"), ("black", "black frames", "quiet"), ("seen", "difference", "quiet"))
+PROBE_WORDS = {
+    "black": "black frames",
+    "shuffled": "frames in another order",
+    "other_room": "another room's video",
+    "drowned": "its objects under noise",
+    "removed": "only frames without its objects",
+}
+"""Probe -> what was shown."""
+VIEWS = (
+    ("video", "its video", "mine"),
+    *(
+        each
+        for probe, shown in PROBE_WORDS.items()
+        for each in ((probe, shown, "quiet"), (seen_view(probe), "difference", "quiet"))
+    ),
+)
 GUESSES = (("random", "random guess"), ("frequent", "frequent answer"))
 HOW = ("settings", "scorer", "part")
 """Columns of SCORES that say how a score was made, where a table has them."""
@@ -81,7 +97,7 @@ def paper_sheet(name: str, cells: Sequence[Row]) -> Sheet:
 
 
 def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
-    """The scores of a benchmark: each run on its video, on black frames, and the one minus the other; then guesses.
+    """The scores of a benchmark: each run on its video, on each probe, and the one minus the other; then guesses.
 
     What is the same for all runs of how scores were made stands above the table; what is not, beside each run, and a
     warning says so.
@@ -139,7 +155,7 @@ def _score_line(rows: Sequence[Row], run: str, view: str, label: str, look: str)
         if row is None:
             return Cell()
         interval = None if row["low"] is None else (row["low"], row["high"])
-        return Cell(row["score"], interval=interval, signed=view == "seen")
+        return Cell(row["score"], interval=interval, signed=view.startswith("seen"))
 
     overall = found.get("overall", {})
     kept = overall.get("well_formed")

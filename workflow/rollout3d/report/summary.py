@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.evaluation.scores import seen_view
 from rollout3d.evaluation.settings import UNKNOWN, official
-
-_VIEWS = ("video", "black", "random", "frequent")
+from rollout3d.report.lines import PROBE_WORDS
 
 
 def summary(results: Path | str) -> str:
@@ -55,13 +55,20 @@ def _scores(root: Path) -> str:
     for benchmark in sorted({key[0] for key in overall}):
         runs = sorted({key[1] for key in overall if key[0] == benchmark})
         width = max(len(run) for run in [*runs, "run"])
+        probes = [probe for probe in PROBE_WORDS if any(key[::2] == (benchmark, probe) for key in overall)]
+        views = ["video", *probes, "random", "frequent"]
+        told = "; ".join(f"{probe}: the same model, {PROBE_WORDS[probe]}" for probe in probes)
+        shown = f" ({told})" if told else ""
         lines = [
-            f"Overall scores on {benchmark}, percent (black: the same model on black frames):",
-            f"  {'run':<{width}}" + "".join(f"{view:>10}" for view in _VIEWS) + f"{'questions':>11}",
+            f"Overall scores on {benchmark}, percent{shown}:",
+            f"  {'run':<{width}}" + "".join(f"{view:>{_wide(view)}}" for view in views) + f"{'questions':>11}",
         ]
         for run in runs:
-            found = [overall.get((benchmark, run, view)) for view in _VIEWS]
-            cells = "".join(f"{row['score']:>10.1f}" if row else f"{'-':>10}" for row in found)
+            found = [overall.get((benchmark, run, view)) for view in views]
+            cells = "".join(
+                f"{row['score']:>{_wide(view)}.1f}" if row else f"{'-':>{_wide(view)}}"
+                for view, row in zip(views, found, strict=True)
+            )
             lines.append(f"  {run:<{width}}{cells}{(found[0] or {}).get('n', 0):>11,}")
             kept = (found[0] or {}).get("rests_on")
             if kept:
@@ -70,15 +77,22 @@ def _scores(root: Path) -> str:
             {run: overall[benchmark, run, "video"] for run in runs if (benchmark, run, "video") in overall}
         )
         blocks.append("\n".join(lines))
-        gains = {run: overall[benchmark, run, "seen"] for run in runs if (benchmark, run, "seen") in overall}
-        if gains:
+        for probe in probes:
+            view = seen_view(probe)
+            gains = {run: overall[benchmark, run, view] for run in runs if (benchmark, run, view) in overall}
             told = [
                 f"  {run:<{width}}{row['score']:>10.1f}"
                 + (f"   {row['low']:.1f} to {row['high']:.1f}" if row["low"] is not None else "")
                 for run, row in gains.items()
             ]
-            blocks.append("\n".join(["Video less black frames, with its 95 % interval over rooms:", *told]))
+            heading = f"Video minus {PROBE_WORDS[probe]}, with its 95 % interval over rooms:"
+            blocks.append("\n".join([heading, *told]))
     return "\n\n".join(blocks)
+
+
+def _wide(view: str) -> int:
+    """Width of a view's column."""
+    return max(10, len(view) + 2)
 
 
 def _settings(of_run: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -18,6 +18,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="model.json")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--frames", required=True, nargs="+", help="table frames of the benchmark")
+    parser.add_argument("--probes", nargs="?", help="table probes; needed for evaluation.probes other than black")
+    parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for the probe drowned")
+    parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for the probe drowned")
     parser.add_argument("--shard", type=int, default=0, help="part of the questions, from 0; default: all")
     parser.add_argument("--n-shards", type=int, default=1)
     parser.add_argument("--style", choices=("direct", "think"), help="default: direct for method none, else think")
@@ -27,18 +30,22 @@ def main(argv: list[str] | None = None) -> None:
     shard = args.shard, args.n_shards
     if not 0 <= args.shard < args.n_shards:
         raise StageError("--shard {} of --n-shards {}: shards count from 0".format(*shard))
-    lineage = STAGE.lineage({"model": args.model, "questions": args.questions, "frames": args.frames})
+    parents = {"model": args.model, "questions": args.questions, "frames": args.frames}
+    altered = {"probes": args.probes, "objects": args.objects, "regions": args.regions}
+    lineage = STAGE.lineage(parents | {name: paths for name, paths in altered.items() if paths})
     parts = Parts(args.out, lineage, args.style or args.method, *shard)
     if STAGE.restore(args.out, lineage):
         parts.clear()
         return
 
+    from rollout3d.config.frames import eval_set
     from rollout3d.evaluation.run import evaluate
     from rollout3d.evaluation.settings import part_of, style_of
     from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
     from rollout3d.model.load import ModelError
     from rollout3d.model.media import FrameStore, MissingFrames
+    from rollout3d.model.twins import Twins
 
     questions = tables.read(tables.QUESTIONS, args.questions)
     rows = of_shard(questions, *shard)
@@ -46,12 +53,16 @@ def main(argv: list[str] | None = None) -> None:
     predictions = ()
     try:
         if rows:
+            store, twins = FrameStore(args.frames), None
+            if args.probes:
+                shown = eval_set(config.evaluation, config.video)
+                twins = Twins(args.probes, shown, store, args.objects, args.regions, config.seed)
             policy, back_end = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
             predictions = evaluate(
                 args.run,
                 rows,
                 policy,
-                FrameStore(args.frames),
+                store,
                 config.evaluation,
                 config.video,
                 style=style,
@@ -59,6 +70,7 @@ def main(argv: list[str] | None = None) -> None:
                 seed=config.seed,
                 back_end=back_end,
                 parts=parts,
+                twins=twins,
                 split=(part_of(args.benchmark, questions) or "full") if args.benchmark else None,
             )
         tables.write(tables.PREDICTIONS, args.out, predictions, lineage)

@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--predictions", required=True, nargs="+", help="tables predictions of all shards, in order")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
+    parser.add_argument("--probes", nargs="?", help="table probes, if videos that cannot answer were shown")
     parser.add_argument("--out", required=True, help="table predictions")
     parser.add_argument("--run", help="whose predictions these are, for the lineage")
     parser.add_argument("--benchmark", help="of which benchmark, for the lineage")
@@ -25,13 +26,23 @@ def main(argv: list[str] | None = None) -> None:
     questions = [row["question_id"] for row in tables.read(tables.QUESTIONS, args.questions, ["question_id"])]
     try:
         shards = [filled(tables.read(tables.PREDICTIONS, path), tables.lineage(path)) for path in args.predictions]
-        rows = merge(shards, questions)
+        rows = merge(shards, questions, _no_twin(args.probes))
     except ValueError as error:
         shards = ", ".join(args.predictions[:3]) + (" ..." if len(args.predictions) > 3 else "")
         raise StageError(f"{shards}: {error}; evaluate all shards again on {args.questions}") from None
-    lineage = STAGE.lineage({"predictions": args.predictions, "questions": args.questions})
+    parents = {"predictions": args.predictions, "questions": args.questions}
+    lineage = STAGE.lineage(parents | ({"probes": args.probes} if args.probes else {}))
     tables.write(tables.PREDICTIONS, args.out, rows, lineage)
     LOG.info("%d predictions from %d shards", len(rows), len(args.predictions))
+
+
+def _no_twin(path: str | None) -> dict[str, set[str]]:
+    """Probe -> questions without such a twin of their video."""
+    found: dict[str, set[str]] = {}
+    for row in tables.read(tables.PROBES, path, ["question_id", "probe", "reason"]) if path else ():
+        if row["reason"] is not None:
+            found.setdefault(row["probe"], set()).add(row["question_id"])
+    return found
 
 
 if __name__ == "__main__":

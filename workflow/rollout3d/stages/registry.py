@@ -185,7 +185,7 @@ def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _evaluate(config: Config, scope: Scope) -> tuple[str, ...]:
-    return (*_MODEL, *_settings(config, scope), "evaluation.black_frames", "evaluation.batch_size")
+    return (*_MODEL, *_settings(config, scope), "evaluation.probes", "evaluation.batch_size")
 
 
 def _score(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -272,6 +272,7 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "prepare_benchmark": Spec(_prepare_benchmark, stores=lambda config, scope: {_eval_set(config)}),
+    "probes": Spec(_fixed("seed", "evaluation.probes"), stores=lambda config, scope: {_eval_set(config)}),
     "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
     "train_base_model": Spec(
         lambda config, scope: (
@@ -303,7 +304,7 @@ STAGES: dict[str, Spec] = {
         lambda run: ("method",),
         prompts=_asked,
         shards=lambda config, scope: config.evaluation.shards,
-        reads=lambda config, scope: {"frames": _eval_set(config)},
+        reads=lambda config, scope: dict.fromkeys(("frames", "probes", "regions"), _eval_set(config)),
         costly=True,
     ),
     "merge_predictions": Spec(),

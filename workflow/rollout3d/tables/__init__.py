@@ -45,6 +45,7 @@ from rollout3d.tables.schema import (
     OCR_RL,
     OCR_SFT,
     PREDICTIONS,
+    PROBES,
     QUESTIONS,
     QUESTIONS_DROPPED,
     RAW_FILES,

@@ -296,6 +296,19 @@ AUDIT = _declare(
 
 # --- models and training ---------------------------------------------------------------------------------------------
 
+PROBES = _declare(
+    "probes",
+    "one question with a video that cannot answer it",
+    _field("question_id", _S, "question"),
+    _field("probe", _S, "black | shuffled | other_room | drowned | removed"),
+    _field("sets", _STRINGS, "frame set whose frames are shown"),
+    _null("scene_id", _S, "scene whose frames are shown; null for a question's own pictures, or if there is no twin"),
+    _null("order", pa.list_(pa.int64()), "places among the frames shown, in the new order; null = as they are"),
+    _null("objects", pa.list_(pa.int64()), "objects drowned in noise; null = none"),
+    _null("reason", _S, "why there is no such twin; null if there is"),
+    parts="sets",
+)
+
 _SETTING_FIELDS = (
     _null("frames", _I, "frames shown, at most: shorter videos have fewer"),
     _null("frame_policy", _S, "how they were chosen, such as uniform"),
@@ -316,7 +329,7 @@ PREDICTIONS = _declare(
     "one answer of a model",
     _field("question_id", _S, "question"),
     _field("model", _S, "run or model key"),
-    _field("setting", _S, "what it was shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, black32, ..."),
+    _field("setting", _S, "what it was shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, PROBE32, ..."),
     _field("sample", _I, "0, 1, ..."),
     _field("text", _S, "what it wrote"),
     _null("answer", _S, "the answer extracted from the text; null if none"),
@@ -375,7 +388,7 @@ SCORES = _declare(
     _field("run", _S, "run"),
     _field("benchmark", _S, "benchmark"),
     _field("task", _S, "question type as the benchmark aggregates it; overall for the average"),
-    _field("view", _S, "video | black; seen = video less black; baselines random | frequent look at no video"),
+    _field("view", _S, "video | a probe; seen, seen_PROBE = video minus black, minus PROBE; random | frequent guess"),
     _field("score", _F, "percent"),
     _null("low", _F, "percent; 95 % interval of seen, over physical spaces; null = one space, or another view"),
     _null("high", _F, "percent"),

@@ -1,0 +1,219 @@
+"""Videos that cannot answer a question: how they are made, shown, answered, merged and scored."""
+
+import json
+
+import numpy as np
+import pytest
+
+from evaluation.small_world import CONFIG, LINEAGE, SCENES, Recorder, question_rows, tiny_policy, write_tables
+from rollout3d import tables
+from rollout3d.config.evaluation import PROBES
+from rollout3d.evaluation.merge import merge
+from rollout3d.evaluation.probes import TWINS, probe_rows
+from rollout3d.evaluation.run import settings
+from rollout3d.geometry.masks import rle_encode
+from rollout3d.model.answer import Setting, answer
+from rollout3d.model.generate_hf import Batches
+from rollout3d.model.load import save_policy
+from rollout3d.model.media import FrameStore
+from rollout3d.model.sampling import Sampling
+from rollout3d.model.twins import Twins
+from rollout3d.stages import evaluate, merge_predictions, score
+from rollout3d.stages import probes as probes_stage
+
+SHOWN = [0, 2, 4, 5, 7, 9]
+"""Frames of uniform6, of ten."""
+QUARTER = np.zeros((56, 56), bool)
+QUARTER[:28, :28] = True
+
+
+def object_row(scene):
+    box = {"centroid": [0.0] * 3, "axes_lengths": [1.0] * 3, "normalized_axes": [1.0, 0, 0, 0, 1, 0, 0, 0, 1]}
+    named = {"scene_id": scene, "object_id": 1, "label": "sofa", "category": "sofa", "perturbable": True}
+    return named | box | {"aabb_min": [0.0] * 3, "aabb_max": [1.0] * 3, "n_points": 9}
+
+
+def region_row(scene, frame, object_id=1):
+    shown = {"scene_id": scene, "frame_index": frame, "sets": ["uniform6"], "object_id": object_id}
+    return shown | {"n_visible": 784, "box": [0, 0, 27, 27], "mask": rle_encode(QUARTER)}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The small world; the sofa of scene a is in frames 2 and 5, that of b in all, that of c in none."""
+    made = write_tables(tmp_path)
+    made |= {name: str(tmp_path / f"{name}.parquet") for name in ("objects", "regions", "probes")}
+    tables.write(tables.OBJECTS, made["objects"], [object_row(scene) for scene in SCENES], LINEAGE)
+    regions = [region_row("a", frame) for frame in (2, 5)] + [region_row("b", frame) for frame in SHOWN]
+    tables.write(tables.REGIONS, made["regions"], [*regions, region_row("c", 4, object_id=2)], LINEAGE)
+    return made
+
+
+SOFA_A, TV_A, SOFA_B, TV_B, SOFA_C, TV_C = question_rows()
+
+
+def made(files, probes, questions=None, seed=0, regions=True):
+    given = ([files["objects"]], [files["regions"]]) if regions else None
+    rows = question_rows() if questions is None else questions
+    found = list(probe_rows(rows, [files["frames"]], "uniform6", probes, seed, given))
+    return {(row["question_id"], row["probe"]): row for row in found}
+
+
+def twins_of(files, rows):
+    tables.write(tables.PROBES, files["probes"], rows.values(), LINEAGE)
+    return Twins(files["probes"], "uniform6", FrameStore([files["frames"]]), [files["objects"]], [files["regions"]])
+
+
+def video(files, row, probe, **changes):
+    twins = twins_of(files, made(files, [probe], **changes))
+    own = FrameStore([files["frames"]]).video(row["scene_id"], "uniform6", 6, (784, 3136))
+    return own.frames, twins.video(row, probe, own, 6, (784, 3136)).frames
+
+
+def test_every_probe_of_the_configuration_can_be_made():
+    assert tuple(TWINS) == PROBES
+
+
+def test_shuffled_frames_are_the_same_in_an_order_of_the_questions_own(files):
+    found = made(files, ["shuffled"])
+    orders = [row["order"] for row in found.values()]
+    assert all(sorted(order) == [*range(6)] and order != [*range(6)] for order in orders)
+    assert len({tuple(order) for order in orders}) > 1, "questions of a scene have orders of their own"
+    assert found == made(files, ["shuffled"], questions=question_rows()[::-1])
+    assert found != made(files, ["shuffled"], seed=1)
+    own, shown = video(files, TV_B, "shuffled")
+    assert np.array_equal(shown, own[found[TV_B["question_id"], "shuffled"]["order"]])
+
+
+def test_another_rooms_video_is_one_for_all_questions_of_a_scene(files):
+    found = made(files, ["other_room"])
+    for sofa, tv in ((SOFA_A, TV_A), (SOFA_B, TV_B), (SOFA_C, TV_C)):
+        other = found[sofa["question_id"], "other_room"]["scene_id"]
+        assert other != sofa["scene_id"] and found[tv["question_id"], "other_room"]["scene_id"] == other
+    own, shown = video(files, SOFA_A, "other_room")
+    other = found[SOFA_A["question_id"], "other_room"]["scene_id"]
+    assert np.array_equal(shown, FrameStore([files["frames"]]).frames(other, "uniform6", 6, (784, 3136)))
+    assert not np.array_equal(shown, own)
+
+
+def test_scans_of_one_space_are_no_other_room(files):
+    same = [row | {"space_id": "flat"} for row in question_rows()]
+    reasons = {row["reason"] for row in made(files, ["other_room"], questions=same).values()}
+    assert reasons == {"no scene of another room in this table"}
+
+
+def test_frames_that_show_a_named_object_are_left_out(files):
+    found = made(files, ["removed"])
+    # Left are places 0, 2, 4 and 5; round(linspace(0, 3, 6)) is 0 1 1 2 2 3.
+    assert found[SOFA_A["question_id"], "removed"]["order"] == [0, 2, 2, 4, 4, 5]
+    reasons = {q["question_id"]: found[q["question_id"], "removed"]["reason"] for q in question_rows()}
+    assert reasons[SOFA_B["question_id"]] == "every frame shows one of its objects"
+    assert reasons[SOFA_C["question_id"]] == "none of its objects is in the frames"
+    assert reasons[TV_A["question_id"]] == "names no object"
+    assert {row["reason"] for row in made(files, ["removed"], regions=False).values()} == {
+        "no regions of objects are known"
+    }
+
+
+def test_named_objects_are_drowned_where_they_are_and_nothing_else_is(files):
+    own, shown = video(files, SOFA_A, "drowned")
+    changed = (own != shown).any(axis=-1)
+    height, width = own.shape[1:3]
+    assert not changed[[0, 2, 4, 5]].any(), "frames 0, 4, 7 and 9 do not show the sofa"
+    for place in (1, 3):
+        assert changed[place, : height // 2, : width // 2].mean() > 0.99
+        assert changed[place].sum() == changed[place, : height // 2, : width // 2].sum()
+    noise = shown[1, : height // 2, : width // 2].astype(float)
+    # Uniform over 0 to 255: mean 127.5, deviation 73.9; some 2,000 values give it to 5.
+    assert abs(noise.mean() - 127.5) < 6 and abs(noise.std() - 73.9) < 4
+    assert np.array_equal(shown, video(files, SOFA_A, "drowned")[1])
+
+
+def test_a_question_without_a_scene_has_no_twin_but_black(files):
+    general = SOFA_A | {"scene_id": None, "space_id": None}
+    found = made(files, PROBES, questions=[general])
+    reasons = {probe: row["reason"] for (_, probe), row in found.items()}
+    assert reasons == dict.fromkeys(PROBES, "about no scene") | {"black": None}
+
+
+def predictions(files, probe, questions=None):
+    twins = twins_of(files, made(files, [probe]))
+    rows, store = question_rows() if questions is None else questions, FrameStore([files["frames"]])
+    asked = [Setting("uniform6", "uniform6"), Setting(f"{probe}6", "uniform6", probe=probe)]
+    sampling, back_end = Sampling(max_new_tokens=2), Batches(Recorder())
+    shared = {"sampling": sampling, "batch_size": 4, "scorer": "vsibench", "back_end": back_end}
+    return list(answer(rows, tiny_policy(), store, asked, **shared, twins=twins))
+
+
+def test_questions_without_a_twin_are_not_asked(files):
+    found = predictions(files, "removed")
+    assert [p["question_id"] for p in found if p["setting"] == "removed6"] == [SOFA_A["question_id"]]
+    assert [p["question_id"] for p in found if p["setting"] == "uniform6"] == [
+        q["question_id"] for q in question_rows()
+    ]
+    with pytest.raises(ValueError, match="setting removed6 needs a table of probes"):
+        list(
+            answer(
+                question_rows(),
+                *(tiny_policy(), FrameStore([files["frames"]]), [Setting("removed6", "uniform6", probe="removed")]),
+                **{"sampling": Sampling(max_new_tokens=1), "batch_size": 2, "scorer": "vsibench"},
+            )
+        )
+
+
+def test_a_table_of_other_questions_is_refused(files):
+    twins = twins_of(files, made(files, ["shuffled"], questions=question_rows()[:1]))
+    with pytest.raises(ValueError, match=rf"{files['probes']}: has no probe 'removed' of question .*make the table"):
+        twins.usable(SOFA_A["question_id"], "removed")
+
+
+def test_only_questions_without_a_twin_may_lack_an_answer(files):
+    found, ids = predictions(files, "removed"), [q["question_id"] for q in question_rows()]
+    spared = {"removed": set(ids) - {SOFA_A["question_id"]}}
+    assert merge([found[::2], found[1::2]], ids, spared) == found
+    with pytest.raises(ValueError, match="setting removed6: 1 questions have no answer"):
+        merge([found], ids, {"removed": spared["removed"] - {TV_B["question_id"]}})
+
+
+def test_evaluation_shows_each_probe_that_is_asked_for(files):
+    evaluation = {"probes": ["black", "other_room"]}
+    found = settings(config := _config(evaluation).evaluation, _config(evaluation).video)
+    assert [(each.name, each.probe) for each in found] == [
+        ("uniform6", None),
+        ("black6", "black"),
+        ("other_room6", "other_room"),
+    ]
+    assert config.probes == ["black", "other_room"]
+
+
+def _config(evaluation):
+    from rollout3d.config import Config
+
+    return Config.model_validate(CONFIG | {"evaluation": evaluation})
+
+
+def test_stages_lead_from_the_table_to_a_score_of_each_probe(files, tmp_path):
+    save_policy(tiny_policy(), tmp_path / "model", kind="tiny")
+    config = CONFIG | {"evaluation": {"max_new_tokens": 2, "probes": list(PROBES), "backend": "hf"}}
+
+    def call(stage, words):
+        stage.main(["--config", json.dumps(config), *words.split()])
+
+    scans = f"--questions {files['questions']} --frames {files['frames']}"
+    scans += f" --objects {files['objects']} --regions {files['regions']}"
+    call(probes_stage, f"--benchmark synthetic {scans} --out {files['probes']}")
+    run, parts = "--run ocr --benchmark synthetic", [tmp_path / f"part{i}.parquet" for i in range(2)]
+    for i, part in enumerate(parts):
+        how = f"--method grpo --shard {i} --n-shards 2 --model {tmp_path}/model/model.json"
+        call(evaluate, f"{run} {how} {scans} --probes {files['probes']} --out {part}")
+    merged = tmp_path / "predictions.parquet"
+    given = f"--predictions {parts[0]} {parts[1]} --questions {files['questions']} --probes {files['probes']}"
+    call(merge_predictions, f"{run} {given} --out {merged}")
+    read = f"--predictions {merged} --questions {files['questions']} --train {files['ocr_rl']}"
+    call(score, f"{run} --method grpo {read} --out {tmp_path}/scores.parquet")
+    rows = tables.read(tables.SCORES, tmp_path / "scores.parquet")
+    n = {row["view"]: row["n"] for row in rows if row["task"] == "overall" and row["scorer"]}
+    assert n == {
+        **{"video": 6, "black": 6, "seen": 6, "shuffled": 6, "seen_shuffled": 6, "other_room": 6},
+        **{"seen_other_room": 6, "drowned": 2, "seen_drowned": 2, "removed": 1, "seen_removed": 1},
+    }

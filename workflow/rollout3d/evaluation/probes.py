@@ -1,0 +1,161 @@
+"""Twins of a question's video that cannot answer it: how each is made from the stored frames.
+
+A model that looks at its video must lose by them; one that guesses from the text does not. Light: no picture is decoded
+here, `model/twins.py` shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.geometry.camera import sample_indices
+from rollout3d.geometry.frames import frame_set
+from rollout3d.model.regions import Regions
+from rollout3d.seeding import generator
+
+Row = Mapping[str, Any]
+NO_SCENE = "about no scene"
+
+
+class Shown:
+    """Which frames of a scene a frame set shows, read from frames tables without their pictures."""
+
+    def __init__(self, frames: Iterable[Path | str], name: str):
+        self._reader = tables.SceneReader(tables.FRAMES, frames)
+        self.name = name
+        self._kept: tuple[str, list[dict[str, Any]]] | None = None
+
+    def __contains__(self, scene_id: str) -> bool:
+        return scene_id in self._reader
+
+    def rows(self, scene_id: str) -> list[dict[str, Any]]:
+        """Frame rows (frame_index) in the order shown, some repeated where the video is shorter than the set."""
+        if self._kept is None or self._kept[0] != scene_id:
+            rows = self._reader.rows(scene_id, ["frame_index", "sets"])
+            found = sorted((row for row in rows if self.name in row["sets"]), key=lambda row: row["frame_index"])
+            n = frame_set(self.name).n_shown
+            self._kept = scene_id, found if n is None else [found[i] for i in sample_indices(len(found), n)]
+        return self._kept[1]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """How a video is altered: which scene's frames, in which order, with which objects drowned; or why it cannot be."""
+
+    scene_id: str | None = None
+    order: Sequence[int] | None = None
+    """Places among the frames shown; None leaves them as they are."""
+    objects: Sequence[int] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """What the twins of one benchmark are made from. `spaces`: scene -> physical space, of all its questions."""
+
+    shown: Shown
+    spaces: Mapping[str, str]
+    regions: Regions | None
+    seed: int
+
+
+def probe_rows(
+    questions: Sequence[Row],
+    frames: Iterable[Path | str],
+    name: str,
+    probes: Sequence[str],
+    seed: int,
+    regions: Any = None,
+) -> Iterator[dict[str, Any]]:
+    """PROBES rows: every question with each of `probes`, in that order.
+
+    `frames`: frames tables that hold the frame set `name`. `regions`: files of the tables (objects, regions), without
+    which no object can be drowned or left out. A twin that cannot be made keeps its row, with the reason. Draws depend
+    on `seed` and the question's id or scene only. Raises ValueError for a scene without frames of the set.
+    """
+    shown = Shown(frames, name)
+    spaces = {row["scene_id"]: row["space_id"] or row["scene_id"] for row in questions if row["scene_id"]}
+    for scene in spaces:
+        if not shown.rows(scene):
+            raise ValueError(f"scene {scene} has no frames of set '{name}'")
+    world = World(shown, spaces, Regions(*regions, shown.rows) if regions else None, seed)
+    for row in questions:
+        for probe in probes:
+            twin = TWINS[probe](row, world)
+            made = {"scene_id": twin.scene_id, "order": twin.order, "objects": twin.objects, "reason": twin.reason}
+            yield {"question_id": row["question_id"], "probe": probe, "sets": [name], **made}
+
+
+def black(row: Row, world: World) -> Twin:
+    """Every pixel black."""
+    return Twin(row["scene_id"])
+
+
+def shuffled(row: Row, world: World) -> Twin:
+    """The same frames in another order, which tells what comes first only by chance."""
+    if not row["scene_id"]:
+        return Twin(reason=NO_SCENE)
+    n = len(world.shown.rows(row["scene_id"]))
+    if n < 2:
+        return Twin(reason="fewer than two frames")
+    rng = generator(world.seed, "shuffled", row["question_id"])
+    order = np.arange(n)
+    while np.array_equal(order, np.arange(n)):
+        order = rng.permutation(n)
+    return Twin(row["scene_id"], order.tolist())
+
+
+def other_room(row: Row, world: World) -> Twin:
+    """The video of another physical space, one for all questions of a scene."""
+    if not row["scene_id"]:
+        return Twin(reason=NO_SCENE)
+    own = world.spaces[row["scene_id"]]
+    others = sorted(scene for scene, space in world.spaces.items() if space != own)
+    if not others:
+        return Twin(reason="no scene of another room in this table")
+    rng = generator(world.seed, "other_room", row["scene_id"])
+    return Twin(others[int(rng.integers(len(others)))])
+
+
+def drowned(row: Row, world: World) -> Twin:
+    """Every object that the question names under noise, in every frame that shows it. Its outline stays."""
+    named, reason = _named(row, world)
+    return Twin(reason=reason) if reason else Twin(row["scene_id"], objects=named)
+
+
+def removed(row: Row, world: World) -> Twin:
+    """Only frames that show none of the objects that the question names, some of them repeated."""
+    named, reason = _named(row, world)
+    if reason:
+        return Twin(reason=reason)
+    hiding = world.regions.frames(row["scene_id"], named)
+    frames = [each["frame_index"] for each in world.shown.rows(row["scene_id"])]
+    left = [place for place, index in enumerate(frames) if index not in hiding]
+    if not left:
+        return Twin(reason="every frame shows one of its objects")
+    return Twin(row["scene_id"], [left[i] for i in sample_indices(len(left), len(frames))])
+
+
+def _named(row: Row, world: World) -> tuple[list[int], str | None]:
+    """Objects that the question names and the frames show, or why none can be told."""
+    if not row["scene_id"]:
+        return [], NO_SCENE
+    if world.regions is None or row["scene_id"] not in world.regions:
+        return [], "no regions of objects are known"
+    named = {object_id for mention in row["objects"] for object_id in mention["object_ids"]}
+    if not named:
+        return [], "names no object"
+    found = sorted(named & set(world.regions.objects(row["scene_id"])))
+    return found, None if found else "none of its objects is in the frames"
+
+
+TWINS: dict[str, Callable[[Row, World], Twin]] = {
+    each.__name__: each for each in (black, shuffled, other_room, drowned, removed)
+}
+"""Name of a probe (`config.evaluation.PROBES`) -> its twin of a question's video."""

@@ -1,0 +1,76 @@
+"""Show a question the twin of its video that a `PROBES` table describes (`evaluation/probes.py` makes the table)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.model.encode import Video
+from rollout3d.model.media import FrameStore
+from rollout3d.model.regions import Regions
+from rollout3d.seeding import generator
+
+BLACK = "black"
+"""The probe that needs no table: every picture is black."""
+
+
+class Twins:
+    """The altered videos of the questions of one `PROBES` table, for one frame set.
+
+    `objects`, `regions`: files of those tables, for drowned objects.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        frame_set: str,
+        store: FrameStore,
+        objects: Iterable[Path | str] = (),
+        regions: Iterable[Path | str] = (),
+        seed: int = 0,
+    ):
+        rows = [row for row in tables.read(tables.PROBES, path) if frame_set in row["sets"]]
+        self._rows = {(row["question_id"], row["probe"]): row for row in rows}
+        self._path, self._set, self._store, self._seed = path, frame_set, store, seed
+        self._tables = list(objects), list(regions)
+        self._regions: Regions | None = None
+
+    def usable(self, question_id: str, probe: str) -> bool:
+        """Return whether the question has such a twin. Raises ValueError if the table does not know it."""
+        return self._row(question_id, probe)["reason"] is None
+
+    def video(
+        self, question: Mapping[str, Any], probe: str, video: Video, n: int | None, pixels: tuple[int, int]
+    ) -> Video:
+        """The twin of `video`, which is shown as n frames (None: all of the set) of `pixels`."""
+        row = self._row(question["question_id"], probe)
+        if row["scene_id"] is not None and row["scene_id"] != question["scene_id"]:
+            video = self._store.video(row["scene_id"], self._set, n, pixels)
+        frames = video.frames if row["order"] is None else video.frames[row["order"]]
+        if row["objects"]:
+            frames = self._drowned(question, row["objects"], frames, n)
+        return replace(video, frames=frames)
+
+    def _drowned(
+        self, question: Mapping[str, Any], objects: Sequence[int], frames: np.ndarray, n: int | None
+    ) -> np.ndarray:
+        """Frames (k, H, W, 3) with every pixel of the objects replaced by noise, uniform over all colours."""
+        if self._regions is None:
+            self._regions = Regions(*self._tables, lambda scene: self._store.rows(scene, self._set, n))
+        region = self._regions.union(question["scene_id"], objects, frames.shape[:3])
+        rng = generator(self._seed, "drowned", question["question_id"])
+        frames = frames.copy()
+        frames[region] = rng.integers(0, 256, (int(region.sum()), 3), np.uint8)
+        return frames
+
+    def _row(self, question_id: str, probe: str) -> Mapping[str, Any]:
+        if (question_id, probe) not in self._rows:
+            raise ValueError(
+                f"{self._path}: has no probe '{probe}' of question {question_id} for {self._set}; make the table again"
+            )
+        return self._rows[question_id, probe]

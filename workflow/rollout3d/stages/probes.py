@@ -1,0 +1,55 @@
+"""Make the table of probes: for each question, videos that cannot answer it (`evaluation.probes`).
+
+    rollout3d probes --questions questions.parquet --frames frames.parquet --out probes.parquet \\
+        --objects objects.parquet --regions regions.aabb_none.parquet
+
+Pictures are not stored: the table says whose frames are shown, in which order, with which objects drowned.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from rollout3d import tables
+from rollout3d.config.frames import eval_set
+from rollout3d.evaluation.probes import probe_rows
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("probes", __doc__)
+LOG = logging.getLogger(__name__)
+
+
+@STAGE.command
+def main(argv: list[str] | None = None) -> None:
+    parser = STAGE.parser()
+    parser.add_argument("--questions", required=True, help="table questions")
+    parser.add_argument("--frames", required=True, nargs="+", help="tables frames of their scenes")
+    parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for drowned and removed")
+    parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for drowned and removed")
+    parser.add_argument("--sets", nargs="*", default=[], help="frame sets; default: the one that evaluation shows")
+    parser.add_argument("--benchmark", help="name of the benchmark, for the lineage")
+    parser.add_argument("--out", required=True, help="table probes")
+    args, config = STAGE.parse(parser, argv)
+    if bool(args.objects) != bool(args.regions):
+        parser.error("--objects and --regions go together")
+    questions = tables.read_light(tables.QUESTIONS, args.questions)
+    sets = args.sets or [eval_set(config.evaluation, config.video)]
+    regions = (args.objects, args.regions) if args.regions else None
+    asked = config.evaluation.probes
+    try:
+        rows = [row for name in sets for row in probe_rows(questions, args.frames, name, asked, config.seed, regions)]
+    except ValueError as error:
+        raise StageError(f"{args.questions}: {error}") from None
+    parents = {"questions": args.questions, "frames": args.frames, "objects": args.objects, "regions": args.regions}
+    lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
+    tables.write(tables.PROBES, args.out, rows, lineage)
+    for probe in asked:
+        reasons = Counter(row["reason"] for row in rows if row["probe"] == probe)
+        n = reasons.pop(None, 0)
+        none = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        LOG.info("%s: %d twins%s", probe, n, f"; without one: {none}" if none else "")
+
+
+if __name__ == "__main__":
+    main()
