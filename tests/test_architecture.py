@@ -25,11 +25,11 @@ FLOORS = [
     {"geometry"},
     {"scenes"},
     {"questions", "scoring", "teacher", "model"},
-    {"difficulty", "cot", "training", "evaluation"},
+    {"imports", "difficulty", "cot", "training", "evaluation"},
     {"report", "preflight", "planning"},
     {"study", "stages"},
 ]
-STRANGERS = [{"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]
+STRANGERS = [{"imports"}, {"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]
 """Rooms of one floor that must not import each other."""
 
 

@@ -12,7 +12,7 @@ from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.evaluation.benchmarks import vsibench
 from rollout3d.fingerprint import FILE, FOLDER, Recorder, compare
-from rollout3d.questions import video_r1
+from rollout3d.imports import video_r1
 from rollout3d.scenes.check import check_scan
 from rollout3d.scenes.ingest import ingest_shard
 from rollout3d.scenes.regions import regions_shard

@@ -13,7 +13,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
 from rollout3d.questions import bias, guard, select
-from rollout3d.questions.external import GROUP
+from rollout3d.tables.groups import GROUP
 
 _log = logging.getLogger(__name__)
 

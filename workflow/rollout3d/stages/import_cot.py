@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     if message:
         raise StageError(message)
 
-    from rollout3d.questions.external import ExternalError
-    from rollout3d.questions.video_r1 import import_cot
+    from rollout3d.imports.records import ExternalError
+    from rollout3d.imports.video_r1 import import_cot
 
     try:
         lineage = STAGE.lineage({"file": source})

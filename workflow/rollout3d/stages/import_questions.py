@@ -17,8 +17,8 @@ STAGE = Stage("import_questions", __doc__)
 
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
-    from rollout3d.questions.external import ExternalError
-    from rollout3d.questions.released import SOURCES, import_questions
+    from rollout3d.imports.records import ExternalError
+    from rollout3d.imports.released import SOURCES, import_questions
 
     parser = STAGE.parser()
     parser.add_argument("--source", required=True, choices=SOURCES, help="which release: a key of site.external")

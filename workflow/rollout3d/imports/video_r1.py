@@ -14,17 +14,8 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.questions.external import (
-    Candidate,
-    Release,
-    Sample,
-    Unusable,
-    file_of,
-    import_records,
-    records,
-    text_of,
-    unique,
-)
+from rollout3d.imports.records import Unusable, file_of, records, text_of
+from rollout3d.imports.release import Candidate, Release, Sample, import_records, unique
 from rollout3d.scoring.parse import extract_answer, parse_number, well_formed
 
 NAME = "video_r1_cot"
@@ -56,7 +47,7 @@ def import_cot(
 ) -> tuple[int, int]:
     """Write the table of samples (OCR_SFT) and of what was left out (QUESTIONS_DROPPED); return how many of each.
 
-    As `external.import_records`, which says what it raises.
+    As `release.import_records`, which says what it raises.
     """
     of = Release(tables.OCR_SFT, path, path.parent, lambda: candidates(path), "is it Video-R1-COT-165k.json?")
     return import_records(of, out, dropped, config, lineage, threads, sets)

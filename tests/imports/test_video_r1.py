@@ -8,8 +8,9 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.questions import external, video_r1
-from rollout3d.questions.external import ExternalError
+from rollout3d.imports import release as whole
+from rollout3d.imports import video_r1
+from rollout3d.imports.records import ExternalError
 from rollout3d.stages import import_cot as stage
 from scenes import mini
 
@@ -151,7 +152,7 @@ def test_the_same_words_about_different_files_are_different_questions(release, t
 def test_threads_change_no_byte_and_rows_stand_in_small_groups(release, tmp_path, monkeypatch):
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(external, "GROUP", 4)
+    monkeypatch.setattr(whole, "GROUP", 4)
     videos = {"data_type": "video", "path": "CLEVRER/v.mp4"}
     path = release([record(i, **(videos if i % 2 else {})) for i in range(10)])
     imported(path, tmp_path, threads=1, name="one")
@@ -162,7 +163,7 @@ def test_threads_change_no_byte_and_rows_stand_in_small_groups(release, tmp_path
 
 
 def test_too_many_missing_files_stop_before_anything_is_decoded(release, tmp_path, monkeypatch):
-    monkeypatch.setattr(external, "picture", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(whole, "picture", lambda *_: pytest.fail("decoded"))
     path = release([record(i, path=f"General/{i}.png") for i in range(3)] + [record(9)])
     with pytest.raises(ExternalError, match=r"3 of 4 records .*0\.2.*missing file: General/0\.png.*unpack"):
         imported(path, tmp_path, share=0.2)

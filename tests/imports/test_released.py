@@ -8,9 +8,9 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config
+from rollout3d.imports.records import ExternalError
+from rollout3d.imports.released import TEXTS, import_questions
 from rollout3d.questions import templates
-from rollout3d.questions.external import ExternalError
-from rollout3d.questions.released import TEXTS, import_questions
 from rollout3d.questions.templates import WORDINGS
 from rollout3d.stages import import_questions as stage
 

@@ -18,20 +18,11 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, DATASETS, Config
-from rollout3d.questions.external import (
-    Candidate,
-    Release,
-    Sample,
-    Unusable,
-    file_of,
-    import_records,
-    records,
-    text_of,
-    unique,
-)
+from rollout3d.imports.records import Unusable, file_of, records, text_of
+from rollout3d.imports.release import Candidate, Release, Sample, import_records, unique
+from rollout3d.imports.video_r1 import ANSWER_TYPES
 from rollout3d.questions.guard import space_of
 from rollout3d.questions.templates import LETTERS, lettered
-from rollout3d.questions.video_r1 import ANSWER_TYPES
 from rollout3d.scoring.parse import extract_answer, parse_number
 from rollout3d.seeding import stable_hash
 
@@ -85,7 +76,7 @@ def import_questions(
     """Write the questions of a release (QUESTIONS) and what was left out (QUESTIONS_DROPPED); return how many of each.
 
     Spatial questions stay if their type is one of `external.spatial_types`; of the general ones `external.general`
-    are drawn by seed. Errors as `external.import_records`.
+    are drawn by seed. Errors as `release.import_records`.
     """
     read = partial(candidates, source, path, config)
     drawn = _drawn(read(), config.external.general, config.seed)

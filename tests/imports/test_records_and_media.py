@@ -11,8 +11,9 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
-from rollout3d.questions import external
-from rollout3d.questions.external import ExternalError, Losses, Unusable
+from rollout3d.imports import media, records
+from rollout3d.imports.records import ExternalError, Unusable
+from rollout3d.imports.release import Losses, in_order
 from scenes import mini
 
 SMALL = VideoConfig(
@@ -47,16 +48,16 @@ ROWS = [{"n": i, "text": 'a "quoted" [bracket], {brace}\n' + "é" * i} for i in 
     ids=["list", "indented list", "lines", "lines from Windows"],
 )
 def test_lists_and_lines_give_the_same_records_however_they_are_read(tmp_path, monkeypatch, chunk, written):
-    monkeypatch.setattr(external, "CHUNK", chunk)
+    monkeypatch.setattr(records, "CHUNK", chunk)
     (tmp_path / "a.json").write_text(written, encoding="utf-8", newline="")
-    assert list(external.records(tmp_path / "a.json")) == ROWS
+    assert list(records.records(tmp_path / "a.json")) == ROWS
 
 
 def test_records_come_before_the_file_is_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(external, "CHUNK", 64)
+    monkeypatch.setattr(records, "CHUNK", 64)
     path = tmp_path / "a.json"
     path.write_text(json.dumps(ROWS)[:-2])
-    reading = external.records(path)
+    reading = records.records(path)
     assert next(reading) == ROWS[0], "the damage at the end is not seen yet"
     with pytest.raises(ExternalError, match="download it again"):
         list(reading)
@@ -77,17 +78,17 @@ def test_records_come_before_the_file_is_read_to_its_end(tmp_path, monkeypatch):
 def test_a_damaged_file_is_named_with_the_place(tmp_path, text, says):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ExternalError, match=rf"a\.json: .*{says}"):
-        list(external.records(tmp_path / "a.json"))
+        list(records.records(tmp_path / "a.json"))
 
 
 def test_a_record_without_end_does_not_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(external, "CHUNK", 10)
-    monkeypatch.setattr(external, "LONGEST", 100)
+    monkeypatch.setattr(records, "CHUNK", 10)
+    monkeypatch.setattr(records, "LONGEST", 100)
     (tmp_path / "a.json").write_text('[{"a": "' + "x" * 10_000)
     with pytest.raises(ExternalError, match="damaged after record 0"):
-        list(external.records(tmp_path / "a.json"))
+        list(records.records(tmp_path / "a.json"))
     with open(tmp_path / "a.json") as file:
-        stream = external._Stream(file)
+        stream = records._Stream(file)
         stream.peek()
         stream.skip()
         with pytest.raises(json.JSONDecodeError):
@@ -97,10 +98,10 @@ def test_a_record_without_end_does_not_fill_the_memory(tmp_path, monkeypatch):
 
 def test_half_a_character_is_refused_before_a_table_refuses_it():
     with pytest.raises(Unusable, match="half a character"):
-        external.text_of({"a": "x\ud83d"}, "a")
+        records.text_of({"a": "x\ud83d"}, "a")
     with pytest.raises(Unusable, match="missing field: a"):
-        external.text_of({"a": "  "}, "a")
-    assert external.text_of({"a": " x\n"}, "a") == "x"
+        records.text_of({"a": "  "}, "a")
+    assert records.text_of({"a": " x\n"}, "a") == "x"
 
 
 def test_files_are_looked_for_below_the_release_only(tmp_path):
@@ -108,12 +109,12 @@ def test_files_are_looked_for_below_the_release_only(tmp_path):
     (tmp_path / "release" / "Math" / "1.png").write_bytes(b"x")
     (tmp_path / "secret.png").write_bytes(b"x")
     root = tmp_path / "release"
-    assert external.file_of(root, "./Math/1.png") == root / "Math" / "1.png"
+    assert records.file_of(root, "./Math/1.png") == root / "Math" / "1.png"
     for outside in ("../secret.png", str(tmp_path / "secret.png"), "Math/../../secret.png"):
         with pytest.raises(Unusable, match="outside"):
-            external.file_of(root, outside)
+            records.file_of(root, outside)
     with pytest.raises(Unusable, match="missing file") as missing:
-        external.file_of(root, "./Math/2.png")
+        records.file_of(root, "./Math/2.png")
     assert missing.value.file == "Math/2.png"
 
 
@@ -123,11 +124,11 @@ def test_files_are_looked_for_below_the_release_only(tmp_path):
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
 def test_a_picture_within_the_limit_is_kept_byte_by_byte(tmp_path, name):
     path = picture_file(tmp_path / name, 28, 56)
-    assert external.picture(path, SMALL, 90) == [{"bytes": path.read_bytes(), "path": f"image/0.{name[-3:]}"}]
+    assert media.picture(path, SMALL, 90) == [{"bytes": path.read_bytes(), "path": f"image/0.{name[-3:]}"}]
 
 
 def test_a_larger_picture_is_shrunk_to_what_the_model_sees(tmp_path):
-    (image,) = external.picture(picture_file(tmp_path / "a.png", 112, 224), SMALL, 90)
+    (image,) = media.picture(picture_file(tmp_path / "a.png", 112, 224), SMALL, 90)
     # 112x224 within 1568 pixels: both sides a quarter.
     assert decoded(image).shape == (28, 56, 3) and image["path"] == "image/0.jpg"
     assert image["bytes"][:3] == b"\xff\xd8\xff"
@@ -136,7 +137,7 @@ def test_a_larger_picture_is_shrunk_to_what_the_model_sees(tmp_path):
 def test_other_formats_become_jpeg_with_their_colours(tmp_path):
     pixels = np.full((28, 56, 3), (250, 20, 120), np.uint8)  # blue first
     cv2.imwrite(str(tmp_path / "a.bmp"), pixels)
-    (image,) = external.picture(tmp_path / "a.bmp", SMALL, 95)
+    (image,) = media.picture(tmp_path / "a.bmp", SMALL, 95)
     assert image["path"] == "image/0.jpg"
     assert np.abs(decoded(image).astype(int) - pixels).max() < 8
 
@@ -145,9 +146,9 @@ def test_a_picture_that_cannot_be_shown_has_a_reason(tmp_path):
     for name, data in (("empty.png", b""), ("page.jpg", b"<html>not found</html>")):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(Unusable, match="undecodable picture"):
-            external.picture(tmp_path / name, SMALL, 90)
+            media.picture(tmp_path / name, SMALL, 90)
     with pytest.raises(Unusable, match="cannot be shown"):
-        external.picture(picture_file(tmp_path / "strip.png", 1, 300), SMALL, 90)
+        media.picture(picture_file(tmp_path / "strip.png", 1, 300), SMALL, 90)
 
 
 def shade(i):
@@ -156,7 +157,7 @@ def shade(i):
 
 def test_frames_of_a_video_are_spread_with_both_ends_and_carry_their_times(tmp_path):
     mini.write_video(tmp_path / "a.mp4", [shade(i) for i in range(12)], rate=10)
-    frames = external.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})
+    frames = media.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})
     # round(linspace(0, 11, 3)), halves to even. They are stored as they are: what is shown follows from their own size.
     assert [tables.frame_seconds(f["path"]) for f in frames] == pytest.approx([0.0, 0.6, 1.1])
     assert [f["path"] for f in frames] == sorted(f["path"] for f in frames)
@@ -167,7 +168,7 @@ def test_frames_of_a_video_are_spread_with_both_ends_and_carry_their_times(tmp_p
 
 def test_a_short_video_gives_each_frame_once(tmp_path):
     mini.write_video(tmp_path / "a.mp4", [shade(0), shade(9)], rate=10)
-    assert len(external.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})) == 2
+    assert len(media.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})) == 2
 
 
 def test_a_video_stored_on_its_side_is_turned(tmp_path):
@@ -180,7 +181,7 @@ def test_a_video_stored_on_its_side_is_turned(tmp_path):
     # "Turn a quarter clockwise": the upper left corner goes to the upper right.
     data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 112 << 16, 0, 1 << 30)
     path.write_bytes(data)
-    for frame in external.video_frames(path, SMALL, 90, {"uniform3"}):
+    for frame in media.video_frames(path, SMALL, 90, {"uniform3"}):
         pixels = decoded(frame)
         assert pixels.shape == (168, 112, 3)
         assert pixels[8, -8].min() > 180 and pixels[8, 8].max() < 60 and pixels[-8, -8].max() < 60
@@ -189,7 +190,7 @@ def test_a_video_stored_on_its_side_is_turned(tmp_path):
 def test_what_is_no_video_has_a_reason(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video" * 99)
     with pytest.raises(Unusable, match="undecodable video"):
-        external.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})
+        media.video_frames(tmp_path / "a.mp4", SMALL, 90, {"uniform3"})
 
 
 # --- many of them ----------------------------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ def test_results_come_in_order_and_few_wait():
                 asked.append(i)
             yield i
 
-    results = external.in_order(work, items(), threads=2)
+    results = in_order(work, items(), threads=2)
     assert next(results) == 0
     assert len(asked) <= 6, "the next items are not asked for before the first result is taken"
     assert list(results) == [i * i for i in range(1, 40)]

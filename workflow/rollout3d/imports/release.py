@@ -1,0 +1,183 @@
+"""A whole released file, written as a table of usable rows and a table of what was left out, with reasons."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rollout3d import tables
+from rollout3d.config import Config
+from rollout3d.config.frames import train_set
+from rollout3d.imports.media import picture, video_frames
+from rollout3d.imports.records import ExternalError, Unusable
+from rollout3d.progress import progress
+from rollout3d.tables.groups import GROUP
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
+    """`work` of every item, on several threads, in the order of the items; few results wait at a time."""
+    waiting: deque[Future[U]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class Losses:
+    """Counts the records of a file that cannot be used, by kind, each with its first example."""
+
+    def __init__(self, path: Path, max_share: float):
+        self._path, self._max_share = path, max_share
+        self.kinds: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def add(self, why: Unusable) -> None:
+        if not why.expected:
+            self.kinds[why.kind] += 1
+            self._examples.setdefault(why.kind, str(why))
+
+    def check(self, total: int) -> None:
+        """Raises ExternalError if they are more than the configured share of `total` records."""
+        lost = self.kinds.total()
+        if lost <= self._max_share * total:
+            return
+        listed = "; ".join(f"{n} times '{self._examples[kind]}'" for kind, n in self.kinds.most_common(3))
+        raise ExternalError(
+            f"{self._path}: {lost} of {total} records cannot be used, more than external.max_share_dropped = "
+            f"{self._max_share:g} of them, such as {listed}. Download the release completely and unpack its archives "
+            "where they lie, or raise the limit"
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A record that reads well: its row without media, and the file that it shows; None for a scan's question."""
+
+    row: dict[str, Any]
+    file: Path | None = None
+    shows: str = ""
+    """image | video"""
+
+
+Candidate = tuple[str, Sample | Unusable]
+"""Name of a record for the dropped table, and what it is."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A file to import: its table, where the files lie that it names, its candidates (read anew at each call)."""
+
+    table: tables.Table
+    path: Path
+    root: Path
+    candidates: Callable[[], Iterator[Candidate]]
+    doubt: str
+    """What to ask a user whose file holds nothing that can be used."""
+
+
+def unique(
+    source: str, found: Iterable[dict[str, Any]], sample: Callable[[dict[str, Any]], Sample]
+) -> Iterator[Candidate]:
+    """Candidates of records in order, named "source/number"; what cannot be used or is listed again is Unusable."""
+    seen: set[str] = set()
+    for number, record in enumerate(found):
+        given = record.get("problem_id", record.get("id"))
+        name = f"{source}/{number if given is None else given}".encode(errors="replace").decode()
+        try:
+            made = sample(record)
+            if made.row["question_id"] in seen:
+                raise Unusable("listed twice", expected=True)
+            seen.add(made.row["question_id"])
+            yield name, made
+        except Unusable as why:
+            yield name, why
+        except ValueError as error:  # what has no JSON or no UTF-8: not a number, half a character
+            yield name, Unusable("malformed record", str(error))
+
+
+def import_records(
+    release: Release,
+    out: Path,
+    dropped: Path,
+    config: Config,
+    lineage: tables.Lineage | Callable[[], tables.Lineage],
+    threads: int = 1,
+    sets: Collection[str] = (),
+) -> tuple[int, int]:
+    """Write the release's table, and of what was left out (QUESTIONS_DROPPED); return how many rows of each.
+
+    `sets` names the frame sets that are stored of videos; none is the one that training shows.
+    Rows keep the order of the file, whatever the number of threads. The file is read twice: texts and missing files
+    are checked before the first picture is decoded. Raises ExternalError, and leaves no table behind, if the file is
+    damaged or more than `external.max_share_dropped` of its records cannot be used.
+    """
+    path, share = release.path, config.external.max_share_dropped
+    total, losses = 0, Losses(path, share)
+    for _, found in progress(release.candidates(), "checking records"):
+        total += 1
+        if isinstance(found, Unusable):
+            losses.add(found)
+    losses.check(total)
+
+    losses = Losses(path, share)
+    kept, left_out = [], []
+    n_kept = n_left_out = 0
+    load = partial(_load, root=release.root, config=config, sets=sets or {train_set(config.video)})
+    with (
+        tables.Writer(release.table, out, lineage) as samples,
+        tables.Writer(tables.QUESTIONS_DROPPED, dropped, lineage) as drops,
+    ):
+        for name, found in progress(in_order(load, release.candidates(), threads), "importing records", total):
+            if isinstance(found, Unusable):
+                losses.add(found)
+                losses.check(total)
+                left_out.append({"question_id": name, "file": found.file, "reason": str(found)})
+            else:
+                kept.append(found)
+            if len(kept) == GROUP:
+                samples.write(kept)
+                n_kept, kept = n_kept + len(kept), []
+            if len(left_out) == 4096:
+                drops.write(left_out)
+                n_left_out, left_out = n_left_out + len(left_out), []
+        samples.write(kept)
+        drops.write(left_out)
+        n_kept, n_left_out = n_kept + len(kept), n_left_out + len(left_out)
+        if not n_kept:
+            raise ExternalError(f"{path}: none of its {total} records can be used; {release.doubt}")
+    _log.info("%s: %d rows, %d left out: %s", path.name, n_kept, n_left_out, dict(losses.kinds) or "none damaged")
+    return n_kept, n_left_out
+
+
+def _load(
+    candidate: Candidate, root: Path, config: Config, sets: Collection[str]
+) -> tuple[str, dict[str, Any] | Unusable]:
+    """The whole row of a candidate, its picture or frames included."""
+    name, found = candidate
+    if isinstance(found, Unusable):
+        return name, found
+    if found.file is None:
+        return name, {**found.row, "media": None}
+    show = picture if found.shows == "image" else partial(video_frames, sets=sets)
+    try:
+        return name, {**found.row, "media": show(found.file, config.video, config.scenes.jpeg_quality)}
+    except OSError as error:
+        why = Unusable("unreadable file", error.strerror or str(error))
+    except Unusable as unusable:
+        why = unusable
+    why.file = found.file.relative_to(root).as_posix()
+    return name, why
