@@ -37,30 +37,69 @@ def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterat
             yield waiting.popleft().result()
 
 
+_FILTERS = {
+    "not in external.spatial_types": "name the question types to take in external.spatial_types",
+    "not among the external.general drawn": "external.general says how many general questions are taken",
+}
+"""Kind of record that is left out on purpose -> which key decides it."""
+
+
 class Losses:
-    """Counts the records of a file that cannot be used, by kind, each with its first example."""
+    """Counts the records of a file that are left out, by kind, each with its first example.
+
+    `damaged`: those that cannot be used; `filtered`: those that a release or a filter sets aside, which is no damage.
+    """
 
     def __init__(self, path: Path, max_share: float):
         self._path, self._max_share = path, max_share
-        self.kinds: Counter[str] = Counter()
+        self.damaged: Counter[str] = Counter()
+        self.filtered: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
+        self._files: set[str] = set()
 
     def add(self, why: Unusable) -> None:
-        if not why.expected:
-            self.kinds[why.kind] += 1
-            self._examples.setdefault(why.kind, str(why))
+        (self.filtered if why.expected else self.damaged)[why.kind] += 1
+        self._examples.setdefault(why.kind, str(why))
+        if why.file:
+            self._files.add(why.kind)
 
     def check(self, total: int) -> None:
-        """Raises ExternalError if they are more than the configured share of `total` records."""
-        lost = self.kinds.total()
+        """Raise ExternalError if the damaged ones are more than the configured share of `total` records."""
+        lost = self.damaged.total()
         if lost <= self._max_share * total:
             return
-        listed = "; ".join(f"{n} times '{self._examples[kind]}'" for kind, n in self.kinds.most_common(3))
         raise ExternalError(
             f"{self._path}: {lost} of {total} records cannot be used, more than external.max_share_dropped = "
-            f"{self._max_share:g} of them, such as {listed}. Download the release completely and unpack its archives "
-            "where they lie, or raise the limit"
+            f"{self._max_share:g} of them, such as {self._listed(self.damaged)}. {self._remedy()}, or raise the limit: "
+            "what cannot be used is then left out, with its reason in the table of dropped questions"
         )
+
+    def nothing(self, total: int, doubt: str) -> ExternalError:
+        """The error for a file of which no record is left: its filters where they took all, else the doubt."""
+        if not self.damaged:
+            how = "; ".join(_FILTERS[kind] for kind in self.filtered if kind in _FILTERS)
+            return ExternalError(
+                f"{self._path}: none of its {total} records is taken: {self._listed(self.filtered)}"
+                + (f" ({how})" if how else "; these are filters, the file itself is readable")
+            )
+        return ExternalError(
+            f"{self._path}: none of its {total} records can be used; {doubt} The first: {self._listed(self.damaged)}"
+        )
+
+    def _listed(self, kinds: Counter[str]) -> str:
+        return "; ".join(f"{n} times '{self._examples[kind]}'" for kind, n in kinds.most_common(3))
+
+    def _remedy(self) -> str:
+        """What to do about the damage: about files that are not there, and about texts of another form."""
+        remedies = []
+        if self._files & self.damaged.keys():
+            remedies.append("Download the release completely and unpack its archives where they lie")
+        if self.damaged.keys() - self._files:
+            remedies.append("Check that the file is the release that its key in site.external names")
+        return "; ".join(remedies)
+
+
+# --- a whole release -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -158,8 +197,11 @@ def import_records(
         drops.write(left_out)
         n_kept, n_left_out = n_kept + len(kept), n_left_out + len(left_out)
         if not n_kept:
-            raise ExternalError(f"{path}: none of its {total} records can be used; {release.doubt}")
-    _log.info("%s: %d rows, %d left out: %s", path.name, n_kept, n_left_out, dict(losses.kinds) or "none damaged")
+            raise losses.nothing(total, release.doubt)
+    _log.info(
+        "%s: %d rows, %d left out: damaged %s, filtered %s",
+        *(path.name, n_kept, n_left_out, dict(losses.damaged) or "none", dict(losses.filtered) or "none"),
+    )
     return n_kept, n_left_out
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.imports.numbers import number
 from rollout3d.imports.records import Unusable, file_of, records, text_of
 from rollout3d.imports.release import Candidate, Release, Sample, import_records, unique
-from rollout3d.scoring.parse import extract_answer, parse_number, well_formed
+from rollout3d.scoring.parse import extract_answer, well_formed
 
 NAME = "video_r1_cot"
 """Its key in `site.external`, its dataset in the table, and the train table's name."""
@@ -82,7 +83,7 @@ def sample(record: Row, path: Path) -> Sample:
         "answer_type": answer_type,
         "question": _given(record, "problem"),
         "options": options,
-        "ground_truth": _truth(solution, answer_type, options),
+        "ground_truth": _truth(solution, answer_type, options, text_of(record, "problem")),
         "objects": [],
         "source": path.name,
         "evidence": tables.canonical_json({key: record.get(key) for key in ("problem_id", "data_source", "path")}),
@@ -107,8 +108,8 @@ def _options(record: Row) -> list[str] | None:
     return options
 
 
-def _truth(solution: str, answer_type: str, options: list[str] | None) -> str:
-    """The answer as the table has it: the letter, the number without thousands separators, or the text."""
+def _truth(solution: str, answer_type: str, options: list[str] | None, question: str) -> str:
+    """The answer as the table has it: the letter, the number in plain digits, or the text."""
     answer = extract_answer(solution)
     if answer is None:
         raise Unusable("malformed reasoning or answer", solution[:80])
@@ -118,8 +119,5 @@ def _truth(solution: str, answer_type: str, options: list[str] | None) -> str:
             raise Unusable("malformed answer", f"'{answer[:80]}' is no letter of an option")
         return letter
     if answer_type in ("number", "regression"):
-        number = answer.replace(",", "")
-        if parse_number(number) is None:
-            raise Unusable("malformed answer", f"'{answer[:80]}' is no number")
-        return number
+        return number(answer, question)
     return answer
