@@ -1,4 +1,4 @@
-"""Rows in each release's form: what is kept, with which values, what is left out and why; nothing that crashes readers."""
+"""Rows in each release's form: what is kept and with which values, what is left out and why, and who can read it."""
 
 import json
 from collections import Counter

@@ -149,6 +149,7 @@ COLUMNS = {
     ("verdicts", 1): "258c86779954",
     ("audit", 1): "b8ebb84fa14d",
     ("probes", 1): "b10f29090e1c",
+    ("audit_released", 1): "697ba16da364",
     ("predictions", 2): "e6936f132f02",
     ("metrics", 1): "32f4dc49b2bd",
     ("rollouts", 1): "1537cd078285",

@@ -1,18 +1,27 @@
-"""Prove the generator on your copy of VSI-Bench: its questions answered again from its own boxes.
+"""Answer released questions again from boxes: the benchmark's, and those of other people's training files.
 
     rollout3d audit --meta DIR_OR_FILES --answers test.parquet --out audit.parquet
+    rollout3d audit --meta DIR_OR_FILES --answers SpaceR-151k.jsonl --out audit.parquet
+    rollout3d audit --scenes scenes.parquet --objects objects.parquet --answers vsi_590k.jsonl --out audit.parquet
 
-Reads the *_meta_info_val.json files and the released question file (JSON lines or Parquet); prints the agreement per
-question type and every disagreement with both values. Appearance order and route planning cannot be audited.
+VSI-Bench's own questions prove the generator: its *_meta_info_val.json files answer them, and every disagreement is
+printed with both values (table audit). Files in another form (SpaceR, VLM-3R, VSI-590K) are told apart by their first
+record, and are answered from boxes of their scans: printed is the agreement per question type, of distances between
+closest points and between centres, and what could not be matched and why (table audit_released). Appearance order and
+route planning cannot be audited.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rollout3d import tables
 from rollout3d.evaluation.benchmarks import BenchmarkError
 from rollout3d.evaluation.benchmarks.vsibench import question_files, read_rows
+from rollout3d.imports import audit as released
+from rollout3d.imports.records import ExternalError
 from rollout3d.questions.audit import audit, report
 from rollout3d.scenes.meta import MetaError, read_meta
 from rollout3d.stages.common import Stage, StageError
@@ -23,27 +32,56 @@ STAGE = Stage("audit", __doc__)
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--meta", required=True, nargs="+", help="metadata files, or directories of them")
+    parser.add_argument("--meta", nargs="+", help="metadata files, or directories of them")
+    parser.add_argument("--scenes", nargs="+", help="tables scenes, instead of --meta")
+    parser.add_argument("--objects", nargs="+", help="tables objects, instead of --meta")
     parser.add_argument(
-        "--answers", required=True, nargs="+", help="released question files, .parquet or .jsonl, or their folder"
+        "--answers",
+        required=True,
+        nargs="+",
+        help="question files, .parquet, .jsonl or .json, or the benchmark's folder",
     )
-    parser.add_argument("--out", required=True, help="table audit")
+    parser.add_argument("--out", required=True, help="table audit, or audit_released for other releases' files")
     args, config = STAGE.parse(parser, argv)
+    if bool(args.meta) == bool(args.scenes) or bool(args.scenes) != bool(args.objects):
+        parser.error("give --meta, or --scenes and --objects")
+    unread: dict[str, str] = {}
     try:
-        found = read_meta(args.meta, config.site.max_drop_share)
+        if args.meta:
+            found = read_meta(args.meta, config.site.max_drop_share)
+            scenes, objects, parents = found.scenes, found.objects, {"meta": found.files}
+            unread = {row["scene_id"]: row["reason"] for row in found.dropped}
+        else:
+            scenes = tables.read_many(tables.SCENES, args.scenes)
+            objects = tables.read_many(tables.OBJECTS, args.objects)
+            parents = {"scenes": args.scenes, "objects": args.objects}
         given = [Path(path) for path in args.answers]
-        files = [file for path in given for file in (question_files(path) if path.is_dir() else [path])]
-        answers = [row for file in files for row in read_rows(file)]
-    except (MetaError, BenchmarkError) as error:
+        others = [path for path in given if not path.is_dir() and released.is_released(path)]
+        if others and len(others) < len(given):
+            raise StageError(
+                f"--answers holds files of the benchmark's form and of another, such as {others[0]}: audit them apart"
+            )
+        if others:
+            rows = list(released.audit_released(others, scenes, objects))
+            tables.write(tables.AUDIT_RELEASED, args.out, rows, STAGE.lineage({**parents, "answers": others}))
+            print(released.report(rows))
+        else:
+            files = [file for path in given for file in (question_files(path) if path.is_dir() else [path])]
+            answers = [row for file in files for row in read_rows(file)]
+            rows = audit(answers, scenes, objects, unread, config.questions.distance)
+            tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({**parents, "answers": files}))
+            print(report(rows, answers))
+    except (MetaError, BenchmarkError, ExternalError) as error:
         raise StageError(str(error)) from None
-    unread = {row["scene_id"]: row["reason"] for row in found.dropped}
-    rows = audit(answers, found.scenes, found.objects, unread, config.questions.distance)
-    tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({"meta": found.files, "answers": files}))
-    print(report(rows, answers))
+    _check(rows, args.out)
+
+
+def _check(rows: Sequence[dict[str, Any]], out: str) -> None:
+    """Raise StageError if nothing could be audited: a success would look like agreement."""
     if not any(row["agrees"] is not None for row in rows):
         raise StageError(
-            f"none of {len(rows)} questions could be audited, so nothing is shown: do --meta and --answers belong "
-            f"together? {args.out} says why, question by question"
+            f"none of {len(rows)} questions could be audited, so nothing is shown: do the boxes and --answers belong "
+            f"together? {out} says why, question by question"
         )
 
 

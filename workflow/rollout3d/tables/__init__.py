@@ -35,6 +35,7 @@ from rollout3d.tables.reader import (
 from rollout3d.tables.schema import (
     ANNOTATIONS,
     AUDIT,
+    AUDIT_RELEASED,
     BIAS,
     FRAMES,
     HARD,

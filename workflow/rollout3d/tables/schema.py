@@ -294,6 +294,21 @@ AUDIT = _declare(
     _field("note", _S, "why it is not auditable, or what to know about the recomputed answer; empty if nothing"),
 )
 
+AUDIT_RELEASED = _declare(
+    "audit_released",
+    "one record of another release, answered again from boxes; where a distance decides, one row per definition of it",
+    _field("record", _S, "file and number of the record in it, from 0: spacer.jsonl/17"),
+    _null("question_type", _S, "the benchmark's name; null if the text is of no type"),
+    _null("dataset", _S, "scannet | scannetpp | arkitscenes; null if the record was not read so far"),
+    _null("scene_id", _S, "scan that the question is about; null if the record was not read so far"),
+    _null("ground_truth", _S, "the released answer as it stands, at most 200 characters"),
+    _null("definition", _S, "how distances are measured: vsibench | exact | centres; null where none decides"),
+    _null("recomputed", _S, "ours, in the question's unit, or the letter; null where not matched"),
+    _null("difference", _F, "released minus ours: metres, square metres, objects; null for letters"),
+    _null("agrees", _B, "whether the two are equal but for rounding; null where not matched"),
+    _field("note", _S, "why the record could not be matched; empty if it was"),
+)
+
 # --- models and training ---------------------------------------------------------------------------------------------
 
 PROBES = _declare(

@@ -1,0 +1,254 @@
+"""Other people's question files, answered again from boxes: how far a release agrees, type by type.
+
+Questions are read as the imports read them, in any release's form. Distances are measured in three ways, so that a
+release that asks for closest points and answers with the distance between centres shows as what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d import tables
+from rollout3d.imports import wording
+from rollout3d.imports.asked import Asked, asked
+from rollout3d.imports.choices import implied_options, letter, option_texts
+from rollout3d.imports.numbers import Unit, asked_unit, number
+from rollout3d.imports.records import ExternalError, Unusable, records
+from rollout3d.imports.scans import scan_of
+from rollout3d.imports.wording import Reading
+from rollout3d.progress import progress
+from rollout3d.questions import rel_direction
+from rollout3d.questions.audit import NOT_IN_BOXES
+from rollout3d.questions.scene import SceneView
+from rollout3d.questions.templates import LETTERS
+
+Row = dict[str, Any]
+
+DEFINITIONS = {
+    "vsibench": "closest points as VSI-Bench samples them",
+    "exact": "closest points of the boxes",
+    "centres": "centres of the boxes",
+}
+"""Ways to measure between two things; of several instances the nearest pair counts."""
+
+NOT_A_TYPE = "not a question about a scan in a wording that we know"
+_SHAPES = ("problem", "conversations", "conversation", "messages")
+_BENCHMARK = {"id", "dataset", "scene_name", "question_type", "question", "ground_truth"}
+
+_HALF = {"object_abs_distance": 0.05, "object_size_estimation": 0.005, "room_size_estimation": 0.05}
+"""Half of the last digit of VSI-Bench's answers, metres or square metres: what counts as agreement."""
+_SLACK = 1e-6
+
+
+def is_released(path: Path) -> bool:
+    """Return whether a question file has another form than the benchmark's: judged by its first record."""
+    try:
+        first = next(_rows(path), None)
+    except (ExternalError, tables.TableError):
+        return False
+    if first is None or first.keys() >= _BENCHMARK:
+        return False
+    return any(key in first for key in _SHAPES) or {"question", "options"} <= first.keys()
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if path.suffix == ".parquet":
+        yield from tables.read_foreign(path)
+    else:
+        yield from records(path)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A scene whose categories are found whatever their case, blanks and signs."""
+
+    view: SceneView
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {_plain(name): name for name in [*self.view.items, *self.view.counts]}
+
+    def located(self, name: str, single: bool = False) -> str:
+        """The scene's category of a name that has boxes; with `single`, one box. Raises Unusable."""
+        category = self._names.get(_plain(name), name)
+        boxes = self.view.items.get(category, ())
+        if not boxes:
+            raise Unusable("no box of a thing that is named", name)
+        if single and (len(boxes) > 1 or self.view.counts.get(category, 1) > 1):
+            raise Unusable("several things of a name that must mean one", name)
+        return category
+
+    def counted(self, name: str) -> int:
+        category = self._names.get(_plain(name), name)
+        if category not in self.view.counts:
+            raise Unusable("no count of the thing that is named", name)
+        return self.view.counts[category]
+
+    def distance(self, a: str, b: str, definition: str) -> float:
+        if definition != "centres":
+            return self.view.distance(a, b, definition)
+        pairs = [(i.box.centroid, j.box.centroid) for i in self.view.items[a] for j in self.view.items[b]]
+        return min(float(np.linalg.norm(p - q)) for p, q in pairs)
+
+
+def audit_released(files: Iterable[Path], scenes: Iterable[Row], objects: Iterable[Row]) -> Iterator[Row]:
+    """Rows of AUDIT_RELEASED, in the order of the files: one for each record, of distances one for each definition.
+
+    `scenes` and `objects`: rows of metadata or of scene tables. A record that cannot be matched stays, with the reason
+    and without a verdict. Raises ExternalError or TableError for a file that cannot be read.
+    """
+    of_scene: dict[str, list[Row]] = {}
+    for row in objects:
+        of_scene.setdefault(row["scene_id"], []).append(row)
+    views = {
+        (scene["dataset"], scene["scene_id"]): _Scene(SceneView.from_rows(scene, of_scene.get(scene["scene_id"], ())))
+        for scene in scenes
+    }
+    for file in files:
+        for k, record in enumerate(progress(_rows(file), f"answering {file.name}")):
+            row = {name: None for name in tables.AUDIT_RELEASED.schema.names}
+            row |= {"record": f"{file.name}/{k}", "note": ""}
+            try:
+                yield from _answered(row, record, views)
+            except Unusable as why:
+                yield row | {"note": str(why)}
+            except ValueError as error:  # what has no UTF-8
+                yield row | {"note": f"malformed record: {error}"}
+
+
+def _answered(row: Row, record: Row, views: Mapping[tuple[str, str], _Scene]) -> Iterator[Row]:
+    """The rows of one record; fills in `row` as far as the record can be read. Raises Unusable."""
+    of = asked(record)
+    reading = wording.read(of.question)
+    kind = reading.kind if reading else wording.STATED.get(str(record.get("question_type")))
+    row["question_type"], row["ground_truth"] = kind, of.answer[:200]
+    if reading is None:
+        raise Unusable(NOT_A_TYPE, of.question[:60])
+    if kind in NOT_IN_BOXES:
+        raise Unusable(NOT_IN_BOXES[kind])
+    row["dataset"], row["scene_id"] = scan = scan_of(record)
+    if scan not in views:
+        raise Unusable("no boxes of this scan", "/".join(scan))
+    answer = _choice if kind.startswith("object_rel_") else _number
+    yield from (row | more for more in answer(reading, of, views[scan]))
+
+
+def _number(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
+    kind, fields = reading.kind, reading.fields
+    digits = number(of.answer, of.question, kind)
+    if kind == "object_counting":
+        ours = scene.counted(fields["category"])
+        yield {"recomputed": str(ours), "difference": float(digits) - ours, "agrees": float(digits) == ours}
+        return
+    unit = asked_unit(of.question, kind)
+    if unit is None:
+        raise Unusable("ambiguous unit", of.question[:60])
+    if kind == "object_size_estimation":
+        category = scene.located(fields["category"], single=True)
+        yield _measured(kind, digits, unit, float(scene.view.box(category).axes_lengths.max()))
+    elif kind == "room_size_estimation":
+        if scene.view.room_size_m2 is None:
+            raise Unusable("no room size", "")
+        yield _measured(kind, digits, unit, scene.view.room_size_m2)
+    else:
+        pair = scene.located(fields["first"]), scene.located(fields["second"])
+        for definition in DEFINITIONS:
+            yield {"definition": definition} | _measured(kind, digits, unit, scene.distance(*pair, definition))
+
+
+def _measured(kind: str, digits: str, unit: Unit, ours: float) -> Row:
+    """The verdict on a number: it agrees if it is ours but for the rounding of VSI-Bench, or its own coarser one."""
+    factor, decimals = float(unit.factor), len(digits.partition(".")[2])
+    difference = float(digits) * factor - ours
+    tolerance = max(_HALF[kind], 0.5 * factor * 10.0**-decimals)
+    return {
+        "recomputed": f"{ours / factor:.{max(decimals, 1)}f}",
+        "difference": difference,
+        "agrees": abs(difference) <= tolerance + _SLACK,
+    }
+
+
+def _choice(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
+    kind, fields = reading.kind, reading.fields
+    texts = option_texts(of.options or implied_options(kind, reading.listed))
+    truth = letter(of.answer, texts)
+    if kind != "object_rel_distance":
+        named = [scene.located(fields[name], single=True) for name in ("standing", "facing", "query")]
+        level = kind.removeprefix("object_rel_direction_")
+        ours = rel_direction.answer(scene.view, *named, level)
+        yield _chosen(ours, [text.lower().replace(" ", "-") for text in texts], truth)
+        return
+    primary, options = scene.located(fields["category"]), [scene.located(text) for text in texts]
+    for definition in DEFINITIONS:
+        nearest = min(options, key=lambda option: scene.distance(primary, option, definition))
+        yield {"definition": definition} | _chosen(nearest, options, truth)
+
+
+def _chosen(ours: str, texts: list[str], truth: str) -> Row:
+    found = LETTERS[texts.index(ours)] if ours in texts else ours
+    return {"recomputed": found, "agrees": found == truth}
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+# --- report ----------------------------------------------------------------------------------------------------------
+
+
+def report(rows: Iterable[Row]) -> str:
+    """Agreement per question type and definition of distance, and what could not be matched, with its share and why."""
+    of_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        of_kind.setdefault(row["question_type"] or "(unknown)", []).append(row)
+    order = [*wording.TEXTS, "(unknown)"]
+    head = f"{'question type':<30}{'questions':>10}{'matched':>10}  {'measured between':<42}"
+    lines = [f"{head}{'agree':>8}{'released - ours':>17}"]
+    unmatched: dict[tuple[str, str], list[str]] = {}
+    total = matched = 0
+    findings: list[str] = []
+    for kind in sorted(of_kind, key=order.index):
+        some = of_kind[kind]
+        names = {row["record"] for row in some}
+        total += len(names)
+        for row in some:
+            if row["agrees"] is None:
+                unmatched.setdefault((kind, row["note"].partition(":")[0]), []).append(row["record"])
+        judged = [row for row in some if row["agrees"] is not None]
+        n_judged = len({row["record"] for row in judged})
+        matched += n_judged
+        head = f"{kind:<30}{len(names):>10}{n_judged:>10}"
+        shares: dict[str, float] = {}
+        for definition in dict.fromkeys(row["definition"] for row in judged):
+            found = [row for row in judged if row["definition"] == definition]
+            shares[definition] = sum(row["agrees"] for row in found) / len(found)
+            apart = [row["difference"] for row in found if row["difference"] is not None]
+            mean = f"mean {round(float(np.mean(apart)), 2) + 0.0:+.2f}" if apart else ""
+            lines.append(f"{head}  {DEFINITIONS.get(definition, ''):<42}{100 * shares[definition]:>6.1f} %{mean:>17}")
+            head = " " * len(head)
+        if not judged:
+            lines.append(head + "  none matched")
+        findings += _finding(kind, shares)
+    lines.append(f"{'all':<30}{total:>10}{matched:>10}  ({100 * matched / max(total, 1):.1f} % matched)")
+    if unmatched:
+        lines.append("\nnot matched:")
+        for (kind, why), names in sorted(unmatched.items(), key=lambda item: (-len(item[1]), item[0])):
+            lines.append(f"{len(names):>7} ({100 * len(names) / total:.1f} %) {kind}: {why} (such as {names[0]})")
+    return "\n".join(lines + findings)
+
+
+def _finding(kind: str, shares: Mapping[str | None, float]) -> list[str]:
+    """A sentence where a release asks for closest points and its answers are those of centres."""
+    closest = max((shares.get(name, 0.0) for name in ("vsibench", "exact")), default=0.0)
+    if shares.get("centres", 0.0) <= closest:
+        return []
+    return [
+        f"\n{kind}: the answers fit the distance between centres ({100 * shares['centres']:.1f} %) better than the "
+        f"distance between closest points ({100 * closest:.1f} %), which the benchmark's questions ask for"
+    ]
