@@ -276,3 +276,31 @@ def test_the_stage_writes_the_tables(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         stage.main(["--meta", str(tmp_path / "absent"), "--out", str(tmp_path / "p")])
     assert "absent: no such file" in capsys.readouterr().err and not (tmp_path / "p").exists()
+
+
+VSI_590K = {
+    "scannet_train_meta_info-20250130.json": ("scene0191_00", "scannet", "scannet", "train"),
+    "arkitscenes_train_coreset_anno_filtered_20250305.json": ("40777060", "arkitscenes", "arkitscenes", "train"),
+    # No split in its name: held out, unless the file is renamed.
+    "scannetpp_v2_coreset_anno_filtered_20250304.json": ("39f36da05b", "scannetpp_v2", "scannetpp", "val"),
+}
+
+
+def test_the_files_of_vsi_590k_are_read_from_their_folder(tmp_path):
+    """Names and keys as public descriptions of nyu-visionx/VSI-590K-MetaInfo have them; the boxes are made up."""
+    for name, (scan, stated, _, _) in VSI_590K.items():
+        content = scene(dataset=stated)
+        if stated == "scannet":
+            content.pop("room_center")
+        written(tmp_path / name, {scan: content})
+    written(tmp_path / "qa_obj_appearance_order_test_0418.json", [{"question": "no boxes"}])
+    found = read_meta(tmp_path)
+    assert found.dropped == [] and {file.name for file in found.files} == set(VSI_590K)
+    rows = {(row["scene_id"], row["dataset"], row["split"]) for row in found.scenes}
+    assert rows == {(scan, dataset, split) for scan, _, dataset, split in VSI_590K.values()}
+
+
+@pytest.mark.parametrize("stated", ["scannetpp_v2", "scannetppv2", "ScanNet++ v2", "scannetpp"])
+def test_the_version_of_a_dataset_is_no_part_of_its_name(tmp_path, stated):
+    found = read_meta(written(tmp_path / "boxes.json", {"39f36da05b": scene(dataset=stated)}))
+    assert found.scenes[0]["dataset"] == "scannetpp"

@@ -1,8 +1,10 @@
-"""Scenes without a scan: the boxes that VSI-Bench and VLM-3R published, read as rows of `scenes` and `objects`.
+"""Scenes without a scan: boxes that VSI-Bench, VLM-3R and VSI-590K published, as rows of `scenes` and `objects`.
 
 A file is a JSON object, scene id -> {dataset, room_size, room_center, object_counts, object_bbox}; VLM-3R writes
-`object_bboxes` and gives each box an `instance_id`. Counts come from `object_counts`, which need not equal the number
-of boxes (in VSI-Bench's own files they differ in 12 places, mostly printers, whose boxes stand there twice).
+`object_bboxes` and gives each box an `instance_id`. VSI-590K's files (nyu-visionx/VSI-590K-MetaInfo) are known from
+descriptions of their keys; the fields of a single box are taken to be VSI-Bench's. Counts come from `object_counts`,
+which need not equal the number of boxes (in VSI-Bench's own files they differ in 12 places, mostly printers, whose
+boxes stand there twice).
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ Row = dict[str, Any]
 
 BOX_KEYS = ("object_bbox", "object_bboxes")
 """VSI-Bench's name for the boxes, and VLM-3R's."""
+_RELEASED = ("*_meta_info_*.json", "*_meta_info-*.json", "*_coreset_anno_*.json")
+"""Names of metadata files: VSI-Bench's and VLM-3R's, and VSI-590K's beside them."""
 
 _HOW_TO_GET = (
     "VSI-Bench's are data/meta_info/*_meta_info_val.json of https://github.com/vision-x-nyu/thinking-in-space; "
@@ -100,14 +104,14 @@ def _go_on(n_damaged: int, total: int) -> str:
 
 
 def meta_files(paths: Iterable[Path | str]) -> list[Path]:
-    """The files named, and of each directory its `*_meta_info_*.json`, or all its JSON files if it has none.
+    """The files named, and of each directory its files of a known name (`_RELEASED`), or all its JSON if it has none.
 
     Raises MetaError for a path that is not there, and for a directory without JSON files.
     """
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(path.glob("*_meta_info_*.json")) or sorted(path.glob("*.json"))
+            inside = sorted({f for name in _RELEASED for f in path.glob(name)}) or sorted(path.glob("*.json"))
             if not inside:
                 raise MetaError(f"{path}: holds no *_meta_info_*.json; {_HOW_TO_GET}")
             files += inside
@@ -174,7 +178,7 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
 def _dataset(file: Path, stated: Any) -> str:
     """The dataset as the entry spells it ("ScanNet++" too), else as the file's name begins."""
     for text in (stated, file.name.split("_")[0]):
-        plain = re.sub(r"[^a-z]", "", str(text).lower().replace("+", "p"))
+        plain = re.sub(r"[^a-z]", "", re.sub(r"[ _]?v\d+$", "", str(text).lower().replace("+", "p")))
         if plain in DATASETS:
             return plain
     raise ScanError(file, f"dataset {stated!r} is none of {', '.join(DATASETS)}")
