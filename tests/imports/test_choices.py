@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollout3d.imports.choices import given_options, implied_options, letter, option_texts, split_options
+from rollout3d.imports.choices import given_options, implied_options, letter, option_texts, split_options, word
 from rollout3d.imports.records import Unusable
 
 QUESTION = "Which of the following objects is the closest to the TV?"
@@ -14,6 +14,9 @@ BEDS = ["bed", "floor lamp", "sofa", "stool"]
     [
         "\nOptions:\nA. bed\nB. floor lamp\nC. sofa\nD. stool",
         "\nOptions:\nA. bed\nB. floor lamp\nC. sofa\nD. stool\n",
+        "\nOptions:\nA.bed\nB.floor lamp\nC.sofa\nD.stool",
+        " (A)bed (B)floor lamp (C)sofa (D)stool",
+        "\nOptions: A. bed; B. floor lamp; C. sofa; D. stool",
         "\nOptions: A. bed B. floor lamp C. sofa D. stool",
         " Options: A. bed, B. floor lamp, C. sofa, D. stool.",
         "\noptions:\na) bed\nb) floor lamp\nc) sofa\nd) stool",
@@ -63,17 +66,21 @@ def test_lists_of_categories_keep_their_commas():
         ({"A": "left", "B": "right", "C": None}, ["left", "right"]),
         ("A. left\nB. right", ["left", "right"]),
         ("A. left B. right", ["left", "right"]),
+        ('["A. left", "B. right"]', ["left", "right"]),
+        ([1, 2.5], ["1", "2.5"]),
     ],
 )
 def test_options_of_a_field_of_any_form(value, texts):
     assert option_texts(given_options(value)) == texts
 
 
-@pytest.mark.parametrize("value", ["tv", [1, 2], {"x1": "left"}, ["A. x", "y"], ["A. x", "B. X"], ["A. x"], ["x", " "]])
+@pytest.mark.parametrize(
+    "value", ["tv", [1, None], "[broken", {"x1": "left"}, ["A. x", "y"], ["A. x", "B. X"], ["A. x"], ["x", " "]]
+)
 def test_malformed_options_are_refused(value):
     with pytest.raises(Unusable, match="malformed options"):
         option_texts(given_options(value))
-    assert given_options(None) == given_options([]) == given_options("") == []
+    assert given_options(None) == given_options([]) == given_options("None") == []
 
 
 @pytest.mark.parametrize(
@@ -128,6 +135,19 @@ def test_an_answer_is_a_letter_a_text_or_both(answer, texts, expected):
 def test_what_names_no_option_or_two_is_refused(answer, texts, reason):
     with pytest.raises(Unusable, match=f"{reason} answer"):
         letter(answer, texts)
+
+
+def test_a_row_of_letters_is_cut_off_only_where_options_are_looked_for():
+    triangle = "Angles of a triangle: A: 30 degrees B: 60 degrees. What is C?"
+    assert split_options(triangle, given=True) == (triangle, [])
+    assert split_options("Where?\nOptions:\nA. here\nB. there", given=True)[0] == "Where?"
+
+
+def test_words_name_implied_options_and_letters_do_not():
+    assert word("to the left", ["left", "right"]) == "A" and word("Answer: right.", ["left", "right"]) == "B"
+    for answer in ("A", "(b)", "The answer is A.", "back"):
+        with pytest.raises(Unusable, match="which the question implies"):
+            word(answer, ["left", "right"])
 
 
 def test_options_that_the_question_implies():

@@ -30,6 +30,9 @@ DISTANCE, SIZE, ROOM, COUNT = ASKED
         (DISTANCE, "The answer is 2.5 meters.", "2.5"),
         (DISTANCE, "1.7 meters apart", "1.7"),
         (DISTANCE, "1.7 meter(s)", "1.7"),
+        (DISTANCE, "1.7 meters (approx.)", "1.7"),
+        (DISTANCE, "1,700 mm", "1.7"),
+        (DISTANCE, "\u0661.\u0667", "1.7"),
         (DISTANCE, "10 feet", "3.048"),
         (DISTANCE, "+2", "2"),
         (DISTANCE, ".5", "0.5"),
@@ -70,6 +73,9 @@ DISTANCE, SIZE, ROOM, COUNT = ASKED
         (None, "$42$", "42"),
         (None, "\\boxed{42}", "42"),
         (None, "5 cm", "5"),
+        (None, "5 dollars", "5"),
+        (None, "5 red apples", "5"),
+        (None, "90\u00b0", "90"),
     ],
 )
 def test_a_number_with_one_reading_becomes_digits_in_the_unit_asked_for(kind, given, expected):
@@ -110,6 +116,10 @@ def test_a_number_with_one_reading_becomes_digits_in_the_unit_asked_for(kind, gi
         (None, "1 200", "ambiguous answer"),
         (None, "1,00", "ambiguous answer"),
         (None, "5 million", "ambiguous answer"),
+        (None, "2 thirds", "ambiguous answer"),
+        (None, "5 or 6", "ambiguous answer"),
+        (None, "2 or three", "ambiguous answer"),
+        (None, "2x", "ambiguous answer"),
         (None, "1e400", "ambiguous answer"),
         (None, "50%", "ambiguous answer"),
     ],
@@ -137,6 +147,9 @@ def test_general_numbers_take_what_their_question_names():
     assert number("5 apples", "How many apples are there?") == "5"
     assert number("50%", "Which percentage is blue?") == "50"
     assert number("90\u00b0", "How large is the angle?") == "90"
+    assert number("90 seconds", "How many seconds does it take?") == number("90 s", "How long does it take?") == "90"
+    with pytest.raises(Unusable, match="ambiguous"):
+        number("2 minutes", "How many seconds does it take?")
     assert number("170 cm", "How tall is she, in meters?") == "1.7"
     assert number("170 cm", "The shelf is 2 feet deep and 170 cm wide. How wide is it?") == "170"
     with pytest.raises(Unusable, match="ambiguous"):

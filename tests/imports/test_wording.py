@@ -3,6 +3,7 @@
 import pytest
 
 from imports import releases
+from rollout3d.imports.choices import split_options
 from rollout3d.imports.records import Unusable
 from rollout3d.imports.wording import TEXTS, is_noise, read, things
 
@@ -38,6 +39,17 @@ FOUR = ["bed", "sofa", "stool", "lamp"]
         ),
         (releases.NEAREST, "object_rel_distance", {"options": "bed, sofa, stool, lamp", "category": "tv"}),
         (releases.FOLLOWING.format("tv"), "object_rel_distance", {"category": "tv"}),
+        ("Which object is nearest to the tv?", "object_rel_distance", {"category": "tv"}),
+        (
+            "Which of the following objects (bed, lamp) is closest to the tv?",
+            "object_rel_distance",
+            {"options": "bed, lamp", "category": "tv"},
+        ),
+        (
+            "Which of these objects is the closest to the tv: bed, lamp?",
+            "object_rel_distance",
+            {"options": "bed, lamp", "category": "tv"},
+        ),
         (
             releases.EASY.format("bed", "tv", "lamp", "tv"),
             "object_rel_direction_easy",
@@ -131,3 +143,18 @@ def test_every_type_has_a_text():
     from rollout3d.config import CATEGORIES
 
     assert set(TEXTS) == set(CATEGORIES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "distance between the " + "a b " * 20_000,
+        "which of these objects (" + "a, " * 30_000,
+        "You are a robot beginning at " + "the " * 20_000,
+        "A. " * 20_000,
+        "x\n" * 50_000 + "Options:",
+    ],
+)
+def test_a_damaged_text_costs_no_more_than_its_length(text):
+    """Unbounded patterns would take hours here."""
+    assert read(split_options(text)[0]) is None or "robot" in text

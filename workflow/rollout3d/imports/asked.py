@@ -46,7 +46,8 @@ def asked(record: Mapping[str, Any]) -> Asked:
         answer = text_of({"answer": str(answer)}, "answer")
     options = given_options(record.get("options") or record.get("choices"))
     text = _ASKED.sub("", text[_PREAMBLE.match(text).end() :]).strip()
-    question, listed = split_options(text, given=bool(options))
+    choice = str(record.get("problem_type", "multiple choice")).lower() == "multiple choice"
+    question, listed = split_options(text, given=bool(options) or not choice)
     if not question.strip():
         raise Unusable("missing field", "question")
     options = [text_of({"option": option}, "option") for option in options or listed]

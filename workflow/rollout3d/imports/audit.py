@@ -17,7 +17,7 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
-from rollout3d.imports.choices import implied_options, letter, option_texts
+from rollout3d.imports.choices import implied_options, letter, option_texts, word
 from rollout3d.imports.numbers import Unit, asked_unit, number
 from rollout3d.imports.records import ExternalError, Unusable, records
 from rollout3d.imports.scans import scan_of
@@ -177,7 +177,7 @@ def _measured(kind: str, digits: str, unit: Unit, ours: float) -> Row:
 def _choice(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
     kind, fields = reading.kind, reading.fields
     texts = option_texts(of.options or implied_options(kind, reading.listed))
-    truth = letter(of.answer, texts)
+    truth = letter(of.answer, texts) if of.options else word(of.answer, texts)
     if kind != "object_rel_distance":
         named = [scene.located(fields[name], single=True) for name in ("standing", "facing", "query")]
         level = kind.removeprefix("object_rel_direction_")

@@ -7,6 +7,7 @@ option, or two, is refused.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +17,15 @@ from rollout3d.questions.rel_direction import RULES as DIRECTIONS
 from rollout3d.questions.templates import LETTERS
 
 _OPTION = re.compile(r"\(?([A-Za-z])\s*[.):\]]\s*(\S.*)", re.DOTALL)
-_HEADING = re.compile(r"\s*^\s*(?:Options|Choices|Candidates|Answer choices)\b[^\n:]{0,30}:[ \t]*", re.I | re.M)
-_INLINE_HEADING = re.compile(r"\s+(?:Options|Choices|Candidates)\s*:[ \t]*(?=\S)", re.I)
-_MARK = re.compile(r"(?:(?<=\n)|(?<=[\s,;])|^)(?:\(([A-Za-z])\)|([A-Za-z])[.):])\s+(?=\S)")
+_HEADING = re.compile(r"^[ \t]*(?:Options|Choices|Candidates|Answer choices)\b[^\n:]{0,30}:[ \t]*", re.I | re.M)
+_INLINE_HEADING = re.compile(r"(?<=\s)(?:Options|Choices|Candidates)[ \t]*:[ \t]*(?=\S)", re.I)
+_MARK = re.compile(
+    r"(?:(?<=\n)|^)[ \t]*(?:\(([A-Za-z])\)|([A-Za-z])[.):])[ \t]*(?=\S)"
+    r"|(?<=[\s,;])(?:\(([A-Za-z])\)[ \t]*|([A-Za-z])[.):]\s+)(?=\S)"
+)
+_MAX_ROWS = 20
+"""Places where a row of letters may begin, from the end of a text: a damaged one may have thousands."""
+_NONE = {"none", "null", "n/a", "[]", "{}"}
 _ANSWER = re.compile(
     r"(?:(?:the\s+)?(?:correct\s+|final\s+|right\s+)?(?:answer|option|choice)(?:\s+is\b)?\s*:?\s*)+", re.I
 )
@@ -45,8 +52,8 @@ def split_options(text: str, given: bool = False) -> tuple[str, list[str]]:
 
 def _marked(text: str) -> tuple[int, list[str]]:
     """Where a row of letters A, B, ... begins that goes to the end of the text, and its options with their letters."""
-    marks = [(m.start(), m.end(), m[1] or m[2]) for m in _MARK.finditer(text)]
-    for first in reversed([k for k, mark in enumerate(marks) if mark[2] in "Aa"]):
+    marks = [(m.start(), m.end(), m[1] or m[2] or m[3] or m[4]) for m in _MARK.finditer(text)]
+    for first in reversed([k for k, mark in enumerate(marks) if mark[2] in "Aa"][-_MAX_ROWS:]):
         row = marks[first:]
         letters = LETTERS if row[0][2] == "A" else LETTERS.lower()
         # A letter out of turn belongs to an option's own text.
@@ -77,12 +84,19 @@ def _unmarked(listed: str) -> list[str]:
 
 def given_options(value: Any) -> list[str]:
     """The options of a record's own field: a list, a dictionary by letter, or a text. Raises Unusable if malformed."""
-    if not value:
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise Unusable("malformed options", value[:80]) from None
+    if not value or (isinstance(value, str) and value.strip().lower() in _NONE):
         return []
     if isinstance(value, dict) and all(re.fullmatch(r"[A-Za-z]", str(key)) for key in value):
         value = [f"{key}. {text}" for key, text in sorted(value.items()) if text is not None]
     if isinstance(value, str):
         value = _marked(value.strip())[1] or value
+    if isinstance(value, list):
+        value = [str(option) if type(option) in (int, float) else option for option in value]
     if not isinstance(value, list) or not all(isinstance(option, str) for option in value):
         raise Unusable("malformed options", str(value)[:80])
     return value
@@ -108,34 +122,37 @@ def letter(answer: str, texts: Sequence[str]) -> str:
 
     Raises Unusable for an answer that is no option, and for a letter whose text is another option's.
     """
-    refused = Unusable("malformed answer", f"'{answer[:80]}' is no option")
-    named = _by_text(answer, texts)
-    if named is None:
-        bare = _ANSWER.sub("", answer.strip(), count=1).strip() or answer
-        named = _by_text(bare, texts)
-    else:
-        bare = answer
-    one = re.fullmatch(r"[(\[*\"']*([A-Za-z])[)\]*\"'.:\s]*", bare)
-    if one:
-        stated = one[1].upper()
-        if stated not in LETTERS[: len(texts)]:
-            if named is None:
-                raise refused
-            return named
-        if named is not None and named != stated:
+    bare = _bare(answer, texts)
+    named, one = _by_text(bare, texts), re.fullmatch(r"[(\[*\"']*([A-Za-z])[)\]*\"'.:\s]*", bare)
+    if one and one[1].upper() in LETTERS[: len(texts)]:
+        if named not in (None, one[1].upper()):
             raise Unusable("ambiguous answer", f"'{answer[:80]}' is the letter of one option and the text of another")
-        return stated
+        return one[1].upper()
     if named is not None:
         return named
-    found = _OPTION.fullmatch(bare)
-    if found is None or found[1].upper() not in LETTERS[: len(texts)]:
-        raise refused
-    stated, behind = found[1].upper(), _by_text(found[2], texts)
-    if behind is None and _plain(found[2]) and not _plain(texts[LETTERS.index(stated)]).startswith(_plain(found[2])):
-        raise Unusable("ambiguous answer", f"'{answer[:80]}' has the letter of another option")
-    if behind is not None and behind != stated:
+    both = _OPTION.fullmatch(bare)
+    if both is None or both[1].upper() not in LETTERS[: len(texts)]:
+        raise Unusable("malformed answer", f"'{answer[:80]}' is no option")
+    stated, behind = both[1].upper(), _plain(both[2])
+    # A long option may be cut short behind its letter.
+    if _by_text(both[2], texts) != stated and not _plain(texts[LETTERS.index(stated)]).startswith(behind or " "):
         raise Unusable("ambiguous answer", f"'{answer[:80]}' has the letter of another option")
     return stated
+
+
+def word(answer: str, texts: Sequence[str]) -> str:
+    """The letter of the option that an answer names in words: where options are implied, letters mean nothing."""
+    named = _by_text(_bare(answer, texts), texts)
+    if named is None:
+        raise Unusable("malformed answer", f"'{answer[:80]}' is none of {', '.join(texts)}, which the question implies")
+    return named
+
+
+def _bare(answer: str, texts: Sequence[str]) -> str:
+    """The answer without words such as "The answer is", unless they belong to an option."""
+    if _by_text(answer, texts) is not None:
+        return answer
+    return _ANSWER.sub("", answer.strip(), count=1).strip() or answer
 
 
 def implied_options(kind: str, listed: Sequence[str]) -> list[str]:

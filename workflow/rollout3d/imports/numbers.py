@@ -71,7 +71,24 @@ _NUMBER = re.compile(
 )
 _MINUS = str.maketrans(dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d", "-"))
 _ANY_THING = {"object", "instance", "item", "piece", "in total", "total"}
-_ASIDE = re.compile(r"\s+(?:apart|away|long|wide|tall|high|in (?:length|total|area|size))$")
+_WORDS = re.compile(r"[a-z][a-z ]*(?:-[a-z ]+)*")
+_NO_NOUN = re.compile(
+    r"hundred|thousand|[mbtr]+illion|k|mn|bn|dozen|score|pair|half|halve|third|quarter|fourth|fifth|sixth|eighth|tenth"
+    r"|hundredth|percent|point|or|to|and|by|per|time|over|minus|plus|x|th|st|nd|rd|pi|e|i|not|more|less|"
+    + "|".join(_SPELLED)
+)
+"""Words that multiply, divide or go on with the number before them."""
+_FAMILIES = (
+    {"second", "sec", "minute", "min", "hour", "day", "week", "month", "year"},
+    {"gram", "g", "kilogram", "kg", "milligram", "mg", "ton", "tonne", "pound", "lb", "ounce", "oz"},
+    {"liter", "litre", "l", "milliliter", "millilitre", "ml", "gallon"},
+    {"degree", "radian", "rad"},
+    {"dollar", "cent", "euro", "pound"},
+)
+_ASIDE = re.compile(
+    r"\s+(?:apart|away|long|wide|tall|high|approximately|approx|\(approx(?:imately|\.)?\)"
+    r"|in (?:length|total|area|size))$"
+)
 _IN_QUESTION = re.compile(r"\b(?:in|unit is|units?:)\s+(?:(square|sq\.?)\s+)?([a-z]+)(\s*\^?\s*2\b)?")
 
 
@@ -88,10 +105,11 @@ def number(answer: str, question: str, kind: str | None = None) -> str:
         if any(character.isdigit() for character in text):
             raise Unusable("ambiguous answer", f"'{answer[:80]}' is not one number")
         raise Unusable("malformed answer", f"'{answer[:80]}' is no number")
-    if measure and found["grouped"] and (measure == "count" or asked_unit(question, kind) != UNITS["cm"]):
+    rest = _ASIDE.sub("", found["rest"].replace("(s)", "").strip().rstrip(".").strip())
+    if measure and found["grouped"] and (unit_of(rest) or asked_unit(question, kind)) not in (UNITS["cm"], UNITS["mm"]):
         raise Unusable("ambiguous answer", f"'{answer[:80]}': thousands, or a decimal comma?")
     digits, value = _value(found)
-    factor = _factor(found["rest"].strip().rstrip(".").strip(), question, kind)
+    factor = _factor(rest, question, kind)
     if factor is None:
         raise Unusable("ambiguous answer", f"'{answer[:80]}': does its unit or noun fit the question?")
     if factor != 1:
@@ -133,6 +151,7 @@ def _cleaned(answer: str) -> str:
     Separators of thousands other than the common blank are kept: they tell a group from a list.
     """
     text = "".join(c if c in "\u00a0\u2009\u202f" else unicodedata.normalize("NFKC", c) for c in answer)
+    text = "".join(str(unicodedata.decimal(c, c)) for c in text)
     text = text.translate(_MINUS).strip().lower()
     text = re.sub(r"^\\boxed\{(.*)\}$", r"\1", text.strip("$*` "))
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
@@ -157,12 +176,11 @@ def _value(found: re.Match[str]) -> tuple[str | None, Decimal]:
 
 def _factor(rest: str, question: str, kind: str | None) -> Fraction | None:
     """What to multiply an answer by that has `rest` behind its number; None if they do not fit together."""
-    rest = _ASIDE.sub("", rest.replace("(s)", ""))
     if not rest:
         return Fraction(1)
     measure, unit = MEASURES.get(kind or ""), unit_of(rest)
     if measure == "count":
-        fits = _singular(rest) in _ANY_THING or _mentioned(rest, question)
+        fits = _singular(rest) in _ANY_THING or (_WORDS.fullmatch(rest) and _words(rest) <= _words(question))
         return Fraction(1) if fits else None
     if measure:
         asked = asked_unit(question, kind)
@@ -170,7 +188,7 @@ def _factor(rest: str, question: str, kind: str | None) -> Fraction | None:
             return None
         return unit.factor / asked.factor
     if unit is None:
-        return Fraction(1) if _mentioned(rest, question) else None
+        return Fraction(1) if _is_noun(rest, question) else None
     asked = asked_unit(question, None)
     if asked is not None and asked.measure == unit.measure:
         return unit.factor / asked.factor
@@ -179,13 +197,23 @@ def _factor(rest: str, question: str, kind: str | None) -> Fraction | None:
     return Fraction(1) if not others or unit in others else None
 
 
-def _mentioned(rest: str, question: str) -> bool:
-    """Return whether general data name in the question what follows the number: percent, degrees, apples."""
+def _is_noun(rest: str, question: str) -> bool:
+    """Return whether what follows the number of a general answer leaves it as it is: apples, dollars, degrees.
+
+    Not if it multiplies, divides or continues the number, nor if the question names another unit of its kind.
+    """
+    asked = _words(question) | ({"%"} if "%" in question else set())
     if rest in ("%", "percent"):
-        return "%" in question or "percent" in question.lower()
-    if rest in ("\u00b0", "degree", "degrees"):
-        return any(word in question.lower() for word in ("\u00b0", "degree", "angle"))
-    return bool(re.fullmatch(r"[a-z][a-z -]*", rest)) and _words(rest) <= _words(question)
+        return bool({"%", "percent", "percentage"} & asked)
+    if rest == "\u00b0":
+        return True
+    words = _words(rest)
+    for family in _FAMILIES:
+        if words & family and asked & family and not words & asked:
+            return False
+    return bool(_WORDS.fullmatch(rest)) and (
+        words <= asked or (len(words) < 3 and not any(map(_NO_NOUN.fullmatch, words)))
+    )
 
 
 def _words(text: str) -> set[str]:

@@ -120,7 +120,7 @@ def text_of(record: dict[str, Any], key: str) -> str:
 
 def file_of(root: Path, stated: str) -> Path:
     """Where a record's file lies below the release's folder. Raises Unusable if it is not there."""
-    relative = os.path.normpath(stated)
+    relative = os.path.normpath(stated.replace("\\", "/"))
     if os.path.isabs(relative) or relative.split(os.sep)[0] == "..":
         raise Unusable("path outside the release", stated)
     if not note(root / relative).is_file():

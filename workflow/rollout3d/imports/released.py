@@ -18,7 +18,7 @@ from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config
 from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
-from rollout3d.imports.choices import implied_options, letter, option_texts
+from rollout3d.imports.choices import implied_options, letter, option_texts, word
 from rollout3d.imports.numbers import number
 from rollout3d.imports.records import Unusable, file_of, records, text_of
 from rollout3d.imports.release import Candidate, Release, Sample, import_records, unique
@@ -106,7 +106,7 @@ def _shows_no_scan(record: Row) -> bool:
 
 def _spatial(record: Row, source: str, reading: Reading, of: Asked) -> Row:
     chosen = reading.kind.startswith(("object_rel_", "obj_appearance", "route"))
-    texts = _texts(reading, of) if chosen else []
+    texts = option_texts(of.options or implied_options(reading.kind, reading.listed)) if chosen else []
     things = wording.things(reading, texts)
     dataset, scene = scan_of(record)
     row = {
@@ -118,7 +118,7 @@ def _spatial(record: Row, source: str, reading: Reading, of: Asked) -> Row:
         "answer_type": "choice" if chosen else "number",
         "question": of.question,
         "options": lettered(texts) if chosen else None,
-        "ground_truth": letter(of.answer, texts) if chosen else number(of.answer, of.question, reading.kind),
+        "ground_truth": _truth(reading.kind, of, texts),
         "objects": [{"category": name, "object_ids": []} for name in things],
         "source": source,
         "evidence": _origin(record),
@@ -126,14 +126,11 @@ def _spatial(record: Row, source: str, reading: Reading, of: Asked) -> Row:
     return {"question_id": tables.question_id(row), **row}
 
 
-def _texts(reading: Reading, of: Asked) -> list[str]:
-    """The options of a choice question; those that its text implies where the answer is a word, not a letter."""
-    if of.options:
-        return option_texts(of.options)
-    implied = implied_options(reading.kind, reading.listed)
-    if implied and len(of.answer.strip("(). ")) == 1:
-        raise Unusable("malformed options", f"none, and the answer is the letter {of.answer}")
-    return option_texts(implied)
+def _truth(kind: str, of: Asked, texts: list[str]) -> str:
+    """The letter of the right option, or the number in plain digits."""
+    if not texts:
+        return number(of.answer, of.question, kind)
+    return letter(of.answer, texts) if of.options else word(of.answer, texts)
 
 
 def _general(record: Row, source: str, path: Path, of: Asked) -> Sample:

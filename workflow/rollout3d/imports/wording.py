@@ -31,10 +31,14 @@ NOISE = frozenset(
 """Names, without blanks and signs, that stand for no single thing. [SpaceR, data filtering; its early rows]"""
 
 _ONE = {
-    name: rf"(?P<{name}>[^?\n]+?)" for name in ("category", "first", "second", "standing", "facing", "query", "options")
-}
+    name: rf"(?P<{name}>[^?\n]{{1,60}}?)" for name in ("category", "first", "second", "standing", "facing", "query")
+} | {"options": r"(?P<options>[^?\n]{1,600}?)"}
+"""Bounded, so that a long text costs no more than its length."""
 _STANDING = "standing (?:by|at|near|next to) the {standing} and facing (?:the )?{facing}, is the {query} "
-_UNIT_FOLLOWS = r"(?:,? (?:when |at |from |based |measured )[^?\n]*?)?,?(?: \(?in\b| measured in\b|\?|\.)"
+_UNIT_FOLLOWS = r"(?:,? (?:when |at |from |based |measured )[^?\n]{0,60}?)?,?(?: \(?in\b| measured in\b|\?|\.)"
+
+_WHICH = "which (?:of (?:these|the following|the) )?(?:objects?|categor(?:y|ies)|items?)(?: below| listed)?"
+_NEAREST = " is (?:the )?(?:closest|nearest) to the {category}"
 
 _PATTERNS: dict[str, Sequence[str]] = {
     "object_counting": (
@@ -53,15 +57,13 @@ _PATTERNS: dict[str, Sequence[str]] = {
         r"how far apart (?:are )?the {first} and (?:the )?{second}(?: are)?" + _UNIT_FOLLOWS,
     ),
     "object_rel_distance": (
-        r"which of (?:these|the following) (?:objects|categories|items) \({options}\) is (?:the )?(?:closest|nearest) "
-        r"to the {category}(?:\?|,)",
-        r"which (?:of (?:these|the following) )?(?:objects?|categor(?:y|ies)|items?)(?: below| listed)? is "
-        r"(?:the )?(?:closest|nearest) to the {category}(?:\?|,)",
+        rf"{_WHICH}{_NEAREST}: {{options}}\?",
+        rf"{_WHICH}(?: \({{options}}\))?{_NEAREST}(?:\?|,|\.)",
     ),
     "object_rel_direction_easy": (_STANDING + "to the left or (?:the |to the )?right of",),
     "object_rel_direction_medium": (_STANDING + "to my left, right,? or back",),
     "object_rel_direction_hard": (_STANDING + "to my front-left",),
-    "obj_appearance_order": (r"first-time appearance order of [^?\n]*? in the video: {options}\?",),
+    "obj_appearance_order": (r"first-time appearance order of [^?\n]{1,60}? in the video: {options}\?",),
     "route_planning": (r"You are a robot (?:beginning|starting|standing) at",),
 }
 TEXTS: dict[str, tuple[re.Pattern[str], ...]] = {
@@ -86,12 +88,12 @@ STATED: Mapping[str, str] = {
 """Other releases' names of our question types: VSI-590K's, then SpatialEvo's."""
 
 _ROUTE = re.compile(
-    r"robot (?:beginning|starting|standing) at (?:the )?(?P<start>[^.\n]+?),?(?: and)? facing (?:to |towards? )?"
-    r"(?:the )?(?P<facing>[^.\n]+?)\. You want to navigate to (?:the )?(?P<target>[^.\n]+?)\.",
+    r"robot (?:beginning|starting|standing) at (?:the )?(?P<start>[^.\n]{1,80}?),?(?: and)? facing (?:to |towards? )?"
+    r"(?:the )?(?P<facing>[^.\n]{1,80}?)\. You want to navigate to (?:the )?(?P<target>[^.\n]{1,80}?)\.",
     re.I,
 )
 _LANDMARK = re.compile(
-    r"\b(?:until|reach|past) (?:you reach )?(?:the )?([A-Za-z][^.,;:\[\]\n\d]*?)(?=[.,;:\n]| \d|$)", re.I
+    r"\b(?:until|reach|past) (?:you reach )?(?:the )?([A-Za-z][^.,;:\[\]\n\d]{0,60}?)(?=[.,;:\n]| \d|$)", re.I
 )
 _UNNAMED = re.compile(r"\b(?:final destination|destination)\b", re.I)
 
@@ -142,7 +144,7 @@ def things(reading: Reading, options: Sequence[str]) -> list[str]:
     named = [value for name, value in reading.fields.items() if name != "options"]
     chosen = [text for text in options if reading.kind == "object_rel_distance"]
     listed = chosen or reading.listed
-    for name in (*named, *listed, *_ordered(reading, options)):
+    for name in (*named, *listed, *reading.listed, *_ordered(reading, options)):
         if is_noise(name):
             raise Unusable("degenerate object", name, expected=True)
     every = [*named, *listed]
