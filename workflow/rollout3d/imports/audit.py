@@ -42,7 +42,7 @@ _SHAPES = ("problem", "conversations", "conversation", "messages")
 _BENCHMARK = {"id", "dataset", "scene_name", "question_type", "question", "ground_truth"}
 
 _HALF = {"object_abs_distance": 0.05, "object_size_estimation": 0.005, "room_size_estimation": 0.05}
-"""Half of the last digit of VSI-Bench's answers, metres or square metres: what counts as agreement."""
+"""Half of the last digit of our own answers, metres or square metres: what counts as agreement. [assumed]"""
 _SLACK = 1e-6
 
 
