@@ -74,3 +74,9 @@ def vsi590k(text, answer, kind, options=(), number=1, **changes):
         "question_type": kind,
     }
     return row | changes
+
+
+def spatialevo(problem, answer, scene="scene0001_00", **changes):
+    """SpatialEvo, in the shape that its trainer reads: its own names of scans, an answer in words or with a unit."""
+    images = [f"/mnt/jfs/x/ScanNet/train/{scene}/frame_processed/{frame}.jpg" for frame in (840, 860)]
+    return {"problem": problem, "answer": answer, "images": images} | changes

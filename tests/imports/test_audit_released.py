@@ -89,6 +89,19 @@ def verdicts(rows):
             releases.first_sr(releases.EASY.format("bed", "sofa", "lamp", "sofa"), "left"),
             [(None, True)],
         ),
+        (releases.spatialevo("How many chairs are in the whole scene?", "2"), [(None, True)]),
+        (
+            releases.spatialevo(releases.DISTANCE.format("bed", "sofa"), "3.00 meters"),
+            [("vsibench", False), ("exact", False), ("centres", True)],
+        ),
+        (
+            releases.spatialevo("Which of these objects, sofa, lamp, or TV stand, is closest to the bed?", "lamp"),
+            [("vsibench", False), ("exact", False), ("centres", True)],
+        ),
+        (
+            releases.spatialevo("If I stand by the bed and face the sofa, where is the lamp?", "front-left"),
+            [(None, False)],  # straight to the left: on the border, and the border belongs to the back
+        ),
         (
             releases.first_sr(releases.EASY.format("bed", "sofa", "lamp", "sofa"), "right"),
             [(None, False)],

@@ -55,6 +55,30 @@ FOUR = ["bed", "sofa", "stool", "lamp"]
             "object_rel_direction_easy",
             {"standing": "bed", "facing": "tv", "query": "lamp"},
         ),
+        ("How many chair instances are in this room?", "object_counting", {"category": "chair"}),
+        ("How many chairs are in the whole scene?", "object_counting", {"category": "chairs"}),
+        ("What is the longest dimension of the bed in centimeters?", "object_size_estimation", {"category": "bed"}),
+        ("What is the total size of this room in square meters?", "room_size_estimation", {}),
+        (
+            "What is the direct distance between bed and tv in meters?",
+            "object_abs_distance",
+            {"first": "bed", "second": "tv"},
+        ),
+        (
+            "Which of these objects, bed, floor lamp, or sofa, is closest to the tv?",
+            "object_rel_distance",
+            {"options": "bed, floor lamp, or sofa", "category": "tv"},
+        ),
+        (
+            "If you are standing at the bed and facing the tv, where is the lamp located relative to you?",
+            "object_rel_direction_hard",
+            {"standing": "bed", "facing": "tv", "query": "lamp"},
+        ),
+        (
+            "If I stand by the bed and face the tv, where is the lamp?",
+            "object_rel_direction_hard",
+            {"standing": "bed", "facing": "tv", "query": "lamp"},
+        ),
         (HARD, "object_rel_direction_hard", {"standing": "bed", "facing": "tv", "query": "lamp"}),
         (releases.ORDER, "obj_appearance_order", {"options": "bed, tv, lamp, door"}),
         (
@@ -123,6 +147,14 @@ def test_noise_is_refused_wherever_it_stands_and_is_no_damage(text, options, noi
     assert refused.value.expected
     kept = things(read(text.format("chair")), [option.format("chair") for option in options])
     assert any("chair" in name for name in kept) or "{0:.0}" in text
+
+
+def test_a_list_with_or_names_things_alone():
+    assert read("Which of these objects, bed, floor lamp, or sofa, is closest to the tv?").listed == [
+        *("bed", "floor lamp", "sofa")
+    ]
+    with pytest.raises(Unusable, match="degenerate object: wall"):
+        things(read("Which of these objects, bed, sofa or wall, is closest to the tv?"), [])
 
 
 def test_things_are_named_once_and_those_measured_between_differ():

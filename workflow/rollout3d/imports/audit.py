@@ -74,9 +74,15 @@ class _Scene:
     def _names(self) -> dict[str, str]:
         return {_plain(name): name for name in [*self.view.items, *self.view.counts]}
 
+    def _category(self, name: str) -> str:
+        """The scene's category of a name, which may be a plural; the name itself if there is none."""
+        plain = _plain(name)
+        spelled = (plain, plain.removesuffix("s"), plain.removesuffix("es"))
+        return next((self._names[one] for one in spelled if one in self._names), name)
+
     def located(self, name: str, single: bool = False) -> str:
         """The scene's category of a name that has boxes; with `single`, one box. Raises Unusable."""
-        category = self._names.get(_plain(name), name)
+        category = self._category(name)
         boxes = self.view.items.get(category, ())
         if not boxes:
             raise Unusable("no box of a thing that is named", name)
@@ -85,7 +91,7 @@ class _Scene:
         return category
 
     def counted(self, name: str) -> int:
-        category = self._names.get(_plain(name), name)
+        category = self._category(name)
         if category not in self.view.counts:
             raise Unusable("no count of the thing that is named", name)
         return self.view.counts[category]

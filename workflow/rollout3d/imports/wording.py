@@ -1,8 +1,8 @@
 """What a released question about a scan asks, read from its text: question type, and the things that it names.
 
-The wordings are VSI-Bench's, those of papers and releases that follow it (SpaceR, its first release, VLM-3R), and the
-wordings of VSI-590K that public material shows. Things are named in the question, and in the options where it asks to
-choose among them.
+The wordings are VSI-Bench's, those of papers and releases that follow it (SpaceR, its first release, VLM-3R), those of
+SpatialEvo's public generator, and those of VSI-590K that public material shows. Things are named in the question, and
+in the options where it asks to choose among them.
 """
 
 from __future__ import annotations
@@ -34,35 +34,40 @@ _ONE = {
     name: rf"(?P<{name}>[^?\n]{{1,60}}?)" for name in ("category", "first", "second", "standing", "facing", "query")
 } | {"options": r"(?P<options>[^?\n]{1,600}?)"}
 """Bounded, so that a long text costs no more than its length."""
-_STANDING = "standing (?:by|at|near|next to) the {standing} and facing (?:the )?{facing}, is the {query} "
+_STANDING = "stand(?:ing)? (?:by|at|near|next to) (?:the )?{standing} and fac(?:ing|e) (?:the )?{facing}, "
+_IS = _STANDING + "is (?:the )?{query} "
 _UNIT_FOLLOWS = r"(?:,? (?:when |at |from |based |measured )[^?\n]{0,60}?)?,?(?: \(?in\b| measured in\b|\?|\.)"
 
 _WHICH = "which (?:of (?:these|the following|the) )?(?:objects?|categor(?:y|ies)|items?)(?: below| listed)?"
-_NEAREST = " is (?:the )?(?:closest|nearest) to the {category}"
+_NEAREST = " is (?:the )?(?:closest|nearest) to (?:the )?{category}"
 
 _PATTERNS: dict[str, Sequence[str]] = {
     "object_counting": (
-        r"How many {category}(?:\(s\))? (?:are|is) (?:there )?in (?:this|the) room\b",
+        r"How many {category}(?:\(s\)| instances)? (?:are|is) (?:there )?in (?:this|the) (?:room|whole scene)\b",
         r"how many {category}\(s\)",
     ),
     "object_size_estimation": (
-        r"longest (?:dimension|side)(?: \(length, width, or height\))? of the {category}" + _UNIT_FOLLOWS,
+        r"longest (?:dimension|side)(?: \(length, width, or height\))? of (?:the )?{category}" + _UNIT_FOLLOWS,
     ),
     "room_size_estimation": (
-        r"What is the size of (?:this|the) room\b",
+        r"What is the (?:total )?size of (?:this|the) room\b",
         r"\b(?:floor )?area of (?:this|the) (?:room|space)\b",
     ),
     "object_abs_distance": (
-        r"distance between the {first} and (?:the )?{second}" + _UNIT_FOLLOWS,
-        r"how far apart (?:are )?the {first} and (?:the )?{second}(?: are)?" + _UNIT_FOLLOWS,
+        r"distance between (?:the )?{first} and (?:the )?{second}" + _UNIT_FOLLOWS,
+        r"how far apart (?:are )?(?:the )?{first} and (?:the )?{second}(?: are)?" + _UNIT_FOLLOWS,
     ),
     "object_rel_distance": (
         rf"{_WHICH}{_NEAREST}: {{options}}\?",
+        rf"{_WHICH}, {{options}},{_NEAREST}(?:\?|,|\.)",
         rf"{_WHICH}(?: \({{options}}\))?{_NEAREST}(?:\?|,|\.)",
     ),
-    "object_rel_direction_easy": (_STANDING + "to the left or (?:the |to the )?right of",),
-    "object_rel_direction_medium": (_STANDING + "to my left, right,? or back",),
-    "object_rel_direction_hard": (_STANDING + "to my front-left",),
+    "object_rel_direction_easy": (_IS + "to the left or (?:the |to the )?right of",),
+    "object_rel_direction_medium": (_IS + "to my left, right,? or back",),
+    "object_rel_direction_hard": (
+        _IS + "to my front-left",
+        _STANDING + r"where is (?:the )?{query}(?: located)?(?:,? relative to (?:me|you))?\?",
+    ),
     "obj_appearance_order": (r"first-time appearance order of [^?\n]{1,60}? in the video: {options}\?",),
     "route_planning": (r"You are a robot (?:beginning|starting|standing) at",),
 }
@@ -108,7 +113,8 @@ class Reading:
     @property
     def listed(self) -> list[str]:
         """Names that the question itself lists: the objects to choose from, or the categories to order."""
-        return [name for name in (part.strip() for part in self.fields.get("options", "").split(",")) if name]
+        parts = re.split(r",(?: or | and )?| or ", self.fields.get("options", ""))
+        return [part.strip() for part in parts if part.strip()]
 
 
 def read(text: str) -> Reading | None:
