@@ -6,6 +6,7 @@ release that asks for closest points and answers with the distance between centr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,7 @@ DEFINITIONS = {
 """Ways to measure between two things; of several instances the nearest pair counts."""
 
 NOT_A_TYPE = "not a question about a scan in a wording that we know"
+_UNKNOWN = "(unknown)"
 _SHAPES = ("problem", "conversations", "conversation", "messages")
 _BENCHMARK = {"id", "dataset", "scene_name", "question_type", "question", "ground_truth"}
 
@@ -103,10 +105,12 @@ class _Scene:
         return min(float(np.linalg.norm(p - q)) for p, q in pairs)
 
 
-def audit_released(files: Iterable[Path], scenes: Iterable[Row], objects: Iterable[Row]) -> Iterator[Row]:
+def audit_released(
+    files: Iterable[Path], scenes: Iterable[Row], objects: Iterable[Row], unread: Mapping[str, str]
+) -> Iterator[Row]:
     """Rows of AUDIT_RELEASED, in the order of the files: one for each record, of distances one for each definition.
 
-    `scenes` and `objects`: rows of metadata or of scene tables. A record that cannot be matched stays, with the reason
+    `scenes` and `objects`: rows of metadata or of scene tables; `unread`: scan -> why its metadata could not be read. A record that cannot be matched stays, with the reason
     and without a verdict. Raises ExternalError or TableError for a file that cannot be read.
     """
     of_scene: dict[str, list[Row]] = {}
@@ -121,14 +125,16 @@ def audit_released(files: Iterable[Path], scenes: Iterable[Row], objects: Iterab
             row = {name: None for name in tables.AUDIT_RELEASED.schema.names}
             row |= {"record": f"{file.name}/{k}", "note": ""}
             try:
-                yield from _answered(row, record, views)
+                yield from _answered(row, record, views, unread)
             except Unusable as why:
                 yield row | {"note": str(why)}
             except ValueError as error:  # what has no UTF-8
                 yield row | {"note": f"malformed record: {error}"}
 
 
-def _answered(row: Row, record: Row, views: Mapping[tuple[str, str], _Scene]) -> Iterator[Row]:
+def _answered(
+    row: Row, record: Row, views: Mapping[tuple[str, str], _Scene], unread: Mapping[str, str]
+) -> Iterator[Row]:
     """The rows of one record; fills in `row` as far as the record can be read. Raises Unusable."""
     of = asked(record)
     reading = wording.read(of.question)
@@ -140,6 +146,8 @@ def _answered(row: Row, record: Row, views: Mapping[tuple[str, str], _Scene]) ->
         raise Unusable(NOT_IN_BOXES[kind])
     row["dataset"], row["scene_id"] = scan = scan_of(record)
     if scan not in views:
+        if scan[1] in unread:
+            raise Unusable("the metadata of this scan cannot be read", unread[scan[1]])
         raise Unusable("no boxes of this scan", "/".join(scan))
     answer = _choice if kind.startswith("object_rel_") else _number
     yield from (row | more for more in answer(reading, of, views[scan]))
@@ -208,45 +216,70 @@ def _plain(name: str) -> str:
 # --- report ----------------------------------------------------------------------------------------------------------
 
 
-def report(rows: Iterable[Row]) -> str:
-    """Agreement per question type and definition of distance, and what could not be matched, with its share and why."""
-    of_kind: dict[str, list[Row]] = {}
-    for row in rows:
-        of_kind.setdefault(row["question_type"] or "(unknown)", []).append(row)
-    order = [*wording.TEXTS, "(unknown)"]
-    head = f"{'question type':<30}{'questions':>10}{'matched':>10}  {'measured between':<42}"
-    lines = [f"{head}{'agree':>8}{'released - ours':>17}"]
-    unmatched: dict[tuple[str, str], list[str]] = {}
-    total = matched = 0
-    findings: list[str] = []
-    for kind in sorted(of_kind, key=order.index):
-        some = of_kind[kind]
-        names = {row["record"] for row in some}
-        total += len(names)
-        for row in some:
-            if row["agrees"] is None:
-                unmatched.setdefault((kind, row["note"].partition(":")[0]), []).append(row["record"])
-        judged = [row for row in some if row["agrees"] is not None]
-        n_judged = len({row["record"] for row in judged})
-        matched += n_judged
-        head = f"{kind:<30}{len(names):>10}{n_judged:>10}"
-        shares: dict[str, float] = {}
-        for definition in dict.fromkeys(row["definition"] for row in judged):
-            found = [row for row in judged if row["definition"] == definition]
-            shares[definition] = sum(row["agrees"] for row in found) / len(found)
-            apart = [row["difference"] for row in found if row["difference"] is not None]
-            mean = f"mean {round(float(np.mean(apart)), 2) + 0.0:+.2f}" if apart else ""
-            lines.append(f"{head}  {DEFINITIONS.get(definition, ''):<42}{100 * shares[definition]:>6.1f} %{mean:>17}")
-            head = " " * len(head)
-        if not judged:
-            lines.append(head + "  none matched")
-        findings += _finding(kind, shares)
-    lines.append(f"{'all':<30}{total:>10}{matched:>10}  ({100 * matched / max(total, 1):.1f} % matched)")
-    if unmatched:
-        lines.append("\nnot matched:")
-        for (kind, why), names in sorted(unmatched.items(), key=lambda item: (-len(item[1]), item[0])):
-            lines.append(f"{len(names):>7} ({100 * len(names) / total:.1f} %) {kind}: {why} (such as {names[0]})")
-    return "\n".join(lines + findings)
+@dataclass
+class _Sum:
+    """Verdicts of one question type under one definition of distance."""
+
+    n: int = 0
+    agree: int = 0
+    apart: float = 0.0
+    n_apart: int = 0
+
+    def add(self, row: Row) -> None:
+        self.n, self.agree = self.n + 1, self.agree + row["agrees"]
+        if row["difference"] is not None:
+            self.apart, self.n_apart = self.apart + row["difference"], self.n_apart + 1
+
+    @property
+    def share(self) -> float:
+        return self.agree / self.n
+
+    def line(self, definition: str | None) -> str:
+        mean = f"mean {round(self.apart / self.n_apart, 2) + 0.0:+.2f}" if self.n_apart else ""
+        return f"  {DEFINITIONS.get(definition or '', ''):<42}{100 * self.share:>6.1f} %{mean:>17}"
+
+
+class Tally:
+    """Counts rows of AUDIT_RELEASED as they come: a file of half a million records fits into no memory."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.matched: Counter[str] = Counter()
+        self._sums: dict[str, dict[str | None, _Sum]] = {}
+        self._unmatched: Counter[tuple[str, str]] = Counter()
+        self._examples: dict[tuple[str, str], str] = {}
+        self._last = ""
+
+    def add(self, row: Row) -> None:
+        """Count a row; those of one record follow each other."""
+        kind, new = row["question_type"] or _UNKNOWN, row["record"] != self._last
+        self._last = row["record"]
+        self.asked[kind] += new
+        if row["agrees"] is None:
+            why = (kind, row["note"].partition(":")[0])
+            self._unmatched[why] += 1
+            self._examples.setdefault(why, row["record"])
+        else:
+            self.matched[kind] += new
+            self._sums.setdefault(kind, {}).setdefault(row["definition"], _Sum()).add(row)
+
+    def report(self) -> str:
+        """Agreement per question type and definition of distance; what could not be matched, with its share and why."""
+        head = f"{'question type':<30}{'questions':>10}{'matched':>10}  {'measured between':<42}"
+        lines, findings = [f"{head}{'agree':>8}{'released - ours':>17}"], []
+        for kind in sorted(self.asked, key=[*wording.TEXTS, _UNKNOWN].index):
+            head, sums = f"{kind:<30}{self.asked[kind]:>10}{self.matched[kind]:>10}", self._sums.get(kind, {})
+            for definition, found in sums.items():
+                lines.append(head + found.line(definition))
+                head = " " * len(head)
+            lines += [] if sums else [f"{head}  none matched"]
+            findings += _finding(kind, {definition: found.share for definition, found in sums.items()})
+        total, matched = self.asked.total(), self.matched.total()
+        lines.append(f"{'all':<30}{total:>10}{matched:>10}  ({100 * matched / max(total, 1):.1f} % matched)")
+        lines += ["\nnot matched:"] if self._unmatched else []
+        for (kind, why), n in sorted(self._unmatched.items(), key=lambda item: (-item[1], item[0])):
+            lines.append(f"{n:>7} ({100 * n / total:.1f} %) {kind}: {why} (such as {self._examples[kind, why]})")
+        return "\n".join(lines + findings)
 
 
 def _finding(kind: str, shares: Mapping[str | None, float]) -> list[str]:

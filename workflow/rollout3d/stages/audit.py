@@ -5,17 +5,16 @@
     rollout3d audit --scenes scenes.parquet --objects objects.parquet --answers vsi_590k.jsonl --out audit.parquet
 
 VSI-Bench's own questions prove the generator: its *_meta_info_val.json files answer them, and every disagreement is
-printed with both values (table audit). Files in another form (SpaceR, VLM-3R, VSI-590K) are told apart by their first
-record, and are answered from boxes of their scans: printed is the agreement per question type, of distances between
-closest points and between centres, and what could not be matched and why (table audit_released). Appearance order and
-route planning cannot be audited.
+printed with both values (table audit). Files in another form (SpaceR, VLM-3R, VSI-590K, SpatialEvo) are told apart by
+their first record, and are answered from boxes of their scans: printed is the agreement per question type, of distances
+between closest points and between centres, and what could not be matched and why (table audit_released). Appearance
+order and route planning cannot be audited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from rollout3d import tables
 from rollout3d.evaluation.benchmarks import BenchmarkError
@@ -27,6 +26,8 @@ from rollout3d.scenes.meta import MetaError, read_meta
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("audit", __doc__)
+ROWS = 4096
+"""Rows of a row group of the table audit_released."""
 
 
 @STAGE.command
@@ -62,25 +63,31 @@ def main(argv: list[str] | None = None) -> None:
                 f"--answers holds files of the benchmark's form and of another, such as {others[0]}: audit them apart"
             )
         if others:
-            rows = list(released.audit_released(others, scenes, objects))
-            tables.write(tables.AUDIT_RELEASED, args.out, rows, STAGE.lineage({**parents, "answers": others}))
-            print(released.report(rows))
+            tally, found = released.Tally(), released.audit_released(others, scenes, objects, unread)
+            lineage = STAGE.lineage({**parents, "answers": others})
+            with tables.Writer(tables.AUDIT_RELEASED, args.out, lineage) as writer:
+                while rows := list(islice(found, ROWS)):
+                    writer.write(rows)
+                    for row in rows:
+                        tally.add(row)
+            print(tally.report())
+            _check(tally.matched.total(), tally.asked.total(), args.out)
         else:
             files = [file for path in given for file in (question_files(path) if path.is_dir() else [path])]
             answers = [row for file in files for row in read_rows(file)]
             rows = audit(answers, scenes, objects, unread, config.questions.distance)
             tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({**parents, "answers": files}))
             print(report(rows, answers))
+            _check(sum(row["agrees"] is not None for row in rows), len(rows), args.out)
     except (MetaError, BenchmarkError, ExternalError) as error:
         raise StageError(str(error)) from None
-    _check(rows, args.out)
 
 
-def _check(rows: Sequence[dict[str, Any]], out: str) -> None:
+def _check(audited: int, total: int, out: str) -> None:
     """Raise StageError if nothing could be audited: a success would look like agreement."""
-    if not any(row["agrees"] is not None for row in rows):
+    if not audited:
         raise StageError(
-            f"none of {len(rows)} questions could be audited, so nothing is shown: do the boxes and --answers belong "
+            f"none of {total} questions could be audited, so nothing is shown: do the boxes and --answers belong "
             f"together? {out} says why, question by question"
         )
 
