@@ -18,6 +18,7 @@ FLOORS = [
         "config",
         "provenance",
         "seeding",
+        "spaces",
         "progress",
         "releases",
         "resize",

@@ -12,6 +12,7 @@ from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.questions import guard, object_size
 from rollout3d.questions.assemble import assemble
+from rollout3d.spaces import space_of
 from rollout3d.stages import assemble as stage
 
 CONFIG = {
@@ -39,7 +40,7 @@ def questions(scene, source="generated"):
 
 def seen_in_test(dataset, scene_id):
     """A row of VSI-Bench: it knows the scan's name and nothing of its space."""
-    space = guard.space_of(dataset, scene_id)
+    space = space_of(dataset, scene_id)
     return {"dataset": dataset, "scene_id": scene_id, "space_id": space, "source": "vsibench"}
 
 
@@ -194,16 +195,3 @@ def test_disjoint_check_raises_for_a_shared_space():
     guard.check_disjoint([{"space_id": "a"}, {"space_id": None}], [{"space_id": "b"}, {"space_id": None}])
     with pytest.raises(guard.LeakError, match=r"1 spaces .* a$"):
         guard.check_disjoint([{"space_id": "a"}], [{"space_id": "a"}, {"space_id": "b"}])
-
-
-@pytest.mark.parametrize(
-    ("dataset", "scene_id", "space"),
-    [
-        ("scannet", "scene0207_02", "scene0207"),
-        ("scannet", "scene0207", "scene0207"),
-        ("scannetpp", "09c1414f1b", "09c1414f1b"),
-        ("arkitscenes", "41069025", "41069025"),
-    ],
-)
-def test_space_of_a_name(dataset, scene_id, space):
-    assert guard.space_of(dataset, scene_id) == space

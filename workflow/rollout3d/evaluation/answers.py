@@ -18,6 +18,7 @@ from rollout3d.evaluation.benchmarks.common import BenchmarkError
 from rollout3d.evaluation.benchmarks.vsibench import question_files, read_rows
 from rollout3d.scoring.aggregate import DIRECTIONS, TASKS
 from rollout3d.scoring.parse import parse_number
+from rollout3d.spaces import space_of
 
 SPLITS = ("full", "debiased", "pruned", "tiny")
 SIZES = {"full": 5130, "debiased": 2363, "tiny": 400}
@@ -172,7 +173,7 @@ def _released(row: dict[str, Any], file: Path) -> Asked:
         str(row["question_type"]),
         "choice" if row.get("options") else "number",
         str(row["ground_truth"]),
-        scene.split("_")[0] if row["dataset"] == "scannet" else scene,
+        space_of(str(row["dataset"]), scene),
         {name: row[name] for name in ("pruned", "tiny") if row.get(name) is not None},
     )
 

@@ -1,18 +1,18 @@
 """The leak guard: a physical space that is tested on is never trained on.
 
 Splits are per scan, leaks are per space: two scans of one room may carry different splits, a benchmark names single
-scans, and imported training data names scans of the validation side. Spaces are compared by space_id alone: sceneXXXX
-for ScanNet, visit_id for ARKitScenes, the scan itself for ScanNet++.
+scans, and imported training data names scans of the validation side. Spaces are compared by space_id alone
+(`rollout3d.spaces`).
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rollout3d.config import Splits
+from rollout3d.spaces import space_of
 
 _log = logging.getLogger(__name__)
 
@@ -24,14 +24,6 @@ REASON = "leak guard"
 
 class LeakError(ValueError):
     """Training and test questions share a physical space."""
-
-
-def space_of(dataset: str, scene_id: str) -> str:
-    """The physical space of a scan as far as its name tells; an ARKitScenes visit stands in the release's table only.
-
-    ScanNet: scene0000_01 -> scene0000. Otherwise the scan's own name.
-    """
-    return re.sub(r"_\d+$", "", scene_id) if dataset == "scannet" else scene_id
 
 
 def held_out_spaces(rows: Iterable[Row], splits: Mapping[str, Splits]) -> dict[str, str]:

@@ -33,6 +33,7 @@ from rollout3d.scenes.scan import (
     released_box,
     unknown_labels,
 )
+from rollout3d.spaces import space_of
 
 NAME = "arkitscenes"
 ROUNDING_M = 1e-4
@@ -69,7 +70,7 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
         if split not in FOLDERS:
             raise MissingData(f"{NAME} has no split '{split}': only train and val")
         for video, visit in sorted((v, visit) for v, (visit, fold) in rows.items() if fold == FOLDERS[split]):
-            space = video if visit in ("", "NA") else visit
+            space = space_of(NAME, video, visit)
             found.append(ScanRef(video, space, split, bool(_folders(root, ScanRef(video, "", split)))))
     return found
 

@@ -24,6 +24,7 @@ from rollout3d.geometry.boxes import MIN_SIDE_M, OrientedBox
 from rollout3d.geometry.distance import STEP_M
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import ScanError, matrix, read_json, released_box
+from rollout3d.spaces import space_of
 
 Row = dict[str, Any]
 
@@ -156,7 +157,7 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
     split = _SPLIT.search(file.stem)
     scene = {
         "scene_id": scene_id,
-        "space_id": scene_id.split("_")[0] if dataset == "scannet" else scene_id,
+        "space_id": space_of(dataset, scene_id),
         "dataset": dataset,
         # The published files are of the validation side, and held out is what an unnamed one must be.
         "split": split.group(1) if split else "val",

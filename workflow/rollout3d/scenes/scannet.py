@@ -38,6 +38,7 @@ from rollout3d.scenes.scan import (
     unknown_labels,
 )
 from rollout3d.scenes.sens import SensFile
+from rollout3d.spaces import space_of
 
 NAME = "scannet"
 VIDEO_FPS = 24.0
@@ -54,7 +55,7 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
             raise MissingData(f"{NAME}: no split file {path}; it comes with the download (github.com/ScanNet/ScanNet)")
         for scene_id in path.read_text().split():
             present = _folder(root, ScanRef(scene_id, "", split)).is_dir()
-            found.append(ScanRef(scene_id, scene_id.split("_")[0], split, present))
+            found.append(ScanRef(scene_id, space_of(NAME, scene_id), split, present))
     return found
 
 

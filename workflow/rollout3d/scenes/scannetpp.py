@@ -45,6 +45,7 @@ from rollout3d.scenes.scan import (
 from rollout3d.scenes.surface import sample_surface
 from rollout3d.scenes.video import Video
 from rollout3d.seeding import generator
+from rollout3d.spaces import space_of
 
 NAME = "scannetpp"
 VIDEO_FPS = 30.0
@@ -65,7 +66,7 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
         if not path.is_file():
             raise MissingData(f"{NAME}: no split file {path}; the download script has it among the metadata")
         for scene_id in path.read_text().split():
-            found.append(ScanRef(scene_id, scene_id, split, (root / "data" / scene_id).is_dir()))
+            found.append(ScanRef(scene_id, space_of(NAME, scene_id), split, (root / "data" / scene_id).is_dir()))
     return found
 
 

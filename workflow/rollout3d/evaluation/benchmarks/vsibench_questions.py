@@ -17,6 +17,7 @@ from rollout3d import tables
 from rollout3d.config import CATEGORIES, DATASETS
 from rollout3d.evaluation.benchmarks.common import BenchmarkError
 from rollout3d.fingerprint import note
+from rollout3d.spaces import space_of
 
 COLUMNS = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth")
 """Columns that every row must have; `options` is null for numbers, `pruned` came in November 2025."""
@@ -149,7 +150,7 @@ def _question(row: dict[str, Any], file: Path) -> dict[str, Any]:
         raise BenchmarkError(f"{file}: row {row['id']} ({kind}) {fault}: download it again")
     ours = {
         "scene_id": scene,
-        "space_id": scene.split("_")[0] if dataset == "scannet" else scene,
+        "space_id": space_of(dataset, scene),
         "split": "val",
         "dataset": dataset,
         "question_type": kind,
