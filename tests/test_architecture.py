@@ -19,6 +19,7 @@ FLOORS = [
         "provenance",
         "seeding",
         "spaces",
+        "texts",
         "progress",
         "releases",
         "resize",

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
 from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
-from rollout3d.scenes.scan import ScanError, intrinsics, reading
+from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
 
 VIDEO_FPS = 30.0
 """VSI-Bench's videos; assets recorded faster are thinned to it, slower ones kept."""
@@ -140,7 +140,7 @@ class ArkitSource:
         """K of the picture as stored, from the file nearest in time (names differ by up to a millisecond)."""
         path = files.paths[files.nearest(int(self._frames.ms[index]))]
         with reading(path):
-            width, height, fx, fy, cx, cy = (float(word) for word in path.read_text().split())
+            width, height, fx, fy, cx, cy = (float(word) for word in read_text(path).split())
             K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
             if not (1 <= width <= MAX_PIXELS and 1 <= height <= MAX_PIXELS):
                 raise ValueError(f"intrinsics of a picture of {width:g}x{height:g} pixels")
@@ -156,7 +156,7 @@ def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Lines: time, axis-angle (rad) and translation of world-to-camera. Raises `ScanError` for an empty or odd file.
     """
     with reading(path):
-        rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], np.float64)
+        rows = np.array([line.split() for line in read_text(path).splitlines() if line.strip()], np.float64)
         if rows.ndim != 2 or rows.shape[1] != 7 or not np.isfinite(rows).all():
             raise ScanError(path, "expected lines of seven finite numbers")
         if (np.abs(rows[:, 1:4]) > _MOST_TURN).any() or (np.abs(rows[:, 4:7]) > _FARTHEST_M).any():

@@ -8,6 +8,7 @@ another world. The two files tell the same cameras in two conventions.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes.scan import ScanError, matrix, read_json, reading
+from rollout3d.scenes.scan import ScanError, matrix, read_json, read_text, reading
 
 OFF_M, OFF_DEG = 0.1, 5.0
 """Median difference from which a scan is flagged. [assumed]"""
@@ -37,8 +38,8 @@ def read_colmap(path: Path) -> dict[str, np.ndarray]:
     an empty line. Raises `ScanError`.
     """
     poses, expects_image = {}, True
-    with reading(path), open(path, encoding="utf-8") as file:
-        for line in file:
+    with reading(path):
+        for line in io.StringIO(read_text(path)):
             if line.startswith("#"):
                 continue
             if expects_image and line.strip():

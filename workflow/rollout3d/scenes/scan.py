@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rollout3d import texts
 from rollout3d.geometry.boxes import OrientedBox
 
 
@@ -53,10 +54,16 @@ def reading(path: Path | str) -> Iterator[None]:
         raise ScanError(path, what) from error
 
 
+def read_text(path: Path) -> str:
+    """The text of a file of a release, whatever encoding `rollout3d.texts` knows. Raises `ScanError`."""
+    with reading(path):
+        return texts.decode(path.read_bytes())
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file, an object in all three releases. Raises `ScanError`."""
-    with reading(path), open(path, "rb") as file:
-        content = json.load(file)
+    with reading(path):
+        content = texts.loads(path.read_bytes())
     if not isinstance(content, dict):
         raise ScanError(path, f"a JSON object was expected, not a {type(content).__name__}")
     return content
@@ -166,8 +173,9 @@ class Room:
     """Mesh and objects of a scan, aligned: metres, +z up.
 
     vertices (V,3) f64; faces (F,3) i32; colors (V,3) u8 or None; to_aligned (4,4): raw world to aligned world; flags:
-    oddities met while reading; mesh_path: where the mesh was read. Vertices that no face uses are samples of the
-    surface (ScanNet++'s decimated mesh).
+    oddities met while reading; mesh_path: where the mesh was read; unboxed: category of each annotated object whose
+    box cannot be used, which counts and is in no table; n_annotated: different objects in the annotation, None without
+    one. Vertices that no face uses are samples of the surface (ScanNet++'s decimated mesh).
     """
 
     vertices: np.ndarray
@@ -178,6 +186,8 @@ class Room:
     scene_type: str | None = None
     flags: list[str] = field(default_factory=list)
     mesh_path: Path = field(default_factory=Path)
+    unboxed: list[str] = field(default_factory=list)
+    n_annotated: int | None = None
 
 
 @dataclass
