@@ -6,11 +6,11 @@ import cv2
 
 from rollout3d import tables
 from rollout3d.scenes.ingest import NAMES, ingest_shard
-from scenes.conftest import LINEAGE, settings
+from scenes.conftest import LINEAGE, trained
 
 
 def ingested(root, out, dataset="scannet", **site):
-    ingest_shard(dataset, root, out, 0, 1, settings(site=site), LINEAGE)
+    ingest_shard(dataset, root, out, 0, 1, trained(dataset, site=site), LINEAGE)
     return {name: tables.read(tables.TABLES[name], out / f"{name}.parquet") for name in NAMES}
 
 

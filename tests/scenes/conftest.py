@@ -38,6 +38,11 @@ def settings(**changes) -> config.Config:
     return config.Config.model_validate(config.merge(values, changes))
 
 
+def trained(dataset: str, **changes) -> config.Config:
+    """`settings` for a release that has scans to train on only: a list of no scan is an error."""
+    return settings(**config.merge({"datasets": {dataset: {"splits": {"test": []}}}}, changes))
+
+
 @dataclass
 class Release:
     """One synthetic release with its tables and its truth."""

@@ -29,7 +29,6 @@ def sound(tmp_path_factory):
     root = tmp_path_factory.mktemp("sound") / "scannet"
     mini.write_tsv(root / "scannetv2-labels.combined.tsv")
     (root / "scannetv2_train.txt").write_text(f"{GOOD}\n{BAD}\n")
-    (root / "scannetv2_val.txt").write_text("")
     for name in (GOOD, BAD):
         mini.write_scannet(root / "scans" / name, name)
     return root, ingested(root, root.parent / "tables")

@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
+from rollout3d.releases import MissingData
 from rollout3d.scenes.categories import RESOURCES, arkitscenes_labels, scannet_labels, scannetpp_labels
-from rollout3d.scenes.scan import ScanError
 from scenes import mini
 
 # The categories that occur in VSI-Bench's published annotations.
@@ -89,7 +89,7 @@ def test_first_version_of_the_label_table_is_understood(tmp_path):
 def test_label_table_of_another_kind_is_named(tmp_path):
     path = tmp_path / "odd.tsv"
     path.write_text("a\tb\n1\t2\n")
-    with pytest.raises(ScanError, match=r"odd\.tsv"):
+    with pytest.raises(MissingData, match=r"odd\.tsv: has no column raw_category or category, only a, b"):
         scannet_labels(path)
 
 

@@ -15,7 +15,7 @@ from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, shard_scans
 from rollout3d.stages import ingest as stage
 from scenes import mini
-from scenes.conftest import LINEAGE, SYNTHETIC, settings
+from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained
 
 VIDEO_FPS = {"scannet": 24.0, "scannetpp": 30.0, "arkitscenes": SYNTHETIC.fps}
 
@@ -209,14 +209,13 @@ def scannet_root(tmp_path):
     mini.write_tsv(root / "scannetv2-labels.combined.tsv")
     names = [f"scene{i:04d}_00" for i in range(5)]
     (root / "scannetv2_train.txt").write_text("\n".join(names) + "\n")
-    (root / "scannetv2_val.txt").write_text("")
     for name in names[1:]:
         mini.write_scannet(root / "scans" / name, name)
     return root
 
 
 def run(root, out, **site):
-    ingest_shard("scannet", root, out, 0, 1, settings(site=site), LINEAGE)
+    ingest_shard("scannet", root, out, 0, 1, trained("scannet", site=site), LINEAGE)
     return {name: tables.read(tables.TABLES[name], out / f"{name}.parquet") for name in NAMES}
 
 
@@ -291,7 +290,7 @@ def test_quality_of_the_frames_is_a_key(scannet_root, tmp_path):
     """A JPEG's first quantiser is 16 at quality 50 (ISO 10918-1, table K.1, as libjpeg scales it), 3 at 90."""
     for quality, first in ((50, 16), (90, 3)):
         out = tmp_path / str(quality)
-        config = settings(scenes={"jpeg_quality": quality})
+        config = trained("scannet", scenes={"jpeg_quality": quality})
         ingest_shard("scannet", scannet_root, out, 0, 1, config, LINEAGE)
         data = tables.read(tables.FRAMES, out / "frames.parquet")[0]["image"]["bytes"]
         assert data[data.index(b"\xff\xdb") + 5] == first
@@ -319,8 +318,7 @@ def test_scan_without_depth_takes_it_from_the_mesh(releases, tmp_path):
         if path.is_file() and path.name != "depth.bin":
             mini.write_bytes(root / "data" / scene / path.relative_to(source), path.read_bytes())
     mini.write_bytes(root / "splits" / "nvs_sem_train.txt", scene.encode())
-    mini.write_bytes(root / "splits" / "nvs_sem_val.txt", b"")
-    ingest_shard("scannetpp", root, tmp_path / "out", 0, 1, settings(), LINEAGE)
+    ingest_shard("scannetpp", root, tmp_path / "out", 0, 1, trained("scannetpp"), LINEAGE)
     (row,) = tables.read(tables.MAPS, tmp_path / "out" / "maps.parquet", ["appearances"])
     (measured,) = made.of("maps", scene)
     rendered = {a["category"]: a["first_seen_s"] for a in row["appearances"]}
@@ -353,7 +351,7 @@ def test_stage_says_what_is_missing_and_fails(tmp_path, capsys):
 
 def test_stage_takes_the_share_from_the_site_and_ends_with_one_error(scannet_root, tmp_path, monkeypatch, capsys):
     (scannet_root / "scans" / "scene0002_00" / "scene0002_00.sens").write_bytes(b"")
-    text = settings().model_dump_json(include={"seed", "datasets", "scenes", "video"})
+    text = trained("scannet").model_dump_json(include={"seed", "datasets", "scenes", "video"})
     arguments = ["--config", text, "--dataset", "scannet", "--shard", "0", "--root", str(scannet_root)]
     monkeypatch.setenv("ROLLOUT3D_SITE", '{"max_drop_share": 0.0}')
     with pytest.raises(SystemExit) as caught:

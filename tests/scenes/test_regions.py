@@ -12,7 +12,7 @@ from rollout3d.scenes.synthetic.mesh import coarse_mesh_of
 from rollout3d.scenes.synthetic.render import Renderer
 from rollout3d.stages import regions as stage
 from scenes import mini
-from scenes.conftest import LINEAGE, SYNTHETIC, settings
+from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained
 
 COUCH = 3
 
@@ -27,9 +27,8 @@ def prepared(base, depth):
     root = base / "scannet"
     mini.write_tsv(root / "scannetv2-labels.combined.tsv")
     (root / "scannetv2_train.txt").write_text("scene0001_00\n")
-    (root / "scannetv2_val.txt").write_text("")
     mini.write_scannet(root / "scans" / "scene0001_00", "scene0001_00", depth=lambda i: depth)
-    ingest_shard("scannet", root, base / "tables", 0, 1, settings(), LINEAGE)
+    ingest_shard("scannet", root, base / "tables", 0, 1, trained("scannet"), LINEAGE)
     return root, base / "tables"
 
 

@@ -56,6 +56,8 @@ _FILES = {
 """Training file, by its key in `site.external` -> its name, and how to get it."""
 
 
+SPLITS = ("train", "val", "test")
+
 SCANNET_SPLITS = ("scannetv2_{}.txt", "scannetv1_{}.txt")
 """Split files of ScanNet's two versions, by split."""
 SCANNET_LABELS = ("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv")

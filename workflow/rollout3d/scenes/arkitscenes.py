@@ -11,7 +11,9 @@ release could be looked at.
 
 from __future__ import annotations
 
-import csv
+import logging
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from rollout3d.fingerprint import note
 from rollout3d.releases import MissingData, require
 from rollout3d.scenes.arkit_frames import ArkitSource
 from rollout3d.scenes.categories import arkitscenes_labels
+from rollout3d.scenes.contract import Refused, accept, identity, is_scan_name, read_stated, read_table
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
     Annotated,
@@ -30,12 +33,12 @@ from rollout3d.scenes.scan import (
     ScanRef,
     read_json,
     reading,
-    released_box,
-    unknown_labels,
 )
-from rollout3d.spaces import space_of
+from rollout3d.spaces import space_of, visit_of
 
 NAME = "arkitscenes"
+_log = logging.getLogger(__name__)
+
 ROUNDING_M = 1e-4
 """A vertex on the surface of a box is in it, whatever its 32-bit coordinates make of that."""
 
@@ -60,11 +63,15 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     """
     if not (root / "3dod").is_dir():
         require(NAME, root)
-    rows: dict[str, tuple[str, str]] = {}
-    for path in [root / name for name in _TABLES if note(root / name).is_file()]:
-        for video, visit, fold in _read_table(path):
-            rows.setdefault(video, (visit, fold))
-    rows = rows or _from_folders(root)
+    rows: dict[str, tuple[str | None, str]] = {}
+    for place, video, visit, fold in [*_from_tables(root)] or _from_folders(root):
+        other_visit, other_fold = rows.get(video, (None, fold))
+        if fold != other_fold or (visit and other_visit and visit != other_visit):
+            raise MissingData(
+                f"{place}: video {video} is in {fold}, visit {visit}, and elsewhere in {other_fold}, visit "
+                f"{other_visit}: a scan is trained on or tested, never both; remove the wrong entry"
+            )
+        rows[video] = (visit or other_visit, fold)
     found = []
     for split in splits:
         if split not in FOLDERS:
@@ -96,14 +103,16 @@ def read_room(root: Path, ref: ScanRef) -> Room:
         items = content["data"]
     mesh_path = _find(folders, root, ref, f"{ref.scene_id}_3dod_mesh.ply")
     mesh = read_ply(mesh_path)
+    room = Room(mesh.vertices, mesh.faces, mesh.colors, [], mesh_path=mesh_path)
+    if not ref.annotated:
+        room.flags.append("no_annotation")
+        return room
     with reading(annotation):
-        objects = _objects(items, mesh.vertices)
-    if not objects and ref.annotated:
-        raise ScanError(annotation, "annotates no object", expected=True)
-    if objects and not any(item.n_points for item in objects):
+        objects = _objects(items, mesh.vertices, room.flags)
+    boxed = [item for item in objects if isinstance(item, Annotated)]
+    if boxed and not any(item.n_points for item in boxed):
         raise ScanError(annotation, "no vertex of the mesh is in any box: it is of another scan, or damaged")
-    flags = unknown_labels(objects) if ref.annotated else ["no_annotation"]
-    return Room(mesh.vertices, mesh.faces, mesh.colors, objects, flags=flags, mesh_path=mesh_path)
+    return accept(annotation, objects, mesh.vertices).into(room)
 
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
@@ -130,40 +139,52 @@ def _find(folders: list[Path], root: Path, ref: ScanRef, name: str) -> Path:
     raise ScanError(folder / name, "no such file")
 
 
-def _read_table(path: Path) -> list[tuple[str, str, str]]:
-    """video_id, visit_id, fold of each row, as text: "NA" must stay "NA", and ids must not become floats."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"video_id", "visit_id", "fold"} <= set(rows[0]):
-        raise MissingData(f"{path}: expected columns video_id, visit_id and fold; download the table again")
-    names = ("video_id", "visit_id", "fold")
-    return [tuple((row[name] or "").strip() for name in names) for row in rows]  # short rows hold None
+_Entry = tuple[Path, str, str | None, str]
+"""Where a video stands, its name, its visit (None if unknown) and its fold."""
 
 
-def _from_folders(root: Path) -> dict[str, tuple[str, str]]:
-    """Visit (unknown) and fold of each video, by the folder it is in."""
-    found = {}
-    for asset in ("raw", "3dod"):
-        for fold in FOLDERS.values():
-            found |= {path.name: ("", fold) for path in (root / asset / fold).glob("*") if path.is_dir()}
-    return found
+def _from_tables(root: Path) -> Iterator[_Entry]:
+    """The rows of all tables that are there. Raises `MissingData` for a table that is none."""
+    for path in [root / name for name in _TABLES if note(root / name).is_file()]:
+        others: Counter[str] = Counter()
+        for row in read_table(path, ("video_id", "visit_id", "fold")):
+            if not is_scan_name(row["video_id"]):
+                raise MissingData(f"{path}: {row['video_id']!r} is no name of a video; download the table again")
+            if row["fold"] in FOLDERS.values():
+                yield path, row["video_id"], visit_of(row["visit_id"]), row["fold"]
+            else:
+                others[row["fold"] or "none"] += 1
+        if others:
+            named = ", ".join(sorted(others))
+            _log.warning("%s: %d videos of other folds are left out: %s", path, others.total(), named)
 
 
-def _objects(items: list[dict[str, Any]], vertices: np.ndarray) -> list[Annotated]:
+def _from_folders(root: Path) -> Iterator[_Entry]:
+    """The folders of videos: each says its fold."""
+    for folder in [root / asset / fold for asset in ("raw", "3dod") for fold in FOLDERS.values()]:
+        for path in sorted(folder.glob("*")):
+            if path.is_dir():
+                yield path, path.name, None, folder.name
+
+
+def _objects(items: list[dict[str, Any]], vertices: np.ndarray, flags: list[str]) -> list[Annotated | Refused]:
     labels = arkitscenes_labels()
-    ids = [item.get("objectId") for item in items]
-    if not all(isinstance(i, int) for i in ids) or len(set(ids)) < len(ids):
-        ids = list(range(len(items)))
-    objects = []
-    for object_id, item in zip(ids, items):
-        box = released_box(item["segments"]["obbAligned"])
-        low, high = box.aabb()
+    if items and all(item.get("objectId") is None for item in items):
+        flags.append("numbered_objects")
+        items = [item | {"objectId": k} for k, item in enumerate(items)]
+    objects: list[Annotated | Refused] = []
+    for item in items:
+        object_id, label = identity(item)
+        category, perturbable, known = labels(label)
+        stated = read_stated((item.get("segments") or {}).get("obbAligned"), category, label, flags)
+        if isinstance(stated, str):
+            objects.append(Refused(object_id, label, category, stated))
+            continue
+        box, (low, high) = stated
         near = np.flatnonzero(((vertices >= low - ROUNDING_M) & (vertices <= high + ROUNDING_M)).all(axis=1))
         index = near[box.contains(vertices[near], ROUNDING_M)]
-        label = str(item["label"])
-        category, perturbable, known = labels(label)
         n = len(index)
         objects.append(
             Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known)
         )
-    return sorted(objects, key=lambda o: o.object_id)
+    return objects

@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from rollout3d.scenes.scan import reading
+from rollout3d.releases import MissingData
+from rollout3d.scenes.contract import read_table
 
 RESOURCES = Path(__file__).resolve().parents[3] / "resources" / "categories"
 
@@ -40,18 +41,15 @@ def scannet_labels(tsv: Path) -> Labels:
 
     VSI-Bench merges two label sets: names of ScanNet200, looked up by the raw name and by the `category` column that
     normalises it ("pillows" is a pillow), then classes of NYU40, which the raw name points to ("couch" is a sofa).
-    Rows are found by raw name: ids are not unique. Raises `ScanError` for a table without the needed columns.
+    Rows are found by raw name: ids are not unique. Raises `MissingData` for a table without the needed columns or rows.
     """
     by_part: dict[str, dict[str, str]] = {"nyu40": {}, "name": {}}
     for row in _resource("scannet"):
         by_part[row["part"]][row["key"]] = row["category"]
     rows = {}
-    with reading(tsv), open(tsv, newline="", encoding="utf-8") as file:
-        # The table quotes nothing, and some of its cells hold quotation marks.
-        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            raw = row["raw_category"] if "raw_category" in row else row["category"]
-            nyu40 = int(row["nyu40id"]) if (row["nyu40id"] or "").strip() else 0
-            rows.setdefault(_plain(raw), (_plain(row["category"] or ""), nyu40))
+    for row in read_table(tsv, (("raw_category", "category"), "category", "nyu40id"), "\t"):
+        raw = row["raw_category"] if "raw_category" in row else row["category"]
+        rows.setdefault(_plain(raw), (_plain(row["category"]), _nyu40(tsv, row["nyu40id"])))
     structure = _not_perturbable()
 
     def meaning(label: str) -> Meaning:
@@ -72,18 +70,17 @@ def scannetpp_labels(benchmark_map: Path | None) -> Labels:
 
     `benchmark_map`: metadata/semantic_benchmark/map_benchmark.csv (class, instance_map_to: empty = keep, None = drop).
     It lists every raw label; without it, all but those of VSI-Bench's list are unknown.
-    Raises `ScanError` for a file without these columns.
+    Raises `MissingData` for a file without these columns or without rows.
     """
     categories = {row["label"]: row["category"] for row in _resource("scannetpp")}
     renamed: dict[str, str] = {}
     known = {*categories, *_not_perturbable()}
     if benchmark_map is not None:
-        with reading(benchmark_map), open(benchmark_map, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                known.add(_plain(row["class"]))
-                target = (row["instance_map_to"] or "").strip()
-                if target:
-                    renamed[_plain(row["class"])] = "" if target == "None" else _plain(target)
+        for row in read_table(benchmark_map, ("class", "instance_map_to")):
+            known.add(_plain(row["class"]))
+            target = row["instance_map_to"]
+            if target:
+                renamed[_plain(row["class"])] = "" if target == "None" else _plain(target)
     structure = _not_perturbable()
 
     def meaning(label: str) -> Meaning:
@@ -104,6 +101,14 @@ def arkitscenes_labels() -> Labels:
         return Meaning(categories.get(name) or None, name not in structure, name in categories or name in structure)
 
     return meaning
+
+
+def _nyu40(tsv: Path, cell: str) -> int:
+    """The class that a cell names; 0 for an empty one."""
+    try:
+        return int(cell or 0)
+    except ValueError:
+        raise MissingData(f"{tsv}: nyu40id {cell!r} is no whole number; download the table again") from None
 
 
 def _plain(label: str) -> str:

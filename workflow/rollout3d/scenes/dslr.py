@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from rollout3d.geometry.camera import valid_pose
+from rollout3d.scenes.contract import file_name
 from rollout3d.scenes.pictures import decode_picture
 from rollout3d.scenes.registered import cross_check, read_nerfstudio
 from rollout3d.scenes.scan import ScanError, read_json, reading
@@ -37,9 +38,14 @@ class DslrSource:
         self.poses_path = cameras
         content = read_json(lists)
         with reading(lists):
-            self._names = sorted(str(name) for name in content["train"])
+            if not isinstance(content["train"], list):
+                raise ScanError(lists, "names no list of training images")
+            self._names = sorted(map(file_name, content["train"]))
         if not self._names:
             raise ScanError(lists, "names no training images")
+        if len(set(self._names)) < len(self._names):
+            twice = next(a for a, b in zip(self._names, self._names[1:]) if a == b)
+            raise ScanError(lists, f"names the image {twice} twice: remove one")
         self.n_frames = len(self._names)
         content = read_json(cameras)
         with reading(cameras):

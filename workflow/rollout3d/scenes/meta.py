@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 
 from rollout3d.config import DATASETS
-from rollout3d.geometry.boxes import MIN_SIDE_M, OrientedBox
-from rollout3d.geometry.distance import STEP_M
+from rollout3d.scenes.contract import is_scan_name, label_text, object_id, read_stated, size_fault
 from rollout3d.scenes.damage import more_than_chance
-from rollout3d.scenes.scan import ScanError, matrix, read_json, released_box
+from rollout3d.scenes.scan import ScanError, matrix, read_json
 from rollout3d.spaces import space_of
 
 Row = dict[str, Any]
@@ -38,10 +37,10 @@ _HOW_TO_GET = (
     "download the file again, or name another with --meta"
 )
 _SPLIT = re.compile(r"_(train|val|test)(?![a-z])")
-_SAME_AABB_M = 0.01
-_MAX_GRID = 2_000_000
-"""A box of more points than this on VSI-Bench's sampling grid (250 m3) is damaged, and would fill the memory."""
-_FAR_M = 10_000.0
+_FAR_M = 50.0
+"""Distance of a box from the room's centre that no room has. [assumed]"""
+_MAX_ROOM_M2 = 2_000.0
+"""Area of a room that no scan has: 40 times VSI-Bench's largest median. [assumed]"""
 _NAMED = 5
 
 _log = logging.getLogger(__name__)
@@ -138,7 +137,9 @@ def _entries(file: Path) -> Iterator[tuple[str, Any]]:
 
 def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
     """The row of `scenes` and the rows of `objects` of one entry. Raises ScanError naming what is wrong with it."""
-    if not isinstance(content, dict) or not _storable(scene_id):
+    if not is_scan_name(scene_id):
+        raise ScanError(file, f"{scene_id!r} is no name of a scene")
+    if not isinstance(content, dict):
         raise ScanError(file, f"{scene_id!r}: a {type(content).__name__} where a scene's metadata belongs")
     dataset = _dataset(file, content.get("dataset"))
     counts = _counts(file, content.get("object_counts"))
@@ -146,14 +147,15 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
     area = content.get("room_size")
     if area is None:
         flags.append("no_room_size")
-    elif not _number(area) or area <= 0:
-        raise ScanError(file, f"room_size {area!r} is no area in square metres")
+    elif not _number(area) or not 0 < area <= _MAX_ROOM_M2:
+        raise ScanError(file, f"room_size {area!r} is no area of a room in square metres")
     center = content.get("room_center")
     try:
         center = None if center is None else _finite(matrix(center, 1, 3)[0]).tolist()
     except (TypeError, ValueError) as error:
         raise ScanError(file, f"room_center: {error}") from error
     objects = _objects(file, scene_id, content, counts, flags)
+    _require_one_room(file, objects, center)
     split = _SPLIT.search(file.stem)
     scene = {
         "scene_id": scene_id,
@@ -190,9 +192,9 @@ def _counts(file: Path, stated: Any) -> dict[str, int]:
     if not isinstance(stated, dict):
         raise ScanError(file, "lacks object_counts, instances per category")
     for category, n in stated.items():
-        if not category.strip() or not _storable(category):
+        if not _is_category(category):
             raise ScanError(file, f"object_counts of {category!r}, which is no name of a category")
-        if not _whole(n):
+        if not _count(n):
             raise ScanError(file, f"object_counts of {category!r} is {n!r}, not a number of objects")
     return dict(stated)
 
@@ -206,7 +208,7 @@ def _objects(
     of its own, else 0, 1, ...
     """
     boxes = next((content[key] for key in BOX_KEYS if key in content), None)
-    if not isinstance(boxes, dict) or not all(isinstance(b, list) and _storable(c) for c, b in boxes.items()):
+    if not isinstance(boxes, dict) or not all(isinstance(b, list) and _is_category(c) for c, b in boxes.items()):
         raise ScanError(file, "lacks object_bbox, a list of boxes per category")
     rows: list[Row] = []
     instances: list[Any] = []
@@ -228,33 +230,51 @@ def _objects(
         flags += [f"boxes_differ_from_count:{category}"] if len(read) != n else []
         rows += [row for row, _ in read]
         instances += [instance for _, instance in read]
-    known = all(_whole(instance) for instance in instances) and len(set(instances)) == len(instances)
-    for k, row in enumerate(rows):
-        row["object_id"] = instances[k] if known else k
+    for k, (row, found) in enumerate(zip(rows, _ids(instances) or range(len(rows)))):
+        row["object_id"] = found
+        if instances[k] is not None and found != instances[k] and "renumbered_objects" not in flags:
+            flags.append("renumbered_objects")
     return rows
+
+
+def _ids(instances: list[Any]) -> list[int] | None:
+    """The stated ids; None unless every box has one of its own."""
+    try:
+        found = [object_id(instance) for instance in instances]
+    except ValueError:
+        return None
+    return found if len(set(found)) == len(found) else None
+
+
+def _require_one_room(file: Path, objects: list[Row], center: list[float] | None) -> None:
+    """Raise ScanError for a box far from the room's centre, or from the middle of the boxes where none is stated."""
+    if not objects:
+        return
+    centroids = np.array([row["centroid"] for row in objects])
+    middle = np.median(centroids, axis=0) if center is None else np.array(center)
+    away = np.abs(centroids - middle).max(axis=1)
+    worst = int(away.argmax())
+    if away[worst] > _FAR_M:
+        row = objects[worst]
+        raise ScanError(
+            file,
+            f"box of {row['category']!r}: a centre at {row['centroid']} m is in no room with the others, "
+            f"{away[worst]:.1f} m from its middle",
+        )
 
 
 def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[str]) -> Row:
     """A row of `objects` without its id. The axis-aligned box is the stated one, else that of the corners.
 
-    Sides of flat boxes are padded to `MIN_SIDE_M`, as those of our own are.
+    Sides of flat boxes are padded, as those of our own are. Raises ValueError for what is no box of a room.
     """
-    box = released_box(stated)
-    if abs(box.centroid).max() > _FAR_M:
-        raise ValueError(f"a centre at {box.centroid.tolist()} m is in no room")
-    if box.axes_lengths.min() < MIN_SIDE_M:
-        flag = f"flat_box:{category}"
-        flags += [flag] if flag not in flags else []
-        box = OrientedBox(box.centroid, np.maximum(box.axes_lengths, MIN_SIDE_M), box.normalized_axes)
-    if np.prod(np.maximum(np.ceil(box.axes_lengths / STEP_M), 1)) > _MAX_GRID:
-        raise ValueError(f"sides of {box.axes_lengths.tolist()} m are no object's in a room")
-    low, high = box.aabb()
-    if "min" in stated and "max" in stated:
-        stated_low, stated_high = (_finite(matrix(stated[key], 1, 3)[0]) for key in ("min", "max"))
-        if max(abs(stated_low - low).max(), abs(stated_high - high).max()) > _SAME_AABB_M:
-            flag = f"min_max_differ_from_box:{category}"
-            flags += [flag] if flag not in flags else []
-        low, high = stated_low, stated_high
+    found = read_stated(stated, category, category, flags)
+    if isinstance(found, str):
+        raise ValueError(found or "no box")
+    box, (low, high) = found
+    fault = size_fault(box)
+    if fault:
+        raise ValueError(fault)
     return {
         "scene_id": scene_id,
         "object_id": -1,
@@ -268,16 +288,15 @@ def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[st
     }
 
 
-def _storable(text: str) -> bool:
-    """Whether UTF-8 has it: JSON can spell half a character."""
+def _is_category(text: str) -> bool:
+    """Return whether a key names a category: text as it is stored, neither empty nor with blanks around it."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        return bool(text) and label_text(text) == text
+    except ValueError:
         return False
-    return True
 
 
-def _whole(value: Any) -> bool:
+def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 

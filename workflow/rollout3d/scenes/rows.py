@@ -32,7 +32,7 @@ def scene_row(scan: Scan, config: Config) -> Row:
     ref, room, source = scan.ref, scan.room, scan.source
     scenes = config.scenes
     rng = generator(config.seed, "room", scan.dataset, ref.scene_id)
-    counts = Counter(o.category for o in room.objects if o.category)
+    counts = Counter([o.category for o in room.objects if o.category] + room.unboxed)
     return {
         "scene_id": ref.scene_id,
         "space_id": ref.space_id,

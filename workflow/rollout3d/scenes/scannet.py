@@ -21,8 +21,9 @@ import numpy as np
 from rollout3d.fingerprint import note
 from rollout3d.geometry.boxes import minimal_oriented_box
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.releases import SCANNET_LABELS, SCANNET_SPLITS, MissingData, missing, require
+from rollout3d.releases import SCANNET_LABELS, SCANNET_SPLITS, SPLITS, MissingData, missing, require
 from rollout3d.scenes.categories import scannet_labels
+from rollout3d.scenes.contract import Accepted, Refused, accept, identity, read_splits
 from rollout3d.scenes.instance_pictures import InstancePictures
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
@@ -33,9 +34,9 @@ from rollout3d.scenes.scan import (
     ScanRef,
     matrix,
     read_json,
+    read_text,
     reading,
     segment_of_vertices,
-    unknown_labels,
 )
 from rollout3d.scenes.sens import SensFile
 from rollout3d.spaces import space_of
@@ -48,14 +49,11 @@ VIDEO_FPS = 24.0
 def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     """The scans of the splits, in the order of the split files. Raises `MissingData`."""
     require(NAME, root)
+    lists = {split: _first(root, [name.format(split) for name in SCANNET_SPLITS]) for split in SPLITS}
     found = []
-    for split in splits:
-        path = _first(root, [name.format(split) for name in SCANNET_SPLITS])
-        if not path.is_file():
-            raise MissingData(f"{NAME}: no split file {path}; it comes with the download (github.com/ScanNet/ScanNet)")
-        for scene_id in path.read_text().split():
-            present = _folder(root, ScanRef(scene_id, "", split)).is_dir()
-            found.append(ScanRef(scene_id, space_of(NAME, scene_id), split, present))
+    for split, scene_id in read_splits(lists, splits, "it comes with the download (github.com/ScanNet/ScanNet)"):
+        present = _folder(root, ScanRef(scene_id, "", split)).is_dir()
+        found.append(ScanRef(scene_id, space_of(NAME, scene_id), split, present))
     return found
 
 
@@ -84,10 +82,11 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     mesh_path = folder / f"{ref.scene_id}_vh_clean_2.ply"
     mesh = read_ply(mesh_path)
     vertices = mesh.vertices @ to_aligned[:3, :3].T + to_aligned[:3, 3]
-    objects = _read_objects(folder, ref, vertices, tsv, flags)
+    found = _read_objects(folder, ref, vertices, tsv, flags)
     scene_type = meta.get("sceneType")
     scene_type = scene_type if isinstance(scene_type, str) else None
-    return Room(vertices, mesh.faces, mesh.colors, objects, to_aligned, scene_type, flags, mesh_path)
+    room = Room(vertices, mesh.faces, mesh.colors, [], to_aligned, scene_type, flags, mesh_path)
+    return room if found is None else found.into(room)
 
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
@@ -165,7 +164,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
     """`key = value` lines; values that are numbers throughout become lists of floats."""
     meta: dict[str, Any] = {}
     with reading(path):
-        for line in path.read_text().splitlines():
+        for line in read_text(path).splitlines():
             key, found, value = line.partition("=")
             if not found:
                 continue
@@ -176,11 +175,11 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, flags: list[str]) -> list[Annotated]:
+def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, flags: list[str]) -> Accepted | None:
     aggregation = folder / f"{ref.scene_id}.aggregation.json"
     if not ref.annotated or (ref.split == "test" and not note(aggregation).exists()):
         flags.append("no_annotation")
-        return []
+        return None
     groups = read_json(aggregation)
     segments_path = folder / f"{ref.scene_id}_vh_clean_2.0.010000.segs.json"
     segments = read_json(segments_path)
@@ -190,24 +189,22 @@ def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, f
         stated = str(groups.get("sceneId", ref.scene_id)).removeprefix("scannet.")
         if stated != ref.scene_id:
             raise ScanError(aggregation, f"is of another scan, '{stated}'")
-        objects = _group_vertices(groups["segGroups"], of_vertex, vertices, tsv, flags)
-    if not objects:
-        raise ScanError(aggregation, "annotates no object", expected=True)
-    return objects
+        found, n_empty = _group_vertices(groups["segGroups"], of_vertex, vertices, tsv, flags)
+    return accept(aggregation, found, vertices, n_empty)
 
 
 def _group_vertices(
     groups: list[dict[str, Any]], of_vertex: np.ndarray, vertices: np.ndarray, tsv: Path, flags: list[str]
-) -> list[Annotated]:
+) -> tuple[list[Annotated | Refused], int]:
     labels = scannet_labels(tsv)
     ids, inverse = np.unique(of_vertex, return_inverse=True)
-    objects: list[Annotated] = []
+    objects: list[Annotated | Refused] = []
     seen: set[tuple[int, ...]] = set()
     n_duplicate = n_empty = 0
     for group in groups:
         segments = tuple(sorted(set(group["segments"])))
-        object_id, label = int(group["objectId"]), str(group["label"])
-        if segments in seen:
+        object_id, label = identity(group)
+        if segments and segments in seen:
             n_duplicate += 1  # one released scan lists every object twice
             continue
         seen.add(segments)
@@ -228,8 +225,5 @@ def _group_vertices(
         objects.append(
             Annotated(object_id, label, meaning.category, meaning.perturbable, box, low, high, n, index, meaning.known)
         )
-    if len({o.object_id for o in objects}) < len(objects):
-        raise ValueError("two different objects share one objectId")
-    flags += unknown_labels(objects)
     flags += [f"{what}:{n}" for what, n in (("duplicate_objects", n_duplicate), ("empty_objects", n_empty)) if n]
-    return sorted(objects, key=lambda o: o.object_id)
+    return objects, n_empty

@@ -22,8 +22,9 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
-from rollout3d.releases import SCANNETPP_SPLITS, MissingData, require
+from rollout3d.releases import SCANNETPP_SPLITS, require
 from rollout3d.scenes.categories import scannetpp_labels
+from rollout3d.scenes.contract import Refused, accept, identity, read_splits, read_stated
 from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
 from rollout3d.scenes.dslr import DslrSource
 from rollout3d.scenes.ply import read_ply
@@ -38,9 +39,7 @@ from rollout3d.scenes.scan import (
     matrix,
     read_json,
     reading,
-    released_box,
     segment_of_vertices,
-    unknown_labels,
 )
 from rollout3d.scenes.surface import sample_surface
 from rollout3d.scenes.video import Video
@@ -60,14 +59,11 @@ _FULL_SIZE = (1920, 1440)
 def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
     """The scans of the splits, in the order of the split files. Raises `MissingData`."""
     require(NAME, root)
-    found = []
-    for split in splits:
-        path = root / "splits" / SCANNETPP_SPLITS[split]
-        if not path.is_file():
-            raise MissingData(f"{NAME}: no split file {path}; the download script has it among the metadata")
-        for scene_id in path.read_text().split():
-            found.append(ScanRef(scene_id, space_of(NAME, scene_id), split, (root / "data" / scene_id).is_dir()))
-    return found
+    lists = {split: root / "splits" / name for split, name in SCANNETPP_SPLITS.items()}
+    return [
+        ScanRef(scene_id, space_of(NAME, scene_id), split, (root / "data" / scene_id).is_dir())
+        for split, scene_id in read_splits(lists, splits, "the download script has it among the metadata")
+    ]
 
 
 def folders(root: Path, ref: ScanRef) -> list[Path]:
@@ -99,9 +95,12 @@ def read_room(root: Path, ref: ScanRef) -> Room:
         extra = sample_surface(mesh.vertices, mesh.faces, mesh.colors, SURFACE_SPACING_M, rng)
     vertices = np.concatenate([mesh.vertices, extra.points])
     colors = None if extra.colors is None else np.concatenate([mesh.colors, extra.colors])
+    room = Room(vertices, mesh.faces, colors, [], flags=flags, mesh_path=mesh_path)
+    if "no_annotation" in flags:
+        return room
     with reading(annotation):
         objects = _objects(groups, owner, np.concatenate([owner, owner[extra.vertex]]), _labels(root), flags)
-    return Room(vertices, mesh.faces, colors, objects, flags=flags, mesh_path=mesh_path)
+    return accept(annotation, objects, mesh.vertices).into(room)
 
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
@@ -224,31 +223,22 @@ def _owners(groups: list[dict[str, Any]], of_vertex: np.ndarray) -> np.ndarray:
 
 def _objects(
     groups: list[dict[str, Any]], mesh_owner: np.ndarray, owner: np.ndarray, labels, flags: list[str]
-) -> list[Annotated]:
-    objects, n_unboxed = [], 0
+) -> list[Annotated | Refused]:
+    objects: list[Annotated | Refused] = []
     n_vertices = np.bincount(mesh_owner + 1, minlength=len(groups) + 1)[1:]
     order = np.argsort(owner, kind="stable")
     bounds = np.searchsorted(owner[order], np.arange(len(groups) + 1))
     for k, group in enumerate(groups):
-        object_id, label = int(group["objectId"]), str(group["label"])
-        if not group.get("obb"):
-            n_unboxed += 1
-            continue
-        obb = group["obb"]
-        box = released_box(obb)
-        low, high = box.aabb()
-        if "min" in obb and "max" in obb:
-            low, high = matrix(obb["min"], 1, 3)[0], matrix(obb["max"], 1, 3)[0]
-            if not (low <= high).all() or not np.isfinite([low, high]).all():
-                raise ValueError(f"object {object_id}: no box from {low.tolist()} to {high.tolist()}")
-        index = order[bounds[k] : bounds[k + 1]]
+        object_id, label = identity(group)
         category, perturbable, known = labels(label)
+        stated = read_stated(group.get("obb"), category, label, flags)
+        if isinstance(stated, str):
+            objects.append(Refused(object_id, label, category, stated))
+            continue
+        box, (low, high) = stated
+        index = order[bounds[k] : bounds[k + 1]]
         n = int(n_vertices[k])
         objects.append(
             Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known)
         )
-    if len({o.object_id for o in objects}) < len(objects):
-        raise ValueError("two objects share one objectId")
-    flags += unknown_labels(objects)
-    flags += [f"objects_without_box:{n_unboxed}"] if n_unboxed else []
-    return sorted(objects, key=lambda o: o.object_id)
+    return objects

@@ -1,0 +1,357 @@
+"""What every reader demands of a release: split lists, tables, names, ids, labels and boxes, each judged in one place.
+
+Who is dropped depends on what the fault puts in doubt:
+
+- The release: a split list that is empty, names a scan twice or shares one with another list, and a table without rows
+  or columns. They concern every scan, so they raise `MissingData`, which ends the run.
+- The scan: an id that is none, two objects of one id, a label that cannot be stored, and boxes of which more than half
+  cannot be this room's. The annotation as a whole is in doubt, so they raise ValueError or `ScanError`.
+- The object: a box that is no box, or cannot be this room's. The object leaves the tables, and flags name it. It still
+  counts in `object_counts`, so that "how many" stays right and questions that need every box of its category are not
+  asked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollout3d.fingerprint import note
+from rollout3d.geometry.boxes import MIN_SIDE_M, OrientedBox
+from rollout3d.geometry.distance import STEP_M
+from rollout3d.releases import MissingData
+from rollout3d.scenes.scan import Annotated, Room, ScanError, matrix, read_text, released_box, unknown_labels
+
+MAX_ID = 2**63 - 1
+"""Largest object id: tables store 64-bit integers."""
+MAX_LABEL = 200
+"""Characters of a raw label."""
+MAX_SIDE_M = 50.0
+"""Longest side of an object's box. No room of the benchmarks is longer. [assumed]"""
+OUTSIDE_M = 2.0
+"""How far a box may reach out of the mesh: annotators complete furniture that was scanned in part. [assumed]"""
+MAX_GRID = 2_000_000
+"""Points of a box on VSI-Bench's sampling grid (250 m3): a larger one is damaged, and would fill the memory."""
+MAX_REFUSED = 0.5
+"""Share of a scan's boxes that may be refused before the scan is. [assumed]"""
+SAME_AABB_M = 0.01
+"""Difference between a box and the axis-aligned box stated beside it from which the scan is flagged. [assumed]"""
+
+Corners = tuple[np.ndarray, np.ndarray]
+"""Lowest and highest corner (3,) of an axis-aligned box."""
+
+_SCAN_NAME = re.compile(r"\w[\w.+-]{0,99}")
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+def is_scan_name(text: Any) -> bool:
+    """Return whether a text can name a scan and its folder: letters, digits and _ . + - only, at most 100."""
+    return isinstance(text, str) and storable(text) and bool(_SCAN_NAME.fullmatch(text))
+
+
+def file_name(text: Any) -> str:
+    """Return a file's name that stands in a file of the release. Raises ValueError unless it stays in its folder.
+
+    Links that lie in the folder are followed: they are the user's own, not the release's.
+    """
+    if not isinstance(text, str) or not text.strip() or not storable(text) or len(text.encode()) > 255:
+        raise ValueError(f"{text!r} is no name of a file")
+    if text in (".", "..") or re.search(r"[/\\\x00-\x1f\x7f]", text) or re.match(r"[A-Za-z]:", text):
+        raise ValueError(f"the name {text!r} leads out of its folder: only plain file names are read")
+    return text
+
+
+def storable(text: str) -> bool:
+    """Return whether UTF-8 has every character of a text: JSON can spell half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# --- lists and tables of a release -----------------------------------------------------------------------------------
+
+
+def read_splits(lists: Mapping[str, Path], wanted: Sequence[str], how: str) -> list[tuple[str, str]]:
+    """Return split and name of each scan of the wanted splits, in the order of the lists.
+
+    `lists`: the list of each split that the release knows; those that are not wanted are only compared with the others.
+    `how`: how to get a list. Raises `MissingData` for a wanted list that is absent or empty, for a scan that stands in
+    a list twice or in two lists, and for a line that is no name of a scan.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for split in dict.fromkeys((*wanted, *lists)):
+        path = lists.get(split)
+        if path is None or not note(path).is_file():
+            if split in wanted:
+                raise MissingData(f"no split file {path or split}; {how}")
+            continue
+        found[split] = _read_list(path)
+        if split in wanted and not found[split]:
+            raise MissingData(f"{path}: names no scan; {how}")
+    for split, names in found.items():
+        for other, others in found.items():
+            both = sorted(names.keys() & others.keys()) if other > split else []
+            if both:
+                raise MissingData(
+                    f"{lists[split]} and {lists[other]} share {len(both)} scans, such as {both[0]} (line "
+                    f"{names[both[0]]}, line {others[both[0]]}): a scan is trained on or tested, never both; remove it "
+                    "from one list, or download the lists again"
+                )
+    return [(split, name) for split in wanted for name in found[split]]
+
+
+def _read_list(path: Path) -> dict[str, int]:
+    """Names of a split list -> line. Empty lines and what follows a # are left out."""
+    found: dict[str, int] = {}
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", _release_text(path)), 1):
+        for name in line.partition("#")[0].split():
+            if not is_scan_name(name):
+                raise MissingData(
+                    f"{path}: line {number}: {name[:100]!r} is no name of a scan; write the name of its folder alone, "
+                    "one a line"
+                )
+            if name in found:
+                raise MissingData(f"{path}: names {name} twice, in lines {found[name]} and {number}; remove one")
+            found[name] = number
+    return found
+
+
+def read_table(path: Path, columns: Iterable[str | tuple[str, ...]], delimiter: str = ",") -> list[dict[str, str]]:
+    """Return the rows of a table of the release, every cell as text without blanks around it.
+
+    `columns`: names that must be there; a tuple names alternatives, of which one must. A table with tabs quotes
+    nothing: some cells of ScanNet's hold quotation marks. Raises `MissingData` for a table without one of the columns
+    or without rows.
+    """
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.DictReader(io.StringIO(_release_text(path), newline=""), delimiter=delimiter, quoting=quoting)
+    try:
+        header = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = header
+        for column in columns:
+            names = (column,) if isinstance(column, str) else column
+            if not set(names) & set(header):
+                raise MissingData(
+                    f"{path}: has no column {' or '.join(names)}, only {', '.join(header[:8]) or 'nothing'}: it is "
+                    "another table, or damaged; download it again"
+                )
+        # A short row lacks cells, and a long one has some under the key None.
+        rows = [{name: (row.get(name) or "").strip() for name in header} for row in reader]
+    except csv.Error as error:
+        raise MissingData(f"{path}: no readable table ({error}); download it again") from None
+    rows = [row for row in rows if any(row.values())]
+    if not rows:
+        raise MissingData(f"{path}: a table without rows: damaged or cut; download it again")
+    return rows
+
+
+def _release_text(path: Path) -> str:
+    try:
+        return read_text(path)
+    except ScanError as error:
+        raise MissingData(str(error)) from None
+
+
+# --- objects ---------------------------------------------------------------------------------------------------------
+
+
+def object_id(value: Any) -> int:
+    """Return an object's id: a whole number from 0 to `MAX_ID`. Raises ValueError for anything else.
+
+    A float counts if it is whole and exact (below 2**53); text and truth values do not.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"the object id {value!r} is no whole number")
+    if not 0 <= value <= MAX_ID:
+        raise ValueError(f"the object id {value} is not from 0 to 2**63 - 1")
+    return value
+
+
+def label_text(value: Any) -> str:
+    """Return a raw label with single blanks between its words. Raises ValueError for what no table can hold."""
+    if not isinstance(value, str):
+        raise ValueError(f"the label {value!r} is no text")
+    text = " ".join(value.split())
+    if len(text) > MAX_LABEL:
+        raise ValueError(f"a label of {len(text)} characters, at most {MAX_LABEL} can be one: {text[:40]!r}...")
+    if not storable(text) or not text.isprintable():
+        raise ValueError(f"the label {value!r} holds characters that are no text")
+    return text
+
+
+def identity(entry: Mapping[str, Any]) -> tuple[int, str]:
+    """Return `objectId` and `label` of an entry of an annotation. Raises ValueError naming the entry."""
+    found = object_id(entry["objectId"])
+    try:
+        return found, label_text(entry["label"])
+    except ValueError as error:
+        raise ValueError(f"object {found}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An annotated object whose box cannot be used; an empty `reason` means that none is stated."""
+
+    object_id: int
+    label: str
+    category: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Objects that passed, by id; `unboxed`: the category of each other object that has one; flags of the scan."""
+
+    objects: list[Annotated]
+    unboxed: list[str]
+    flags: list[str]
+    n_annotated: int
+
+    def into(self, room: Room) -> Room:
+        """Return a room with these objects and flags."""
+        room.objects, room.unboxed, room.n_annotated = self.objects, self.unboxed, self.n_annotated
+        room.flags += unknown_labels(self.objects) + self.flags
+        return room
+
+
+def accept(path: Path, found: Sequence[Annotated | Refused], vertices: np.ndarray, n_empty: int = 0) -> Accepted:
+    """Judge the objects of one annotation against each other and against the mesh, vertices (V,3).
+
+    `n_empty`: further objects of the annotation, of which the mesh shows nothing. Raises `ScanError` for an annotation
+    without objects, for two objects of one id, if more than `MAX_REFUSED` of the stated boxes are refused, and if no
+    box is left.
+    """
+    if not found:
+        raise ScanError(path, "annotates no object", expected=True)
+    _require_own_ids(path, found)
+    bounds = vertices.min(axis=0) - OUTSIDE_M, vertices.max(axis=0) + OUTSIDE_M
+    objects: list[Annotated] = []
+    refused: list[Refused] = []
+    for item in found:
+        fault = None if isinstance(item, Refused) else box_fault(item, *bounds)
+        if isinstance(item, Refused):
+            refused.append(item)
+        elif fault:
+            refused.append(Refused(item.object_id, item.label, item.category, fault))
+        else:
+            objects.append(item)
+    wrong = [item for item in refused if item.reason]
+    stated = len(objects) + len(wrong)
+    if wrong and len(wrong) > MAX_REFUSED * stated:
+        raise ScanError(
+            path,
+            f"{len(wrong)} of {stated} boxes cannot be this room's (object {wrong[0].object_id}, '{wrong[0].label}': "
+            f"{wrong[0].reason}): it is of another scan, in another unit, or damaged; download it again",
+        )
+    without = len(refused) - len(wrong)
+    flags = [f"objects_without_box:{without}"] if without else []
+    flags += [f"refused_boxes:{len(wrong)}"] if wrong else []
+    flags += [f"refused_box:{item.object_id} {item.label}: {item.reason}" for item in wrong]
+    if not objects:
+        raise ScanError(path, f"none of its {len(found)} objects has a box: it is damaged; download it again")
+    unboxed = [item.category for item in refused if item.category]
+    return Accepted(sorted(objects, key=lambda item: item.object_id), unboxed, flags, len(found) + n_empty)
+
+
+def _require_own_ids(path: Path, found: Iterable[Annotated | Refused]) -> None:
+    labels: dict[int, str] = {}
+    for item in found:
+        if item.object_id in labels:
+            first = labels[item.object_id]
+            raise ScanError(path, f"two objects, '{first}' and '{item.label}', share the objectId {item.object_id}")
+        labels[item.object_id] = item.label
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------
+
+
+def read_box(stated: Mapping[str, Any], asked: bool) -> tuple[OrientedBox, bool]:
+    """Return the box of an annotation, and whether it was flat.
+
+    Thin sides of an object that is asked about are padded to `MIN_SIDE_M`; floors and walls may be planes.
+
+    Raises KeyError, TypeError or ValueError for what is no box: numbers that are not finite, negative sides, axes that
+    are not orthonormal, no extent at all.
+    """
+    box = released_box(stated)
+    if box.axes_lengths.max() < MIN_SIDE_M:
+        raise ValueError(f"a box without extent: sides of {box.axes_lengths.tolist()} m")
+    if not asked or box.axes_lengths.min() >= MIN_SIDE_M:
+        return box, False
+    return OrientedBox(box.centroid, np.maximum(box.axes_lengths, MIN_SIDE_M), box.normalized_axes), True
+
+
+def read_corners(stated: Mapping[str, Any], box: OrientedBox) -> tuple[Corners, bool]:
+    """Return the axis-aligned box that is stated beside a box, else the box's own, and whether they agree.
+
+    Raises ValueError for corners that are not finite, or of which the lowest is not the lowest.
+    """
+    low, high = box.aabb()
+    if "min" not in stated or "max" not in stated:
+        return (low, high), True
+    told_low, told_high = (matrix(stated[key], 1, 3)[0] for key in ("min", "max"))
+    if not np.isfinite([told_low, told_high]).all() or not (told_low <= told_high).all():
+        raise ValueError(
+            f"no box from {told_low.tolist()} to {told_high.tolist()}: corners must be finite, min below max"
+        )
+    agree = max(abs(told_low - low).max(), abs(told_high - high).max()) <= SAME_AABB_M
+    return (told_low, told_high), bool(agree)
+
+
+def read_stated(stated: Any, category: str | None, label: str, flags: list[str]) -> tuple[OrientedBox, Corners] | str:
+    """Return the box of an annotation and its axis-aligned box, or why it is none; "" if none is stated.
+
+    `category`: what the object is asked about as, None for never. Oddities of a box that can be used are added to
+    `flags`, once for each category or, without one, label.
+    """
+    if not stated:
+        return ""
+    try:
+        box, flat = read_box(stated, category is not None)
+        corners, agree = read_corners(stated, box)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"lacks {error}" if isinstance(error, KeyError) else str(error)
+    name = category or label
+    for flag in [f"flat_box:{name}"] * flat + [f"min_max_differ_from_box:{name}"] * (not agree):
+        flags += [flag] if flag not in flags else []
+    return box, corners
+
+
+def size_fault(box: OrientedBox) -> str | None:
+    """Return why no object of a room has a box of this size; None if one may."""
+    sides = box.axes_lengths
+    if sides.max() > MAX_SIDE_M or np.prod(np.maximum(np.ceil(sides / STEP_M), 1)) > MAX_GRID:
+        return f"sides of {np.round(sides, 2).tolist()} m are no object's in a room"
+    return None
+
+
+def box_fault(item: Annotated, lowest: np.ndarray, highest: np.ndarray) -> str | None:
+    """Return why an object's boxes cannot be of a room between two corners (3,); None if they can.
+
+    Only objects that are asked about have a largest volume: walls and floors fill a room. The minimal box is computed
+    only where the axis-aligned one is too large to settle the question.
+    """
+    low, high = np.asarray(item.aabb_min), np.asarray(item.aabb_max)
+    if not np.isfinite([low, high]).all() or (low > high).any():
+        return f"no box from {low.tolist()} to {high.tolist()}"
+    out = float(max((lowest - low).max(), (high - highest).max()))
+    if out > 0:
+        return f"reaches {out + OUTSIDE_M:.1f} m out of the mesh"
+    if (high - low).max() > MAX_SIDE_M:
+        return f"sides of {np.round(high - low, 2).tolist()} m are no object's in a room"
+    if item.category and np.prod(np.maximum(np.ceil((high - low) / STEP_M), 1)) > MAX_GRID:
+        return size_fault(item.box)
+    return None
