@@ -322,3 +322,39 @@ def test_picture_shows_frames_boxes_and_path(releases, tmp_path, capsys):
     assert picture.shape[1] == 1672 and picture.shape[0] > 1000
     assert (picture[:8, :8] == (44, 122, 62)).all(), "green: passed"
     assert (picture == (255, 220, 0)).all(axis=2).sum() > 200, "views in the room from above"
+
+
+LOST = "annotated objects read"
+
+
+def damaged_annotation(releases, dataset, tmp_path, change):
+    folder = copied(releases[dataset], tmp_path)
+    (path,) = folder.rglob(
+        {"scannet": "*.aggregation.json", "scannetpp": "segments_anno.json"}.get(dataset, "*3dod_*.json")
+    )
+    content = json.loads(path.read_text())
+    change(content[{"arkitscenes": "data"}.get(dataset, "segGroups")])
+    path.write_text(json.dumps(content))
+    return check_scan(dataset, folder)
+
+
+@pytest.mark.parametrize("dataset", ["scannet", "scannetpp", "arkitscenes"])
+def test_an_annotation_without_objects_fails(releases, tmp_path, dataset):
+    report = damaged_annotation(releases, dataset, tmp_path, list.clear)
+    assert wrong(report) == {LOST} and "annotates no object" in report.text()
+
+
+@pytest.mark.parametrize("dataset", ["scannetpp", "arkitscenes"])
+def test_an_annotated_object_that_reaches_no_table_fails(releases, tmp_path, dataset):
+    def change(groups):
+        box = groups[0]["obb"] if dataset == "scannetpp" else groups[0]["segments"]["obbAligned"]
+        box["centroid"] = [500, 0, 0]
+        box.pop("min", None)
+
+    report = damaged_annotation(releases, dataset, tmp_path, change)
+    assert wrong(report) == {LOST} and "refused_box:" in report.text() and "out of the mesh" in report.text()
+
+
+def test_an_instance_without_segments_fails(releases, tmp_path):
+    report = damaged_annotation(releases, "scannet", tmp_path, lambda groups: groups[0]["segments"].clear())
+    assert wrong(report) == {LOST} and "empty_objects:1" in report.text()

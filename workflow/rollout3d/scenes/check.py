@@ -23,6 +23,7 @@ from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.check_report import Check, Report, Shot
+from rollout3d.scenes.contract import LOST_OBJECTS, NoObjects
 from rollout3d.scenes.ingest import READERS
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.scenes.scan import FrameSource, Room, ScanError, ScanRef
@@ -77,6 +78,7 @@ def check_scan(dataset: str, path: Path) -> Report:
         report.room = room
         _describe(report, room, source, problems)
         _check_files(report, problems)
+        _check_annotation(report, room, problems)
         poses = _check_path(report, room, source)
         _check_pictures(report, room, source, poses)
         _check_boxes(report, room)
@@ -152,6 +154,19 @@ def _check_files(report: Report, problems: list[Exception]) -> None:
     damaged = [problem for problem in problems if not _is_missing(problem)]
     note = "; ".join(str(problem) for problem in damaged)
     report.checks.append(Check("files can be read", not damaged, f"{len(damaged)} bad", "none", note))
+
+
+def _check_annotation(report: Report, room: Room | None, problems: list[Exception]) -> None:
+    """Compare the objects of the annotation with those that reach the tables."""
+    name = "annotated objects read"
+    empty = [problem for problem in problems if isinstance(problem, NoObjects)]
+    if empty:
+        report.checks.append(Check(name, False, "none", "all", str(empty[0])))
+    elif room is None or room.n_annotated is None:
+        report.checks.append(Check(name, None, note="no annotation"))
+    else:
+        n, lost = len(room.objects), "; ".join(flag for flag in room.flags if flag.startswith(LOST_OBJECTS))
+        report.checks.append(Check(name, n == room.n_annotated, f"{n} of {room.n_annotated}", "all", lost))
 
 
 def _check_path(report: Report, room: Room | None, source: FrameSource | None) -> dict[int, np.ndarray]:

@@ -47,6 +47,9 @@ SAME_AABB_M = 0.01
 Corners = tuple[np.ndarray, np.ndarray]
 """Lowest and highest corner (3,) of an axis-aligned box."""
 
+LOST_OBJECTS = ("empty_objects:", "objects_without_box:", "refused_box")
+"""How the flags begin that say which annotated objects are in no table."""
+
 _SCAN_NAME = re.compile(r"\w[\w.+-]{0,99}")
 
 
@@ -201,6 +204,13 @@ def identity(entry: Mapping[str, Any]) -> tuple[int, str]:
         raise ValueError(f"object {found}: {error}") from None
 
 
+class NoObjects(ScanError):
+    """An annotation without objects: no damage, but nothing to ask about."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, "annotates no object", expected=True)
+
+
 @dataclass(frozen=True)
 class Refused:
     """An annotated object whose box cannot be used; an empty `reason` means that none is stated."""
@@ -230,12 +240,12 @@ class Accepted:
 def accept(path: Path, found: Sequence[Annotated | Refused], vertices: np.ndarray, n_empty: int = 0) -> Accepted:
     """Judge the objects of one annotation against each other and against the mesh, vertices (V,3).
 
-    `n_empty`: further objects of the annotation, of which the mesh shows nothing. Raises `ScanError` for an annotation
-    without objects, for two objects of one id, if more than `MAX_REFUSED` of the stated boxes are refused, and if no
-    box is left.
+    `n_empty`: further objects of the annotation, of which the mesh shows nothing. Raises `NoObjects` for an annotation
+    without any, `ScanError` for two objects of one id, if more than `MAX_REFUSED` of the stated boxes are refused, and
+    if no box is left.
     """
     if not found:
-        raise ScanError(path, "annotates no object", expected=True)
+        raise NoObjects(path)
     _require_own_ids(path, found)
     bounds = vertices.min(axis=0) - OUTSIDE_M, vertices.max(axis=0) + OUTSIDE_M
     objects: list[Annotated] = []

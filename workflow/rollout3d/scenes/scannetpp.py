@@ -24,7 +24,7 @@ from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.releases import SCANNETPP_SPLITS, require
 from rollout3d.scenes.categories import scannetpp_labels
-from rollout3d.scenes.contract import Refused, accept, identity, read_splits, read_stated
+from rollout3d.scenes.contract import NoObjects, Refused, accept, identity, read_splits, read_stated
 from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
 from rollout3d.scenes.dslr import DslrSource
 from rollout3d.scenes.ply import read_ply
@@ -87,7 +87,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
             groups = content["segGroups"]
             owner, flags = _owners(groups, of_vertex), []
         if not groups:
-            raise ScanError(annotation, "annotates no object", expected=True)
+            raise NoObjects(annotation)
         if (owner < 0).all():
             raise ScanError(annotation, "names no segment of the mesh: it is of another scan, or damaged")
     rng = generator(NAME, "surface", ref.scene_id)
