@@ -65,6 +65,9 @@ class Splits(Section):
     def _disjoint(self) -> Splits:
         if set(self.train) & set(self.test):
             raise ValueError("a split cannot be both train and test")
+        for name in ("train", "test"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name} names a split twice: each of its scans would be read twice")
         return self
 
 

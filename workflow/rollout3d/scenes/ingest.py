@@ -39,20 +39,54 @@ def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Con
     """The scans of one shard, in the order of the split files, also those that the disk lacks.
 
     `max_scans` of the dataset limits each split to its first scans on disk, whatever the shard.
-    Raises `MissingData` if the release, or every scan of it, is missing.
+    Raises `MissingData` if the release, or every scan of it, is missing. A space with scans on both sides is named in
+    the log: the leak guard keeps its questions out of training.
     """
     spec = config.datasets[dataset]
-    splits = [*spec.splits.train, *spec.splits.test]
+    splits = [*dict.fromkeys((*spec.splits.train, *spec.splits.test))]
     refs = READERS[dataset].list_scans(root, splits)
-    if refs and not any(ref.present for ref in refs):
-        raise MissingData(
-            f"{dataset}: none of the {len(refs)} scans of the splits {', '.join(splits)} is in {root}, such as "
-            f"{refs[0].scene_id}; download them, or point site.roots.{dataset} at them in config/local.yaml"
-        )
+    if not any(ref.present for ref in refs):
+        raise MissingData(_nothing(READERS[dataset], root, splits, refs))
     if spec.max_scans is not None:
         by_split = {split: [r for r in refs if r.split == split and r.present] for split in splits}
         refs = [ref for split in splits for ref in by_split[split][: spec.max_scans]]
-    return [ref for ref in refs if shard_of(ref.space_id, n_shards) == shard]
+    mine = [ref for ref in refs if shard_of(ref.space_id, n_shards) == shard]
+    _warn_of_shared_spaces(dataset, mine, spec.splits.train)
+    return mine
+
+
+def _nothing(reader: ModuleType, root: Path, splits: list[str], refs: list[ScanRef]) -> str:
+    """Return what was looked for, and what is there instead."""
+    example = refs[0] if refs else ScanRef("<scan>", "", splits[0])
+    places = sorted({folder.parent for folder in reader.folders(root, example)})
+    there = "; ".join(f"{place} {_content(place)}" for place in [root, *places])
+    listed = f"none of the {len(refs)} scans of" if refs else "no scan in"
+    looked = " or ".join(str(folder) for folder in reader.folders(root, example))
+    return (
+        f"{reader.NAME}: {listed} the splits {', '.join(splits)} is there, looked for as {looked}. What is there: "
+        f"{there}. Download the scans, or point site.roots.{reader.NAME} at them in config/local.yaml"
+    )
+
+
+def _content(folder: Path) -> str:
+    """Return the first names of a folder, in words."""
+    if not folder.is_dir():
+        return "does not exist"
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    more = f", ... ({len(names)} entries)" if len(names) > _NAMED else ""
+    return f"holds {', '.join(names[:_NAMED]) or 'nothing'}{more}"
+
+
+def _warn_of_shared_spaces(dataset: str, refs: list[ScanRef], trained: Collection[str]) -> None:
+    sides: dict[str, set[bool]] = {}
+    for ref in refs:
+        sides.setdefault(ref.space_id, set()).add(ref.split in trained)
+    both = sorted(space for space, found in sides.items() if len(found) > 1)
+    if both:
+        _log.warning(
+            "%s: %d spaces have scans to train on and scans to test on, such as %s: none of them is trained on",
+            *(dataset, len(both), both[0]),
+        )
 
 
 def ingest_shard(

@@ -18,6 +18,7 @@ import numpy as np
 
 from rollout3d import texts
 from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.releases import MissingData
 
 
 class ScanError(ValueError):
@@ -40,10 +41,13 @@ _DAMAGE = (
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Turn whatever a damaged file provokes in a parser into a `ScanError` that names the file."""
+    """Turn whatever a damaged file provokes in a parser into a `ScanError` that names the file.
+
+    `MissingData` passes: it concerns the release, not the scan that is being read.
+    """
     try:
         yield
-    except ScanError:
+    except (ScanError, MissingData):
         raise
     except FileNotFoundError as error:
         raise ScanError(error.filename or path, "no such file") from error
