@@ -1,8 +1,5 @@
 """Bad input of ScanNet++ and ARKitScenes, through the ingest of a shard: the scan is dropped by name."""
 
-import struct
-
-import lz4.block
 import numpy as np
 import pytest
 
@@ -43,22 +40,12 @@ PHONE_DAMAGE = {
         poses(lambda entries, name: entries[name].update(intrinsic=[[0, 0, 0]] * 3)),
         "no camera's",
     ),
-    "gigabytes of depth": (
-        "iphone/depth.bin",
-        lambda p: p.write_bytes(lz4_record(np.full((192, 256), 900, "<u2")) + b"\xff" * 4000),
-        "claims 4294967295 bytes",
-    ),
     "other segments": (
         "scans/segments_anno.json",
         lambda p: edit_json(p, lambda c: [g.update(segments=[10**6]) for g in c["segGroups"]]),
         "names no segment of the mesh",
     ),
 }
-
-
-def lz4_record(depth):
-    data = lz4.block.compress(depth.tobytes(), store_size=False)
-    return struct.pack("<I", len(data)) + data
 
 
 @pytest.mark.parametrize("kind", PHONE_DAMAGE)
@@ -86,7 +73,6 @@ FIRST = f"{VIDEO}_3403.391"
 ARKIT_DAMAGE = {
     "corrupt picture": (f"vga_wide/{FIRST}.png", cut, "cannot be decoded"),
     "another size": (f"vga_wide/{VIDEO}_3403.491.png", of_another_size, "32x24 pixels"),
-    "colour for depth": (f"lowres_depth/{FIRST}.png", of_another_size, "16 bits"),
     "no intrinsics": (f"vga_wide_intrinsics/{FIRST}.pincam", lambda p: p.write_text("64 48 nan 50 31 23"), "camera's"),
     "no picture of it": (f"vga_wide_intrinsics/{FIRST}.pincam", lambda p: p.write_text("0 0 50 50 31 23"), "0x0"),
     "no valid pose": ("lowres_wide.traj", lambda p: p.write_text("1.0 0 0 0 0 0 0\n"), "valid pose"),

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
+from rollout3d.scenes.oddities import time_flags
 from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
 
@@ -23,6 +24,7 @@ MAX_GAP_S = 0.15
 DEPTH_TIME_MS = 20
 """Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
 
+_DEPTH_SIZE = 256, 192
 _LATEST_S = 1e12
 _MOST_TURN, _FARTHEST_M = 100.0, 1e5
 """Far beyond any recording: such numbers are damage, and too large ones break the algebra behind them."""
@@ -81,11 +83,20 @@ class ArkitSource:
         for base in bases:
             self._depths = _list(base / "lowres_depth", ".png")
             if len(self._depths.ms):
-                height, width = _read_depth(self._depths.paths[0]).shape
-                self._depth_size = width, height
+                self._depth_size = self._size_of_depth()
                 pincams = _list(base / "lowres_wide_intrinsics", ".pincam")
                 self._depth_pincams = pincams if len(pincams.ms) else self._pincams
                 return
+
+    def _size_of_depth(self) -> tuple[int, int]:
+        """Width and height of the first depth picture that can be read; the release's if none can."""
+        for path in self._depths.paths:
+            try:
+                height, width = _read_depth(path).shape
+            except ScanError:
+                continue
+            return width, height
+        return _DEPTH_SIZE
 
     def _thin_out(self) -> None:
         gaps = np.diff(self._frames.ms)
@@ -99,6 +110,7 @@ class ArkitSource:
         if path is None:
             raise ScanError(bases[0] / "lowres_wide.traj", "no such file")
         self.poses_path = path
+        self.flags = _order_of_entries(path)
         times, stored = read_trajectory(path)
         self._poses = poses_at(self._frames.ms / 1000, times, stored)
         found = [pose for pose in self._poses if pose is not None]
@@ -167,6 +179,13 @@ def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
     poses[:, :3, :3] = to_camera.transpose(0, 2, 1)
     poses[:, :3, 3] = -np.einsum("nji,nj->ni", to_camera, rows[:, 4:7])
     return rows[:, 0], poses
+
+
+def _order_of_entries(path: Path) -> list[str]:
+    """Flags on the entries' order: `read_trajectory` sorts them and keeps the first of those of one time."""
+    with reading(path):
+        times = [float(line.split()[0]) for line in read_text(path).splitlines() if line.strip()]
+    return [flag for flag in time_flags(np.array(times), "poses") if not flag.startswith("poses_gaps")]
 
 
 def poses_at(seconds: np.ndarray, times: np.ndarray, poses: np.ndarray) -> list[np.ndarray | None]:

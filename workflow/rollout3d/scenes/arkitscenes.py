@@ -119,6 +119,7 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
     """A video with its room. Raises `ScanError`."""
     room = read_room(root, ref)
     source = ArkitSource(_folders(root, ref), ref.scene_id)
+    room.flags += source.flags
     if not source.has_poses:
         room.flags.append("no_poses")
     return Scan(ref, NAME, room, source)

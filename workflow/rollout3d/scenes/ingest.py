@@ -17,7 +17,7 @@ from rollout3d.config.frames import stored_sets
 from rollout3d.fingerprint import note
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
-from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
+from rollout3d.scenes import arkitscenes, oddities, rows, scannet, scannetpp
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
 from rollout3d.seeding import shard_of
@@ -161,12 +161,15 @@ def ingest_scan(
             scene = rows.scene_row(scan, config)
             if not scene["room_size_m2"] > 0:
                 raise ScanError(scan.room.mesh_path, "a room without any area")
-            return {
+            found = {
                 "scenes": [scene],
                 "objects": rows.object_rows(scan),
                 "frames": frames,
                 "maps": [rows.map_row(scan, config)],
             }
+            odd = [*oddities.orientation_flags(scan), *oddities.depth_flags(scan)]
+            scene["flags"] += [flag for flag in odd if flag not in scene["flags"]]
+            return found
         except ScanError:
             raise
         except (ValueError, ArithmeticError, QhullError) as error:

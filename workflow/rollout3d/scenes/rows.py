@@ -17,6 +17,7 @@ from rollout3d.geometry.room import room_area, room_center
 from rollout3d.geometry.topdown import bev, floor_level, floor_rect, pack_grid, walkable_grid
 from rollout3d.geometry.visibility import first_appearances
 from rollout3d.resize import FACTOR, resize_frame, smart_size
+from rollout3d.scenes.oddities import depth_shape
 from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError
 from rollout3d.scenes.surface import point_spacing, vertex_areas
 from rollout3d.seeding import generator
@@ -134,8 +135,8 @@ def map_row(scan: Scan, config: Config) -> Row:
 def appearances(scan: Scan, config: Config) -> dict[str, float]:
     """Category -> seconds of its first appearance in the video, by name; categories never seen are absent.
 
-    Depth is the sensor's; a scan without any uses the depth of its mesh. What the mesh itself hides is not visible: a
-    face is a category's if most of its corners are.
+    Depth is the sensor's; a frame or a scan without any uses the depth of the mesh. What the mesh
+    itself hides is not visible: a face is a category's if most of its corners are.
     """
     room, scenes = scan.room, config.scenes
     indices: dict[str, list[np.ndarray]] = {}
@@ -171,24 +172,32 @@ def _faces_of(room: Room, index: np.ndarray) -> np.ndarray:
 
 
 def _depth_cameras(scan: Scan):
-    """Functions of the frame index: (K of the depth picture, pose) or None; the depth picture or None."""
+    """Functions of the frame index: (K of the depth picture, pose) or None; the depth picture.
+
+    The sensor's where it can be used, else the mesh's in the same size.
+    """
     source, room = scan.source, scan.room
-    measured = scan.depth_K(0) is not None
+    shape = depth_shape(scan)
     width = _RENDERED_DEPTH_WIDTH
-    height = max(1, round(source.height * width / source.width))
+    height, width = shape or (max(1, round(source.height * width / source.width)), width)
 
     def camera(index: int):
         K, pose = scan.camera(index)
         if pose is None:
             return None
-        if measured:
+        if shape:
             return scan.depth_K(index), pose
         return resize_intrinsics(K, (source.width, source.height), (width, height)), pose
 
-    def rendered(index: int):
+    def depth(index: int):
+        measured = scan.depth(index) if shape else None
+        if measured is not None and measured.shape == shape:
+            return measured
+        if measured is not None:
+            scan.without_depth.add(index)
         return rasterise(room.vertices, room.faces, *camera(index), width, height)[0]
 
-    return camera, scan.depth if measured else rendered
+    return camera, depth
 
 
 def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,8 @@ import numpy as np
 from rollout3d import texts
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.releases import MissingData
+
+_log = logging.getLogger(__name__)
 
 
 class ScanError(ValueError):
@@ -202,6 +205,8 @@ class Scan:
     dataset: str
     room: Room
     source: FrameSource
+    without_depth: set[int] = field(default_factory=set)
+    """Frames looked at whose depth cannot be used, in a video that has depth."""
 
     def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
         """K (3,3) of the upright full-size frame, and its camera-to-world pose (4,4); pose None if lost."""
@@ -216,8 +221,21 @@ class Scan:
         return self.source.depth_K(index)
 
     def depth(self, index: int) -> np.ndarray | None:
-        """Upright depth (h,w) f32, metres along the viewing axis, 0 = unknown; None if absent. Raises `ScanError`."""
-        return self.source.depth(index)
+        """Upright depth (h,w) f32, metres along the viewing axis, 0 = unknown; None where there is none to use.
+
+        A picture that is damaged, or knows nothing, cannot be used; the frame is then one of `without_depth`.
+        """
+        if self.source.depth_K(index) is None:
+            return None
+        try:
+            depth = self.source.depth(index)
+        except ScanError as error:
+            _log.debug("frame %d: %s", index, error)
+            depth = None
+        if depth is None or not depth.any():
+            self.without_depth.add(index)
+            return None
+        return depth
 
     def __enter__(self) -> Scan:
         return self

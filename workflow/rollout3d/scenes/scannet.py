@@ -25,6 +25,7 @@ from rollout3d.releases import SCANNET_LABELS, SCANNET_SPLITS, SPLITS, MissingDa
 from rollout3d.scenes.categories import scannet_labels
 from rollout3d.scenes.contract import Accepted, Refused, accept, identity, read_splits
 from rollout3d.scenes.instance_pictures import InstancePictures
+from rollout3d.scenes.oddities import time_flags
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
     Annotated,
@@ -92,7 +93,9 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 def read_scan(root: Path, ref: ScanRef) -> Scan:
     """A scan with its video. Raises `ScanError`, or `MissingData` without the label table."""
     room = read_room(root, ref)
-    return Scan(ref, NAME, room, SensSource(_folder(root, ref) / f"{ref.scene_id}.sens", room.to_aligned))
+    source = SensSource(_folder(root, ref) / f"{ref.scene_id}.sens", room.to_aligned)
+    room.flags += source.flags
+    return Scan(ref, NAME, room, source)
 
 
 class SensSource:
@@ -110,6 +113,7 @@ class SensSource:
         self._pictures: InstancePictures | None = None
         self._sens = SensFile(path)
         self.n_frames = self._sens.n_frames
+        self.flags = time_flags(self._sens.times, "video")
         self.width, self.height = self._sens.color_size
         if not self.n_frames:
             self.close()

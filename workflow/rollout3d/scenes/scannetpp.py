@@ -15,6 +15,7 @@ private.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ from rollout3d.scenes.surface import sample_surface
 from rollout3d.scenes.video import Video
 from rollout3d.seeding import generator
 from rollout3d.spaces import space_of
+
+_log = logging.getLogger(__name__)
 
 NAME = "scannetpp"
 VIDEO_FPS = 30.0
@@ -143,10 +146,17 @@ class PhoneSource:
                 folder / "colmap" / "images.txt",
                 folder / "nerfstudio" / "transforms.json",
             )
-            self._depth = DepthBin(depth_path) if note(depth_path).exists() else None
+            self._open_depth(depth_path)
         except ScanError:
             self.close()
             raise
+
+    def _open_depth(self, path: Path) -> None:
+        self._has_depth = note(path).exists()
+        try:
+            self._depth = DepthBin(path) if self._has_depth else None
+        except ScanError as error:
+            _log.warning("%s: the mesh's depth stands in for it", error)
 
     def _read_cameras(self) -> None:
         entries = read_json(self.poses_path)
@@ -178,7 +188,7 @@ class PhoneSource:
         return self._video.frame(index * self.step)
 
     def depth_K(self, index: int) -> np.ndarray | None:
-        if self._depth is None:
+        if not self._has_depth:
             return None
         row, _ = self._entry(index * self.step)
         return resize_intrinsics(self._K[row], _FULL_SIZE, (WIDTH, HEIGHT))

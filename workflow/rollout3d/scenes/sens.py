@@ -28,7 +28,8 @@ class SensFile:
     """An open `.sens` file: sizes, intrinsics, poses, and frames on demand.
 
     color_K, depth_K (3,3); color_size, depth_size (width, height); poses (N,4,4) f64 camera-to-world in the raw
-    world, with -inf where tracking was lost. Nothing but the index is held in memory.
+    world, with -inf where tracking was lost; times (N,) f64 of the colour pictures, in units of the recorder.
+    Nothing but the index is held in memory.
     Raises `ScanError` for a file of another version, a truncated one, an unsupported compression, or a header whose
     numbers cannot be (sizes, intrinsics, more frames than bytes).
     """
@@ -82,6 +83,7 @@ class SensFile:
                 self.path, f"claims {self.n_frames} frames, more than its {size} bytes can hold: truncated or damaged"
             )
         self.poses = np.empty((self.n_frames, 4, 4))
+        self.times = np.empty(self.n_frames)
         # Offset of the colour bytes, their number, and the number of depth bytes behind them.
         self._where = np.empty((self.n_frames, 3), np.int64)
         for i in range(self.n_frames):
@@ -90,6 +92,7 @@ class SensFile:
             if len(head) < _FRAME.size:
                 raise ScanError(self.path, f"truncated: frame {i} of {self.n_frames} is missing")
             values = _FRAME.unpack(head)
+            self.times[i] = values[16]
             n_color, n_depth = values[18:]
             end = at + _FRAME.size + n_color + n_depth
             if end > size:
