@@ -14,6 +14,7 @@ FLOORS = [
         "files",
         "code",
         "fingerprint",
+        "flags",
         "tables",
         "config",
         "provenance",

@@ -125,7 +125,7 @@ SCENES = _declare(
     _null("room_size_m2", _F, "floor area: alpha shape of the points seen from above, holes filled"),
     _null("room_center", _vector(3), "centre of the minimal oriented bounding box of the points"),
     _field("object_counts", _COUNTS, "instances per category; uniqueness and counting read this, never the boxes"),
-    _field("flags", _STRINGS, "oddities met while reading, such as no_axis_alignment"),
+    _field("flags", _STRINGS, "oddities met while reading, such as no_axis_alignment (docs/flags.md)"),
 )
 
 OBJECTS = _declare(
