@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import zipfile
 from fractions import Fraction
 
@@ -326,3 +327,38 @@ def test_the_checksum_of_an_archive_finds_every_flipped_bit(flipped, tmp_path):
         (tmp_path / "a.zip").write_bytes(packed.replace(whole, path.read_bytes()))
         with zipfile.ZipFile(tmp_path / "a.zip") as archive, pytest.raises(zipfile.BadZipFile):
             archive.read("v.mp4")
+
+
+def written(path, times, stated_s=None):
+    """A Matroska file with a frame at each of these ticks of 1/60 s; its header states `stated_s` seconds."""
+    mini.write_video(path, [shade(i) for i in range(N)], 60, "mpeg4", 1)
+    out = path.with_name(f"re_{path.name}")
+    with av.open(str(path)) as source, av.open(str(out), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        base = source.streams.video[0].time_base
+        packets = [packet for packet in source.demux(video=0) if packet.pts is not None]
+        for packet, tick in zip(packets, times):
+            packet.stream = stream
+            packet.time_base = base
+            packet.pts = packet.dts = round(tick / 60 / base)
+            target.mux(packet)
+    return out
+
+
+def test_a_whole_video_has_no_flags(path):
+    assert Video(path).flags == []
+
+
+@pytest.mark.parametrize(("lost", "gaps"), [([20], 1), ([7, 8, 9, 30], 2), ([0, 1], 0)])
+def test_frames_that_are_missing_in_time_are_a_flag(tmp_path, lost, gaps):
+    video = Video(written(tmp_path / "a.mkv", [i for i in range(N) if i not in lost]))
+    assert video.n_frames == N - len(lost)
+    assert video.flags == ([f"video_gaps:{gaps}"] if gaps else [])
+
+
+def test_a_cut_matroska_file_says_how_much_of_its_length_is_there(path, tmp_path):
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    video = Video(cut)
+    flag = video.flags[-1]
+    assert re.fullmatch(r"video_ends_early:0\.\d_of_0\.8s", flag) and video.n_frames < N

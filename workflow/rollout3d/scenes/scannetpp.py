@@ -139,6 +139,7 @@ class PhoneSource:
             self.fps = self._video.fps / self.step
             self.n_frames = -(-self._video.n_frames // self.step)
             self.width, self.height = self._video.width, self._video.height
+            self.flags += self._video.flags
             self._read_cameras()
             self.flags += cross_check(
                 self.poses_path,
@@ -171,7 +172,7 @@ class PhoneSource:
                     f"ends after {self._video.n_frames} frames, the poses after {known[-1][0] + 1}: truncated?",
                 )
             self._indices = np.array([index for index, _ in known])
-            self._K = np.stack([intrinsics(entry["intrinsic"]) for _, entry in known])
+            self._K = np.stack([intrinsics(entry["intrinsic"], _FULL_SIZE) for _, entry in known])
             self._poses = np.stack([matrix(entry["aligned_pose"], 4, 4) for _, entry in known])
 
     def _entry(self, index: int) -> tuple[int, bool]:

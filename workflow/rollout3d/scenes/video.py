@@ -28,6 +28,8 @@ find no more damage."""
 _EARLY = 0.05
 """Share of its stated length that a video may end early without a warning, where the container states no number of
 frames: sound may be longer than the pictures."""
+_GAP = 1.5
+"""Frames further apart than this many typical steps have a gap between them: a lost frame doubles the step."""
 
 
 class Video:
@@ -38,6 +40,9 @@ class Video:
     n_frames counts packets, because Matroska states no reliable number, and leaves out those that an edit list hides;
     fps is the stream's average rate; rotation_deg, known once a frame is decoded, is how far to turn frames
     counter-clockwise to make them upright, as the container states it.
+    `flags` are signs of lost frames that do not prove damage: `video_gaps:N` for N places where frames are missing in
+    time, `video_ends_early:4.2_of_6.0s` for fewer seconds than the container states, `video_rate:25_not_60` for times of
+    frames that are not those of the stated rate.
     Raises `ScanError` for a file that is no video or is damaged, and for one that holds fewer frames than it states.
     """
 
@@ -90,6 +95,19 @@ class Video:
         self._last = -1
         self.rotation_deg = 0
         self._kept: np.ndarray | None = None
+        self.flags = self._signs_of_loss()
+
+    def _signs_of_loss(self) -> list[str]:
+        steps = np.diff(self._times)
+        gaps = int((steps > _GAP * np.median(steps)).sum()) if len(steps) > 1 else 0
+        flags = [f"video_gaps:{gaps}"] if gaps else []
+        early = self._early_end()
+        if early:
+            flags.append(f"video_ends_early:{early[0]:.1f}_of_{early[1]:.1f}s")
+        measured = self._measured_rate()
+        if not gaps and len(steps) > 1 and not 1 / _GAP < self.fps / measured < _GAP:
+            flags.append(f"video_rate:{self.fps:.3g}_not_{measured:.3g}")
+        return flags
 
     def _check_whole(self, n_found: int, n_cut: int) -> None:
         """Raise ScanError if the file ends before the frames that its container states (MP4 does, Matroska does not).
@@ -174,10 +192,17 @@ class Video:
             raise ScanError(self.path, f"{n} of {self.n_frames} frames can be decoded")
 
     def _warn_of_early_end(self) -> None:
+        early = self._early_end()
+        if early:
+            LOG.warning("%s: ends after %.1f of %.1f seconds: cut?", self.path, *early)
+
+    def _early_end(self) -> tuple[float, float] | None:
+        """Seconds that the frames last, and that the container states, if the frames end early."""
         stated = self._container.duration  # microseconds
         seconds = float((self._times[-1] - self._times[0]) * Fraction(self._stream.time_base)) + 1 / self.fps
-        if not self._stream.frames and stated and seconds < (1 - _EARLY) * stated / av.time_base:
-            LOG.warning("%s: ends after %.1f of %.1f seconds: cut?", self.path, seconds, stated / av.time_base)
+        if self._stream.frames or not stated or seconds >= (1 - _EARLY) * stated / av.time_base:
+            return None
+        return seconds, stated / av.time_base
 
     def _picture(self, frame: av.VideoFrame, index: int) -> np.ndarray:
         self.rotation_deg = int(frame.rotation)
