@@ -59,3 +59,24 @@ def test_damage_is_named(tmp_path, damage):
     cuts = {"cut in the vertices": start + 30, "cut in the faces": len(data) - 3, "not a mesh": 0}
     with pytest.raises(ScanError, match=r"mesh\.ply"):
         read_ply(save(tmp_path, data[: cuts.get(damage, len(data))]))
+
+
+@pytest.mark.parametrize(("count", "behind"), [(0, 2 * 13 * 50), (40, 13 * 60), (99, 13)])
+def test_more_faces_than_the_header_states_are_damage(tmp_path, count, behind):
+    """A forged count would lose them in silence; a few bytes of padding are nothing."""
+    many = np.tile(FACES, (50, 1))
+    data = mini.ply_bytes(VERTICES, many, COLORS)
+    path = save(tmp_path, data.replace(b"element face 100", f"element face {count}".encode()))
+    if behind <= 64:
+        assert len(read_ply(path).faces) == count
+        return
+    with pytest.raises(ScanError, match=f"holds {behind} bytes behind its last face"):
+        read_ply(path)
+
+
+def test_more_lines_than_an_ascii_header_states_are_damage(tmp_path):
+    text = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    text += "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+    assert len(read_ply(save(tmp_path, (text + "\n\n").encode())).faces) == 1
+    with pytest.raises(ScanError, match="lines behind its last 'face'"):
+        read_ply(save(tmp_path, (text + "3 0 2 1\n").encode()))

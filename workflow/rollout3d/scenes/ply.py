@@ -19,6 +19,8 @@ _TYPES = {
 _INTEGERS = frozenset(name for name, code in _TYPES.items() if code[0] in "iu")
 _EXTENT_M = 100.0
 """No room is larger: a mesh that spans more is in other units, or has damaged coordinates."""
+_PADDING = 64
+"""Bytes behind the last face that are overlooked."""
 _ORDER = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
 
 
@@ -108,18 +110,21 @@ def _binary(data: bytes, start: int, order: str, elements: list[_Element]) -> di
             tables[element.name] = np.frombuffer(data, kind, element.count, start)
             start += element.count * kind.itemsize
         elif element.name == "face":
-            tables["face"] = _binary_faces(data, start, order, element)
+            tables["face"], start = _binary_faces(data, start, order, element)
+            if element is elements[-1] and len(data) - start > _PADDING:
+                raise ValueError(f"holds {len(data) - start} bytes behind its last face: counts or data are damaged")
             break  # nothing behind the faces is wanted
         else:
             raise ValueError(f"PLY element '{element.name}' with lists before the faces")
     return tables
 
 
-def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> np.ndarray:
+def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> tuple[np.ndarray, int]:
+    """Triangles (K,3), and the position behind the last face."""
     fields = _face_fields(element)
     name, count_code, index_code = fields
     if not element.count:
-        return np.empty((0, 3), np.int32)
+        return np.empty((0, 3), np.int32), start
     if len(element.lists) == 1:
         # All known releases: nothing but triangles, so that the block is one array.
         triangle = [("n", order + count_code), ("v", order + index_code, (3,))]
@@ -127,7 +132,7 @@ def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> np.
         if start + element.count * kind.itemsize <= len(data):
             block = np.frombuffer(data, kind, element.count, start)
             if (block["n"] == 3).all():
-                return block["v"].astype(np.int32)
+                return block["v"].astype(np.int32), start + element.count * kind.itemsize
     if element.scalars:
         raise ValueError("PLY faces that are not all triangles and carry further numbers")
     offsets, sizes = array("q"), array("q")
@@ -145,9 +150,8 @@ def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> np.
                 sizes.append(size)
     raw, kind = np.frombuffer(data, np.uint8), np.dtype(order + index_code)
     at, length = np.asarray(offsets), np.asarray(sizes)
-    return _joined(
-        _fans(raw[at[length == n, None] + np.arange(n * kind.itemsize)].view(kind)) for n in np.unique(length)
-    )
+    fans = (_fans(raw[at[length == n, None] + np.arange(n * kind.itemsize)].view(kind)) for n in np.unique(length))
+    return _joined(fans), start
 
 
 def _ascii(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
@@ -170,6 +174,8 @@ def _ascii(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
         elif not element.lists:
             kind = np.dtype(element.scalars)
             tables[element.name] = np.array([tuple(map(float, words[: len(kind)])) for words in block], kind)
+    if elements and any(line.strip() for line in lines[start:]):
+        raise ValueError(f"holds lines behind its last '{elements[-1].name}': counts or data are damaged")
     return tables
 
 
