@@ -326,3 +326,40 @@ def test_trajectory_of_ten_a_second_serves_pictures_of_thirty(tmp_path, monkeypa
             assert np.linalg.norm(found[:3, 3] - expected[:3, 3]) < (1e-6 if exact else 0.02)
             cosine = (np.trace(found[:3, :3].T @ expected[:3, :3]) - 1) / 2
             assert np.degrees(np.arccos(min(cosine, 1))) < (0.01 if exact else 1.5)
+
+
+def flags_of(root):
+    with arkitscenes.read_scan(root, REF) as scan:
+        return scan.room.flags
+
+
+def test_a_lost_frame_is_a_gap_in_time_and_its_intrinsics_are_left_over(tmp_path):
+    folder = write_video(tmp_path)
+    assert flags_of(tmp_path) == []
+    names = sorted(path.stem for path in (folder / "vga_wide").glob("*.png"))
+    (folder / "vga_wide" / f"{names[1]}.png").unlink()
+    assert flags_of(tmp_path) == ["video_gaps:1", "intrinsics_without_frames:1"]
+    (folder / "vga_wide" / f"{names[0]}.png").unlink()  # a video that begins later has no gap there
+    assert flags_of(tmp_path) == ["intrinsics_without_frames:2"]
+
+
+def test_a_frame_that_borrows_its_intrinsics_is_a_flag(tmp_path):
+    folder = write_video(tmp_path)
+    next((folder / "vga_wide_intrinsics").glob(f"*_{START:.3f}.pincam")).unlink()
+    assert flags_of(tmp_path) == ["frames_without_intrinsics:1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f"{HEIGHT} {WIDTH} 50 51 31 23", "intrinsics of 48x64 pixels, for a picture of 64x48"),
+        (f"{WIDTH} {HEIGHT} 5000 5100 31 23", "intrinsics of no camera with pictures of 64x48"),
+        (f"{WIDTH} {HEIGHT} 50 51 310 23", "intrinsics of no camera with pictures of 64x48"),
+        (f"{WIDTH} {HEIGHT} 50 5 31 23", "intrinsics of no camera with pictures of 64x48"),
+    ],
+)
+def test_intrinsics_of_other_pictures_are_refused(tmp_path, text, reason):
+    folder = write_video(tmp_path)
+    next((folder / "vga_wide_intrinsics").glob(f"*_{START:.3f}.pincam")).write_text(text + "\n")
+    with arkitscenes.read_scan(tmp_path, REF) as scan, pytest.raises(ScanError, match=reason):
+        scan.camera(0)

@@ -20,6 +20,7 @@ from scenes import mini
 from scenes.fuzz import damaged, fuzzed, survives
 
 K = np.array([[40.0, 0, 19.5], [0, 41.0, 14.5], [0, 0, 1]])
+HALF = np.diag([0.5, 0.5, 1]) @ K
 RNG = np.random.default_rng(5)
 PICTURES = [cv2.resize(RNG.integers(0, 255, (6, 8, 3), dtype=np.uint8), (40, 30)) for _ in range(3)]
 POSES = [mini.look_at((0, 0, 1), (i + 1, 1, 1)) for i in range(2)] + [mini.LOST]
@@ -27,7 +28,7 @@ POSES = [mini.look_at((0, 0, 1), (i + 1, 1, 1)) for i in range(2)] + [mini.LOST]
 
 def sens(version=4, color=mini.jpeg):
     frames = [(p, color(c), RNG.integers(0, 6000, (16, 20))) for p, c in zip(POSES, PICTURES)]
-    return mini.sens_bytes(frames, K, K / 2, (40, 30), (20, 16), version=version)
+    return mini.sens_bytes(frames, K, HALF, (40, 30), (20, 16), version=version)
 
 
 def png(rgb):

@@ -2,6 +2,7 @@
 
 import struct
 
+import cv2
 import numpy as np
 import pytest
 
@@ -92,3 +93,44 @@ def test_damaged_picture_is_an_error_when_it_is_asked_for(tmp_path, frames):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ScanError, match=r"gone\.sens"):
         SensFile(tmp_path / "gone.sens")
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_header_that_states_fewer_frames_than_the_file_holds_is_refused(tmp_path, frames, version):
+    data = bytearray(packed(frames, version=version))
+    at = 4 + 8 + 15 + 256 + 8 + 16 + 4
+    (stated,) = struct.unpack_from("<Q", data, at)
+    struct.pack_into("<Q", data, at, stated - 1)
+    path = tmp_path / "few.sens"
+    path.write_bytes(data)
+    with pytest.raises(ScanError, match=f"states {stated - 1} frames and holds more"):
+        SensFile(path)
+
+
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_intrinsics_of_no_camera_with_such_pictures_are_refused(tmp_path, frames, scale):
+    poses, colors, depths = frames
+    content = [(poses[0], mini.jpeg(colors[0]), depths[0])]
+    path = tmp_path / "odd.sens"
+    path.write_bytes(mini.sens_bytes(content, COLOR_K, np.diag([scale, 1, 1]) @ DEPTH_K, (40, 30), (20, 16)))
+    with pytest.raises(ScanError, match="intrinsics of no camera with pictures of 20x16"):
+        SensFile(path)
+
+
+@pytest.mark.parametrize("shift", [1.0, 1e7, float("nan")])
+def test_depth_units_that_no_room_fits_are_refused(tmp_path, frames, shift):
+    poses, colors, depths = frames
+    content = [(poses[0], mini.jpeg(colors[0]), depths[0])]
+    path = tmp_path / "odd.sens"
+    path.write_bytes(mini.sens_bytes(content, COLOR_K, DEPTH_K, (40, 30), (20, 16), shift=shift))
+    with pytest.raises(ScanError, match="depth shift"):
+        SensFile(path)
+
+
+def test_a_grey_picture_is_no_colour_frame(tmp_path, frames):
+    poses, _, depths = frames
+    grey = cv2.imencode(".jpg", np.full((30, 40), 90, np.uint8))[1].tobytes()
+    path = tmp_path / "grey.sens"
+    path.write_bytes(mini.sens_bytes([(poses[0], grey, depths[0])], COLOR_K, DEPTH_K, (40, 30), (20, 16)))
+    with pytest.raises(ScanError, match="colour of frame 0: a grey picture"):
+        SensFile(path).color(0)

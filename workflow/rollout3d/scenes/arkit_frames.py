@@ -24,7 +24,12 @@ MAX_GAP_S = 0.15
 DEPTH_TIME_MS = 20
 """Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
 
+SAME_NAME_MS = 2
+"""A picture and its intrinsics are named by times that differ by a millisecond at most; one more for rounding."""
+
 _DEPTH_SIZE = 256, 192
+_ASPECT = 0.02
+"""How far width over height of the intrinsics may be from that of their pictures, as a share."""
 _LATEST_S = 1e12
 _MOST_TURN, _FARTHEST_M = 100.0, 1e5
 """Far beyond any recording: such numbers are damage, and too large ones break the algebra behind them."""
@@ -43,6 +48,10 @@ class _Files(NamedTuple):
             return after - 1
         return after
 
+    def n_without(self, others: _Files) -> int:
+        """How many of the files have none of the same time among the others."""
+        return sum(abs(int(others.ms[others.nearest(ms)]) - ms) > SAME_NAME_MS for ms in self.ms.tolist())
+
 
 class ArkitSource:
     """Frames of the best asset that is there: raw vga_wide, raw lowres_wide, lowres_wide of 3dod.
@@ -50,6 +59,8 @@ class ArkitSource:
     `folders`: the video's folders, raw first. Poses are world-to-camera in the file and are turned round; frames
     between two entries of the trajectory get an interpolated pose. All pictures, intrinsics and poses are of the
     upright picture: the turn is a majority vote of the poses, because the release's sky_direction is unreliable.
+    `flags` are signs of lost files: `video_gaps:N` for N places where frames are missing in time,
+    `frames_without_intrinsics:N` and `intrinsics_without_frames:N`.
     Raises `ScanError`.
     """
 
@@ -61,6 +72,7 @@ class ArkitSource:
         self._pincams = _list(base / f"{asset}_intrinsics", ".pincam")
         if not len(self._pincams.ms):
             raise ScanError(base / f"{asset}_intrinsics", "no .pincam files")
+        self.flags = self._signs_of_loss()
         self._find_depth(bases)
         self._thin_out()
         self._read_poses(bases, video)
@@ -76,6 +88,13 @@ class ArkitSource:
                 if note(base / asset).is_dir() and next((base / asset).glob("*.png"), None):
                     return base, asset
         raise ScanError(bases[0] if bases else Path(video), f"no frames in {' or '.join(assets)}")
+
+    def _signs_of_loss(self) -> list[str]:
+        lost = {
+            "frames_without_intrinsics": self._frames.n_without(self._pincams),
+            "intrinsics_without_frames": self._pincams.n_without(self._frames),
+        }
+        return [*time_flags(self._frames.ms, "video"), *(f"{what}:{n}" for what, n in lost.items() if n)]
 
     def _find_depth(self, bases: list[Path]) -> None:
         """The first folder of depth that holds pictures, with the intrinsics of the camera beside it."""
@@ -110,7 +129,7 @@ class ArkitSource:
         if path is None:
             raise ScanError(bases[0] / "lowres_wide.traj", "no such file")
         self.poses_path = path
-        self.flags = _order_of_entries(path)
+        self.flags += _order_of_entries(path)
         times, stored = read_trajectory(path)
         self._poses = poses_at(self._frames.ms / 1000, times, stored)
         found = [pose for pose in self._poses if pose is not None]
@@ -153,9 +172,11 @@ class ArkitSource:
         path = files.paths[files.nearest(int(self._frames.ms[index]))]
         with reading(path):
             width, height, fx, fy, cx, cy = (float(word) for word in read_text(path).split())
-            K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
             if not (1 <= width <= MAX_PIXELS and 1 <= height <= MAX_PIXELS):
                 raise ValueError(f"intrinsics of a picture of {width:g}x{height:g} pixels")
+            if abs(width * size[1] / (height * size[0]) - 1) > _ASPECT:
+                raise ValueError(f"intrinsics of {width:g}x{height:g} pixels, for a picture of {size[0]}x{size[1]}")
+            K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0], (int(width), int(height)))
         return resize_intrinsics(K, (int(width), int(height)), size)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from rollout3d.geometry.camera import valid_pose
 from rollout3d.scenes.contract import file_name
 from rollout3d.scenes.pictures import decode_picture
 from rollout3d.scenes.registered import cross_check, read_nerfstudio
-from rollout3d.scenes.scan import ScanError, read_json, reading
+from rollout3d.scenes.scan import ScanError, intrinsics, read_json, reading
 
 VIDEO_FPS = 3.0
 """VLM-3R shows the pictures at this rate."""
@@ -53,8 +53,9 @@ class DslrSource:
                 raise ScanError(cameras, f"camera model {content['camera_model']}: undistorted pictures have a PINHOLE")
             self.width, self.height = int(content["w"]), int(content["h"])
             fx, fy, cx, cy = (float(content[key]) for key in ("fl_x", "fl_y", "cx", "cy"))
-        # As in COLMAP the first pixel's centre is at 0.5 there, at 0 here.
-        self._K = np.array([[fx, 0.0, cx - 0.5], [0.0, fy, cy - 0.5], [0.0, 0.0, 1.0]])
+            # As in COLMAP the first pixel's centre is at 0.5 there, at 0 here.
+            K = [fx, 0.0, cx - 0.5, 0.0, fy, cy - 0.5, 0.0, 0.0, 1.0]
+            self._K = intrinsics(K, (self.width, self.height))
         self._poses = {image: pose for image, pose in read_nerfstudio(cameras).items() if valid_pose(pose)}
         self.flags = cross_check(cameras, self._poses, folder / "colmap" / "images.txt")
 

@@ -32,9 +32,12 @@ _BETWEEN = {0xC4, 0xCC, _SCAN, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
 def decode_picture(data: bytes, flags: int, size: tuple[int, int] | None = None) -> np.ndarray:
     """A JPEG or PNG as stored, (H,W) or (H,W,3), BGR; an orientation that its metadata ask for is not applied.
 
-    `flags`: cv2.IMREAD_*; `size`: the (width, height) that it must have. Raises ValueError saying what is wrong.
+    `flags`: cv2.IMREAD_*, of which IMREAD_COLOR demands a picture in colour; `size`: the (width, height) that it must
+    have. Raises ValueError saying what is wrong.
     """
     found = picture_size(data)
+    if flags == cv2.IMREAD_COLOR and not _in_colour(data):
+        raise ValueError("a grey picture, where one in colour is expected")
     if size is not None and found != tuple(size):
         raise ValueError(f"a picture of {found[0]}x{found[1]}, expected {size[0]}x{size[1]}")
     if not 0 < found[0] * found[1] <= MAX_PIXELS:
@@ -60,6 +63,13 @@ def picture_size(data: bytes) -> tuple[int, int]:
                 height, width = struct.unpack_from(">HH", data, at + 5)
                 return width, height
     raise ValueError("neither a JPEG nor a PNG picture" if data else "no picture data")
+
+
+def _in_colour(data: bytes) -> bool:
+    """Return whether the header of a JPEG or PNG states more than one channel of grey."""
+    if data.startswith(_PNG):
+        return len(data) > 25 and bool(data[25] & 2)  # bit 1 of the colour type; a palette has it too
+    return any(marker in _SIZED and at + 10 <= len(data) and data[at + 9] >= 3 for marker, at in _segments(data))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

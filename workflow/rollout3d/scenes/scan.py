@@ -42,6 +42,12 @@ _DAMAGE = (
 )
 
 
+_SHORTEST, _LONGEST = 0.1, 10.0
+"""Focal length over the longer side of the picture: from an opening of 157 degrees to one of 6. [assumed]"""
+_SQUARE, _SKEWED = 1.5, 0.01
+"""How far from square a pixel may be, and from upright, as a share of the focal length. [assumed]"""
+
+
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
     """Turn whatever a damaged file provokes in a parser into a `ScanError` that names the file.
@@ -84,11 +90,26 @@ def matrix(values: Any, rows: int, cols: int) -> np.ndarray:
     return found.reshape(rows, cols)
 
 
-def intrinsics(values: Any) -> np.ndarray:
-    """Nested or flat numbers as K (3,3) f64. Raises ValueError where they are no camera's."""
+def intrinsics(values: Any, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Nested or flat numbers as K (3,3) f64, of pictures of a `size` (width, height) if one is given.
+
+    Raises ValueError where they are no camera's, or none of such pictures.
+    """
     K = matrix(values, 3, 3)
     if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise ValueError(f"intrinsics that are no camera's: {K.tolist()}")
+    if size is not None:
+        focal, center, skew = np.array([K[0, 0], K[1, 1]]), K[:2, 2], np.abs([K[0, 1], K[1, 0]])
+        if not (
+            (focal > _SHORTEST * max(size)).all()
+            and (focal < _LONGEST * max(size)).all()
+            and focal.max() < _SQUARE * focal.min()
+            and (center > 0).all()
+            and (center < size).all()
+            and skew.max() < _SKEWED * focal.min()
+            and (K[2] == (0, 0, 1)).all()
+        ):
+            raise ValueError(f"intrinsics of no camera with pictures of {size[0]}x{size[1]}: {K.tolist()}")
     return K
 
 

@@ -22,6 +22,9 @@ _FRAME = struct.Struct("<16f4Q")
 _COLOR = {0: "raw", 1: "png", 2: "jpeg"}
 _DEPTH = {0: "raw", 1: "zlib"}
 _LONGEST_NAME = 4096
+_SHIFTS = 50.0, 200_000.0
+"""Depth units per metre: 16 bits then reach from 0.3 to 1,300 m."""
+_PICTURE = (b"\x89PNG", b"\xff\xd8\xff")
 
 
 class SensFile:
@@ -62,7 +65,6 @@ class SensFile:
         self._file.read(name_length)
         matrices = np.array(self._unpack("<64f"), np.float64).reshape(4, 4, 4)
         # The extrinsics are the identity in released files: colour is registered to the pose of depth.
-        self.color_K, self.depth_K = intrinsics(matrices[0, :3, :3]), intrinsics(matrices[2, :3, :3])
         color, depth = self._unpack("<2i")
         if color not in _COLOR or depth not in _DEPTH:
             raise ScanError(self.path, f"unsupported compression of colour ({color}) or depth ({depth})")
@@ -72,8 +74,10 @@ class SensFile:
         for what, (width, height) in (("colour", self.color_size), ("depth", self.depth_size)):
             if not 0 < width * height <= MAX_PIXELS:
                 raise ScanError(self.path, f"claims {what} pictures of {width}x{height} pixels")
-        if not 0 < self.depth_shift < np.inf:
-            raise ScanError(self.path, f"depth shift {self.depth_shift}")
+        self.color_K = intrinsics(matrices[0, :3, :3], self.color_size)
+        self.depth_K = intrinsics(matrices[2, :3, :3], self.depth_size)
+        if not _SHIFTS[0] <= self.depth_shift <= _SHIFTS[1]:
+            raise ScanError(self.path, f"depth shift {self.depth_shift}, in units per metre")
 
     def _index(self) -> None:
         size = self.path.stat().st_size
@@ -103,6 +107,17 @@ class SensFile:
             self.poses[i] = np.reshape(values[:16], (4, 4))
             self._where[i] = at + _FRAME.size, n_color, n_depth
             at = end
+        if self._frame_at(at, size):
+            raise ScanError(self.path, f"states {self.n_frames} frames and holds more: its header is damaged")
+
+    def _frame_at(self, at: int, size: int) -> bool:
+        """Return whether a frame with an encoded picture begins here, where the block of the IMU belongs."""
+        self._file.seek(at)
+        head = self._file.read(_FRAME.size)
+        if len(head) < _FRAME.size:
+            return False
+        n_color, n_depth = _FRAME.unpack(head)[18:]
+        return at + _FRAME.size + n_color + n_depth <= size and self._file.read(4).startswith(_PICTURE)
 
     def color(self, index: int) -> np.ndarray:
         """Colour of a frame, (height, width, 3) u8 RGB. Raises `ScanError`."""
