@@ -100,8 +100,8 @@ def test_one_bad_registration_and_lost_frames_do_not_matter(tmp_path):
     assert compare(tmp_path, poses, n=6) == []
 
 
-def test_without_enough_shared_images_there_is_no_opinion(tmp_path):
-    assert compare(tmp_path, named(shifted(5.0)), n=2) == []
+def test_without_enough_shared_images_there_is_no_opinion_and_the_flag_says_so(tmp_path):
+    assert compare(tmp_path, named(shifted(5.0)), n=2) == ["colmap_shares_images:2"]
     assert cross_check(tmp_path / "poses.json", named(POSE), tmp_path / "no.txt", tmp_path / "no.json") == []
 
 

@@ -52,6 +52,8 @@ def read_colmap(path: Path) -> dict[str, np.ndarray]:
             elif expects_image:
                 continue  # an empty line between records
             expects_image = not expects_image
+        if not poses:
+            raise ScanError(path, "names no image")
     return poses
 
 
@@ -64,6 +66,8 @@ def read_nerfstudio(path: Path) -> dict[str, np.ndarray]:
     content = read_json(path)
     with reading(path):
         frames = [*content["frames"], *(content.get("test_frames") or [])]
+        if not frames:
+            raise ScanError(path, "names no image")
         return {
             Path(frame["file_path"]).stem: _SWAP @ matrix(frame["transform_matrix"], 4, 4) @ _OPENGL
             for frame in frames
@@ -74,8 +78,9 @@ def read_nerfstudio(path: Path) -> dict[str, np.ndarray]:
 def cross_check(path: Path, poses: Mapping[str, np.ndarray], colmap: Path, nerfstudio: Path | None = None) -> list[str]:
     """Compare a scan's poses (by image, read from `path`) with the two files, where they are there.
 
-    Returns flags: `poses_off_colmap:0.13m_2deg` (also `_nerfstudio`) for a noticeable median difference, and
-    `colmap_unreadable` (also `nerfstudio_`) for a file that cannot be read, which costs the check and not the scan.
+    Returns flags: `poses_off_colmap:0.13m_2deg` (also `_nerfstudio`) for a noticeable median difference, and, where the
+    check could not be made, which costs the check and not the scan, `colmap_unreadable` (also `nerfstudio_`) for a file
+    that cannot be read and `colmap_shares_images:2` for one that has fewer than three of the images.
     Raises `ScanError` if the poses are those of another scan or world.
     """
     flags = []
@@ -90,6 +95,7 @@ def cross_check(path: Path, poses: Mapping[str, np.ndarray], colmap: Path, nerfs
         usable = {image for image, pose in registered.items() if valid_pose(pose)}
         shared = [image for image in sorted(usable) if image in poses and valid_pose(poses[image])]
         if len(shared) < _FEWEST:
+            flags.append(f"{name}_shares_images:{len(shared)}")
             continue
         metres, degrees = _difference(
             np.stack([poses[image] for image in shared]), np.stack([registered[image] for image in shared])
