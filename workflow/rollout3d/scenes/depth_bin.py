@@ -58,6 +58,8 @@ class DepthBin:
     def _index(self) -> list[tuple[int, int]] | None:
         """Offset and size of each frame's payload of layout B; None if the file is layout A."""
         end = self._file.seek(0, 2)
+        if not end:
+            raise ScanError(self.path, "is empty")
         at, offsets = 0, []
         while at + 4 <= end:
             self._file.seek(at)
