@@ -71,3 +71,23 @@ def test_unknown_content_is_refused(tmp_path):
     path.write_bytes(b"\xff" * 5000)
     with pytest.raises(ScanError, match=r"depth\.bin"):
         DepthBin(path).frame(0)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    path = tmp_path / "depth.bin"
+    path.write_bytes(b"")
+    with pytest.raises(ScanError, match="is empty"):
+        DepthBin(path)
+
+
+@pytest.mark.parametrize("layout", ["stream of metres", "deflated metres"])
+@pytest.mark.parametrize("value", [-0.5, 3e8])
+def test_numbers_that_are_no_metres_are_damage(tmp_path, depths, layout, value):
+    odd = [depths[0], depths[1].copy()]
+    odd[1][5, 7] = value
+    path = tmp_path / "depth.bin"
+    path.write_bytes(LAYOUTS[layout](odd))
+    reader = DepthBin(path)
+    assert np.abs(reader.frame(0) - depths[0]).max() < 1e-4
+    with pytest.raises(ScanError, match=r"depth\.bin: depth (from .* m: damaged|frame 1 cannot be decoded)"):
+        reader.frame(1)

@@ -19,6 +19,8 @@ from rollout3d.scenes.scan import ScanError, reading
 WIDTH, HEIGHT = 256, 192
 _MILLIMETRES = WIDTH * HEIGHT * 2
 _METRES = WIDTH * HEIGHT * 4
+_FARTHEST_M = 100.0
+"""The sensor measures up to 5 m."""
 _CHUNK = 1 << 16
 _LARGEST_PAYLOAD = 4 * _METRES
 """No compression of a frame is longer: what claims more is layout A, or damage."""
@@ -128,9 +130,15 @@ def _decode(payload: bytes) -> np.ndarray | None:
         raw = inflate.decompress(payload, _METRES + 1)
     except zlib.error:
         return None
-    return _metres(raw) if len(raw) == _METRES else None
+    try:
+        return _metres(raw) if len(raw) == _METRES else None
+    except ValueError:
+        return None
 
 
 def _metres(raw: bytes) -> np.ndarray:
-    """Depth (192,256) f32 from its bytes; what is not finite is unknown."""
-    return np.nan_to_num(np.frombuffer(raw, "<f4").reshape(HEIGHT, WIDTH), nan=0.0, posinf=0.0, neginf=0.0)
+    """Depth (192,256) f32 from its bytes; what is not finite is unknown. Raises ValueError for numbers that are none."""
+    depth = np.nan_to_num(np.frombuffer(raw, "<f4").reshape(HEIGHT, WIDTH), nan=0.0, posinf=0.0, neginf=0.0)
+    if depth.min() < 0 or depth.max() > _FARTHEST_M:
+        raise ValueError(f"depth from {depth.min():.4g} to {depth.max():.4g} m: damaged, or another layout")
+    return depth
