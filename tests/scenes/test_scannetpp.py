@@ -244,3 +244,20 @@ def test_labels_that_no_list_explains_are_flagged_and_stay_perturbable(root):
     room = scannetpp.read_room(root, REF)
     assert room.objects[0].known and room.objects[0].perturbable and room.objects[0].category is None
     assert room.flags == [], "SPLIT is the annotators' mark, cushion and office chair are VSI-Bench's"
+
+
+def test_a_video_that_ends_before_its_poses_is_a_flag(root):
+    folder = root / "data" / REF.scene_id / "iphone"
+    with scannetpp.read_scan(root, REF) as scan:
+        assert scan.room.flags == ["unknown_label:couch thing"]
+    pictures = [np.full((HEIGHT, WIDTH, 3), 20 + 25 * i, np.uint8) for i in range(N_VIDEO - 3)]
+    mini.write_video(folder / "rgb.mkv", pictures)
+    with scannetpp.read_scan(root, REF) as scan:
+        assert "video_shorter_than_poses:2" in scan.room.flags
+
+
+def test_a_video_of_another_shape_than_its_intrinsics_is_refused(root):
+    pictures = [np.full((WIDTH, HEIGHT, 3), 20 + 25 * i, np.uint8) for i in range(N_VIDEO)]
+    mini.write_video(root / "data" / REF.scene_id / "iphone" / "rgb.mkv", pictures)
+    with pytest.raises(ScanError, match=r"rgb\.mkv: pictures of 120x160 pixels, for intrinsics of 1920x1440"):
+        scannetpp.read_scan(root, REF)

@@ -57,6 +57,8 @@ SURFACE_SPACING_M = 0.03
 
 _FULL_SIZE = (1920, 1440)
 """Pixels that the released intrinsics refer to."""
+_ASPECT = 0.02
+"""How far width over height of the video may be from that of the intrinsics, as a share."""
 
 
 def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
@@ -140,6 +142,10 @@ class PhoneSource:
             self.n_frames = -(-self._video.n_frames // self.step)
             self.width, self.height = self._video.width, self._video.height
             self.flags += self._video.flags
+            if abs(self.width * _FULL_SIZE[1] / (self.height * _FULL_SIZE[0]) - 1) > _ASPECT:
+                stated = f"{_FULL_SIZE[0]}x{_FULL_SIZE[1]}"
+                size = f"{self.width}x{self.height}"
+                raise ScanError(self._video.path, f"pictures of {size} pixels, for intrinsics of {stated}")
             self._read_cameras()
             self.flags += cross_check(
                 self.poses_path,
@@ -171,6 +177,8 @@ class PhoneSource:
                     self._video.path,
                     f"ends after {self._video.n_frames} frames, the poses after {known[-1][0] + 1}: truncated?",
                 )
+            missing = known[-1][0] + 1 - self._video.n_frames
+            self.flags += [f"video_shorter_than_poses:{missing}"] if missing > 0 else []
             self._indices = np.array([index for index, _ in known])
             self._K = np.stack([intrinsics(entry["intrinsic"], _FULL_SIZE) for _, entry in known])
             self._poses = np.stack([matrix(entry["aligned_pose"], 4, 4) for _, entry in known])

@@ -41,8 +41,8 @@ class Video:
     fps is the stream's average rate; rotation_deg, known once a frame is decoded, is how far to turn frames
     counter-clockwise to make them upright, as the container states it.
     `flags` are signs of lost frames that do not prove damage: `video_gaps:N` for N places where frames are missing in
-    time, `video_ends_early:4.2_of_6.0s` for fewer seconds than the container states, `video_rate:25_not_60` for times of
-    frames that are not those of the stated rate.
+    time, `video_ends_early:4.2_of_6.0s` for fewer seconds than the container states, `video_rate:25_not_60` for frames
+    at other times than the stated rate's.
     Raises `ScanError` for a file that is no video or is damaged, and for one that holds fewer frames than it states.
     """
 
