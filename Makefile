@@ -1,6 +1,7 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
 # make test | test-long | test-vllm | lint | dry-run | clean
 # make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
+# make fuzz [FUZZ="--mutations N"]: damage every file of every format, and say what became of it (20 minutes)
 # make bench [BENCH="NAME ..."]: speed and memory beside the obvious alternatives (minutes, 1 GB for a scan)
 # make gpu-check [DRY=1] [OUT=folder]: one GRPO step of a 3B model on one 80 GB GPU, 8 minutes at most, no network
 PYTHON ?= python3
@@ -12,7 +13,7 @@ WORKERS ?= 2
 SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
 SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
-.PHONY: demo seeing test test-long test-vllm lint format dry-run faults faults-quick bench gpu-check clean system
+.PHONY: demo seeing test test-long test-vllm lint format dry-run faults faults-quick fuzz bench gpu-check clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -58,6 +59,10 @@ faults: $(VENV)/ready system
 
 faults-quick: $(VENV)/ready system
 	$(BIN)/python tests/faults/run.py --quick $(FAULTS)
+
+# Damaged files of every format (tests/fuzzing). FUZZ="--only scannet --seed 7": one format, other damage.
+fuzz: $(VENV)/ready system
+	$(BIN)/python tests/fuzzing/campaign.py $(FUZZ)
 
 bench: $(VENV)/bench system
 	$(BIN)/python benchmarks/run.py $(BENCH)
