@@ -137,7 +137,7 @@ def _decode(payload: bytes) -> np.ndarray | None:
 
 
 def _metres(raw: bytes) -> np.ndarray:
-    """Depth (192,256) f32 from its bytes; what is not finite is unknown. Raises ValueError for numbers that are none."""
+    """Depth (192,256) f32 from its bytes; what is not finite is unknown. Raises ValueError for what is no depth."""
     depth = np.nan_to_num(np.frombuffer(raw, "<f4").reshape(HEIGHT, WIDTH), nan=0.0, posinf=0.0, neginf=0.0)
     if depth.min() < 0 or depth.max() > _FARTHEST_M:
         raise ValueError(f"depth from {depth.min():.4g} to {depth.max():.4g} m: damaged, or another layout")
