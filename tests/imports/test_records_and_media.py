@@ -96,6 +96,23 @@ def test_a_record_without_end_does_not_fill_the_memory(tmp_path, monkeypatch):
         assert len(stream._text) < 200
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '[{"a": 1}, ' + '{"a":' * 100_000])
+def test_a_file_nested_without_end_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ExternalError, match=r"a\.json: damaged after record [01]"):
+        list(records.records(path))
+
+
+def test_what_stands_behind_the_end_of_a_list_is_not_lost_in_silence(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"a": 1}]\n \n')
+    assert list(records.records(path)) == [{"a": 1}]
+    path.write_text('[{"a": 1}]\n[{"a": 2}]')
+    with pytest.raises(ExternalError, match=r"damaged after record 1 \('\[' behind the end of the list\)"):
+        list(records.records(path))
+
+
 def test_half_a_character_is_refused_before_a_table_refuses_it():
     with pytest.raises(Unusable, match="half a character"):
         records.text_of({"a": "x\ud83d"}, "a")
@@ -153,6 +170,20 @@ def test_a_picture_that_cannot_be_shown_has_a_reason(tmp_path):
 
 def shade(i):
     return np.full((112, 168, 3), 20 * i, np.uint8)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_picture_that_claims_gigabytes_is_refused_before_it_is_decoded(tmp_path, name, monkeypatch):
+    path = picture_file(tmp_path / name, 60, 60)
+    claim = bytearray(path.read_bytes())
+    at = 16 if name == "a.png" else claim.index(b"\xff\xc0") + 5
+    claim[at : at + 4] = (20_000).to_bytes(4, "big") if name == "a.png" else b"\x4e\x20\x4e\x20"
+    if name == "a.png":
+        claim[20:24] = (20_000).to_bytes(4, "big")
+    path.write_bytes(claim)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(Unusable, match=rf"undecodable picture: {name} claims 20000x20000 pixels"):
+        media.picture(path, SMALL, 90)
 
 
 def test_frames_of_a_video_are_spread_with_both_ends_and_carry_their_times(tmp_path):

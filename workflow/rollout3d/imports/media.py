@@ -15,8 +15,12 @@ from rollout3d.config import Video as VideoConfig
 from rollout3d.geometry.frames import frame_set
 from rollout3d.imports.records import Unusable
 from rollout3d.resize import resize_frame, smart_size
+from rollout3d.scenes.pictures import picture_size
 from rollout3d.scenes.scan import ScanError
 from rollout3d.scenes.video import Video
+
+MOST_PIXELS = 1 << 27
+"""A JPEG or PNG that claims more is damaged, or made to fill the memory: it is refused before it is decoded."""
 
 _KEPT = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png"}
 """First bytes of the formats that are stored as they are."""
@@ -28,6 +32,13 @@ def picture(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]
     Kept are JPEG and PNG files within the limit. Raises Unusable if it cannot be decoded or shown.
     """
     data = path.read_bytes()
+    if data.startswith(tuple(_KEPT)):
+        try:
+            width, height = picture_size(data)
+        except ValueError as error:
+            raise Unusable("undecodable picture", f"{path.name}: {error}") from None
+        if width * height > MOST_PIXELS:
+            raise Unusable("undecodable picture", f"{path.name} claims {width}x{height} pixels")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error:

@@ -98,9 +98,12 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
                 count += 1
             if listed and not mark:
                 raise ValueError("the list is not closed")
+            stream.skip()
+            if listed and (mark := stream.peek()):
+                raise ValueError(f"'{mark}' behind the end of the list")
     except OSError as error:
         raise ExternalError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExternalError(f"{path}: damaged after record {count} ({error}); download it again") from error
     if not count:
         raise ExternalError(f"{path}: holds no records; download it again")
