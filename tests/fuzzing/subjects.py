@@ -24,7 +24,7 @@ from rollout3d.config import CATEGORIES, Config, Synthetic
 from rollout3d.evaluation import foreign
 from rollout3d.evaluation.benchmarks import common, vsibench
 from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
-from rollout3d.questions import external, released, video_r1
+from rollout3d.imports import records, released, video_r1
 from rollout3d.releases import MissingData
 from rollout3d.scenes import categories
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard
@@ -275,7 +275,7 @@ def _imported(base: Path, source: str, rows: list[dict[str, Any]], lines: bool) 
             "questions_dropped": tables.read(tables.QUESTIONS_DROPPED, dropped),
         }
 
-    return Subject(f"questions {source}", root, read, (external.ExternalError,))
+    return Subject(f"questions {source}", root, read, (records.ExternalError,))
 
 
 def _predictions(base: Path, suffix: str) -> Subject:
