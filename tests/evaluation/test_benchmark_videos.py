@@ -132,3 +132,16 @@ def test_an_unpacked_video_is_held_against_its_archive(release):
     first.write_bytes(bytes(data))
     with pytest.raises(BenchmarkError, match=f"{first}: not the video that scannetpp.zip holds as scannetpp/"):
         list(prepare(release, {"datasets": ["scannetpp"]}).frames)
+
+
+def test_a_member_of_zeros_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    """200 kB that would be 200 MB."""
+    path = tmp_path / "scannetpp.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.mp4", "w") as member:
+        for _ in range(200):
+            member.write(bytes(1 << 20))
+    with zipfile.ZipFile(path) as archive:
+        source = Source(None, path, archive.getinfo("a.mp4"))
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(BenchmarkError, match=rf"{path}: member a\.mp4 claims {200 << 20} bytes, too many for a video"):
+        source.open("download it again")

@@ -359,3 +359,11 @@ def test_stage_takes_the_share_from_the_site_and_ends_with_one_error(scannet_roo
     said = capsys.readouterr().err
     assert caught.value.code == 1 and "scans/scene0002_00/scene0002_00.sens: truncated" in said
     assert "site.max_drop_share" in said and "Traceback" not in said and list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_mesh_whose_colours_are_lost_is_a_flag(scannet_root, tmp_path):
+    """A damaged header renames a property, and the map from above is grey."""
+    mesh = scannet_root / "scans" / "scene0002_00" / "scene0002_00_vh_clean_2.ply"
+    mesh.write_bytes(mesh.read_bytes().replace(b"uchar red", b"uchar reb"))
+    flags = {row["scene_id"]: row["flags"] for row in run(scannet_root, tmp_path / "out")["scenes"]}
+    assert [name for name, some in flags.items() if "no_mesh_colors" in some] == ["scene0002_00"]

@@ -158,6 +158,8 @@ def ingest_scan(
                 raise ScanError(scan.source.poses_path, "no frame of the video has a valid pose")
             if lost:
                 scan.room.flags.append(f"lost_frames:{lost}")
+            if scan.room.colors is None:
+                scan.room.flags.append("no_mesh_colors")
             scene = rows.scene_row(scan, config)
             if not scene["room_size_m2"] > 0:
                 raise ScanError(scan.room.mesh_path, "a room without any area")

@@ -23,6 +23,8 @@ LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 22
 _LARGEST = 1 << 30
 """Bytes of a video that is read into memory; the largest released ones have tens of megabytes."""
+_DENSEST = 100
+"""How many times its packed size a video may have: videos hardly shrink, zeros do a thousandfold."""
 _UNREADABLE = (OSError, EOFError, NotImplementedError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
 """What `zipfile` raises for archives that are damaged, encrypted, or packed in a way that it does not know."""
 
@@ -64,7 +66,7 @@ class Source:
 
     def _content(self, how: str) -> bytes:
         where = f"{self.archive}: member {self.member.filename}"
-        if self.member.file_size > _LARGEST:
+        if self.member.file_size > min(_LARGEST, _DENSEST * self.member.compress_size):
             raise BenchmarkError(f"{where} claims {self.member.file_size} bytes, too many for a video; {how}")
         try:
             with zipfile.ZipFile(self.archive) as archive:
