@@ -25,6 +25,7 @@ FLAGS: dict[str, dict[str, str]] = {
     },
     "Room": {
         "no_axis_alignment": "The scan states no axisAlignment (ScanNet): its axes are those of the recording.",
+        "no_mesh_colors": "The mesh has no colours: the map from above is grey.",
         "mesh:FORM": "The mesh is not the usual file but this form of it.",
         "no_label_table": "The release's label table is missing: categories come from the lists of this package alone.",
     },
@@ -39,6 +40,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "video_backwards:N": "N frames have an earlier time than the frame before.",
         "video_ends_early:A_of_B": "The video ends at A, the recording states B.",
         "video_rate:A_not_B": "The times of the frames give a rate of B per second, the file states A.",
+        "video_shorter_than_poses:N": "The poses go on for N frames behind the end of the video (ScanNet++).",
         "color_resized:WxH": "The colour pictures are of this size, and their intrinsics were resized to it.",
         "mixed_orientation:N%": "This share of the frames is turned against gravity: one turn serves a whole video, "
         "and no turn is right for all of its frames.",
