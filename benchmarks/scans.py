@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from rollout3d import tables
+from rollout3d.code import closure
 from rollout3d.scenes.synthetic.recording import Recording, record
 from rollout3d.scenes.synthetic.world import build_world
 from rollout3d.scenes.synthetic.writers import scannet
 from rollout3d.scenes.synthetic.writers.scannet_labels import write_labels
 from rollout3d.seeding import generator, shard_of
-from rollout3d.stages import registry
 
 SCENE_ID, OTHER_ID = "scene0000_00", "scene0001_00"
 """Two names of the scan: the second is a link to the first, for benchmarks that need two shards."""
@@ -56,7 +56,7 @@ def scannet_root() -> Path:
 
     The names fall into the two shards of a dataset of two. A change of the writers writes it anew (about 1 GB).
     """
-    code = tables.digest([Path(path).read_text() for path in registry.code_files("render_scans")])
+    code = closure("render_scans").digest
     own = [inspect.getsource(part) for part in (_Filmed, _write)]
     numbers = [_SEED, N_FRAMES, WIDTH, HEIGHT, HZ, N_OBJECTS, _COLOR_NOISE, _DEPTH_NOISE, _UNKNOWN_SHARE, _ROLL]
     root = _CACHE / f"scannet-{tables.digest([code, own, numbers])[:12]}"
