@@ -1,15 +1,15 @@
-"""Is one scan read rightly? What is there, and the checks that need no ground truth (dataset facts 5.3).
+"""Run the checks of one raw scan that need no ground truth, and say what is there (dataset facts 5.3).
 
-A wrong pose, axis or box poisons every question and says nothing. Here frames are compared with the mesh seen from
-their poses, in colour and in depth, and poses and boxes with gravity, the floor and the room. What a scan lacks is
-reported, and what can be checked without it still is. Thresholds are the dataset facts'; they were inferred without a
-released scan, and those marked as ours are wide.
+A wrong pose, axis or box silently corrupts every question. The figures are those that ingest stores
+(`scenes.agreement`); the limits here are stricter than those by which questions are refused (`scenes.verdict`), and
+which boxes fail is listed. What a scan lacks is reported, and what can be checked without it still is. Limits are the
+dataset facts'; they were inferred without a released scan, and those marked as ours are wide.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -17,28 +17,30 @@ import numpy as np
 
 from rollout3d.flags import meaning
 from rollout3d.geometry import agreement
-from rollout3d.geometry.camera import resize_intrinsics, sample_indices
+from rollout3d.geometry.camera import resize_intrinsics
 from rollout3d.geometry.raster import rasterise, surface_colors
-from rollout3d.geometry.topdown import floor_level
-from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, scannet, scannetpp
+from rollout3d.scenes.agreement import (
+    Figures,
+    Poses,
+    box_tests,
+    floor_at_zero,
+    is_known,
+    measure_boxes,
+    measure_path,
+    measure_pictures,
+)
 from rollout3d.scenes.check_report import Check, Report, Shot
 from rollout3d.scenes.contract import LOST_OBJECTS, NoObjects
 from rollout3d.scenes.ingest import READERS
 from rollout3d.scenes.locate import UnusableScan, locate
-from rollout3d.scenes.scan import FrameSource, Room, ScanError, ScanRef
-
-FRAMES = 16
-"""Frames with a pose that are compared, spread over the video."""
-WIDTH = 160
-"""Pixels: colours are compared in pictures of this width, where neither blur nor a pixel of offset matters."""
+from rollout3d.scenes.scan import FrameSource, Room, Scan, ScanError, ScanRef
 
 MAX_PHOTOMETRIC = 0.6
 MAX_DEPTH_M = {"scannet": 0.05, "scannetpp": 0.10, "arkitscenes": 0.10}
 MIN_UPRIGHT = 0.5
 MAX_FLOOR_M = 0.1
-MIN_INSIDE = 0.95
 MIN_LABEL_IOU, LARGE = 0.5, 0.01
 """Large objects take this share of the picture or more. [size: ours]"""
 MIN_SHARE = 0.9
@@ -49,14 +51,14 @@ MAX_ROUGHNESS = 0.5
 """Step between neighbouring frames over the distance of two frames at random. [ours]"""
 HEIGHT_M = (0.3, 2.5)
 """Median height of the camera above the floor. [ours]"""
-MIN_IN_ROOM, ROOM_MARGIN_M = 0.8, 1.0
-"""Share of cameras, and of boxes' centres, within the mesh's bounds and this margin. [ours]"""
+MIN_IN_ROOM = 0.8
+"""Share of cameras within the mesh's bounds and a margin. [ours]"""
 MIN_IN_VIEW = 0.3
-"""Median share of the picture that the mesh fills. [ours]"""
-BOX_TOLERANCE_M = 1e-3
-"""A vertex this near to a box is in it: coordinates have 32 bits. [ours]"""
-MAX_CORNER_M = 0.01
-"""Between the box as annotated and the axis-aligned box annotated beside it. [ours]"""
+"""Share of the picture that the mesh fills. [ours]"""
+MAX_MISFIT = 0.1
+"""Share of other frames' poses that may fit a frame better than its own. [ours]"""
+MAX_OFFSET_S = 0.2
+"""[ours]"""
 
 
 def check_scan(dataset: str, path: Path) -> Report:
@@ -80,9 +82,15 @@ def check_scan(dataset: str, path: Path) -> Report:
         _describe(report, room, source, problems)
         _check_files(report, problems)
         _check_annotation(report, room, problems)
-        poses = _check_path(report, room, source)
-        _check_pictures(report, room, source, poses)
-        _check_boxes(report, room)
+        boxes = measure_boxes(room, dataset, told=True)
+        if source is None:
+            _skip(report, (*PATH, *PICTURES), "no video")
+        else:
+            scan = Scan(ref, dataset, room, source)
+            poses = Poses(scan, told=True)
+            _check_path(report, scan, poses)
+            _check_pictures(report, scan, poses)
+        _check_boxes(report, room, boxes)
         if dataset == "scannet":
             _check_labels(report, source)
     finally:
@@ -170,80 +178,76 @@ def _check_annotation(report: Report, room: Room | None, problems: list[Exceptio
         report.checks.append(Check(name, n == room.n_annotated, f"{n} of {room.n_annotated}", "all", lost))
 
 
-def _check_path(report: Report, room: Room | None, source: FrameSource | None) -> dict[int, np.ndarray]:
-    """Poses alone, against gravity and the room; returns those of the frames to compare."""
-    names = ("frames with a pose", "camera upright", "path of the camera", "height of the camera", "camera in the room")
-    if source is None:
-        report.checks += [Check(name, None, note="no video") for name in names]
-        return {}
-    every = [source.camera(i)[1] for i in progress(range(source.n_frames), "poses")]
-    valid = [i for i, pose in enumerate(every) if pose is not None]
-    lost = source.n_frames - len(valid)
-    report.at_least(names[0], len(valid) / source.n_frames, MIN_POSES, note=f"{lost} lost" if lost else "")
-    if not valid:
-        report.checks += [Check(name, None, note="no pose") for name in names[1:]]
-        return {}
-    report.positions = np.array([np.full(3, np.nan) if pose is None else pose[:3, 3] for pose in every])
-    poses = np.stack([every[i] for i in valid])
-    report.at_least(names[1], agreement.upright_share(poses), MIN_UPRIGHT)
-    roughness = agreement.path_roughness(report.positions)
-    if roughness != roughness:
-        report.checks.append(
-            Check(names[2], None, note="the camera stands still, or no neighbouring frames have poses")
-        )
+PATH = ("frames with a pose", "camera upright", "path of the camera", "height of the camera", "camera in the room")
+PICTURES = ("mesh in view", "colours: own pose / others'", "colours fit other poses", "frames in step with poses")
+PICTURES += ("depth against the mesh", "depth fits other poses")
+
+
+def _skip(report: Report, names: Iterable[str], note: str) -> None:
+    report.checks += [Check(name, None, note=note) for name in names]
+
+
+def _check_path(report: Report, scan: Scan, poses: Poses) -> None:
+    """Poses alone, against gravity and the room."""
+    found, room = measure_path(scan, poses, Figures()), scan.room
+    lost = len(poses.every) - len(poses.valid)
+    report.at_least(PATH[0], found.poses, MIN_POSES, note=f"{lost} lost" if lost else "")
+    if not poses.valid:
+        return _skip(report, PATH[1:], "no pose")
+    report.positions = poses.positions
+    report.at_least(PATH[1], found.upright, MIN_UPRIGHT)
+    if not is_known(found.path):
+        _skip(report, PATH[2:3], "the camera stands still, or few neighbouring frames have poses")
     else:
-        report.at_most(names[2], roughness, MAX_ROUGHNESS, note="step / spread")
+        report.at_most(PATH[2], found.path, MAX_ROUGHNESS, note="step / spread")
     if room is None or not len(room.faces):
-        report.checks += [Check(name, None, note="no mesh") for name in names[3:]]
-    else:
-        height = float(np.median(poses[:, 2, 3])) - floor_level(room.vertices, room.faces)
-        low, high = HEIGHT_M
-        report.checks.append(
-            Check(names[3], low <= height <= high, f"{height:.2f} m", f"{low} to {high} m", "above the floor")
-        )
-        bounds = room.vertices.min(axis=0), room.vertices.max(axis=0)
-        report.at_least(names[4], agreement.share_within(poses[:, :3, 3], *bounds, ROOM_MARGIN_M), MIN_IN_ROOM)
-    chosen = dict.fromkeys(valid[k] for k in sample_indices(len(valid), FRAMES))
-    return {i: every[i] for i in chosen}
+        return _skip(report, PATH[3:], "no mesh")
+    low, high = HEIGHT_M
+    shown = f"{found.height_m:.2f} m"
+    report.checks.append(Check(PATH[3], low <= found.height_m <= high, shown, f"{low} to {high} m", "above the floor"))
+    report.at_least(PATH[4], found.in_room, MIN_IN_ROOM)
+    return None
 
 
-def _check_pictures(
-    report: Report, room: Room | None, source: FrameSource | None, poses: dict[int, np.ndarray]
-) -> None:
+def _check_pictures(report: Report, scan: Scan, poses: Poses) -> None:
     """Frames and depth against the mesh as seen from their poses."""
-    names = ("mesh in view", "colours: own pose / others'", "depth against the mesh")
-    lacks = "no video" if source is None else "no mesh" if room is None or not len(room.faces) else ""
-    if lacks or not poses:
-        report.checks += [Check(name, None, note=lacks or "no pose") for name in names]
-        return
+    room = scan.room
+    lacks = "no mesh" if room is None or not len(room.faces) else "" if poses.compared else "no pose"
+    if lacks:
+        return _skip(report, PICTURES, lacks)
     try:
-        compared = progress(poses.items(), "frames against the mesh")
-        report.shots = [_shot(room, source, index, pose) for index, pose in compared]
+        report.shots = [_shot(room, scan, index, poses.every[index]) for index in poses.compared[::2]]
+        found = measure_pictures(scan, poses, Figures(), told=True)
     except ScanError as error:
-        report.checks += [Check(name, False, "damaged", note=str(error)) for name in names]
-        return
-    small = [_small(shot) for shot in report.shots]
-    drawn = [pixels for _, _, pixels in small]
-    report.at_least(names[0], float(np.median([pixels.mean() for pixels in drawn])), MIN_IN_VIEW)
-    if room.colors is None:
-        report.checks.append(Check(names[1], None, note="the mesh has no colours"))
-    elif len(poses) < 2:
-        report.checks.append(Check(names[1], None, note="fewer than two frames with poses"))
+        report.checks += [Check(name, False, "damaged", note=str(error)) for name in PICTURES]
+        return None
+    report.at_least(PICTURES[0], found.in_view, MIN_IN_VIEW)
+    lacks = "the mesh has no colours" if room.colors is None else "fewer than two frames with poses"
+    if room.colors is None or len(poses.compared) < 2:
+        _skip(report, PICTURES[1:4], lacks)
     else:
-        ratio = agreement.photometric_ratio([p for p, _, _ in small], [d for _, d, _ in small], drawn)
-        report.at_most(names[1], ratio, MAX_PHOTOMETRIC, note="" if ratio < 1 else "frames fit any pose as well")
-    pairs = [(shot.depth, shot.mesh_depth) for shot in report.shots if shot.depth is not None]
-    if not pairs:
-        report.checks.append(Check(names[2], None, note="no depth"))
-        return
-    error = agreement.depth_error(*zip(*pairs))
-    note = f"median of {len(pairs)} frames" if error == error else "measured depth and mesh share no pixels"
-    report.at_most(names[2], error, MAX_DEPTH_M[report.dataset], " m", note)
+        note = "" if not found.colour > MAX_PHOTOMETRIC else "frames fit any pose as well"
+        report.at_most(PICTURES[1], found.colour, MAX_PHOTOMETRIC, note=note)
+        _if_known(report, PICTURES[2], found.colour_misfit, MAX_MISFIT, "of the other poses, in the worse half")
+        late = (is_known(found.offset_s) and abs(found.offset_s)) or found.offset_s
+        _if_known(report, PICTURES[3], late, MAX_OFFSET_S, "by which other poses fit better", " s")
+    if found.depth_m is None:
+        return _skip(report, PICTURES[4:], "no depth")
+    note = "" if is_known(found.depth_m) else "measured depth and mesh share no pixels"
+    report.at_most(PICTURES[4], found.depth_m, MAX_DEPTH_M[report.dataset], " m", note)
+    return _if_known(report, PICTURES[5], found.depth_misfit, MAX_MISFIT, "of the other poses, in the worse half")
 
 
-def _shot(room: Room, source: FrameSource, index: int, pose: np.ndarray) -> Shot:
-    K = source.camera(index)[0]
-    picture = source.frame(index)
+def _if_known(report: Report, name: str, value: float | None, limit: float, note: str, unit: str = "") -> None:
+    if is_known(value):
+        report.at_most(name, value, limit, unit, note)
+    else:
+        _skip(report, [name], "too few frames that show enough of the mesh")
+
+
+def _shot(room: Room, scan: Scan, index: int, pose: np.ndarray) -> Shot:
+    K = scan.camera(index)[0]
+    picture = scan.frame(index)
     height, width = picture.shape[:2]
     scale = min(1.0, 640 / max(height, width))
     size = max(1, round(scale * width)), max(1, round(scale * height))
@@ -252,60 +256,35 @@ def _shot(room: Room, source: FrameSource, index: int, pose: np.ndarray) -> Shot
     z, owner = rasterise(room.vertices, room.faces, K, pose, *size)
     colors = np.full((len(room.vertices), 3), 160, np.uint8) if room.colors is None else room.colors
     drawing = surface_colors(room.vertices, room.faces, colors, K, pose, z, owner)
-    depth, mesh_depth = source.depth(index), None
+    depth, mesh_depth = scan.depth(index), None
     if depth is not None:
-        mesh_depth = rasterise(room.vertices, room.faces, source.depth_K(index), pose, depth.shape[1], depth.shape[0])[
-            0
-        ]
+        mesh_depth = rasterise(room.vertices, room.faces, scan.depth_K(index), pose, depth.shape[1], depth.shape[0])[0]
     return Shot(index, K, pose, picture, drawing, owner, depth, mesh_depth)
 
 
-def _small(shot: Shot) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frame, drawing and drawn pixels at `WIDTH`: only pixels that the mesh covers as a whole are drawn."""
-    height, width = shot.picture.shape[:2]
-    size = WIDTH, max(1, round(height * WIDTH / width))
-    picture, drawing = (cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (shot.picture, shot.drawing))
-    covered = cv2.resize((shot.owner >= 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return picture, drawing, covered > 0.999
-
-
-def _check_boxes(report: Report, room: Room | None) -> None:
+def _check_boxes(report: Report, room: Room | None, found: Figures) -> None:
     """Boxes against the mesh, and the floor where the release aligns it."""
-    names = ("objects inside their box", "boxes in the room", "boxes hold mesh", "axes and corners agree")
-    aligned = room is not None and report.dataset == "scannet" and "no_axis_alignment" not in room.flags
-    if aligned and len(room.faces):
-        level = floor_level(room.vertices, room.faces)
-        report.at_most("floor at z = 0", abs(level), MAX_FLOOR_M, " m")
-    elif report.dataset == "scannet":
-        report.checks.append(Check("floor at z = 0", None, note="no mesh" if room is None else "no axisAlignment"))
-    # Walls and marks of the annotators are surfaces without a shape of their own.
-    boxed = [item for item in room.objects if item.perturbable] if room is not None else []
-    if not boxed:
-        report.checks += [Check(name, None, note="no objects") for name in names[:2]]
-        return
-    if report.dataset == "arkitscenes":  # its objects are what is in their box
-        _objects_that(report, names[2], boxed, lambda item: item.n_points > 0)
-    else:
-        annotated = np.zeros(len(room.vertices), bool)
-        annotated[room.faces] = True  # the others are samples of the surface
-        members = {item.object_id: item.vertex_index[annotated[item.vertex_index]] for item in boxed}
-        held = {
-            item.object_id: item.box.contains(room.vertices[members[item.object_id]], BOX_TOLERANCE_M).mean()
-            for item in progress(boxed, "boxes")
-            if len(members[item.object_id])
-        }
-        some = [item for item in boxed if item.object_id in held]
-        _objects_that(report, names[0], some, lambda item: held[item.object_id] >= MIN_INSIDE)
-    centres = np.stack([item.box.centroid for item in boxed])
-    bounds = room.vertices.min(axis=0), room.vertices.max(axis=0)
-    report.at_least(names[1], agreement.share_within(centres, *bounds, ROOM_MARGIN_M / 2), MIN_SHARE)
-    if report.dataset == "scannetpp":  # states both boxes
-
-        def agrees(item) -> bool:
-            stated = np.stack([item.aabb_min, item.aabb_max])
-            return float(np.abs(np.stack(item.box.aabb()) - stated).max()) <= MAX_CORNER_M
-
-        _objects_that(report, names[3], boxed, agrees)
+    names = {"hold": "objects inside their box", "filled": "mesh fills the boxes", "agree": "axes and corners agree"}
+    if report.dataset == "scannet":
+        level = floor_at_zero(room, report.dataset)
+        if level is None:
+            _skip(report, ["floor at z = 0"], "no mesh" if room is None else "no axisAlignment")
+        else:
+            report.at_most("floor at z = 0", abs(level), MAX_FLOOR_M, " m")
+    elif report.dataset == "arkitscenes":
+        names["hold"] = "boxes hold mesh"
+    if found.boxes_in_room is None:
+        return _skip(report, [names["hold"], "boxes in the room"], "no objects")
+    report.at_least("boxes in the room", found.boxes_in_room, MIN_SHARE)
+    boxed = [item for item in room.objects if item.perturbable]
+    for name, shown in names.items():
+        share = getattr(found, f"boxes_{name}")
+        if share is not None:
+            passes = box_tests(room, report.dataset, name)
+            wrong = [f"{item.object_id} {item.label}" for item in boxed if passes(item) is False]
+            note = "not so: " + ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "") if wrong else ""
+            report.at_least(shown, share, MIN_SHARE, note)
+    return None
 
 
 def _check_labels(report: Report, source: FrameSource | None) -> None:
@@ -329,9 +308,3 @@ def _check_labels(report: Report, source: FrameSource | None) -> None:
         return
     note = f"median IoU of {len(overlaps)} large objects"
     report.at_least(name, float(np.median(overlaps)), MIN_LABEL_IOU, note)
-
-
-def _objects_that(report: Report, name: str, objects: list, passes: Callable) -> None:
-    wrong = [f"{item.object_id} {item.label}" for item in objects if not passes(item)]
-    note = "not so: " + ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "") if wrong else ""
-    report.at_least(name, 1 - len(wrong) / max(len(objects), 1), MIN_SHARE, note)

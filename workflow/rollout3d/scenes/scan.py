@@ -218,6 +218,10 @@ class Room:
     n_annotated: int | None = None
 
 
+THUMBNAIL_PIXELS = 96 * 72
+"""Size of a frame's small copy: frames cost much to decode, and who compares them needs no more."""
+
+
 @dataclass
 class Scan:
     """A room and the video that was taken of it. Use as a context manager: the video holds files open."""
@@ -228,6 +232,7 @@ class Scan:
     source: FrameSource
     without_depth: set[int] = field(default_factory=set)
     """Frames looked at whose depth cannot be used, in a video that has depth."""
+    _small: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
         """K (3,3) of the upright full-size frame, and its camera-to-world pose (4,4); pose None if lost."""
@@ -235,7 +240,20 @@ class Scan:
 
     def frame(self, index: int) -> np.ndarray:
         """The upright frame (height, width, 3) u8, RGB. Raises `ScanError`."""
-        return self.source.frame(index)
+        import cv2  # who only finds a scan's folder does not wait for it
+
+        picture = self.source.frame(index)
+        if index not in self._small:
+            scale = min(1.0, (THUMBNAIL_PIXELS / (picture.shape[0] * picture.shape[1])) ** 0.5)
+            size = max(1, round(scale * picture.shape[1])), max(1, round(scale * picture.shape[0]))
+            self._small[index] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        return picture
+
+    def thumbnail(self, index: int) -> np.ndarray:
+        """The frame at `THUMBNAIL_PIXELS` or less; decoded only if `frame` has not been asked for it before."""
+        if index not in self._small:
+            self.frame(index)
+        return self._small[index]
 
     def depth_K(self, index: int) -> np.ndarray | None:
         """K (3,3) of the depth picture of a frame, which has the frame's pose; None if the scan has no depth at all."""

@@ -1,0 +1,310 @@
+"""How well the poses, mesh, boxes, colours and depth of one scan agree, as figures: measured once, judged later.
+
+`ingest` stores them in `scenes.agreement`, `check-scan` prints them, `scenes.verdict` says which are too bad. None of
+them needs ground truth: frames and depth pictures are compared with the mesh drawn from their poses, poses and boxes
+with gravity, the floor and the room. Colours and depth are compared by rank: a frame must fit the drawing from its own
+pose better than the drawings from the poses of other frames. Neither exposure, blur, noise nor a poor mesh changes
+that, and every wrong pose does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from rollout3d.geometry import agreement
+from rollout3d.geometry.camera import resize_intrinsics, sample_indices, thin_out
+from rollout3d.geometry.raster import rasterise, surface_colors
+from rollout3d.geometry.topdown import floor_level
+from rollout3d.progress import progress
+from rollout3d.scenes.scan import THUMBNAIL_PIXELS, Annotated, Room, Scan
+
+FRAMES, FEWEST = 32, 6
+"""Frames that are compared, evenly spaced over the video; ranks need at least `FEWEST` that have a pose."""
+NEXT_S = 0.5
+LAGS_S = (-2.0, -1.0, -NEXT_S, -0.25, 0.25, NEXT_S, 1.0, 2.0)
+"""Seconds by which poses are moved against the frames."""
+SURE = 0.7
+"""A shift is found only if it leaves less than this share of the difference, in most of the frames."""
+ROOM_MARGIN_M = 1.0
+"""Cameras, and boxes' centres at half of it, may lie this far outside the mesh's bounds."""
+BOX_TOLERANCE_M = 1e-3
+"""A vertex this near to a box is in it: coordinates have 32 bits."""
+MIN_INSIDE = 0.95
+"""Share of an object's vertices that its box must hold."""
+MIN_FILLED = 0.5
+"""Share of each side of a box along which the mesh in it must reach."""
+MAX_CORNER_M = 0.01
+"""Between the box as annotated and the axis-aligned box annotated beside it."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured, in the order of `scenes.agreement`; None where a scan lacks what a figure needs."""
+
+    poses: float | None = None
+    """Share of the frames that have a pose."""
+    upright: float | None = None
+    """Share of the poses whose picture has the world's up upward."""
+    gravity: float | None = None
+    """Mean cosine between the world's up and the pictures', quarter turns aside."""
+    path: float | None = None
+    """Step between neighbouring frames over the distance of two frames at random; from ten steps on."""
+    height_m: float | None = None
+    """Median height of the camera above the floor, metres."""
+    floor_m: float | None = None
+    """Height of the floor where the release puts it at 0, metres."""
+    in_room: float | None = None
+    """Share of the cameras within the mesh's bounds and 1 m."""
+    in_view: float | None = None
+    """Share of the picture that the mesh fills, mean over frames."""
+    colour: float | None = None
+    """Difference of frames from the mesh seen from their own poses, over that from other frames' poses."""
+    colour_misfit: float | None = None
+    """Share of other frames' poses that fit a frame's colours better than its own, mean over the worse half."""
+    offset_s: float | None = None
+    """Seconds by which poses are ahead of the frames that they fit; 0 unless another shift fits clearly better."""
+    depth_m: float | None = None
+    """Median difference of measured depth and the mesh's, metres."""
+    depth_scale: float | None = None
+    """Median measured depth over the mesh's."""
+    depth_misfit: float | None = None
+    """Share of other frames' poses that fit a frame's depth better than its own, mean over the worse half."""
+    boxes_in_room: float | None = None
+    """Share of the boxes whose centre is within the mesh's bounds and 0.5 m."""
+    boxes_hold: float | None = None
+    """Share of the boxes that hold the vertices annotated as theirs; ARKitScenes: any vertex."""
+    boxes_filled: float | None = None
+    """Share of the boxes that the mesh in them fills along each side."""
+    boxes_agree: float | None = None
+    """Share of the boxes that agree with the axis-aligned box stated beside them."""
+
+    def row(self) -> dict[str, float | None]:
+        """The value of `scenes.agreement`: four decimals, so that it is the same on every machine."""
+        return {name: _stored(getattr(self, name)) for name in FIGURES}
+
+
+FIGURES = tuple(each.name for each in fields(Figures))
+
+
+def is_known(value: float | None) -> bool:
+    """Return whether a figure was measured: None lacked what it needs, NaN found too little to compare."""
+    return value is not None and bool(np.isfinite(value))
+
+
+def _stored(value: float | None) -> float | None:
+    return round(float(value), 4) + 0.0 if is_known(value) else None
+
+
+def _steps(items: Collection[Any], what: str, told: bool) -> Iterable[Any]:
+    """The items, with their progress on standard error if `told`: a person waits for one scan, not for a thousand."""
+    return progress(items, what) if told else items
+
+
+def measure(scan: Scan) -> Figures:
+    """Every figure of a scan. Raises `ScanError` for a frame or a depth picture that cannot be read."""
+    found = measure_boxes(scan.room, scan.dataset)
+    poses = Poses(scan)
+    return measure_pictures(scan, poses, measure_path(scan, poses, found))
+
+
+class Poses:
+    """The poses of a scan: `every` frame's or None, `valid` indices, positions (N,3) with NaN where lost."""
+
+    def __init__(self, scan: Scan, told: bool = False):
+        self.every = [scan.camera(i)[1] for i in _steps(range(scan.source.n_frames), "poses", told)]
+        self.valid = [i for i, pose in enumerate(self.every) if pose is not None]
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        return np.array([np.full(3, np.nan) if pose is None else pose[:3, 3] for pose in self.every])
+
+    @cached_property
+    def compared(self) -> list[int]:
+        """Frames that are compared: those of an even sampling of the video that have a pose, else of those that do."""
+        some = [i for i in sample_indices(len(self.every), FRAMES) if self.every[i] is not None]
+        if len(some) < FRAMES // 2 and self.valid:
+            some = [self.valid[k] for k in sample_indices(len(self.valid), FRAMES)]
+        return list(dict.fromkeys(some))
+
+
+def measure_path(scan: Scan, poses: Poses, found: Figures) -> Figures:
+    """Poses alone, against gravity and the room."""
+    found = replace(found, poses=len(poses.valid) / len(poses.every))
+    if not poses.valid:
+        return found
+    matrices, room = np.stack([poses.every[i] for i in poses.valid]), scan.room
+    found = replace(found, upright=agreement.upright_share(matrices), gravity=agreement.gravity(matrices))
+    if np.isfinite(np.diff(poses.positions, axis=0)).all(axis=1).sum() >= 10:
+        found = replace(found, path=agreement.path_roughness(poses.positions))
+    if room is None or not len(room.faces):
+        return found
+    return replace(
+        found,
+        height_m=float(np.median(matrices[:, 2, 3])) - floor_level(room.vertices, room.faces),
+        floor_m=floor_at_zero(room, scan.dataset),
+        in_room=agreement.share_within(matrices[:, :3, 3], *_bounds(room), ROOM_MARGIN_M),
+    )
+
+
+def floor_at_zero(room: Room | None, dataset: str) -> float | None:
+    """Height of the floor, metres, if the release puts it at 0."""
+    if room is None or not len(room.faces) or dataset != "scannet" or "no_axis_alignment" in room.flags:
+        return None
+    return floor_level(room.vertices, room.faces)
+
+
+def measure_pictures(scan: Scan, poses: Poses, found: Figures, told: bool = False) -> Figures:
+    """Frames and depth pictures against the mesh drawn from their poses."""
+    room, source, frames = scan.room, scan.source, poses.compared
+    if room is None or not len(room.faces) or not frames:
+        return found
+    small = [scan.thumbnail(i) for i in _steps(frames, "frames against the mesh", told)]
+    size = small[0].shape[1::-1]
+    colors = np.full((len(room.vertices), 3), 160, np.uint8) if room.colors is None else room.colors
+
+    def draw(index: int, at: int) -> tuple[np.ndarray, np.ndarray]:
+        """The mesh with the camera of a frame at the pose of another one, and which pixels it fills."""
+        K, pose = resize_intrinsics(scan.camera(index)[0], (source.width, source.height), size), poses.every[at]
+        z, owner = rasterise(room.vertices, room.faces, K, pose, *size)
+        return surface_colors(room.vertices, room.faces, colors, K, pose, z, owner), owner >= 0
+
+    # Without colours the drawings are of one colour, which `color_differences` ignores.
+    drawings, drawn = zip(*(draw(i, i) for i in frames))
+    alike = agreement.look_alike(small)
+    differences = agreement.color_differences(small, drawings, drawn)
+    found = replace(
+        found,
+        in_view=float(np.mean([pixels.mean() for pixels in drawn])),
+        colour=agreement.photometric_ratio(differences, alike),
+        colour_misfit=worse_half(agreement.misfits(differences, alike)),
+        offset_s=_offset(poses, frames, small, np.diagonal(differences), draw, source.fps),
+    )
+    return _measure_depth(scan, poses, alike, found)
+
+
+def worse_half(misfits: np.ndarray) -> float:
+    """The greater mean of the two halves of a video's misfits (P,): half a video out of step counts as much as all."""
+    known = np.isfinite(misfits)
+    if known.sum() < FEWEST:
+        return float("nan")
+    return max(float(half.mean()) for half in np.array_split(misfits[known], 2))
+
+
+def _offset(poses: Poses, frames, small, own: np.ndarray, draw, fps: float) -> float:
+    """`Figures.offset_s`: few frames are drawn at the poses half a second away first, at others only if these fit."""
+    chosen = [k for k in range(0, len(frames), 2) if np.isfinite(own[k])]
+
+    def difference(lag: float) -> tuple[float, float]:
+        """Median of the difference at another time over that at the frame's, and in which share it is smaller."""
+        pairs = []
+        for k in chosen:
+            at = frames[k] + round(lag * fps)
+            if at != frames[k] and 0 <= at < len(poses.every) and poses.every[at] is not None:
+                drawing, drawn = draw(frames[k], at)
+                pairs.append((agreement.color_differences([small[k]], [drawing], [drawn])[0, 0], own[k]))
+        pairs = np.array([pair for pair in pairs if np.isfinite(pair[0])]).reshape(-1, 2)
+        if len(pairs) < FEWEST // 2:
+            return float("nan"), 0.0
+        other, mine = pairs.T
+        return float(np.median(other) / max(np.median(mine), 1e-9)), float(np.mean(other < mine))
+
+    near = {lag: difference(lag) for lag in (-NEXT_S, NEXT_S)}
+    ratios = [ratio for ratio, _ in near.values() if np.isfinite(ratio)]
+    if not ratios:
+        return float("nan")
+    if min(ratios) > 1.5:
+        return 0.0
+    every = {lag: near.get(lag) or difference(lag) for lag in LAGS_S}
+    known = [lag for lag in LAGS_S if np.isfinite(every[lag][0])]
+    best = min(known, key=lambda lag: every[lag][0])
+    return best if every[best][0] < SURE and every[best][1] > SURE else 0.0
+
+
+def _measure_depth(scan: Scan, poses: Poses, alike: np.ndarray, found: Figures) -> Figures:
+    """Every second compared frame's depth picture, thinned out, against the mesh at the pixels that are left."""
+    chosen, measured, drawn = [], [], []
+    for k in range(0, len(poses.compared), 2):
+        index = poses.compared[k]
+        depth = scan.depth(index) if scan.depth_K(index) is not None else None
+        if depth is None:
+            continue
+        depth, K = thin_out(depth, scan.depth_K(index), max(1, int(np.sqrt(depth.size / THUMBNAIL_PIXELS))))
+        if measured and depth.shape != measured[0].shape:
+            continue
+        z, _ = rasterise(scan.room.vertices, scan.room.faces, K, poses.every[index], *depth.shape[::-1])
+        chosen.append(k)
+        measured.append(depth)
+        drawn.append(z)
+    if not chosen:
+        return found
+    misfits = agreement.misfits(agreement.depth_differences(measured, drawn), alike[np.ix_(chosen, chosen)])
+    return replace(
+        found,
+        depth_m=agreement.depth_error(measured, drawn),
+        depth_scale=agreement.depth_scale(measured, drawn),
+        depth_misfit=worse_half(misfits),
+    )
+
+
+def measure_boxes(room: Room | None, dataset: str, told: bool = False) -> Figures:
+    """Boxes against the mesh. Walls and marks of the annotators are surfaces without a shape of their own."""
+    boxed = [item for item in room.objects if item.perturbable] if room is not None else []
+    if not boxed or not len(room.faces):
+        return Figures()
+    centres = [item.box.centroid for item in _steps(boxed, "boxes", told)]
+    return Figures(
+        boxes_in_room=agreement.share_within(centres, *_bounds(room), ROOM_MARGIN_M / 2),
+        boxes_hold=_share(box_tests(room, dataset, "hold"), boxed),
+        boxes_filled=_share(box_tests(room, dataset, "filled"), boxed),
+        boxes_agree=_share(box_tests(room, dataset, "agree"), boxed),
+    )
+
+
+def box_tests(room: Room, dataset: str, name: str) -> Callable[[Annotated], bool | None]:
+    """One of the tests behind `Figures.boxes_NAME`: of an object whether it passes, None if it cannot be tested."""
+    if name == "agree":
+        return corners_agree if dataset == "scannetpp" else lambda item: None
+    if name == "filled":
+        return partial(_filled, room.vertices[np.argsort(room.vertices[:, 0], kind="stable")])
+    if dataset == "arkitscenes":  # its objects are what is in their box
+        return lambda item: item.n_points > 0
+    annotated = np.zeros(len(room.vertices), bool)
+    annotated[room.faces] = True  # the others are samples of the surface
+
+    def holds(item: Annotated) -> bool | None:
+        own = item.vertex_index[annotated[item.vertex_index]]
+        return bool(item.box.contains(room.vertices[own], BOX_TOLERANCE_M).mean() >= MIN_INSIDE) if len(own) else None
+
+    return holds
+
+
+def corners_agree(item: Annotated) -> bool:
+    """Return whether the box's bounds are the axis-aligned box that the release states beside it."""
+    stated = np.stack([item.aabb_min, item.aabb_max])
+    return float(np.abs(np.stack(item.box.aabb()) - stated).max()) <= MAX_CORNER_M
+
+
+def _filled(by_x: np.ndarray, item: Annotated) -> bool:
+    """Return whether the mesh within a box reaches along `MIN_FILLED` of each side; vertices (V,3) sorted by x."""
+    low, high = item.box.aabb()
+    first, last = np.searchsorted(by_x[:, 0], [low[0], high[0]])
+    near = by_x[first:last]
+    inside = near[item.box.contains(near, BOX_TOLERANCE_M)]
+    if not len(inside):
+        return False
+    reach = np.ptp(inside @ item.box.normalized_axes.T, axis=0)
+    return bool((reach >= MIN_FILLED * item.box.axes_lengths).all())
+
+
+def _share(passes: Callable[[Annotated], bool | None], boxed: Sequence[Annotated]) -> float | None:
+    results = [result for result in map(passes, boxed) if result is not None]
+    return float(np.mean(results)) if results else None
+
+
+def _bounds(room: Room) -> tuple[np.ndarray, np.ndarray]:
+    return room.vertices.min(axis=0), room.vertices.max(axis=0)
