@@ -174,6 +174,7 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
         "room_center": center,
         "object_counts": [{"category": category, "n": n} for category, n in counts.items()],
         "flags": flags,
+        "agreement": None,
     }
     return scene, objects
 

@@ -17,6 +17,7 @@ from rollout3d.geometry.room import room_area, room_center
 from rollout3d.geometry.topdown import bev, floor_level, floor_rect, pack_grid, walkable_grid
 from rollout3d.geometry.visibility import first_appearances
 from rollout3d.resize import FACTOR, resize_frame, smart_size
+from rollout3d.scenes.agreement import measure
 from rollout3d.scenes.oddities import depth_shape
 from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError
 from rollout3d.scenes.surface import point_spacing, vertex_areas
@@ -29,7 +30,8 @@ _RENDERED_DEPTH_WIDTH = 160
 
 
 def scene_row(scan: Scan, config: Config) -> Row:
-    """The row of `scenes`: room size and centre by VSI-Bench's generator, instances per category."""
+    """The row of `scenes`: room size and centre by VSI-Bench's generator, instances per category, and
+    figures of agreement."""
     ref, room, source = scan.ref, scan.room, scan.source
     scenes = config.scenes
     rng = generator(config.seed, "room", scan.dataset, ref.scene_id)
@@ -50,6 +52,7 @@ def scene_row(scan: Scan, config: Config) -> Row:
         "room_center": room_center(room.vertices).tolist(),
         "object_counts": [{"category": name, "n": n} for name, n in sorted(counts.items())],
         "flags": list(room.flags),
+        "agreement": measure(scan).row(),
     }
 
 

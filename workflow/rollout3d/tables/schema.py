@@ -33,6 +33,9 @@ _APPEARANCES = pa.list_(pa.struct([("category", pa.string()), ("first_seen_s", p
 _POINTS = pa.list_(
     pa.struct([(axis, pa.float32()) for axis in "xyz"] + [(c, pa.uint8()) for c in ("red", "green", "blue")])
 )
+_FIGURES = "poses upright gravity path height_m floor_m in_room in_view colour colour_misfit offset_s depth_m"
+_FIGURES += " depth_scale depth_misfit boxes_in_room boxes_hold boxes_filled boxes_agree"
+_AGREEMENT = pa.struct([(name, pa.float64()) for name in _FIGURES.split()])
 _REWARDS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
 
@@ -126,6 +129,9 @@ SCENES = _declare(
     _null("room_center", _vector(3), "centre of the minimal oriented bounding box of the points"),
     _field("object_counts", _COUNTS, "instances per category; uniqueness and counting read this, never the boxes"),
     _field("flags", _STRINGS, "oddities met while reading, such as no_axis_alignment (docs/flags.md)"),
+    _null("agreement", _AGREEMENT, "how well poses, mesh, boxes, colours and depth agree; null: not measured"),
+    version=2,
+    added=("agreement",),
 )
 
 OBJECTS = _declare(
