@@ -127,6 +127,10 @@ class Scenes(Section):
     """Cell of the walkable grid. [assumed]"""
     view_points: Positive = 20_000
     """At most this many points kept for viewing. [design]"""
+    agreement: Literal["drop", "flag", "off"] = "drop"
+    """What becomes of a scan whose poses, mesh, boxes, colours and depth contradict each other (figures in the table
+    scenes): beyond gross limits no question is asked about it (drop), or it is only counted and logged (flag); off
+    judges nothing. Ingest measures in any case. [assumed]"""
 
 
 class Video(Section):

@@ -13,6 +13,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
 from rollout3d.questions import bias, guard, select
+from rollout3d.scenes.verdict import CONTRADICTS, judge
 from rollout3d.tables.groups import GROUP
 
 _log = logging.getLogger(__name__)
@@ -43,15 +44,16 @@ def assemble(
 ) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
-    `questions`: generated and imported rows; `scenes`: rows of all scans (scene_id, space_id, dataset, split), those
-    without questions too, for the leak guard; `benchmark`: questions of the benchmarks that will test the model;
-    `left_out`: questions_dropped rows of the imports, for the account of sources; `verdicts`: the judge's, of which
-    those against a question drop it (a question without one stays). In order: equal rows count once;
-    rows go to the side of their split; imported ones train, if their scan is known; held-out spaces leave training;
-    imported categories replace generated ones as `questions.sources` says (training only); training loses numbers
-    that answer too often and, if asked for, what the text gives away; it is cut to `questions.total` in the mix asked
-    for; letters are balanced on each side; training is shuffled. Balancing renames options, so question_id changes
-    here; dropped rows carry the id of the table they came from.
+    `questions`: generated and imported rows; `scenes`: rows of all scans (scene_id, space_id, dataset, split, and
+    agreement where it is known), those without questions too, for the leak guard; `benchmark`: questions of the
+    benchmarks that will test the model; `left_out`: questions_dropped rows of the imports, for the account of sources;
+    `verdicts`: the judge's, of which those against a question drop it (a question without one stays). In order: equal
+    rows count once; rows go to the side of their split; imported ones train, if their scan is known and does not
+    contradict itself (`scenes.agreement`); held-out spaces leave training; imported categories replace generated ones
+    as `questions.sources` says (training only); training loses numbers that answer too often and, if asked for, what
+    the text gives away; it is cut to `questions.total` in the mix asked for; letters are balanced on each side;
+    training is shuffled. Balancing renames options, so question_id changes here; dropped rows carry the id of the
+    table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
     """
@@ -65,6 +67,9 @@ def assemble(
     rows = sorted({row["question_id"]: row for row in questions}.values(), key=lambda row: row["question_id"])
     rows, unknown = _located(rows, scenes)
     drop(unknown, "its scan is not among the ingested ones")
+    rows, contradicted = _agreeing(rows, scenes, config)
+    for row, reason in contradicted:
+        drop([row], reason)
     against = {row["question_id"]: row["reason"] for row in verdicts if not row["keep"]}
     refused = [row for row in rows if row["question_id"] in against]
     for row in refused:
@@ -89,7 +94,9 @@ def assemble(
         drop(guessed, f"guessed from the text: questions.text_only_margin = {config.questions.text_only_margin:g}")
     train, beyond = select.limit_total(train, config.questions.total, config.seed, config.questions.mix)
     drop(beyond, f"more than questions.total = {config.questions.total} and questions.mix allow")
-    sources = _account([*rows, *unknown, *refused], train, sides["test"], dropped, left_out)
+    sources = _account(
+        [*rows, *unknown, *(row for row, _ in contradicted), *refused], train, sides["test"], dropped, left_out
+    )
     train = select.balance_letters(train, config.seed)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
@@ -142,6 +149,22 @@ def _located(rows: Sequence[Row], scenes: Sequence[Row]) -> tuple[list[Row], lis
     return kept, unknown
 
 
+def _agreeing(rows: Sequence[Row], scenes: Sequence[Row], config: Config) -> tuple[list[Row], list[tuple[Row, str]]]:
+    """Rows to keep, and imported rows with the reason whose scan contradicts itself: poses or frames are wrong there.
+
+    Generated questions of such a scan do not exist (stage `questions`).
+    """
+    verdicts = {(row["dataset"], row["scene_id"]): judge(row, config.scenes.agreement) for row in scenes}
+    kept, dropped = [], []
+    for row in rows:
+        verdict = verdicts.get((row["dataset"], row["scene_id"]))
+        if row["source"] == "generated" or verdict is None or verdict.fate != "dropped":
+            kept.append(row)
+        else:
+            dropped.append((row, f"{CONTRADICTS}: {verdict.text}"))
+    return kept, dropped
+
+
 def _account(
     rows: Iterable[Row], train: Iterable[Row], test: Iterable[Row], dropped: Iterable[Row], left_out: Iterable[Row]
 ) -> list[Row]:
@@ -157,8 +180,11 @@ def _account(
 
 
 def _kind_of(reason: str) -> str:
-    """A reason without what belongs to one question: the judge's own words, the name of a space."""
-    return JUDGED if reason.startswith(JUDGED) else re.sub(r"\bspace \S+ ", "its space ", reason)
+    """A reason without what belongs to one question: the judge's own words, a scan's figures, the name of a space."""
+    for start in (JUDGED, CONTRADICTS):
+        if reason.startswith(start):
+            return start
+    return re.sub(r"\bspace \S+ ", "its space ", reason)
 
 
 def _side(row: Row, splits: Mapping[str, Splits]) -> str:

@@ -50,8 +50,8 @@ PER_PRIMARY = 20
 """Option sets of one relative-distance primary that `everything` keeps."""
 
 Rows = list[dict[str, Any]]
-Job = tuple[Mapping[str, Any], Rows | None, Mapping[str, Any] | None]
-"""A row of `scenes`, its rows of `objects` (None: not to be asked about), its row of `maps`."""
+Job = tuple[Mapping[str, Any], Rows | str, Mapping[str, Any] | None]
+"""A row of `scenes`, its rows of `objects` (or the reason why it is not asked about), its row of `maps`."""
 
 
 def everything(config: Questions) -> Questions:
@@ -86,13 +86,14 @@ def questions_for_shard(
     config: Questions,
     seed: int,
     workers: int = 1,
+    refused: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[pa.Table, Rows]]:
     """`questions_for_scene` for every scan whose split is trained on or tested, by dataset and scene_id.
 
     Yields batches of whole scans, the same for any number of worker processes: their rows of `questions`, at least
     `BATCH` but for the last time, as columns; and of `questions_dropped`. `maps`: None for scenes read from boxes
     alone. `splits`: dataset -> its splits; None asks about every scan. Scans of other splits are dropped with a
-    reason: their spaces still count for the leak guard at assembly.
+    reason: their spaces still count for the leak guard at assembly. So are those in `refused`, scene_id -> reason.
     """
     of_scene: dict[str, Rows] = {}
     for row in objects:
@@ -103,7 +104,10 @@ def questions_for_shard(
         for scene in ordered:
             mine = splits[scene["dataset"]] if splits is not None else None
             if mine is not None and scene["split"] not in (*mine.train, *mine.test):
-                yield scene, None, None
+                yield scene, f"split '{scene['split']}' is neither trained on nor tested", None
+                continue
+            if refused and scene["scene_id"] in refused:
+                yield scene, refused[scene["scene_id"]], None
                 continue
             found = maps.rows(scene["scene_id"], _MAP_COLUMNS) if maps is not None else []
             yield scene, of_scene.get(scene["scene_id"], []), found[0] if found else None
@@ -133,9 +137,8 @@ def _asked(jobs: Iterator[Job], config: Questions, seed: int, workers: int) -> I
 
 def _ask(job: Job, config: Questions, seed: int) -> tuple[pa.Table, Rows]:
     scene, objects, found = job
-    if objects is None:
-        reason = f"split '{scene['split']}' is neither trained on nor tested"
-        return tables.build(tables.QUESTIONS, []), [_dropped(scene["scene_id"], reason)]
+    if isinstance(objects, str):
+        return tables.build(tables.QUESTIONS, []), [_dropped(scene["scene_id"], objects)]
     rows, dropped = questions_for_scene(SceneView.from_rows(scene, objects, found), config, seed)
     return tables.build(tables.QUESTIONS, rows), dropped
 

@@ -16,6 +16,7 @@ from rollout3d.report import gallery
 from rollout3d.report import tables as paper
 from rollout3d.report.about import About
 from rollout3d.report.page import Study, sample_questions
+from rollout3d.scenes.verdict import Mode, judge
 
 Row = Mapping[str, Any]
 LOG = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def collect(
     bevs = {scene: pictures.bev(scene) for scene in dict.fromkeys(row["scene_id"] for row in samples) if scene}
     return Study(
         preset=config.preset,
-        counts=_counts(files, train, sft, hard, metrics),
+        counts=_counts(files, config.scenes.agreement, train, sft, hard, metrics),
         tables=_tables(files, scores, config, runs, recipes),
         recipes=recipes,
         scores=scores,
@@ -156,13 +157,24 @@ def _examples_of(
 
 
 def _counts(
-    files: Files, train: Sequence[Row], sft: Sequence[Row], hard: Sequence[Row], metrics: Mapping[str, Sequence[Row]]
+    files: Files,
+    agreement: Mode,
+    train: Sequence[Row],
+    sft: Sequence[Row],
+    hard: Sequence[Row],
+    metrics: Mapping[str, Sequence[Row]],
 ) -> list[tuple[str, str, str]]:
     scans = Counter(row["dataset"] for row in tables.read_many(tables.SCENES, files.scenes, ["scene_id", "dataset"]))
+    fates = Counter(judge(row, agreement).fate for row in tables.read_many(tables.SCENES, files.scenes, ["agreement"]))
     kinds = len({row["question_type"] for row in train})
     steps = ", ".join(f"{run} {len(rows):,}" for run, rows in metrics.items())
     counts = [
         ("scans", scans.total(), ", ".join(f"{dataset} {n:,}" for dataset, n in sorted(scans.items()))),
+        (
+            "scans checked",
+            scans.total() - fates["unchecked"],
+            f"flagged: {fates['flagged']:,}, dropped: {fates['dropped']:,} (scenes.agreement: {agreement})",
+        ),
         ("frames", _n_rows(files.frames), "stored with pose and intrinsics"),
         ("objects", _n_rows(files.objects), "annotated"),
         ("training questions", len(train), f"of {kinds} types"),

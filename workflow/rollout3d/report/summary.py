@@ -11,16 +11,20 @@ from rollout3d import tables
 from rollout3d.evaluation.scores import seen_view
 from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.report.lines import PROBE_WORDS
+from rollout3d.scenes.verdict import Mode, counts, judge
 
 
-def summary(results: Path | str) -> str:
-    """A few lines of text about a results directory; parts that do not exist yet are left out."""
+def summary(results: Path | str, agreement: Mode = "drop") -> str:
+    """A few lines of text about a results directory; parts that do not exist yet are left out.
+
+    `agreement`: the configuration's scenes.agreement, by which scans are counted as flagged and dropped.
+    """
     root = Path(results)
-    parts = [_built(root), _scores(root), _next(root)]
+    parts = [_built(root, agreement), _scores(root), _next(root)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _built(root: Path) -> str:
+def _built(root: Path, agreement: Mode) -> str:
     lines = []
     scans = Counter(
         {p.name: _rows(sorted(p.glob("*/scenes.parquet"))) for p in sorted((root / "scenes").glob("*")) if p.is_dir()}
@@ -30,6 +34,8 @@ def _built(root: Path) -> str:
         frames = _rows(sorted((root / "scenes").glob("*/*/frames.parquet")))
         objects = _rows(sorted((root / "scenes").glob("*/*/objects.parquet")))
         lines.append(f"  {scans.total():,} scans ({told}), {objects:,} objects, {frames:,} frames")
+        scenes = tables.read_many(tables.SCENES, sorted((root / "scenes").glob("*/*/scenes.parquet")), ["agreement"])
+        lines.append(f"  {counts(judge(row, agreement) for row in scenes)}")
     questions = [
         (label, root / path)
         for label, path in (

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     args, config = STAGE.parse(parser, argv)
     made = assemble(
         [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],
-        tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split"]),
+        tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split", "agreement"]),
         config,
         tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
         tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),

@@ -4,6 +4,7 @@
         --out questions.parquet --dropped questions_dropped.parquet
     rollout3d questions --meta DIR_OR_FILES --out questions.parquet --workers 2
 
+A scan whose poses, mesh, boxes, colours or depth contradict each other gets no questions (`scenes.agreement`).
 With --meta (VSI-Bench's *_meta_info_val.json, or VLM-3R's variant): every eligible question of the six geometric
 categories, whatever the split and without the caps of `questions.per_scene`; of one object that others are measured
 from, 20 sets of relative distance (`questions.rel_distance_per_primary`). Letters are balanced at assembly, not here.
@@ -11,15 +12,18 @@ from, 20 sets of relative distance (`questions.rel_distance_per_primary`). Lette
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.questions.generate import everything, questions_for_shard
 from rollout3d.scenes.meta import MetaError, read_meta
+from rollout3d.scenes.verdict import CONTRADICTS, TooManyContradictions, counts, judge_all
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("questions", __doc__)
+LOG = logging.getLogger(__name__)
 
 
 @STAGE.command
@@ -53,15 +57,20 @@ def main(argv: list[str] | None = None) -> None:
             splits, settings = {name: d.splits for name, d in config.datasets.items()}, config.questions
             parents = {"scenes": args.scenes, "objects": args.objects} | ({"maps": args.maps} if args.maps else {})
             lineage = STAGE.lineage(parents)
-    except MetaError as error:
+        verdicts = judge_all(scenes, config.scenes.agreement, config.site.max_drop_share)
+    except (MetaError, TooManyContradictions) as error:
         raise StageError(str(error)) from None
+    if not args.meta:
+        LOG.info(counts(verdicts.values()))
+    refused = {name: f"{CONTRADICTS}: {v.text}" for name, v in verdicts.items() if v.fate == "dropped"}
     with ExitStack() as stack:
         paths = {"questions": out, "questions_dropped": args.dropped or out.with_name(f"{out.stem}_dropped.parquet")}
         questions, left_out = (
             stack.enter_context(tables.Writer(tables.TABLES[name], path, lineage)) for name, path in paths.items()
         )
         left_out.write(dropped)
-        for columns, reasons in questions_for_shard(scenes, objects, maps, splits, settings, config.seed, args.workers):
+        made = questions_for_shard(scenes, objects, maps, splits, settings, config.seed, args.workers, refused)
+        for columns, reasons in made:
             questions.write(columns)
             left_out.write(reasons)
 

@@ -86,7 +86,9 @@ def _stored_size(config: Config) -> tuple[str, ...]:
 
 
 def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
-    return ("seed", f"datasets.{scope.dataset}.*", "scenes.*", *_stored_size(config))
+    # Figures are stored whatever scenes.agreement says; `questions` and `assemble` judge them.
+    own = (f"scenes.{name}" for name in type(config.scenes).model_fields if name != "agreement")
+    return ("seed", f"datasets.{scope.dataset}.*", *own, *_stored_size(config))
 
 
 def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -105,7 +107,8 @@ _RULES = tuple(
 
 def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
     splits = (f"datasets.{scope.dataset}.splits.*",) if scope.dataset else ("datasets.*.splits.*",)
-    return ("seed", *splits, *_RULES, "questions.distance", "questions.per_scene", "questions.body_radius_m")
+    own = ("questions.distance", "questions.per_scene", "questions.body_radius_m")
+    return ("seed", "scenes.agreement", *splits, *_RULES, *own)
 
 
 def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -217,7 +220,7 @@ def _report(config: Config, scope: Scope) -> tuple[str, ...]:
     shown = ("delta_start", "fresh_noise", "grad_rollouts", "n_clean", "n_perturbed", "noise", "noise_frames")
     shown += ("object_count", "query_objects", "reallocate_when_zero", "sigma0")
     replayed = (*_TRAIN_VIDEO, "video.min_pixels", *(f"grpo.{name}" for name in shown))
-    return ("preset", "seed", "difficulty.run", "runs.*", "models.*", *replayed)
+    return ("preset", "seed", "scenes.agreement", "difficulty.run", "runs.*", "models.*", *replayed)
 
 
 def _grpo_row(run: Run) -> tuple[str, ...]:
@@ -258,7 +261,14 @@ STAGES: dict[str, Spec] = {
     "audit": Spec(_fixed("questions.distance")),
     "assemble": Spec(
         _fixed(
-            *("seed", "datasets.*.splits.*", "questions.max_value_share", "questions.mix", "questions.sources"),
+            *(
+                "seed",
+                "scenes.agreement",
+                "datasets.*.splits.*",
+                "questions.max_value_share",
+                "questions.mix",
+                "questions.sources",
+            ),
             *("questions.text_only_margin", "questions.total"),
         )
     ),

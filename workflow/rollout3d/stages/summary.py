@@ -12,8 +12,8 @@ STAGE = Stage("summary", __doc__)
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--results", required=True, help="results directory, such as results/demo")
-    args, _ = STAGE.parse(parser, argv)
-    print(summary(args.results) or f"{args.results}: nothing was built yet")
+    args, config = STAGE.parse(parser, argv)
+    print(summary(args.results, config.scenes.agreement) or f"{args.results}: nothing was built yet")
 
 
 if __name__ == "__main__":

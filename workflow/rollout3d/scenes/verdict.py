@@ -1,0 +1,174 @@
+"""Which scans contradict themselves: the figures of `scenes.agreement` against limits, at reading time.
+
+Ingest stores figures and judges nothing, so a change of `scenes.agreement` or of a limit needs no new ingest. A figure
+beyond its gross limit drops the scan: no question is asked about it. Beyond the softer limit the scan is flagged. The
+limits were set on synthetic scans, so the gross ones lie where only damage was measured. Figures of 43 good scans (all
+presets, three formats), of poor ones (noisy or missing depth, changing light, blur, grain, a mesh painted by class,
+without colours or with holes, poses off by 5 cm and 3 degrees), and of damages:
+
+| figure         | good         | poor         | damage: measured                                                      |
+|----------------|--------------|--------------|-----------------------------------------------------------------------|
+| gravity        | 0.96 to 0.98 | as good      | identity 0.00; y up in mesh and poses 0.40 to 0.47; inverted 0.46     |
+| path           | 0.01 to 0.18 | 0.19         | poses shuffled 0.9 to 1.1                                             |
+| height_m       | 1.45 to 1.55 | as good      | mesh in feet 5.0, mesh y up 5 to 8, poses in mm -23 and 1788          |
+| in_room        | 1.00         | 1.00         | poses in mm or cm 0.00 to 0.05, mirrored 0.00 to 0.79                 |
+| in_view        | 0.80 to 1.00 | 0.17         | poses in mm 0.00 to 0.05, mesh in mm 0.00                             |
+| colour         | 0.10 to 0.41 | 0.59 to 0.75 | 0.8 to 1.05 for every wrong pose                                      |
+| colour_misfit  | 0.00         | 0.00 to 0.05 | wrong poses or axes 0.4 to 0.8; half out of step 0.31 to 0.59         |
+| offset_s       | 0            | 0            | video late or early by 0.25, 0.5, 1, 2 s: exactly that                |
+| depth_m        | 0.00 to 0.01 | 0.08 to 0.17 | 0.4 to 5; depth in another unit 2 and more                            |
+| depth_scale    | 1.00         | 0.99 to 1.04 | mesh in feet 0.32, depth of another unit 0.2, 4, 1000                 |
+| depth_misfit   | 0.00         | 0.00 to 0.04 | wrong poses 0.45 to 0.8                                               |
+| boxes_in_room  | 1.00         | 1.00         | boxes of another world 0.25 to 0.58                                   |
+| boxes_hold     | 1.00         | 1.00         | ScanNet++ boxes of another world 0.00                                 |
+| boxes_filled   | 1.00         | 1.00         | boxes of another world 0.08 to 0.25, mesh in feet or y up 0.00        |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rollout3d.scenes.damage import more_than_chance
+
+Mode = Literal["drop", "flag", "off"]
+Fate = Literal["unchecked", "good", "flagged", "dropped"]
+
+CONTRADICTS = "its scan contradicts itself"
+"""How the reason begins of every question that is dropped with its scan."""
+
+_log = logging.getLogger(__name__)
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one figure: lowest and highest value without a flag, and without being dropped; None = no limit."""
+
+    what: str
+    flag: tuple[float | None, float | None]
+    drop: tuple[float | None, float | None] = (None, None)
+
+
+LIMITS: dict[str, Limits] = {
+    "poses": Limits("share of frames with a pose", (0.5, None)),
+    "upright": Limits("share of upright frames", (0.5, None)),
+    "gravity": Limits("cosine between the world's up and the pictures'", (0.7, None), (0.5, None)),
+    "path": Limits("step of the camera over its spread", (None, 0.5), (None, 0.85)),
+    "height_m": Limits("height of the camera above the floor, metres", (0.3, 2.5), (0.05, 4.0)),
+    "floor_m": Limits("height of the floor that should be at 0, metres", (-0.3, 0.3)),
+    "in_room": Limits("share of cameras in the room", (0.8, None), (0.5, None)),
+    "in_view": Limits("share of the pictures that the mesh fills", (0.3, None), (0.1, None)),
+    "colour": Limits("colours: difference from the mesh at their own poses over others'", (None, 0.8)),
+    "colour_misfit": Limits("share of other poses that fit a frame's colours better", (None, 0.1), (None, 0.25)),
+    "offset_s": Limits("seconds by which poses are ahead of the frames", (-0.2, 0.2), (-0.9, 0.9)),
+    "depth_m": Limits("difference of measured depth and the mesh's, metres", (None, 0.3)),
+    "depth_scale": Limits("measured depth over the mesh's", (0.93, 1.07), (0.7, 1.4)),
+    "depth_misfit": Limits("share of other poses that fit a frame's depth better", (None, 0.1), (None, 0.3)),
+    "boxes_in_room": Limits("share of boxes in the room", (0.9, None), (0.5, None)),
+    "boxes_hold": Limits("share of boxes that hold their object's mesh", (0.9, None), (0.5, None)),
+    "boxes_filled": Limits("share of boxes that the mesh fills", (0.6, None), (0.3, None)),
+    "boxes_agree": Limits("share of boxes that agree with the box stated beside them", (0.9, None)),
+}
+"""Figure -> its limits, in the order of `scenes.agreement`. What each is measured by: `scenes.agreement.Figures`."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one scan, and the figures that are beyond their limits, as text."""
+
+    fate: Fate
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The reasons in one line."""
+        return "; ".join(self.reasons)
+
+
+def judge(scene: Mapping[str, Any], mode: Mode) -> Verdict:
+    """Judge a row of `scenes` by its column `agreement`.
+
+    unchecked: `mode` is off, or nothing was measured (scenes read from boxes alone, tables of an older version).
+    dropped: a figure is beyond its gross limit and `mode` is drop. flagged: a figure is beyond one of its limits.
+    """
+    figures = scene.get("agreement")
+    if mode == "off" or not figures:
+        return Verdict("unchecked")
+    beyond = {name: _beyond(name, figures.get(name)) for name in LIMITS}
+    gross = tuple(text for text, is_gross in filter(None, beyond.values()) if is_gross)
+    if gross and mode == "drop":
+        return Verdict("dropped", gross)
+    reasons = tuple(text for text, _ in filter(None, beyond.values()))
+    return Verdict("flagged", reasons) if reasons else Verdict("good")
+
+
+def _beyond(name: str, value: float | None) -> tuple[str, bool] | None:
+    """The text about a figure beyond one of its limits, and whether it is the gross one."""
+    if value is None:
+        return None
+    limits = LIMITS[name]
+    for (low, high), gross in ((limits.drop, True), (limits.flag, False)):
+        if low is not None and value < low:
+            return f"{limits.what} ({name}) is {value:g}, below {low:g}", gross
+        if high is not None and value > high:
+            return f"{limits.what} ({name}) is {value:g}, above {high:g}", gross
+    return None
+
+
+class TooManyContradictions(RuntimeError):
+    """More scans of a shard contradict themselves than the configuration allows; the message lists the first ones."""
+
+
+def judge_all(scenes: Sequence[Mapping[str, Any]], mode: Mode, max_share: float) -> dict[str, Verdict]:
+    """Judge rows of `scenes` of one shard, by scene_id, and log what is flagged and dropped.
+
+    Raises `TooManyContradictions` where more checked scans would be dropped than chance puts into a shard if
+    `max_share` of the dataset were damaged (`site.max_drop_share`): then the release was moved or converted wrongly,
+    and dropping would leave a study without scans.
+    """
+    found = {scene["scene_id"]: judge(scene, mode) for scene in scenes}
+    n_checked = sum(verdict.fate != "unchecked" for verdict in found.values())
+    for fate in ("flagged", "dropped"):
+        mine = {scene_id: verdict for scene_id, verdict in found.items() if verdict.fate == fate}
+        if mine:
+            _log.warning("%s\n  %s", _told(fate, len(mine), n_checked), "\n  ".join(_first(mine)))
+        if fate == "dropped" and more_than_chance(len(mine), n_checked, max_share):
+            raise TooManyContradictions(_complaint(mine, n_checked, max_share))
+    return found
+
+
+def counts(verdicts: Iterable[Verdict]) -> str:
+    """How many scans were checked, flagged and dropped, in one line."""
+    n = Counter(verdict.fate for verdict in verdicts)
+    checked = n.total() - n["unchecked"]
+    rest = f"; {n['unchecked']:,} not checked" if n["unchecked"] else ""
+    return f"scans checked: {checked:,}, flagged: {n['flagged']:,}, dropped: {n['dropped']:,}{rest}"
+
+
+def _told(fate: Fate, n: int, n_checked: int) -> str:
+    if fate == "flagged":
+        return f"{n} of {n_checked} checked scans are flagged; they are used, so look at one with rollout3d check-scan:"
+    return (
+        f"{n} of {n_checked} checked scans contradict themselves and are dropped; look at one with rollout3d "
+        "check-scan, and set scenes.agreement: flag to use them all the same:"
+    )
+
+
+def _first(found: Mapping[str, Verdict]) -> list[str]:
+    some = [f"{scene_id}: {verdict.text}" for scene_id, verdict in sorted(found.items())[:_NAMED]]
+    return [*some, "..."] if len(found) > _NAMED else some
+
+
+def _complaint(dropped: Mapping[str, Verdict], n_checked: int, max_share: float) -> str:
+    listed = "\n  ".join(_first(dropped))
+    return (
+        f"{len(dropped)} of the shard's {n_checked} checked scans contradict themselves, more than chance puts into a "
+        f"shard if site.max_drop_share = {max_share} of the dataset are damaged. The first ones:\n  {listed}\n"
+        "Look at one of them with `rollout3d check-scan DATASET SCAN_FOLDER --out look.png`. If poses, axes or units "
+        "are wrong, mend the release and ingest it again. To use the scans as they are, set scenes.agreement: flag; to "
+        "go on without them, raise site.max_drop_share (both in config/local.yaml); no scan is ingested again"
+    )
