@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import struct
 import subprocess
 import sys
 import zipfile
@@ -16,16 +14,9 @@ from rollout3d.scenes.check import check_scan
 from rollout3d.scenes.check_picture import draw
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages import check_scan as stage
-from scenes import mini
+from scenes.damages import change_mesh, change_poses, copied, folders
 
 COLOURS, DEPTH, PATH = "colours: own pose / others'", "depth against the mesh", "path of the camera"
-
-
-def folders(made):
-    patterns = {"scannet": ["scans/*"], "scannetpp": ["data/*"], "arkitscenes": ["raw/*/*", "3dod/*/*"]}
-    found = [path for pattern in patterns[made.dataset] for path in sorted(made.root.glob(pattern)) if path.is_dir()]
-    assert found
-    return found
 
 
 def verdicts(report):
@@ -41,54 +32,6 @@ def test_every_synthetic_scan_passes(made):
         report = check_scan(made.dataset, path)
         assert report.passed, report.text()
         assert {COLOURS, DEPTH, PATH} <= {name for name, passed in verdicts(report).items() if passed}
-
-
-def copied(made, base, which=0):
-    """A copy of one scan with what it shares with others; its folder."""
-    source = folders(made)[which]
-    for path in made.root.rglob("*"):
-        mine = source in path.parents
-        shared = path.is_file() and path.relative_to(made.root).parts[0] not in ("scans", "data", "raw", "3dod")
-        if path.is_file() and (mine or shared):
-            mini.write_bytes(base / path.relative_to(made.root), path.read_bytes())
-    return base / source.relative_to(made.root)
-
-
-def change_poses(dataset, folder, change):
-    """Rewrite the poses (N,4,4) on disk, camera-to-world in the release's own frame; lost ones are left alone."""
-    if dataset == "scannet":
-        path = folder / f"{folder.name}.sens"
-        data = bytearray(path.read_bytes())
-        (n_name,) = struct.unpack_from("<Q", data, 4)
-        (n,) = struct.unpack_from("<Q", data, 296 + n_name)
-        at, where = 304 + n_name, []
-        for _ in range(n):
-            where.append(at)
-            at += 96 + sum(struct.unpack_from("<2Q", data, at + 80))
-        poses = np.array([struct.unpack_from("<16f", data, at) for at in where]).reshape(-1, 4, 4)
-        known = np.isfinite(poses).all(axis=(1, 2))
-        for at, pose in zip(np.array(where)[known], change(poses[known])):
-            struct.pack_into("<16f", data, at, *pose.ravel())
-        path.write_bytes(data)
-    elif dataset == "scannetpp":
-        path = folder / "iphone" / "pose_intrinsic_imu.json"
-        entries = json.loads(path.read_text())
-        poses = change(np.array([entry["aligned_pose"] for entry in entries.values()]))
-        for entry, pose in zip(entries.values(), poses):
-            entry["aligned_pose"] = pose.tolist()
-        path.write_text(json.dumps(entries))
-        for name in ("colmap", "nerfstudio"):  # most users have no second opinion
-            shutil.rmtree(folder / "iphone" / name, ignore_errors=True)
-    else:
-        (path,) = folder.rglob("lowres_wide.traj")
-        rows = np.loadtxt(path)
-        poses = np.tile(np.eye(4), (len(rows), 1, 1))
-        for pose, row in zip(poses, rows):
-            pose[:3, :3], pose[:3, 3] = cv2.Rodrigues(row[1:4])[0], row[4:]
-        stored = np.linalg.inv(change(np.linalg.inv(poses)))
-        for row, matrix in zip(rows, stored):
-            row[1:4], row[4:] = cv2.Rodrigues(matrix[:3, :3])[0].ravel(), matrix[:3, 3]
-        np.savetxt(path, rows, "%.9f")
 
 
 def test_shuffled_poses_fail(made, tmp_path, capsys):
@@ -123,14 +66,7 @@ def test_scannet_poses_left_unaligned_fail(releases, tmp_path):
     folder = copied(releases["scannet"], tmp_path)
     (line,) = re.findall("axisAlignment = (.*)", (folder / f"{folder.name}.txt").read_text())
     to_aligned = np.array(line.split(), float).reshape(4, 4)
-    path = folder / f"{folder.name}_vh_clean_2.ply"
-    data = bytearray(path.read_bytes())
-    start = data.index(b"end_header\n") + 11
-    count = int(re.search(rb"element vertex (\d+)", data)[1])
-    kind = np.dtype([("xyz", "<f4", 3), ("rgba", "u1", 4)])
-    vertices = np.frombuffer(data, kind, count, start)
-    vertices["xyz"] = vertices["xyz"] @ to_aligned[:3, :3].T + to_aligned[:3, 3]
-    path.write_bytes(data)
+    change_mesh(folder, lambda points: points @ to_aligned[:3, :3].T + to_aligned[:3, 3])
     report = check_scan("scannet", folder)
     assert {COLOURS, DEPTH} <= wrong(report), report.text()
 
@@ -180,13 +116,7 @@ def test_swapped_world_axes_fail(releases, tmp_path):
     folder = copied(releases["scannetpp"], tmp_path)
     turn = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     change_poses("scannetpp", folder, lambda poses: turn @ poses)
-    path = folder / "scans" / "mesh_aligned_0.05.ply"
-    data = bytearray(path.read_bytes())
-    start, count = data.index(b"end_header\n") + 11, int(re.search(rb"element vertex (\d+)", data)[1])
-    size = 16 if b"alpha" in data[:start] else 15
-    vertices = np.frombuffer(data, np.dtype([("xyz", "<f4", 3), ("rest", "u1", size - 12)]), count, start)
-    vertices["xyz"] = vertices["xyz"] @ turn[:3, :3].T
-    path.write_bytes(data)
+    change_mesh(folder, lambda points: points @ turn[:3, :3].T)
     assert "camera upright" in wrong(check_scan("scannetpp", folder))
 
 
