@@ -33,6 +33,7 @@ def scene_row(things: Sequence[Thing], **changes: Any) -> dict[str, Any]:
         "room_center": [0.0, 0.0, 1.0],
         "object_counts": [{"category": c, "n": n} for c, n in counts.items()],
         "flags": [],
+        "agreement": None,
     } | changes
 
 

@@ -83,6 +83,7 @@ def scene_rows():
             "room_center": None,
             "object_counts": [],
             "flags": [],
+            "agreement": None,
         }
         for scene in SCENES
     ]

@@ -141,6 +141,7 @@ def scene_row(name=SCENE):
         "room_center": None,
         "object_counts": [{"category": "sofa", "n": 1}],
         "flags": [],
+        "agreement": None,
     }
 
 

@@ -21,7 +21,7 @@ from rollout3d.geometry.camera import resize_intrinsics, sample_indices, thin_ou
 from rollout3d.geometry.raster import rasterise, surface_colors
 from rollout3d.geometry.topdown import floor_level
 from rollout3d.progress import progress
-from rollout3d.scenes.scan import THUMBNAIL_PIXELS, Annotated, Room, Scan
+from rollout3d.scenes.scan import THUMBNAIL_PIXELS, Annotated, Room, Scan, ScanError
 
 FRAMES, FEWEST = 32, 6
 """Frames that are compared, evenly spaced over the video; ranks need at least `FEWEST` that have a pose."""
@@ -106,7 +106,7 @@ def _steps(items: Collection[Any], what: str, told: bool) -> Iterable[Any]:
 
 
 def measure(scan: Scan) -> Figures:
-    """Every figure of a scan. Raises `ScanError` for a frame or a depth picture that cannot be read."""
+    """Every figure of a scan; frames and depth pictures that cannot be read are left out."""
     found = measure_boxes(scan.room, scan.dataset)
     poses = Poses(scan)
     return measure_pictures(scan, poses, measure_path(scan, poses, found))
@@ -160,10 +160,14 @@ def floor_at_zero(room: Room | None, dataset: str) -> float | None:
 
 def measure_pictures(scan: Scan, poses: Poses, found: Figures, told: bool = False) -> Figures:
     """Frames and depth pictures against the mesh drawn from their poses."""
-    room, source, frames = scan.room, scan.source, poses.compared
-    if room is None or not len(room.faces) or not frames:
+    room, source = scan.room, scan.source
+    if room is None or not len(room.faces):
         return found
-    small = [scan.thumbnail(i) for i in _steps(frames, "frames against the mesh", told)]
+    pictures = {i: _read(scan.thumbnail, i) for i in _steps(poses.compared, "frames against the mesh", told)}
+    frames = [i for i, picture in pictures.items() if picture is not None]
+    if not frames:
+        return found
+    small = [pictures[i] for i in frames]
     size = small[0].shape[1::-1]
     colors = np.full((len(room.vertices), 3), 160, np.uint8) if room.colors is None else room.colors
 
@@ -184,7 +188,7 @@ def measure_pictures(scan: Scan, poses: Poses, found: Figures, told: bool = Fals
         colour_misfit=worse_half(agreement.misfits(differences, alike)),
         offset_s=_offset(poses, frames, small, np.diagonal(differences), draw, source.fps),
     )
-    return _measure_depth(scan, poses, alike, found)
+    return _measure_depth(scan, poses, frames, alike, found)
 
 
 def worse_half(misfits: np.ndarray) -> float:
@@ -225,12 +229,20 @@ def _offset(poses: Poses, frames, small, own: np.ndarray, draw, fps: float) -> f
     return best if every[best][0] < SURE and every[best][1] > SURE else 0.0
 
 
-def _measure_depth(scan: Scan, poses: Poses, alike: np.ndarray, found: Figures) -> Figures:
+def _read(read: Callable[[int], np.ndarray | None], index: int) -> np.ndarray | None:
+    """A frame or a depth picture; None where it is damaged: whoever needs that one says so."""
+    try:
+        return read(index)
+    except ScanError:
+        return None
+
+
+def _measure_depth(scan: Scan, poses: Poses, frames: list[int], alike: np.ndarray, found: Figures) -> Figures:
     """Every second compared frame's depth picture, thinned out, against the mesh at the pixels that are left."""
     chosen, measured, drawn = [], [], []
-    for k in range(0, len(poses.compared), 2):
-        index = poses.compared[k]
-        depth = scan.depth(index) if scan.depth_K(index) is not None else None
+    for k in range(0, len(frames), 2):
+        index = frames[k]
+        depth = _read(scan.depth, index) if scan.depth_K(index) is not None else None
         if depth is None:
             continue
         depth, K = thin_out(depth, scan.depth_K(index), max(1, int(np.sqrt(depth.size / THUMBNAIL_PIXELS))))

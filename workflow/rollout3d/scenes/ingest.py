@@ -160,12 +160,13 @@ def ingest_scan(
                 scan.room.flags.append(f"lost_frames:{lost}")
             if scan.room.colors is None:
                 scan.room.flags.append("no_mesh_colors")
+            objects = rows.object_rows(scan)
             scene = rows.scene_row(scan, config)
             if not scene["room_size_m2"] > 0:
                 raise ScanError(scan.room.mesh_path, "a room without any area")
             found = {
                 "scenes": [scene],
-                "objects": rows.object_rows(scan),
+                "objects": objects,
                 "frames": frames,
                 "maps": [rows.map_row(scan, config)],
             }
