@@ -2,8 +2,8 @@
 
 Ingest stores figures and judges nothing, so a change of `scenes.agreement` or of a limit needs no new ingest. A figure
 beyond its gross limit drops the scan: no question is asked about it. Beyond the softer limit the scan is flagged. The
-limits were set on synthetic scans, so the gross ones lie where only damage was measured. Figures of 48 good scans (of the
-presets demo and tiny and of the tests, all formats), of poor ones (noisy depth, changing light, blur, grain, a mesh
+limits were set on synthetic scans, so the gross ones lie where only damage was measured. Figures of 48 good scans (of
+the presets demo and tiny and of the tests, all formats), of poor ones (noisy depth, changing light, blur, grain, a mesh
 painted by class, without colours or with holes, poses off by 5 cm and 3 degrees), and of damages to scans of the tests:
 
 | figure        | good         | poor         | damaged                                                               |
