@@ -90,9 +90,10 @@ def scene_rows():
 
 
 def source_rows():
-    names = ("source", "question_type", "fate", "reason", "n")
-    rows = [("spacer", "object_counting", "train", "", 70), ("spacer", "", "unusable", "missing field", 4)]
-    rows += [("spacer", "object_counting", "dropped", "leak guard: its space is tested by vsibench", 1234)]
+    names = ("source", "question_type", "fate", "reason", "n", "chance", "text_only", "text_only_rule")
+    rows = [("spacer", "object_counting", "train", "", 70, 0.375, 0.5, "learned")]
+    rows += [("spacer", "", "unusable", "missing field", 4, None, None, None)]
+    rows += [("spacer", "object_counting", "dropped", "leak guard: its space is tested by vsibench", 1234, *3 * [None])]
     return [dict(zip(names, row)) for row in rows]
 
 

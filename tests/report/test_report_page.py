@@ -151,6 +151,7 @@ def test_stages_write_tables_page_and_summary(study, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "3 scans (scannet 3), 12 objects, 30 frames" in text
     assert "scans checked: 0, flagged: 0, dropped: 0; 3 not checked" in text
+    assert "guessed from the text alone, percent, farthest above (chance): object_counting 50.0 (37.5)\n" in text
     assert "6 to train on" in text and "training: ocr 6 steps, sft 30 steps" in text
     assert str(page) in text
 

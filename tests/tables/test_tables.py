@@ -141,7 +141,7 @@ COLUMNS = {
     ("maps", 1): "52881f8a1195",
     ("questions", 1): "513b2f22f764",
     ("ocr_rl", 1): "513b2f22f764",
-    ("sources", 1): "b40932458fdc",
+    ("sources", 2): "8db2c0c60889",
     ("bias", 1): "c090c58435d8",
     ("hard", 1): "a4b5f257e1dc",
     ("annotations", 1): "4447a7b412f0",

@@ -43,15 +43,16 @@ def dictionaries(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def plain(annotation: Any) -> Any:
-    """A type without `Annotated` around it and without `| None`."""
+    """A type without `Annotated` around it and without `| None`; of names or a dictionary, the dictionary."""
     while True:
         if hasattr(annotation, "__metadata__"):
             annotation = annotation.__origin__
         elif get_origin(annotation) in (Union, UnionType):
             options = [each for each in get_args(annotation) if each is not type(None)]
-            if len(options) != 1:
+            entries = [each for each in map(plain, options) if get_origin(each) is dict]
+            if len(options) != 1 and len(entries) != 1:
                 return annotation
-            annotation = options[0]
+            annotation = options[0] if len(options) == 1 else entries[0]
         else:
             return annotation
 

@@ -36,7 +36,11 @@ WHAT = {
     "train_table": "a train table",
     "tables": "a table of the paper",
 }
-"""What the names at a path are."""
+"""What the names at a path are: members of a list, keys of a dictionary, else the value."""
+WHAT_VALUE = {"questions.mix": "a named mix"}
+"""What a value is where a dictionary may stand, too."""
+_MARKS = ("[key]", "[name]", "[shares]")
+"""Steps of pydantic's paths that are no steps of the user's: a key of a dictionary, a choice between two forms."""
 
 _NUMBER = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}
 _BOUND = {
@@ -61,7 +65,7 @@ def explain(
     """
     found = []
     for each in error.errors(include_url=False):
-        path = tuple(step for step in each["loc"] if step != "[key]")
+        path = tuple(step for step in each["loc"] if step not in _MARKS)
         for sentence in _sentences(each, path, model):
             named = (_first_key(sentence, model) if each["type"] == "value_error" else ()) or path
             found.append(f"{where(named)}: {prefix if path else ''}{sentence}")
@@ -100,7 +104,9 @@ def _sentences(each: Any, path: tuple[Any, ...], model: type[BaseModel]) -> list
             return [f"{inside}.{unknown(str(path[-1]), known, WHAT.get(inside, 'a key that it may have'))}"]
         if given is None:
             return [f"{name} cannot be null; choose from {', '.join(known)}"]
-        what = WHAT.get(inside, f"one of {', '.join(known)}" if len(known) > 1 else listed(known))
+        what = WHAT_VALUE.get(inside) or WHAT.get(
+            inside, f"one of {', '.join(known)}" if len(known) > 1 else listed(known)
+        )
         return [f"{name}: {unknown(str(given), known, what)}"]
     return [f"{name} {_fault(kind, given, context)}"]
 

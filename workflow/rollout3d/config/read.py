@@ -238,6 +238,8 @@ def _unknown_removals(below: Any, values: Any, path: tuple[str, ...], layer: Lay
         inner = (*path, key)
         if isinstance(value, dict):
             found += _unknown_removals(below.get(key) if isinstance(below, dict) else None, value, inner, layer)
+        elif value is None and not is_section and isinstance(below, str) and below != "paper":
+            found.append(f"{layer.where(inner)}: {dotted(inner)} cannot be removed: {dotted(path)} is {below}, a name")
         elif value is None and not is_section and type_at(Config, path) is not None:
             known = [*(below or ())] if isinstance(below, dict) else []
             if key not in known and key not in _possible(path):

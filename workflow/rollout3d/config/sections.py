@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from rollout3d.config.base import Above0, From0, NotNegative, Once, Positive, Share, Strict, Text
 from rollout3d.config.frames import Frames
@@ -209,6 +209,15 @@ class Regions(Section):
     """Smaller regions are left out. [assumed]"""
 
 
+Mix = Annotated[
+    Annotated[Literal["paper", "benchmark"], Tag("[name]")]
+    | Annotated[dict[Literal[*CATEGORIES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]], Tag("[shares]")],
+    Discriminator(lambda mix: "[shares]" if isinstance(mix, dict) else "[name]"),
+    AfterValidator(lambda mix: mix or "paper"),
+]
+"""A named mix of question types, or shares; no shares at all are those that come out."""
+
+
 class Questions(Section):
     """Scene tables to questions."""
 
@@ -235,11 +244,20 @@ class Questions(Section):
     """A number that answers more of a type's training questions is thinned, at most to the second most frequent.
     [SpaceR; share assumed]"""
     text_only_margin: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Prune training until no guess from the text scores more than this above chance; null = do not. [assumed]"""
-    mix: dict[Literal[*CATEGORIES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]] = {}
-    """Share of a question type in training; types left out share the rest as generated. [OCR, Figure 3: no numbers]"""
+    """Prune training until no guess from the text scores more than this above chance; null = 0.05 where `strict` is
+    remove, else do not. [assumed]"""
+    strict: Literal["report", "remove", "off"] = "report"
+    """What becomes of questions that the frames shown cannot answer: counted and marked, removed, or not looked at.
+    [assumed]"""
+    one_scan_per_space: bool = False
+    """Train on one scan of each physical space (a room of ScanNet, a visit of ARKitScenes), drawn by seed. [assumed]"""
+    mix: Mix = "paper"
+    """Question types in training. paper: as generated under `per_scene`; benchmark: in VSI-Bench's proportions; or the
+    share of each type, such as {route_planning: 0.1}, where types left out share the rest as generated.
+    [OCR, Figure 3: no numbers]"""
     total: Positive | None = 98_103
-    """Training questions kept; null = all that the mix allows. [OCR, Table 1: correct + wrong]"""
+    """Training questions kept, spread evenly over the scans within each type; null = all that the mix allows.
+    [OCR, Table 1: correct + wrong]"""
     rel_distance_per_primary: Positive | None = None
     """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
     rel_distance_margin_m: From0 = 0.15
@@ -256,9 +274,14 @@ class Questions(Section):
     }
     """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
 
+    @property
+    def guessing_margin(self) -> float | None:
+        """How far above chance a guess from the text may score in training; None: nothing is pruned."""
+        return 0.05 if self.text_only_margin is None and self.strict == "remove" else self.text_only_margin
+
     @model_validator(mode="after")
     def _shares(self) -> Questions:
-        if sum(self.mix.values()) > 1 + 1e-9:
+        if isinstance(self.mix, dict) and sum(self.mix.values()) > 1 + 1e-9:
             raise ValueError(f"mix: the shares add up to {sum(self.mix.values()):g}, which is more than 1")
         return self
 

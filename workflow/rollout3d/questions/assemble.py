@@ -12,8 +12,9 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
-from rollout3d.questions import bias, guard, select
+from rollout3d.questions import bias, guard, mix, select
 from rollout3d.scenes.verdict import CONTRADICTS, judge
+from rollout3d.seeding import stable_hash
 from rollout3d.tables.groups import GROUP
 
 _log = logging.getLogger(__name__)
@@ -26,12 +27,16 @@ JUDGED = "dropped by the judge"
 
 @dataclass(frozen=True)
 class Assembled:
-    """Rows of the tables ocr_rl, questions (test side), questions_dropped, and sources."""
+    """Rows of the tables ocr_rl, questions (test side), questions_dropped, and sources.
+
+    `guesses`: what the text of the training questions alone gives away, by type.
+    """
 
     train: list[Row]
     test: list[Row]
     dropped: list[Row]
     sources: list[Row]
+    guesses: dict[str, mix.Guess]
 
 
 def assemble(
@@ -50,9 +55,10 @@ def assemble(
     `verdicts`: the judge's, of which those against a question drop it (a question without one stays). In order: equal
     rows count once; rows go to the side of their split; imported ones train, if their scan is known and does not
     contradict itself (`scenes.agreement`); held-out spaces leave training; imported categories replace generated ones
-    as `questions.sources` says (training only); training loses numbers that answer too often and, if asked for, what
-    the text gives away; it is cut to `questions.total` in the mix asked for; letters are balanced on each side;
-    training is shuffled. Balancing renames options, so question_id changes here; dropped rows carry the id of the
+    as `questions.sources` says (training only); training loses numbers that answer too often and, if asked for, all but
+    one scan of each space and what the text gives away; it is cut to `questions.total` in the mix asked for, evenly
+    over the scans; letters are balanced on each side; training is shuffled. What the text of training still gives away
+    is measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the id of the
     table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
@@ -87,17 +93,25 @@ def assemble(
         train, unwanted = _by_source(train, category, source)
         drop(unwanted, f"questions.sources.{category} is {source}")
 
+    if config.questions.one_scan_per_space:
+        train, others = _one_scan_per_space(train, config.seed)
+        drop(others, "another scan of its space trains: questions.one_scan_per_space")
     train, frequent = select.limit_values(train, config.questions.max_value_share, config.seed)
     drop(frequent, f"a number that answers more than questions.max_value_share = {config.questions.max_value_share:g}")
-    if config.questions.text_only_margin is not None:
-        train, guessed = bias.debias(train, config.questions.text_only_margin, config.seed)
-        drop(guessed, f"guessed from the text: questions.text_only_margin = {config.questions.text_only_margin:g}")
-    train, beyond = select.limit_total(train, config.questions.total, config.seed, config.questions.mix)
-    drop(beyond, f"more than questions.total = {config.questions.total} and questions.mix allow")
-    sources = _account(
-        [*rows, *unknown, *(row for row, _ in contradicted), *refused], train, sides["test"], dropped, left_out
-    )
+    margin = config.questions.guessing_margin
+    if margin is not None:
+        train, guessed = bias.debias(train, margin, config.seed)
+        drop(guessed, f"guessed from the text: questions.text_only_margin = {margin:g}")
+    total = config.questions.total
+    for problem in mix.problems(train, total, config.questions.mix):
+        _log.warning("%s", problem)
+    train, beyond = select.limit_total(train, total, config.seed, mix.shares(config.questions.mix))
+    drop(beyond, f"more than questions.total = {total} and questions.mix allow")
+    kept = train
     train = select.balance_letters(train, config.seed)
+    guesses = bias.best_guesses(train)
+    every = [*rows, *unknown, *(row for row, _ in contradicted), *refused]
+    sources = _account(every, kept, sides["test"], dropped, left_out, guesses)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
     return Assembled(
@@ -105,6 +119,7 @@ def assemble(
         sorted(test, key=_reading_order),
         sorted(dropped, key=lambda row: (row["question_id"], row["reason"])),
         sources,
+        guesses,
     )
 
 
@@ -166,7 +181,12 @@ def _agreeing(rows: Sequence[Row], scenes: Sequence[Row], config: Config) -> tup
 
 
 def _account(
-    rows: Iterable[Row], train: Iterable[Row], test: Iterable[Row], dropped: Iterable[Row], left_out: Iterable[Row]
+    rows: Iterable[Row],
+    train: Iterable[Row],
+    test: Iterable[Row],
+    dropped: Iterable[Row],
+    left_out: Iterable[Row],
+    guesses: Mapping[str, mix.Guess],
 ) -> list[Row]:
     """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why."""
     fates = {row["question_id"]: ("train", "") for row in train} | {row["question_id"]: ("test", "") for row in test}
@@ -175,8 +195,28 @@ def _account(
     found = Counter((row["source"], row["question_type"], *fates[row["question_id"]]) for row in rows)
     for row in left_out:
         found[row["question_id"].rsplit("/", 1)[0], "", "unusable", row["reason"].split(": ")[0]] += 1
-    names = ("source", "question_type", "fate", "reason")
-    return [dict(zip(names, key)) | {"n": n} for key, n in sorted(found.items())]
+    made = []
+    for (source, kind, fate, reason), n in sorted(found.items()):
+        chance, rule, score = guesses.get(kind, (None,) * 3) if fate == "train" else (None,) * 3
+        made.append(
+            {"source": source, "question_type": kind, "fate": fate, "reason": reason, "n": n}
+            | {"chance": chance, "text_only": score, "text_only_rule": rule}
+        )
+    return made
+
+
+def _one_scan_per_space(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    """Rows of the scan of smallest seeded hash of each space, with the rows that have no scan; and the others."""
+    drawn: dict[str, tuple[int, str]] = {}
+    for row in rows:
+        if row["scene_id"] is not None:
+            draw = (stable_hash(seed, "one scan", row["scene_id"]), row["scene_id"])
+            drawn[row["space_id"]] = min(drawn.get(row["space_id"], draw), draw)
+
+    def stays(row: Row) -> bool:
+        return row["scene_id"] is None or drawn[row["space_id"]][1] == row["scene_id"]
+
+    return [row for row in rows if stays(row)], [row for row in rows if not stays(row)]
 
 
 def _kind_of(reason: str) -> str:

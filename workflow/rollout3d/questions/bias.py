@@ -9,6 +9,7 @@ forests, ours are a few rules that a reader can check, and one table of what was
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
@@ -34,6 +35,8 @@ MIN_ROWS = 50
 ROUND = 0.05
 """Share of a type's questions that one round of pruning may take, before the guessers learn anew."""
 MAX_ROUNDS = 60
+
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*")
 
 
 def bias_table(rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -67,6 +70,16 @@ def measured(rows: Sequence[Row]) -> tuple[float, dict[str, np.ndarray]]:
         return chance, {name: guess(rows) for name, guess in CHOICE_GUESSERS.items()}
     scores = {name: guess(rows) for name, guess in NUMBER_GUESSERS.items()}
     return float(scores.pop("constant").mean()), scores
+
+
+def best_guesses(rows: Iterable[Row]) -> dict[str, tuple[float, str, float]]:
+    """Return, by question type, chance, the rule that scores best on the text alone, and its score, each 0 to 1."""
+    found = {}
+    for kind, group in sorted(_by_type(rows).items()):
+        chance, scores = measured(group)
+        rule = max(sorted(scores), key=lambda name: float(scores[name].mean()))
+        found[kind] = (chance, rule, float(scores[rule].mean()))
+    return found
 
 
 def debias(rows: Sequence[Row], margin: float, seed: int) -> tuple[list[Row], list[Row]]:
@@ -114,7 +127,8 @@ def _by_type(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         lettered = row["options"] and all(option[1:3] == ". " for option in row["options"])
         in_range = lettered and row["ground_truth"] in LETTERS[: len(row["options"])]
-        if row["answer_type"] == "number" or (row["answer_type"] == "choice" and in_range):
+        is_number = row["answer_type"] == "number" and _NUMBER.fullmatch(row["ground_truth"])
+        if is_number or (row["answer_type"] == "choice" and in_range):
             groups[row["question_type"]].append(row)
     return groups
 

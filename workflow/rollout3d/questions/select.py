@@ -1,4 +1,4 @@
-"""Choosing questions: caps a scene, sets of well-separated values, frequent numbers, balanced letters, the total.
+"""Choosing questions: caps per scene, sets of well-separated values, frequent numbers, balanced letters, the total.
 
 Every choice depends on seeds and contents only, so neither the number of shards nor the order of files matters.
 """
@@ -163,29 +163,54 @@ def _value_limit(counts: Sequence[int], max_share: float) -> int:
 
 
 def limit_total(
-    rows: Sequence[Row], total: int | None, seed: int, mix: Mapping[str, float] | None = None
+    rows: Sequence[Row], total: int | None, seed: int, mix: Mapping[str, Any] | None = None
 ) -> tuple[list[Row], list[Row]]:
-    """Kept and left out rows: at most `total`, with the shares of `mix`.
+    """Kept and left out rows: at most `total`, with the shares of `mix`, spread evenly over the scans (`spread`).
 
     Question types that `mix` does not name share what is left as they occur. A type with fewer rows than its share
     gives all, and the others fill up. With `total` None as many rows stay as the shares allow; without a mix all.
-    Shares are rounded by largest remainder; within a type the rows of smallest seeded hash stay.
+    Shares are numbers or fractions ("288/5130"), rounded by largest remainder.
     """
-    by_type: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_type[row["question_type"]].append(row)
-    shares = _shares({kind: len(group) for kind, group in by_type.items()}, mix or {})
+    counts = Counter(row["question_type"] for row in rows)
+    shares = shares_of(counts, mix or {})
     if total is None:
-        total = min((floor(len(by_type[kind]) / share) for kind, share in shares.items()), default=0)
-    quota = _quota({kind: len(group) for kind, group in by_type.items()}, shares, total)
-    kept: set[str] = set()
-    for kind, group in by_type.items():
-        ranked = sorted(group, key=lambda row: stable_hash(seed, "total", row["question_id"]))
-        kept |= {row["question_id"] for row in ranked[: quota[kind]]}
+        total = min((floor(counts[kind] / share) for kind, share in shares.items()), default=0)
+    kept = spread(rows, _quota(counts, shares, total), seed)
     return [r for r in rows if r["question_id"] in kept], [r for r in rows if r["question_id"] not in kept]
 
 
-def _shares(counts: Mapping[str, int], mix: Mapping[str, float]) -> dict[str, Fraction]:
+def spread(rows: Sequence[Row], quota: Mapping[str, int], seed: int) -> set[str]:
+    """question_ids of `quota` rows per question type, drawn from the scans in turns.
+
+    Within a type every scan gives one row before any gives a second one. In a round that cannot reach all scans, those
+    with the fewest rows so far, of any type, come first, ties by seeded hash; of a scan's rows those of smallest
+    seeded hash stay. Types that few scans have choose first. So one scan more takes its turns and moves little else.
+    General data have no scan: each row counts as one.
+    """
+    piles: dict[str, dict[Any, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        scan = (row["dataset"], row["scene_id"]) if row["scene_id"] is not None else row["question_id"]
+        piles[row["question_type"]][scan].append(row["question_id"])
+    given: Counter[Any] = Counter()
+    kept: set[str] = set()
+    for kind, of_scan in sorted(piles.items(), key=lambda item: (len(item[1]), item[0])):
+        left = quota[kind]
+        draw = {scan: stable_hash(seed, "scans", kind, scan) for scan in of_scan}
+        for pile in of_scan.values():
+            pile.sort(key=lambda question_id: (stable_hash(seed, "total", question_id), question_id))
+        turn = 0
+        while left > 0:
+            waiting = [scan for scan, pile in of_scan.items() if len(pile) > turn]
+            if len(waiting) > left:
+                waiting = sorted(waiting, key=lambda scan: (given[scan], draw[scan]))[:left]
+            kept |= {of_scan[scan][turn] for scan in waiting}
+            given.update(waiting)
+            left -= len(waiting)
+            turn += 1
+    return kept
+
+
+def shares_of(counts: Mapping[str, int], mix: Mapping[str, Any]) -> dict[str, Fraction]:
     """The share of each type that occurs; they add up to 1. Exact: rounding would decide between equal remainders."""
     named = {kind: Fraction(str(mix[kind])) for kind in counts if kind in mix}
     rest = sum(n for kind, n in counts.items() if kind not in named)

@@ -26,10 +26,18 @@ def source_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for row in rows:
             if row["source"] == source:
                 fates[row["fate"]] += row["n"]
-                reasons[row["reason"]] += row["n"] if row["reason"] else 0
+                reasons[row["reason"]] += row["n"] if row["fate"] in ("dropped", "unusable") else 0
         told = "; ".join(f"{n:,} {reason}" for reason, n in reasons.most_common(SHOWN) if n)
         lines.append({"source": source, "fates": [fates[fate] for fate in FATES], "reasons": told})
     return lines
+
+
+def guess_line(rows: Sequence[Row]) -> str:
+    """What the text of training gives away, in a line: the types farthest above chance, from SOURCES rows."""
+    known = {row["question_type"]: row for row in rows if row["text_only"] is not None}
+    worst = sorted(known.values(), key=lambda row: (row["chance"] - row["text_only"], row["question_type"]))
+    told = (f"{r['question_type']} {100 * r['text_only']:.1f} ({100 * r['chance']:.1f})" for r in worst[:SHOWN])
+    return ", ".join(told)
 
 
 def bias_lines(rows: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -11,6 +11,7 @@ from rollout3d import tables
 from rollout3d.evaluation.scores import seen_view
 from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.report.lines import PROBE_WORDS
+from rollout3d.report.questions import guess_line
 from rollout3d.scenes.verdict import Mode, counts, judge
 
 
@@ -48,6 +49,10 @@ def _built(root: Path, agreement: Mode) -> str:
     told = ", ".join(f"{_rows([path]):,} {label}" for label, path in questions if path.exists())
     if told:
         lines.append(f"  questions: {told}")
+    sources = root / "train" / "ocr_rl_sources.parquet"
+    told = guess_line(tables.read(tables.SOURCES, sources)) if sources.exists() else ""
+    if told:
+        lines.append(f"  guessed from the text alone, percent, farthest above (chance): {told}")
     trained = {path.parent.name: _rows([path]) for path in sorted((root / "runs").glob("*/metrics.parquet"))}
     if trained:
         lines.append("  training: " + ", ".join(f"{run} {n:,} steps" for run, n in trained.items()))

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 
 from rollout3d import tables
+from rollout3d.questions import mix
 from rollout3d.questions.assemble import assemble, write_train
 from rollout3d.stages.common import Stage
 
@@ -54,11 +55,14 @@ def main(argv: list[str] | None = None) -> None:
     for source in sorted({row["source"] for row in made.sources}):
         mine = [row for row in made.sources if row["source"] == source]
         kept = sum(row["n"] for row in mine if row["fate"] in ("train", "test"))
-        reasons = Counter({row["reason"]: 0 for row in mine})
+        reasons = Counter()
         for row in mine:
-            reasons[row["reason"]] += row["n"] if row["reason"] else 0
+            reasons[row["reason"]] += row["n"] if row["fate"] in ("dropped", "unusable") else 0
         told = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(4) if n)
         LOG.info("%s: %d kept; left out: %s", source, kept, told or "none")
+    asked = config.questions.mix if isinstance(config.questions.mix, str) else "of shares"
+    for line in mix.lines(made.train, made.guesses, f"training, mix {asked}"):
+        LOG.info("%s", line)
 
 
 if __name__ == "__main__":

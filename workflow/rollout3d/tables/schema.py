@@ -236,6 +236,11 @@ SOURCES = _declare(
     _field("fate", _S, "train | test | dropped (at assembly) | unusable (at import)"),
     _field("reason", _S, "why it was left out; empty if it was not"),
     _field("n", _I, "questions"),
+    _null("chance", _F, "0 to 1: score of guessing blindly on this type's training questions; null for other fates"),
+    _null("text_only", _F, "0 to 1: score of the rule that guesses best from their text alone"),
+    _null("text_only_rule", _S, "that rule, as `bias` names it"),
+    version=2,
+    added=("chance", "text_only", "text_only_rule"),
 )
 
 BIAS = _declare(

@@ -17,23 +17,13 @@ from rollout3d import tables
 from rollout3d.config import CATEGORIES, DATASETS
 from rollout3d.evaluation.benchmarks.common import BenchmarkError
 from rollout3d.fingerprint import note
+from rollout3d.questions.counts import BENCHMARK
 from rollout3d.spaces import space_of
 
 COLUMNS = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth")
 """Columns that every row must have; `options` is null for numbers, `pruned` came in November 2025."""
 
-COUNTS: Mapping[str, int] = {
-    "object_counting": 565,
-    "object_size_estimation": 953,
-    "room_size_estimation": 288,
-    "object_abs_distance": 834,
-    "object_rel_distance": 710,
-    "object_rel_direction_easy": 217,
-    "object_rel_direction_medium": 378,
-    "object_rel_direction_hard": 373,
-    "obj_appearance_order": 618,
-    "route_planning": 194,
-}
+COUNTS = BENCHMARK
 """Released questions per question type."""
 WHOLE = sum(COUNTS.values())
 """Released questions: 5,130. The card says 5,131."""
