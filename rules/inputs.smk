@@ -30,6 +30,14 @@ def judged():
     return imported(".verdicts", RELEASED[:3]) if study.judge.max_usd > 0 else []
 
 
+def errata():
+    """Answers that are known to be wrong: what others have published of the benchmark's boxes, and the study's own."""
+    own = study.questions.errata
+    if own and not Path(own).is_file():
+        raise WorkflowError(f"questions.errata: there is no file {own}: correct the path, or remove the line")
+    return [*(["resources/errata.csv"] if study.questions.compat == "corrected" else []), *([own] if own else [])]
+
+
 def released_benchmarks():
     """Questions of the benchmarks that others released: their spaces are never trained on."""
     return [f"<results>/benchmarks/{b}/questions.parquet" for b in study.evaluation.benchmarks if b != "synthetic"]

@@ -53,6 +53,7 @@ NULLABLE = {
     "datasets.scannet.max_scans": "3",
     "questions.text_only_margin": "0.1",
     "questions.total": "5",
+    "questions.errata": "mine.csv",
     "questions.rel_distance_per_primary": "2",
     "judge.usd_per_million_in": "2",
     "judge.usd_per_million_out": "2",

@@ -274,6 +274,10 @@ class Questions(Section):
     }
     """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
 
+    errata: SitePath | None = None
+    """CSV file of answers that are wrong, removed or corrected at assembly (config/README.md), beside
+    resources/errata.csv, which counts where `compat` is corrected; null = none. [assumed]"""
+
     @property
     def guessing_margin(self) -> float | None:
         """How far above chance a guess from the text may score in training; None: nothing is pruned."""

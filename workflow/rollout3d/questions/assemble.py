@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
-from rollout3d.questions import bias, guard, mix, select
+from rollout3d.questions import bias, errata, guard, mix, select
 from rollout3d.scenes.verdict import CONTRADICTS, judge
 from rollout3d.seeding import stable_hash
 from rollout3d.tables.groups import GROUP
@@ -23,6 +23,8 @@ Row = dict[str, Any]
 
 JUDGED = "dropped by the judge"
 """How the reason begins of every row that the judge spoke against."""
+CORRECTED = "answer corrected by errata"
+"""The reason beside the fate of a question whose answer is not the one that was generated or imported."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,18 @@ def assemble(
     benchmark: Iterable[Row] = (),
     left_out: Iterable[Row] = (),
     verdicts: Iterable[Row] = (),
+    corrections: Sequence[errata.Erratum] = (),
 ) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
     `questions`: generated and imported rows; `scenes`: rows of all scans (scene_id, space_id, dataset, split, and
     agreement where it is known), those without questions too, for the leak guard; `benchmark`: questions of the
     benchmarks that will test the model; `left_out`: questions_dropped rows of the imports, for the account of sources;
-    `verdicts`: the judge's, of which those against a question drop it (a question without one stays). In order: equal
-    rows count once; rows go to the side of their split; imported ones train, if their scan is known and does not
-    contradict itself (`scenes.agreement`); held-out spaces leave training; imported categories replace generated ones
-    as `questions.sources` says (training only); training loses numbers that answer too often and, if asked for, all but
+    `verdicts`: the judge's, of which those against a question drop it (a question without one stays); `corrections`:
+    errata, which remove questions or correct answers on both sides. In order: equal rows count once; verdicts and
+    errata; rows go to the side of their split; imported ones train, if their scan is known and does not contradict
+    itself (`scenes.agreement`); held-out spaces leave training; imported categories replace generated ones as
+    `questions.sources` says (training only); training loses numbers that answer too often and, if asked for, all but
     one scan of each space and what the text gives away; it is cut to `questions.total` in the mix asked for, evenly
     over the scans; letters are balanced on each side; training is shuffled. What the text of training still gives away
     is measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the id of the
@@ -81,6 +85,11 @@ def assemble(
     for row in refused:
         drop([row], f"{JUDGED}: {against[row['question_id']]}")
     rows = [row for row in rows if row["question_id"] not in against]
+    applied = errata.apply(rows, corrections, {row["scene_id"] for row in scenes})
+    for row, reason in applied.removed:
+        drop([row], reason)
+    refused += [row for row, _ in applied.removed]
+    rows = applied.rows
     sides: dict[str, list[Row]] = {"train": [], "test": [], "none": []}
     for row in rows:
         sides[_side(row, splits)].append(row)
@@ -111,7 +120,7 @@ def assemble(
     train = select.balance_letters(train, config.seed)
     guesses = bias.best_guesses(train)
     every = [*rows, *unknown, *(row for row, _ in contradicted), *refused]
-    sources = _account(every, kept, sides["test"], dropped, left_out, guesses)
+    sources = _account(every, kept, sides["test"], dropped, left_out, guesses, applied.corrected)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
     return Assembled(
@@ -187,9 +196,14 @@ def _account(
     dropped: Iterable[Row],
     left_out: Iterable[Row],
     guesses: Mapping[str, mix.Guess],
+    corrected: Collection[str],
 ) -> list[Row]:
-    """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why."""
+    """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why.
+
+    `corrected`: question_ids whose answers errata have corrected, counted apart.
+    """
     fates = {row["question_id"]: ("train", "") for row in train} | {row["question_id"]: ("test", "") for row in test}
+    fates |= {key: (fates[key][0], CORRECTED) for key in corrected if key in fates}
     for row in dropped:
         fates[row["question_id"]] = ("dropped", _kind_of(row["reason"]))
     found = Counter((row["source"], row["question_type"], *fates[row["question_id"]]) for row in rows)
@@ -220,10 +234,11 @@ def _one_scan_per_space(rows: Sequence[Row], seed: int) -> tuple[list[Row], list
 
 
 def _kind_of(reason: str) -> str:
-    """A reason without what belongs to one question: the judge's own words, a scan's figures, the name of a space."""
-    for start in (JUDGED, CONTRADICTS):
-        if reason.startswith(start):
-            return start
+    """A reason without what belongs to one question: the judge's or the errata's own words, a scan's figures, the name
+    of a space."""
+    for whole in (JUDGED, CONTRADICTS, errata.REASON):
+        if reason.startswith(f"{whole}: "):
+            return whole
     return re.sub(r"\bspace \S+ ", "its space ", reason)
 
 

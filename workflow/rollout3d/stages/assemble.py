@@ -10,9 +10,9 @@ import logging
 from collections import Counter
 
 from rollout3d import tables
-from rollout3d.questions import mix
+from rollout3d.questions import errata, mix
 from rollout3d.questions.assemble import assemble, write_train
-from rollout3d.stages.common import Stage
+from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("assemble", __doc__)
 LOG = logging.getLogger(__name__)
@@ -26,19 +26,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--benchmarks", nargs="*", default=[], help="questions of the benchmarks, for the leak guard")
     parser.add_argument("--left-out", nargs="*", default=[], help="tables questions_dropped of the imports")
     parser.add_argument("--verdicts", nargs="*", default=[], help="tables verdicts of the judge")
+    parser.add_argument("--errata", nargs="*", help="CSV files; default: resources/errata.csv if compat is corrected")
     parser.add_argument("--out-train", required=True, help="table ocr_rl")
     parser.add_argument("--out-test", required=True, help="table questions of the test splits")
     parser.add_argument("--dropped", required=True, help="table questions_dropped")
     parser.add_argument("--sources", required=True, help="table sources: rows kept and dropped, by source")
     args, config = STAGE.parse(parser, argv)
-    made = assemble(
-        [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],
-        tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split", "agreement"]),
-        config,
-        tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
-        tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),
-        tables.read_many(tables.VERDICTS, args.verdicts),
-    )
+    shipped = [errata.SHIPPED] if config.questions.compat == "corrected" else []
+    corrections = shipped if args.errata is None else args.errata
+    try:
+        made = assemble(
+            [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],
+            tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split", "agreement"]),
+            config,
+            tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
+            tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),
+            tables.read_many(tables.VERDICTS, args.verdicts),
+            errata.read(corrections),
+        )
+    except errata.ErrataError as error:
+        raise StageError(str(error)) from None
     lineage = STAGE.lineage(
         {
             "questions": args.questions,
@@ -46,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
             "benchmarks": args.benchmarks,
             "left_out": args.left_out,
             "verdicts": args.verdicts,
+            "errata": corrections,
         }
     )
     write_train(args.out_train, made.train, args.questions, lineage)

@@ -8,15 +8,18 @@ A scan whose poses, mesh, boxes, colours or depth contradict each other gets no 
 With --meta (VSI-Bench's *_meta_info_val.json, or VLM-3R's variant): every eligible question of the six geometric
 categories, whatever the split and without the caps of `questions.per_scene`; of one object that others are measured
 from, 20 sets of relative distance (`questions.rel_distance_per_primary`). Letters are balanced at assembly, not here.
+Answers that readers have found wrong are corrected (resources/errata.csv) unless `questions.compat` is vsibench.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from rollout3d import tables
+from rollout3d.questions import errata
 from rollout3d.questions.generate import everything, questions_for_shard
 from rollout3d.scenes.meta import MetaError, read_meta
 from rollout3d.scenes.verdict import CONTRADICTS, TooManyContradictions, counts, judge_all
@@ -37,19 +40,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table questions")
     parser.add_argument("--dropped", help="table questions_dropped; beside --out, as NAME_dropped, if not given")
     parser.add_argument("--workers", type=int, default=1, help="processes; the output does not depend on it")
+    parser.add_argument("--errata", nargs="*", help="with --meta: CSV files instead of resources/errata.csv; or none")
     args, config = STAGE.parse(parser, argv)
     if (args.scenes or args.objects or args.maps) if args.meta else not (args.scenes and args.objects):
         parser.error("give --meta, or --scenes and --objects")
+    if args.errata is not None and not args.meta:
+        parser.error("--errata goes with --meta: questions of scans are corrected at assembly")
     if args.workers < 1:
         parser.error("--workers is at least 1")
     out = Path(args.out)
     dropped: list[dict] = []
+    corrections: list[errata.Erratum] = []
     try:
         if args.meta:
             found = read_meta(args.meta, config.site.max_drop_share)
             scenes, objects, maps, splits = found.scenes, found.objects, None, None
             settings = everything(config.questions)
-            lineage = STAGE.lineage({"meta": found.files})
+            shipped = [errata.SHIPPED] if config.questions.compat == "corrected" else []
+            files = shipped if args.errata is None else args.errata
+            corrections = errata.read(files)
+            lineage = STAGE.lineage({"meta": found.files, "errata": files})
             dropped = [{"question_id": r["scene_id"], "file": r["file"], "reason": r["reason"]} for r in found.dropped]
         else:
             scenes, objects = tables.read(tables.SCENES, args.scenes), tables.read(tables.OBJECTS, args.objects)
@@ -58,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
             parents = {"scenes": args.scenes, "objects": args.objects} | ({"maps": args.maps} if args.maps else {})
             lineage = STAGE.lineage(parents)
         verdicts = judge_all(scenes, config.scenes.agreement, config.site.max_drop_share)
-    except (MetaError, TooManyContradictions) as error:
+    except (MetaError, TooManyContradictions, errata.ErrataError) as error:
         raise StageError(str(error)) from None
     if not args.meta:
         LOG.info(counts(verdicts.values()))
@@ -71,8 +81,23 @@ def main(argv: list[str] | None = None) -> None:
         left_out.write(dropped)
         made = questions_for_shard(scenes, objects, maps, splits, settings, config.seed, args.workers, refused)
         for columns, reasons in made:
+            here = set(columns["scene_id"].to_pylist()) if corrections else ()
+            mine = [each for each in corrections if each.scene_id in here]
+            if mine:
+                done = _corrected(columns.to_pylist(), mine, here)
+                columns = tables.build(tables.QUESTIONS, done.rows)
+                reasons += [{"question_id": row["question_id"], "file": "", "reason": why} for row, why in done.removed]
+                corrections = [each for each in corrections if each not in mine]
             questions.write(columns)
             left_out.write(reasons)
+        _corrected([], corrections, {row["scene_id"] for row in scenes} if corrections else ())
+
+
+def _corrected(rows: list[dict], corrections: Sequence[errata.Erratum], scans: Collection[str]) -> errata.Applied:
+    try:
+        return errata.apply(rows, corrections, scans)
+    except errata.ErrataError as error:
+        raise StageError(str(error)) from None
 
 
 if __name__ == "__main__":

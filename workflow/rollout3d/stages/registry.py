@@ -261,8 +261,8 @@ STAGES: dict[str, Spec] = {
     "audit": Spec(_fixed("questions.distance")),
     "assemble": Spec(
         _fixed(
-            *("seed", "scenes.agreement", "datasets.*.splits.*", "questions.max_value_share", "questions.mix"),
-            *("questions.sources", "questions.one_scan_per_space", "questions.strict"),
+            *("seed", "scenes.agreement", "datasets.*.splits.*", "questions.compat", "questions.max_value_share"),
+            *("questions.mix", "questions.sources", "questions.one_scan_per_space", "questions.strict"),
             *("questions.text_only_margin", "questions.total"),
         )
     ),
