@@ -49,7 +49,7 @@ rule import_questions:
 # The API costs money: finished verdicts come back from the store, and paid replies from their cache.
 rule judge:
     input:
-        questions="<results>/questions/external/{source}.parquet",
+        questions=judged_questions,
         frames=scene_tables("frames"),
     output:
         verdicts="<results>/questions/external/{source}.verdicts.parquet",
@@ -58,7 +58,7 @@ rule judge:
     benchmark:
         "<benchmarks>/judge/{source}.tsv"
     wildcard_constraints:
-        source="|".join(RELEASED),
+        source="|".join((*RELEASED, "generated")),
     localrule: SITE.api_local
     conda:
         "../envs/api.yaml"

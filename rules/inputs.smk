@@ -26,8 +26,17 @@ def imported(kind="", sources=RELEASED):
 
 
 def judged():
-    """Verdicts on imported questions, once the judge may spend something; video_r1 holds none about scans."""
-    return imported(".verdicts", RELEASED[:3]) if study.judge.max_usd > 0 else []
+    """Verdicts on questions, once the judge may spend something; video_r1 holds none about scans."""
+    if not study.judge.max_usd:
+        return []
+    own = ["<results>/questions/external/generated.verdicts.parquet"] if study.judge.generated_sample else []
+    return imported(".verdicts", RELEASED[:3]) + own
+
+
+def judged_questions(wildcards):
+    """What the judge reads: an import, or the generated questions that it samples."""
+    own = f"<results>/questions/external/{wildcards.source}.parquet"
+    return question_tables() if wildcards.source == "generated" else own
 
 
 def errata():

@@ -102,6 +102,8 @@ def test_released_questions_join_the_training_table_where_they_are_configured(cl
     assert said.count("rule import_questions:") == 3 and "rule judge:" not in said
     run = snakemake(clone, *arguments[:2], 'judge={"max_usd": 5}', *arguments[2:])
     assert run.stdout.count("rule judge:") == 2, "general data are not judged"
+    run = snakemake(clone, *arguments[:2], 'judge={"max_usd": 5, "generated_sample": 99}', *arguments[2:])
+    assert run.stdout.count("rule judge:") == 3 and "questions/external/generated.verdicts.parquet" in run.stdout
     said = snakemake(clone, "--cores", "1", *arguments[1:]).stderr
     assert "site.external.spacer" in said and "no file /nowhere/vlm3r_route.json" in said
 

@@ -79,6 +79,8 @@ def test_the_judge_is_estimated_once_its_questions_are_imported(tmp_path, monkey
     rows = [question(question_id="a"), question(question_id="b"), question(question_id="c", scene_id=None)]
     tables.write(tables.QUESTIONS, tmp_path / job.inputs[0], rows, LINEAGE)
     assert "judge: at most 2 questions with 32 pictures (assumed" in note(job)
+    own = Job("judge", {"source": "generated"}, inputs=["r/questions/scannet/0.parquet"])
+    assert "judge: at most 70 questions with" in note(own, judge={"max_usd": 9, "generated_sample": 70})
 
 
 def test_a_model_without_a_price_is_a_problem_that_names_the_keys(annotate):

@@ -1,6 +1,7 @@
-"""The judge of imported questions, against a local server, and what assembly does with its verdicts."""
+"""The judge of questions, against a local server, and what assembly does with its verdicts."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -11,6 +12,7 @@ from rollout3d.questions import judge as judging
 from rollout3d.questions.assemble import assemble
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.stages import judge as stage
+from rollout3d.stages import registry
 from teacher.fake_server import serve
 from teacher.frame_rows import frame_rows
 
@@ -122,3 +124,82 @@ def test_assembly_drops_what_was_judged_bad_and_accounts_for_it():
     ]
     assert sum(r["n"] for r in made.sources if r["reason"] == "dropped by the judge" and r["fate"] == "dropped") == 1
     assert sum(r["n"] for r in made.sources) == 4
+
+
+def generated():
+    """Questions of a training scan, of one without frames, and of a scan that is tested."""
+    things = random_things(3, 10)
+    rows = questions_for_scene(view(things), Config().questions, 0)[0]
+    for k, split in ((999, "train"), (1, "val")):
+        names = {"scene_id": f"scene{k:04d}_00", "space_id": f"scene{k:04d}", "split": split}
+        rows += questions_for_scene(view(things, **names), Config().questions, 0)[0]
+    return rows
+
+
+def test_a_sample_of_generated_questions_is_judged_type_by_type(files, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    rows = generated()
+    frames = [row | {"scene_id": scan} for scan in ("scene0000_00", "scene0001_00") for row in frame_rows("a", "b")]
+    frames = [row | {"sets": ["uniform16"]} for row in frames]
+    tables.write(tables.FRAMES, tmp_path / "f.parquet", frames, LINEAGE)
+    for name, part in (("a", rows[::2]), ("b", rows[1::2])):
+        tables.write(tables.QUESTIONS, tmp_path / f"{name}.parquet", part, LINEAGE)
+    kinds = {row["question_type"] for row in rows}
+
+    def run(server, n, *names):
+        monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))
+        argv = ["--config", json.dumps({"judge": {"max_usd": 1.0, "frames": 3, "generated_sample": n}})]
+        argv += ["--source", "generated", "--questions", *(str(tmp_path / f"{each}.parquet") for each in names)]
+        stage.main([*argv, "--frames", str(tmp_path / "f.parquet"), "--out", str(tmp_path / "v.parquet")])
+        return tables.read(tables.VERDICTS, tmp_path / "v.parquet")
+
+    def script(body, n):
+        rejected = "which of these objects" in body["messages"][0]["content"][-1]["text"]
+        return 200, "DROP: two are as near" if rejected else "KEEP"
+
+    with serve(script) as server, caplog.at_level("INFO"):
+        found = run(server, 2 * len(kinds), "a", "b")
+        assert run(server, 2 * len(kinds), "b", "a") == found, "neither the order nor the number of tables matters"
+        assert len(server.requests) == 2 * len(kinds), "a rerun pays nothing"
+        larger = run(server, 3 * len(kinds), "a", "b")
+    of = {row["question_id"]: row for row in rows}
+    judged = [of[row["question_id"]] for row in found]
+    assert {(row["scene_id"], row["split"]) for row in judged} == {("scene0000_00", "train")}
+    available = Counter(row["question_type"] for row in rows if row["scene_id"] == "scene0000_00")
+    asked = Counter(row["question_type"] for row in judged)
+    assert len(judged) == 2 * len(kinds) and all(asked[kind] >= min(2, available[kind]) for kind in kinds)
+    assert {row["question_id"] for row in found} <= {row["question_id"] for row in larger}
+    assert f"object_rel_distance {asked['object_rel_distance']} of {asked['object_rel_distance']}" in caplog.text
+
+    config = Config.model_validate({"questions": {"max_value_share": 1.0}})
+    train = [row for row in rows if row["split"] == "train"]
+    made = assemble(train, [], config, verdicts=found)
+    assert {row["question_id"] for row in made.dropped} == {
+        row["question_id"] for row in judged if row["question_type"] == "object_rel_distance"
+    }
+    assert {row["reason"] for row in made.dropped} == {"dropped by the judge: two are as near"}
+
+
+def test_a_generated_question_without_a_verdict_stays():
+    rows = [row | {"source": "generated"} for row in imports()]
+    rows = [row | {"question_id": tables.question_id(row)} for row in rows]
+    verdicts = [
+        {"question_id": row["question_id"], "keep": False, "reason": "not judged: the server is down"} for row in rows
+    ]
+    made = assemble(rows, [], Config.model_validate({"questions": {"max_value_share": 1.0}}), verdicts=verdicts)
+    assert len(made.train) == len(rows) and made.dropped == []
+
+
+def test_a_sample_without_money_is_refused():
+    with pytest.raises(ValueError, match="generated_sample: 5 questions cannot be judged while max_usd is 0"):
+        Config.model_validate({"judge": {"generated_sample": 5}})
+
+
+def test_the_size_of_the_sample_makes_no_verdict_on_imports_stale():
+    def identity(source, **judge):
+        config = Config.model_validate({"judge": {"max_usd": 1.0} | judge})
+        return registry.split(registry.job_values("judge", config, registry.Scope(source=source)))[0]
+
+    assert identity("spacer") == identity("spacer", generated_sample=50)
+    assert identity("generated", generated_sample=9) != identity("generated", generated_sample=50)
+    assert identity("spacer") != identity("spacer", frames=3)

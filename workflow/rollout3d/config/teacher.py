@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from rollout3d.config.base import Above0, From0, NotNegative, Positive, Share, Text
 from rollout3d.config.sections import Section
 
@@ -32,7 +34,8 @@ class Paid(Section):
 
 
 class Judge(Paid):
-    """A model's opinion of imported questions about scans; the stage runs once `max_usd` allows it."""
+    """A model's opinion of imported questions about scans, and of a sample of generated ones; the stage runs once
+    `max_usd` allows it."""
 
     model: Text = "gpt-4o"
     """[OCR, data construction]"""
@@ -41,6 +44,14 @@ class Judge(Paid):
     max_tokens: Positive = 128
     temperature: From0 = 0.0
     """[assumed]"""
+    generated_sample: NotNegative = 0
+    """Generated training questions that are judged, too, as many of each type as of the others; 0 = none. [assumed]"""
+
+    @model_validator(mode="after")
+    def _paid(self) -> Judge:
+        if self.generated_sample and not self.max_usd:
+            raise ValueError(f"generated_sample: {self.generated_sample} questions cannot be judged while max_usd is 0")
+        return self
 
 
 class Cot(Paid):

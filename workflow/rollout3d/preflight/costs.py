@@ -92,6 +92,8 @@ def _estimate(study: Study, asked: _Asked, made: set[str]) -> str:
 
 def _rows(study: Study, asked: _Asked, made: set[str]) -> tuple[int | None, bool]:
     """Number of questions, and whether it is only a bound; None if nothing is known."""
+    if asked.job.wildcards.get("source") == "generated":
+        return study.config.judge.generated_sample, True
     if asked.stage == "judge":
         for path in _there(asked.job, ".parquet", made, "/questions/"):
             with tables.TableFile(path, tables.QUESTIONS) as file:

@@ -13,6 +13,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
 from rollout3d.questions import bias, errata, guard, mix, select
+from rollout3d.questions.verdicts import refuses
 from rollout3d.scenes.verdict import CONTRADICTS, judge
 from rollout3d.seeding import stable_hash
 from rollout3d.tables.groups import GROUP
@@ -80,11 +81,12 @@ def assemble(
     rows, contradicted = _agreeing(rows, scenes, config)
     for row, reason in contradicted:
         drop([row], reason)
-    against = {row["question_id"]: row["reason"] for row in verdicts if not row["keep"]}
-    refused = [row for row in rows if row["question_id"] in against]
+    against = {verdict["question_id"]: verdict for verdict in verdicts if not verdict["keep"]}
+    refused = [r for r in rows if r["question_id"] in against and refuses(against[r["question_id"]], r)]
     for row in refused:
-        drop([row], f"{JUDGED}: {against[row['question_id']]}")
-    rows = [row for row in rows if row["question_id"] not in against]
+        drop([row], f"{JUDGED}: {against[row['question_id']]['reason']}")
+    gone = {row["question_id"] for row in refused}
+    rows = [row for row in rows if row["question_id"] not in gone]
     applied = errata.apply(rows, corrections, {row["scene_id"] for row in scenes})
     for row, reason in applied.removed:
         drop([row], reason)

@@ -1,18 +1,22 @@
-"""A model's opinion of imported questions: low-quality ones are dropped, with the reason kept.
+"""A model's opinion of imported questions, and of a sample of generated ones: bad ones are dropped with the reason.
 
 Source: OCR, "Training Data Construction": annotations of other releases are filtered with GPT-4o. The paper shows no
 prompt and no frames; both are assumed (resources/prompts/judge.txt, `judge.frames`). Only questions about scans are
-judged; general data pass.
+judged; general data pass. Generated questions are not judged in the paper.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from string import Template
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.config import Splits
+from rollout3d.questions.select import limit_total
+from rollout3d.questions.verdicts import FAILED
 from rollout3d.teacher.asking import Answered, Asking, ask_all
 from rollout3d.teacher.batched import BatchedChat
 from rollout3d.teacher.client import ChatClient
@@ -21,10 +25,24 @@ from rollout3d.teacher.pictures import Image, ScenePictures, frame_pictures
 
 Row = Mapping[str, Any]
 
-FAILED = "not judged"
-"""How the reason begins where no verdict could be had."""
+COLUMNS = (
+    *("question_id", "scene_id", "split", "dataset", "question_type", "question", "options", "ground_truth"),
+    "source",
+)
+"""Columns of a question table that are read."""
 
 _VERDICT = re.compile(r"\W*(KEEP|DROP)\b\W*(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def sample(questions: Sequence[Row], n: int, splits: Mapping[str, Splits], seed: int) -> list[Row]:
+    """At most `n` generated questions of splits that are trained on, as many of each type as of the others.
+
+    A type with fewer gives all, and the others fill up. Within a type scans take turns, in the order in which
+    assembly cuts the training table.
+    """
+    rows = [row for row in questions if row["dataset"] in splits and row["split"] in splits[row["dataset"]].train]
+    kinds = {row["question_type"] for row in rows}
+    return limit_total(rows, n, seed, dict.fromkeys(kinds, Fraction(1, max(1, len(kinds)))))[0]
 
 
 class Shows:
@@ -34,10 +52,13 @@ class Shows:
         self._frames, self._template = frames, Template(prompt)
         self._pictures = ScenePictures(lambda scene_id: frame_pictures(frames, scene_id, frame_set, n_frames))
 
+    def knows(self, row: Row) -> bool:
+        """Return whether a question is about a scan that has frames here."""
+        return row["scene_id"] in self._frames
+
     def judged(self, questions: Iterable[Row]) -> list[Row]:
         """The questions that are judged, scan by scan: those about scans that have frames here."""
-        known = (row for row in questions if row["scene_id"] in self._frames)
-        return sorted(known, key=lambda row: (row["scene_id"], row["question_id"]))
+        return sorted(filter(self.knows, questions), key=lambda row: (row["scene_id"], row["question_id"]))
 
     def parts(self, row: Row) -> list[str | Image]:
         """The frames, then the text."""
@@ -50,9 +71,9 @@ class Shows:
 def judge(questions: Iterable[Row], show: Shows, chat: ChatClient | BatchedChat, how: Asking) -> list[dict[str, Any]]:
     """VERDICTS rows of the questions about scans, by question_id.
 
-    Questions about scans that have no frames here are not judged: assembly drops them for that. A reply that is
-    neither KEEP nor DROP, and a request that fails for good, leave the question out. Raises TooManyFailed if these are
-    more than may be, and `TeacherRefused` at the spending limit; replies paid for stay in the cache.
+    Questions about scans that have no frames here are not judged: assembly drops imported ones for that. A reply that
+    is neither KEEP nor DROP, and a request that fails for good, leave an imported question out. Raises TooManyFailed if
+    these are more than may be, and `TeacherRefused` at the spending limit; replies paid for stay in the cache.
     """
 
     def ask(row: Row) -> Answered:

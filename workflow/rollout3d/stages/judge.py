@@ -1,6 +1,8 @@
-"""Let a model judge the imported questions about scans; its verdicts decide at assembly.
+"""Let a model judge imported questions about scans, or a sample of generated ones; assembly drops what it rejects.
 
-rollout3d judge --questions questions/external/spacer.parquet --frames frames.parquet --out spacer.verdicts.parquet
+    rollout3d judge --questions questions/external/spacer.parquet --frames frames.parquet --out spacer.verdicts.parquet
+    rollout3d judge --source generated --questions questions/scannet/*.parquet --frames frames.parquet \\
+        --config '{"judge": {"generated_sample": 200, "max_usd": 5}}' --out generated.verdicts.parquet
 
 With `--estimate`, prints what it will cost and ends: no key is needed, nothing is asked, nothing is written.
 """
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.config.frames import train_set
-from rollout3d.questions.judge import FAILED, Shows, judge
+from rollout3d.questions.judge import COLUMNS, FAILED, Shows, judge, sample
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.teacher import estimate
 from rollout3d.teacher.asking import ASK_AGAIN, Asking, TooManyFailed
@@ -30,11 +32,11 @@ PROMPT = Path(__file__).resolve().parents[3] / "resources" / "prompts" / "judge.
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--questions", required=True, help="table questions of an import")
+    parser.add_argument("--questions", required=True, nargs="+", help="tables questions of an import, or of all shards")
     parser.add_argument("--frames", nargs="+", default=[], help="tables frames of all scenes")
     parser.add_argument("--out", help="table verdicts")
     parser.add_argument("--cache", help="directory of paid replies; default: replies/ beside --out")
-    parser.add_argument("--source", help="which import it is, for the lineage")
+    parser.add_argument("--source", help="which import it is, or generated: judge.generated_sample of them are judged")
     parser.add_argument("--estimate", action="store_true", help="print what it will cost, and end")
     args, config = STAGE.parse(parser, argv)
     want, frame_set, prompt = config.judge, train_set(config.video), PROMPT.read_text(encoding="utf-8")
@@ -48,7 +50,11 @@ def main(argv: list[str] | None = None) -> None:
     try:
         known = price(want.model, want.usd_per_million_in, want.usd_per_million_out, "judge", want.batch)
         show = Shows(tables.SceneReader(tables.FRAMES, args.frames), prompt, want.frames, frame_set)
-        questions = tables.read_light(tables.QUESTIONS, args.questions)
+        questions = tables.read_many(tables.QUESTIONS, args.questions, COLUMNS)
+        if args.source == "generated":
+            known = [row for row in questions if show.knows(row)]
+            splits = {name: dataset.splits for name, dataset in config.datasets.items()}
+            questions = sample(known, want.generated_sample, splits, config.seed)
         options = {"max_tokens": want.max_tokens, "temperature": want.temperature}
         if args.estimate:
             limit = {"limit_key": "judge.max_usd", "max_usd": want.max_usd}
@@ -69,6 +75,10 @@ def main(argv: list[str] | None = None) -> None:
     STAGE.keep(args.out, lineage)
     told = Counter("kept" if row["keep"] else "dropped" for row in rows)
     LOG.info("%d questions judged: %s; %.2f dollars", len(rows), dict(sorted(told.items())), chat.spent_usd)
+    kind = {row["question_id"]: row["question_type"] for row in questions}
+    asked = Counter(kind[row["question_id"]] for row in rows)
+    rejected = Counter(kind[r["question_id"]] for r in rows if not r["keep"] and not r["reason"].startswith(FAILED))
+    LOG.info("rejected by type: %s", ", ".join(f"{name} {rejected[name]} of {n}" for name, n in sorted(asked.items())))
     failed = sum(row["reason"].startswith(FAILED) for row in rows)
     if failed:
         LOG.warning(ASK_AGAIN, failed, args.out)

@@ -235,6 +235,12 @@ def _import_questions(config: Config, scope: Scope) -> tuple[str, ...]:
     return ("seed", *_import_cot(config, scope), "external.spatial_types", "external.general")
 
 
+def _judge(config: Config, scope: Scope) -> tuple[str, ...]:
+    own = (f"judge.{name}" for name in type(config.judge).model_fields if name != "generated_sample")
+    drawn = ("judge.generated_sample", "seed", "datasets.*.splits.train") if scope.source == "generated" else ()
+    return ("video.train_frames", *own, *drawn)
+
+
 def _own_frames(config: Config, scope: Scope) -> set[str]:
     return {train_set(config.video)}
 
@@ -270,7 +276,7 @@ STAGES: dict[str, Spec] = {
     "import_cot": Spec(_import_cot, stores=_own_frames),
     "import_questions": Spec(_import_questions, stores=_own_frames),
     "judge": Spec(
-        _fixed("judge.*", "video.train_frames"),
+        _judge,
         prompts=lambda config, scope: ("judge.txt",),
         reads=_train_frames,
         costly=True,

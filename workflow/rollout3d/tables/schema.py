@@ -288,7 +288,7 @@ OCR_SFT = _declare(
 
 VERDICTS = _declare(
     "verdicts",
-    "a judge's opinion of one external question",
+    "a judge's opinion of one question",
     _field("question_id", _S, "question"),
     _field("keep", _B, "whether it may be trained on"),
     _field("reason", _S, "why"),
