@@ -11,6 +11,7 @@ from rollout3d.config import Config, read
 from rollout3d.questions import mix
 from rollout3d.questions.assemble import assemble
 from rollout3d.questions.select import limit_total
+from rollout3d.stages import assemble as assemble_stage
 
 CAPS = {"object_counting": 8, "room_size_estimation": 1, "object_abs_distance": 30, "object_rel_distance": 40}
 
@@ -147,6 +148,34 @@ def test_a_mix_is_a_known_name_or_shares_of_known_types(tmp_path, value, says):
     with pytest.raises(read.ConfigError) as error:
         read.load(path)
     assert str(error.value).startswith(f"{path}:3: {says}")
+
+
+def test_a_stage_by_hand_names_the_misspelt_type_its_file_and_line(tmp_path, capsys):
+    path = tmp_path / "mix_typo.yaml"
+    path.write_text(
+        "questions:\n  mix: {object_rel_direction: 0.3, object_countng: 0.2}\n"
+        "  per_scene: {object_absolute_distance: 5, obj_counting: 3}\n"
+    )
+    needed = [
+        each
+        for name in ("questions", "scenes", "out-train", "out-test", "dropped", "sources")
+        for each in (f"--{name}", "x")
+    ]
+    with pytest.raises(SystemExit):
+        assemble_stage.main(["--config", str(path), *needed])
+    said = capsys.readouterr().err
+    for line, name, near in (
+        (2, "mix.object_rel_direction", "object_rel_direction_hard"),
+        (2, "mix.object_countng", "object_counting"),
+        (3, "per_scene.object_absolute_distance", "object_abs_distance"),
+        (3, "per_scene.obj_counting", "object_counting"),
+    ):
+        assert f"{path}:{line}: questions.{name} is not a question type; did you mean {near}" in said
+    with pytest.raises(SystemExit):
+        assemble_stage.main(["--config", '{"questions": {"per_scene": {"objects": null}}}', *needed])
+    said = capsys.readouterr().err
+    assert "--config: questions.per_scene.objects is not there, so it cannot be removed; choose from object_co" in said
+    assert said.count("object_counting") == 1 and "pydantic" not in said
 
 
 def test_shares_lie_over_a_name_and_a_name_has_no_entries_to_remove(tmp_path):

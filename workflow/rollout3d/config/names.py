@@ -38,7 +38,7 @@ def listed(names: Iterable[str], last: str = "or") -> str:
 
 def unknown(name: str, known: Iterable[str], what: str = "known") -> str:
     """Say that `name` is not `what` ("a question type"), and what was probably meant, else what there is."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     close = nearest(name, known)
     if close:
         return f"{name} is not {what}; did you mean {listed(close)}?"

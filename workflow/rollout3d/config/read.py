@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -193,17 +193,19 @@ def _yaml_fault(error: yaml.YAMLError, text: str, name: str, top: bool) -> str:
     return f"{name}:{mark.line + 1}: is not YAML: {problem}"
 
 
-def validate(layers: Sequence[Layer]) -> Config:
-    """Lay the layers over the defaults, in order, and validate. Raises ConfigError with every problem."""
+def laid(values: dict[str, Any], layers: Sequence[Layer]) -> tuple[dict[str, Any], Config]:
+    """Lay the layers over `values`, in order; return what that gives, and its configuration.
 
-    def where(path: tuple[Any, ...]) -> str:
-        depth, index = max((layer.sets(path), index) for index, layer in enumerate(layers)) if layers else (0, 0)
-        generated = depth and layers[index].name == BASE and _at(layers[index].values, path) == _at(defaults, path)
-        return layers[index].where(path) if depth and not generated else "configuration"
+    Raises ConfigError with every problem that shows without the whole study (`Config.checked`).
+    """
+    values, config, problems = _laid(values, layers)
+    if problems:
+        raise ConfigError(problems)
+    return values, config
 
-    defaults: dict[str, Any] = Config().model_dump(mode="json")
-    values = defaults
-    problems: list[str] = []
+
+def _laid(values: dict[str, Any], layers: Sequence[Layer]) -> tuple[dict[str, Any], Config, list[str]]:
+    where, problems = _places(layers), []
     for layer in layers:
         problems += _unknown_removals(values, layer.values, (), layer)
         values = merge(values, layer.values)
@@ -212,6 +214,25 @@ def validate(layers: Sequence[Layer]) -> Config:
     except ValidationError as error:
         raise ConfigError([*problems, *explain(error, Config, where)]) from None
     problems += [f"{where(path)}: {text}" for path, text in _booleans(values, config, ())]
+    return values, config, problems
+
+
+def _places(layers: Sequence[Layer]) -> Callable[[tuple[Any, ...]], str]:
+    """A function that names the file and line that a path of the configuration has its value from."""
+    defaults: dict[str, Any] = Config().model_dump(mode="json")
+
+    def where(path: tuple[Any, ...]) -> str:
+        depth, index = max((layer.sets(path), index) for index, layer in enumerate(layers)) if layers else (0, 0)
+        generated = depth and layers[index].name == BASE and _at(layers[index].values, path) == _at(defaults, path)
+        return layers[index].where(path) if depth and not generated else "configuration"
+
+    return where
+
+
+def validate(layers: Sequence[Layer]) -> Config:
+    """Lay the layers over the defaults, in order, and validate. Raises ConfigError with every problem."""
+    where = _places(layers)
+    _, config, problems = _laid(Config().model_dump(mode="json"), layers)
     try:
         config.checked()
     except ValueError as error:

@@ -20,7 +20,7 @@ from typing import Any
 
 from rollout3d import code, provenance, tables
 from rollout3d import config as configuration
-from rollout3d.config import Run, keys
+from rollout3d.config import Run, keys, read
 from rollout3d.stages import registry
 from rollout3d.study.graph import SETS
 from rollout3d.study.running import Running
@@ -86,13 +86,11 @@ class Stage:
             self._study = Running.from_environment()
             # A study's values are whole: laid over the defaults, entries that the user has removed would come back.
             values = self._study.values if self._study else configuration.Config().model_dump(mode="json")
-            for item in args.config:
-                part = json.loads(item) if item.lstrip().startswith("{") else _yaml(item)
-                values = configuration.merge(values, part)
+            layers = [_layer(item) for item in args.config]
             site = os.environ.get(SITE_VARIABLE)
             if site:
-                values = configuration.merge(values, {"site": json.loads(site)})
-            config = configuration.Config.model_validate(values)
+                layers.append(read.Layer(SITE_VARIABLE, {"site": json.loads(site)}))
+            values, config = read.laid(values, layers)
             self._all = values
             scope = _scope(args)
             found = registry.job_values(self.name, config, scope)
@@ -221,13 +219,14 @@ def _scope(args: argparse.Namespace) -> registry.Scope:
     return registry.Scope(**{each: getattr(args, each, None) for each in names}, run_name=name, run=run)
 
 
-def _yaml(path: str) -> dict:
-    import yaml
-
+def _layer(item: str) -> read.Layer:
+    """What one value of `--config` sets: JSON text, or a YAML file. Raises ValueError that names it."""
+    if not item.lstrip().startswith("{"):
+        return read.read_yaml(item)
     try:
-        return yaml.safe_load(Path(path).read_text()) or {}
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+        return read.Layer(read.COMMAND_LINE, json.loads(item))
+    except ValueError as error:
+        raise ValueError(f"{read.COMMAND_LINE}: {item[:60]} is not JSON: {error}") from None
 
 
 def end_process() -> None:
