@@ -19,15 +19,23 @@ from rollout3d.tables import canonical_json
 
 
 def read_study():
-    """The validated configuration, and the run table: what the user typed is understood or refused with a sentence."""
+    """The validated configuration, the run table, and the layers that the configuration came from: what the user typed
+    is understood or refused with a sentence."""
+    layers = []
     try:
-        study = read.read_study(workflow.config_settings.config_args, workflow.overwrite_configfiles)
-        return study, configuration.read_runs(study.runs.table, study)
+        layers = read.study_layers(workflow.config_settings.config_args, workflow.overwrite_configfiles)
+        study = read.validate(layers)
+        return study, configuration.read_runs(study.runs.table, study), layers
     except configuration.ConfigError as error:
-        raise WorkflowError(str(error))
+        raise WorkflowError(str(configuration.ConfigError(read.placed(error.problems, layers))))
 
 
-study, RUNS = read_study()
+study, RUNS, LAYERS = read_study()
+
+
+def refused(sentence):
+    """An error about a key of the configuration, with which the sentence begins: file and line come before it."""
+    return WorkflowError(*read.placed([sentence], LAYERS))
 
 
 def study_of(run):

@@ -43,7 +43,7 @@ def errata():
     """Answers that are known to be wrong: what others have published of the benchmark's boxes, and the study's own."""
     own = study.questions.errata
     if own and not Path(own).is_file():
-        raise WorkflowError(f"questions.errata: there is no file {own}: correct the path, or remove the line")
+        raise refused(f"questions.errata: there is no file {own}: correct the path, or remove the line")
     return [*(["resources/errata.csv"] if study.questions.compat == "corrected" else []), *([own] if own else [])]
 
 

@@ -21,11 +21,11 @@ KEPT = {name: MADE.pop(name) for name in study.keep if name in MADE}
 
 for name in study.keep:
     if name not in KEPT and name not in RUNS:
-        raise WorkflowError(f"keep: {unknown(name, [*MADE, *RUNS], 'a run or a rule')}")
+        raise refused(f"keep: {unknown(name, [*MADE, *RUNS], 'a run or a rule')}")
 COSTLY = [name for name in MADE if registry.STAGES[STAGE_OF.get(name, name)].costly]
 for name in study.rebuild:
     if name not in COSTLY:
-        raise WorkflowError(f"rebuild: {unknown(name, COSTLY, 'a costly rule')}")
+        raise refused(f"rebuild: {unknown(name, COSTLY, 'a costly rule')}")
 for name in KEPT:
     workflow._rules.pop(name)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rollout3d import config
+from rollout3d.config import read
 from rollout3d.config.names import unknown
 from rollout3d.config.problems import dotted
 
@@ -60,6 +61,19 @@ def test_a_misspelt_name_gets_a_sentence_with_the_nearest_one(study, local, says
     said = study.refused(local + "\n")
     assert said.startswith(f"{LOCAL}:1: {says}"), said
     assert "pydantic" not in said and "extra" not in said.lower() and "\n" not in said
+
+
+@pytest.mark.parametrize("key", ["runs.select", "difficulty.run"])
+def test_names_of_runs_are_placed_like_all_others(study, key):
+    section, name = key.split(".")
+    text = f"seed: 1\n{section}:\n  {name}: {'[orc]' if name == 'select' else 'orc'}\n"
+    loaded = study(text)
+    with pytest.raises(config.ConfigError) as caught:
+        config.read_runs(loaded.runs.table, loaded)
+    (said,) = read.placed(caught.value.problems, read.study_layers())
+    assert said == f"{LOCAL}:3: {key}: orc is not a run of config/runs.tsv; did you mean ocr?"
+    for other in ("config/runs.tsv:3: run 'orc' stands twice", "questions.yaml:3: seed must be a whole number"):
+        assert read.placed([other], read.study_layers()) == [other]
 
 
 def test_all_problems_are_told_at_once_with_their_lines(study):

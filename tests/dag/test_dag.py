@@ -233,6 +233,8 @@ def test_a_local_file_with_mistakes_stops_with_all_of_them(clone):
     local.write_text("questions:\n  mix: {object_countng: 0.2}\nruns:\n  select: [orc]\ngrpo: {lr: -1}\n")
     try:
         run = snakemake(clone, "-n")
+        local.write_text("seed: 1\nkeep: [asemble]\n")
+        kept = snakemake(clone, "-n")
         local.write_text("runs:\n\tselect: [ocr]\n")
         tab = snakemake(clone, "-n")
     finally:
@@ -241,6 +243,7 @@ def test_a_local_file_with_mistakes_stops_with_all_of_them(clone):
     assert "config/local.yaml:2: questions.mix.object_countng is not a question type; did you mean" in run.stdout
     assert "config/local.yaml:5: grpo.lr must be more than 0, not -1" in run.stdout
     assert "config/local.yaml:2: is indented with a tab; YAML wants spaces" in tab.stdout
+    assert "config/local.yaml:2: keep: asemble is not a run or a rule; did you mean assemble?" in kept.stdout
 
 
 def test_a_bad_run_table_stops_with_its_line(clone):

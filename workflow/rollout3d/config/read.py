@@ -295,7 +295,23 @@ def load(*paths: Path | str) -> Config:
 
 
 def read_study(arguments: Sequence[str] = (), files: Sequence[Path | str] = (), folder: Path | str = ".") -> Config:
-    """Read a clone's study: config.yaml, preset, local.yaml, other `files` (--configfile), `arguments` (--config).
+    """Read a clone's study. Raises ConfigError with every problem."""
+    return validate(study_layers(arguments, files, folder))
+
+
+def placed(problems: Iterable[str], layers: Sequence[Layer]) -> list[str]:
+    """The same sentences, with file and line before those that begin with a key: "runs.select: orc is no run"."""
+    where, found = _places(layers), []
+    for sentence in problems:
+        key = tuple(re.split(r"[ :\[]", sentence, maxsplit=1)[0].split("."))
+        found.append(f"{where(key)}: {sentence}" if type_at(Config, key) is not None else sentence)
+    return found
+
+
+def study_layers(
+    arguments: Sequence[str] = (), files: Sequence[Path | str] = (), folder: Path | str = "."
+) -> list[Layer]:
+    """Read the layers of a clone's study: config.yaml, preset, local.yaml, other `files` (--configfile), `arguments`.
 
     Each is laid over those before it. The preset is the one that the command line names, else local.yaml, so that the
     literal `snakemake --profile slurm all` needs no option. Raises ConfigError with every problem.
@@ -336,7 +352,7 @@ def read_study(arguments: Sequence[str] = (), files: Sequence[Path | str] = (), 
     above = [layer for layer, path in zip(given, lying, strict=True) if path not in shipped]
     layers = [base, *under, *below, local, *above, command]
     named = [Layer(each.name, {k: v for k, v in each.values.items() if k != "preset"}, each.lines) for each in layers]
-    return validate([*named, Layer(source.name, {"preset": preset}, source.lines)])
+    return [*named, Layer(source.name, {"preset": preset}, source.lines)]
 
 
 def _preset(given: Sequence[Layer], local: Layer, problems: list[str]) -> tuple[Any, Layer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import Any
 
 from rollout3d.questions.counts import BENCHMARK
@@ -42,7 +42,7 @@ def problems(rows: Sequence[Row], total: int | None, mix: str | Mapping[str, flo
     for kind in sorted((k for k in reach if reach[k] < (total or most + 1)), key=lambda k: (reach[k], k)):
         scans = Counter(row["scene_id"] for row in rows if row["question_type"] == kind)
         binds = "binds" if reach[kind] == most else "is short, too"
-        wanted = f", {float(exact[kind] * total):,.0f} are wanted of {total:,}" if total else ""
+        wanted = f", {ceil(exact[kind] * total):,} are wanted of {total:,}" if total else ""
         said.append(
             f"{name}: {kind} {binds}: {counts[kind]:,} questions are left ({len(scans):,} scans with at most "
             f"{max(scans.values()):,}), and its share is {100 * float(exact[kind]):.1f} %{wanted}"
