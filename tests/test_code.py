@@ -165,7 +165,7 @@ CHANGED = {
     "chosen schedule": ("training/rollouts/schedule.py", '"linear": lambda s: 1 - s', '"linear": lambda s: 1 - s * s'),
     "chosen rollout": ("training/rollouts/object_centric.py", "def views", "X = 1\n\n\ndef views"),
     "table's class": (
-        "tables/schema.py",
+        "tables/fields.py",
         "parts: str | None = None\n\n    @property",
         "per_scene: bool = True\n\n    @property",
     ),
@@ -300,7 +300,7 @@ def test_the_tables_of_entries_fit_the_code():
     for importing, imported in entries.CONDITIONS:
         names = source.read((PACKAGE / importing).read_text(), importing, PACKAGE / importing, {}).imports
         assert "rollout3d." + imported.removesuffix(".py").replace("/", ".") in names, (importing, imported)
-    for path in (*entries.FOLDERS, *entries.BY_NAME, entries.SCHEMA, *entries.EXCLUDED):
+    for path in (*entries.FOLDERS, *entries.BY_NAME, *entries.SCHEMA, *entries.EXCLUDED):
         assert (PACKAGE / path).exists(), path
     readers = {name: (PACKAGE / f"scenes/{name}.py").read_text() for name in ("scannet", "scannetpp", "arkitscenes")}
     assert all(re.search(rf'^NAME = "{name}"$', text, re.M) for name, text in readers.items())

@@ -44,7 +44,7 @@ def read(text: str, path: str, location: Path, chosen: Chosen) -> Source:
     for (file, variable), key in REGISTRIES.items():
         if file == path:
             _prune(tree, path, variable, selected(chosen, key))
-    if path == SCHEMA:
+    if path in SCHEMA:
         tree.body = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     if path == "tables/__init__.py":
         # Re-exports of tables: which of them count is decided by the files that use their names.

@@ -10,6 +10,7 @@ coordinates are the *aligned* frame of the scene, +z up. Nested lists instead of
 refuses maps. Bytes depend on rows, schema and lineage only (no time, no path, no thread count).
 """
 
+from rollout3d.tables.fields import IMAGE, TABLES, Table
 from rollout3d.tables.media import MediaReader, Origin, frame_origin, frame_path, frame_seconds, read_light
 from rollout3d.tables.origin import (
     LINEAGE_KEY,
@@ -39,7 +40,6 @@ from rollout3d.tables.schema import (
     BIAS,
     FRAMES,
     HARD,
-    IMAGE,
     MAPS,
     METRICS,
     OBJECTS,
@@ -59,8 +59,6 @@ from rollout3d.tables.schema import (
     SCORES,
     SETTING_COLUMNS,
     SOURCES,
-    TABLES,
     VERDICTS,
-    Table,
 )
 from rollout3d.tables.writer import Writer, build, write

@@ -15,8 +15,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from rollout3d.tables.fields import Table
 from rollout3d.tables.reader import TableFile
-from rollout3d.tables.schema import Table
 
 _FRAME = re.compile(r"video/(\d+\.\d+)(?:_(\d+)of(\d+)_([0-9.]+)fps_(\d+)x(\d+))?\.\w+")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from rollout3d.tables.fields import Table
 from rollout3d.tables.origin import canonical_json
-from rollout3d.tables.schema import Table
 
 PARTS_KEY = b"rollout3d.parts"
 """Key of the file metadata entry that holds the digest of each part as canonical JSON."""

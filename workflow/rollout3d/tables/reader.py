@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rollout3d.tables.fields import TABLES, Table
 from rollout3d.tables.origin import LINEAGE_KEY, TableError, digest, lineage_of_page
 from rollout3d.tables.parts import PARTS_KEY
-from rollout3d.tables.schema import TABLES, Table
 from rollout3d.tables.seal import DATA_KEY, Sealed
 
 _TAIL = 1 << 16

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import pyarrow as pa
 
-IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""The Hugging Face `Image` layout: encoded bytes, and a name for people."""
-
-HUGGING_FACE_IMAGE = {"_type": "Image"}
-
-
-def _field(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"meaning": meaning})
-
-
-def _vector(n: int) -> pa.DataType:
-    return pa.list_(pa.float64(), n)
-
-
-def _null(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
-    return _field(name, kind, meaning, nullable=True)
-
+from rollout3d.tables.fields import IMAGE, Table
+from rollout3d.tables.fields import column as _field
+from rollout3d.tables.fields import declare as _declare
+from rollout3d.tables.fields import nullable as _null
+from rollout3d.tables.fields import vector as _vector
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _STRINGS = pa.list_(pa.string())
@@ -37,42 +22,6 @@ _FIGURES = "poses upright gravity path height_m floor_m in_room in_view colour c
 _FIGURES += " depth_scale depth_misfit boxes_in_room boxes_hold boxes_filled boxes_agree"
 _AGREEMENT = pa.struct([(name, pa.float64()) for name in _FIGURES.split()])
 _REWARDS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
-
-
-@dataclass(frozen=True)
-class Table:
-    """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group a scene.
-
-    `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
-    test holds the columns of each version. `added`: nullable columns that are all that the version before lacks; its
-    files are read with nulls there, so that results that cost GPU hours outlive a new column. `parts`: a column of
-    names, by which rows form parts that overlap; each has a digest of its own (`tables.content_digest`), so that who
-    reads one part does not depend on the others.
-    """
-
-    name: str
-    version: int
-    row: str
-    schema: pa.Schema
-    added: tuple[str, ...] = ()
-    per_scene: bool = False
-    parts: str | None = None
-
-    @property
-    def images(self) -> dict[str, Any]:
-        """Columns that hold images, as Hugging Face `features` entries."""
-        lists = [field.name for field in self.schema if field.type == pa.list_(IMAGE)]
-        found = {field.name: HUGGING_FACE_IMAGE for field in self.schema if field.type == IMAGE}
-        return found | {name: {"_type": "List", "feature": HUGGING_FACE_IMAGE} for name in lists}
-
-
-TABLES: dict[str, Table] = {}
-
-
-def _declare(name: str, row: str, *fields: pa.Field, version: int = 1, **options: Any) -> Table:
-    table = Table(name, version, row, pa.schema(list(fields)), **options)
-    TABLES[name] = table
-    return table
 
 
 def _dropped(name: str, key: str, meaning: str) -> Table:

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rollout3d.files import sync
+from rollout3d.tables.fields import HUGGING_FACE_IMAGE, IMAGE, Table
 from rollout3d.tables.origin import LINEAGE_KEY, Lineage, RowError, TableError, canonical_json
 from rollout3d.tables.parts import PARTS_KEY, Parts
-from rollout3d.tables.schema import HUGGING_FACE_IMAGE, IMAGE, Table
 from rollout3d.tables.seal import DATA_KEY, Sink
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
