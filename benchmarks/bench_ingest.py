@@ -11,7 +11,7 @@ from measure import Figure, alone, median
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.geometry.boxes import import_open3d
-from rollout3d.scenes import ingest, rows, scannet
+from rollout3d.scenes import ingest, rows, scannet, sightings
 from rollout3d.seeding import shard_of
 from rollout3d.tables import Lineage
 from scans import SCENE_ID, scannet_root
@@ -23,7 +23,8 @@ CONFIG = Config.model_validate(TWO_SHARDS)
 SHARD = shard_of(SCENE_ID.split("_")[0], 2)
 
 PHASES = (
-    ("first appearances at video rate", rows, "appearances"),
+    ("first appearances at video rate", sightings.Watch, "appearances"),
+    ("visibility of objects", sightings.Watch, "rows"),
     ("figures of agreement", rows, "measure"),
     ("frames: decode, resize, encode", ingest.rows, "frame_rows"),
     ("boxes of objects", rows, "object_rows"),

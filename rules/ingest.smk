@@ -7,6 +7,7 @@ rule ingest:
         objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
         frames="<results>/scenes/{dataset}/{shard}/frames.parquet",
         maps="<results>/scenes/{dataset}/{shard}/maps.parquet",
+        visibility="<results>/scenes/{dataset}/{shard}/visibility.parquet",
         dropped="<results>/scenes/{dataset}/{shard}/scenes_dropped.parquet",
         raw="<results>/scenes/{dataset}/{shard}/raw_files.parquet",
     log:

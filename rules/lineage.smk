@@ -12,6 +12,8 @@ from rollout3d.study import Job, States, Study, dump, running
 from rollout3d.study.graph import SETS
 from rollout3d.tables.store import Store
 
+PARTED = ("frames", "regions", "visibility", "probes")
+"""Outputs whose rows belong to frame sets."""
 STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo"}
 """Rules whose stage has another name."""
 
@@ -62,7 +64,7 @@ def producer(path):
     sets = tuple(given_to(found, "sets", wildcards)) if "sets" in found.params.keys() else None
     if sets is not None:
         values[SETS] = list(sets)
-    parted = [str(outputs[name]) for name in ("frames", "regions", "probes") if name in outputs.keys()] if sets else []
+    parted = [str(outputs[name]) for name in PARTED if name in outputs.keys()] if sets else []
     return Job(
         found.name,
         stage=stage,
@@ -75,7 +77,7 @@ def producer(path):
         rebuild=found.name in study.rebuild,
         sets=sets if parted else None,
         parted=tuple(parted),
-        reads={name: (read,) for name, read in registry.STAGES[stage].reads(own, scope).items()},
+        reads=registry.sets_read(stage, own, scope),
         benchmark=str(found.benchmark.apply_wildcards(wildcards)),
     )
 

@@ -4,6 +4,7 @@ rule questions:
         scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
         objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
         maps="<results>/scenes/{dataset}/{shard}/maps.parquet",
+        visibility="<results>/scenes/{dataset}/{shard}/visibility.parquet",
     output:
         questions="<results>/questions/{dataset}/{shard}.parquet",
         dropped="<results>/questions/{dataset}/{shard}_dropped.parquet",
@@ -18,8 +19,8 @@ rule questions:
         runtime=120,
     shell:
         "python -m rollout3d.stages.questions --dataset {wildcards.dataset}"
-        " --scenes {input.scenes:q} --objects {input.objects:q} --maps {input.maps:q} --out {output.questions:q} --dropped {output.dropped:q}"
-        " > {log:q} 2>&1"
+        " --scenes {input.scenes:q} --objects {input.objects:q} --maps {input.maps:q} --visibility {input.visibility:q}"
+        " --out {output.questions:q} --dropped {output.dropped:q} > {log:q} 2>&1"
 
 
 rule assemble:

@@ -166,7 +166,7 @@ CHANGED = {
     "chosen rollout": ("training/rollouts/object_centric.py", "def views", "X = 1\n\n\ndef views"),
     "table's class": (
         "tables/fields.py",
-        "parts: str | None = None\n\n    @property",
+        "optional: tuple[str, ...] = ()\n\n    @property",
         "per_scene: bool = True\n\n    @property",
     ),
 }
@@ -337,7 +337,7 @@ def test_no_registry_is_forgotten():
 
 def test_only_the_tables_that_the_code_names_count(package, monkeypatch):
     assert package.closure("sft_table").tables == ("ANNOTATIONS", "OCR_RL", "OCR_SFT")
-    assert package.closure("ingest").tables == ("FRAMES", "MAPS", "OBJECTS", "SCENES", "SCENES_DROPPED")
+    assert package.closure("ingest").tables == ("FRAMES", "MAPS", "OBJECTS", "SCENES", "SCENES_DROPPED", "VISIBILITY")
     before = {stage: package.closure(stage).digest for stage in STAGES}
     wider = tables.SCORES.schema.append(pa.field("more", pa.int64(), nullable=True))
     monkeypatch.setattr(tables, "SCORES", dataclasses.replace(tables.SCORES, schema=wider))

@@ -123,7 +123,7 @@ def test_the_stage_writes_the_record_and_a_mended_scan_changes_the_parents(relea
         return {path.stem: tables.lineage(path) for path in (tmp_path / out).glob("*.parquet")}
 
     first, again = run("first"), run("again", made.root)
-    assert set(first) == {"scenes", "objects", "frames", "maps", "scenes_dropped", "raw_files"}
+    assert set(first) == {"scenes", "objects", "frames", "maps", "visibility", "scenes_dropped", "raw_files"}
     assert len({about["parents"]["raw"] for about in first.values()}) == 1
     assert first == again
     for name in set(first) - {"raw_files"}:

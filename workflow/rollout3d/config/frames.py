@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RATE = r"fps(?P<fps>[1-9][0-9]*(?:\.[0-9]+)?|0\.[0-9]*[1-9])max(?P<most>[1-9][0-9]*)"
 _RATE = re.compile(RATE)
 
+WHOLE_VIDEO = "full"
+"""Name of the whole video where it stands beside frame sets: in the table visibility, and in what questions say."""
+
 
 def _count(value: Any) -> Any:
     """Refuse what is neither a number of frames nor a rate, with a sentence for both.

@@ -119,6 +119,10 @@ class Scenes(Section):
     """A category is visible from this many visible points. [VSI-Bench: more than 20 on ARKitScenes]"""
     appearance_min_share: Share = 0.001
     """... or from this share of the image's pixels, whichever is more. [assumed]"""
+    clear_share: Annotated[float, Field(gt=0, le=1)] = 0.002
+    """An object is clearly seen in a frame from this share of its pixels: 15x15 of 320x350. [assumed]"""
+    faint_share: Annotated[float, Field(gt=0, le=1)] = 0.0002
+    """An object is faintly seen from this share: what is clearly seen later has an earlier first sight. [assumed]"""
     depth_tolerance: Above0 = 0.2
     """A point is visible if |depth - z| <= tolerance * depth. [VSI-Bench generator]"""
     bev_size: Positive = 432
@@ -225,6 +229,13 @@ class Questions(Section):
     """`vsibench` reproduces the benchmark's known defects. [assumed]"""
     wording: Literal["vsibench", "spacer", "vlm3r"] = "vsibench"
     """Question texts: the benchmark's released rows, or the variants of SpaceR or VLM-3R. [VSI-Bench]"""
+    strict: Literal["report", "remove", "off"] = "report"
+    """Questions that the frames shown cannot answer (questions/visible.py) are marked and counted; `remove` leaves them
+    out, too. Off with `compat: vsibench`. [assumed; the paper removes none]"""
+    budget_answers: bool = False
+    """Store what a sampling that misses the true answer leads to: a count of the instances that it shows. [assumed]"""
+    min_room_share: Share = 0.7
+    """Share of the room's plan that must be seen for its size to be answerable. [assumed]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
     per_scene: dict[Literal[CATEGORIES], Positive] = {
@@ -282,6 +293,11 @@ class Questions(Section):
     def guessing_margin(self) -> float | None:
         """How far above chance a guess from the text may score in training; None: nothing is pruned."""
         return 0.05 if self.text_only_margin is None and self.strict == "remove" else self.text_only_margin
+
+    @property
+    def gated(self) -> bool:
+        """Whether questions are marked with the samplings of the video that answer them."""
+        return self.strict != "off" and self.compat != "vsibench"
 
     @model_validator(mode="after")
     def _shares(self) -> Questions:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rollout3d import tables
+
 
 def sft_rows(annotations: Iterable[Mapping[str, Any]], questions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """OCR_SFT rows, sorted by question: the question, the accepted reasoning, and the text to be learnt.
@@ -23,5 +25,6 @@ def sft_rows(annotations: Iterable[Mapping[str, Any]], questions: Iterable[Mappi
         if key in rows:
             raise ValueError(f"question {key} has two accepted annotations")
         target = f"<think>{note['think']}</think>\n<answer>{note['answer']}</answer>"
-        rows[key] = {**by_id[key], "think": note["think"], "target": target}
+        question = {name: value for name, value in by_id[key].items() if name not in tables.MARKS}
+        rows[key] = {**question, "think": note["think"], "target": target}
     return [rows[key] for key in sorted(rows)]

@@ -11,6 +11,9 @@ from rollout3d.geometry.camera import NEAR_M, unproject
 Window = tuple[int, int, int, int]
 """Part of a picture: first column, first row, and the column and row behind its last ones."""
 
+_BLOCK_M = 0.5
+"""Side of the cells by whose centres `BlockedMesh` sorts faces into blocks."""
+
 
 def rasterise(
     vertices: ArrayLike,
@@ -37,6 +40,57 @@ def rasterise(
     depth = np.zeros(best.shape, np.float32)
     np.divide(1.0, best, out=depth, where=owner >= 0, casting="same_kind")
     return depth, owner
+
+
+class BlockedMesh:
+    """A mesh that is drawn many times and small: faces lie in blocks, and a picture leaves out the blocks beside it.
+
+    `vertices` (V,3) metres, `faces` (F,3) indices. Raises ValueError for indices beyond the vertices.
+    """
+
+    def __init__(self, vertices: ArrayLike, faces: ArrayLike):
+        self._vertices, faces = mesh_arrays(vertices, faces)
+        corners = self._vertices[faces]
+        cells = np.floor(corners.mean(axis=1) / _BLOCK_M).astype(np.int64)
+        self._order = np.lexsort(cells.T)
+        self._faces = faces[self._order]
+        cells = cells[self._order]
+        first = np.ones(len(cells), bool)
+        first[1:] = (cells[1:] != cells[:-1]).any(axis=1)
+        starts = np.flatnonzero(first)
+        self._bounds = np.append(starts, len(faces))
+        low, high = (pick(corners[self._order], axis=1) for pick in (np.min, np.max))
+        self._low, self._high = low, high
+        if len(starts):
+            self._low, self._high = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
+
+    def draw(self, K: ArrayLike, pose: ArrayLike, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Depth (H,W) f32 and face (H,W) i32, as `rasterise` returns them; of faces at equal depth either may own a
+        pixel."""
+        K, inverse = np.asarray(K, np.float64), np.linalg.inv(np.asarray(pose, np.float64))
+        move = np.ascontiguousarray(inverse[:3])
+        x, y, z = move
+        u, v = K[0, 0] * x + K[0, 1] * y + K[0, 2] * z, K[1, 0] * x + K[1, 1] * y + K[1, 2] * z
+        # What the picture shows lies on the positive side of each: times depth, so that all are linear in the point.
+        sides = np.stack([z, u + 0.5 * z, (width - 0.5) * z - u, v + 0.5 * z, (height - 0.5) * z - v])
+        best = np.zeros((height, width))
+        owner = np.full(best.shape, -1, np.int32)
+        blocks = self._low, self._high, self._bounds
+        _perspective_blocks(
+            self._vertices,
+            self._faces,
+            self._order,
+            *blocks,
+            move,
+            sides,
+            np.ascontiguousarray(K[:2]),
+            NEAR_M,
+            best,
+            owner,
+        )
+        depth = np.zeros(best.shape, np.float32)
+        np.divide(1.0, best, out=depth, where=owner >= 0, casting="same_kind")
+        return depth, owner
 
 
 def window_of(
@@ -139,6 +193,42 @@ def _perspective(camera, picture, faces, K, near, left, top, best, owner):
             count = _cut_near(camera, faces[f], K, near, corner)
             for n in range(2, count):
                 _fill(corner, 0, n - 1, n, f, np.inf, left, top, best, owner)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _perspective_blocks(vertices, faces, order, lows, highs, bounds, move, sides, K, near, best, owner):
+    camera, picture, cut = np.empty((3, 3)), np.empty((3, 3)), np.empty((4, 3))
+    every = np.array([0, 1, 2])
+    for block in range(len(bounds) - 1):
+        beside = False
+        for s in range(len(sides)):
+            farthest = sides[s, 3] - (near if s == 0 else 0.0) + 1e-6
+            for c in range(3):
+                farthest += max(sides[s, c] * lows[block, c], sides[s, c] * highs[block, c])
+            beside = beside or farthest < 0
+        if beside:
+            continue
+        for f in range(bounds[block], bounds[block + 1]):
+            ahead = 0
+            for k in range(3):
+                i = faces[f, k]
+                px, py, pz = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+                x = move[0, 0] * px + move[0, 1] * py + move[0, 2] * pz + move[0, 3]
+                y = move[1, 0] * px + move[1, 1] * py + move[1, 2] * pz + move[1, 3]
+                z = move[2, 0] * px + move[2, 1] * py + move[2, 2] * pz + move[2, 3]
+                camera[k, 0], camera[k, 1], camera[k, 2] = x, y, z
+                if z >= near:
+                    ahead += 1
+                    inverse = 1.0 / z
+                    picture[k, 0] = (K[0, 0] * x + K[0, 1] * y) * inverse + K[0, 2]
+                    picture[k, 1] = (K[1, 0] * x + K[1, 1] * y) * inverse + K[1, 2]
+                    picture[k, 2] = inverse
+            if ahead == 3:
+                _fill(picture, 0, 1, 2, order[f], np.inf, 0, 0, best, owner)
+            elif ahead:
+                count = _cut_near(camera, every, K, near, cut)
+                for n in range(2, count):
+                    _fill(cut, 0, n - 1, n, order[f], np.inf, 0, 0, best, owner)
 
 
 @numba.njit(cache=True)

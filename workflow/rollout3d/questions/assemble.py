@@ -12,7 +12,8 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config, Splits
-from rollout3d.questions import bias, errata, guard, mix, select
+from rollout3d.config.frames import train_set
+from rollout3d.questions import bias, errata, guard, mix, select, visible
 from rollout3d.questions.verdicts import refuses
 from rollout3d.scenes.verdict import CONTRADICTS, judge
 from rollout3d.seeding import stable_hash
@@ -62,8 +63,9 @@ def assemble(
     itself (`scenes.agreement`); held-out spaces leave training; imported categories replace generated ones as
     `questions.sources` says (training only); training loses numbers that answer too often and, if asked for, all but
     one scan of each space and what the text gives away; it is cut to `questions.total` in the mix asked for, evenly
-    over the scans; letters are balanced on each side; training is shuffled. What the text of training still gives away
-    is measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the id of the
+    over the scans; letters are balanced on each side; training is shuffled, and marked for the frames of training alone
+    (`visible.only`), so that other frame sets change nothing in it. What the text of training still gives away is
+    measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the id of the
     table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
@@ -125,6 +127,7 @@ def assemble(
     sources = _account(every, kept, sides["test"], dropped, left_out, guesses, applied.corrected)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
+    train = [visible.only(row, [train_set(config.video)]) for row in train]
     return Assembled(
         select.shuffled(train, config.seed),
         sorted(test, key=_reading_order),

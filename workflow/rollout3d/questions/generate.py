@@ -23,6 +23,7 @@ from rollout3d.questions import (
     rel_distance,
     room_size,
     route_planning,
+    visible,
 )
 from rollout3d.questions.scene import Result, SceneView
 from rollout3d.seeding import generator
@@ -50,8 +51,9 @@ PER_PRIMARY = 20
 """Option sets of one relative-distance primary that `everything` keeps."""
 
 Rows = list[dict[str, Any]]
-Job = tuple[Mapping[str, Any], Rows | str, Mapping[str, Any] | None]
-"""A row of `scenes`, its rows of `objects` (or the reason why it is not asked about), its row of `maps`."""
+Job = tuple[Mapping[str, Any], Rows | str, Mapping[str, Any] | None, Rows]
+"""A row of `scenes`, its rows of `objects` (or the reason why it is not asked about), its row of `maps`, those of
+`visibility`."""
 
 
 def everything(config: Questions) -> Questions:
@@ -87,13 +89,16 @@ def questions_for_shard(
     seed: int,
     workers: int = 1,
     refused: Mapping[str, str] | None = None,
+    visibility: tables.SceneReader | None = None,
+    gate: visible.Gate | None = None,
 ) -> Iterator[tuple[pa.Table, Rows]]:
     """`questions_for_scene` for every scan whose split is trained on or tested, by dataset and scene_id.
 
     Yields batches of whole scans, the same for any number of worker processes: their rows of `questions`, at least
     `BATCH` but for the last time, as columns; and of `questions_dropped`. `maps`: None for scenes read from boxes
     alone. `splits`: dataset -> its splits; None asks about every scan. Scans of other splits are dropped with a
-    reason: their spaces still count for the leak guard at assembly. So are those in `refused`, scene_id -> reason.
+    reason: their spaces still count for the leak guard at assembly. So are those in `refused`, scene_id -> reason. A
+    `gate` marks the questions by what `visibility` says of the scan's video, and may remove some.
     """
     of_scene: dict[str, Rows] = {}
     for row in objects:
@@ -104,17 +109,18 @@ def questions_for_shard(
         for scene in ordered:
             mine = splits[scene["dataset"]] if splits is not None else None
             if mine is not None and scene["split"] not in (*mine.train, *mine.test):
-                yield scene, f"split '{scene['split']}' is neither trained on nor tested", None
+                yield scene, f"split '{scene['split']}' is neither trained on nor tested", None, []
                 continue
             if refused and scene["scene_id"] in refused:
-                yield scene, refused[scene["scene_id"]], None
+                yield scene, refused[scene["scene_id"]], None, []
                 continue
             found = maps.rows(scene["scene_id"], _MAP_COLUMNS) if maps is not None else []
-            yield scene, of_scene.get(scene["scene_id"], []), found[0] if found else None
+            seen = visibility.rows(scene["scene_id"]) if visibility is not None and gate is not None else []
+            yield scene, of_scene.get(scene["scene_id"], []), found[0] if found else None, seen
 
     made: list[pa.Table] = []
     dropped: Rows = []
-    for columns, left_out in progress(_asked(jobs(), config, seed, workers), "questions of scans", len(ordered)):
+    for columns, left_out in progress(_asked(jobs(), config, seed, workers, gate), "questions of scans", len(ordered)):
         made.append(columns)
         dropped += left_out
         if sum(len(some) for some in made) >= BATCH:
@@ -124,9 +130,11 @@ def questions_for_shard(
         yield pa.concat_tables(made), dropped
 
 
-def _asked(jobs: Iterator[Job], config: Questions, seed: int, workers: int) -> Iterator[tuple[pa.Table, Rows]]:
+def _asked(
+    jobs: Iterator[Job], config: Questions, seed: int, workers: int, gate: visible.Gate | None
+) -> Iterator[tuple[pa.Table, Rows]]:
     """`_ask` of every job, in order."""
-    ask = partial(_ask, config=config, seed=seed)
+    ask = partial(_ask, config=config, seed=seed, gate=gate)
     if workers == 1:
         yield from map(ask, jobs)
         return
@@ -135,11 +143,14 @@ def _asked(jobs: Iterator[Job], config: Questions, seed: int, workers: int) -> I
         yield from pool.map(ask, jobs, chunksize=2)
 
 
-def _ask(job: Job, config: Questions, seed: int) -> tuple[pa.Table, Rows]:
-    scene, objects, found = job
+def _ask(job: Job, config: Questions, seed: int, gate: visible.Gate | None) -> tuple[pa.Table, Rows]:
+    scene, objects, found, seen = job
     if isinstance(objects, str):
         return tables.build(tables.QUESTIONS, []), [_dropped(scene["scene_id"], objects)]
     rows, dropped = questions_for_scene(SceneView.from_rows(scene, objects, found), config, seed)
+    if gate is not None:
+        rows, refused = visible.gated(rows, visible.Sights.from_rows(seen), gate)
+        dropped += refused
     return tables.build(tables.QUESTIONS, rows), dropped
 
 

@@ -1,4 +1,4 @@
-"""One shard of a dataset: raw scans to the tables scenes, objects, frames, maps and scenes_dropped."""
+"""One shard of a dataset: raw scans to the tables scenes, objects, frames, maps, visibility and scenes_dropped."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, oddities, rows, scannet, scannetpp
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
+from rollout3d.scenes.sightings import Watch
 from rollout3d.seeding import shard_of
 
 READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
 """Each has list_scans(root, splits), folders(root, ref), read_room(root, ref) and read_scan(root, ref)."""
 
-NAMES = ("scenes", "objects", "frames", "maps", "scenes_dropped")
+NAMES = ("scenes", "objects", "frames", "maps", "visibility", "scenes_dropped")
 
 _log = logging.getLogger(__name__)
 _NAMED = 5
@@ -99,7 +100,7 @@ def ingest_shard(
     lineage: tables.Lineage | Callable[[], tables.Lineage],
     sets: Collection[str] = (),
 ) -> None:
-    """Write the five tables of one shard to `out_dir`, all of them even if empty.
+    """Write the tables (`NAMES`) of one shard to `out_dir`, all of them even if empty.
 
     `sets` names the frame sets to store (`config/frames.py`); none are those that the configuration itself reads.
 
@@ -148,11 +149,12 @@ def ingest_shard(
 def ingest_scan(
     reader: ModuleType, root: Path, ref: ScanRef, config: Config, sets: Collection[str] = ()
 ) -> dict[str, list[rows.Row]]:
-    """Return the rows of one scan by table: scenes, objects, frames, maps; `sets` as of `ingest_shard`. Raises
-    `ScanError` if it cannot be used."""
+    """Return the rows of one scan by table: scenes, objects, frames, maps, visibility; `sets` as of `ingest_shard`.
+    Raises `ScanError` if it cannot be used."""
     with reader.read_scan(root, ref) as scan:
         try:
-            frames = rows.frame_rows(scan, config, sets or stored_sets(config))
+            sets = sets or stored_sets(config)
+            frames = rows.frame_rows(scan, config, sets)
             lost = sum(row["pose"] is None for row in frames)
             if lost == len(frames) and not _any_pose(scan):
                 raise ScanError(scan.source.poses_path, "no frame of the video has a valid pose")
@@ -164,11 +166,13 @@ def ingest_scan(
             scene = rows.scene_row(scan, config)
             if not scene["room_size_m2"] > 0:
                 raise ScanError(scan.room.mesh_path, "a room without any area")
+            watch = Watch(scan, config, sets)
             found = {
                 "scenes": [scene],
                 "objects": objects,
                 "frames": frames,
-                "maps": [rows.map_row(scan, config)],
+                "maps": [rows.map_row(scan, config, watch.appearances())],
+                "visibility": watch.rows(),
             }
             odd = [*oddities.orientation_flags(scan), *oddities.depth_flags(scan)]
             scene["flags"] += [flag for flag in odd if flag not in scene["flags"]]

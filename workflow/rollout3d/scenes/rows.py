@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import cv2
@@ -12,21 +12,16 @@ import numpy as np
 from rollout3d.config import Config
 from rollout3d.geometry.camera import resize_intrinsics
 from rollout3d.geometry.frames import frame_set
-from rollout3d.geometry.raster import rasterise
 from rollout3d.geometry.room import room_area, room_center
 from rollout3d.geometry.topdown import bev, floor_level, floor_rect, pack_grid, walkable_grid
-from rollout3d.geometry.visibility import first_appearances
 from rollout3d.resize import FACTOR, resize_frame, smart_size
 from rollout3d.scenes.agreement import measure
-from rollout3d.scenes.oddities import depth_shape
 from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError
-from rollout3d.scenes.surface import point_spacing, vertex_areas
 from rollout3d.seeding import generator
 
 Row = dict[str, Any]
 
 _GREY = 160
-_RENDERED_DEPTH_WIDTH = 160
 
 
 def scene_row(scan: Scan, config: Config) -> Row:
@@ -112,8 +107,8 @@ def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
     return rows
 
 
-def map_row(scan: Scan, config: Config) -> Row:
-    """The row of `maps`: BEV picture, floor, walkable grid, points for viewing, first appearances."""
+def map_row(scan: Scan, config: Config, appearances: Mapping[str, float]) -> Row:
+    """The row of `maps`: BEV picture, floor, walkable grid, points for viewing, first appearances (`Watch`)."""
     room, scenes, scene_id = scan.room, config.scenes, scan.ref.scene_id
     top = bev(room.vertices, room.faces, room.colors, scenes.bev_size)
     level = floor_level(room.vertices, room.faces)
@@ -131,76 +126,8 @@ def map_row(scan: Scan, config: Config) -> Row:
         "grid_origin": walkable.origin.tolist(),
         "grid_size": [cols, rows],
         "points": _view_points(room, scenes.view_points, generator(config.seed, "view", scan.dataset, scene_id)),
-        "appearances": [{"category": c, "first_seen_s": t} for c, t in appearances(scan, config).items()],
+        "appearances": [{"category": c, "first_seen_s": t} for c, t in appearances.items()],
     }
-
-
-def appearances(scan: Scan, config: Config) -> dict[str, float]:
-    """Category -> seconds of its first appearance in the video, by name; categories never seen are absent.
-
-    Depth is the sensor's; a frame or a scan without any uses the depth of the mesh. What the mesh
-    itself hides is not visible: a face is a category's if most of its corners are.
-    """
-    room, scenes = scan.room, config.scenes
-    indices: dict[str, list[np.ndarray]] = {}
-    for item in room.objects:
-        if item.category:
-            indices.setdefault(item.category, []).append(item.vertex_index)
-    labelled = {name: np.concatenate(parts) for name, parts in sorted(indices.items())}
-    if not labelled:
-        return {}
-    every = np.unique(np.concatenate(list(labelled.values())))
-    camera, depth = _depth_cameras(scan)
-    faces = {name: _faces_of(room, index) for name, index in labelled.items()}
-    return first_appearances(
-        scan.source.n_frames,
-        camera,
-        depth,
-        lambda index: index / scan.source.fps,
-        {name: room.vertices[index] for name, index in labelled.items()},
-        scenes.appearance_min_points,
-        scenes.appearance_min_share,
-        scenes.depth_tolerance,
-        point_spacing(vertex_areas(room.vertices, room.faces), every),
-        (room.vertices, room.faces),
-        faces,
-    )
-
-
-def _faces_of(room: Room, index: np.ndarray) -> np.ndarray:
-    """Which faces (F,) have most of their corners among the vertices `index`."""
-    mine = np.zeros(len(room.vertices), bool)
-    mine[index] = True
-    return mine[room.faces].sum(axis=1) >= 2
-
-
-def _depth_cameras(scan: Scan):
-    """Functions of the frame index: (K of the depth picture, pose) or None; the depth picture.
-
-    The sensor's where it can be used, else the mesh's in the same size.
-    """
-    source, room = scan.source, scan.room
-    shape = depth_shape(scan)
-    width = _RENDERED_DEPTH_WIDTH
-    height, width = shape or (max(1, round(source.height * width / source.width)), width)
-
-    def camera(index: int):
-        K, pose = scan.camera(index)
-        if pose is None:
-            return None
-        if shape:
-            return scan.depth_K(index), pose
-        return resize_intrinsics(K, (source.width, source.height), (width, height)), pose
-
-    def depth(index: int):
-        measured = scan.depth(index) if shape else None
-        if measured is not None and measured.shape == shape:
-            return measured
-        if measured is not None:
-            scan.without_depth.add(index)
-        return rasterise(room.vertices, room.faces, *camera(index), width, height)[0]
-
-    return camera, depth
 
 
 def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Row]:

@@ -102,7 +102,7 @@ class Stage:
             self._values["job.kept"] = sorted(args.kept)
         if getattr(args, "recipes", None) is not None:
             self._values["job.recipes"] = json.loads(args.recipes)
-        self._reads = {name: (read,) for name, read in self.spec.reads(config, scope).items()}
+        self._reads = registry.sets_read(self.name, config, scope)
         if self.spec.stores:
             args.sets = sorted(set(args.sets or self.spec.stores(config, scope)))
             self._values[SETS] = args.sets

@@ -1,7 +1,7 @@
 """Generate the questions of one shard of scans, or everything that published boxes can answer.
 
     rollout3d questions --scenes scenes.parquet --objects objects.parquet --maps maps.parquet \\
-        --out questions.parquet --dropped questions_dropped.parquet
+        --visibility visibility.parquet --out questions.parquet --dropped questions_dropped.parquet
     rollout3d questions --meta DIR_OR_FILES --out questions.parquet --workers 2
 
 A scan whose poses, mesh, boxes, colours or depth contradict each other gets no questions (`scenes.agreement`).
@@ -9,6 +9,9 @@ With --meta (VSI-Bench's *_meta_info_val.json, or VLM-3R's variant): every eligi
 categories, whatever the split and without the caps of `questions.per_scene`; of one object that others are measured
 from, 20 sets of relative distance (`questions.rel_distance_per_primary`). Letters are balanced at assembly, not here.
 Answers that readers have found wrong are corrected (resources/errata.csv) unless `questions.compat` is vsibench.
+
+Each question says which samplings of the video can answer it; `questions.strict: remove` leaves out those that the
+frames shown cannot.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pathlib import Path
 from rollout3d import tables
 from rollout3d.questions import errata
 from rollout3d.questions.generate import everything, questions_for_shard
+from rollout3d.questions.visible import Gate, is_refusal, told
 from rollout3d.scenes.meta import MetaError, read_meta
 from rollout3d.scenes.verdict import CONTRADICTS, TooManyContradictions, counts, judge_all
 from rollout3d.stages.common import Stage, StageError
@@ -37,12 +41,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scenes", help="table scenes of the shard")
     parser.add_argument("--objects", help="table objects of the shard")
     parser.add_argument("--maps", help="table maps of the shard; scenes of ingest-meta have none")
+    parser.add_argument("--visibility", help="table visibility of the shard; without it no question is judged by it")
     parser.add_argument("--out", required=True, help="table questions")
     parser.add_argument("--dropped", help="table questions_dropped; beside --out, as NAME_dropped, if not given")
     parser.add_argument("--workers", type=int, default=1, help="processes; the output does not depend on it")
     parser.add_argument("--errata", nargs="*", help="with --meta: CSV files instead of resources/errata.csv; or none")
     args, config = STAGE.parse(parser, argv)
-    if (args.scenes or args.objects or args.maps) if args.meta else not (args.scenes and args.objects):
+    if (
+        (args.scenes or args.objects or args.maps or args.visibility)
+        if args.meta
+        else not (args.scenes and args.objects)
+    ):
         parser.error("give --meta, or --scenes and --objects")
     if args.errata is not None and not args.meta:
         parser.error("--errata goes with --meta: questions of scans are corrected at assembly")
@@ -51,6 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     out = Path(args.out)
     dropped: list[dict] = []
     corrections: list[errata.Erratum] = []
+    visibility = gate = None
     try:
         if args.meta:
             found = read_meta(args.meta, config.site.max_drop_share)
@@ -65,8 +75,14 @@ def main(argv: list[str] | None = None) -> None:
             scenes, objects = tables.read(tables.SCENES, args.scenes), tables.read(tables.OBJECTS, args.objects)
             maps = tables.SceneReader(tables.MAPS, [args.maps]) if args.maps else None
             splits, settings = {name: d.splits for name, d in config.datasets.items()}, config.questions
-            parents = {"scenes": args.scenes, "objects": args.objects} | ({"maps": args.maps} if args.maps else {})
-            lineage = STAGE.lineage(parents)
+            if args.visibility:
+                visibility, gate = tables.SceneReader(tables.VISIBILITY, [args.visibility]), Gate.of(config)
+            elif config.questions.strict == "remove":
+                LOG.warning(
+                    "questions.strict is remove, but without --visibility nothing is known of the videos: all stay"
+                )
+            named = {name: getattr(args, name) for name in ("scenes", "objects", "maps", "visibility")}
+            lineage = STAGE.lineage({name: path for name, path in named.items() if path})
         verdicts = judge_all(scenes, config.scenes.agreement, config.site.max_drop_share)
     except (MetaError, TooManyContradictions, errata.ErrataError) as error:
         raise StageError(str(error)) from None
@@ -79,7 +95,10 @@ def main(argv: list[str] | None = None) -> None:
             stack.enter_context(tables.Writer(tables.TABLES[name], path, lineage)) for name, path in paths.items()
         )
         left_out.write(dropped)
-        made = questions_for_shard(scenes, objects, maps, splits, settings, config.seed, args.workers, refused)
+        unseen: list[str] = []
+        made = questions_for_shard(
+            scenes, objects, maps, splits, settings, config.seed, args.workers, refused, visibility, gate
+        )
         for columns, reasons in made:
             here = set(columns["scene_id"].to_pylist()) if corrections else ()
             mine = [each for each in corrections if each.scene_id in here]
@@ -90,7 +109,12 @@ def main(argv: list[str] | None = None) -> None:
                 corrections = [each for each in corrections if each not in mine]
             questions.write(columns)
             left_out.write(reasons)
+            unseen += [reason for reason in columns["refused"].to_pylist() if reason]
+            unseen += [row["reason"] for row in reasons if is_refusal(row["reason"])]
         _corrected([], corrections, {row["scene_id"] for row in scenes} if corrections else ())
+    if gate:
+        what = "left out" if gate.remove else "kept and marked (questions.strict: remove leaves them out)"
+        LOG.info("questions refused: %s; %s", ", ".join(f"{n} {reason}" for reason, n in told(unseen)) or "none", what)
 
 
 def _corrected(rows: list[dict], corrections: Sequence[errata.Erratum], scans: Collection[str]) -> errata.Applied:

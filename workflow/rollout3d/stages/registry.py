@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config, Run
-from rollout3d.config.frames import eval_set, stored_sets, teacher_set, train_set
+from rollout3d.config.frames import WHOLE_VIDEO, eval_set, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
 
 PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
@@ -60,8 +60,8 @@ class Spec:
     """Number of shards, for a stage that works on one of them: which one decides its result too."""
     stores: Callable[[Config, Scope], set[str]] | None = None
     """Frame sets that it stores where none are asked for, for a stage that stores frames or what belongs to them."""
-    reads: Callable[[Config, Scope], dict[str, str]] = lambda config, scope: {}
-    """Input whose rows belong to frame sets -> the set that it reads; of other inputs all rows count."""
+    reads: Callable[[Config, Scope], dict[str, str | tuple[str, ...]]] = lambda config, scope: {}
+    """Input whose rows belong to frame sets -> the set or sets that it reads; of other inputs all rows count."""
     costly: bool = False
 
 
@@ -107,8 +107,16 @@ _RULES = tuple(
 
 def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
     splits = (f"datasets.{scope.dataset}.splits.*",) if scope.dataset else ("datasets.*.splits.*",)
-    own = ("questions.distance", "questions.per_scene", "questions.body_radius_m")
-    return ("seed", "scenes.agreement", *splits, *_RULES, *own)
+    own = ("distance", "per_scene", "body_radius_m", "strict")
+    gate: tuple[str, ...] = ()
+    if config.questions.gated:
+        own += ("budget_answers", "min_room_share")
+        gate = ("video.train_frames", "video.eval_frames", "evaluation.benchmarks", "evaluation.frame_policy")
+    return ("seed", "scenes.agreement", *splits, *_RULES, *(f"questions.{name}" for name in own), *gate)
+
+
+def _marked_frames(config: Config, scope: Scope) -> dict[str, tuple[str, ...]]:
+    return {"visibility": (WHOLE_VIDEO, *sorted(stored_sets(config)))} if config.questions.gated else {}
 
 
 def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -263,13 +271,13 @@ STAGES: dict[str, Spec] = {
     "ingest_meta": Spec(),
     "regions": Spec(_regions, stores=_own_frames),
     "check_scan": Spec(_fixed("*")),
-    "questions": Spec(_questions),
+    "questions": Spec(_questions, reads=_marked_frames),
     "audit": Spec(_fixed("questions.distance")),
     "assemble": Spec(
         _fixed(
             *("seed", "scenes.agreement", "datasets.*.splits.*", "questions.compat", "questions.max_value_share"),
             *("questions.mix", "questions.sources", "questions.one_scan_per_space", "questions.strict"),
-            *("questions.text_only_margin", "questions.total"),
+            *("questions.text_only_margin", "questions.total", "video.train_frames"),
         )
     ),
     "bias": Spec(),
@@ -333,6 +341,12 @@ STAGES: dict[str, Spec] = {
     "forget": Spec(),
     "adopt": Spec(),
 }
+
+
+def sets_read(stage: str, config: Config, scope: Scope) -> dict[str, tuple[str, ...]]:
+    """Return, for each input whose rows belong to frame sets, the sets that a job reads (`Spec.reads`)."""
+    found = STAGES[stage].reads(config, scope)
+    return {name: (read,) if isinstance(read, str) else tuple(read) for name, read in found.items()}
 
 
 def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rollout3d import code, provenance, tables
+from rollout3d.config.frames import WHOLE_VIDEO
 from rollout3d.study.graph import SETS, Job, Sets, Study
 from rollout3d.tables.store import Store
 
@@ -115,7 +116,7 @@ class States:
         if job.sets is not None:
             # More sets than are wanted are no fault: another run table asked for them.
             stored = tuple(before.get(SETS, ()))
-            wanted = sorted(job.sets if sets is None else sets)
+            wanted = sorted(job.sets if sets is None else set(sets) - {WHOLE_VIDEO})
             now[SETS] = list(stored) if set(wanted) <= set(stored) else wanted
         changed = [
             f"{key}: {_short(before.get(key, _NONE))} -> {_short(now.get(key, _NONE))}"

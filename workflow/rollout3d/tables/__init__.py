@@ -41,6 +41,7 @@ from rollout3d.tables.schema import (
     FRAMES,
     HARD,
     MAPS,
+    MARKS,
     METRICS,
     OBJECTS,
     OCR_RL,
@@ -60,5 +61,6 @@ from rollout3d.tables.schema import (
     SETTING_COLUMNS,
     SOURCES,
     VERDICTS,
+    VISIBILITY,
 )
 from rollout3d.tables.writer import Writer, build, write

@@ -32,8 +32,9 @@ class Table:
     `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
     test holds the columns of each version. `added`: nullable columns that are all that the version before lacks; its
     files are read with nulls there, so that results that cost GPU hours outlive a new column. `parts`: a column of
-    names, by which rows form parts that overlap; each has a digest of its own
-    (`tables.content_digest`), so that who reads one part does not depend on the others.
+    names (one, or a list), by which rows form parts that may overlap; each has a digest of its own
+    (`tables.content_digest`), so that who reads one part does not depend on the others. `optional`: nullable columns
+    that rows to be written may leave out.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Table:
     added: tuple[str, ...] = ()
     per_scene: bool = False
     parts: str | None = None
+    optional: tuple[str, ...] = ()
 
     @property
     def images(self) -> dict[str, Any]:

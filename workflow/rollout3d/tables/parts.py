@@ -28,7 +28,7 @@ class Parts:
         for row in built.to_pylist():
             names = row.pop(self._column)
             own = hashlib.sha256(canonical_json(_plain(row)).encode()).digest()
-            for name in names:
+            for name in [names] if isinstance(names, str) else names:
                 self._hashes.setdefault(name, hashlib.sha256()).update(own)
 
     def digests(self) -> dict[str, str]:

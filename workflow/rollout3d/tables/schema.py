@@ -151,6 +151,26 @@ MAPS = _declare(
     per_scene=True,
 )
 
+VISIBILITY = _declare(
+    "visibility",
+    "how one object is seen in the whole video, or in one of the stored frame sets",
+    _field("scene_id", _S, "scan"),
+    _field("object_id", _I, "object"),
+    _field("sampling", _S, "full: the whole video, several frames a second; or the name of a frame set"),
+    _field("n_frames", _I, "frames with a known pose that were looked at"),
+    _field("n_clear", _I, "how many of them show it clearly: scenes.clear_share of the picture, or more"),
+    _null("first_clear_s", _F, "first time that it is clearly seen; null = never"),
+    _null("last_clear_s", _F, "last time that it is clearly seen"),
+    _null("first_faint_s", _F, "earliest time at which it may cover scenes.faint_share of the picture; null = never"),
+    _field("largest_share", _F, "of the picture, in the frame that shows it largest"),
+    _field("mean_share", _F, "of the picture, mean over the frames that show it at least faintly"),
+    _field(
+        "room_share", _F, "of the room's plan, in cells of half a metre, that the frames show: equal for all objects"
+    ),
+    per_scene=True,
+    parts="sampling",
+)
+
 # --- questions -------------------------------------------------------------------------------------------------------
 
 _QUESTION_FIELDS = (
@@ -174,8 +194,23 @@ _QUESTION_FIELDS = (
     _field("evidence", _S, "canonical JSON text: the geometry that the answer came from"),
 )
 
-QUESTIONS = _declare("questions", "one question", *_QUESTION_FIELDS)
-OCR_RL = _declare("ocr_rl", "one training question", *_QUESTION_FIELDS)
+_MARK_FIELDS = (
+    _null(
+        "answerable", _STRINGS, "samplings of the video that lead to the answer: full, uniform16, ...; null: unknown"
+    ),
+    _null("refused", _S, "why a sampling that training or evaluation shows does not; null: it does, or unknown"),
+    _null(
+        "budget_answers",
+        pa.list_(pa.struct([("set", pa.string()), ("answer", pa.string())])),
+        "what other samplings lead to instead, as the text of the option or number; null: nothing, or not asked for",
+    ),
+)
+MARKS = tuple(each.name for each in _MARK_FIELDS)
+"""Columns of QUESTIONS and OCR_RL that `questions/visible.py` fills; rows of other sources leave them out."""
+
+_MARKED = {"version": 2, "added": MARKS, "optional": MARKS}
+QUESTIONS = _declare("questions", "one question", *_QUESTION_FIELDS, *_MARK_FIELDS, **_MARKED)
+OCR_RL = _declare("ocr_rl", "one training question", *_QUESTION_FIELDS, *_MARK_FIELDS, **_MARKED)
 
 SOURCES = _declare(
     "sources",

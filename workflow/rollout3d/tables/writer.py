@@ -29,13 +29,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def build(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """The rows as Arrow columns, checked: what `Writer.write` does first. Raises `RowError`."""
-    names = set(table.schema.names)
+    names, optional = set(table.schema.names), set(table.optional)
     for row in rows:
-        if row.keys() != names:
-            missing, extra = sorted(names - row.keys()), sorted(row.keys() - names)
+        missing, extra = sorted(names - optional - row.keys()), sorted(row.keys() - names)
+        if missing or extra:
             raise RowError(f"table {table.name}: row lacks {missing} and has unknown {extra}")
     try:
-        columns = [pa.array([row[field.name] for row in rows], field.type) for field in table.schema]
+        columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in table.schema]
         built = pa.Table.from_arrays(columns, schema=table.schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise RowError(f"table {table.name}: {error}") from error

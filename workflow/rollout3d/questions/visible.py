@@ -1,0 +1,234 @@
+"""The gate: which samplings of a scan's video can answer a question, and what each of them would answer.
+
+A sampling is the whole video (`full`), or a set of its frames. A question can be answered where every instance that it,
+its options or its answer names is clearly seen (`scenes.clear_share` of the picture) in some frame. Beside that:
+
+- a count asks for instances that are all seen;
+- the room's size asks for `questions.min_room_share` of its plan;
+- an order of appearance asks for two thresholds: each category is clearly seen before the next one is even faintly
+  seen, by the gap in the whole video. An order that the whole video leaves open, no sampling of it answers.
+
+Neither `question_id` nor the ground truth depend on it: the gate marks finished questions, and removes some if it is
+asked to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from rollout3d import tables
+from rollout3d.config import Config, Splits
+from rollout3d.config.frames import WHOLE_VIDEO, evaluated_sets, stored_sets, train_set
+from rollout3d.questions import appearance_order, object_counting, room_size
+from rollout3d.questions.templates import option_text
+
+Row = dict[str, Any]
+
+UNSEEN = "never clearly seen in"
+FEWER = "not every instance clearly seen in"
+UNCERTAIN = "order of appearance not certain in"
+LITTLE = "too little of the room seen in"
+REASONS = (UNSEEN, FEWER, UNCERTAIN, LITTLE)
+"""How the reasons begin for which questions are refused; the sampling and, after a colon, the details follow."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is asked of questions. `samplings`: those that are marked; `train_sets`, `test_sets`: which of them must
+    answer a question of a split that is trained on, or tested, where `remove` is set."""
+
+    samplings: tuple[str, ...]
+    train_sets: tuple[str, ...]
+    test_sets: tuple[str, ...]
+    splits: Mapping[str, Splits]
+    remove: bool
+    budget_answers: bool
+    gap_s: float
+    min_room_share: float
+
+    @classmethod
+    def of(cls, config: Config) -> Gate | None:
+        """The gate of a configuration; None where questions are not judged."""
+        questions = config.questions
+        if not questions.gated:
+            return None
+        return cls(
+            samplings=marked_sets(config),
+            train_sets=(train_set(config.video),),
+            test_sets=tuple(sorted(evaluated_sets(config))) or (WHOLE_VIDEO,),
+            splits={name: dataset.splits for name, dataset in config.datasets.items()},
+            remove=questions.strict == "remove",
+            budget_answers=questions.budget_answers,
+            gap_s=questions.appearance_gap_s,
+            min_room_share=questions.min_room_share,
+        )
+
+    def shown(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """The samplings that training or evaluation shows of the question's scan."""
+        mine = self.splits.get(row["dataset"])
+        return self.train_sets if mine is None or row["split"] in mine.train else self.test_sets
+
+
+def marked_sets(config: Config) -> tuple[str, ...]:
+    """The samplings that questions are marked for: the whole video, and what stages of this configuration show."""
+    return (WHOLE_VIDEO, *sorted(stored_sets(config)))
+
+
+@dataclass(frozen=True)
+class Sights:
+    """What a scan's video shows: sampling -> object id -> its row of `visibility`."""
+
+    scene_id: str
+    of: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(repr=False)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Sights | None:
+        """The sights of the rows of one scan; None if there are none, so that nothing is known."""
+        of: dict[str, dict[int, Mapping[str, Any]]] = {}
+        scene_id = None
+        for row in rows:
+            scene_id = row["scene_id"]
+            of.setdefault(row["sampling"], {})[row["object_id"]] = row
+        return None if scene_id is None else cls(scene_id, of)
+
+    def seen(self, sampling: str, object_ids: Iterable[int]) -> list[Mapping[str, Any]]:
+        """The rows of these objects. Raises TableError for an object without one."""
+        mine = self.of[sampling]
+        object_ids = list(object_ids)
+        for object_id in object_ids:
+            if object_id not in mine:
+                raise tables.TableError(
+                    f"scene {self.scene_id}: its table visibility does not hold object {object_id}, which its table "
+                    "objects holds: they are of two ingests; run the stage ingest again"
+                )
+        return [mine[object_id] for object_id in object_ids]
+
+
+def only(row: Row, sets: Iterable[str]) -> Row:
+    """A question row with the marks of the whole video and of these sets alone: what its readers depend on."""
+    names = {WHOLE_VIDEO, *sets}
+    answerable, instead = row.get("answerable"), row.get("budget_answers")
+    return row | {
+        "answerable": None if answerable is None else [name for name in answerable if name in names],
+        "budget_answers": [each for each in instead or () if each["set"] in names] or None,
+    }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one sampling answers a question: why it does not, and what it would answer instead, if anything."""
+
+    reason: str | None = None
+    instead: str | None = None
+
+
+def gated(rows: Sequence[Row], sights: Sights | None, gate: Gate) -> tuple[list[Row], list[Row]]:
+    """Question rows of one scan with their marks, and `questions_dropped` rows of those that the gate removes.
+
+    Marks are the columns `answerable`, `refused` and `budget_answers`; null where the scan's sights are not known.
+    """
+    kept: list[Row] = []
+    dropped: list[Row] = []
+    for row in rows:
+        marked = row | (marks(row, sights, gate) if sights else dict.fromkeys(tables.MARKS))
+        if gate.remove and marked["refused"] is not None:
+            dropped.append({"question_id": row["question_id"], "file": "", "reason": marked["refused"]})
+        else:
+            kept.append(marked)
+    return kept, dropped
+
+
+def marks(row: Mapping[str, Any], sights: Sights, gate: Gate) -> Row:
+    """The columns `tables.MARKS` of one question.
+
+    `answerable`: the samplings that lead to its answer; `refused`: why one that is shown does not; `budget_answers`:
+    what samplings lead to that do not lead to its answer, null where that is not asked for. Samplings that the table
+    visibility lacks are left out.
+    """
+    verdicts = {name: judge(row, sights, name, gate) for name in gate.samplings if name in sights.of}
+    whole = verdicts.get(WHOLE_VIDEO)
+    if row["question_type"] == appearance_order.KIND and whole and whole.reason:
+        verdicts = {name: whole for name in verdicts}  # the true order itself is open
+    answerable = [name for name, verdict in verdicts.items() if verdict.reason is None]
+    refused = next(
+        (verdicts[name].reason for name in gate.shown(row) if name in verdicts if verdicts[name].reason), None
+    )
+    instead = [{"set": name, "answer": v.instead} for name, v in verdicts.items() if v.instead is not None]
+    return {
+        "answerable": answerable,
+        "refused": refused,
+        "budget_answers": instead if gate.budget_answers and instead else None,
+    }
+
+
+def judge(row: Mapping[str, Any], sights: Sights, sampling: str, gate: Gate) -> Verdict:
+    """Whether one sampling answers a question. Raises TableError for tables that do not belong together."""
+    kind = row["question_type"]
+    if kind == room_size.KIND:
+        share = next(iter(sights.of[sampling].values()))["room_share"]
+        if share < gate.min_room_share:
+            return Verdict(f"{LITTLE} {sampling}: {100 * share:.0f} % of its plan")
+        return Verdict()
+    named = {each["category"]: sights.seen(sampling, each["object_ids"]) for each in row["objects"]}
+    if kind == object_counting.KIND:
+        ((category, instances),) = named.items()
+        return _count(row, category, instances, sampling)
+    unseen = [name for name, seen in named.items() if not all(one["n_clear"] for one in seen)]
+    if kind == appearance_order.KIND:
+        return _order(row, named, unseen, sampling, gate)
+    return Verdict(f"{UNSEEN} {sampling}: {', '.join(sorted(unseen))}") if unseen else Verdict()
+
+
+def _count(row: Mapping[str, Any], category: str, instances: Sequence[Mapping[str, Any]], sampling: str) -> Verdict:
+    """A count is that of the instances seen; one that is only faintly seen leaves it open."""
+    n, true = sum(one["n_clear"] > 0 for one in instances), int(row["ground_truth"])
+    if n == true:
+        return Verdict()
+    if n == 0:
+        return Verdict(f"{UNSEEN} {sampling}: {category}")
+    faint = any(not one["n_clear"] and one["first_faint_s"] is not None for one in instances)
+    return Verdict(f"{FEWER} {sampling}: {category}, {n} of {true}", None if faint else str(n))
+
+
+def _order(
+    row: Mapping[str, Any],
+    named: Mapping[str, Sequence[Mapping[str, Any]]],
+    unseen: Sequence[str],
+    sampling: str,
+    gate: Gate,
+) -> Verdict:
+    """An order is certain if each category is clearly seen before the next one may be even faintly seen."""
+    if unseen:
+        return Verdict(f"{UNSEEN} {sampling}: {', '.join(sorted(unseen))}")
+    clear = {name: min(one["first_clear_s"] for one in seen) for name, seen in named.items()}
+    faint = {name: min(one["first_faint_s"] for one in seen) for name, seen in named.items()}
+    gap = gate.gap_s if sampling == WHOLE_VIDEO else 0.0
+
+    def open_pair(order: Sequence[str]) -> tuple[str, str] | None:
+        return next(((a, b) for a, b in pairwise(order) if not faint[b] - clear[a] > gap), None)
+
+    found = open_pair(json.loads(row["evidence"])["order"])
+    if found is None:
+        return Verdict()
+    own = sorted(clear, key=clear.__getitem__)
+    answer = ", ".join(own)
+    # Of the whole video another order is no answer but a contradiction: the ground truth is of the whole video.
+    certain = sampling != WHOLE_VIDEO and open_pair(own) is None
+    offered = certain and answer in [option_text(option) for option in row["options"]]
+    return Verdict(f"{UNCERTAIN} {sampling}: {', '.join(found)}", answer if offered else None)
+
+
+def is_refusal(reason: str) -> bool:
+    """Return whether a reason of `questions_dropped`, or of the column `refused`, is one of the gate's."""
+    return reason.startswith(REASONS)
+
+
+def told(reasons: Iterable[str]) -> list[tuple[str, int]]:
+    """Reasons without their details, with how often each occurs, most frequent first."""
+    counts = Counter(reason.split(": ")[0] for reason in reasons)
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
