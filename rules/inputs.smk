@@ -12,8 +12,13 @@ def scene_tables(kind, datasets=None):
     ]
 
 
-def question_tables():
-    return [f"<results>/questions/{dataset}/{shard}.parquet" for dataset in study.datasets for shard in shards(dataset)]
+def question_tables(kind=""):
+    """Tables of the generated questions, or of what was left out of them (`_dropped`)."""
+    return [
+        f"<results>/questions/{dataset}/{shard}{kind}.parquet"
+        for dataset in study.datasets
+        for shard in shards(dataset)
+    ]
 
 
 RELEASED = ("spacer", "vlm3r_route", "vlm3r_order", "video_r1")

@@ -27,6 +27,7 @@ rule assemble:
     input:
         questions=question_tables() + imported(),
         left_out=imported("_dropped"),
+        refused=question_tables("_dropped"),
         verdicts=judged(),
         errata=errata(),
         scenes=scene_tables("scenes"),
@@ -47,6 +48,7 @@ rule assemble:
         runtime=60,
     shell:
         "python -m rollout3d.stages.assemble --questions {input.questions:q}"
-        " --left-out {input.left_out:q} --verdicts {input.verdicts:q} --errata {input.errata:q}"
+        " --left-out {input.left_out:q} --refused {input.refused:q} --verdicts {input.verdicts:q}"
+        " --errata {input.errata:q}"
         " --scenes {input.scenes:q} --benchmarks {input.benchmarks:q} --out-train {output.train:q} --out-test {output.test:q}"
         " --dropped {output.dropped:q} --sources {output.sources:q} > {log:q} 2>&1"

@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 
 from rollout3d import config, tables
+from rollout3d.config.frames import WHOLE_VIDEO
+from rollout3d.geometry.frames import frame_set
+from rollout3d.questions import visible
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import option_text
@@ -52,6 +55,7 @@ CATEGORY = {
     for dataset in config.DATASETS
 }
 KIND = {dataset: {category: kind for kind, category in named.items()} for dataset, named in CATEGORY.items()}
+SET = "uniform4"
 SHARED = set.intersection(*(set(named) for named in CATEGORY.values()))
 """Kinds that all three datasets ask about."""
 
@@ -79,6 +83,26 @@ class Account:
     @cached_property
     def questions(self) -> list[dict]:
         return questions_for_scene(self.view, self.settings, SEED)[0]
+
+    @cached_property
+    def gated(self) -> tuple[list[dict], list[dict]]:
+        """Its questions that the four frames of `SET`, and the whole video, can answer; and what is dropped."""
+        return visible.gated(self.questions, visible.Sights.from_rows(self.rows["visibility"]), self._gate(True))
+
+    @cached_property
+    def marked(self) -> list[dict]:
+        """All its questions with the samplings that answer them."""
+        return visible.gated(self.questions, visible.Sights.from_rows(self.rows["visibility"]), self._gate(False))[0]
+
+    def _gate(self, remove: bool) -> visible.Gate:
+        return visible.Gate((WHOLE_VIDEO, SET), (SET,), (SET,), {}, remove, False, self.settings.appearance_gap_s, 0.5)
+
+    def film_frames(self, name: str) -> list[int]:
+        """Frames of the film that a sampling of the dataset's video shows."""
+        n = self.scene["n_frames"]
+        shown = range(n) if name == WHOLE_VIDEO else frame_set(name).indices(n, self.scene["fps"])
+        hold = 3 if self.dataset == "scannetpp" else 1
+        return [min(index // hold, len(self.recording.poses) - 1) for index in shown]
 
     def kinds(self, categories) -> tuple[str, ...]:
         return tuple(KIND[self.dataset][category] for category in categories)
@@ -133,15 +157,19 @@ class Case:
         return of
 
     @cached_property
+    def masks(self) -> np.ndarray:
+        """Pixels (frames, things) of each thing in each frame of the film."""
+        n = len(self.recording.world.things)
+        return np.stack([np.bincount(owner[owner >= 0], minlength=n) for _, _, owner in self.recording.frames()])
+
+    @cached_property
     def pixels(self) -> list[Counter]:
         """Pixels of each kind in each frame of the film."""
-        kinds = [thing.kind for thing in self.recording.world.things]
         found = []
-        for _, _, owner in self.recording.frames():
-            counts = np.bincount(owner[owner >= 0], minlength=len(kinds))
+        for counts in self.masks.tolist():
             found.append(Counter())
-            for kind, n in zip(kinds, counts.tolist()):
-                found[-1][kind] += n
+            for thing, n in zip(self.recording.world.things, counts):
+                found[-1][thing.kind] += n
         return found
 
     def distance(self, a: str, b: str) -> float:
@@ -360,3 +388,50 @@ def test_questions_about_the_order_have_the_films_answer(case):
                 assert told[frozenset(pair)].setdefault(dataset, pair) == pair
     assert all(len(set(answers.values())) == 1 for answers in told.values())
     assert max(map(len, told.values())) == len(config.DATASETS)
+
+
+def test_no_question_that_passes_the_gate_names_what_the_masks_never_show(case):
+    for dataset, account in case.accounts.items():
+        kept, _ = account.gated
+        for name in (SET, WHOLE_VIDEO):
+            shown = case.masks[account.film_frames(name)].max(axis=0)
+            for row in kept:
+                for entry in row["objects"]:
+                    for thing in case.things[KIND[dataset][entry["category"]]]:
+                        assert shown[thing.thing_id], (dataset, name, row["question"], entry["category"])
+
+
+def test_the_gate_refuses_what_the_masks_never_show_and_little_else(cases):
+    """A thing below 0.1 % of each frame is not clearly seen, one above 0.3 % is."""
+    refused = 0
+    for case in cases.values():
+        for dataset, account in case.accounts.items():
+            if dataset == "scannetpp":  # its phone loses the end of the film
+                continue
+            share = case.masks[account.film_frames(SET)].max(axis=0) / (160 * 120)
+            dropped = {row["question_id"] for row in account.gated[1]}
+            refused += len(dropped)
+            for row in account.questions:
+                kinds = [KIND[dataset][entry["category"]] for entry in row["objects"]]
+                least = min((share[thing.thing_id] for kind in kinds for thing in case.things[kind]), default=1)
+                ordered = row["question_type"] == "obj_appearance_order"
+                if least < 0.001 and dataset == "scannet":
+                    assert row["question_id"] in dropped
+                lost = set(account.film_frames(SET)) & set(case.recording.lost)
+                if least > 0.003 and not ordered and not lost:
+                    assert row["question_id"] not in dropped, row["question"]
+    assert refused > 20
+
+
+def test_orders_that_pass_the_gate_are_those_of_the_masks_at_full_rate(case):
+    """Whatever number of pixels one takes for seen: 5 (0.03 % of the picture), 20 (0.1 %) or 38 (0.2 %)."""
+    for dataset, account in case.accounts.items():
+        for row in account.marked:
+            if row["question_type"] != "obj_appearance_order":
+                continue
+            if WHOLE_VIDEO not in row["answerable"]:
+                continue
+            order = account.kinds(option_text(row["options"]["ABCD".index(row["ground_truth"])]).split(", "))
+            for least in (5, 20, 38):
+                first = [next(k for k, found in enumerate(case.pixels) if found[kind] >= least) for kind in order]
+                assert first == sorted(set(first)), (dataset, order, least)

@@ -51,6 +51,7 @@ def assemble(
     left_out: Iterable[Row] = (),
     verdicts: Iterable[Row] = (),
     corrections: Sequence[errata.Erratum] = (),
+    refused: Iterable[Row] = (),
 ) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
@@ -58,15 +59,16 @@ def assemble(
     agreement where it is known), those without questions too, for the leak guard; `benchmark`: questions of the
     benchmarks that will test the model; `left_out`: questions_dropped rows of the imports, for the account of sources;
     `verdicts`: the judge's, of which those against a question drop it (a question without one stays); `corrections`:
-    errata, which remove questions or correct answers on both sides. In order: equal rows count once; verdicts and
-    errata; rows go to the side of their split; imported ones train, if their scan is known and does not contradict
-    itself (`scenes.agreement`); held-out spaces leave training; imported categories replace generated ones as
-    `questions.sources` says (training only); training loses numbers that answer too often and, if asked for, all but
-    one scan of each space and what the text gives away; it is cut to `questions.total` in the mix asked for, evenly
-    over the scans; letters are balanced on each side; training is shuffled, and marked for the frames of training alone
-    (`visible.only`), so that other frame sets change nothing in it. What the text of training still gives away is
-    measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the id of the
-    table they came from.
+    errata, which remove questions or correct answers on both sides; `refused`: questions_dropped rows of the
+    generators, of which the account takes those that the gate removed (`visible.is_refusal`). In order: equal rows
+    count once; verdicts and errata; rows go to the side of their split; imported ones train, if their scan is known and
+    does not contradict itself (`scenes.agreement`); held-out spaces leave training; imported categories replace
+    generated ones as `questions.sources` says (training only); training loses numbers that answer too often and, if
+    asked for, all but one scan of each space and what the text gives away; it is cut to `questions.total` in the mix
+    asked for, evenly over the scans; letters are balanced on each side; training is shuffled, and marked for the frames
+    of training alone (`visible.only`), so that other frame sets change nothing in it. What the text of training still
+    gives away is measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the
+    id of the table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
     """
@@ -84,15 +86,15 @@ def assemble(
     for row, reason in contradicted:
         drop([row], reason)
     against = {verdict["question_id"]: verdict for verdict in verdicts if not verdict["keep"]}
-    refused = [r for r in rows if r["question_id"] in against and refuses(against[r["question_id"]], r)]
-    for row in refused:
+    judged = [r for r in rows if r["question_id"] in against and refuses(against[r["question_id"]], r)]
+    for row in judged:
         drop([row], f"{JUDGED}: {against[row['question_id']]['reason']}")
-    gone = {row["question_id"] for row in refused}
+    gone = {row["question_id"] for row in judged}
     rows = [row for row in rows if row["question_id"] not in gone]
     applied = errata.apply(rows, corrections, {row["scene_id"] for row in scenes})
     for row, reason in applied.removed:
         drop([row], reason)
-    refused += [row for row, _ in applied.removed]
+    judged += [row for row, _ in applied.removed]
     rows = applied.rows
     sides: dict[str, list[Row]] = {"train": [], "test": [], "none": []}
     for row in rows:
@@ -123,8 +125,8 @@ def assemble(
     kept = train
     train = select.balance_letters(train, config.seed)
     guesses = bias.best_guesses(train)
-    every = [*rows, *unknown, *(row for row, _ in contradicted), *refused]
-    sources = _account(every, kept, sides["test"], dropped, left_out, guesses, applied.corrected)
+    every = [*rows, *unknown, *(row for row, _ in contradicted), *judged]
+    sources = _account(every, kept, sides["test"], dropped, left_out, guesses, applied.corrected, refused)
     test = select.balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
     train = [visible.only(row, [train_set(config.video)]) for row in train]
@@ -202,6 +204,7 @@ def _account(
     left_out: Iterable[Row],
     guesses: Mapping[str, mix.Guess],
     corrected: Collection[str],
+    refused: Iterable[Row],
 ) -> list[Row]:
     """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why.
 
@@ -221,7 +224,10 @@ def _account(
             {"source": source, "question_type": kind, "fate": fate, "reason": reason, "n": n}
             | {"chance": chance, "text_only": score, "text_only_rule": rule}
         )
-    return made
+    for reason, n in visible.told(row["reason"] for row in refused if visible.is_refusal(row["reason"])):
+        blank = dict.fromkeys(("chance", "text_only", "text_only_rule"))
+        made.append({"source": "generated", "question_type": "", "fate": "refused", "reason": reason, "n": n} | blank)
+    return sorted(made, key=lambda row: (row["source"], row["question_type"], row["fate"], row["reason"]))
 
 
 def _one_scan_per_space(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:

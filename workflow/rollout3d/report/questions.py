@@ -10,7 +10,7 @@ from rollout3d.config import CATEGORIES
 
 Row = Mapping[str, Any]
 
-FATES = ("train", "test", "dropped", "unusable")
+FATES = ("train", "test", "dropped", "unusable", "refused")
 SHOWN = 3
 """Reasons, and answers, that a line tells."""
 ABOVE = 0.05

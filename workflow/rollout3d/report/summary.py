@@ -10,6 +10,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.evaluation.scores import seen_view
 from rollout3d.evaluation.settings import UNKNOWN, official
+from rollout3d.questions import visible
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import guess_line
 from rollout3d.scenes.verdict import Mode, counts, judge
@@ -49,6 +50,7 @@ def _built(root: Path, agreement: Mode) -> str:
     told = ", ".join(f"{_rows([path]):,} {label}" for label, path in questions if path.exists())
     if told:
         lines.append(f"  questions: {told}")
+    lines += _refused(root)
     sources = root / "train" / "ocr_rl_sources.parquet"
     told = guess_line(tables.read(tables.SOURCES, sources)) if sources.exists() else ""
     if told:
@@ -57,6 +59,23 @@ def _built(root: Path, agreement: Mode) -> str:
     if trained:
         lines.append("  training: " + ", ".join(f"{run} {n:,} steps" for run, n in trained.items()))
     return "\n".join([f"Built in {root}:", *lines]) if lines else ""
+
+
+def _refused(root: Path) -> list[str]:
+    """Generated questions that the frames shown cannot answer, by reason: those left out, and those only marked."""
+    made = [path for path in sorted((root / "questions").glob("*/*.parquet")) if path.parent.name != "external"]
+    dropped = [path for path in made if path.stem.endswith("_dropped")]
+    marked = tables.read_many(tables.QUESTIONS, [path for path in made if path not in dropped], ["refused"])
+    left_out = tables.read_many(tables.QUESTIONS_DROPPED, dropped, ["reason"])
+    found = {
+        "left out": [row["reason"] for row in left_out if visible.is_refusal(row["reason"])],
+        "kept and marked": [row["refused"] for row in marked if row["refused"]],
+    }
+    return [
+        f"  questions refused: {', '.join(f'{n:,} {reason}' for reason, n in visible.told(reasons))} ({what})"
+        for what, reasons in found.items()
+        if reasons
+    ]
 
 
 def _scores(root: Path) -> str:

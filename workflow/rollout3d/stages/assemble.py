@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scenes", required=True, nargs="+", help="all tables scenes, for the leak guard")
     parser.add_argument("--benchmarks", nargs="*", default=[], help="questions of the benchmarks, for the leak guard")
     parser.add_argument("--left-out", nargs="*", default=[], help="tables questions_dropped of the imports")
+    parser.add_argument("--refused", nargs="*", default=[], help="tables questions_dropped of the generated questions")
     parser.add_argument("--verdicts", nargs="*", default=[], help="tables verdicts of the judge")
     parser.add_argument("--errata", nargs="*", help="CSV files; default: resources/errata.csv if compat is corrected")
     parser.add_argument("--out-train", required=True, help="table ocr_rl")
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
             tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),
             tables.read_many(tables.VERDICTS, args.verdicts),
             errata.read(corrections),
+            tables.read_many(tables.QUESTIONS_DROPPED, args.refused),
         )
     except errata.ErrataError as error:
         raise StageError(str(error)) from None
@@ -54,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
             "left_out": args.left_out,
             "verdicts": args.verdicts,
             "errata": corrections,
+            "refused": args.refused,
         }
     )
     write_train(args.out_train, made.train, args.questions, lineage)

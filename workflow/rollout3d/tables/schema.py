@@ -217,7 +217,7 @@ SOURCES = _declare(
     "what became of the questions of one source, type and fate",
     _field("source", _S, "generated, or the external file"),
     _field("question_type", _S, "question type; empty for records that could not be read"),
-    _field("fate", _S, "train | test | dropped (at assembly) | unusable (at import)"),
+    _field("fate", _S, "train | test | dropped (at assembly) | unusable (at import) | refused (questions.strict)"),
     _field("reason", _S, "why it was left out, or that its answer was corrected; else empty"),
     _field("n", _I, "questions"),
     _null("chance", _F, "0 to 1: score of guessing blindly on this type's training questions; null for other fates"),

@@ -1,0 +1,29 @@
+"""What a run prints at its end about its questions."""
+
+from __future__ import annotations
+
+from questions.question_rooms import random_things, view
+from rollout3d import tables
+from rollout3d.config import Config
+from rollout3d.questions.generate import questions_for_scene
+from rollout3d.report.summary import summary
+
+LINEAGE = tables.Lineage("questions")
+
+
+def test_refused_questions_are_counted_by_reason(tmp_path):
+    rows, _ = questions_for_scene(view(random_things(1)), Config().questions, 0)
+    folder = tmp_path / "questions" / "scannet"
+    reasons = [f"never clearly seen in uniform16: {name}" for name in ("sofa", "bed")]
+    reasons += ["order of appearance not certain in full: bed, sofa", "4 candidates: closer than 0.2 m"]
+    dropped = [{"question_id": str(k), "file": "", "reason": reason} for k, reason in enumerate(reasons)]
+    tables.write(tables.QUESTIONS, folder / "0.parquet", rows, LINEAGE)
+    tables.write(tables.QUESTIONS_DROPPED, folder / "0_dropped.parquet", dropped, LINEAGE)
+    # What was wrong with imported files is another matter.
+    tables.write(tables.QUESTIONS_DROPPED, tmp_path / "questions" / "external" / "a_dropped.parquet", dropped, LINEAGE)
+    line = "questions refused: 2 never clearly seen in uniform16, 1 order of appearance not certain in full (left out)"
+    assert [text.strip() for text in summary(tmp_path).splitlines() if "refused" in text] == [line]
+    marks = {"answerable": ["full"], "refused": reasons[0], "budget_answers": None}
+    tables.write(tables.QUESTIONS, folder / "1.parquet", [rows[0] | marks, *rows[1:]], LINEAGE)
+    told = [text.strip() for text in summary(tmp_path).splitlines() if "refused" in text]
+    assert told == [line, "questions refused: 1 never clearly seen in uniform16 (kept and marked)"]
