@@ -22,8 +22,8 @@ def test_refused_questions_are_counted_by_reason(tmp_path):
     # What was wrong with imported files is another matter.
     tables.write(tables.QUESTIONS_DROPPED, tmp_path / "questions" / "external" / "a_dropped.parquet", dropped, LINEAGE)
     line = "questions refused: 2 never clearly seen in uniform16, 1 order of appearance not certain in full (left out)"
-    assert [text.strip() for text in summary(tmp_path).splitlines() if "refused" in text] == [line]
+    assert [text.strip() for text in summary(tmp_path).splitlines() if "questions refused" in text] == [line]
     marks = {"answerable": ["full"], "refused": reasons[0], "budget_answers": None}
     tables.write(tables.QUESTIONS, folder / "1.parquet", [rows[0] | marks, *rows[1:]], LINEAGE)
-    told = [text.strip() for text in summary(tmp_path).splitlines() if "refused" in text]
+    told = [text.strip() for text in summary(tmp_path).splitlines() if "questions refused" in text]
     assert told == [line, "questions refused: 1 never clearly seen in uniform16 (kept and marked)"]
