@@ -49,12 +49,15 @@ class Difference:
 class Recorder:
     """Record the files that this process opens under some roots, and the folders that it lists there.
 
-    `roots`: a key of the configuration's `site`, such as `roots.scannet`, -> the directory; see `roots_of`. Use as a
-    context manager; opens of all threads count, those of child processes do not.
+    `roots`: a key of the configuration's `site`, such as `roots.scannet`, -> the directory; see `roots_of`.
+    `beside`: files elsewhere that count too, relative to the first root. Use as a context manager; opens of all threads
+    count, those of child processes do not.
     """
 
-    def __init__(self, roots: Mapping[str, Path | str]):
+    def __init__(self, roots: Mapping[str, Path | str], beside: Iterable[Path | str] = ()):
+        self._beside = {os.path.abspath(path) for path in beside}
         places = [(key, os.path.abspath(root)) for key, root in roots.items()]
+        self._first = places[0]
         # Paths stay as the reader spells them; a resolved spelling of the same root counts too. Longest first.
         spelled = {(key, place) for key, root in places for place in (root, os.path.realpath(root))}
         self._roots = sorted(spelled, key=lambda each: (-len(each[1]), each))
@@ -92,6 +95,8 @@ class Recorder:
         for key, root in self._roots:
             if path == root or path.startswith(root.rstrip(os.sep) + os.sep):
                 return key, path[len(root) :].strip(os.sep).replace(os.sep, "/") or "."
+        if path in self._beside:
+            return self._first[0], os.path.relpath(path, self._first[1]).replace(os.sep, "/")
         return None
 
     def add(self, path: str, listed: bool = False) -> None:

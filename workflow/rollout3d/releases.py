@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _HOW = {
@@ -28,6 +29,9 @@ _HOW = {
         "arkitscenes.zip as they are (unpacked folders <dataset>/<scene>.mp4 do, too)",
     ),
 }
+
+_OTHER_FOLDERS = {"scannet": ("scans_train", "scans_val", "scans_test"), "arkitscenes": ("3dod",)}
+"""Folders that hold scans too: a release is there if it has any."""
 
 _FILES = {
     "spacer": (
@@ -64,6 +68,19 @@ SCANNET_LABELS = ("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv"
 """Label tables of both versions; the download of version 2 holds both, and its own goes first."""
 SCANNETPP_SPLITS = {"train": "nvs_sem_train.txt", "val": "nvs_sem_val.txt", "test": "sem_test.txt"}
 """Files in ScanNet++'s splits/, by split."""
+LIST_FOLDERS = {
+    "scannet": (
+        ".",
+        "Tasks/Benchmark",
+        "splits",
+        "meta_data",
+        "..",
+        "../Tasks/Benchmark",
+        "../ScanNet/Tasks/Benchmark",
+    ),
+    "scannetpp": ("splits", ".", "../splits"),
+}
+"""Where split lists are looked for, relative to the root: as downloaded, as in the release's repository, beside it."""
 
 
 class MissingData(FileNotFoundError):
@@ -74,31 +91,102 @@ def missing(name: str, root: Path | str) -> str | None:
     """What to tell the user if the release `name` is not at `root`; None if it is there."""
     folder, how = _HOW[name]
     expected = Path(root) / folder
-    if expected.is_dir() or (name == "arkitscenes" and (Path(root) / "3dod").is_dir()):
+    if expected.is_dir() or any((Path(root) / other).is_dir() for other in _OTHER_FOLDERS.get(name, ())):
         return None
+    inside = Path(root).is_dir() and Path(root).name in (folder, *_OTHER_FOLDERS.get(name, ()))
+    hint = f"; {root} seems to be that folder itself: name the one above it" if inside else ""
     return (
-        f"{name}: nothing at {expected}. To get it: {how}. "
+        f"{name}: nothing at {expected}{hint}. To get it: {how}. "
         f"If it lies elsewhere, say so in config/local.yaml (config/README.md): site.{_key(name)}.{name}"
     )
 
 
-def missing_lists(name: str, root: Path | str, splits: Iterable[str]) -> list[str]:
+def list_names(name: str, split: str) -> tuple[str, ...]:
+    """The names that the list of a split may have, the preferred one first."""
+    if name == "scannet":
+        return tuple(file.format(split) for file in SCANNET_SPLITS)
+    return (SCANNETPP_SPLITS[split],)
+
+
+def list_places(name: str, root: Path | str, lists: Path | str | None = None) -> list[Path]:
+    """The folders in which split lists are looked for, in order: `lists` (`site.splits`) alone, if it is given."""
+    if lists is not None:
+        return [Path(lists)]
+    return [Path(os.path.normpath(Path(root) / folder)) for folder in LIST_FOLDERS[name]]
+
+
+def list_file(
+    name: str,
+    root: Path | str,
+    split: str,
+    lists: Path | str | None = None,
+    note: Callable[[Path], Path] = lambda path: path,
+) -> Path:
+    """The list of a split of the release at `root`, the first that is there. Raises `MissingData` without one.
+
+    `note` is called with every path that is looked at (`fingerprint.note` records it).
+    """
+    places, names = list_places(name, root, lists), list_names(name, split)
+    for path in (place / file for file in names for place in places):
+        if note(path).is_file():
+            return path
+    given = f"site.splits.{name} = {lists}, and it" if lists is not None else "It"
+    raise MissingData(
+        f"{name}: no split file {places[0] / names[0]}, nor {' or '.join(dict.fromkeys(names))} in any of "
+        f"{', '.join(str(place) for place in places)}. {given} comes with the download: {_HOW[name][1]}. If the lists "
+        f"lie elsewhere, name their folder in config/local.yaml: site.splits.{name}"
+    )
+
+
+def list_files(
+    name: str,
+    root: Path | str,
+    wanted: Iterable[str],
+    lists: Path | str | None = None,
+    note: Callable[[Path], Path] = lambda path: path,
+) -> dict[str, Path]:
+    """The list of each split that the release at `root` has. Raises `MissingData` without one that is wanted."""
+    found, wanted = {}, set(wanted)
+    for split in SPLITS:
+        try:
+            found[split] = list_file(name, root, split, lists, note)
+        except MissingData:
+            if split in wanted:
+                raise
+    return found
+
+
+def label_table(root: Path | str, note: Callable[[Path], Path] = lambda path: path) -> Path | None:
+    """ScanNet's label table: of version 2, else of version 1, in the first place that has it; None without one."""
+    found = (place / file for file in SCANNET_LABELS for place in list_places("scannet", root))
+    return next((path for path in found if note(path).is_file()), None)
+
+
+def outside(name: str, root: Path | str, lists: Path | str | None = None) -> list[Path]:
+    """Every place outside the release's root where a list of it is looked for: what a record of its files adds."""
+    if name not in LIST_FOLDERS:
+        return []
+    names = {file for split in ("train", "val", "test") for file in list_names(name, split)}
+    beside = [path / file for path in list_places(name, root, lists) for file in sorted(names)]
+    beside += [path / file for path in list_places(name, root) for file in SCANNET_LABELS if name == "scannet"]
+    inside = Path(os.path.abspath(root))
+    return [path for path in beside if inside not in Path(os.path.abspath(path)).parents]
+
+
+def missing_lists(name: str, root: Path | str, splits: Iterable[str], lists: Path | str | None = None) -> list[str]:
     """Messages about lists that the release at `root` lacks: scans of each split, and ScanNet's label table.
 
     Empty if nothing is missing. ARKitScenes needs none: its folders say what they are.
     """
-    root = Path(root)
-    wanted: list[tuple[Path, list[Path]]] = []
-    if name == "scannet":
-        wanted = [(root, [root / file.format(split) for file in SCANNET_SPLITS]) for split in splits]
-        wanted.append((root, [root / file for file in SCANNET_LABELS]))
-    elif name == "scannetpp":
-        wanted = [(root / "splits", [root / "splits" / SCANNETPP_SPLITS[split]]) for split in splits]
-    return [
-        f"{name}: no {files[0].name} in {folder}. It comes with the download: {_HOW[name][1]}"
-        for folder, files in wanted
-        if not any(file.is_file() for file in files)
-    ]
+    found = []
+    for split in splits if name in LIST_FOLDERS else ():
+        try:
+            list_file(name, root, split, lists)
+        except MissingData as error:
+            found.append(str(error))
+    if name == "scannet" and label_table(root) is None:
+        found.append(f"{name}: no {SCANNET_LABELS[0]} in {root}. It comes with the download: {_HOW[name][1]}")
+    return found
 
 
 def missing_benchmark(name: str, root: Path | str, datasets: Iterable[str] = ()) -> list[str]:

@@ -20,6 +20,9 @@ class Site(Section):
         "arkitscenes": "data/arkitscenes",
     }
     """Directories of the releases, as downloaded."""
+    splits: dict[DatasetName, SitePath] = {}
+    """Folder of a release's split lists (ARKitScenes: of its tables), by dataset, if they lie neither in the release
+    nor beside it, such as Tasks/Benchmark of a clone of ScanNet's repository."""
     max_drop_share: Share = 0.05
     """Share of a dataset's scans on disk that may be damaged; each is dropped with its reason. A job sees a part of the
     dataset (a shard; the metadata files of ingest-meta, audit and questions) and stops with one error when so many of

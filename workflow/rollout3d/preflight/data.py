@@ -23,9 +23,8 @@ def _scans(study: Study, jobs: Sequence[Job]) -> list[str]:
         for name in sorted({job.wildcards["dataset"] for job in by_rule(jobs, "ingest", "regions")}):
             splits = study.config.datasets[name].splits
             absent = releases.missing(name, site.roots[name])
-            found += (
-                [absent] if absent else releases.missing_lists(name, site.roots[name], [*splits.train, *splits.test])
-            )
+            wanted, lists = [*splits.train, *splits.test], site.splits.get(name)
+            found += [absent] if absent else releases.missing_lists(name, site.roots[name], wanted, lists)
     for name in sorted({job.wildcards["benchmark"] for job in by_rule(jobs, "prepare_benchmark")} - {"synthetic"}):
         root, parts = site.benchmarks.get(name, f"data/{name}"), study.config.evaluation.datasets
         found += releases.missing_benchmark(name, root, parts)

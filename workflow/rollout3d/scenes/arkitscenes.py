@@ -27,6 +27,7 @@ from rollout3d.scenes.contract import Refused, accept, identity, is_scan_name, r
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
     Annotated,
+    FrameSource,
     Room,
     Scan,
     ScanError,
@@ -55,16 +56,20 @@ _TABLES = (
 )  # fmt: skip
 
 
-def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
+_NAMES = [Path(name).name for name in _TABLES]
+
+
+def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -> list[ScanRef]:
     """The videos of the splits, by id. A visit is a space; a video without one (or "NA") is a space of its own.
 
     Videos, visits and folds come from the release's tables, all that are there (raw and 3dod have their own); without
-    any the folders decide. ARKitScenes has no test split. Raises `MissingData`.
+    any the folders decide. `lists` is a folder of tables to read instead. ARKitScenes has no test split. Raises
+    `MissingData`.
     """
     if not (root / "3dod").is_dir():
         require(NAME, root)
     rows: dict[str, tuple[str | None, str]] = {}
-    for place, video, visit, fold in [*_from_tables(root)] or _from_folders(root):
+    for place, video, visit, fold in [*_from_tables(root, lists)] or _from_folders(root):
         other_visit, other_fold = rows.get(video, (None, fold))
         if fold != other_fold or (visit and other_visit and visit != other_visit):
             raise MissingData(
@@ -84,6 +89,8 @@ def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
 
 def folders(root: Path, ref: ScanRef) -> list[Path]:
     """Where the files of a video are looked for, raw first."""
+    if ref.folder is not None:
+        return [ref.folder]
     return [root / asset / FOLDERS[ref.split] / ref.scene_id for asset in ("raw", "3dod")]
 
 
@@ -118,11 +125,15 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 def read_scan(root: Path, ref: ScanRef) -> Scan:
     """A video with its room. Raises `ScanError`."""
     room = read_room(root, ref)
-    source = ArkitSource(_folders(root, ref), ref.scene_id)
-    room.flags += source.flags
-    if not source.has_poses:
-        room.flags.append("no_poses")
+    source, flags = open_video(root, ref, room.to_aligned)
+    room.flags += flags
     return Scan(ref, NAME, room, source)
+
+
+def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
+    """The video of a scan and flags of its choice and oddities; its world needs no alignment. Raises `ScanError`."""
+    source = ArkitSource(_folders(root, ref), ref.scene_id)
+    return source, [*source.flags, *([] if source.has_poses else ["no_poses"])]
 
 
 def _folders(root: Path, ref: ScanRef) -> list[Path]:
@@ -144,9 +155,14 @@ _Entry = tuple[Path, str, str | None, str]
 """Where a video stands, its name, its visit (None if unknown) and its fold."""
 
 
-def _from_tables(root: Path) -> Iterator[_Entry]:
-    """The rows of all tables that are there. Raises `MissingData` for a table that is none."""
-    for path in [root / name for name in _TABLES if note(root / name).is_file()]:
+def _from_tables(root: Path, lists: Path | str | None) -> Iterator[_Entry]:
+    """The rows of all tables in the root, or in the folder `lists`. Raises `MissingData` for a table that is none, and
+    if the folder has none.
+    """
+    tables = [path for name in _TABLES if note(path := Path(lists or root) / name).is_file()]
+    if lists is not None and not tables:
+        raise MissingData(f"{NAME}: site.splits.{NAME} = {lists} has none of {', '.join(dict.fromkeys(_NAMES))}")
+    for path in tables:
         others: Counter[str] = Counter()
         for row in read_table(path, ("video_id", "visit_id", "fold")):
             if not is_scan_name(row["video_id"]):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -36,8 +36,11 @@ Labels = Callable[[str], Meaning]
 
 
 @cache
-def scannet_labels(tsv: Path) -> Labels:
+def scannet_labels(tsv: Path | None) -> Labels:
     """Meanings by ScanNet's label table (`scannetv2-labels.combined.tsv`; the v1 table is understood too).
+
+    Without a table (None) a raw label is understood where it is itself a name of the lists: "chair" is, "office
+    chair" is not.
 
     VSI-Bench merges two label sets: names of ScanNet200, looked up by the raw name and by the `category` column that
     normalises it ("pillows" is a pillow), then classes of NYU40, which the raw name points to ("couch" is a sofa).
@@ -47,9 +50,18 @@ def scannet_labels(tsv: Path) -> Labels:
     for row in _resource("scannet"):
         by_part[row["part"]][row["key"]] = row["category"]
     rows = {}
+    if tsv is None:
+        rows = {name: (name, 0) for name in by_part["name"]}
+        rows |= {category: (category, int(nyu40)) for nyu40, category in by_part["nyu40"].items()}
+        return _scannet_meaning(rows, by_part)
     for row in read_table(tsv, (("raw_category", "category"), "category", "nyu40id"), "\t"):
         raw = row["raw_category"] if "raw_category" in row else row["category"]
         rows.setdefault(_plain(raw), (_plain(row["category"]), _nyu40(tsv, row["nyu40id"])))
+    return _scannet_meaning(rows, by_part)
+
+
+def _scannet_meaning(rows: Mapping[str, tuple[str, int]], by_part: Mapping[str, Mapping[str, str]]) -> Labels:
+    """Meanings by raw name -> normal name and NYU40 id, and the lists' two parts."""
     structure = _not_perturbable()
 
     def meaning(label: str) -> Meaning:

@@ -20,7 +20,6 @@ from rollout3d.geometry import agreement
 from rollout3d.geometry.camera import resize_intrinsics
 from rollout3d.geometry.raster import rasterise, surface_colors
 from rollout3d.releases import MissingData
-from rollout3d.scenes import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.agreement import (
     Figures,
     Poses,
@@ -117,15 +116,7 @@ def _open_source(dataset: str, root: Path, ref: ScanRef, room: Room | None) -> F
         scan = READERS[dataset].read_scan(root, ref)
         room.flags[:] = scan.room.flags
         return scan.source
-    if dataset == "scannet":
-        folder = root / ("scans_test" if ref.split == "test" else "scans") / ref.scene_id
-        return scannet.SensSource(folder / f"{ref.scene_id}.sens", np.eye(4) if room is None else room.to_aligned)
-    if dataset == "scannetpp":
-        return scannetpp.PhoneSource(root / "data" / ref.scene_id / "iphone")
-    fold = arkitscenes.FOLDERS[ref.split]
-    return arkitscenes.ArkitSource(
-        [p for asset in ("raw", "3dod") if (p := root / asset / fold / ref.scene_id).is_dir()], ref.scene_id
-    )
+    return READERS[dataset].open_video(root, ref, np.eye(4) if room is None else room.to_aligned)[0]
 
 
 def _describe(report: Report, room: Room | None, source: FrameSource | None, problems: list[Exception]) -> None:

@@ -24,7 +24,8 @@ from rollout3d.scenes.sightings import Watch
 from rollout3d.seeding import shard_of
 
 READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
-"""Each has list_scans(root, splits), folders(root, ref), read_room(root, ref) and read_scan(root, ref)."""
+"""Each has list_scans(root, splits, lists), folders(root, ref), assets(root, ref), read_room(root, ref),
+open_video(root, ref, to_aligned) and read_scan(root, ref)."""
 
 NAMES = ("scenes", "objects", "frames", "maps", "visibility", "scenes_dropped")
 
@@ -45,7 +46,7 @@ def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Con
     """
     spec = config.datasets[dataset]
     splits = [*dict.fromkeys((*spec.splits.train, *spec.splits.test))]
-    refs = READERS[dataset].list_scans(root, splits)
+    refs = READERS[dataset].list_scans(root, splits, config.site.splits.get(dataset))
     if not any(ref.present for ref in refs):
         raise MissingData(_nothing(READERS[dataset], root, splits, refs))
     if spec.max_scans is not None:

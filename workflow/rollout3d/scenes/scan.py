@@ -131,7 +131,9 @@ def released_box(obb: Mapping[str, Any]) -> OrientedBox:
 class ScanRef:
     """One scan of a release. `present` is false for scans that the split file lists but the disk lacks.
 
-    `annotated` is false to read the scan without its objects, whatever its annotation holds.
+    `annotated` is false to read the scan without its objects, whatever its annotation holds. `folder` is where its
+    files lie if that is not their place in a release. `alone` is true for a scan that is read by itself: tables that a
+    release shares among its scans may then be missing.
     """
 
     scene_id: str
@@ -139,6 +141,8 @@ class ScanRef:
     split: str
     present: bool = True
     annotated: bool = True
+    folder: Path | None = None
+    alone: bool = False
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """ScanNet: `.sens` video, cleaned mesh, segments and aggregation, moved to the axis-aligned frame.
 
-Root: scans/<id>/, scans_test/<id>/, scannetv2_{train,val,test}.txt, scannetv2-labels.combined.tsv; a root of the first
-version has scannetv1_{...}.txt, scannet-labels.combined.tsv and scans without axisAlignment. Mesh vertices and
-camera poses share one raw world; both are aligned by the same matrix (scan's .txt), or neither. Objects: the minimal
-oriented box of the instance's aligned vertices, as VSI-Bench has it, and their axis-aligned box.
+Root: scans/<id>/ (also scans_train/, scans_val/), scans_test/<id>/, scannetv2_{train,val,test}.txt (where
+`releases.list_file` looks), scannetv2-labels.combined.tsv; a root of the first version has scannetv1_{...}.txt,
+scannet-labels.combined.tsv and scans without axisAlignment. Mesh vertices and camera poses share one raw world; both
+are aligned by the same matrix (scan's .txt), or neither. Objects: the minimal oriented box of the instance's aligned
+vertices, as VSI-Bench has it, and their axis-aligned box. Without the `.sens` file its export serves (`exported`);
+without the annotation of the cleaned mesh, that of the full-resolution mesh. Both are flags.
 
 Checked against files written from the published description, not against a released scan, which the licence keeps
 private.
@@ -21,14 +23,17 @@ import numpy as np
 from rollout3d.fingerprint import note
 from rollout3d.geometry.boxes import minimal_oriented_box
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.releases import SCANNET_LABELS, SCANNET_SPLITS, SPLITS, MissingData, missing, require
+from rollout3d.releases import SCANNET_LABELS, MissingData, label_table, list_files, missing, require
+from rollout3d.scenes.assets import Asset, Candidate, found_in
 from rollout3d.scenes.categories import scannet_labels
 from rollout3d.scenes.contract import Accepted, Refused, accept, identity, read_splits
+from rollout3d.scenes.exported import ExportedSource, export_folders
 from rollout3d.scenes.instance_pictures import InstancePictures
 from rollout3d.scenes.oddities import time_flags
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
     Annotated,
+    FrameSource,
     Room,
     Scan,
     ScanError,
@@ -43,16 +48,19 @@ from rollout3d.scenes.sens import SensFile
 from rollout3d.spaces import space_of
 
 NAME = "scannet"
+PLACES = {"train": ("scans", "scans_train", "scans_val"), "test": ("scans_test", "scans")}
+"""Folders of scans below the root, by split: those of train serve val too."""
 VIDEO_FPS = 24.0
 """VSI-Bench writes every frame of the 30 Hz sensor into a 24 fps video: times are seconds of that video."""
 
 
-def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
-    """The scans of the splits, in the order of the split files. Raises `MissingData`."""
+def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -> list[ScanRef]:
+    """The scans of the splits, in the order of the split files, which `releases.list_file` finds. Raises
+    `MissingData`."""
     require(NAME, root)
-    lists = {split: _first(root, [name.format(split) for name in SCANNET_SPLITS]) for split in SPLITS}
     found = []
-    for split, scene_id in read_splits(lists, splits, "it comes with the download (github.com/ScanNet/ScanNet)"):
+    files = list_files(NAME, root, splits, lists, note)
+    for split, scene_id in read_splits(files, splits, "it comes with the download (github.com/ScanNet/ScanNet)"):
         present = _folder(root, ScanRef(scene_id, "", split)).is_dir()
         found.append(ScanRef(scene_id, space_of(NAME, scene_id), split, present))
     return found
@@ -63,15 +71,44 @@ def folders(root: Path, ref: ScanRef) -> list[Path]:
     return [_folder(root, ref)]
 
 
+def assets(root: Path, ref: ScanRef) -> list[Asset]:
+    """What a scan consists of, in the order in which it is read: meta, mesh, video."""
+    folder, scene_id = _folder(root, ref), ref.scene_id
+
+    def file(suffix: str) -> Path:
+        return folder / f"{scene_id}{suffix}"
+
+    clean, full = [file("_vh_clean_2.ply")], [file("_vh_clean.ply")]
+    if ref.annotated and (ref.split != "test" or note(file(".aggregation.json")).exists()):
+        clean += [file(".aggregation.json"), file("_vh_clean_2.0.010000.segs.json")]
+        full += [file("_vh_clean.aggregation.json"), file("_vh_clean.segs.json")]
+    exports = [Candidate("exported", (place / "color", place / "pose")) for place in export_folders(folder)]
+    return [
+        Asset("meta", (Candidate("txt", (file(".txt"),)),), f"download {scene_id}.txt"),
+        Asset(
+            "mesh",
+            (Candidate("vh_clean_2", tuple(clean)), Candidate("vh_clean", tuple(full))),
+            f"download {', '.join(path.name for path in clean)}",
+        ),
+        Asset(
+            "video",
+            (Candidate("sens", (file(".sens"),)), *exports),
+            f"download {scene_id}.sens, or its export by the release's SensReader: color/, depth/, pose/, intrinsic/",
+        ),
+    ]
+
+
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh and objects of a scan. Raises `ScanError`, or `MissingData` without the label table."""
-    tsv = _first(root, SCANNET_LABELS)
-    if not tsv.is_file():
-        raise MissingData(missing(NAME, root) or f"{NAME}: no label table {tsv}; the download script has it")
-    folder = _folder(root, ref)
-    meta_path = folder / f"{ref.scene_id}.txt"
+    tsv = label_table(root, note)
+    if tsv is None and not ref.alone:
+        raise MissingData(
+            missing(NAME, root)
+            or f"{NAME}: no label table {root / SCANNET_LABELS[0]}; the download script has it. {found_in(root)}"
+        )
+    meta_asset, mesh_asset, _ = assets(root, ref)
+    (meta_path, _), flags = meta_asset.file(), []
     meta = _read_meta(meta_path)
-    flags = []
     to_aligned = np.eye(4)
     if "axisAlignment" in meta:
         with reading(meta_path):
@@ -80,10 +117,11 @@ def read_room(root: Path, ref: ScanRef) -> Room:
             raise ScanError(meta_path, "axisAlignment is no rigid transform")
     else:
         flags.append("no_axis_alignment")
-    mesh_path = folder / f"{ref.scene_id}_vh_clean_2.ply"
+    (mesh_path, *annotation), chosen = mesh_asset.first(lambda candidate: candidate.paths)
     mesh = read_ply(mesh_path)
     vertices = mesh.vertices @ to_aligned[:3, :3].T + to_aligned[:3, 3]
-    found = _read_objects(folder, ref, vertices, tsv, flags)
+    found = _read_objects(annotation, ref, vertices, tsv, flags)
+    flags += [*chosen, *([] if tsv is not None else ["no_label_table"])]
     scene_type = meta.get("sceneType")
     scene_type = scene_type if isinstance(scene_type, str) else None
     room = Room(vertices, mesh.faces, mesh.colors, [], to_aligned, scene_type, flags, mesh_path)
@@ -93,9 +131,25 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 def read_scan(root: Path, ref: ScanRef) -> Scan:
     """A scan with its video. Raises `ScanError`, or `MissingData` without the label table."""
     room = read_room(root, ref)
-    source = SensSource(_folder(root, ref) / f"{ref.scene_id}.sens", room.to_aligned)
-    room.flags += source.flags
+    source, flags = open_video(root, ref, room.to_aligned)
+    room.flags += flags
     return Scan(ref, NAME, room, source)
+
+
+def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
+    """The video of a scan, moved by `to_aligned`, and flags of its choice and oddities. Raises `ScanError`."""
+    video = assets(root, ref)[-1]
+
+    def use(candidate: Candidate) -> FrameSource:
+        if candidate.name == "sens":
+            return SensSource(candidate.paths[0], to_aligned)
+        meta = folders(root, ref)[0] / f"{ref.scene_id}.txt"
+        return ExportedSource(
+            candidate.paths[0].parent, to_aligned, _read_meta(meta) if note(meta).is_file() else {}, VIDEO_FPS
+        )
+
+    source, flags = video.first(use)
+    return source, [*flags, *getattr(source, "flags", [])]
 
 
 class SensSource:
@@ -155,13 +209,12 @@ class SensSource:
             self._pictures.close()
 
 
-def _first(root: Path, names: Sequence[str]) -> Path:
-    """The first of the files that is there; the first name if none is."""
-    return next((root / name for name in names if note(root / name).is_file()), root / names[0])
-
-
 def _folder(root: Path, ref: ScanRef) -> Path:
-    return root / ("scans_test" if ref.split == "test" else "scans") / ref.scene_id
+    """The folder of a scan; where it would be if it is nowhere."""
+    if ref.folder is not None:
+        return ref.folder
+    places = [root / name / ref.scene_id for name in PLACES["test" if ref.split == "test" else "train"]]
+    return next((place for place in places if note(place).is_dir()), places[0])
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
@@ -179,13 +232,14 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, flags: list[str]) -> Accepted | None:
-    aggregation = folder / f"{ref.scene_id}.aggregation.json"
-    if not ref.annotated or (ref.split == "test" and not note(aggregation).exists()):
+def _read_objects(
+    annotation: Sequence[Path], ref: ScanRef, vertices: np.ndarray, tsv: Path | None, flags: list[str]
+) -> Accepted | None:
+    if not annotation:
         flags.append("no_annotation")
         return None
+    aggregation, segments_path = annotation
     groups = read_json(aggregation)
-    segments_path = folder / f"{ref.scene_id}_vh_clean_2.0.010000.segs.json"
     segments = read_json(segments_path)
     with reading(segments_path):
         of_vertex = segment_of_vertices(segments, len(vertices))
@@ -198,7 +252,7 @@ def _read_objects(folder: Path, ref: ScanRef, vertices: np.ndarray, tsv: Path, f
 
 
 def _group_vertices(
-    groups: list[dict[str, Any]], of_vertex: np.ndarray, vertices: np.ndarray, tsv: Path, flags: list[str]
+    groups: list[dict[str, Any]], of_vertex: np.ndarray, vertices: np.ndarray, tsv: Path | None, flags: list[str]
 ) -> tuple[list[Annotated | Refused], int]:
     labels = scannet_labels(tsv)
     ids, inverse = np.unique(of_vertex, return_inverse=True)

@@ -23,7 +23,7 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
-from rollout3d.releases import SCANNETPP_SPLITS, require
+from rollout3d.releases import list_files, require
 from rollout3d.scenes.categories import scannetpp_labels
 from rollout3d.scenes.contract import NoObjects, Refused, accept, identity, read_splits, read_stated
 from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
@@ -32,6 +32,7 @@ from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.registered import cross_check
 from rollout3d.scenes.scan import (
     Annotated,
+    FrameSource,
     Room,
     Scan,
     ScanError,
@@ -61,24 +62,25 @@ _ASPECT = 0.02
 """How far width over height of the video may be from that of the intrinsics, as a share."""
 
 
-def list_scans(root: Path, splits: list[str]) -> list[ScanRef]:
-    """The scans of the splits, in the order of the split files. Raises `MissingData`."""
+def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -> list[ScanRef]:
+    """The scans of the splits, in the order of the split files, which `releases.list_file` finds. Raises
+    `MissingData`."""
     require(NAME, root)
-    lists = {split: root / "splits" / name for split, name in SCANNETPP_SPLITS.items()}
+    files = list_files(NAME, root, splits, lists, note)
     return [
         ScanRef(scene_id, space_of(NAME, scene_id), split, (root / "data" / scene_id).is_dir())
-        for split, scene_id in read_splits(lists, splits, "the download script has it among the metadata")
+        for split, scene_id in read_splits(files, splits, "the download script has it among the metadata")
     ]
 
 
 def folders(root: Path, ref: ScanRef) -> list[Path]:
     """Where the files of a scan are looked for."""
-    return [root / "data" / ref.scene_id]
+    return [ref.folder or root / "data" / ref.scene_id]
 
 
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh, added surface points and objects of a scan. Raises `ScanError`."""
-    folder = root / "data" / ref.scene_id / "scans"
+    folder = folders(root, ref)[0] / "scans"
     annotation = folder / "segments_anno.json"
     # Both meshes have the annotated vertices, but the semantic one may be painted by class.
     mesh_path = _first(folder / "mesh_aligned_0.05.ply", folder / "mesh_aligned_0.05_semantic.ply")
@@ -110,15 +112,20 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 
 def read_scan(root: Path, ref: ScanRef) -> Scan:
     """A scan with its video. Raises `ScanError`."""
-    room, folder = read_room(root, ref), root / "data" / ref.scene_id
-    source: PhoneSource | DslrSource
-    if note(folder / "dslr").is_dir() and not note(folder / "iphone").is_dir():
-        source = DslrSource(folder / "dslr")
-        room.flags.append("dslr_pictures")
-    else:
-        source = PhoneSource(folder / "iphone")
-    room.flags += source.flags
+    room = read_room(root, ref)
+    source, flags = open_video(root, ref, room.to_aligned)
+    room.flags += flags
     return Scan(ref, NAME, room, source)
+
+
+def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
+    """The video of a scan and flags of its choice and oddities; its poses are aligned already. Raises `ScanError`."""
+    (folder,) = folders(root, ref)
+    if note(folder / "dslr").is_dir() and not note(folder / "iphone").is_dir():
+        pictures = DslrSource(folder / "dslr")
+        return pictures, ["dslr_pictures", *pictures.flags]
+    phone = PhoneSource(folder / "iphone")
+    return phone, phone.flags
 
 
 class PhoneSource:

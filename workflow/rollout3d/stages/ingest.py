@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from rollout3d.fingerprint import Recorder
-from rollout3d.releases import MissingData
+from rollout3d.releases import MissingData, outside
 from rollout3d.scenes.ingest import TooManyFailures, ingest_shard
 from rollout3d.stages.common import Stage, StageError
 
@@ -27,10 +27,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out-dir", required=True, help="where the tables go")
     args, config = STAGE.parse(parser, argv)
     root = Path(args.root or config.site.roots[args.dataset])
+    lists = config.site.splits.get(args.dataset)
     n_shards = config.datasets[args.dataset].shards
     lineage = STAGE.lineage({"scans": args.scans} if args.scans else {})
     try:
-        with Recorder({f"roots.{args.dataset}": root}) as raw:
+        with Recorder({f"roots.{args.dataset}": root}, outside(args.dataset, root, lists)) as raw:
             own = partial(raw.lineage, lineage)
             ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, own, args.sets)
         raw.write(Path(args.out_dir) / "raw_files.parquet", lineage)

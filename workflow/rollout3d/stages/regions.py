@@ -8,7 +8,7 @@ from typing import get_args
 
 from rollout3d.config import RegionMode
 from rollout3d.fingerprint import Recorder
-from rollout3d.releases import MissingData
+from rollout3d.releases import MissingData, outside
 from rollout3d.scenes.regions import regions_shard
 from rollout3d.scenes.scan import ScanError
 from rollout3d.stages.common import Stage, StageError
@@ -30,10 +30,11 @@ def main(argv: list[str] | None = None) -> None:
     args, config = STAGE.parse(parser, argv)
     shard_dir = Path(args.shard_dir)
     root = Path(args.root or config.site.roots[args.dataset])
+    lists = config.site.splits.get(args.dataset)
     try:
         parents = {name: shard_dir / f"{name}.parquet" for name in ("scenes", "objects", "frames")}
         lineage = STAGE.lineage(parents | ({"scans": args.scans} if args.scans else {}))
-        with Recorder({f"roots.{args.dataset}": root}) as raw:
+        with Recorder({f"roots.{args.dataset}": root}, outside(args.dataset, root, lists)) as raw:
             own = partial(raw.lineage, lineage)
             regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), own, args.sets)
         if args.raw:

@@ -1,0 +1,104 @@
+"""Which files serve as an asset of a scan: the one definition that readers and `inventory` share.
+
+An asset, such as the video, may lie there in several forms. They are tried in a fixed order; one that is not there or
+cannot be opened is passed over. Every choice but the first is a flag of the scene (`video:exported`), and so is every
+damaged file that was passed over (`damaged:rgb.mkv`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rollout3d.fingerprint import note
+from rollout3d.scenes.scan import ScanError
+
+T = TypeVar("T")
+
+_LISTED = 8
+"""Entries of a folder that a message names."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One form of an asset. `paths`: what it consists of, each a file or folder, its main file first."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+    @property
+    def absent(self) -> Path | None:
+        """The first path that is not there."""
+        return next((path for path in self.paths if not note(path).exists()), None)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Something that a scan consists of. `candidates`: its forms, the preferred one first.
+
+    `remedy`: what to do if there is none. `needed` is false where a scan can be used without the asset; `released` is
+    false where the release itself lacks it, so that its absence is no damage.
+    """
+
+    what: str
+    candidates: tuple[Candidate, ...]
+    remedy: str
+    needed: bool = True
+    released: bool = True
+
+    def there(self) -> list[Candidate]:
+        """The candidates whose paths are all there."""
+        return [candidate for candidate in self.candidates if candidate.absent is None]
+
+    def missing(self) -> ScanError:
+        """The error for an asset of which no candidate is there: which file, what lies in its place, the remedy."""
+        path = self.candidates[0].absent or self.candidates[0].paths[0]
+        lacks = "no such file" if self.released else "the release has no such file"
+        others = ", ".join(f"{candidate.paths[0].name}" for candidate in self.candidates[1:])
+        instead = f" (nor, instead, {others})" if others else ""
+        return ScanError(path, f"{lacks}{instead}; {found_in(path.parent)}; {self.remedy}", expected=not self.released)
+
+    def first(self, use: Callable[[Candidate], T]) -> tuple[T, list[str]]:
+        """What `use` makes of the first candidate that is there and intact, and flags that tell of the choice.
+
+        A `ScanError` about one of a candidate's own paths passes it over; one about another file is raised. Raises
+        `ScanError` if there is no candidate, or none that can be used.
+        """
+        problems: list[tuple[ScanError, Path]] = []
+        for candidate in self.candidates:
+            if candidate.absent is not None:
+                continue
+            try:
+                found = use(candidate)
+            except ScanError as error:
+                own = next((path for path in candidate.paths if error.path == path or path in error.path.parents), None)
+                if own is None:
+                    raise
+                problems.append((error, own))
+                continue
+            chosen = [] if candidate is self.candidates[0] else [f"{self.what}:{candidate.name}"]
+            return found, [*chosen, *sorted({f"damaged:{own.name}" for _, own in problems})]
+        if not problems:
+            raise self.missing()
+        (first, _), *others = problems
+        if not others:
+            raise first
+        also = "; ".join(f"{error.path.name}: {error.reason}" for error, _ in others)
+        raise ScanError(first.path, f"{first.reason}; what could replace it is no better: {also}") from first
+
+    def file(self) -> tuple[Path, list[str]]:
+        """The main path of the first candidate that is there, and flags that tell of the choice; nothing is opened."""
+        return self.first(lambda candidate: candidate.paths[0])
+
+
+def found_in(folder: Path) -> str:
+    """What lies in a folder, for a message."""
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))
+    if not names:
+        return f"{folder.name}/ is empty"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{folder.name}/ holds {', '.join(names[:_LISTED])}{more}"

@@ -1,0 +1,192 @@
+"""ScanNet's video as the release's SensReader exports it: color/N.jpg, depth/N.png, pose/N.txt, intrinsic/.
+
+N is the number of the frame in the `.sens` file. An export may hold every k-th frame only, and pictures of another size
+than recorded, of which its intrinsics say nothing; the scan's .txt states the recorded sizes. Time stamps and IMU are
+lost, and numbers have six decimals. Checked against files written from this description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rollout3d.fingerprint import note
+from rollout3d.geometry.camera import resize_intrinsics, valid_pose
+from rollout3d.scenes.pictures import decode_picture, picture_size
+from rollout3d.scenes.scan import ScanError, intrinsics, matrix, reading
+
+FOLDERS = (".", "exported", "frames", "sens", "output")
+"""Where an export is looked for below the scan's folder; also in a folder named as the scan."""
+_PICTURES, _DEPTHS, _POSES = (".jpg", ".jpeg", ".png"), (".png",), (".txt",)
+_HEADER_BYTES = 1 << 16
+
+
+class ExportedSource:
+    """The video of an exported scan, equal to that of its `.sens` file. Depth has the pose of colour.
+
+    `folder` holds color/, depth/, pose/ and intrinsic/; `meta` is the content of the scan's .txt; `fps` the rate of all
+    frames. `flags` are oddities: every k-th frame only, an early end, resized pictures, frames without depth.
+    Raises `ScanError`.
+    """
+
+    rotation_deg = 0
+
+    def __init__(self, folder: Path, to_aligned: np.ndarray, meta: Mapping[str, Any], fps: float):
+        self.folder, self._to_aligned, self._meta = folder, to_aligned, meta
+        self.poses_path = folder / "pose"
+        self.flags: list[str] = []
+        self._color = numbered(folder / "color", _PICTURES)
+        if not self._color:
+            raise ScanError(folder / "color", "holds no pictures N.jpg; export the .sens file again")
+        self._depth = numbered(folder / "depth", _DEPTHS)
+        self._pose_files = numbered(self.poses_path, _POSES)
+        if not self._pose_files:
+            raise ScanError(self.poses_path, "holds no poses N.txt; export the .sens file again, with its poses")
+        self.numbers = self._frames()
+        self.step = _step(self.numbers)
+        self.fps, self.n_frames = fps / self.step, len(self.numbers)
+        self.width, self.height = self._size(self._color[self.numbers[0]])
+        self._color_K = self._intrinsics("color", (self.width, self.height))
+        self._depth_size: tuple[int, int] | None = None
+        lacking = [number for number in self.numbers if number not in self._depth]
+        if len(lacking) == self.n_frames:
+            self.flags.append("no_depth")
+        else:
+            self._depth_size = self._size(next(self._depth[n] for n in self.numbers if n in self._depth))
+            self._depth_K = self._intrinsics("depth", self._depth_size)
+            self.flags += [f"frames_without_depth:{len(lacking)}"] if lacking else []
+
+    def _frames(self) -> list[int]:
+        """The numbers of the frames in growing order, evenly spaced."""
+        # A picture that got lost still has its pose.
+        exported = sorted({*self._color, *self._depth, *self._pose_files})
+        step = _step(exported)
+        lacking = [n for n in range(exported[0], max(self._color) + 1, step) if n not in self._color]
+        if lacking and lacking[0]:
+            more = f", and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            raise ScanError(self.folder / "color", f"frame {lacking[0]} is missing{more}: export the .sens file again")
+        numbers = sorted(self._color)
+        if numbers[0]:
+            raise ScanError(self.folder / "color", f"starts with frame {numbers[0]}, not 0: export it again")
+        if step > 1:
+            self.flags.append(f"every_nth_frame:{step}")
+        stated = self._stated("numColorFrames")
+        if stated is not None and numbers[-1] + step < stated:
+            self.flags.append(f"video_ends_early:{numbers[-1] + 1}_of_{stated}")
+        return numbers
+
+    def _stated(self, key: str) -> int | None:
+        """A count that the scan's .txt states."""
+        value = self._meta.get(key)
+        return int(value[0]) if isinstance(value, list) and len(value) == 1 and 0 < value[0] < 1e9 else None
+
+    @staticmethod
+    def _size(path: Path) -> tuple[int, int]:
+        with reading(path), open(path, "rb") as file:
+            return picture_size(file.read(_HEADER_BYTES))
+
+    def _intrinsics(self, stream: str, size: tuple[int, int]) -> np.ndarray:
+        """K of the stored pictures of a stream, color or depth.
+
+        The exported file has the recorded size's, and the .txt beside the scan stands in for it. Pictures that were
+        resized while exporting have another size; then K is the recorded size's if its principal point says so.
+        """
+        path = _first_file(self.folder, (f"intrinsic/intrinsic_{stream}.txt", f"intrinsics_{stream}.txt"))
+        if path is not None:
+            with reading(path):
+                K = intrinsics(matrix([float(word) for word in path.read_text().split()], 4, 4)[:3, :3])
+        else:
+            values = [self._meta.get(f"{name}_{stream}") for name in ("fx", "fy", "mx", "my")]
+            if not all(isinstance(value, list) and len(value) == 1 for value in values):
+                raise ScanError(
+                    self.folder / "intrinsic" / f"intrinsic_{stream}.txt",
+                    f"no such file, and the scan's .txt states no fx_{stream}: export the .sens file again",
+                )
+            fx, fy, cx, cy = (float(value[0]) for value in values)
+            with reading(self.folder):
+                K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
+            self.flags.append(f"intrinsics_of_meta:{stream}")
+        recorded = self._stated(f"{stream}Width"), self._stated(f"{stream}Height")
+        if None in recorded or recorded == size:
+            return K
+        self.flags.append(f"{stream}_resized:{size[0]}x{size[1]}")
+        centred = [abs(K[0, 2] - (width - 1) / 2) for width in (recorded[0], size[0])]
+        return resize_intrinsics(K, recorded, size) if centred[0] < centred[1] else K
+
+    @cached_property
+    def poses(self) -> list[np.ndarray | None]:
+        """Aligned camera-to-world of each frame; None where tracking was lost or no pose was exported."""
+        found: list[np.ndarray | None] = []
+        for number in self.numbers:
+            path, pose = self._pose_files.get(number), None
+            if path is not None:
+                with reading(path):
+                    pose = matrix([float(word) for word in path.read_text().split()], 4, 4)
+            found.append(self._to_aligned @ pose if pose is not None and valid_pose(pose) else None)
+        return found
+
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._color_K, self.poses[index]
+
+    def frame(self, index: int) -> np.ndarray:
+        path = self._color[self.numbers[index]]
+        with reading(path):
+            picture = decode_picture(path.read_bytes(), cv2.IMREAD_COLOR, (self.width, self.height))
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+    def depth_K(self, index: int) -> np.ndarray | None:
+        return None if self._depth_size is None else self._depth_K
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """Depth of a frame, (height, width) f32, metres, 0 = unknown; None without a picture. Raises `ScanError`."""
+        path = self._depth.get(self.numbers[index])
+        if path is None:
+            return None
+        with reading(path):
+            picture = decode_picture(path.read_bytes(), cv2.IMREAD_UNCHANGED, self._depth_size)
+        if picture.ndim != 2 or picture.dtype != np.uint16:
+            raise ScanError(path, "depth is expected as one channel of 16 bits, millimetres: export it again")
+        return picture.astype(np.float32) * np.float32(1.0 / 1000)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def export_folders(folder: Path) -> list[Path]:
+    """Where an export of the scan in `folder` may lie, the likeliest first."""
+    return [folder / name if name != "." else folder for name in (*FOLDERS, folder.name)]
+
+
+def numbered(folder: Path, suffixes: Sequence[str]) -> dict[int, Path]:
+    """The files of a folder by the number that is their name; empty without the folder.
+
+    Raises `ScanError` for a name that is no number, and for a number that occurs twice.
+    """
+    found: dict[int, Path] = {}
+    if not note(folder).is_dir():
+        return found
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+            continue
+        if not (path.stem.isascii() and path.stem.isdecimal() and len(path.stem) < 10):
+            raise ScanError(folder, f"holds {path.name}, whose name is not the number of a frame; export it again")
+        if int(path.stem) in found:
+            raise ScanError(folder, f"frame {int(path.stem)} is there twice: {found[int(path.stem)].name}, {path.name}")
+        found[int(path.stem)] = path
+    return found
+
+
+def _step(numbers: Sequence[int]) -> int:
+    """Distance of neighbouring frames: what all distances are multiples of."""
+    return gcd(*(after - before for before, after in pairwise(numbers))) or 1
+
+
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if note(folder / name).is_file()), None)
