@@ -38,11 +38,16 @@ _PATH = (255, 220, 0)
 
 def write_picture(report: Report, out: Path, bev_size: int = 432) -> None:
     """Draw a report into a PNG file, which is replaced as a whole. Raises OSError."""
+    write_png(draw(report, bev_size), out)
+
+
+def write_png(picture: np.ndarray, out: Path) -> None:
+    """Write a picture (H,W,3) u8, RGB, to a PNG file, which is replaced as a whole. Raises OSError."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.is_dir():
         raise IsADirectoryError(EISDIR, "is a folder")
-    data = cv2.imencode(".png", cv2.cvtColor(draw(report, bev_size), cv2.COLOR_RGB2BGR))[1].tobytes()
+    data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
     aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     aside.write_bytes(data)
     os.replace(aside, out)
@@ -62,8 +67,8 @@ def _head(report: Report, width: int) -> np.ndarray:
     head = np.full((_HEAD, width, 3), _PAPER, np.uint8)
     color = _GOOD if report.passed else _BAD
     head[:8] = color
-    _write(head, (_MARGIN, 46), f"{report.dataset}  {report.scene_id}", 24, bold=True)
-    _write(head, (_MARGIN, 76), report.verdict(), 18, color, bold=True)
+    write(head, (_MARGIN, 46), f"{report.dataset}  {report.scene_id}", 24, bold=True)
+    write(head, (_MARGIN, 76), report.verdict(), 18, color, bold=True)
     return head
 
 
@@ -79,13 +84,13 @@ def _frames(report: Report, width: int) -> np.ndarray:
     bands = []
     for text, paint in rows:
         bands.append(_line(width, text))
-        tiles = [_fit(paint(report.room, shot)) for shot in shots]
+        tiles = [fit(paint(report.room, shot)) for shot in shots]
         band = np.full((max(t.shape[0] for t in tiles) + _GAP, width, 3), _PAPER, np.uint8)
         for k, (tile, shot) in enumerate(zip(tiles, shots)):
             left = _MARGIN + k * (COLUMN + _GAP)
             band[: tile.shape[0], left : left + COLUMN] = tile
             if paint is _boxed_frame:
-                _label(band, (left + 5, 18), f"{shot.index}", _INK)
+                label(band, (left + 5, 18), f"{shot.index}", _INK)
         bands.append(band)
     return np.concatenate(bands)
 
@@ -95,7 +100,7 @@ def _chosen(report: Report) -> list[Shot]:
     return [report.shots[k] for k in dict.fromkeys(sample_indices(len(report.shots), COLUMNS))]
 
 
-def _fit(picture: np.ndarray) -> np.ndarray:
+def fit(picture: np.ndarray) -> np.ndarray:
     """A picture at most `COLUMN` wide and high, centred on the width of a column."""
     height, width = picture.shape[:2]
     scale = min(COLUMN / width, COLUMN / height)
@@ -109,14 +114,14 @@ def _fit(picture: np.ndarray) -> np.ndarray:
 
 
 def _boxed_frame(room: Room, shot: Shot) -> np.ndarray:
-    return _with_boxes(room, shot, shot.picture)
+    return with_boxes(room, shot, shot.picture)
 
 
 def _boxed_mesh(room: Room, shot: Shot) -> np.ndarray:
-    return _with_boxes(room, shot, shot.drawing)
+    return with_boxes(room, shot, shot.drawing)
 
 
-def _with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
+def with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
     """A picture enlarged to the width of its tile, with the oriented boxes of the largest objects in view."""
     height, width = picture.shape[:2]
     scale = max(1.0, COLUMN / max(height, width)) * 2  # twice as large, so that lines are smooth when it is reduced
@@ -127,12 +132,12 @@ def _with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
     for item in shown:
         lines = np.nan_to_num((project_lines(shot.K, shot.pose, item.box.edges()) + 0.5) * scale)
         for a, b in np.clip(np.rint(lines), -20000, 20000).astype(int):
-            cv2.line(painted, tuple(map(int, a)), tuple(map(int, b)), _color(item), thick, cv2.LINE_AA)
+            cv2.line(painted, tuple(map(int, a)), tuple(map(int, b)), color_of(item), thick, cv2.LINE_AA)
     for item in shown:
         (middle,), (z,) = project(shot.K, shot.pose, item.box.centroid)
         if z > 0 and 0 <= middle[0] < width and 0 <= middle[1] < height:
             spot = round(middle[0] * scale), round(middle[1] * scale)
-            _label(painted, spot, item.label, _color(item), round(max(size) / COLUMN * 12), centred=True)
+            label(painted, spot, item.label, color_of(item), round(max(size) / COLUMN * 12), centred=True)
     return painted
 
 
@@ -167,21 +172,21 @@ def _below(report: Report, width: int, bev_size: int) -> np.ndarray:
     if top is not None:
         below[30 : 30 + top.shape[0], _MARGIN : _MARGIN + top.shape[1]] = top
         words = "from above: boxes, camera path from green to red, views of the frames"
-        _write(below, (_MARGIN, 22), words, _TEXT, _MUTED)
+        write(below, (_MARGIN, 22), words, _TEXT, _MUTED)
     y = 22
     for what, value in report.found:
-        _write(below, (text_left, y), what, _TEXT, _MUTED)
-        _write(below, (text_left + 90, y), _short(value, 110), _TEXT)
+        write(below, (text_left, y), what, _TEXT, _MUTED)
+        write(below, (text_left + 90, y), _short(value, 110), _TEXT)
         y += line
     y += line // 2
     for check in report.checks:
         color = {True: _GOOD, False: _BAD, None: _MUTED}[check.passed]
         word = {True: "pass", False: "FAIL", None: "–"}[check.passed]
-        _write(below, (text_left, y), word, _TEXT, color, bold=check.passed is False)
-        _write(below, (text_left + 52, y), check.name, _TEXT, _MUTED if check.passed is None else _INK)
-        _write(below, (text_left + 262, y), check.value or "not made", _TEXT, color, bold=check.passed is False)
-        _write(below, (text_left + 352, y), check.limit, _TEXT, _MUTED)
-        _write(below, (text_left + 490, y), _short(check.note, 62), _TEXT, _MUTED)
+        write(below, (text_left, y), word, _TEXT, color, bold=check.passed is False)
+        write(below, (text_left + 52, y), check.name, _TEXT, _MUTED if check.passed is None else _INK)
+        write(below, (text_left + 262, y), check.value or "not made", _TEXT, color, bold=check.passed is False)
+        write(below, (text_left + 352, y), check.limit, _TEXT, _MUTED)
+        write(below, (text_left + 490, y), _short(check.note, 62), _TEXT, _MUTED)
         y += line
     return below
 
@@ -198,46 +203,46 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
     for item in room.objects:
         if item.perturbable:
             for edge in item.box.edges():
-                a, b = _above(top, edge, scale)
-                cv2.line(painted, a, b, _color(item), 1, cv2.LINE_AA)
+                a, b = above(top, edge, scale)
+                cv2.line(painted, a, b, color_of(item), 1, cv2.LINE_AA)
     path = report.positions
     for k in range(len(path) - 1):
         if np.isfinite(path[k : k + 2]).all():
-            a, b = _above(top, path[k : k + 2], scale)
+            a, b = above(top, path[k : k + 2], scale)
             share = k / max(len(path) - 2, 1)
             cv2.line(painted, a, b, (round(255 * share), round(255 * (1 - share)), 60), 2, cv2.LINE_AA)
     for shot in report.shots:
         shown = shot in _chosen(report)
         eye, forward = shot.pose[:3, 3], shot.pose[:3, 2]
-        a, b = _above(top, np.stack([eye, eye + (0.7 if shown else 0.25) * forward]), scale)
+        a, b = above(top, np.stack([eye, eye + (0.7 if shown else 0.25) * forward]), scale)
         cv2.arrowedLine(painted, a, b, _PATH, 2 if shown else 1, cv2.LINE_AA, tipLength=0.25)
         if shown:
             cv2.circle(painted, a, 5, _PATH, -1, cv2.LINE_AA)
-            _label(painted, (b[0] + 4, b[1]), f"{shot.index}", _INK)
+            label(painted, (b[0] + 4, b[1]), f"{shot.index}", _INK)
     metre = round(scale / top.m_per_px)
     cv2.line(painted, (12, painted.shape[0] - 14), (12 + metre, painted.shape[0] - 14), (255, 255, 255), 3)
-    _write(painted, (12, painted.shape[0] - 22), "1 m", _TEXT, (255, 255, 255))
+    write(painted, (12, painted.shape[0] - 22), "1 m", _TEXT, (255, 255, 255))
     return painted
 
 
-def _above(top: Bev, points: np.ndarray, scale: float) -> list[tuple[int, int]]:
+def above(top: Bev, points: np.ndarray, scale: float) -> list[tuple[int, int]]:
     """World points (N,3) on the enlarged BEV picture."""
     column, row = (points[:, 0] - top.x0) / top.m_per_px, (top.y0 - points[:, 1]) / top.m_per_px
     spots = np.clip(np.rint((np.stack([column, row], axis=1) + 0.5) * scale), -20000, 20000)
     return [(int(x), int(y)) for x, y in spots]
 
 
-def _color(item: Annotated) -> tuple[int, int, int]:
+def color_of(item: Annotated) -> tuple[int, int, int]:
     return _PALETTE[item.object_id % len(_PALETTE)]
 
 
 def _line(width: int, text: str) -> np.ndarray:
     band = np.full((_TEXT + 13, width, 3), _PAPER, np.uint8)
-    _write(band, (_MARGIN, _TEXT + 4), text, _TEXT, _MUTED)
+    write(band, (_MARGIN, _TEXT + 4), text, _TEXT, _MUTED)
     return band
 
 
-def _label(
+def label(
     image: np.ndarray, where: tuple[int, int], text: str, color: tuple, size: int = 13, centred: bool = False
 ) -> None:
     """Text on a plate, so that it can be read on any picture."""
@@ -247,10 +252,10 @@ def _label(
         x, y = x - width // 2, y + height // 2
     x, y = min(max(x, 3), max(image.shape[1] - width - 4, 3)), min(max(y, height + 3), image.shape[0] - 4)
     cv2.rectangle(image, (x - 3, y - height - 2), (x + width + 3, y + 4), _PAPER, -1)
-    _write(image, (x, y), text, size, tuple(int(0.75 * c) for c in color), bold=True)
+    write(image, (x, y), text, size, tuple(int(0.75 * c) for c in color), bold=True)
 
 
-def _write(image: np.ndarray, where: tuple[int, int], text: str, size: int, color=_INK, bold: bool = False) -> None:
+def write(image: np.ndarray, where: tuple[int, int], text: str, size: int, color=_INK, bold: bool = False) -> None:
     cv2.putText(image, text, where, color, _FONT, size, 600 if bold else 400)
 
 

@@ -271,6 +271,8 @@ STAGES: dict[str, Spec] = {
     "ingest_meta": Spec(),
     "regions": Spec(_regions, stores=_own_frames),
     "check_scan": Spec(_fixed("*")),
+    "ask": Spec(_fixed("*")),
+    "inventory": Spec(_fixed("*")),
     "questions": Spec(_questions, reads=_marked_frames),
     "audit": Spec(_fixed("questions.distance")),
     "assemble": Spec(

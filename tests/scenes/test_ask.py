@@ -1,0 +1,146 @@
+"""`rollout3d ask`: one scan to its questions and a picture, in its release or by itself, from any directory."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from rollout3d import tables
+from rollout3d.scenes.locate import UnusableScan, locate
+from rollout3d.stages import ask as stage
+from scenes import mini
+from scenes.test_arkitscenes import write_video
+
+
+def asked(capsys, *argv):
+    """Text and error output of the command, and its exit status."""
+    status = 0
+    try:
+        stage.main([str(word) for word in argv])
+    except SystemExit as ended:
+        status = ended.code
+    said = capsys.readouterr()
+    return said.out, said.err, status
+
+
+@pytest.fixture
+def root(tmp_path):
+    mini.write_tsv(tmp_path / "rel" / "scannetv2-labels.combined.tsv")
+    (tmp_path / "rel" / "scannetv2_val.txt").write_text("scene0007_01\n")
+    mini.write_scannet(tmp_path / "rel" / "scans" / "scene0007_01", "scene0007_01")
+    return tmp_path / "rel"
+
+
+def test_a_scan_of_a_release_prints_its_questions_and_writes_them(root, tmp_path, capsys):
+    out, _, status = asked(capsys, "scannet", root / "scans" / "scene0007_01", "--out", tmp_path / "look")
+    assert status == 0
+    rows = tables.read(tables.QUESTIONS, tmp_path / "look" / "questions.parquet")
+    assert {row["question_type"] for row in rows} == {"object_size_estimation", "room_size_estimation"}
+    assert all(row["scene_id"] == "scene0007_01" and row["split"] == "val" for row in rows)
+    (size,) = (row for row in rows if row["question_type"] == "object_size_estimation")
+    assert size["ground_truth"] == "100", "the couch is a metre long"
+    assert size["question"] in out and "-> 100" in out
+    assert "objects  3, of which 1 can be asked about: sofa 1" in out
+    assert "route_planning: none" in out
+    (scene,) = tables.read(tables.SCENES, tmp_path / "look" / "scenes.parquet")
+    assert (scene["scene_id"], scene["space_id"]) == ("scene0007_01", "scene0007")
+
+
+def test_the_picture_shows_the_room_and_the_frames(releases, tmp_path, capsys):
+    made = releases["scannet"]
+    plan = made.plans()[0]
+    folder = made.root / "scans" / plan.scene_id
+    out, _, status = asked(capsys, "scannet", folder, "--out", tmp_path, "--show", "1")
+    assert status == 0
+    picture = cv2.cvtColor(cv2.imread(str(tmp_path / "picture.png")), cv2.COLOR_BGR2RGB)
+    assert picture.shape[0] == 968 and picture.shape[1] > 1300
+    top, frames = picture[56:956, 12:912], picture[56:956, 924:]
+    yellow = (np.abs(top.astype(int) - (255, 220, 0)) < 40).all(axis=2)
+    assert yellow.sum() > 100, "the camera's path"
+    assert frames.reshape(-1, 3).std() > 20, "frames"
+    stored = tables.read(tables.MAPS, tmp_path / "maps.parquet")[0]["bev"]["bytes"]
+    bev = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    shown = cv2.resize(top, (432, 432), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.corrcoef(shown.ravel(), bev.ravel())[0, 1] > 0.8
+    assert "-> A (" in out or "-> B (" in out or "-> C (" in out
+
+
+@pytest.mark.parametrize("dataset", ["scannetpp", "arkitscenes"])
+def test_a_scan_by_itself_is_enough(releases, dataset, tmp_path, capsys, monkeypatch):
+    made = releases[dataset]
+    plan = made.plans()[-1]
+    where = {"scannetpp": "data/*", "arkitscenes": "*/*/*"}[dataset]
+    (source, *_) = (path for path in made.root.glob(where) if path.name == plan.scene_id)
+    lone = tmp_path / "downloads" / plan.scene_id
+    shutil.copytree(source, lone)
+    monkeypatch.chdir(tmp_path)
+    out, _, status = asked(capsys, dataset, f"downloads/{plan.scene_id}", "--out", "look")
+    assert status == 0, out
+    assert "no split list names" in out
+    expected = {row["object_id"]: row["aabb_max"] for row in made.of("objects", plan.scene_id)}
+    found = tables.read(tables.OBJECTS, tmp_path / "look" / "objects.parquet")
+    assert {row["object_id"]: row["aabb_max"] for row in found} == expected
+    assert len(tables.read(tables.QUESTIONS, tmp_path / "look" / "questions.parquet")) > 0
+
+
+def test_a_scannet_scan_by_itself_says_what_it_lacks(root, tmp_path, capsys):
+    lone = tmp_path / "mine"  # not even the folder's name is the scan's
+    shutil.move(root / "scans" / "scene0007_01", lone)
+    aggregation = lone / "scene0007_01.aggregation.json"
+    aggregation.write_text(aggregation.read_text().replace('"couch"', '"sofa"'))
+    shutil.rmtree(root)
+    out, _, status = asked(capsys, "scannet", lone, "--out", tmp_path / "look")
+    assert status == 0
+    assert "no label table (scannetv2-labels.combined.tsv)" in out and "no split list names scene0007_01" in out
+    assert "sofa 1" in out, "a name of the lists needs no table"
+    flags = tables.read(tables.SCENES, tmp_path / "look" / "scenes.parquet")[0]["flags"]
+    assert "no_label_table" in flags
+    mini.write_tsv(tmp_path / "scannetv2-labels.combined.tsv")  # beside it
+    out, _, _ = asked(capsys, "scannet", lone, "--out", tmp_path / "look")
+    assert "no label table" not in out
+
+
+def test_the_label_names_of_the_lists_count_without_a_table():
+    from rollout3d.scenes.categories import scannet_labels
+
+    meaning = scannet_labels(None)
+    assert meaning("chair") == ("chair", True, True) and meaning("Trash can").category == "trash bin"
+    assert meaning("office chair") == (None, True, False)
+    assert meaning("wall") == (None, False, True)
+
+
+def test_without_out_the_files_go_to_a_new_folder(root, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    out, _, _ = asked(capsys, "scannet", root / "scans" / "scene0007_01")
+    (made,) = tmp_path.glob("rollout3d-scene0007_01-*")
+    assert f"picture: {made / 'picture.png'}" in out and (made / "picture.png").is_file()
+
+
+def test_what_cannot_be_asked_is_one_message(root, tmp_path, capsys):
+    _, err, status = asked(capsys, "scannet", tmp_path / "nowhere")
+    assert status == 2 and "no folder" in err and "ROOT/scans/<scene>" in err
+    (tmp_path / "empty").mkdir()
+    for dataset, said in (("scannet", "<scene>_vh_clean_2.ply"), ("arkitscenes", "<scene>_3dod_mesh.ply")):
+        _, err, status = asked(capsys, dataset, tmp_path / "empty")
+        assert status == 2 and said in err
+    scan = root / "scans" / "scene0007_01"
+    (scan / "scene0007_01.sens").write_bytes(b"\x04\0\0\0")
+    _, err, status = asked(capsys, "scannet", scan)
+    assert status == 1 and "error: the scan cannot be used:" in err and "scene0007_01.sens" in err
+    mini.write_scannet(scan, "scene0007_01")
+    (tmp_path / "file").write_text("")
+    _, err, status = asked(capsys, "scannet", scan, "--out", tmp_path / "file" / "look")
+    assert status == 1 and "name another --out" in err
+
+
+def test_a_folder_by_itself_is_known_by_its_files(tmp_path):
+    video = write_video(tmp_path / "rel")
+    lone = tmp_path / "a" / "b"
+    shutil.copytree(video, lone)
+    root, ref = locate("arkitscenes", lone)
+    assert (root, ref.scene_id, ref.folder, ref.alone) == (lone, "41048190", lone, True)
+    assert locate("arkitscenes", lone / "41048190_3dod_mesh.ply")[1] == ref, "a file of the scan names it too"
+    shutil.copy(lone / "41048190_3dod_mesh.ply", lone / "41048191_3dod_mesh.ply")
+    with pytest.raises(UnusableScan, match="several scans \\(41048190, 41048191\\)"):
+        locate("arkitscenes", lone)
