@@ -115,6 +115,21 @@ def list_places(name: str, root: Path | str, lists: Path | str | None = None) ->
     return [Path(os.path.normpath(Path(root) / folder)) for folder in LIST_FOLDERS[name]]
 
 
+def find_list(
+    name: str,
+    root: Path | str,
+    split: str,
+    lists: Path | str | None = None,
+    note: Callable[[Path], Path] = lambda path: path,
+) -> Path:
+    """The list of a split of the release at `root`, the first that is there; without one, where it belongs.
+
+    `note` is called with every path that is looked at (`fingerprint.note` records it).
+    """
+    places = [place / file for file in list_names(name, split) for place in list_places(name, root, lists)]
+    return next((path for path in places if note(path).is_file()), places[0])
+
+
 def list_file(
     name: str,
     root: Path | str,
@@ -122,14 +137,11 @@ def list_file(
     lists: Path | str | None = None,
     note: Callable[[Path], Path] = lambda path: path,
 ) -> Path:
-    """The list of a split of the release at `root`, the first that is there. Raises `MissingData` without one.
-
-    `note` is called with every path that is looked at (`fingerprint.note` records it).
-    """
+    """The list of a split of the release at `root`, the first that is there. Raises `MissingData` without one."""
+    path = find_list(name, root, split, lists, note)
+    if path.is_file():
+        return path
     places, names = list_places(name, root, lists), list_names(name, split)
-    for path in (place / file for file in names for place in places):
-        if note(path).is_file():
-            return path
     given = f"site.splits.{name} = {lists}, and it" if lists is not None else "It"
     raise MissingData(
         f"{name}: no split file {places[0] / names[0]}, nor {' or '.join(dict.fromkeys(names))} in any of "

@@ -209,12 +209,14 @@ def _order_of_entries(path: Path) -> list[str]:
     return [flag for flag in time_flags(np.array(times), "poses") if not flag.startswith("poses_gaps")]
 
 
-def poses_at(seconds: np.ndarray, times: np.ndarray, poses: np.ndarray) -> list[np.ndarray | None]:
-    """Poses at given times: an entry within `SAME_TIME_S`, else between neighbours within `MAX_GAP_S`, else None."""
+def poses_at(
+    seconds: np.ndarray, times: np.ndarray, poses: np.ndarray, max_gap_s: float = MAX_GAP_S
+) -> list[np.ndarray | None]:
+    """Poses at given times: an entry within `SAME_TIME_S`, else between neighbours within `max_gap_s`, else None."""
     after = np.clip(np.searchsorted(times, seconds), 0, len(times) - 1)
     before = np.clip(after - 1, 0, None)
     nearest = np.where(np.abs(times[before] - seconds) <= np.abs(times[after] - seconds), before, after)
-    between = (times[before] < seconds) & (seconds < times[after]) & (times[after] - times[before] <= MAX_GAP_S)
+    between = (times[before] < seconds) & (seconds < times[after]) & (times[after] - times[before] <= max_gap_s)
     slerp = Slerp(times, Rotation.from_matrix(poses[:, :3, :3])) if len(times) > 1 else None
     found: list[np.ndarray | None] = []
     for k, t in enumerate(seconds):

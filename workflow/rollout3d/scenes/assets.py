@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rollout3d.fingerprint import note
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.scan import Contradiction, ScanError
 
 T = TypeVar("T")
 
@@ -63,8 +63,8 @@ class Asset:
     def first(self, use: Callable[[Candidate], T]) -> tuple[T, list[str]]:
         """What `use` makes of the first candidate that is there and intact, and flags that tell of the choice.
 
-        A `ScanError` about one of a candidate's own paths passes it over; one about another file is raised. Raises
-        `ScanError` if there is no candidate, or none that can be used.
+        A `ScanError` about one of a candidate's own paths passes it over; a `Contradiction`, and one about another
+        file, is raised. Raises `ScanError` if there is no candidate, or none that can be used.
         """
         problems: list[tuple[ScanError, Path]] = []
         for candidate in self.candidates:
@@ -72,6 +72,8 @@ class Asset:
                 continue
             try:
                 found = use(candidate)
+            except Contradiction:
+                raise
             except ScanError as error:
                 own = next((path for path in candidate.paths if error.path == path or path in error.path.parents), None)
                 if own is None:

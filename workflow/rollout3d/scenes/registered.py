@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes.scan import ScanError, matrix, read_json, read_text, reading
+from rollout3d.scenes.scan import Contradiction, ScanError, matrix, read_json, read_text, reading
 
 OFF_M, OFF_DEG = 0.1, 5.0
 """Median difference from which a scan is flagged. [assumed]"""
@@ -102,7 +102,7 @@ def cross_check(path: Path, poses: Mapping[str, np.ndarray], colmap: Path, nerfs
         )
         text = f"{metres:.2f}m_{degrees:.0f}deg"
         if metres > WRONG_M or degrees > WRONG_DEG:
-            raise ScanError(
+            raise Contradiction(
                 path,
                 f"poses are {text} off those of {other} (median of {len(shared)} images): one of the two files belongs "
                 "to another scan; download both again",

@@ -36,6 +36,10 @@ class ScanError(ValueError):
         self.path, self.reason, self.expected = Path(path), reason, expected
 
 
+class Contradiction(ScanError):
+    """Two files of a scan contradict each other: which one is wrong is unknown, so no other file replaces either."""
+
+
 _DAMAGE = (
     *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, EOFError),
     *(RecursionError, struct.error, zlib.error, csv.Error),

@@ -1,10 +1,12 @@
 """ScanNet++: the iPhone video with ARKit poses aligned to the laser scan, and the annotated mesh.
 
 Root: data/<id>/{iphone,scans}/, splits/, metadata/. The world is that of mesh_aligned_0.05 (metres, +z up), so nothing
-is moved. Frames are every second one of the 60 fps video, as in VSI-Bench's 30 fps copies; a scene without the iphone
-assets is shown by its DSLR pictures (`dslr`), and flagged. Poses are compared with the release's COLMAP and nerfstudio
-files where these are there (`registered`). Boxes are the release's own
-(`obb`, rows are the axes). A vertex in several instances belongs to the one with the fewest vertices (official rule).
+is moved. Frames are every second one of the 60 fps video, as in VSI-Bench's 30 fps copies. Of rgb.mkv and rgb.mp4 the
+first whole one is taken; without pose_intrinsic_imu.json COLMAP's cameras serve (`registered_video`); a scene without
+either is shown by its DSLR pictures (`dslr`; undistorted here if the release's are missing, `fisheye`). Each is a flag.
+Poses are compared with the release's COLMAP and nerfstudio files where these are there (`registered`). Boxes are the
+release's own (`obb`, rows are the axes). A vertex in several instances belongs to the one with the fewest vertices
+(official rule).
 
 The released mesh keeps 5 % of its faces, so its vertices are far apart on flat surfaces. Points sampled on the faces
 are added behind the mesh vertices, and belong to the instance of the nearest corner; `n_points` counts mesh vertices.
@@ -24,10 +26,14 @@ import numpy as np
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.releases import list_files, require
+from rollout3d.scenes import registered_video
+from rollout3d.scenes.assets import Asset, Candidate
 from rollout3d.scenes.categories import scannetpp_labels
+from rollout3d.scenes.containers import check_container
 from rollout3d.scenes.contract import NoObjects, Refused, accept, identity, read_splits, read_stated
 from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
 from rollout3d.scenes.dslr import DslrSource
+from rollout3d.scenes.fisheye import FisheyeSource
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.registered import cross_check
 from rollout3d.scenes.scan import (
@@ -56,6 +62,8 @@ VIDEO_FPS = 30.0
 SURFACE_SPACING_M = 0.03
 """Spacing of the points added on the faces: near ScanNet's vertex spacing."""
 
+_DSLR = {"dslr": DslrSource, "dslr_fisheye": FisheyeSource}
+"""Candidates of the video that are pictures of the DSLR -> what reads them."""
 _FULL_SIZE = (1920, 1440)
 """Pixels that the released intrinsics refer to."""
 _ASPECT = 0.02
@@ -78,12 +86,45 @@ def folders(root: Path, ref: ScanRef) -> list[Path]:
     return [ref.folder or root / "data" / ref.scene_id]
 
 
+def assets(root: Path, ref: ScanRef) -> list[Asset]:
+    """What a scan consists of, in the order in which it is read: mesh, annotation if it has one, video."""
+    (folder,) = folders(root, ref)
+    scans, phone, dslr = folder / "scans", folder / "iphone", folder / "dslr"
+    meshes = [Candidate(name, (scans / f"{name}.ply",)) for name in ("mesh_aligned_0.05", "mesh_aligned_0.05_semantic")]
+    found = [Asset("mesh", tuple(meshes), "download the scans asset")]
+    annotation = scans / "segments_anno.json"
+    if ref.annotated and (ref.split != "test" or note(annotation).exists()):
+        files = (scans / "segments.json", annotation)
+        found.append(Asset("annotation", (Candidate("segments_anno", files),), "download the scans asset"))
+    own, registered = (
+        (phone / "pose_intrinsic_imu.json",),
+        (phone / "colmap" / "images.txt", phone / "colmap" / "cameras.txt"),
+    )
+    videos = [
+        Candidate(name + suffix, (phone / name, *poses))
+        for suffix, poses in (("", own), ("+colmap", registered))
+        for name in ("rgb.mkv", "rgb.mp4")
+    ]
+    lists = dslr / "train_test_lists.json"
+    pictures = [
+        Candidate(
+            "dslr", (dslr / "resized_undistorted_images", lists, dslr / "nerfstudio" / "transforms_undistorted.json")
+        ),
+        Candidate("dslr_fisheye", (dslr / "resized_images", lists, dslr / "nerfstudio" / "transforms.json")),
+    ]
+    remedy = (
+        "download iphone/rgb.mkv and iphone/pose_intrinsic_imu.json (or iphone/colmap), or of the dslr asset "
+        "resized_undistorted_images or resized_images with train_test_lists.json and nerfstudio"
+    )
+    return [*found, Asset("video", (*videos, *pictures), remedy)]
+
+
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh, added surface points and objects of a scan. Raises `ScanError`."""
     folder = folders(root, ref)[0] / "scans"
     annotation = folder / "segments_anno.json"
     # Both meshes have the annotated vertices, but the semantic one may be painted by class.
-    mesh_path = _first(folder / "mesh_aligned_0.05.ply", folder / "mesh_aligned_0.05_semantic.ply")
+    mesh_path, chosen = assets(root, ref)[0].file()
     mesh = read_ply(mesh_path)
     if not ref.annotated or (ref.split == "test" and not note(annotation).exists()):
         groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
@@ -102,6 +143,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
         extra = sample_surface(mesh.vertices, mesh.faces, mesh.colors, SURFACE_SPACING_M, rng)
     vertices = np.concatenate([mesh.vertices, extra.points])
     colors = None if extra.colors is None else np.concatenate([mesh.colors, extra.colors])
+    flags += chosen
     room = Room(vertices, mesh.faces, colors, [], flags=flags, mesh_path=mesh_path)
     if "no_annotation" in flags:
         return room
@@ -120,27 +162,38 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
 
 def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
     """The video of a scan and flags of its choice and oddities; its poses are aligned already. Raises `ScanError`."""
-    (folder,) = folders(root, ref)
-    if note(folder / "dslr").is_dir() and not note(folder / "iphone").is_dir():
-        pictures = DslrSource(folder / "dslr")
-        return pictures, ["dslr_pictures", *pictures.flags]
-    phone = PhoneSource(folder / "iphone")
-    return phone, phone.flags
+    video = assets(root, ref)[-1]
+
+    def use(candidate: Candidate) -> PhoneSource | DslrSource:
+        if candidate.name in _DSLR:
+            return _DSLR[candidate.name](candidate.paths[0].parent)
+        file, poses = candidate.paths[:2]
+        rival = any(other.paths[0] != file and other.paths[0].is_file() for other in video.candidates[:2])
+        return PhoneSource(file.parent, file, poses, whole=rival)
+
+    source, flags = video.first(use)
+    return source, [*flags, *(["dslr_pictures"] if isinstance(source, DslrSource) else []), *source.flags]
 
 
 class PhoneSource:
     """The iPhone video at VSI-Bench's 30 fps: index i is frame `step` * i of the file.
 
     Poses and intrinsics come per frame of the file; a frame without an entry is lost, and borrows the intrinsics of
-    the entry nearest to it. `flags` are oddities of the poses. Raises `ScanError`.
+    the entry nearest to it. `flags` are oddities of the poses. `video`, `poses`: files of `folder`, by default rgb.mkv
+    and pose_intrinsic_imu.json; COLMAP's images.txt may stand in for the latter. `whole`: decode the whole video, to
+    find damage of which its index does not tell. Raises `ScanError`.
     """
 
     rotation_deg = 0
 
-    def __init__(self, folder: Path):
-        self.poses_path = folder / "pose_intrinsic_imu.json"
+    def __init__(self, folder: Path, video: Path | None = None, poses: Path | None = None, whole: bool = False):
+        self.poses_path = poses or folder / "pose_intrinsic_imu.json"
         self.flags: list[str] = []
-        self._video = Video(_first(folder / "rgb.mkv", folder / "rgb.mp4"))
+        if whole:
+            check_container(video)
+        self._video = Video(video or folder / "rgb.mkv")
+        if whole:
+            self._decode_all()
         depth_path = folder / "depth.bin"
         self._depth: DepthBin | None = None
         try:
@@ -172,7 +225,21 @@ class PhoneSource:
         except ScanError as error:
             _log.warning("%s: the mesh's depth stands in for it", error)
 
+    def _decode_all(self) -> None:
+        """Raise ScanError if any frame cannot be decoded."""
+        try:
+            for _ in self._video.sample([]):
+                pass
+        except ScanError:
+            self._video.close()
+            raise
+
     def _read_cameras(self) -> None:
+        if self.poses_path.name == "images.txt":
+            self._indices, self._K, self._poses = registered_video.read_cameras(
+                self.poses_path, _FULL_SIZE, self._video.n_frames, self._video.fps
+            )
+            return
         entries = read_json(self.poses_path)
         with reading(self.poses_path):
             known = sorted((int(key.removeprefix("frame_")), entry) for key, entry in entries.items())
@@ -216,13 +283,6 @@ class PhoneSource:
         self._video.close()
         if self._depth:
             self._depth.close()
-
-
-def _first(*paths: Path) -> Path:
-    for path in paths:
-        if note(path).exists():
-            return path
-    raise ScanError(paths[0], "no such file")
 
 
 def _segments(path: Path, n_vertices: int) -> np.ndarray:

@@ -1,0 +1,222 @@
+"""ScanNet++ in the layouts that people have: another container, COLMAP's poses only, DSLR pictures still distorted."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from rollout3d.geometry.camera import project
+from rollout3d.scenes import scannetpp
+from rollout3d.scenes.fisheye import FisheyeSource
+from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.synthetic.writers import release
+from scenes import mini
+from scenes.conftest import SEED, SYNTHETIC
+
+SCENE = "7b6477cb95"
+REF = ScanRef(SCENE, SCENE, "train")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """One scene with every asset, among them COLMAP's model of the phone and the DSLR's pictures."""
+    base = tmp_path_factory.mktemp("plus") / "scannetpp"
+    small = SYNTHETIC.model_copy(update={"scans_per_dataset": 2, "val_scans": 1, "seconds": 2.0, "n_objects": (8, 8)})
+    planned = release.plan("scannetpp", small, SEED)[:1]
+    planned = [replace(planned[0], scene_id=SCENE, quirks=replace(planned[0].quirks, dslr=True))]
+    release.write_scans("scannetpp", base, planned, lambda plan: release.film("scannetpp", plan, small, SEED), SEED)
+    return base
+
+
+@pytest.fixture
+def root(written, tmp_path):
+    shutil.copytree(written, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def phone(root):
+    return root / "data" / SCENE / "iphone"
+
+
+def opened(root):
+    return scannetpp.open_video(root, REF, np.eye(4))
+
+
+def as_mp4(root, name="rgb.mp4"):
+    with scannetpp.read_scan(root, REF) as scan:
+        pictures = [scan.frame(index) for index in range(scan.source.n_frames) for _ in range(2)]
+    mini.write_video(phone(root) / name, pictures)
+    return pictures
+
+
+def test_the_mp4_serves_without_the_mkv(root):
+    pictures = as_mp4(root)
+    (phone(root) / "rgb.mkv").unlink()
+    source, flags = opened(root)
+    assert "video:rgb.mp4" in flags and not any(flag.startswith("damaged") for flag in flags)
+    assert (source.fps, source.n_frames) == (30, len(pictures) // 2)
+    assert np.abs(source.frame(7).astype(int) - pictures[14]).mean() < 6
+    source.close()
+
+
+def test_the_mkv_goes_first_where_both_are_whole(root):
+    as_mp4(root)
+    source, flags = opened(root)
+    assert not [flag for flag in flags if flag.startswith(("video:", "damaged:"))]
+    source.close()
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def spoil(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes(2000) + data[middle + 2000 :]
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"no video" * 100, cut, spoil])
+def test_the_mp4_beside_a_damaged_mkv_serves_with_a_flag(root, damage):
+    as_mp4(root)
+    path = phone(root) / "rgb.mkv"
+    path.write_bytes(damage(path.read_bytes()))
+    source, flags = opened(root)
+    assert {"video:rgb.mp4", "damaged:rgb.mkv"} <= set(flags)
+    source.frame(source.n_frames - 1)
+    source.close()
+
+
+def test_where_neither_is_whole_and_no_dslr_is_there_both_are_named(root):
+    shutil.rmtree(root / "data" / SCENE / "dslr")
+    for name in ("rgb.mkv", "rgb.mp4"):
+        (phone(root) / name).write_bytes(b"")
+    shutil.rmtree(phone(root) / "colmap")
+    with pytest.raises(ScanError, match=r"what could replace it is no better: rgb\.mp4") as caught:
+        opened(root)
+    assert caught.value.path == phone(root) / "rgb.mkv"
+
+
+def test_colmaps_cameras_serve_without_the_phones_own_poses(root):
+    own, _ = opened(root)
+    (phone(root) / "pose_intrinsic_imu.json").unlink()
+    source, flags = opened(root)
+    assert "video:rgb.mkv+colmap" in flags
+    lost = [index for index in range(source.n_frames) if source.camera(index)[1] is None]
+    assert not lost or min(lost) > source.n_frames - 6, "only behind the last registered frame"
+    point = np.array([[1.0, 1.0, 1.0]])
+    for index in (0, 5, 13, 40):  # registered ones and such between
+        (K, pose), (own_K, own_pose) = source.camera(index), own.camera(index)
+        assert np.allclose(K, own_K, rtol=2e-3, atol=0.3)
+        assert np.linalg.norm(pose[:3, 3] - own_pose[:3, 3]) < 0.25  # the writer holds a pose, interpolation moves on
+    for index in (0, 5, 15):
+        frame = 2 * index
+        if frame % 10 == 0:
+            a, b = (project(*each.camera(index), point)[0] for each in (source, own))
+            assert np.allclose(a, b, atol=1.0)
+    own.close(), source.close()
+
+
+def test_damaged_poses_fall_back_to_colmap_but_poses_of_another_scan_do_not(root):
+    path = phone(root) / "pose_intrinsic_imu.json"
+    text = path.read_text()
+    path.write_text(text[: len(text) // 2])
+    source, flags = opened(root)
+    assert {"video:rgb.mkv+colmap", "damaged:pose_intrinsic_imu.json"} <= set(flags)
+    source.close()
+    entries = json.loads(text)
+    for entry in entries.values():
+        entry["aligned_pose"][0][3] += 3.0
+    path.write_text(json.dumps(entries))
+    with pytest.raises(ScanError, match="belongs to another scan"):
+        opened(root)
+
+
+def test_a_phone_folder_with_exif_only_gives_way_to_the_dslr_or_is_refused_with_the_remedy(root):
+    for path in phone(root).iterdir():
+        if path.name != "exif.json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    source, flags = opened(root)
+    assert {"video:dslr", "dslr_pictures"} <= set(flags) and source.fps == 3
+    shutil.rmtree(root / "data" / SCENE / "dslr")
+    with pytest.raises(ScanError) as caught:
+        opened(root)
+    for said in ("no such file", "rgb.mp4", "iphone/ holds exif.json", "resized_undistorted_images"):
+        assert said in caught.value.reason
+
+
+LENS = np.array([[100.0, 0, 63.5], [0, 100.0, 47.5], [0, 0, 1]])
+K1234 = np.array([-0.03, 0.02, -0.01, 0.001])
+
+
+def distorted(folder):
+    """The DSLR's pictures as the fisheye lens shows them: each pixel by the model's formula, written out."""
+    transforms = json.loads((folder / "nerfstudio" / "transforms_undistorted.json").read_text())
+    straight_K = np.array(
+        [[transforms["fl_x"], 0, transforms["cx"] - 0.5], [0, transforms["fl_y"], transforms["cy"] - 0.5], [0, 0, 1]]
+    )
+    v, u = np.mgrid[: transforms["h"], : transforms["w"]].astype(float)
+    x, y = (u - LENS[0, 2]) / LENS[0, 0], (v - LENS[1, 2]) / LENS[1, 1]
+    radius = np.hypot(x, y)  # theta_d
+    theta = radius.copy()
+    for _ in range(30):  # theta_d = theta (1 + k1 theta^2 + ...), solved for theta
+        theta = radius / (1 + sum(k * theta ** (2 * i + 2) for i, k in enumerate(K1234)))
+    scale = np.where(radius > 1e-9, np.tan(theta) / np.maximum(radius, 1e-9), 1.0)
+    map_u = (x * scale * straight_K[0, 0] + straight_K[0, 2]).astype(np.float32)
+    map_v = (y * scale * straight_K[1, 1] + straight_K[1, 2]).astype(np.float32)
+    pictures = folder / "resized_images"
+    pictures.mkdir()
+    for path in (folder / "resized_undistorted_images").iterdir():
+        seen = cv2.remap(cv2.imread(str(path)), map_u, map_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        cv2.imwrite(str(pictures / path.name), seen, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    lens = {"fl_x": 100.0, "fl_y": 100.0, "cx": 64.0, "cy": 48.0, "camera_model": "OPENCV_FISHEYE"}
+    lens |= {f"k{i + 1}": k for i, k in enumerate(K1234.tolist())}
+    (folder / "nerfstudio" / "transforms.json").write_text(json.dumps({**transforms, **lens}))
+    return straight_K
+
+
+def test_distorted_dslr_pictures_are_undistorted_while_reading(root):
+    folder = root / "data" / SCENE / "dslr"
+    shutil.rmtree(phone(root))
+    reference, _ = opened(root)
+    straight_K = distorted(folder)
+    truth = [(reference.frame(i), reference.camera(i)) for i in range(reference.n_frames)]
+    shutil.rmtree(folder / "resized_undistorted_images")
+    source, flags = opened(root)
+    assert {"video:dslr_fisheye", "dslr_pictures", "undistorted_here"} <= set(flags)
+    assert (source.n_frames, source.width, source.height) == (reference.n_frames, reference.width, reference.height)
+    inner = (slice(20, -20), slice(26, -26))
+    for index, (picture, (K, pose)) in enumerate(truth):
+        new_K, new_pose = source.camera(index)
+        assert (pose is None) == (new_pose is None) and (pose is None or np.allclose(pose, new_pose))
+        assert np.allclose(K, straight_K, atol=1e-6) and new_K[0, 2] == pytest.approx((source.width - 1) / 2)
+        # The straight picture of the one camera, moved to the other's intrinsics.
+        moved = cv2.warpPerspective(picture, new_K @ np.linalg.inv(K), (source.width, source.height))
+        difference = np.abs(moved[inner].astype(float) - source.frame(index)[inner]).mean()
+        raw = cv2.imread(str(folder / "resized_images" / source._names[index]))[..., ::-1]
+        assert difference < 4, "as sharp edges blur twice"
+        assert difference < np.abs(moved[inner].astype(float) - raw[inner]).mean() / 2, "the raw picture is bent"
+
+
+def test_a_fisheye_picture_of_another_lens_model_is_refused(root):
+    folder = root / "data" / SCENE / "dslr"
+    distorted(folder)
+    path = folder / "nerfstudio" / "transforms.json"
+    path.write_text(path.read_text().replace("OPENCV_FISHEYE", "OPENCV"))
+    with pytest.raises(ScanError, match="camera model OPENCV: distorted pictures have OPENCV_FISHEYE"):
+        FisheyeSource(folder)
+
+
+def test_colmaps_cameras_of_the_phone_must_be_one_known_camera(root):
+    (phone(root) / "pose_intrinsic_imu.json").unlink()
+    shutil.rmtree(root / "data" / SCENE / "dslr")
+    path = phone(root) / "colmap" / "cameras.txt"
+    good = path.read_text()
+    path.write_text(good.replace("OPENCV", "FOV"))
+    with pytest.raises(ScanError, match="camera model FOV"):
+        opened(root)
+    path.write_text(good + good.splitlines()[-1] + "\n")
+    with pytest.raises(ScanError, match="states 2 cameras"):
+        opened(root)
