@@ -144,3 +144,14 @@ def test_a_folder_by_itself_is_known_by_its_files(tmp_path):
     shutil.copy(lone / "41048190_3dod_mesh.ply", lone / "41048191_3dod_mesh.ply")
     with pytest.raises(UnusableScan, match="several scans \\(41048190, 41048191\\)"):
         locate("arkitscenes", lone)
+
+
+def test_an_archive_of_a_video_names_it_too(tmp_path):
+    archive = tmp_path / "3dod" / "Validation" / "41048190.zip"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"")
+    for path in (archive, archive.with_suffix("")):
+        root, ref = locate("arkitscenes", path)
+        assert (root, ref.scene_id, ref.split) == (tmp_path, "41048190", "val")
+    lone = archive.rename(tmp_path / "41048190.zip")
+    assert locate("arkitscenes", lone)[1].folder == tmp_path / "41048190"

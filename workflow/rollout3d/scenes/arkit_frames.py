@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +13,10 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
+from rollout3d.scenes import arkit_layout
+from rollout3d.scenes.assets import Asset, Candidate
 from rollout3d.scenes.oddities import time_flags
+from rollout3d.scenes.packed import PackedPath, check_archive, unpacked
 from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
 
@@ -54,40 +59,38 @@ class _Files(NamedTuple):
 
 
 class ArkitSource:
-    """Frames of the best asset that is there: raw vga_wide, raw lowres_wide, lowres_wide of 3dod.
+    """Frames of the best asset that is whole: raw vga_wide, raw lowres_wide, lowres_wide of 3dod (`arkit_layout`).
 
     `folders`: the video's folders, raw first. Poses are world-to-camera in the file and are turned round; frames
     between two entries of the trajectory get an interpolated pose. All pictures, intrinsics and poses are of the
     upright picture: the turn is a majority vote of the poses, because the release's sky_direction is unreliable.
-    `flags` are signs of lost files: `video_gaps:N` for N places where frames are missing in time,
-    `frames_without_intrinsics:N` and `intrinsics_without_frames:N`.
+    `flags` tell of a choice that is not the usual one, and of lost files: `video_gaps:N` for N places where frames are
+    missing in time, `frames_without_intrinsics:N` and `intrinsics_without_frames:N`.
     Raises `ScanError`.
     """
 
-    def __init__(self, folders: list[Path], video: str):
+    def __init__(self, folders: Sequence[Path | PackedPath], video: str):
         self._video = video
-        bases = [base for folder in folders for base in (folder, folder / f"{video}_frames")]
-        base, asset = self._pick(bases, ("vga_wide", "lowres_wide"), video)
-        self._frames = _list(base / asset, ".png")
-        self._pincams = _list(base / f"{asset}_intrinsics", ".pincam")
-        if not len(self._pincams.ms):
-            raise ScanError(base / f"{asset}_intrinsics", "no .pincam files")
-        self.flags = self._signs_of_loss()
-        self._find_depth(bases)
+        layout = {asset.what: asset for asset in arkit_layout.assets(folders, video)}
+        _, self.flags = layout["video"].first(self._open_frames)
+        self.flags += self._signs_of_loss()
+        self._find_depth(arkit_layout.places(folders, video))
         self._thin_out()
-        self._read_poses(bases, video)
+        self._read_poses(layout["trajectory"])
         first = _read_png(self._frames.paths[0], cv2.IMREAD_COLOR)
         self._stored_size = first.shape[1], first.shape[0]
         turned = self.rotation_deg % 180 == 90
         self.width, self.height = self._stored_size[::-1] if turned else self._stored_size
 
-    @staticmethod
-    def _pick(bases: list[Path], assets: tuple[str, ...], video: str) -> tuple[Path, str]:
-        for base in bases:
-            for asset in assets:
-                if note(base / asset).is_dir() and next((base / asset).glob("*.png"), None):
-                    return base, asset
-        raise ScanError(bases[0] if bases else Path(video), f"no frames in {' or '.join(assets)}")
+    def _open_frames(self, candidate: Candidate) -> None:
+        """List pictures and intrinsics of an asset. Raises ScanError without either."""
+        pictures, pincams = candidate.paths
+        self._frames = _list(pictures, ".png")
+        if not len(self._frames.ms):
+            raise ScanError(pictures, "no frames: it holds no <time>.png; download it again")
+        self._pincams = _list(pincams, ".pincam")
+        if not len(self._pincams.ms):
+            raise ScanError(pincams, "no .pincam files; download it again")
 
     def _signs_of_loss(self) -> list[str]:
         lost = {
@@ -96,14 +99,14 @@ class ArkitSource:
         }
         return [*time_flags(self._frames.ms, "video"), *(f"{what}:{n}" for what, n in lost.items() if n)]
 
-    def _find_depth(self, bases: list[Path]) -> None:
+    def _find_depth(self, bases: Sequence[Path | PackedPath]) -> None:
         """The first folder of depth that holds pictures, with the intrinsics of the camera beside it."""
         self._depth_size: tuple[int, int] | None = None
-        for base in bases:
-            self._depths = _list(base / "lowres_depth", ".png")
+        for base, (name, cameras) in product(bases, arkit_layout.DEPTHS):
+            self._depths = _list(unpacked(base / name), ".png")
             if len(self._depths.ms):
                 self._depth_size = self._size_of_depth()
-                pincams = _list(base / "lowres_wide_intrinsics", ".pincam")
+                pincams = _list(unpacked(base / cameras), ".pincam")
                 self._depth_pincams = pincams if len(pincams.ms) else self._pincams
                 return
 
@@ -124,13 +127,13 @@ class ArkitSource:
         self._frames = _Files(self._frames.ms[::step], self._frames.paths[::step])
         self.fps, self.n_frames = rate / step, len(self._frames.ms)
 
-    def _read_poses(self, bases: list[Path], video: str) -> None:
-        path = next((base / "lowres_wide.traj" for base in bases if note(base / "lowres_wide.traj").is_file()), None)
-        if path is None:
-            raise ScanError(bases[0] / "lowres_wide.traj", "no such file")
-        self.poses_path = path
-        self.flags += _order_of_entries(path)
-        times, stored = read_trajectory(path)
+    def _read_poses(self, trajectory: Asset) -> None:
+        def use(candidate: Candidate) -> tuple[tuple[np.ndarray, np.ndarray], list[str]]:
+            self.poses_path = Path(candidate.paths[0])
+            return read_trajectory(candidate.paths[0]), _order_of_entries(candidate.paths[0])
+
+        ((times, stored), odd), flags = trajectory.first(use)
+        self.flags += [*flags, *odd]
         self._poses = poses_at(self._frames.ms / 1000, times, stored)
         found = [pose for pose in self._poses if pose is not None]
         self.has_poses = bool(found)
@@ -189,7 +192,10 @@ def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Lines: time, axis-angle (rad) and translation of world-to-camera. Raises `ScanError` for an empty or odd file.
     """
     with reading(path):
-        rows = np.array([line.split() for line in read_text(path).splitlines() if line.strip()], np.float64)
+        text = read_text(path)
+        if text.lstrip().startswith("<"):
+            raise ScanError(path, "a server's error page instead of a trajectory; download it again")
+        rows = np.array([line.split() for line in text.splitlines() if line.strip()], np.float64)
         if rows.ndim != 2 or rows.shape[1] != 7 or not np.isfinite(rows).all():
             raise ScanError(path, "expected lines of seven finite numbers")
         if (np.abs(rows[:, 1:4]) > _MOST_TURN).any() or (np.abs(rows[:, 4:7]) > _FARTHEST_M).any():
@@ -236,7 +242,10 @@ def poses_at(
 def _list(folder: Path, suffix: str) -> _Files:
     """The files of a folder by the time in their name, <video>_<seconds>.<suffix>."""
     found = []
-    for path in note(folder).glob(f"*{suffix}"):
+    check_archive(folder)
+    for path in (note(folder) if isinstance(folder, Path) else folder).glob(f"*{suffix}"):
+        if path.name.startswith("."):
+            continue
         with reading(path):
             seconds = float(path.stem.rsplit("_", 1)[-1])
             if not 0 <= seconds < _LATEST_S:

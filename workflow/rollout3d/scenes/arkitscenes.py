@@ -1,7 +1,8 @@
 """ARKitScenes: frames turned upright, ARKit poses, and oriented boxes over the ARKit mesh.
 
 Root: raw/{Training,Validation}/<video>/ and, or instead, 3dod/{Training,Validation}/<video>/. Frames are raw vga_wide
-(640x480, 30 fps) if there, else raw lowres_wide, else the 10 fps lowres_wide of 3dod. The world is ARKit's as
+(640x480, 30 fps) if whole, else raw lowres_wide, else the 10 fps lowres_wide of 3dod, else, with a flag, wide or the
+first release's color (`arkit_layout`); archives are read without being unpacked (`packed`). The world is ARKit's as
 distributed (metres, +z up), so nothing is moved. Boxes are `segments.obbAligned` (rows are the axes; the `obb` beside
 it is in another frame). There are no labels of vertices: an object's points are the mesh vertices inside its box.
 
@@ -21,9 +22,12 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.releases import MissingData, require
+from rollout3d.scenes import arkit_layout
 from rollout3d.scenes.arkit_frames import ArkitSource
+from rollout3d.scenes.assets import Asset
 from rollout3d.scenes.categories import arkitscenes_labels
 from rollout3d.scenes.contract import Refused, accept, identity, is_scan_name, read_stated, read_table
+from rollout3d.scenes.packed import PackedPath, check_archive, unpacked
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
     Annotated,
@@ -94,21 +98,29 @@ def folders(root: Path, ref: ScanRef) -> list[Path]:
     return [root / asset / FOLDERS[ref.split] / ref.scene_id for asset in ("raw", "3dod")]
 
 
+def assets(root: Path, ref: ScanRef) -> list[Asset]:
+    """What a video consists of (`arkit_layout.assets`). Raises `ScanError` for an archive that cannot be read."""
+    found = _folders(root, ref) or folders(root, ref)
+    for path in found:
+        check_archive(path)
+    return arkit_layout.assets(found, ref.scene_id, ref.annotated, ref.scene_id not in _INCOMPLETE)
+
+
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Mesh and objects of a video.
 
     Raises `ScanError`; `expected` for an annotation that is marked as skipped, and for what the release itself lacks.
     """
-    folders = _folders(root, ref)
+    layout = {asset.what: asset for asset in assets(root, ref)}
     annotation, content = Path(), {"data": []}
     if ref.annotated:
-        annotation = _find(folders, root, ref, f"{ref.scene_id}_3dod_annotation.json")
+        annotation, _ = layout["annotation"].file()
         content = read_json(annotation)
     with reading(annotation):
         if content.get("skipped"):
             raise ScanError(annotation, "the annotators skipped this video", expected=True)
         items = content["data"]
-    mesh_path = _find(folders, root, ref, f"{ref.scene_id}_3dod_mesh.ply")
+    mesh_path, _ = layout["mesh"].file()
     mesh = read_ply(mesh_path)
     room = Room(mesh.vertices, mesh.faces, mesh.colors, [], mesh_path=mesh_path)
     if not ref.annotated:
@@ -132,23 +144,14 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
 
 def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
     """The video of a scan and flags of its choice and oddities; its world needs no alignment. Raises `ScanError`."""
-    source = ArkitSource(_folders(root, ref), ref.scene_id)
+    source = ArkitSource(_folders(root, ref) or folders(root, ref), ref.scene_id)
     return source, [*source.flags, *([] if source.has_poses else ["no_poses"])]
 
 
-def _folders(root: Path, ref: ScanRef) -> list[Path]:
-    """Where the files of a video may be, raw first."""
-    return [path for path in folders(root, ref) if note(path).is_dir()]
-
-
-def _find(folders: list[Path], root: Path, ref: ScanRef, name: str) -> Path:
-    for folder in folders:
-        if note(folder / name).is_file():
-            return folder / name
-    folder = folders[0] if folders else root / "raw" / FOLDERS[ref.split] / ref.scene_id
-    if ref.scene_id in _INCOMPLETE:
-        raise ScanError(folder / name, "the release has no such file", expected=True)
-    raise ScanError(folder / name, "no such file")
+def _folders(root: Path, ref: ScanRef) -> list[Path | PackedPath]:
+    """Where the files of a video are, raw first: folders, or archives in their place."""
+    found = [unpacked(note(path)) for path in folders(root, ref)]
+    return [path for path in found if path.is_dir() or path.is_file()]
 
 
 _Entry = tuple[Path, str, str | None, str]
@@ -180,8 +183,8 @@ def _from_folders(root: Path) -> Iterator[_Entry]:
     """The folders of videos: each says its fold."""
     for folder in [root / asset / fold for asset in ("raw", "3dod") for fold in FOLDERS.values()]:
         for path in sorted(folder.glob("*")):
-            if path.is_dir():
-                yield path, path.name, None, folder.name
+            if path.is_dir() or path.suffix == ".zip":
+                yield path, path.stem if path.suffix == ".zip" else path.name, None, folder.name
 
 
 def _objects(items: list[dict[str, Any]], vertices: np.ndarray, flags: list[str]) -> list[Annotated | Refused]:

@@ -2,7 +2,7 @@
 
 An asset, such as the video, may lie there in several forms. They are tried in a fixed order; one that is not there or
 cannot be opened is passed over. Every choice but the first is a flag of the scene (`video:exported`), and so is every
-damaged file that was passed over (`damaged:rgb.mkv`).
+damaged file that was passed over (`damaged:rgb.mkv`), or one without what belongs to it (`incomplete:vga_wide`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rollout3d.fingerprint import note
+from rollout3d.scenes.packed import PackedPath
 from rollout3d.scenes.scan import Contradiction, ScanError
 
 T = TypeVar("T")
@@ -23,15 +24,19 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class Candidate:
-    """One form of an asset. `paths`: what it consists of, each a file or folder, its main file first."""
+    """One form of an asset. `paths`: what it consists of, each a file or folder, its main file first.
+
+    `usual` is true for a form that needs no flag although it is not the first, such as that of another download.
+    """
 
     name: str
-    paths: tuple[Path, ...]
+    paths: tuple[Path | PackedPath, ...]
+    usual: bool = False
 
     @property
     def absent(self) -> Path | None:
         """The first path that is not there."""
-        return next((path for path in self.paths if not note(path).exists()), None)
+        return next((path for path in self.paths if not _noted(path).exists()), None)
 
 
 @dataclass(frozen=True)
@@ -67,21 +72,24 @@ class Asset:
         file, is raised. Raises `ScanError` if there is no candidate, or none that can be used.
         """
         problems: list[tuple[ScanError, Path]] = []
+        incomplete: list[Path] = []
         for candidate in self.candidates:
             if candidate.absent is not None:
+                incomplete += [candidate.paths[0]] if candidate.absent != candidate.paths[0] else []
                 continue
             try:
                 found = use(candidate)
             except Contradiction:
                 raise
             except ScanError as error:
-                own = next((path for path in candidate.paths if error.path == path or path in error.path.parents), None)
+                own = next((path for path in candidate.paths if _concerns(error.path, path)), None)
                 if own is None:
                     raise
                 problems.append((error, own))
                 continue
-            chosen = [] if candidate is self.candidates[0] else [f"{self.what}:{candidate.name}"]
-            return found, [*chosen, *sorted({f"damaged:{own.name}" for _, own in problems})]
+            chosen = [] if candidate.usual or candidate is self.candidates[0] else [f"{self.what}:{candidate.name}"]
+            passed = {f"incomplete:{path.name}" for path in incomplete if path != candidate.paths[0]}
+            return found, [*chosen, *sorted({f"damaged:{own.name}" for _, own in problems} | passed)]
         if not problems:
             raise self.missing()
         (first, _), *others = problems
@@ -95,7 +103,18 @@ class Asset:
         return self.first(lambda candidate: candidate.paths[0])
 
 
-def found_in(folder: Path) -> str:
+def _noted(path: Path | PackedPath) -> Path | PackedPath:
+    """The path; recorders are told of it, unless it is in an archive, which they see opened."""
+    return note(path) if isinstance(path, Path) else path
+
+
+def _concerns(fault: Path, path: Path | PackedPath) -> bool:
+    """Whether a fault is that of a path: of itself, of what lies in it, or of the archive that it lies in."""
+    inside = path in fault.parents
+    return inside or fault == path or (isinstance(path, PackedPath) and fault in path.parents)
+
+
+def found_in(folder: Path | PackedPath) -> str:
     """What lies in a folder, for a message."""
     if not folder.is_dir():
         return f"there is no folder {folder}"

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rollout3d.scenes.scan import ScanRef
+from rollout3d.spaces import space_of
 
 
 class UnusableScan(ValueError):
@@ -28,23 +29,25 @@ _TELLTALES = {
 def locate(dataset: str, path: Path) -> tuple[Path, ScanRef]:
     """Root of the release and scan of a scan's folder, which may also lie by itself, outside a release.
 
-    `path` may also name a file of the scan. A scan by itself is `alone`, and its root is the folder in or above which
-    tables of the release may lie. Raises `UnusableScan` for a folder that is none of a scan.
+    `path` may also name a file of the scan, or ARKitScenes' archive of it. A scan by itself is `alone`, and its root is
+    the folder in or above which tables of the release may lie. Raises `UnusableScan` for a folder that is none of a scan.
     """
     path = Path(os.path.abspath(path))  # links stay as they are: scans often lie on other disks
-    path = path.parent if path.is_file() else path
+    packed = dataset == "arkitscenes" and path.suffix == ".zip" and path.is_file()
+    path = path.with_suffix("") if packed else path.parent if path.is_file() else path
+    packed |= dataset == "arkitscenes" and path.with_name(f"{path.name}.zip").is_file()
     parent, above = path.parent.name, path.parent.parent.name
-    if not path.is_dir():
+    if not path.is_dir() and not packed:
         raise UnusableScan(f"no folder {path}: name the folder of one scan, {_EXPECTED[dataset]}")
     if dataset == "scannet" and parent in ("scans", "scans_test", "scans_train", "scans_val"):
         split = {"scans_test": "test", "scans_val": "val"}.get(parent, "train")
-        return path.parents[1], ScanRef(path.name, path.name.split("_")[0], split)
+        return path.parents[1], ScanRef(path.name, space_of(dataset, path.name), split)
     if dataset == "scannetpp" and parent == "data":
         return path.parents[1], ScanRef(path.name, path.name, "train")
     if dataset == "arkitscenes" and parent in ("Training", "Validation") and above in ("raw", "3dod"):
         return path.parents[2], ScanRef(path.name, path.name, "train" if parent == "Training" else "val")
-    scene_id = _scene_id(dataset, path)
-    space = scene_id.split("_")[0] if dataset == "scannet" else scene_id
+    scene_id = _scene_id(dataset, path) if path.is_dir() else path.name
+    space = space_of(dataset, scene_id)
     root = path.parent if dataset == "scannetpp" else path
     return root, ScanRef(scene_id, space, "train", folder=path, alone=True)
 

@@ -1,0 +1,61 @@
+"""Where ARKitScenes keeps what a video consists of: raw and 3dod downloads, archives, names of the first release.
+
+Raw: <video>/<asset>/ or <asset>.zip, each asset with <asset>_intrinsics/; 3dod: <video>/<video>_frames/<asset>/, or
+<video>.zip. The first release named the pictures color/, the trajectory color.traj and the depth depth_densified/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rollout3d.scenes.assets import Asset, Candidate
+from rollout3d.scenes.packed import PackedPath, unpacked
+
+VIDEOS = (("vga_wide", "lowres_wide"), ("wide",), ("color",))
+"""Assets that can be the video: all places are searched for the first group, then for the next."""
+TRAJECTORIES = ("lowres_wide.traj", "color.traj")
+DEPTHS = (("lowres_depth", "lowres_wide_intrinsics"), ("depth_densified", "color_intrinsics"))
+"""Folders of depth, and of the intrinsics of their camera."""
+
+Folder = Path | PackedPath
+
+
+def places(folders: Sequence[Folder], video: str) -> list[Folder]:
+    """Where assets of a video may lie, in order: in each folder of it, and in <video>_frames below."""
+    return [place for folder in folders for place in (folder, folder / f"{video}_frames")]
+
+
+def assets(folders: Sequence[Folder], video: str, annotated: bool = True, released: bool = True) -> list[Asset]:
+    """What a video consists of, in the order in which it is read: annotation if wanted, mesh, trajectory, video, depth.
+
+    `folders`: where its files are looked for, raw first.
+    """
+    files = [(f"{video}_3dod_annotation.json", "annotation"), (f"{video}_3dod_mesh.ply", "mesh")]
+    found = [
+        Asset(
+            what,
+            tuple(Candidate(name, (folder / name,), usual=True) for folder in folders),
+            f"download {name} with the release's script",
+            released=released,
+        )
+        for name, what in files[0 if annotated else 1 :]
+    ]
+    bases = places(folders, video)
+    trajectories = [
+        Candidate(name, (base / name,), usual=name == TRAJECTORIES[0]) for name in TRAJECTORIES for base in bases
+    ]
+    remedy = "download the asset lowres_wide.traj of raw, or the video of 3dod"
+    found.append(Asset("trajectory", tuple(trajectories), remedy, released=released))
+    videos = [
+        Candidate(name, (unpacked(base / name), unpacked(base / f"{name}_intrinsics")), usual=name in VIDEOS[0])
+        for group in VIDEOS
+        for base in bases
+        for name in group
+    ]
+    remedy = "download vga_wide and vga_wide_intrinsics, or lowres_wide and lowres_wide_intrinsics"
+    found.append(Asset("video", tuple(videos), remedy, released=released))
+    depths = [
+        Candidate(name, (unpacked(base / name),), usual=name == DEPTHS[0][0]) for name, _ in DEPTHS for base in bases
+    ]
+    return [*found, Asset("depth", tuple(depths), "download lowres_depth", needed=False)]
