@@ -314,6 +314,8 @@ def test_no_registry_is_forgotten():
         ("stages/bias.py", "READABLE"),
         ("stages/registry.py", "STAGES"),
         ("model/directory.py", "RELEASED"),
+        ("scenes/probes.py", "PROBES"),
+        ("scenes/scannetpp.py", "DSLR"),
     }
     found = set()
     for file in PACKAGE.rglob("*.py"):

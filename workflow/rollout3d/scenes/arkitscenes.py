@@ -91,6 +91,12 @@ def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -
     return found
 
 
+def on_disk(root: Path) -> list[ScanRef]:
+    """The videos that have a folder or an archive, whatever the tables say, by id."""
+    splits = {fold: split for split, fold in FOLDERS.items()}
+    return [ScanRef(video, video, splits[fold]) for video, (_, fold) in sorted(_from_folders(root).items())]
+
+
 def folders(root: Path, ref: ScanRef) -> list[Path]:
     """Where the files of a video are looked for, raw first."""
     if ref.folder is not None:

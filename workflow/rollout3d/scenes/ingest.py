@@ -24,7 +24,7 @@ from rollout3d.scenes.sightings import Watch
 from rollout3d.seeding import shard_of
 
 READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
-"""Each has list_scans(root, splits, lists), folders(root, ref), assets(root, ref), read_room(root, ref),
+"""Each has list_scans(root, splits, lists), on_disk(root), folders(root, ref), assets(root, ref), read_room(root, ref),
 open_video(root, ref, to_aligned) and read_scan(root, ref)."""
 
 NAMES = ("scenes", "objects", "frames", "maps", "visibility", "scenes_dropped")

@@ -30,7 +30,8 @@ def locate(dataset: str, path: Path) -> tuple[Path, ScanRef]:
     """Root of the release and scan of a scan's folder, which may also lie by itself, outside a release.
 
     `path` may also name a file of the scan, or ARKitScenes' archive of it. A scan by itself is `alone`, and its root is
-    the folder in or above which tables of the release may lie. Raises `UnusableScan` for a folder that is none of a scan.
+    the folder in or above which tables of the release may lie. Raises `UnusableScan` for a folder that is none of a
+    scan.
     """
     path = Path(os.path.abspath(path))  # links stay as they are: scans often lie on other disks
     packed = dataset == "arkitscenes" and path.suffix == ".zip" and path.is_file()

@@ -17,6 +17,7 @@ _TYPES = {
     "double": "f8", "float64": "f8",
 }  # fmt: skip
 _INTEGERS = frozenset(name for name, code in _TYPES.items() if code[0] in "iu")
+_HEADER_BYTES = 1 << 17
 _EXTENT_M = 100.0
 """No room is larger: a mesh that spans more is in other units, or has damaged coordinates."""
 _PADDING = 64
@@ -74,7 +75,25 @@ def read_ply(path: Path) -> Mesh:
         return Mesh(vertices, faces, colors)
 
 
-def _header(path: Path, data: bytes) -> tuple[str, list[_Element], int]:
+def check_ply(path: Path) -> None:
+    """Raise ScanError for a file that is no PLY, or too short for the counts in its header; nothing else is read."""
+    with reading(path), open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        order, elements, at = _header(path, file.read(_HEADER_BYTES), size)
+        for element in elements:
+            each = sum(np.dtype(code).itemsize for _, code in element.scalars)
+            # A list is empty at least; those of faces have three entries.
+            entries = 3 if element.name == "face" else 0
+            each += sum(np.dtype(n).itemsize + entries * np.dtype(code).itemsize for _, n, code in element.lists)
+            at += element.count * (each if order else 2)
+        if at > size:
+            raise ScanError(path, f"truncated: {size} bytes, at least {at} by its header; download it again")
+
+
+def _header(path: Path, data: bytes, size: int | None = None) -> tuple[str, list[_Element], int]:
+    """Byte order ("" = ASCII), elements and the end of the header; `size`: of the file, if `data` is its start."""
+    size = len(data) if size is None else size
     end = data.find(b"end_header", 0, 65536)
     if not data.startswith(b"ply") or end < 0:
         raise ScanError(path, "not a PLY file")
@@ -87,8 +106,8 @@ def _header(path: Path, data: bytes) -> tuple[str, list[_Element], int]:
         elif words[:1] == ["element"]:
             elements.append(_Element(words[1], int(words[2]), [], []))
             # An element takes a byte at least, in ASCII as in binary.
-            if not 0 <= elements[-1].count <= len(data):
-                raise ScanError(path, f"claims {words[2]} of '{words[1]}', more than its {len(data)} bytes can hold")
+            if not 0 <= elements[-1].count <= size:
+                raise ScanError(path, f"claims {words[2]} of '{words[1]}', more than its {size} bytes can hold")
         elif words[:2] == ["property", "list"]:
             if not {words[2], words[3]} <= _INTEGERS:
                 raise ScanError(path, f"a PLY list of {words[3]} counted in {words[2]}: integers are expected")

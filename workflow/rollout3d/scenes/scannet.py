@@ -66,6 +66,15 @@ def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -
     return found
 
 
+def on_disk(root: Path) -> list[ScanRef]:
+    """The scans that have a folder, whatever the split lists say, by name."""
+    found: dict[str, ScanRef] = {}
+    for split, name in [*(("train", name) for name in PLACES["train"]), ("test", PLACES["test"][0])]:
+        for path in sorted((root / name).glob("scene*")):
+            found.setdefault(path.name, ScanRef(path.name, path.name.split("_")[0], split))
+    return sorted(found.values(), key=lambda ref: ref.scene_id)
+
+
 def folders(root: Path, ref: ScanRef) -> list[Path]:
     """Where the files of a scan are looked for."""
     return [_folder(root, ref)]
@@ -117,8 +126,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
             raise ScanError(meta_path, "axisAlignment is no rigid transform")
     else:
         flags.append("no_axis_alignment")
-    (mesh_path, *annotation), chosen = mesh_asset.first(lambda candidate: candidate.paths)
-    mesh = read_ply(mesh_path)
+    ((mesh_path, *annotation), mesh), chosen = mesh_asset.first(lambda each: (each.paths, read_ply(each.paths[0])))
     vertices = mesh.vertices @ to_aligned[:3, :3].T + to_aligned[:3, 3]
     found = _read_objects(annotation, ref, vertices, tsv, flags)
     flags += [*chosen, *([] if tsv is not None else ["no_label_table"])]
@@ -229,6 +237,8 @@ def _read_meta(path: Path) -> dict[str, Any]:
                 meta[key.strip()] = [float(word) for word in value.split()]
             except ValueError:
                 meta[key.strip()] = value.strip()
+    if not meta:
+        raise ScanError(path, "holds no `key = value`: empty or damaged; download it again")
     return meta
 
 

@@ -62,7 +62,7 @@ VIDEO_FPS = 30.0
 SURFACE_SPACING_M = 0.03
 """Spacing of the points added on the faces: near ScanNet's vertex spacing."""
 
-_DSLR = {"dslr": DslrSource, "dslr_fisheye": FisheyeSource}
+DSLR = {"dslr": DslrSource, "dslr_fisheye": FisheyeSource}
 """Candidates of the video that are pictures of the DSLR -> what reads them."""
 _FULL_SIZE = (1920, 1440)
 """Pixels that the released intrinsics refer to."""
@@ -79,6 +79,12 @@ def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -
         ScanRef(scene_id, space_of(NAME, scene_id), split, (root / "data" / scene_id).is_dir())
         for split, scene_id in read_splits(files, splits, "the download script has it among the metadata")
     ]
+
+
+def on_disk(root: Path) -> list[ScanRef]:
+    """The scans that have a folder, whatever the split lists say, by name."""
+    paths = sorted(path for path in (root / "data").iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [ScanRef(path.name, path.name, "train") for path in paths]
 
 
 def folders(root: Path, ref: ScanRef) -> list[Path]:
@@ -124,8 +130,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     folder = folders(root, ref)[0] / "scans"
     annotation = folder / "segments_anno.json"
     # Both meshes have the annotated vertices, but the semantic one may be painted by class.
-    mesh_path, chosen = assets(root, ref)[0].file()
-    mesh = read_ply(mesh_path)
+    (mesh_path, mesh), chosen = assets(root, ref)[0].first(lambda each: (each.paths[0], read_ply(each.paths[0])))
     if not ref.annotated or (ref.split == "test" and not note(annotation).exists()):
         groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
     else:
@@ -165,8 +170,8 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
     video = assets(root, ref)[-1]
 
     def use(candidate: Candidate) -> PhoneSource | DslrSource:
-        if candidate.name in _DSLR:
-            return _DSLR[candidate.name](candidate.paths[0].parent)
+        if candidate.name in DSLR:
+            return DSLR[candidate.name](candidate.paths[0].parent)
         file, poses = candidate.paths[:2]
         rival = any(other.paths[0] != file and other.paths[0].is_file() for other in video.candidates[:2])
         return PhoneSource(file.parent, file, poses, whole=rival)

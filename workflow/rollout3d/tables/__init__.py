@@ -40,6 +40,7 @@ from rollout3d.tables.schema import (
     BIAS,
     FRAMES,
     HARD,
+    INVENTORY,
     MAPS,
     MARKS,
     METRICS,

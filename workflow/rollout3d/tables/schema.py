@@ -58,6 +58,20 @@ RAW_FILES = _declare(
     _null("names", _S, "sha256 of the sorted names of a folder's entries"),
 )
 
+INVENTORY = _declare(
+    "inventory",
+    "one scan of a release: whether it can be read, by the headers of its files",
+    _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
+    _field("scene_id", _S, "scan"),
+    _field("space_id", _S, "physical space"),
+    _field("split", _S, "train | val | test; unlisted: on disk, but in no split list"),
+    _field("state", _S, "usable | missing | damaged | left_out (by the release itself)"),
+    _field("asset", _S, "what is missing or damaged: scan, meta, mesh, annotation, trajectory, video; empty if usable"),
+    _field("file", _S, "file at fault, relative to the dataset's root; empty if usable"),
+    _field("reason", _S, "why it cannot be used, with the remedy; empty if usable"),
+    _field("flags", _STRINGS, "forms of assets that are not the usual ones, and damaged files that they replace"),
+)
+
 # --- scenes ----------------------------------------------------------------------------------------------------------
 
 SCENES = _declare(
