@@ -63,6 +63,7 @@ def test_the_picture_shows_the_room_and_the_frames(releases, tmp_path, capsys):
     bev = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     shown = cv2.resize(top, (432, 432), interpolation=cv2.INTER_AREA).astype(float)
     assert np.corrcoef(shown.ravel(), bev.ravel())[0, 1] > 0.8
+    assert "object_rel_direction_easy: " in out and ", the first 1" in out
     assert "-> A (" in out or "-> B (" in out or "-> C (" in out
 
 

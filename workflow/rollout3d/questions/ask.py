@@ -107,7 +107,7 @@ def lines(asked: Asked, per_type: int | None) -> Iterator[str]:
             yield f"{kind}: none ({'; '.join(why) or 'too few objects'})"
             continue
         shown = some[:per_type]
-        yield f"{kind}: {len(some)}" + (f", the first {len(shown)}" if len(shown) < len(some) else "")
+        yield f"{kind}: {len(some)}" + (f", the first {len(shown)}" if 0 < len(shown) < len(some) else "")
         for row in shown:
             yield from _question(row)
 

@@ -54,7 +54,6 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError(str(error), 2) from None
     except ScanError as error:
         raise StageError(f"the scan cannot be used: {error}") from None
-    print("\n".join(lines(asked, None if args.all else args.show)))
     scene_id = asked.scene["scene_id"]
     try:
         out = args.out or Path(tempfile.mkdtemp(prefix=f"rollout3d-{scene_id}-"))
@@ -67,6 +66,8 @@ def main(argv: list[str] | None = None) -> None:
         write_png(overview(room, asked.tables["frames"], asked.tables["maps"][0], title), out / "picture.png")
     except OSError as error:
         raise StageError(f"{args.out}: the files cannot be written ({error.strerror}); name another --out") from None
+    # Printed last: a pager that ends early must not cost the files.
+    print("\n".join(lines(asked, None if args.all else args.show)))
     print(f"\n{len(asked.questions)} questions: {(out / 'questions.parquet').resolve()}")
     print(f"picture: {(out / 'picture.png').resolve()}")
     if not asked.questions:
