@@ -141,7 +141,7 @@ def test_intrinsics_of_the_scans_text_stand_in_for_those_of_the_export(root):
         assert {"intrinsics_of_meta:color", "intrinsics_of_meta:depth"} <= set(scan.room.flags)
 
 
-@pytest.mark.parametrize("place", ["exported", "frames", REF.scene_id])
+@pytest.mark.parametrize("place", ["exported", "frames", REF.scene_id, f"../../frames/{REF.scene_id}"])
 def test_an_export_may_lie_in_a_folder_of_its_own(root, place):
     (folder_of(root) / f"{REF.scene_id}.sens").unlink()
     write_export(folder_of(root) / place)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rollout3d import fingerprint
 from rollout3d.scenes import arkitscenes
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.scan import ScanError
@@ -181,3 +182,14 @@ def test_without_any_video_the_message_says_what_is_there_and_what_to_do(root):
     for said in ("no such file", "lowres_wide", "wide", "holds", "lowres_depth/"):
         assert said in caught.value.reason
     assert "download vga_wide and vga_wide_intrinsics" in caught.value.reason
+
+
+def test_archives_are_recorded_among_the_files_that_were_read(root):
+    pack(raw(root) / "vga_wide")
+    with fingerprint.Recorder({"roots.arkitscenes": root}) as recorder:
+        arkitscenes.read_scan(root, REF)
+        arkitscenes.read_scan(root, REF)
+    kinds = {row["path"]: row["kind"] for row in recorder.rows()}
+    base = f"raw/Training/{VIDEO}"
+    assert kinds[f"{base}/vga_wide.zip"] == "file" and kinds[f"{base}/vga_wide"] == "absent"
+    assert not [path for path in kinds if ".zip/" in path]

@@ -62,6 +62,21 @@ def test_the_mp4_serves_without_the_mkv(root):
     source.close()
 
 
+def test_a_copy_with_every_second_frame_keeps_poses_and_depth_of_its_frames(root):
+    whole, _ = opened(root)
+    pictures = [whole.frame(index) for index in range(whole.n_frames)]
+    mini.write_video(phone(root) / "rgb.mp4", pictures, rate=30)
+    (phone(root) / "rgb.mkv").unlink()
+    copy, flags = opened(root)
+    assert "thinned_video:2" in flags and (copy.fps, copy.n_frames) == (30, whole.n_frames)
+    for index in (0, 11, 50):
+        assert np.allclose(copy.camera(index)[1], whole.camera(index)[1])
+        assert np.allclose(copy.camera(index)[0], whole.camera(index)[0])
+        assert np.array_equal(copy.depth(index), whole.depth(index))
+        assert np.abs(copy.frame(index).astype(int) - pictures[index]).mean() < 6
+    whole.close(), copy.close()
+
+
 def test_the_mkv_goes_first_where_both_are_whole(root):
     as_mp4(root)
     source, flags = opened(root)

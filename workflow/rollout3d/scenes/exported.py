@@ -24,6 +24,8 @@ from rollout3d.scenes.scan import ScanError, intrinsics, matrix, reading
 
 FOLDERS = (".", "exported", "frames", "sens", "output")
 """Where an export is looked for below the scan's folder; also in a folder named as the scan."""
+OUTSIDE = ("exported", "frames")
+"""Folders beside scans/ that may hold exports, in folders named as the scans."""
 _PICTURES, _DEPTHS, _POSES = (".jpg", ".jpeg", ".png"), (".png",), (".txt",)
 _HEADER_BYTES = 1 << 16
 
@@ -161,7 +163,8 @@ class ExportedSource:
 
 def export_folders(folder: Path) -> list[Path]:
     """Where an export of the scan in `folder` may lie, the likeliest first."""
-    return [folder / name if name != "." else folder for name in (*FOLDERS, folder.name)]
+    below = [folder / name if name != "." else folder for name in (*FOLDERS, folder.name)]
+    return [*below, *(folder.parent.parent / name / folder.name for name in OUTSIDE)]
 
 
 def numbered(folder: Path, suffixes: Sequence[str]) -> dict[int, Path]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from rollout3d.fingerprint import note
 from rollout3d.scenes.archive import Archive
 from rollout3d.scenes.scan import ScanError
 
@@ -105,7 +106,8 @@ def unpacked(path: Path | PackedPath) -> Path | PackedPath:
     archive = path.with_name(path.name + ".zip")
     if not archive.is_file():
         return path
-    about = archive.stat()
+    about = note(archive).stat()
+    note(path)  # a folder that comes to lie there would go first
     try:
         root = PackedPath(_open(archive, about.st_size, about.st_mtime_ns), PurePosixPath("."))
     except ScanError:

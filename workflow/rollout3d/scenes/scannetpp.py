@@ -59,6 +59,8 @@ _log = logging.getLogger(__name__)
 NAME = "scannetpp"
 VIDEO_FPS = 30.0
 """VSI-Bench's copies of the 60 fps videos."""
+RECORDED_FPS = 60.0
+"""Of the phone's video as released, whose frames poses and depth are numbered by."""
 SURFACE_SPACING_M = 0.03
 """Spacing of the points added on the faces: near ScanNet's vertex spacing."""
 
@@ -211,6 +213,7 @@ class PhoneSource:
                 stated = f"{_FULL_SIZE[0]}x{_FULL_SIZE[1]}"
                 size = f"{self.width}x{self.height}"
                 raise ScanError(self._video.path, f"pictures of {size} pixels, for intrinsics of {stated}")
+            self._recorded = 1  # frames of the recording per frame of the file
             self._read_cameras()
             self.flags += cross_check(
                 self.poses_path,
@@ -250,25 +253,33 @@ class PhoneSource:
             known = sorted((int(key.removeprefix("frame_")), entry) for key, entry in entries.items())
             if not known:
                 raise ScanError(self.poses_path, "no frames")
+            self._note_thinning(known[-1][0] + 1)
             # The video may have frames more than the poses, but not a second less.
-            if known[-1][0] > self._video.n_frames + self._video.fps:
+            if known[-1][0] > self._recorded * (self._video.n_frames + self._video.fps):
                 raise ScanError(
                     self._video.path,
                     f"ends after {self._video.n_frames} frames, the poses after {known[-1][0] + 1}: truncated?",
                 )
-            missing = known[-1][0] + 1 - self._video.n_frames
+            missing = known[-1][0] // self._recorded + 1 - self._video.n_frames
             self.flags += [f"video_shorter_than_poses:{missing}"] if missing > 0 else []
             self._indices = np.array([index for index, _ in known])
             self._K = np.stack([intrinsics(entry["intrinsic"], _FULL_SIZE) for _, entry in known])
             self._poses = np.stack([matrix(entry["aligned_pose"], 4, 4) for _, entry in known])
 
+    def _note_thinning(self, n_poses: int) -> None:
+        """Notice a copy of the video that keeps every k-th frame: entries stay those of the recording."""
+        thinned = round(RECORDED_FPS / self._video.fps)
+        if thinned > 1 and abs(n_poses - thinned * self._video.n_frames) <= RECORDED_FPS:
+            self._recorded = thinned
+            self.flags.append(f"thinned_video:{thinned}")
+
     def _entry(self, index: int) -> tuple[int, bool]:
-        """Row of the entry nearest to a frame of the file, and whether it is the frame's own."""
+        """Row of the entry nearest to a frame of the recording, and whether it is the frame's own."""
         row = int(np.abs(self._indices - index).argmin())
         return row, bool(self._indices[row] == index)
 
     def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
-        row, own = self._entry(index * self.step)
+        row, own = self._entry(index * self.step * self._recorded)
         K = resize_intrinsics(self._K[row], _FULL_SIZE, (self.width, self.height))
         return K, self._poses[row] if own and valid_pose(self._poses[row]) else None
 
@@ -278,11 +289,11 @@ class PhoneSource:
     def depth_K(self, index: int) -> np.ndarray | None:
         if not self._has_depth:
             return None
-        row, _ = self._entry(index * self.step)
+        row, _ = self._entry(index * self.step * self._recorded)
         return resize_intrinsics(self._K[row], _FULL_SIZE, (WIDTH, HEIGHT))
 
     def depth(self, index: int) -> np.ndarray | None:
-        return self._depth.frame(index * self.step) if self._depth else None
+        return self._depth.frame(index * self.step * self._recorded) if self._depth else None
 
     def close(self) -> None:
         self._video.close()
