@@ -8,6 +8,7 @@ import pytest
 
 from rollout3d.geometry.camera import project
 from rollout3d.scenes import scannet
+from rollout3d.scenes.check import check_scan
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes import mini
@@ -224,3 +225,28 @@ def test_annotation_of_the_full_mesh_alone_is_read_with_that_mesh(root):
     with pytest.raises(ScanError) as caught:
         scannet.read_room(root, REF)
     assert caught.value.path == folder / f"{REF.scene_id}.aggregation.json" and "download" in caught.value.reason
+
+
+def test_an_exported_synthetic_scan_passes_check_scan_with_the_releases_own_labels(releases, tmp_path):
+    """Written from what the reader of the .sens file gives; the archive of instance pictures numbers frames alike."""
+    made = releases["scannet"]
+    (plan,) = (plan for plan in made.plans() if plan.quirks.projected)
+    shutil.copytree(made.root / "scans" / plan.scene_id, tmp_path / "scans" / plan.scene_id)
+    shutil.copy(made.root / "scannetv2-labels.combined.tsv", tmp_path)
+    folder = tmp_path / "scans" / plan.scene_id
+    with made.open(plan) as scan:
+        sens = scan.source._sens
+        for stream, K in (("color", sens.color_K), ("depth", sens.depth_K)):
+            four = np.eye(4)
+            four[:3, :3] = K
+            mini.write_bytes(folder / "intrinsic" / f"intrinsic_{stream}.txt", text_of(four).encode())
+        for i in range(0, sens.n_frames, 2):
+            mini.write_bytes(folder / "color" / f"{i}.jpg", mini.jpeg(sens.color(i)))
+            millimetres = np.rint(1000 * sens.depth(i)).astype(np.uint16)
+            mini.write_bytes(folder / "depth" / f"{i}.png", cv2.imencode(".png", millimetres)[1].tobytes())
+            mini.write_bytes(folder / "pose" / f"{i}.txt", text_of(sens.poses[i]).encode())
+    (folder / f"{plan.scene_id}.sens").unlink()
+    report = check_scan("scannet", folder)
+    assert report.passed, report.text()
+    assert {check.name: check.passed for check in report.checks}["labels of the release"] is True
+    assert ("flag", "every_nth_frame:2") in report.found

@@ -19,6 +19,7 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
+from rollout3d.scenes.instance_pictures import optional_pictures
 from rollout3d.scenes.pictures import decode_picture, picture_size
 from rollout3d.scenes.scan import ScanError, intrinsics, matrix, reading
 
@@ -34,13 +35,16 @@ class ExportedSource:
     """The video of an exported scan, equal to that of its `.sens` file. Depth has the pose of colour.
 
     `folder` holds color/, depth/, pose/ and intrinsic/; `meta` is the content of the scan's .txt; `fps` the rate of all
-    frames. `flags` are oddities: every k-th frame only, an early end, resized pictures, frames without depth.
+    frames; `archive` the release's optional instance pictures, of no use where pictures were resized. `flags` are
+    oddities: every k-th frame only, an early end, resized pictures, frames without depth.
     Raises `ScanError`.
     """
 
     rotation_deg = 0
 
-    def __init__(self, folder: Path, to_aligned: np.ndarray, meta: Mapping[str, Any], fps: float):
+    def __init__(
+        self, folder: Path, to_aligned: np.ndarray, meta: Mapping[str, Any], fps: float, archive: Path | None = None
+    ):
         self.folder, self._to_aligned, self._meta = folder, to_aligned, meta
         self.poses_path = folder / "pose"
         self.flags: list[str] = []
@@ -64,6 +68,11 @@ class ExportedSource:
             self._depth_size = self._size(next(self._depth[n] for n in self.numbers if n in self._depth))
             self._depth_K = self._intrinsics("depth", self._depth_size)
             self.flags += [f"frames_without_depth:{len(lacking)}"] if lacking else []
+        resized = any(flag.startswith("color_resized") for flag in self.flags)
+        self._pictures = None
+        if archive is not None and not resized:
+            n_recorded = max(self._stated("numColorFrames") or 0, self.numbers[-1] + self.step)
+            self._pictures = optional_pictures(archive, (self.width, self.height), n_recorded)
 
     def _frames(self) -> list[int]:
         """The numbers of the frames in growing order, evenly spaced."""
@@ -157,8 +166,13 @@ class ExportedSource:
             raise ScanError(path, "depth is expected as one channel of 16 bits, millimetres: export it again")
         return picture.astype(np.float32) * np.float32(1.0 / 1000)
 
+    def instances(self, index: int) -> np.ndarray | None:
+        """The release's own objectId of each pixel (height, width), -1 = none; None without its optional archive."""
+        return self._pictures.frame(self.numbers[index]) if self._pictures else None
+
     def close(self) -> None:
-        """Nothing is held open."""
+        if self._pictures:
+            self._pictures.close()
 
 
 def export_folders(folder: Path) -> list[Path]:

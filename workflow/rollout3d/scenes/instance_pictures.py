@@ -13,11 +13,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rollout3d.fingerprint import note
 from rollout3d.scenes.archive import Archive
 from rollout3d.scenes.pictures import decode_picture
 from rollout3d.scenes.scan import ScanError
 
 _MEMBER = re.compile(r"instance-filt/(0|[1-9][0-9]{0,8})\.png")
+
+
+def optional_pictures(path: Path, size: tuple[int, int], n_frames: int) -> InstancePictures | None:
+    """The archive at a path, None if there is none. Raises `ScanError` for one that is damaged or another scan's."""
+    if not note(path).exists():
+        return None
+    try:
+        return InstancePictures(path, size, n_frames)
+    except ScanError as error:
+        reason = f"{error.reason}; the archive is optional: remove it, or download it again"
+        raise ScanError(path, reason) from error
 
 
 class InstancePictures:

@@ -28,7 +28,7 @@ from rollout3d.scenes.assets import Asset, Candidate, found_in
 from rollout3d.scenes.categories import scannet_labels
 from rollout3d.scenes.contract import Accepted, Refused, accept, identity, read_splits
 from rollout3d.scenes.exported import ExportedSource, export_folders
-from rollout3d.scenes.instance_pictures import InstancePictures
+from rollout3d.scenes.instance_pictures import InstancePictures, optional_pictures
 from rollout3d.scenes.oddities import time_flags
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
@@ -151,10 +151,10 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
     def use(candidate: Candidate) -> FrameSource:
         if candidate.name == "sens":
             return SensSource(candidate.paths[0], to_aligned)
-        meta = folders(root, ref)[0] / f"{ref.scene_id}.txt"
-        return ExportedSource(
-            candidate.paths[0].parent, to_aligned, _read_meta(meta) if note(meta).is_file() else {}, VIDEO_FPS
-        )
+        (folder,) = folders(root, ref)
+        meta, archive = folder / f"{ref.scene_id}.txt", folder / f"{ref.scene_id}_2d-instance-filt.zip"
+        values = _read_meta(meta) if note(meta).is_file() else {}
+        return ExportedSource(candidate.paths[0].parent, to_aligned, values, VIDEO_FPS, archive)
 
     source, flags = video.first(use)
     return source, [*flags, *getattr(source, "flags", [])]
@@ -181,14 +181,11 @@ class SensSource:
             self.close()
             raise ScanError(path, "holds no frames")
         archive = path.with_name(f"{path.stem}_2d-instance-filt.zip")
-        if note(archive).exists():
-            try:
-                self._pictures = InstancePictures(archive, self._sens.color_size, self.n_frames)
-            except ScanError as error:
-                self.close()
-                raise ScanError(
-                    archive, f"{error.reason}; the archive is optional: remove it, or download it again"
-                ) from error
+        try:
+            self._pictures = optional_pictures(archive, self._sens.color_size, self.n_frames)
+        except ScanError:
+            self.close()
+            raise
 
     @cached_property
     def poses(self) -> list[np.ndarray | None]:
