@@ -215,11 +215,39 @@ def test_distorted_dslr_pictures_are_undistorted_while_reading(root):
         assert difference < np.abs(moved[inner].astype(float) - raw[inner]).mean() / 2, "the raw picture is bent"
 
 
+def test_colmaps_lens_and_poses_serve_without_nerfstudios(root):
+    folder = root / "data" / SCENE / "dslr"
+    shutil.rmtree(phone(root))
+    distorted(folder)
+    shutil.rmtree(folder / "resized_undistorted_images")
+    reference, _ = opened(root)
+    cameras = folder / "colmap" / "cameras.txt"
+    width, height = reference.width, reference.height
+    cameras.write_text(f"# one\n1 OPENCV_FISHEYE {width} {height} 100 100 64 48 {' '.join(map(str, K1234))}\n")
+    (folder / "nerfstudio" / "transforms.json").unlink()
+    source, flags = opened(root)
+    assert {"video:dslr_fisheye+colmap", "dslr_pictures", "undistorted_here"} <= set(flags)
+    for index in range(source.n_frames):
+        assert np.array_equal(source.frame(index), reference.frame(index))
+        (K, pose), (own_K, own_pose) = source.camera(index), reference.camera(index)
+        assert np.allclose(K, own_K) and (own_pose is None or np.allclose(pose, own_pose))
+    cameras.write_text(f"1 OPENCV_FISHEYE {width} {height} 100 100 64 48\n")
+    with pytest.raises(ScanError, match="4 parameters of OPENCV_FISHEYE, expected 8") as caught:
+        opened(root)
+    assert caught.value.path == cameras
+
+
 def test_a_fisheye_picture_of_another_lens_model_is_refused(root):
     folder = root / "data" / SCENE / "dslr"
     distorted(folder)
     path = folder / "nerfstudio" / "transforms.json"
-    path.write_text(path.read_text().replace("OPENCV_FISHEYE", "OPENCV"))
+    whole = path.read_text()
+    for text in ("NaN", "Infinity", '"x"'):
+        path.write_text(whole.replace('"k1": -0.03', f'"k1": {text}'))
+        with pytest.raises(ScanError) as caught:
+            FisheyeSource(folder)
+        assert caught.value.path == path
+    path.write_text(whole.replace("OPENCV_FISHEYE", "OPENCV"))
     with pytest.raises(ScanError, match="camera model OPENCV: distorted pictures have OPENCV_FISHEYE"):
         FisheyeSource(folder)
 

@@ -45,6 +45,8 @@ def test_a_given_folder_is_the_only_one(root, tmp_path):
     datasets = {"scannet": {"splits": {"train": ["train"], "test": []}}}
     config = settings(site={"splits": {"scannet": str(tmp_path / "lists")}}, datasets=datasets)
     assert ids(shard_scans("scannet", root, 0, 1, config)) == ["scene0007_01"]
+    given = tmp_path / "lists" / "scannetv2_train.txt"
+    assert ids(scannet.list_scans(root, ["train"], given)) == ["scene0007_01"], "a file stands for its folder"
     with pytest.raises(MissingData, match=r"lists/scannetv2_val\.txt.*site\.splits\.scannet = "):
         scannet.list_scans(root, ["val"], tmp_path / "lists")
 

@@ -109,9 +109,10 @@ def list_names(name: str, split: str) -> tuple[str, ...]:
 
 
 def list_places(name: str, root: Path | str, lists: Path | str | None = None) -> list[Path]:
-    """The folders in which split lists are looked for, in order: `lists` (`site.splits`) alone, if it is given."""
+    """The folders in which split lists are looked for, in order: `lists` (`site.splits`) alone, if it is given; a file
+    stands for its folder."""
     if lists is not None:
-        return [Path(lists)]
+        return [Path(lists).parent if Path(lists).is_file() else Path(lists)]
     return [Path(os.path.normpath(Path(root) / folder)) for folder in LIST_FOLDERS[name]]
 
 

@@ -43,8 +43,9 @@ class Candidate:
 class Asset:
     """Something that a scan consists of. `candidates`: its forms, the preferred one first.
 
-    `remedy`: what to do if there is none. `needed` is false where a scan can be used without the asset; `released` is
-    false where the release itself lacks it, so that its absence is no damage.
+    `remedy`: what to do if there is none; empty: to download what the preferred form lacks. `needed` is false where a
+    scan can be used without the asset; `released` is false where the release itself lacks it, so that its absence is
+    no damage.
     """
 
     what: str
@@ -53,17 +54,16 @@ class Asset:
     needed: bool = True
     released: bool = True
 
-    def there(self) -> list[Candidate]:
-        """The candidates whose paths are all there."""
-        return [candidate for candidate in self.candidates if candidate.absent is None]
-
     def missing(self) -> ScanError:
         """The error for an asset of which no candidate is there: which file, what lies in its place, the remedy."""
         path = self.candidates[0].absent or self.candidates[0].paths[0]
         lacks = "no such file" if self.released else "the release has no such file"
-        others = ", ".join(f"{candidate.paths[0].name}" for candidate in self.candidates[1:])
-        instead = f" (nor, instead, {others})" if others else ""
-        return ScanError(path, f"{lacks}{instead}; {found_in(path.parent)}; {self.remedy}", expected=not self.released)
+        others = dict.fromkeys(candidate.paths[0].name for candidate in self.candidates[1:])
+        others.pop(path.name, None)
+        instead = f" (nor, instead, {', '.join(others)})" if others else ""
+        wanted = ", ".join(each.name for each in self.candidates[0].paths if not each.exists())
+        remedy = self.remedy or f"download {wanted}"
+        return ScanError(path, f"{lacks}{instead}; {found_in(path.parent)}; {remedy}", expected=not self.released)
 
     def first(self, use: Callable[[Candidate], T]) -> tuple[T, list[str]]:
         """What `use` makes of the first candidate that is there and intact, and flags that tell of the choice.

@@ -97,7 +97,7 @@ def assets(root: Path, ref: ScanRef) -> list[Asset]:
         Asset(
             "mesh",
             (Candidate("vh_clean_2", tuple(clean)), Candidate("vh_clean", tuple(full))),
-            f"download {', '.join(path.name for path in clean)}",
+            "",
         ),
         Asset(
             "video",

@@ -64,7 +64,12 @@ RECORDED_FPS = 60.0
 SURFACE_SPACING_M = 0.03
 """Spacing of the points added on the faces: near ScanNet's vertex spacing."""
 
-DSLR = {"dslr": DslrSource, "dslr_fisheye": FisheyeSource}
+COLMAP = ("images.txt", "cameras.txt")
+DSLR = {
+    "dslr": lambda folder, _: DslrSource(folder),
+    "dslr_fisheye": FisheyeSource,
+    "dslr_fisheye+colmap": FisheyeSource,
+}
 """Candidates of the video that are pictures of the DSLR -> what reads them."""
 _FULL_SIZE = (1920, 1440)
 """Pixels that the released intrinsics refer to."""
@@ -106,7 +111,7 @@ def assets(root: Path, ref: ScanRef) -> list[Asset]:
         found.append(Asset("annotation", (Candidate("segments_anno", files),), "download the scans asset"))
     own, registered = (
         (phone / "pose_intrinsic_imu.json",),
-        (phone / "colmap" / "images.txt", phone / "colmap" / "cameras.txt"),
+        tuple(phone / "colmap" / name for name in COLMAP),
     )
     videos = [
         Candidate(name + suffix, (phone / name, *poses))
@@ -119,6 +124,9 @@ def assets(root: Path, ref: ScanRef) -> list[Asset]:
             "dslr", (dslr / "resized_undistorted_images", lists, dslr / "nerfstudio" / "transforms_undistorted.json")
         ),
         Candidate("dslr_fisheye", (dslr / "resized_images", lists, dslr / "nerfstudio" / "transforms.json")),
+        Candidate(
+            "dslr_fisheye+colmap", (dslr / "resized_images", lists, *(dslr / "colmap" / name for name in COLMAP))
+        ),
     ]
     remedy = (
         "download iphone/rgb.mkv and iphone/pose_intrinsic_imu.json (or iphone/colmap), or of the dslr asset "
@@ -173,7 +181,8 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
 
     def use(candidate: Candidate) -> PhoneSource | DslrSource:
         if candidate.name in DSLR:
-            return DSLR[candidate.name](candidate.paths[0].parent)
+            pictures, _, *cameras = candidate.paths
+            return DSLR[candidate.name](pictures.parent, cameras[0])
         file, poses = candidate.paths[:2]
         rival = any(other.paths[0] != file and other.paths[0].is_file() for other in video.candidates[:2])
         return PhoneSource(file.parent, file, poses, whole=rival)
