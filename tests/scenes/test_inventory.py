@@ -76,6 +76,13 @@ def test_every_scan_is_listed_with_state_file_and_reason(root, tmp_path, capsys)
     assert "1 scans on disk are in no split list" in out
 
 
+def test_an_export_with_a_gap_is_damaged_here_too(root):
+    folder = root / "scans" / SCANS[1]
+    (folder / "color" / "1.jpg").unlink()
+    row = look("scannet", root, ScanRef(SCANS[1], "scene0001", "train"))
+    assert (row["state"], row["asset"]) == ("damaged", "video") and "frame 1 is missing" in row["reason"]
+
+
 def test_the_list_option_names_every_scan_with_its_whole_reason(root, capsys):
     out, _, _ = told(capsys, "scannet", root, "--list")
     (line,) = (line for line in out.splitlines() if line.startswith(f"  {SCANS[2]}"))

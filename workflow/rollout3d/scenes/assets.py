@@ -1,4 +1,4 @@
-"""Which files serve as an asset of a scan: the one definition that readers and `inventory` share.
+"""Choice of the files that serve as an asset of a scan: the one definition that readers and `inventory` share.
 
 An asset, such as the video, may lie there in several forms. They are tried in a fixed order; one that is not there or
 cannot be opened is passed over. Every choice but the first is a flag of the scene (`video:exported`), and so is every
@@ -26,12 +26,14 @@ _LISTED = 8
 class Candidate:
     """One form of an asset. `paths`: what it consists of, each a file or folder, its main file first.
 
+    `check` opens it as far as headers go, for `inventory`, where its paths alone say too little; it raises `ScanError`.
     `usual` is true for a form that needs no flag although it is not the first, such as that of another download.
     """
 
     name: str
     paths: tuple[Path | PackedPath, ...]
     usual: bool = False
+    check: Callable[[], object] | None = None
 
     @property
     def absent(self) -> Path | None:
@@ -109,7 +111,7 @@ def _noted(path: Path | PackedPath) -> Path | PackedPath:
 
 
 def _concerns(fault: Path, path: Path | PackedPath) -> bool:
-    """Whether a fault is that of a path: of itself, of what lies in it, or of the archive that it lies in."""
+    """Return whether a fault is that of a path: of itself, of what lies in it, or of the archive that it lies in."""
     inside = path in fault.parents
     return inside or fault == path or (isinstance(path, PackedPath) and fault in path.parents)
 

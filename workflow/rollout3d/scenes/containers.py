@@ -1,4 +1,4 @@
-"""Whether a Matroska or MP4 file is as long as it states: read from the sizes of its outermost parts alone."""
+"""Check that a Matroska or MP4 file is as long as it states, by the sizes of its outermost parts alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a release can be used: every scan by the headers of its files, located as the readers locate them."""
+"""Inventory of a release: every scan by the headers of its files, located as the readers locate them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData, label_table, missing_lists, require
+from rollout3d.scenes.assets import Candidate
 from rollout3d.scenes.ingest import READERS
 from rollout3d.scenes.probes import probe
 from rollout3d.scenes.scan import ScanError, ScanRef, read_json
@@ -91,7 +92,7 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
             if not each.needed:
                 continue
             asset = each.what
-            path, flags = each.first(lambda candidate: [probe(path) for path in candidate.paths] and candidate.paths[0])
+            path, flags = each.first(_probed)
             row["flags"] += flags
             if asset == "annotation":
                 _check_skipped(Path(path), path)
@@ -100,6 +101,15 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
         state = "left_out" if error.expected else "damaged" if there else "missing"
         return row | {"state": state, "asset": asset, "file": _relative(error.path, root), "reason": error.reason}
     return row
+
+
+def _probed(candidate: Candidate) -> Path:
+    """The main path of a candidate whose headers are whole. Raises `ScanError`."""
+    for path in candidate.paths:
+        probe(path)
+    if candidate.check is not None:
+        candidate.check()
+    return candidate.paths[0]
 
 
 def _check_skipped(name: Path, path: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the headers of a scan's files tell of damage: nothing is decoded, and large files are not read as a whole.
+"""Find damage by the headers of a scan's files: nothing is decoded, and large files are not read as a whole.
 
 A file that passes may still be damaged inside; ingest finds that.
 """

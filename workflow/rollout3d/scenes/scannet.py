@@ -91,7 +91,10 @@ def assets(root: Path, ref: ScanRef) -> list[Asset]:
     if ref.annotated and (ref.split != "test" or note(file(".aggregation.json")).exists()):
         clean += [file(".aggregation.json"), file("_vh_clean_2.0.010000.segs.json")]
         full += [file("_vh_clean.aggregation.json"), file("_vh_clean.segs.json")]
-    exports = [Candidate("exported", (place / "color", place / "pose")) for place in export_folders(folder)]
+    exports = [
+        Candidate("exported", (place / "color", place / "pose"), check=partial(_open_export, ref, folder, place))
+        for place in export_folders(folder)
+    ]
     return [
         Asset("meta", (Candidate("txt", (file(".txt"),)),), f"download {scene_id}.txt"),
         Asset(
@@ -151,13 +154,17 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
     def use(candidate: Candidate) -> FrameSource:
         if candidate.name == "sens":
             return SensSource(candidate.paths[0], to_aligned)
-        (folder,) = folders(root, ref)
-        meta, archive = folder / f"{ref.scene_id}.txt", folder / f"{ref.scene_id}_2d-instance-filt.zip"
-        values = _read_meta(meta) if note(meta).is_file() else {}
-        return ExportedSource(candidate.paths[0].parent, to_aligned, values, VIDEO_FPS, archive)
+        return _open_export(ref, _folder(root, ref), candidate.paths[0].parent, to_aligned)
 
     source, flags = video.first(use)
     return source, [*flags, *getattr(source, "flags", [])]
+
+
+def _open_export(ref: ScanRef, folder: Path, place: Path, to_aligned: np.ndarray | None = None) -> ExportedSource:
+    """The export at a place of the scan in a folder; it reads names, headers and intrinsics. Raises `ScanError`."""
+    meta, archive = folder / f"{ref.scene_id}.txt", folder / f"{ref.scene_id}_2d-instance-filt.zip"
+    values = _read_meta(meta) if note(meta).is_file() else {}
+    return ExportedSource(place, np.eye(4) if to_aligned is None else to_aligned, values, VIDEO_FPS, archive)
 
 
 class SensSource:
