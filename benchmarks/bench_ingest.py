@@ -18,7 +18,7 @@ from scans import SCENE_ID, scannet_root
 
 import_open3d()  # otherwise imported on first use
 
-TWO_SHARDS = {"datasets": {"scannet": {"shards": 2, "splits": {"train": ["train"], "test": ["val"]}}}}
+TWO_SHARDS = {"datasets": {"scannet": {"shards": 2, "splits": {"train": ["train"]}}}}
 CONFIG = Config.model_validate(TWO_SHARDS)
 SHARD = shard_of(SCENE_ID.split("_")[0], 2)
 

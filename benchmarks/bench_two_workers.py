@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from measure import Figure, median, one_thread
 from scans import scannet_root
 
-CONFIG = {"datasets": {"scannet": {"shards": 2, "splits": {"train": ["train"], "test": ["val"]}}}}
+CONFIG = {"datasets": {"scannet": {"shards": 2, "splits": {"train": ["train"]}}}}
 
 
 def figures() -> Iterator[Figure]:
