@@ -8,7 +8,7 @@ import pytest
 
 from rollout3d.config import Config
 from rollout3d.releases import MissingData
-from rollout3d.scenes import arkitscenes, scannet, scannetpp
+from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
 from rollout3d.scenes.dslr import DslrSource
 from rollout3d.scenes.ingest import shard_scans
 from rollout3d.scenes.scan import ScanError, ScanRef
@@ -54,6 +54,12 @@ def test_a_label_table_without_rows_stops_the_stage(root, tmp_path, capsys, kept
     path = root / "scannetv2-labels.combined.tsv"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
     stops(root, tmp_path / "out", capsys, str(path), "download it again")
+
+
+def test_a_label_table_that_knows_no_category_stops_the_stage(root, tmp_path, capsys):
+    path = root / "scannetv2-labels.combined.tsv"
+    path.write_text("id\traw_category\tcategory\tnyu40id\n1\tgizmo\tgizmo\t\n2\twall\twall\t1\n")
+    stops(root, tmp_path / "out", capsys, str(path), "none of its 2 labels has a category")
 
 
 def test_a_label_table_of_another_program_is_read(root, tmp_path):
@@ -278,12 +284,12 @@ def test_a_box_that_cannot_be_leaves_by_name_and_counts(tmp_path, change, flag):
         content["data"].append({"objectId": 10, "label": "stool", "segments": {"obbAligned": BOX}})
 
     edit_json(path, add)
-    rows = ingested(root, tmp_path / "out", "arkitscenes")
-    (scene,) = rows["scenes"]
+    made = ingested(root, tmp_path / "out", "arkitscenes")
+    (scene,) = made["scenes"]
     assert any(found.startswith(flag) for found in scene["flags"]), scene["flags"]
-    assert [row["object_id"] for row in rows["objects"]] == [3, 10]
+    assert [row["object_id"] for row in made["objects"]] == [3, 10]
     counts = {entry["category"]: entry["n"] for entry in scene["object_counts"]}
-    assert counts["sofa"] == 1 + sum(row["category"] == "sofa" for row in rows["objects"])
+    assert counts["sofa"] == 1 + sum(row["category"] == "sofa" for row in made["objects"])
 
 
 @pytest.mark.parametrize(
@@ -301,3 +307,10 @@ def test_dslr_pictures_are_named_within_their_folder(tmp_path, names, says):
     mini.write_json(tmp_path / "dslr" / "train_test_lists.json", {"train": names})
     with pytest.raises(ScanError, match=says):
         DslrSource(tmp_path / "dslr")
+
+
+def test_a_room_as_large_as_a_field_costs_the_scan(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "room_area", lambda *_: 2500.0)
+    found = ingested(root, tmp_path / "out")
+    (dropped,) = found["scenes_dropped"]
+    assert dropped["reason"] == "a room of 2500 m2: no room is that large" and found["scenes"] == []

@@ -257,9 +257,6 @@ class Questions(Section):
     text_only_margin: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Prune training until no guess from the text scores more than this above chance; null = 0.05 where `strict` is
     remove, else do not. [assumed]"""
-    strict: Literal["report", "remove", "off"] = "report"
-    """What becomes of questions that the frames shown cannot answer: counted and marked, removed, or not looked at.
-    [assumed]"""
     one_scan_per_space: bool = False
     """Train on one scan of each physical space (a room of ScanNet, a visit of ARKitScenes), drawn by seed. [assumed]"""
     mix: Mix = "paper"

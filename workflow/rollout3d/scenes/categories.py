@@ -73,6 +73,9 @@ def _scannet_meaning(rows: Mapping[str, tuple[str, int]], by_part: Mapping[str, 
         category = names.get(name) or names.get(normal) or by_part["nyu40"].get(str(nyu40))
         return Meaning(category, name not in structure and nyu40 not in _NYU40_STRUCTURE)
 
+    if not any(meaning(name).category for name in rows):
+        raise MissingData(f"{tsv}: none of its {len(rows)} labels has a category: another table, or damaged")
+
     return meaning
 
 

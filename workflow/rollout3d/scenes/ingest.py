@@ -18,6 +18,7 @@ from rollout3d.fingerprint import note
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, oddities, rows, scannet, scannetpp
+from rollout3d.scenes.contract import MAX_ROOM_M2
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
 from rollout3d.scenes.sightings import Watch
@@ -167,6 +168,8 @@ def ingest_scan(
             scene = rows.scene_row(scan, config)
             if not scene["room_size_m2"] > 0:
                 raise ScanError(scan.room.mesh_path, "a room without any area")
+            if scene["room_size_m2"] > MAX_ROOM_M2:
+                raise ScanError(scan.room.mesh_path, f"a room of {scene['room_size_m2']:.0f} m2: no room is that large")
             watch = Watch(scan, config, sets)
             found = {
                 "scenes": [scene],

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rollout3d.config import DATASETS
-from rollout3d.scenes.contract import is_scan_name, label_text, object_id, read_stated, size_fault
+from rollout3d.scenes.contract import MAX_ROOM_M2, is_scan_name, label_text, object_id, read_stated, size_fault
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import ScanError, matrix, read_json
 from rollout3d.spaces import space_of
@@ -39,8 +39,6 @@ _HOW_TO_GET = (
 _SPLIT = re.compile(r"_(train|val|test)(?![a-z])")
 _FAR_M = 50.0
 """Distance of a box from the room's centre that no room has. [assumed]"""
-_MAX_ROOM_M2 = 2_000.0
-"""Area of a room that no scan has: 40 times VSI-Bench's largest median. [assumed]"""
 _NAMED = 5
 
 _log = logging.getLogger(__name__)
@@ -147,7 +145,7 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
     area = content.get("room_size")
     if area is None:
         flags.append("no_room_size")
-    elif not _number(area) or not 0 < area <= _MAX_ROOM_M2:
+    elif not _number(area) or not 0 < area <= MAX_ROOM_M2:
         raise ScanError(file, f"room_size {area!r} is no area of a room in square metres")
     center = content.get("room_center")
     try:
