@@ -1,10 +1,15 @@
 """Numbers of released answers: one reading becomes digits, two readings are refused with a reason."""
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rollout3d.imports.numbers import asked_unit, number, unit_of
 from rollout3d.imports.records import Unusable
 from rollout3d.questions import templates
+from rollout3d.scoring.scorers import score
 
 ASKED = {
     "object_abs_distance": templates.WORDINGS["spacer"].abs_distance.format(first="bed", second="tv"),
@@ -154,3 +159,25 @@ def test_general_numbers_take_what_their_question_names():
     assert number("170 cm", "The shelf is 2 feet deep and 170 cm wide. How wide is it?") == "170"
     with pytest.raises(Unusable, match="ambiguous"):
         number("170 cm", "The shelf is 2 feet deep and 3 yards wide. How wide is it?")
+
+
+PIECES = ["1", "0", "7", ".", ",", "-", "\u2212", "+", "e", " ", "\u202f", "'", "/", "about ", "three", "cm", " meters"]
+PIECES += ["m", "in", "m\u00b2", " square feet", " chairs", "%", "~", "$", "(s)", "x", "\u0663", "\uff17", "inf", "nan"]
+PIECES += ["_", "\u00bd", "\u2460", "^2"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join) | st.text(max_size=12),
+    st.sampled_from([*ASKED, None]),
+)
+def test_any_text_is_refused_or_becomes_digits_that_score_against_themselves(text, kind):
+    try:
+        digits = number(text, ASKED.get(kind, "What is shown?"), kind)
+    except Unusable as refused:
+        assert refused.kind in ("ambiguous answer", "malformed answer", "impossible answer")
+        return
+    assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", digits) and (kind is None or not digits.startswith("-"))
+    row = {"answer_type": "number", "ground_truth": digits}
+    assert all(score(digits, row, scorer).score == 1 for scorer in ("vsibench", "lmms"))
+    assert number(digits, ASKED.get(kind, "What is shown?"), kind) == digits, "what is read once stays as it is"

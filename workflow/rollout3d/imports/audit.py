@@ -110,9 +110,9 @@ def audit_released(
 ) -> Iterator[Row]:
     """Rows of AUDIT_RELEASED, in the order of the files: one for each record, of distances one for each definition.
 
-    `scenes` and `objects`: rows of metadata or of scene tables; `unread`: scan -> why its metadata could not be read. A
-    record that cannot be matched stays, with the reason and without a verdict. Raises ExternalError or TableError for a
-    file that cannot be read.
+    `scenes` and `objects`: rows of metadata or of scene tables; `unread`: scan -> why its metadata could not be read.
+    A record that cannot be matched stays, with the reason and without a verdict. Raises ExternalError or TableError for
+    a file that cannot be read.
     """
     of_scene: dict[str, list[Row]] = {}
     for row in objects:
