@@ -407,8 +407,7 @@ def test_a_cache_of_garbage_is_ignored_and_replaced(clone, tmp_path, monkeypatch
 
 def test_entries_of_garbage_are_read_again(clone, tmp_path, monkeypatch):
     monkeypatch.setattr("rollout3d.code.disk.SETTLED_NS", -1)
-    path = tmp_path / "code.json"
-    wanted = cached(clone, path).closure("sft_table")
+    wanted = cached(clone, path := tmp_path / "code.json").closure("sft_table")
     stored = json.loads(path.read_text())
     for n, entry in enumerate(stored["entries"].values()):
         entry[1] = [None, 3, ["x"], {}][n % 4]

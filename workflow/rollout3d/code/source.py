@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout3d.code.entries import REGISTRIES, SCHEMA, Chosen, selected
+from rollout3d.code.entries import DECLARING, REGISTRIES, SCHEMA, Chosen, selected
 
 PACKAGE = "rollout3d"
+_DECLARING = tuple(f"{PACKAGE}.{path.removesuffix('.py').replace('/', '.')}" for path in DECLARING)
 _SKIPPED_FIELDS = frozenset(("ctx", "kind", "type_comment", "type_ignores"))
 _LEVELS = frozenset(("debug", "info", "warning", "error", "exception", "critical", "log"))
 _LOGGERS = frozenset(("LOG", "_log", "log", "logging", "logger"))
@@ -48,13 +49,11 @@ def read(text: str, path: str, location: Path, chosen: Chosen) -> Source:
         tree.body = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     if path == "tables/__init__.py":
         # Re-exports of tables: which of them count is decided by the files that use their names.
-        tree.body = [
-            n for n in tree.body if not (isinstance(n, ast.ImportFrom) and n.module == f"{PACKAGE}.tables.schema")
-        ]
+        tree.body = [n for n in tree.body if not (isinstance(n, ast.ImportFrom) and n.module in _DECLARING)]
     reader = _Reader(_module_of(path))
     reader.node(tree)
     used = set() if path.startswith("tables/") else reader.tables_used()
-    imports = {*reader.imports, *({f"{PACKAGE}.tables.schema"} if path == "tables/__init__.py" else ())}
+    imports = {*reader.imports, *(_DECLARING if path == "tables/__init__.py" else ())}
     return Source(
         hashlib.sha256("\0".join(reader.out).encode("utf-8", "surrogatepass")).hexdigest(),
         tuple(sorted(imports)),
@@ -147,7 +146,7 @@ class _Reader:
         for alias in node.names:
             if base == PACKAGE and alias.name == "tables":
                 self._aliases.add(alias.asname or alias.name)
-            elif base in (f"{PACKAGE}.tables", f"{PACKAGE}.tables.schema"):
+            elif base in (f"{PACKAGE}.tables", *_DECLARING):
                 self._direct.add(alias.name)
 
     def _call(self, node: ast.Call) -> None:

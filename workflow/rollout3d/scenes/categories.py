@@ -57,7 +57,10 @@ def scannet_labels(tsv: Path | None) -> Labels:
     for row in read_table(tsv, (("raw_category", "category"), "category", "nyu40id"), "\t"):
         raw = row["raw_category"] if "raw_category" in row else row["category"]
         rows.setdefault(_plain(raw), (_plain(row["category"]), _nyu40(tsv, row["nyu40id"])))
-    return _scannet_meaning(rows, by_part)
+    labels = _scannet_meaning(rows, by_part)
+    if not any(labels(name).category for name in rows):
+        raise MissingData(f"{tsv}: none of its {len(rows)} labels has a category: another table, or damaged")
+    return labels
 
 
 def _scannet_meaning(rows: Mapping[str, tuple[str, int]], by_part: Mapping[str, Mapping[str, str]]) -> Labels:
@@ -72,9 +75,6 @@ def _scannet_meaning(rows: Mapping[str, tuple[str, int]], by_part: Mapping[str, 
         names = by_part["name"]
         category = names.get(name) or names.get(normal) or by_part["nyu40"].get(str(nyu40))
         return Meaning(category, name not in structure and nyu40 not in _NYU40_STRUCTURE)
-
-    if not any(meaning(name).category for name in rows):
-        raise MissingData(f"{tsv}: none of its {len(rows)} labels has a category: another table, or damaged")
 
     return meaning
 

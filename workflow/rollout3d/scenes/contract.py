@@ -40,7 +40,7 @@ OUTSIDE_M = 2.0
 MAX_GRID = 2_000_000
 """Points of a box on VSI-Bench's sampling grid (250 m3): a larger one is damaged, and would fill the memory."""
 MAX_ROOM_M2 = 2_000.0
-"""Largest floor area. VSI-Bench's largest room has 128.5 m2. [assumed]"""
+"""Largest floor area: many times that of any room that the benchmarks ask about. [assumed]"""
 MAX_REFUSED = 0.5
 """Share of a scan's boxes that may be refused before the scan is. [assumed]"""
 SAME_AABB_M = 0.01

@@ -8,8 +8,7 @@ stage runs is derived from its imports (`rollout3d.code`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,52 +16,9 @@ from typing import Any
 from rollout3d.config import Config, Run
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
+from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec
 
 PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which of a stage's jobs is meant: the wildcards of its rule. None where the stage has no such wildcard."""
-
-    dataset: str | None = None
-    mode: str | None = None
-    source: str | None = None
-    key: str | None = None
-    setting: str | None = None
-    benchmark: str | None = None
-    table: str | None = None
-    shard: int | None = None
-    n_shards: int | None = None
-    """Default: the configuration's."""
-    run_name: str | None = None
-    run: Run | None = None
-    """Row of the run; None where the stage needs its name only."""
-
-
-WILDCARDS = ("dataset", "mode", "source", "key", "setting", "benchmark", "table")
-"""Fields of `Scope` that are wildcards of rules as they are."""
-
-
-Keys = Callable[[Config, Scope], tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """`keys`: the configuration keys that a job reads, as patterns of `config.keys.values`. `row`: fields of the run's
-    row that decide the result. `prompts`: files of resources/prompts whose text a model is given. `costly`: the result
-    costs GPU hours or dollars, so it is kept in the store and a change of code alone does not recompute it."""
-
-    keys: Keys = lambda config, scope: ()
-    row: Callable[[Run], tuple[str, ...]] = lambda run: ()
-    prompts: Callable[[Config, Scope], tuple[str, ...]] = lambda config, scope: ()
-    shards: Callable[[Config, Scope], int] | None = None
-    """Number of shards, for a stage that works on one of them: which one decides its result too."""
-    stores: Callable[[Config, Scope], set[str]] | None = None
-    """Frame sets that it stores where none are asked for, for a stage that stores frames or what belongs to them."""
-    reads: Callable[[Config, Scope], dict[str, str | tuple[str, ...]]] = lambda config, scope: {}
-    """Input whose rows belong to frame sets -> the set or sets that it reads; of other inputs all rows count."""
-    costly: bool = False
 
 
 def _fixed(*patterns: str) -> Keys:

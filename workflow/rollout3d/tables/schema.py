@@ -1,4 +1,4 @@
-"""The schema of every table, in the order of the pipeline. Units and other conventions: `rollout3d.tables`."""
+"""The schema of the tables of scans, scenes and questions. Units and other conventions: `rollout3d.tables`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ _POINTS = pa.list_(
 _FIGURES = "poses upright gravity path height_m floor_m in_room in_view colour colour_misfit offset_s depth_m"
 _FIGURES += " depth_scale depth_misfit boxes_in_room boxes_hold boxes_filled boxes_agree"
 _AGREEMENT = pa.struct([(name, pa.float64()) for name in _FIGURES.split()])
-_REWARDS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
 
 def _dropped(name: str, key: str, meaning: str) -> Table:
@@ -316,126 +315,6 @@ AUDIT_RELEASED = _declare(
     _null("difference", _F, "released minus ours: metres, square metres, objects; null for letters"),
     _null("agrees", _B, "whether the two are equal but for rounding; null where not matched"),
     _field("note", _S, "why the record could not be matched; empty if it was"),
-)
-
-# --- models and training ---------------------------------------------------------------------------------------------
-
-PROBES = _declare(
-    "probes",
-    "one question with a video that cannot answer it",
-    _field("question_id", _S, "question"),
-    _field("probe", _S, "black | shuffled | other_room | drowned | removed"),
-    _field("sets", _STRINGS, "frame set whose frames are shown"),
-    _null("scene_id", _S, "scene whose frames are shown; null for a question's own pictures, or if there is no twin"),
-    _null("order", pa.list_(pa.int64()), "places among the frames shown, in the new order; null = as they are"),
-    _null("objects", pa.list_(pa.int64()), "objects drowned in noise; null = none"),
-    _null("reason", _S, "why there is no such twin; null if there is"),
-    parts="sets",
-)
-
-_SETTING_FIELDS = (
-    _null("frames", _I, "frames shown, at most: shorter videos have fewer"),
-    _null("frame_policy", _S, "how they were chosen, such as uniform"),
-    _null("max_pixels", _I, "pixels per frame, at most"),
-    _null("prompt", _S, "wording: a file of resources/prompts without .txt, such as think_video_r1"),
-    _null("prompt_digest", _S, "of that file: first 16 hex digits of its sha256"),
-    _null("temperature", _F, "0 = greedy"),
-    _null("max_new_tokens", _I, "tokens per answer, at most"),
-    _null("backend", _S, "hf | vllm"),
-    _null("model_digest", _S, "of the weights, as model.json has it"),
-    _null("split", _S, 'full, or the part of the benchmark, such as "scannet, 2071 of 5130"; null without a benchmark'),
-)
-SETTING_COLUMNS = tuple(each.name for each in _SETTING_FIELDS)
-"""Columns of PREDICTIONS that say how an answer came about; null where it is unknown, as in tables of version 1."""
-
-PREDICTIONS = _declare(
-    "predictions",
-    "one answer of a model",
-    _field("question_id", _S, "question"),
-    _field("model", _S, "run or model key"),
-    _field("setting", _S, "what it was shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, PROBE32, ..."),
-    _field("sample", _I, "0, 1, ..."),
-    _field("text", _S, "what it wrote"),
-    _null("answer", _S, "the answer extracted from the text; null if none"),
-    _field("score", _F, "0 to 1; for people: every later stage scores the text again"),
-    _field("scorer", _S, "which scorer gave the score"),
-    _field("n_tokens", _I, "tokens generated"),
-    *_SETTING_FIELDS,
-    version=2,
-    added=SETTING_COLUMNS,
-)
-
-METRICS = _declare(
-    "metrics",
-    "one optimiser step (records time: two runs differ in it)",
-    _field("step", _I, "from 0"),
-    _field("lr", _F, "learning rate of the step"),
-    _field("loss", _F, "objective, negated"),
-    _null("kl", _F, "mean k3 estimate per token"),
-    _field("rewards", _REWARDS, "mean of each reward part over all rollouts"),
-    _null("reward_std", _F, "standard deviation of the reward within groups, mean over groups"),
-    _null("frac_zero_std", _F, "share of groups without spread"),
-    _null("n_skipped", _I, "groups skipped for want of spread"),
-    _null("acc_clean", _F, "mean correctness over clean rollouts"),
-    _null("acc_noisy", _F, "mean correctness over altered rollouts"),
-    _null("adv_clean_mean", _F, "mean advantage of the clean rollouts"),
-    _null("completion_len_mean", _F, "tokens"),
-    _field("grad_norm", _F, "before clipping"),
-    _null("delta", _F, "schedule's value delta_t"),
-    _null("sigma", _F, "standard deviation of the noise on [0, 255]"),
-    _null("n_regions", _I, "objects perturbed, summed over the step's prompts"),
-    _null("peak_memory_mb", _F, "peak memory of the accelerator, or of the process without one"),
-    _field("seconds", _REWARDS, "seconds of each phase"),
-)
-
-ROLLOUTS = _declare(
-    "rollouts",
-    "one rollout",
-    _field("step", _I, "optimiser step"),
-    _field("rank", _I, "process"),
-    _field("question_id", _S, "question"),
-    _field("view", _S, "how the video was shown"),
-    _field("sample", _I, "within the view"),
-    _field("text", _S, "completion"),
-    _null("answer", _S, "extracted answer; null if none"),
-    _field("rewards", _REWARDS, "reward parts; the part named total is what the advantage used"),
-    _field("advantage", _F, "normalised over the pooled group"),
-    _field("n_tokens", _I, "completion tokens, end of turn included"),
-    _field("perturbed_objects", pa.list_(pa.int64()), "objects drowned in noise"),
-)
-
-# --- evaluation and report -------------------------------------------------------------------------------------------
-
-SCORES = _declare(
-    "scores",
-    "one score of one run on one benchmark",
-    _field("run", _S, "run"),
-    _field("benchmark", _S, "benchmark"),
-    _field("task", _S, "question type as the benchmark aggregates it; overall for the average"),
-    _field("view", _S, "video | a probe; seen, seen_PROBE = video minus black, minus PROBE; random | frequent guess"),
-    _field("score", _F, "percent"),
-    _null("low", _F, "percent; 95 % interval of seen, over physical spaces; null = one space, or another view"),
-    _null("high", _F, "percent"),
-    _field("n", _I, "questions"),
-    _null("well_formed", _F, "share of answers in the asked-for format"),
-    _field("rests_on", _STRINGS, "what the user keeps (keep) and the number rests on; empty = all made by this study"),
-    _null("scorer", _S, "scorer of the texts; the first of a run is the official one; null for guesses"),
-    _null("settings", _S, "how the answers were made, in one line; null for guesses"),
-    _null("part", _S, 'part of the benchmark, such as "scannet, 2071 of 5130"; null = the whole'),
-    _null("model_digest", _S, "of the weights, as model.json has it; null for guesses, or where it is unknown"),
-    version=4,
-)
-
-REPORT = _declare(
-    "report",
-    "one cell of one of the paper's tables",
-    _field("table", _S, "table1..table5, figure3"),
-    _field("row", _S, "row label"),
-    _field("column", _S, "column label"),
-    _null("paper", _F, "the paper's number"),
-    _null("ours", _F, "ours; null = not run"),
-    _null("n", _I, "questions behind ours"),
-    _field("note", _S, "what a reader must know: not run, preset, fallback"),
 )
 
 SCENES_DROPPED = _dropped("scenes", "scene_id", "scan")
