@@ -199,11 +199,11 @@ def label_text(value: Any) -> str:
 
 def identity(entry: Mapping[str, Any]) -> tuple[int, str]:
     """Return `objectId` and `label` of an entry of an annotation. Raises ValueError naming the entry."""
-    found = object_id(entry["objectId"])
+    stated, label = entry["objectId"], entry["label"]
     try:
-        return found, label_text(entry["label"])
+        return object_id(stated), label_text(label)
     except ValueError as error:
-        raise ValueError(f"object {found}: {error}") from None
+        raise ValueError(f"object {stated!r}, {label!r}: {error}") from None
 
 
 class NoObjects(ScanError):
