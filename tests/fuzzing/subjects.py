@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from rollout3d.releases import MissingData
 from rollout3d.scenes import categories
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard
 from rollout3d.scenes.meta import MetaError, read_meta
+from rollout3d.scenes.sens import SensFile
 from rollout3d.scenes.synthetic.writers import arkitscenes, release, scannet, scannetpp
 from scenes import mini
 from scenes.conftest import LINEAGE, settings
@@ -114,7 +115,28 @@ def _scannet(base: Path) -> list[Subject]:
     for file in [*first.root.glob("scannetv2*")]:
         target = file.with_name(file.name.replace("scannetv2_", "scannetv1_"))
         file.rename(target) if target != file else file.unlink()
-    return [plain, first]
+    export = _scans(base, "scannet exported", "scannet", scannet.Quirks())
+    for path in export.root.glob("scans/*/*.sens"):
+        _export(path)
+    return [plain, first, export]
+
+
+def _export(path: Path) -> None:
+    """Replace a .sens file by what the release's reader exports of it."""
+    sens, folder = SensFile(path), path.parent
+    for stream, K in (("color", sens.color_K), ("depth", sens.depth_K)):
+        mini.write_bytes(folder / "intrinsic" / f"intrinsic_{stream}.txt", _text(np.pad(K, (0, 1))))
+    for i, pose in enumerate(sens.poses):
+        mini.write_bytes(folder / "color" / f"{i}.jpg", mini.jpeg(sens.color(i)))
+        depth = np.rint(1000 * sens.depth(i)).astype(np.uint16)
+        mini.write_bytes(folder / "depth" / f"{i}.png", cv2.imencode(".png", depth)[1].tobytes())
+        mini.write_bytes(folder / "pose" / f"{i}.txt", _text(pose))
+    sens.close()
+    path.unlink()
+
+
+def _text(matrix: np.ndarray) -> bytes:
+    return "".join(" ".join(f"{value:f}" for value in row) + "\n" for row in matrix).encode()
 
 
 def _scannetpp(base: Path) -> list[Subject]:
@@ -126,7 +148,10 @@ def _scannetpp(base: Path) -> list[Subject]:
     dslr = _scans(base, "scannetpp dslr", "scannetpp", scannetpp.Quirks(dslr=True))
     for folder in dslr.root.glob("data/*/iphone"):
         folder.rename(folder.with_name("iphone_left_out"))
-    return [*made, dslr]
+    colmap = _scans(base, "scannetpp colmap", "scannetpp", scannetpp.Quirks())
+    for path in colmap.root.glob("data/*/iphone/pose_intrinsic_imu.json"):
+        path.unlink()
+    return [*made, dslr, colmap]
 
 
 def _as_mp4(video: Path) -> None:
@@ -141,9 +166,14 @@ def _as_mp4(video: Path) -> None:
 
 def _arkitscenes(base: Path) -> list[Subject]:
     raw = arkitscenes.Quirks(layouts=("raw",), rotation_deg=90)
+    packed = _scans(base, "arkitscenes packed", "arkitscenes", raw)
+    for folder in [each for each in packed.root.glob("raw/Training/*/*") if each.is_dir()]:
+        shutil.make_archive(str(folder), "zip", folder.parent, folder.name)
+        shutil.rmtree(folder)
     return [
         _scans(base, "arkitscenes raw", "arkitscenes", raw),
         _scans(base, "arkitscenes 3dod", "arkitscenes", arkitscenes.Quirks(layouts=("3dod",))),
+        packed,
     ]
 
 
@@ -295,9 +325,9 @@ def _predictions(base: Path, suffix: str) -> Subject:
 def every(base: Path, pattern: str = "") -> list[Subject]:
     """All subjects whose name holds `pattern`, written below `base`."""
     made: list[tuple[str, Callable[[], list[Subject]]]] = [
-        ("scannet version 1", lambda: _scannet(base)),
-        ("scannetpp records_lz4 records_deflate dslr", lambda: _scannetpp(base)),
-        ("arkitscenes raw 3dod", lambda: _arkitscenes(base)),
+        ("scannet version 1 exported", lambda: _scannet(base)),
+        ("scannetpp records_lz4 records_deflate dslr colmap", lambda: _scannetpp(base)),
+        ("arkitscenes raw 3dod packed", lambda: _arkitscenes(base)),
         ("published boxes", lambda: [_meta(base)]),
         ("vsibench jsonl halves", lambda: [_benchmark(base, form) for form in ("jsonl", "halves")]),
         (
@@ -313,7 +343,3 @@ def every(base: Path, pattern: str = "") -> list[Subject]:
     words = re.split(r"[ _]", pattern)
     found = [subject for names, make in made if not pattern or words[0] in names for subject in make()]
     return [subject for subject in found if pattern in subject.name]
-
-
-def is_zip(path: Path) -> bool:
-    return path.is_file() and zipfile.is_zipfile(path)
