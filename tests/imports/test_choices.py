@@ -16,6 +16,7 @@ BEDS = ["bed", "floor lamp", "sofa", "stool"]
         "\nOptions:\nA. bed\nB. floor lamp\nC. sofa\nD. stool\n",
         "\nOptions:\nA.bed\nB.floor lamp\nC.sofa\nD.stool",
         " (A)bed (B)floor lamp (C)sofa (D)stool",
+        "\nOptions:\nA. bed\nB. floor lamp\nC. sofa\nD. stool\nPlease select one option.",
         "\nOptions: A. bed; B. floor lamp; C. sofa; D. stool",
         "\nOptions: A. bed B. floor lamp C. sofa D. stool",
         " Options: A. bed, B. floor lamp, C. sofa, D. stool.",

@@ -92,6 +92,15 @@ def test_type_and_fields_of_every_wording(text, kind, fields):
     assert read(text).kind == kind and dict(read(text).fields) == fields
 
 
+@pytest.mark.parametrize(
+    "beginning",
+    ["the door facing the wall", "the door and facing the wall", "the door, and you are facing towards the wall"],
+)
+def test_a_route_names_its_places_in_every_wording(beginning):
+    reading = read(f"You are a robot beginning at {beginning}. You want to navigate to the tv. 1. [please fill in]")
+    assert dict(reading.fields) == {"start": "door", "facing": "wall", "target": "tv"}
+
+
 def test_general_questions_are_of_no_type():
     for text in (
         "How many rubber objects are moving in the video?",

@@ -61,6 +61,8 @@ def _marked(text: str) -> tuple[int, list[str]]:
         if len(row) > 1:
             ends = [mark[0] for mark in row[1:]] + [len(text)]
             texts = [text[mark[1] : end].strip().strip(",;").strip() for mark, end in zip(row, ends, strict=True)]
+            if not any("\n" in option for option in texts[:-1]):
+                texts[-1] = texts[-1].partition("\n")[0].strip()  # behind it: how to answer
             return row[0][0], [f"{mark[2]}. {option}" for mark, option in zip(row, texts, strict=True)]
     return len(text), []
 

@@ -92,11 +92,12 @@ STATED: Mapping[str, str] = {
 }
 """Other releases' names of our question types: VSI-590K's, then SpatialEvo's."""
 
-_ROUTE = re.compile(
-    r"robot (?:beginning|starting|standing) at (?:the )?(?P<start>[^.\n]{1,80}?),?(?: and)? facing (?:to |towards? )?"
-    r"(?:the )?(?P<facing>[^.\n]{1,80}?)\. You want to navigate to (?:the )?(?P<target>[^.\n]{1,80}?)\.",
-    re.I,
-)
+_ROUTE = {
+    "start": r"robot (?:beginning|starting|standing) at (?:the )?([^.,\n]{1,80}?)(?=[.,]| and\b| facing\b)",
+    "facing": r"\bfacing (?:to |towards? )?(?:the )?([^.,\n]{1,80}?)(?=[.,])",
+    "target": r"\bnavigate to (?:the )?([^.,\n]{1,80}?)(?=[.,])",
+}
+"""Place in a route -> where its text names it."""
 _LANDMARK = re.compile(
     r"\b(?:until|reach|past) (?:you reach )?(?:the )?([A-Za-z][^.,;:\[\]\n\d]{0,60}?)(?=[.,;:\n]| \d|$)", re.I
 )
@@ -135,9 +136,9 @@ def _trimmed(fields: Mapping[str, str | None]) -> dict[str, str]:
 def _route(text: str) -> dict[str, str]:
     """Start, first heading and target of a route; its landmarks as `options`."""
     text = " ".join(text.split())
-    found = _ROUTE.search(text)
+    found = {name: re.search(pattern, text, re.I) for name, pattern in _ROUTE.items()}
+    fields = _trimmed({name: match and match[1] for name, match in found.items()})
     landmarks = [name.strip() for name in _LANDMARK.findall(text) if not _UNNAMED.search(name)]
-    fields = _trimmed(found.groupdict()) if found else {}
     return fields | ({"options": ", ".join(dict.fromkeys(landmarks))} if landmarks else {})
 
 
