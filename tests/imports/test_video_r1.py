@@ -96,7 +96,9 @@ def test_a_video_record_brings_the_frames_of_one_video(release, tmp_path):
     [
         ("multiple choice", "<answer> a. </answer>", "choice", "A"),
         ("numerical", "<answer>42</answer>", "number", "42"),
+        ("numerical", "<answer>1,200 cm</answer>", "number", "1200"),
         ("regression", "<answer>-3.5</answer>", "regression", "-3.5"),
+        ("regression", "<answer>\u22123.5</answer>", "regression", "-3.5"),
         ("OCR", "<answer>Main Street, 5</answer>", "ocr", "Main Street, 5"),
         ("free-form", "<answer>She opens\nthe door</answer>", "text", "She opens\nthe door"),
     ],
@@ -116,6 +118,7 @@ BAD = {
     "unknown problem_type": {"problem_type": "poem"},
     "malformed answer: 'left' is no letter": {"solution": "<answer>left</answer>"},
     "malformed answer: 'C' is no letter": {"solution": "<answer>C</answer>"},
+    "ambiguous answer: '2,5' is not one number": {"problem_type": "numerical", "solution": "<answer>2,5</answer>"},
     "malformed answer: 'many' is no number": {"problem_type": "numerical", "solution": "<answer>many</answer>"},
     "malformed reasoning or answer: B": {"solution": "B"},
     "malformed reasoning or answer: <answer> </answer>": {"solution": "<answer> </answer>"},

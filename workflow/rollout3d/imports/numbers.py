@@ -111,7 +111,8 @@ def number(answer: str, question: str, kind: str | None = None) -> str:
     digits, value = _value(found)
     factor = _factor(rest, question, kind)
     if factor is None:
-        raise Unusable("ambiguous answer", f"'{answer[:80]}': does its unit or noun fit the question?")
+        why = " is not one number" if any(map(str.isdigit, rest)) else ": its unit or noun does not fit the question"
+        raise Unusable("ambiguous answer", f"'{answer[:80]}'{why}")
     if factor != 1:
         exact = Fraction(value) * factor
         value, digits = round(Decimal(exact.numerator) / exact.denominator, DIGITS), None
