@@ -126,6 +126,16 @@ def test_the_first_sr_release(imported):
     assert reasons == ["degenerate object: wall", "degenerate object: object", "degenerate object: doorframe"]
 
 
+def test_a_letter_says_nothing_where_the_question_only_implies_its_options(imported):
+    """Their order is not known: "A" would be a guess."""
+    words = releases.first_sr(releases.EASY.format("bed", "window", "chair", "window"), "left")
+    kept, reasons = imported([words, words | {"solution": "A"}, words | {"solution": "B."}], max_share_dropped=1.0)
+    assert answers(kept) == [("object_rel_direction_easy", "A", 2)]
+    assert reasons == [
+        f"malformed answer: '{s}' is none of left, right, which the question implies" for s in ("A", "B.")
+    ]
+
+
 def test_vlm3r(imported):
     turns = ["A. Turn Left", "B. Turn Right", "C. Turn Back"]
     kept, reasons = imported(
