@@ -61,3 +61,30 @@ def test_a_second_opinion_makes_annotations_stale_once_it_is_asked_for_and_its_p
     asked = CONFIG.model_copy(update={"cot": CONFIG.cot.model_copy(update={"second_opinion": "gpt-4o-mini"})})
     own = registry.split(registry.job_values("annotate", asked, job))[0]
     assert own["cot.second_opinion"] == "gpt-4o-mini" and "prompts/leak_check.txt" in own
+
+
+def with_questions(**changes):
+    return CONFIG.model_copy(update={"questions": CONFIG.questions.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize("changes", [{"strict": "remove"}, {"budget_answers": True}, {"min_room_share": 0.5}])
+def test_how_questions_are_judged_makes_the_questions_stale_and_no_other_stage_itself(changes):
+    run = Run(run="r", method="grpo", init="base", train_table="ocr_rl", rollout="vanilla", reward="ocr", steps=1)
+    changed = []
+    for stage in registry.STAGES:
+        if "*" in registry.STAGES[stage].keys(CONFIG, registry.Scope(key="base", dataset="scannet")):
+            continue  # commands for people, which read everything
+        scope = registry.Scope(dataset="scannet", key="base", setting="frames16", benchmark="vsibench", table="table1")
+        scope = registry.Scope(**{**vars(scope), "run": run, "run_name": "r"})
+        found = [registry.split(registry.job_values(stage, c, scope))[0] for c in (CONFIG, with_questions(**changes))]
+        changed += [stage] * (found[0] != found[1])
+    assert changed == ["questions"]
+
+
+def test_judged_questions_depend_on_the_frames_that_are_shown_and_others_do_not():
+    job = registry.Scope(dataset="scannet")
+    assert registry.sets_read("questions", CONFIG, job) == {"visibility": ("full", "uniform16", "uniform32")}
+    assert "video.train_frames" in registry.job_values("questions", CONFIG, job)
+    for off in (with_questions(strict="off"), with_questions(compat="vsibench")):
+        assert registry.sets_read("questions", off, job) == {}
+        assert not any(key.startswith("video") for key in registry.job_values("questions", off, job))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config, Run
-from rollout3d.config.frames import WHOLE_VIDEO, eval_set, stored_sets, teacher_set, train_set
+from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
 from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec
 
@@ -67,7 +67,8 @@ def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
     gate: tuple[str, ...] = ()
     if config.questions.gated:
         own += ("budget_answers", "min_room_share")
-        gate = ("video.train_frames", "video.eval_frames", "evaluation.benchmarks", "evaluation.frame_policy")
+        gate = ("video.train_frames", "video.eval_frames", "evaluation.benchmarks")
+        gate += ("evaluation.frame_policy",) if evaluated_sets(config) else ()
     return ("seed", "scenes.agreement", *splits, *_RULES, *(f"questions.{name}" for name in own), *gate)
 
 
