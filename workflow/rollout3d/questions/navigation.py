@@ -23,20 +23,29 @@ step round the landmark from there to the place beside it without leaving that d
 MIN_LEG_M = 0.5
 """Shorter walks are no legs."""
 MAX_SIDESTEP_M = 0.5
-"""How far off the straight line a robot may pass what stands in its way and still have gone forward."""
+"""How far off the straight line a robot may pass what narrows its way and still have gone forward."""
+MAX_LONGER, MAX_LONGER_M = 1.3, 0.2
+"""How many times as long as the straight line its path may then be, and how much more."""
+_CLEAR_CELLS = 1.2
+"""A straight line over cells that are farther than this many cells from blocked ones (centre to centre) cuts none."""
+_MOST_SIDES = 64
+"""Places at a landmark's outline that are looked at, evenly chosen."""
+_APART_M = 0.5
+"""Several places beside a landmark are at least this far apart."""
 
 
 class Leg(NamedTuple):
     """A walk: start and end (x, y), metres between them, direction in degrees counter-clockwise from +x.
 
-    The direction is that of the landmark's centre from the start. `aside`: the robot steps aside on its way.
+    The direction is that of the landmark's centre from the start. `path`: points (N,2) from start to end, off the
+    straight line where the robot steps aside.
     """
 
     start: tuple[float, float]
     end: tuple[float, float]
     metres: float
     heading_deg: float
-    aside: bool
+    path: np.ndarray
 
 
 class Floor:
@@ -54,12 +63,17 @@ class Floor:
         self.centres = {name: box.centroid[:2] for name, box in landmarks.items()}
         self._outlines = {n: shapely.MultiPoint(box.corners()[:, :2]).convex_hull for n, box in landmarks.items()}
         self._around: dict[str, tuple[tuple[float, float] | None, np.ndarray]] = {}
+        self._sides: dict[str, np.ndarray] = {}
         self._walks: dict[tuple[tuple[float, float], str], Leg | None] = {}
         self._paths: dict[tuple[float, float], np.ndarray] = {}
 
     def distance(self, points: np.ndarray, landmark: str) -> np.ndarray:
         """Metres from points (N,2) to the outline of a landmark, 0 inside: (N,)."""
         return shapely.distance(self._outlines[landmark], shapely.points(points))
+
+    def touch(self, a: str, b: str) -> bool:
+        """Return whether two landmarks overlap, seen from above."""
+        return bool(self._outlines[a].intersects(self._outlines[b]))
 
     def beside(self, landmark: str) -> tuple[float, float] | None:
         """Where somebody stands who stands by a landmark: at its outline, in the open rather than in a gap.
@@ -100,11 +114,25 @@ class Floor:
         patch[parts != parts[row[best], col[best]]] = np.inf
         return (float(places[best, 0]), float(places[best, 1])), patch
 
-    def walk(self, start: tuple[float, float], landmark: str) -> Leg | None:
-        """The walk straight towards the centre of a landmark, until arrived.
+    def places(self, landmark: str, most: int) -> list[tuple[float, float]]:
+        """Where one may stand by a landmark: the place `beside` it, and up to `most` - 1 others on other sides."""
+        first = self.beside(landmark)
+        if first is None:
+            return []
+        sides, chosen = self._stops(landmark), [np.array(first)]
+        while len(chosen) < most:
+            away = np.min([np.linalg.norm(sides - place, axis=1) for place in chosen], axis=0).round(6)
+            if away.max() < _APART_M:
+                break
+            chosen.append(sides[np.argmax(away)])
+        return [(float(x), float(y)) for x, y in chosen]
 
-        What stands in the way is passed if a step aside of `MAX_SIDESTEP_M` is enough. None if it is not, or if the
-        walk is too short.
+    def walk(self, start: tuple[float, float], landmark: str) -> Leg | None:
+        """The walk straight to a landmark: towards its centre until arrived, or else to a place at its outline.
+
+        No blocked cell lies on the straight line. Where the way is narrow, the robot may step aside, by up to
+        `MAX_SIDESTEP_M`, if its path is about as long as the line and never goes back. None if there is no such walk,
+        or if it is too short.
         """
         key = (start, landmark)
         if key not in self._walks:
@@ -112,17 +140,21 @@ class Floor:
         return self._walks[key]
 
     def _walk(self, start: np.ndarray, landmark: str) -> Leg | None:
+        if self.beside(landmark) is None:
+            return None
         way = self.centres[landmark] - start
         length = float(np.linalg.norm(way))
         heading = float(np.degrees(np.arctan2(way[1], way[0])))
         end = self._straight_on(start, way / max(length, 1e-9), length, landmark)
-        aside = end is None
-        if aside:
-            end = self._round_obstacles(start, way / max(length, 1e-9), length, landmark)
-        if end is None or np.linalg.norm(end - start) < MIN_LEG_M:
+        path = None if end is None else np.linspace(start, end, 2 + int(length / ARRIVED_M))
+        for goal in self._in_line(start, landmark) if path is None else ():
+            path = self._past_obstacles(start, goal)
+            if path is not None:
+                break
+        if path is None or np.linalg.norm(path[-1] - start) < MIN_LEG_M:
             return None
-        ends = [(float(x), float(y)) for x, y in (start, end)]
-        return Leg(*ends, float(np.linalg.norm(end - start)), heading, aside)
+        ends = [(float(x), float(y)) for x, y in (start, path[-1])]
+        return Leg(*ends, float(np.linalg.norm(path[-1] - start)), heading, path)
 
     def _straight_on(self, start: np.ndarray, ahead: np.ndarray, length: float, landmark: str) -> np.ndarray | None:
         """Where a straight line (unit vector `ahead`) ends beside the landmark, None if it ends elsewhere."""
@@ -138,31 +170,62 @@ class Floor:
         stop = int(np.argmax(arrived)) if arrived.any() else n_free - 1
         return points[stop] if away[stop] <= REACH_M else None
 
-    def _round_obstacles(self, start: np.ndarray, ahead: np.ndarray, length: float, landmark: str) -> np.ndarray | None:
-        """Where a walk ends that keeps within `MAX_SIDESTEP_M` of the straight line and never goes back.
+    def _stops(self, landmark: str) -> np.ndarray:
+        """Places (N,2) at the landmark's outline where a robot has arrived, at most `_MOST_SIDES`."""
+        if landmark not in self._sides:
+            patch = self._surroundings(landmark)[1]
+            row, col = np.nonzero(patch <= max(ARRIVED_M, float(patch.min()) + self.cell_m))
+            places = self.origin + (np.stack([col, row], axis=1) + 0.5) * self.cell_m
+            self._sides[landmark] = places[:: -(-len(places) // _MOST_SIDES)]
+        return self._sides[landmark]
 
-        Of the places that it can reach beside the landmark, the one nearest to the start.
+    def _in_line(self, start: np.ndarray, landmark: str) -> list[np.ndarray]:
+        """Places at the landmark's outline to which the straight line is clear: the nearest one, and the one most
+        nearly in the direction of its centre."""
+        places = self._stops(landmark)
+        metres = np.linalg.norm(places - start, axis=1)
+        share = np.linspace(0, 1, int(np.ceil(2 * metres.max() / self.cell_m)) + 1)
+        cells = np.floor((start + share[:, None, None] * (places - start) - self.origin) / self.cell_m).astype(int)
+        clear = (self._to_blocked[cells[..., 1], cells[..., 0]] > _CLEAR_CELLS * self.cell_m).all(axis=0)
+        if not clear.any():
+            return []
+        places, metres = places[clear], metres[clear]
+        ahead = (places - start) @ (self.centres[landmark] - start) / np.maximum(metres, 1e-9)
+        return [places[np.argmin(metres.round(6))], places[np.argmax(ahead.round(6))]]
+
+    def _past_obstacles(self, start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
+        """The shortest path (N,2) between two places that keeps near their straight line and never goes back.
+
+        None if there is none that is about as long as the line.
         """
-        low, high = (np.sort([start, start + length * ahead], axis=0) - self.origin) / self.cell_m
+        length = float(np.linalg.norm(end - start))
+        ahead = (end - start) / max(length, 1e-9)
+        low, high = (np.sort([start, end], axis=0) - self.origin) / self.cell_m
         spare = int(np.ceil(MAX_SIDESTEP_M / self.cell_m))
         window = tuple(slice(max(int(low[i]) - spare, 0), max(int(high[i]) + spare + 1, 0)) for i in (1, 0))
         row, col = np.nonzero(self.free[window])
         row, col = row + window[0].start, col + window[1].start
         places = self.origin + (np.stack([col, row], axis=1) + 0.5) * self.cell_m
-        off = places - start
-        along, lateral = off @ ahead, off @ np.array([-ahead[1], ahead[0]])
-        kept = (np.abs(lateral) <= MAX_SIDESTEP_M) & (along >= -self.cell_m) & (along <= length)
-        corridor = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), bool)
-        corridor[row[kept] - window[0].start, col[kept] - window[1].start] = True
-        parts, _ = label(corridor)
-        here = divmod(self._cell((float(start[0]), float(start[1]))), self.free.shape[1])
-        mine = parts[here[0] - window[0].start, here[1] - window[1].start]
-        beside = kept & (self._surroundings(landmark)[1][row, col] <= ARRIVED_M)
-        beside[beside] = parts[row[beside] - window[0].start, col[beside] - window[1].start] == mine
-        if not mine or not beside.any():
+        along, lateral = (places - start) @ ahead, (places - start) @ np.array([-ahead[1], ahead[0]])
+        near = (np.abs(lateral) <= MAX_SIDESTEP_M) & (along >= -self.cell_m) & (along <= length + self.cell_m)
+        cells, places, along = (row * self.free.shape[1] + col)[near], places[near], along[near]
+        here, there = (np.flatnonzero(cells == self._cell((float(x), float(y)))) for x, y in (start, end))
+        if not len(here) or not len(there):
             return None
-        best = np.argmin(np.where(beside, along.round(6) + np.abs(lateral).round(6) / 1e3, np.inf))
-        return places[best]
+        links = self._graph[cells][:, cells].tocoo()
+        forward = along[links.col] - along[links.row]
+        ahead_of, behind = forward >= -1e-9, forward <= 1e-9
+        first = np.concatenate([links.row[ahead_of], links.col[behind]])
+        second = np.concatenate([links.col[ahead_of], links.row[behind]])
+        weights = np.concatenate([links.data[ahead_of], links.data[behind]])
+        graph = coo_array((weights, (first, second)), shape=links.shape).tocsr()
+        metres, before = dijkstra(graph, indices=here[0], return_predecessors=True)
+        if metres[there[0]] > MAX_LONGER * length + MAX_LONGER_M:
+            return None
+        path = [int(there[0])]
+        while path[-1] != here[0]:
+            path.append(int(before[path[-1]]))
+        return np.concatenate([start[None], places[path[-2::-1]]])
 
     def shortest(self, start: tuple[float, float], end: tuple[float, float]) -> float:
         """Metres of the shortest path over free cells (eight neighbours, no cut corners), inf if there is none."""

@@ -1,9 +1,10 @@
 """Route planning: fill the turns into a robot's instructions.
 
 VSI-Bench's routes are written by people. These are generated: a robot stands beside a unique object and faces
-another; it walks to unique objects, turning in between; the question leaves the turns open. Every walk is checked on
-the walkable grid, where the robot may step aside of what stands in its way, and no sequence of turns but the right one
-brings it to its destination.
+another; it walks straight to unique objects, turning in between; the question leaves the turns open. Every walk is
+checked on the walkable grid, and no sequence of turns but the right one brings the robot to its destination. A route
+that passes here is a candidate: `walk.Walker`, which shares no code with this file, executes it from everywhere beside
+the start, and what it refuses is dropped, except with `compat: vsibench`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import numpy as np
 
 from rollout3d.config import Questions
 from rollout3d.questions import templates
-from rollout3d.questions.navigation import MAX_SIDESTEP_M, REACH_M, Floor, Leg
+from rollout3d.questions.navigation import REACH_M, Floor, Leg
 from rollout3d.questions.scene import Result, SceneView, rounded
+from rollout3d.questions.walk import REFUSED, Instructions, Walker
 
 KIND = "route_planning"
 TURNS = {"Turn Left": 90.0, "Turn Right": -90.0, "Turn Back": 180.0}
@@ -31,9 +33,11 @@ not overlap: that makes routes unambiguous."""
 CLEAR_DEG = 35.0
 """Questions use landmarks within this angle only, 10 degrees from the next sector as VSI-Bench's directions are, so
 that no turn is a matter of taste."""
-MIN_FACING_M = 1.0
-"""What the robot faces is at least this far from where it starts."""
-MAX_DETOUR = 2.0
+MIN_FACING_M = 0.75
+"""The centre of what the robot faces is at least this far from where it starts."""
+STARTS = 4
+"""Places beside a start from which its routes are tried; the text names none of them."""
+MAX_DETOUR = 3.0
 """Routes are at most this many times as long as the shortest path."""
 MAX_HEIGHT_M = 1.5
 """Objects that begin higher above the floor than this are no landmarks: one walks under them."""
@@ -63,6 +67,16 @@ class Route:
     def turns(self) -> tuple[str, ...]:
         return tuple(turn for turn, _, _ in self.steps if turn)
 
+    @property
+    def instructions(self) -> Instructions:
+        """What the question says of the route."""
+        steps = tuple(part for turn, name, _ in self.steps for part in ([None, name] if turn else [name]))
+        return Instructions(self.start, self.facing, steps)
+
+
+Variants = dict[tuple[Instructions, tuple[str, ...]], list[Route]]
+"""Instructions and right turns -> the routes that they describe, from one or several places beside the start."""
+
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
     """Routes with one to three turns; at most `per_scene.route_planning` different questions.
@@ -71,21 +85,28 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     equal share of the questions, and what it cannot fill goes to the others.
     """
     reasons: Counter[str] = Counter()
-    landmarks = _landmarks(scene)
+    boxes = {name: scene.box(name) for name in scene.unique}
+    walkers: list[Walker] = []
+    if scene.walkable is not None and config.compat != "vsibench":
+        others = [item.box for name, items in scene.items.items() if name not in boxes for item in items]
+        # The grid knows places to within a cell: a body that is a cell slimmer must find the same.
+        radii = (config.body_radius_m, max(config.body_radius_m - scene.walkable.cell_m, 0.0))
+        walkers = [Walker(scene.walkable, boxes, radius, others) for radius in radii]
+    landmarks = [name for name in _landmarks(scene) if all(walker.large(name) for walker in walkers)]
     if scene.walkable is None or len(landmarks) < 3:
         reasons["no walkable floor known" if scene.walkable is None else "fewer than three landmarks"] += 1
         return [], reasons
-    floor = Floor(scene.walkable, config.body_radius_m, {name: scene.box(name) for name in landmarks})
+    floor = Floor(scene.walkable, config.body_radius_m, {name: boxes[name] for name in landmarks})
     starts = [name for name in landmarks if floor.beside(name)]
     if not starts:
         return [], Counter({"no landmark can be stood beside": 1})
-    found: dict[int, list[Route]] = {n: [] for n in range(MAX_BLANKS, 0, -1)}
+    found: dict[int, Variants] = {n: {} for n in range(MAX_BLANKS, 0, -1)}
     for route in islice(_routes(floor, starts, landmarks, rng), MAX_FOUND):
-        found[len(route.turns)].append(route)
+        found[len(route.turns)].setdefault((route.instructions, route.turns), []).append(route)
     n_found = sum(map(len, found.values()))
     reasons["no walk with a clear turn"] += not n_found
     cap = config.per_scene.get(KIND, MAX_ROUTES)
-    good = {n: _unobjectionable(scene, floor, routes, cap, rng, reasons) for n, routes in found.items()}
+    good = {n: _unobjectionable(scene, floor, walkers, routes, cap, rng, reasons) for n, routes in found.items()}
     rows: dict[str, dict[str, Any]] = {}
     # Many turns first: routes with few are easier to find and would crowd them out.
     for n in found:
@@ -93,7 +114,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
         rows |= dict(list(good[n].items())[:due])
     spare = [item for n in found for item in good[n].items() if item[0] not in rows]
     rows |= dict(spare[: cap - len(rows)])
-    refused = sum(n for reason, n in reasons.items() if reason in OBJECTIONS)
+    refused = sum(n for reason, n in reasons.items() if reason in OBJECTIONS or reason in REFUSED.values())
     reasons[f"cap of {cap} a scene"] += n_found - refused - len(rows)
     return list(rows.values()), reasons
 
@@ -104,9 +125,7 @@ def follow(floor: Floor, route: Route, turns: Sequence[str]) -> bool:
     It turns by 90 or 180 degrees and goes forward until the landmark named. If that is not ahead (within `SECTOR_DEG`)
     or the way is blocked, it never gets there.
     """
-    place = floor.beside(route.start)
-    if place is None:
-        return False
+    place = route.steps[0][2].start
     heading = _bearing(place, floor.centres[route.facing])
     blanks = iter(turns)
     for turn, landmark, _ in route.steps:
@@ -125,25 +144,25 @@ def _landmarks(scene: SceneView) -> list[str]:
 
 
 def _routes(floor: Floor, starts: list[str], landmarks: list[str], rng: np.random.Generator) -> Iterator[Route]:
-    """Every route of one to `MAX_BLANKS` clear turns that visits no landmark twice, in a random order of starts."""
-    begins = [(start, facing) for start in starts for facing in landmarks if facing != start]
+    """Every route of one to `MAX_BLANKS` clear turns that goes to no landmark twice, in a random order of starts."""
+    begins = [(a, b) for a in starts for b in landmarks if a != b and not floor.touch(a, b)]
     for start, facing in (begins[k] for k in rng.permutation(len(begins))):
-        place = floor.beside(start)
-        if np.linalg.norm(floor.centres[facing] - np.array(place)) < MIN_FACING_M:
-            continue
-        heading = _bearing(place, floor.centres[facing])
-        yield from _onward(floor, landmarks, Route(start, facing, ()), place, heading)
-        leg = floor.walk(place, facing)
-        if leg:
-            walked = Route(start, facing, ((None, facing, leg),))
-            yield from _onward(floor, landmarks, walked, leg.end, leg.heading_deg)
+        for place in floor.places(start, STARTS):
+            if np.linalg.norm(floor.centres[facing] - np.array(place)) < MIN_FACING_M:
+                continue
+            heading = _bearing(place, floor.centres[facing])
+            yield from _onward(floor, landmarks, Route(start, facing, ()), place, heading)
+            leg = floor.walk(place, facing)
+            if leg:
+                walked = Route(start, facing, ((None, facing, leg),))
+                yield from _onward(floor, landmarks, walked, leg.end, leg.heading_deg)
 
 
 def _onward(
     floor: Floor, landmarks: list[str], route: Route, place: tuple[float, float], heading: float
 ) -> Iterator[Route]:
     """`route` continued by every clear turn from `place`, where the robot faces `heading` (degrees)."""
-    visited = {route.start, route.facing, *(name for _, name, _ in route.steps)}
+    visited = {route.start, *(name for _, name, _ in route.steps)}
     for name in landmarks:
         leg = None if name in visited else floor.walk(place, name)
         turn = _turn(leg.heading_deg - heading, CLEAR_DEG) if leg else None
@@ -156,22 +175,33 @@ def _onward(
 
 
 def _unobjectionable(
-    scene: SceneView, floor: Floor, routes: list[Route], cap: int, rng: np.random.Generator, reasons: Counter[str]
+    scene: SceneView,
+    floor: Floor,
+    walkers: Sequence[Walker],
+    routes: Variants,
+    cap: int,
+    rng: np.random.Generator,
+    reasons: Counter[str],
 ) -> dict[str, dict[str, Any]]:
     """Up to `cap` question rows of routes that pass, by question, in random order; the answers take turns."""
     found: dict[str, dict[str, Any]] = {}
-    piles: dict[tuple[str, ...], list[Route]] = {}
-    for k in rng.permutation(len(routes)):
-        piles.setdefault(routes[k].turns, []).append(routes[k])
+    piles: dict[tuple[str, ...], list[tuple[Instructions, tuple[str, ...]]]] = {}
+    keys = list(routes)
+    for k in rng.permutation(len(keys)):
+        piles.setdefault(keys[k][1], []).append(keys[k])
     while any(piles.values()):
-        for route in [pile.pop() for pile in piles.values() if pile]:
+        for key in [pile.pop() for pile in piles.values() if pile]:
             if len(found) == cap:
                 return found
-            reason = _objection(floor, route)
+            objections = [_objection(floor, route) for route in routes[key]]
+            reason = None if None in objections else objections[0]
+            if not reason:
+                refusals = (walker.refusal(*key) for walker in walkers)
+                reason = REFUSED.get(next(filter(None, refusals), None))
             if reason:
                 reasons[reason] += 1
                 continue
-            row = _row(scene, floor, route, rng)
+            row = _row(scene, floor, routes[key][objections.index(None)], rng)
             found.setdefault(row["question"], row)
     return found
 
@@ -181,20 +211,18 @@ def _objection(floor: Floor, route: Route) -> str | None:
     target, legs = route.steps[-1][1], [leg for _, _, leg in route.steps]
     if floor.distance(np.array([legs[0].start]), target)[0] <= REACH_M:
         return TOO_SOON
-    for leg in legs[:-1]:
-        near = REACH_M + (MAX_SIDESTEP_M if leg.aside else 0.0)
-        if (floor.distance(np.linspace(leg.start, leg.end, 10), target) <= near).any():
-            return TOO_SOON
+    if any((floor.distance(leg.path, target) <= REACH_M).any() for leg in legs[:-1]):
+        return TOO_SOON
     shortest = floor.shortest(legs[0].start, legs[-1].end)
     if np.isinf(shortest):  # a straight line may pass where cells meet at a corner only; paths may not
         return SQUEEZED
     if sum(leg.metres for leg in legs) > MAX_DETOUR * shortest:
         return DETOUR
-    # The robot begins "at" the object: the first turn must be the same for somebody who thinks of its centre.
+    # The robot begins "at" the object: the first turn must be the same on all sides of it, and from its centre.
     turn, first, _ = route.steps[0]
-    centre = floor.centres[route.start]
-    seen = _bearing(centre, floor.centres[first]) - _bearing(centre, floor.centres[route.facing])
-    if turn and _turn(seen, SECTOR_DEG) != turn:
+    ahead, goal = floor.centres[route.facing], floor.centres[first]
+    spots = [floor.centres[route.start], *floor.places(route.start, STARTS)] if turn else []
+    if any(_turn(_bearing(spot, goal) - _bearing(spot, ahead), SECTOR_DEG) != turn for spot in spots):
         return UNCLEAR_START
     arriving = [turns for turns in product(TURNS, repeat=len(route.turns)) if follow(floor, route, turns)]
     return None if arriving == [route.turns] else AMBIGUOUS
