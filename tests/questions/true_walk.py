@@ -31,7 +31,9 @@ class TrueRoom:
         doors = [LineString([door.start, door.end]) for door in world.doorways]
         walls = shapely.union_all([room.exterior for room in rooms])
         self.walls = walls.difference(shapely.union_all([door.buffer(1e-6) for door in doors]))
-        free = shapely.union_all([room.buffer(1e-6) for room in rooms]).difference(self.walls.buffer(RADIUS, quad_segs=3))
+        free = shapely.union_all([room.buffer(1e-6) for room in rooms]).difference(
+            self.walls.buffer(RADIUS, quad_segs=3)
+        )
         things = [plans[t.thing_id] for t in world.things if stands(t)]
         self.free = free.difference(shapely.union_all(things).buffer(RADIUS, quad_segs=3)).simplify(0.005)
         # Gaps between furniture that one cannot leave are no places to stand.
@@ -45,7 +47,9 @@ class TrueRoom:
         seen = self._sees(self._corners[a], self._corners[b])
         away = np.full((n, n), np.inf)
         away[a[seen], b[seen]] = np.linalg.norm(self._corners[a] - self._corners[b], axis=1)[seen]
-        self._way, self._before = shortest_path(np.where(np.isinf(away), 0, away), directed=False, return_predecessors=True)
+        self._way, self._before = shortest_path(
+            np.where(np.isinf(away), 0, away), directed=False, return_predecessors=True
+        )
         self._legs: dict = {}
 
     def _sees(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -86,7 +90,11 @@ class TrueRoom:
         if seen.any():
             return np.stack([place, goals[order[np.argmax(seen)]]])
         n = len(self._corners)
-        first = np.where(self._sees(np.broadcast_to(place, (n, 2)), self._corners), np.linalg.norm(self._corners - place, axis=1), np.inf)
+        first = np.where(
+            self._sees(np.broadcast_to(place, (n, 2)), self._corners),
+            np.linalg.norm(self._corners - place, axis=1),
+            np.inf,
+        )
         if ("last", name) not in self._legs:
             some = goals[:: max(len(goals) // 60, 1)]
             i, j = (k.ravel() for k in np.meshgrid(np.arange(n), np.arange(len(some)), indexing="ij"))

@@ -8,21 +8,21 @@ the shortest path over free floor. A walk counts as forward if that path is abou
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import heappop, heappush
 from itertools import product
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import shapely
 from scipy import ndimage
 
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.topdown import Walkable
+from rollout3d.questions import walk_paths as paths
 
 WORKS_SHARE, OTHERS_SHARE = 0.9, 0.05
 """A route is kept if one option reaches the end from this share of the places, and no other from more than that."""
@@ -59,11 +59,29 @@ THERE = "a landmark or the destination is reached too soon"
 TURNS = "a turn is unclear"
 OTHERS = "other turns may arrive as well"
 REFUSED = {
-    reason: f"executed: {reason}" for reason in (SMALL, UNSEEN, SAME_PLACE, NO_PLACE, NO_WAY, NOT_STRAIGHT, THERE, TURNS, OTHERS)
+    reason: f"executed: {reason}"
+    for reason in (SMALL, UNSEEN, SAME_PLACE, NO_PLACE, NO_WAY, NOT_STRAIGHT, THERE, TURNS, OTHERS)
 }
 """Why a route is refused, and how the table of dropped candidates says it."""
-_ARRIVED, _NO_WAY, _NOT_STRAIGHT, _THERE, _TURN = range(5)
-_TROUBLES = {_NO_WAY: NO_WAY, _NOT_STRAIGHT: NOT_STRAIGHT, _THERE: THERE, _TURN: TURNS}
+_UNCLEAR = -1
+_TROUBLES = {paths.NO_WAY: NO_WAY, paths.NOT_STRAIGHT: NOT_STRAIGHT, paths.THERE: THERE, _UNCLEAR: TURNS}
+
+
+_TOLD = re.compile(rf"(\d+) candidates: ({'|'.join(map(re.escape, REFUSED.values()))})")
+
+
+def summary(kept: int, reasons: Iterable[str], scans: int) -> str:
+    """One line about the routes of some scans: how many were kept of those executed, and why the others were not.
+
+    `kept`: route questions; `reasons`: those of `questions_dropped`. Empty if no route was executed.
+    """
+    refused: Counter[str] = Counter()
+    for match in filter(None, map(_TOLD.fullmatch, reasons)):
+        refused[match[2].removeprefix("executed: ")] += int(match[1])
+    n = kept + refused.total()
+    why = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common())
+    rate = f", {kept / scans:.1f} a scan" if scans else ""
+    return f"routes executed: {kept:,} of {n:,} kept{rate}" + (f" (refused: {why})" if why else "") if n else ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +136,7 @@ class Walker:
     """A round robot on a room's walkable grid, with objects known by their boxes.
 
     A cell is free if no blocked cell and no border is within `radius_m` (centre to centre), and if it lies on open
-    floor (`OPEN_M2`). `boxes`: the objects that a question may name, by name; `others`: further objects. `seen`: the categories
+    floor (`OPEN_M2`). `boxes`: the objects that a question may name, by name; `others`: further ones. `seen`: those
     that the video shows clearly, None if that is not known; a route that names another one is refused.
     """
 
@@ -173,7 +191,7 @@ class Walker:
         ends: dict[tuple[str, ...], tuple[int, int]] = {}
         sure = np.ones(len(places), bool)
         sure &= ~self._passes(places, route.goal)
-        troubles[_THERE] = int((~sure).sum())
+        troubles[paths.THERE] = int((~sure).sum())
         self._onward(route, 0, (), places[sure], np.stack([heading, heading])[:, sure], sure[sure], ends, troubles)
         counts = np.array([ends.get(tuple(option), (0, 0)) for option in options]).reshape(-1, 2) / len(places)
         worst = max((t for t in troubles if troubles[t]), key=lambda t: troubles[t], default=None)
@@ -205,10 +223,10 @@ class Walker:
         # Of the two sides of a wall, an object stands on the one where one gets nearer to its middle.
         first = np.argmin(np.linalg.norm(self._middles(cells) - self._centre(name), axis=1).round(6))
         limit = (outline.length / 2 + ROUND_M) / self.cell_m
-        mine = np.isfinite(_spread(self.free, cells[first : first + 1], limit)[0].ravel()[cells])
+        mine = np.isfinite(paths.spread(self.free, cells[first : first + 1], limit)[0].ravel()[cells])
         field = np.full(self.free.size, np.inf)
         field[cells[mine]] = away[mine]
-        stops = cells[mine][_stops(field.reshape(self.free.shape), cells[mine], STOP_M)]
+        stops = cells[mine][paths.stops(field.reshape(self.free.shape), cells[mine], STOP_M)]
         behind = self._behind_wall(cells, outline)
         return cells if behind.all() else cells[~behind], stops
 
@@ -256,7 +274,7 @@ class Walker:
         legs = self._walks(landmark, cells)
         stopped = legs.state[cells].copy()
         if not last:
-            stopped[(stopped == _ARRIVED) & self._bit(legs.passed[cells], route.goal)] = _THERE
+            stopped[(stopped == paths.ARRIVED) & self._bit(legs.passed[cells], route.goal)] = paths.THERE
         gone = np.zeros(len(cells), bool)
         for turn in (turn for turn in _TURNED_DEG if (turn is not None) == blank):
             new = headings + _TURNED_DEG[turn]
@@ -265,22 +283,22 @@ class Walker:
             clear = ((to_centre <= CLEAR_DEG) & (to_end <= DOUBTFUL_DEG)).all(axis=0)
             maybe = ((to_centre <= DOUBTFUL_DEG) | (to_end <= CLEAR_DEG)).any(axis=0)
             gone |= clear
-            on = maybe & (stopped == _ARRIVED)
+            on = maybe & (stopped == paths.ARRIVED)
             if on.any():
                 here = cells[on]
                 after = np.stack([legs.travel[here], legs.towards[here]])
                 done = (*turns, turn) if turn else turns
                 self._onward(route, k + blank + 1, done, legs.end[here], after, (sure & clear)[on], ends, troubles)
-        for code in (_NO_WAY, _NOT_STRAIGHT, _THERE):
+        for code in (paths.NO_WAY, paths.NOT_STRAIGHT, paths.THERE):
             troubles[code] += int((gone & (stopped == code)).sum())
-        troubles[_TURN] += int((~gone).sum())
+        troubles[_UNCLEAR] += int((~gone).sum())
 
     def _walks(self, landmark: str, cells: np.ndarray) -> _Legs:
         """The walks to a landmark, of which those from `cells` are worked out."""
         if landmark not in self._legs:
             goals = np.zeros(self.free.size, bool)
             goals[self.beside(landmark)[1]] = True
-            _, parent = _spread(self.free, np.flatnonzero(goals), np.inf)
+            _, parent = paths.spread(self.free, np.flatnonzero(goals), np.inf)
             n = self.free.size
             words = self._near_bits().shape[1]
             self._legs[landmark] = _Legs(
@@ -292,7 +310,7 @@ class Walker:
         if len(asked):
             centre = (self._centre(landmark) - self.origin) / self.cell_m
             limits = np.array([DETOUR, DETOUR_M, ASIDE_M, BACK_M, LEAST_M]) / [1, *[self.cell_m] * 4]
-            _trace(self.free, self._near_bits(), asked, centre, limits, *legs)
+            paths.trace(self.free, self._near_bits(), asked, centre, limits, *legs)
         return legs
 
     def _near_bits(self) -> np.ndarray:
@@ -331,115 +349,3 @@ def _longest_side(outline: shapely.Geometry) -> float:
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The angle between two directions, degrees, 0 to 180."""
     return np.abs((a - b + 180.0) % 360.0 - 180.0)
-
-
-@numba.njit(cache=True)
-def _spread(free, sources, limit):
-    """Path lengths, in cells, from the nearest source over free cells, and the next cell on the way to it.
-
-    Eight neighbours, no cut corners. Beyond `limit`: inf and -1.
-    """
-    rows, cols = free.shape
-    far = np.full((rows, cols), np.inf)
-    parent = np.full((rows, cols), -1, np.int32)
-    heap = [(0.0, np.int64(0)) for _ in range(0)]
-    for s in sources:
-        far[s // cols, s % cols] = 0.0
-        parent[s // cols, s % cols] = s
-        heappush(heap, (0.0, np.int64(s)))
-    while len(heap):
-        d, here = heappop(heap)
-        r, c = here // cols, here % cols
-        if d > far[r, c]:
-            continue
-        for dr in range(-1, 2):
-            for dc in range(-1, 2):
-                i, j = r + dr, c + dc
-                if i < 0 or j < 0 or i >= rows or j >= cols or not (free[i, j] and free[r, j] and free[i, c]):
-                    continue
-                new = d + np.sqrt(dr * dr + dc * dc)
-                if new < far[i, j] - 1e-9 and new <= limit:
-                    far[i, j] = new
-                    parent[i, j] = here
-                    heappush(heap, (new, np.int64(i * cols + j)))
-    return far, parent
-
-
-@numba.njit(cache=True)
-def _stops(away, cells, enough):
-    """Of `cells`, those within `enough` of the object, and those with no neighbour nearer to it (`away`, inf: not
-    beside it)."""
-    rows, cols = away.shape
-    stop = np.zeros(len(cells), np.bool_)
-    for k in range(len(cells)):
-        r, c = cells[k] // cols, cells[k] % cols
-        nearest = away[r, c]
-        for i in range(max(r - 1, 0), min(r + 2, rows)):
-            for j in range(max(c - 1, 0), min(c + 2, cols)):
-                nearest = min(nearest, away[i, j])
-        stop[k] = away[r, c] <= enough or nearest >= away[r, c] - 1e-9
-    return stop
-
-
-@numba.njit(cache=True)
-def _clear_line(free, r0, c0, r1, c1):
-    """Return whether all cells under the line between two cells' middles are free."""
-    n = int(np.ceil(2 * max(abs(r1 - r0), abs(c1 - c0))))
-    for k in range(1, n):
-        t = k / n
-        if not free[int(np.floor(r0 + 0.5 + t * (r1 - r0))), int(np.floor(c0 + 0.5 + t * (c1 - c0)))]:
-            return False
-    return True
-
-
-@numba.njit(cache=True)
-def _trace(free, near, cells, centre, limits, parent, goals, state, end, towards, travel, passed):
-    """Walk from each cell to where the way ends, and judge the walk; fills in the columns of `_Legs`.
-
-    The path over cells is pulled straight: from each corner to the farthest cell of the path in a free line.
-    """
-    cols = free.shape[1]
-    detour, detour_cells, aside, back, least = limits
-    path = np.empty(free.size, np.int64)
-    for start in cells:
-        x0, y0 = start % cols + 0.5, start // cols + 0.5
-        towards[start] = np.degrees(np.arctan2(centre[1] - y0, centre[0] - x0))
-        if parent[start] < 0:
-            state[start] = 1
-            continue
-        n, here = 0, np.int64(start)
-        while True:
-            path[n] = here
-            n += 1
-            for w in range(near.shape[1]):
-                passed[start, w] |= near[here, w]
-            if goals[here]:
-                break
-            here = np.int64(parent[here])
-        end[start] = here
-        dx, dy = here % cols + 0.5 - x0, here // cols + 0.5 - y0
-        straight = np.sqrt(dx * dx + dy * dy)
-        travel[start] = np.degrees(np.arctan2(dy, dx))
-        if straight < least:
-            state[start] = 3
-            continue
-        dx, dy = dx / straight, dy / straight
-        k, length, backward, astray = 0, 0.0, 0.0, 0.0
-        while k < n - 1:
-            r, c = path[k] // cols, path[k] % cols
-            nxt = k + 1
-            step = n - 1 - k
-            # The farthest in sight, by halves: not always the very farthest, but a free line.
-            while step > 0:
-                there = nxt + step
-                if there < n and _clear_line(free, r, c, path[there] // cols, path[there] % cols):
-                    nxt = there
-                else:
-                    step //= 2
-            i, j = path[nxt] // cols, path[nxt] % cols
-            length += np.sqrt((i - r) ** 2 + (j - c) ** 2)
-            backward += max(-((j - c) * dx + (i - r) * dy), 0.0)
-            astray = max(astray, abs((i + 0.5 - y0) * dx - (j + 0.5 - x0) * dy))
-            k = nxt
-        good = length <= detour * straight + detour_cells and astray <= aside and backward <= back
-        state[start] = 0 if good else 2

@@ -10,7 +10,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.evaluation.scores import seen_view
 from rollout3d.evaluation.settings import UNKNOWN, official
-from rollout3d.questions import visible
+from rollout3d.questions import route_planning, visible, walk
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import guess_line
 from rollout3d.scenes.verdict import Mode, counts, judge
@@ -50,6 +50,7 @@ def _built(root: Path, agreement: Mode) -> str:
     told = ", ".join(f"{_rows([path]):,} {label}" for label, path in questions if path.exists())
     if told:
         lines.append(f"  questions: {told}")
+    lines += _executed(root, scans.total())
     lines += _refused(root)
     sources = root / "train" / "ocr_rl_sources.parquet"
     told = guess_line(tables.read(tables.SOURCES, sources)) if sources.exists() else ""
@@ -59,6 +60,18 @@ def _built(root: Path, agreement: Mode) -> str:
     if trained:
         lines.append("  training: " + ", ".join(f"{run} {n:,} steps" for run, n in trained.items()))
     return "\n".join([f"Built in {root}:", *lines]) if lines else ""
+
+
+def _executed(root: Path, scans: int) -> list[str]:
+    """Generated routes that the executor kept, of those that it walked, and why it refused the others."""
+    made = [path for path in sorted((root / "questions").glob("*/*.parquet")) if path.parent.name != "external"]
+    dropped = [path for path in made if path.stem.endswith("_dropped")]
+    types = tables.read_many(tables.QUESTIONS, [path for path in made if path not in dropped], ["question_type"])
+    reasons = [row["reason"] for row in tables.read_many(tables.QUESTIONS_DROPPED, dropped, ["reason"])]
+    kept = sum(row["question_type"] == route_planning.KIND for row in types)
+    told = walk.summary(kept, reasons, scans)
+    # Without a refusal nothing tells apart routes that nobody executed (compat: vsibench).
+    return [f"  {told}"] if "refused" in told else []
 
 
 def _refused(root: Path) -> list[str]:

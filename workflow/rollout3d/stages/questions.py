@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.questions import errata
+from rollout3d.questions import errata, route_planning, walk
 from rollout3d.questions.generate import everything, questions_for_shard
 from rollout3d.questions.visible import Gate, is_refusal, told
 from rollout3d.scenes.meta import MetaError, read_meta
@@ -96,6 +96,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         left_out.write(dropped)
         unseen: list[str] = []
+        routes, why = 0, list[str]()
         made = questions_for_shard(
             scenes, objects, maps, splits, settings, config.seed, args.workers, refused, visibility, gate
         )
@@ -109,9 +110,14 @@ def main(argv: list[str] | None = None) -> None:
                 corrections = [each for each in corrections if each not in mine]
             questions.write(columns)
             left_out.write(reasons)
+            routes += columns["question_type"].to_pylist().count(route_planning.KIND)
+            why += [row["reason"] for row in reasons]
             unseen += [reason for reason in columns["refused"].to_pylist() if reason]
             unseen += [row["reason"] for row in reasons if is_refusal(row["reason"])]
         _corrected([], corrections, {row["scene_id"] for row in scenes} if corrections else ())
+    executed = walk.summary(routes, why, len(scenes)) if settings.compat != "vsibench" and not args.meta else ""
+    if executed:
+        LOG.info(executed)
     if gate:
         what = "left out" if gate.remove else "kept and marked (questions.strict: remove leaves them out)"
         LOG.info("questions refused: %s; %s", ", ".join(f"{n} {reason}" for reason, n in told(unseen)) or "none", what)
