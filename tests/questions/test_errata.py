@@ -84,6 +84,17 @@ def test_wrong_counts_of_the_boxes_are_corrected(caplog):
     assert f"{errata.SHIPPED}: 4 rows are about scans that are not here" in said
 
 
+def test_what_a_sampling_answers_is_unknown_once_the_answer_is_another(tmp_path):
+    marks = {"answerable": ["full"], "refused": "uniform16 shows 2 of 3", "budget_answers": None}
+    rows = [row | marks for row in questions()]
+    (line,) = rows_of(tmp_path, ",scene0251_00,object_counting,table,,2,3,three,")
+    after = {row["question"]: row for row in errata.apply(rows, [line], {"scene0251_00"}).rows}
+    for row in rows:
+        corrected = row["question"] == "How many table(s) are in this room?"
+        expected = dict.fromkeys(marks) if corrected else marks
+        assert {name: after[row["question"]][name] for name in marks} == expected
+
+
 def test_an_empty_correction_removes_with_its_reason(tmp_path):
     after = made(tmp_path, "scannet,scene0251_00,object_counting,door,,3,,the fourth door is hidden,me")
     assert counts(after.train) == {"table": "2"}

@@ -269,7 +269,8 @@ def _corrected(row: Row, each: Erratum) -> Row:
         truth = LETTERS[texts.index(truth)]
     elif row["answer_type"] == "number" and as_number(truth) is None:
         raise ErrataError(f"{each.place}: corrected must be a number, not '{truth}'")
-    new = row | {"ground_truth": truth}
+    # Which samplings lead to the answer was worked out for another answer.
+    new = row | {"ground_truth": truth} | {name: None for name in tables.MARKS if name in row}
     if row["question_type"] == "object_counting":  # the teacher's sentences follow the evidence
         evidence = json.loads(row["evidence"] or "{}")
         new["evidence"] = tables.canonical_json(evidence | {"count": int(float(truth))})
