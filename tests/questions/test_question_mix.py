@@ -83,6 +83,14 @@ def test_a_cut_forgets_the_order_and_moves_little_when_a_scan_is_added():
     assert len(more - fewer) <= len(own & more) + 2 * len(CAPS)
 
 
+def test_the_seed_draws_the_rows_of_a_scan():
+    rows = [question("object_counting", 0, k) for k in range(40)]
+    drawn = [{row["question"] for row in limit_total(rows, 8, seed)[0]} for seed in range(30)]
+    assert len({frozenset(each) for each in drawn}) == 30
+    often = Counter(text for each in drawn for text in each)
+    assert len(often) == 40 and max(often.values()) <= 16, "about six of thirty draws each"
+
+
 def test_rows_without_a_scan_count_as_one_each():
     general = [question("OCR", 0, k) | {"scene_id": None, "space_id": None} for k in range(30)]
     kept, _ = limit_total([*general, *uneven_world(5)], 40, seed=0, mix={"OCR": 0.5})
