@@ -31,7 +31,11 @@ FLAGS: dict[str, dict[str, str]] = {
     },
     "Video": {
         "video:FORM": "The frames are not the usual file but this form of them.",
-        "video_damaged:FORM": "A file of the video that goes first is damaged: another one is read.",
+        "damaged:FILE": "This file or folder goes first, but is damaged: another form of the same asset is read.",
+        "incomplete:FILE": "This file or folder goes first, but lacks what belongs to it (intrinsics, poses): another "
+        "form of the same asset is read.",
+        "thinned_video:N": "The video is a copy with every N-th frame; poses and depth are those of its frames "
+        "(ScanNet++).",
         "dslr_pictures": "The video is made of DSLR pictures, because the phone's is missing (ScanNet++).",
         "undistorted_here": "The DSLR pictures were undistorted by this package, not by the release's tool.",
         "every_nth_frame:N": "Only every N-th frame of the recording is there.",
@@ -48,8 +52,7 @@ FLAGS: dict[str, dict[str, str]] = {
     "Cameras": {
         "no_poses": "No frame of the video has a pose at all.",
         "lost_frames:N": "N stored frames have no pose.",
-        "poses:FORM": "The poses are not the usual file but this form of them.",
-        "poses_damaged:FORM": "A file of poses that goes first is damaged: another one is read.",
+        "trajectory:FORM": "The poses are not the usual file but this form of them (ARKitScenes).",
         "poses_off_colmap:DIFFERENCE": "The poses differ noticeably from COLMAP's (ScanNet++).",
         "poses_off_nerfstudio:DIFFERENCE": "The poses differ noticeably from nerfstudio's (ScanNet++).",
         "colmap_unreadable": "COLMAP's cameras cannot be read: the poses were not compared with them.",

@@ -94,7 +94,8 @@ def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -
 def on_disk(root: Path) -> list[ScanRef]:
     """The videos that have a folder or an archive, whatever the tables say, by id."""
     splits = {fold: split for split, fold in FOLDERS.items()}
-    return [ScanRef(video, video, splits[fold]) for video, (_, fold) in sorted(_from_folders(root).items())]
+    found = {video: fold for _, video, _, fold in _from_folders(root)}
+    return [ScanRef(video, video, splits[fold]) for video, fold in sorted(found.items())]
 
 
 def folders(root: Path, ref: ScanRef) -> list[Path]:
