@@ -71,7 +71,7 @@ def on_disk(root: Path) -> list[ScanRef]:
     found: dict[str, ScanRef] = {}
     for split, name in [*(("train", name) for name in PLACES["train"]), ("test", PLACES["test"][0])]:
         for path in sorted((root / name).glob("scene*")):
-            found.setdefault(path.name, ScanRef(path.name, path.name.split("_")[0], split))
+            found.setdefault(path.name, ScanRef(path.name, space_of(NAME, path.name), split))
     return sorted(found.values(), key=lambda ref: ref.scene_id)
 
 
