@@ -38,6 +38,8 @@ def test_a_scan_of_a_release_prints_its_questions_and_writes_them(root, tmp_path
     rows = tables.read(tables.QUESTIONS, tmp_path / "look" / "questions.parquet")
     assert {row["question_type"] for row in rows} == {"object_size_estimation", "room_size_estimation"}
     assert all(row["scene_id"] == "scene0007_01" and row["split"] == "val" for row in rows)
+    unseen = [row for row in rows if "full" not in row["answerable"]]
+    assert len(unseen) == len(rows) == out.count("not answered by the video"), "its depth hides the couch"
     (size,) = (row for row in rows if row["question_type"] == "object_size_estimation")
     assert size["ground_truth"] == "100", "the couch is a metre long"
     assert size["question"] in out and "-> 100" in out
@@ -63,6 +65,8 @@ def test_the_picture_shows_the_room_and_the_frames(releases, tmp_path, capsys):
     bev = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     shown = cv2.resize(top, (432, 432), interpolation=cv2.INTER_AREA).astype(float)
     assert np.corrcoef(shown.ravel(), bev.ravel())[0, 1] > 0.8
+    rows = tables.read(tables.QUESTIONS, tmp_path / "questions.parquet")
+    assert any("full" in row["answerable"] for row in rows), "marked by what the video shows"
     assert "object_rel_direction_easy: " in out and ", the first 1" in out
     assert "-> A (" in out or "-> B (" in out or "-> C (" in out
 

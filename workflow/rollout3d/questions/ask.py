@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config
+from rollout3d.questions import visible
 from rollout3d.questions.generate import GENERATORS, questions_for_scene
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import option_text
@@ -48,6 +49,10 @@ def ask(dataset: str, path: Path, config: Config) -> Asked:
     scene = found["scenes"][0]
     view = SceneView.from_rows(scene, found["objects"], found["maps"][0])
     questions, dropped = questions_for_scene(view, config.questions, config.seed)
+    gate = visible.Gate.of(config)
+    if gate is not None:
+        questions, refused = visible.gated(questions, visible.Sights.from_rows(found["visibility"]), gate)
+        dropped += refused
     return Asked(ref, root, found, questions, dropped, [*lost, *_lost(scene, found["objects"])])
 
 
@@ -120,3 +125,5 @@ def _question(row: Row) -> Iterator[str]:
     yield from (f"      {option}" for option in options)
     told = next((f" ({option_text(option)})" for option in options if option.startswith(f"{row['ground_truth']}.")), "")
     yield f"    -> {row['ground_truth']}{told}"
+    if row.get("answerable") is not None and visible.WHOLE_VIDEO not in row["answerable"]:
+        yield "    not answered by the video" + (f": {row['refused']}" if row["refused"] else "")
