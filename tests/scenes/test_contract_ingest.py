@@ -10,6 +10,7 @@ from rollout3d.config import Config
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
 from rollout3d.scenes.dslr import DslrSource
+from rollout3d.scenes.fisheye import FisheyeSource
 from rollout3d.scenes.ingest import shard_scans
 from rollout3d.scenes.scan import ScanError, ScanRef
 from rollout3d.stages import ingest as stage
@@ -305,8 +306,9 @@ def test_a_box_that_cannot_be_leaves_by_name_and_counts(tmp_path, change, flag):
 )
 def test_dslr_pictures_are_named_within_their_folder(tmp_path, names, says):
     mini.write_json(tmp_path / "dslr" / "train_test_lists.json", {"train": names})
-    with pytest.raises(ScanError, match=says):
-        DslrSource(tmp_path / "dslr")
+    for source in (DslrSource, FisheyeSource):
+        with pytest.raises(ScanError, match=says):
+            source(tmp_path / "dslr")
 
 
 def test_a_room_as_large_as_a_field_costs_the_scan(root, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ private.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -36,16 +37,7 @@ class DslrSource:
         self._images = folder / "resized_undistorted_images"
         lists, cameras = folder / "train_test_lists.json", folder / "nerfstudio" / "transforms_undistorted.json"
         self.poses_path = cameras
-        content = read_json(lists)
-        with reading(lists):
-            if not isinstance(content["train"], list):
-                raise ScanError(lists, "names no list of training images")
-            self._names = sorted(map(file_name, content["train"]))
-        if not self._names:
-            raise ScanError(lists, "names no training images")
-        if len(set(self._names)) < len(self._names):
-            twice = next(a for a, b in zip(self._names, self._names[1:]) if a == b)
-            raise ScanError(lists, f"names the image {twice} twice: remove one")
+        self._names = training_pictures(lists)
         self.n_frames = len(self._names)
         content = read_json(cameras)
         with reading(cameras):
@@ -76,3 +68,21 @@ class DslrSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def training_pictures(lists: Path) -> list[str]:
+    """The names that train_test_lists.json has under "train", sorted: plain names of files, each once.
+
+    Raises `ScanError`.
+    """
+    content = read_json(lists)
+    with reading(lists):
+        if not isinstance(content["train"], list):
+            raise ScanError(lists, "names no list of training images")
+        names = sorted(map(file_name, content["train"]))
+    if not names:
+        raise ScanError(lists, "names no training images")
+    twice = next((a for a, b in pairwise(names) if a == b), None)
+    if twice is not None:
+        raise ScanError(lists, f"names the image {twice} twice: remove one")
+    return names

@@ -21,7 +21,7 @@ from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.scenes.instance_pictures import optional_pictures
 from rollout3d.scenes.pictures import decode_picture, picture_size
-from rollout3d.scenes.scan import ScanError, intrinsics, matrix, reading
+from rollout3d.scenes.scan import ScanError, intrinsics, matrix, read_text, reading
 
 FOLDERS = (".", "exported", "frames", "sens", "output")
 """Where an export is looked for below the scan's folder; also in a folder named as the scan."""
@@ -112,7 +112,7 @@ class ExportedSource:
         path = _first_file(self.folder, (f"intrinsic/intrinsic_{stream}.txt", f"intrinsics_{stream}.txt"))
         if path is not None:
             with reading(path):
-                K = intrinsics(matrix([float(word) for word in path.read_text().split()], 4, 4)[:3, :3])
+                K = intrinsics(matrix([float(word) for word in read_text(path).split()], 4, 4)[:3, :3])
         else:
             values = [self._meta.get(f"{name}_{stream}") for name in ("fx", "fy", "mx", "my")]
             if not all(isinstance(value, list) and len(value) == 1 for value in values):
@@ -139,7 +139,7 @@ class ExportedSource:
             path, pose = self._pose_files.get(number), None
             if path is not None:
                 with reading(path):
-                    pose = matrix([float(word) for word in path.read_text().split()], 4, 4)
+                    pose = matrix([float(word) for word in read_text(path).split()], 4, 4)
             found.append(self._to_aligned @ pose if pose is not None and valid_pose(pose) else None)
         return found
 

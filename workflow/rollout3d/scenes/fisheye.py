@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes.dslr import VIDEO_FPS, DslrSource
+from rollout3d.scenes.dslr import VIDEO_FPS, DslrSource, training_pictures
 from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.registered import cross_check, read_colmap, read_nerfstudio
-from rollout3d.scenes.scan import ScanError, intrinsics, read_json, reading
+from rollout3d.scenes.scan import ScanError, intrinsics, read_json, read_text, reading
 
 _MODEL = "OPENCV_FISHEYE"
 
@@ -35,11 +35,7 @@ class FisheyeSource(DslrSource):
         self._images = folder / "resized_images"
         lists, cameras = folder / "train_test_lists.json", cameras or folder / "nerfstudio" / "transforms.json"
         self.poses_path = cameras
-        content = read_json(lists)
-        with reading(lists):
-            self._names = sorted(str(name) for name in content["train"])
-        if not self._names:
-            raise ScanError(lists, "names no training images")
+        self._names = training_pictures(lists)
         self.n_frames = len(self._names)
         of_colmap = cameras.name == "images.txt"
         lens = cameras.with_name("cameras.txt") if of_colmap else cameras
@@ -84,7 +80,7 @@ def _nerfstudio_lens(path: Path) -> tuple[str, tuple[int, int], list[float]]:
 
 def _colmap_lens(path: Path) -> tuple[str, tuple[int, int], list[float]]:
     """Camera model, (width, height) and parameters of the only camera of a cameras.txt."""
-    lines = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line.split() for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
     if len(lines) != 1:
         raise ScanError(path, f"states {len(lines)} cameras, expected the DSLR's one")
     _, model, width, height, *values = lines[0]

@@ -14,7 +14,7 @@ import numpy as np
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.scenes.arkit_frames import poses_at
 from rollout3d.scenes.registered import read_colmap
-from rollout3d.scenes.scan import ScanError, intrinsics, reading
+from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
 
 MAX_GAP_S = 0.5
 """Between registered frames further apart the pose is lost. [assumed]"""
@@ -53,7 +53,7 @@ def read_cameras(path: Path, size: tuple[int, int], n_frames: int, fps: float) -
 def _intrinsics(path: Path, size: tuple[int, int]) -> np.ndarray:
     """K (3,3) of the model's only camera, with integer pixel centres, for pictures of `size`."""
     with reading(path):
-        lines = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+        lines = [line.split() for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
         if len(lines) != 1:
             raise ScanError(path, f"states {len(lines)} cameras, expected the phone's one")
         _, model, width, height, *values = lines[0]
