@@ -15,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rollout3d.flags import meaning
 from rollout3d.geometry import agreement
 from rollout3d.geometry.camera import resize_intrinsics
 from rollout3d.geometry.raster import rasterise, surface_colors
@@ -131,7 +130,7 @@ def _describe(report: Report, room: Room | None, source: FrameSource | None, pro
         counts = Counter(item.category for item in room.objects if item.category)
         named = ", ".join(f"{name} {n}" for name, n in sorted(counts.items()))
         report.found.append(("objects", f"{len(room.objects)}; asked about: {named or 'none'}"))
-        report.found += [("flag", f"{flag}  {meaning(flag) or ''}".rstrip()) for flag in room.flags]
+        report.found += [("flag", flag) for flag in room.flags]
     if source is not None:
         seconds = source.n_frames / source.fps
         report.found.append(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rollout3d.flags import meaning
 from rollout3d.scenes.scan import Room
 
 
@@ -59,7 +60,10 @@ class Report:
         """The report for a terminal."""
         lines = [f"{self.dataset} {self.scene_id}", ""]
         width = max(len(what) for what, _ in self.found)
-        lines += [f"  {what:<{width}}  {value}" for what, value in self.found] + [""]
+        for what, value in self.found:
+            sentence = meaning(value) if what == "flag" else None
+            lines.append(f"  {what:<{width}}  {value}" + (f"  {sentence}" if sentence else ""))
+        lines.append("")
         width = max(len(check.name) for check in self.checks)
         for c in self.checks:
             word = {True: "pass", False: "FAIL", None: "  - "}[c.passed]
