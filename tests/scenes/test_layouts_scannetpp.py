@@ -134,6 +134,20 @@ def test_colmaps_cameras_serve_without_the_phones_own_poses(root):
     own.close(), source.close()
 
 
+def test_a_video_that_ends_before_colmaps_cameras_is_a_flag(root):
+    with scannetpp.read_scan(root, REF) as scan:
+        pictures = [scan.frame(index) for index in range(scan.source.n_frames) for _ in range(2)]
+    (phone(root) / "pose_intrinsic_imu.json").unlink()
+    source, flags = opened(root)
+    last = int(source._indices[-1])
+    source.close()
+    assert not any("shorter" in flag for flag in flags)
+    mini.write_video(phone(root) / "rgb.mkv", pictures[: last - 3])
+    source, flags = opened(root)
+    source.close()
+    assert "video_shorter_than_poses:4" in flags
+
+
 def test_damaged_poses_fall_back_to_colmap_but_poses_of_another_scan_do_not(root):
     path = phone(root) / "pose_intrinsic_imu.json"
     text = path.read_text()

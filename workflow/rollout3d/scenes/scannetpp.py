@@ -256,6 +256,7 @@ class PhoneSource:
             self._indices, self._K, self._poses = registered_video.read_cameras(
                 self.poses_path, _FULL_SIZE, self._video.n_frames, self._video.fps
             )
+            self._note_early_end(int(self._indices[-1]))
             return
         entries = read_json(self.poses_path)
         with reading(self.poses_path):
@@ -269,11 +270,15 @@ class PhoneSource:
                     self._video.path,
                     f"ends after {self._video.n_frames} frames, the poses after {known[-1][0] + 1}: truncated?",
                 )
-            missing = known[-1][0] // self._recorded + 1 - self._video.n_frames
-            self.flags += [f"video_shorter_than_poses:{missing}"] if missing > 0 else []
+            self._note_early_end(known[-1][0])
             self._indices = np.array([index for index, _ in known])
             self._K = np.stack([intrinsics(entry["intrinsic"], _FULL_SIZE) for _, entry in known])
             self._poses = np.stack([matrix(entry["aligned_pose"], 4, 4) for _, entry in known])
+
+    def _note_early_end(self, last: int) -> None:
+        """Notice a video that ends before the last frame of the recording that has a pose."""
+        missing = last // self._recorded + 1 - self._video.n_frames
+        self.flags += [f"video_shorter_than_poses:{missing}"] if missing > 0 else []
 
     def _note_thinning(self, n_poses: int) -> None:
         """Notice a copy of the video that keeps every k-th frame: entries stay those of the recording."""
