@@ -29,32 +29,50 @@ class Known(NamedTuple):
     reason: str
 
 
-_SCAN = r"^(scenes|objects|frames|maps)"
+_SCAN = r"^(scenes|objects|frames|maps|visibility)"
 _WHOLE = "emptied|cut|cut_near_the_end|all_zeros|all_noise|doubled|bytes_lost|removed|first_line_only"
 _ROWS = "|".join(sorted(LOCAL))
 KNOWN: list[Known] = [
-    Known("", "another scan's", _SCAN, "another scan's file: left to the agreement checks"),
+    Known("", "another scan's", _SCAN, "another scan's file, which contradicts nothing"),
     Known(r"\.(sens|mk#?v|mp#|png|jpg)$", "video_of_black|picture_of_nothing", "", "pixels"),
     Known(r"/(vga_wide|lowres_wide)/|_images/|^pictures/", "picture_in_another_format", "", "pixels"),
-    Known(r"\.sens$", "count_forged", r"frames.image|frames.K|maps", "values that nothing else in the release states"),
-    Known(r"depth\.bin$", "count_forged", "maps.appearances", "values that nothing else in the release states"),
+    Known(
+        r"\.sens$",
+        "count_forged",
+        r"frames.image|frames.K|maps|scenes.agreement|visibility",
+        "values that nothing else in the release states",
+    ),
+    Known(
+        r"depth\.bin$",
+        "count_forged",
+        "maps.appearances|scenes.agreement|visibility",
+        "values that nothing else in the release states",
+    ),
     Known(r"/(colmap|nerfstudio)/", "removed|a folder|a dead link", "scenes.flags", "an optional file is absent"),
     Known(r"scene#_#\.txt$", _WHOLE + "|utf16|blanks_only|" + _ROWS, r"scenes.scene_type", "an optional entry is gone"),
     Known(
         r"\.csv$",
         r"(another scan's)|separators_changed|" + _WHOLE + "|" + _ROWS,
-        r"(scenes|objects)\.(space_id|category|object_counts)|maps.appearances",
+        r"(scenes|objects)\.(space_id|category|object_counts|agreement)|maps.appearances|visibility",
         "an entry of a table; nothing counts them",
     ),
     Known(
         r"annotation\.json$|segments_anno\.json$|aggregation\.json$",
         _ROWS,
-        r"objects: (lost|new)|objects\.|scenes.object_counts|maps.appearances",
+        r"(objects|visibility): (lost|new)|objects\.|scenes.(object_counts|agreement)|maps.appearances|visibility",
         "an object or its name; nothing counts them",
     ),
-    Known(r"pose_intrinsic_imu\.json$|\.traj$|transforms_undist", _ROWS, r"frames.pose|frames.K", "another pose"),
     Known(
-        r"train_test_lists\.json$", _ROWS, r"scenes.n_frames|frames|maps", "a picture more or less; nothing counts them"
+        r"pose_intrinsic_imu\.json$|\.traj$|transforms_undist",
+        _ROWS,
+        r"frames.pose|frames.K|scenes.agreement|maps.appearances|visibility",
+        "another pose",
+    ),
+    Known(
+        r"train_test_lists\.json$",
+        _ROWS,
+        r"scenes.n_frames|scenes.agreement|frames|maps|visibility",
+        "a picture more or less; nothing counts them",
     ),
     Known(r"meta_info_val\.json$", f"removed|{_ROWS}", "", "nothing lists the scenes"),
     Known(

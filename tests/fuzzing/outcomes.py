@@ -24,6 +24,7 @@ from typing import Any
 
 from fuzzing.subjects import Rows, Subject, forget
 from rollout3d.geometry.camera import valid_pose
+from rollout3d.scenes import verdict
 
 MEMORY = 768 << 20
 """Bytes that an attempt may take beyond what its process has; address space ends at four times as many."""
@@ -37,6 +38,7 @@ _KEYS = {
     "objects": ("scene_id", "object_id"),
     "frames": ("scene_id", "frame_index"),
     "maps": ("scene_id",),
+    "visibility": ("scene_id", "object_id", "sampling"),
     "questions": ("question_id",),
     "predictions": ("id",),
 }
@@ -129,6 +131,11 @@ def judged(whole: Rows, rows: Rows) -> Outcome:
     flags = [set(flag for row in some.get("scenes", []) for flag in row["flags"]) for some in (whole, rows)]
     if flags[1] - flags[0]:
         return Outcome(FLAGGED, ", ".join(sorted(flags[1] - flags[0])), changes)
+    before, after = ([verdict.judge(row, "drop") for row in some.get("scenes", [])] for some in (whole, rows))
+    new = [each for each in after if set(each.reasons) - {reason for old in before for reason in old.reasons}]
+    if new:
+        dropped = any(each.fate == "dropped" for each in new)
+        return Outcome(DROPPED if dropped else FLAGGED, f"contradicts itself: {new[0].text}", changes)
     return Outcome(UNKNOWABLE, ", ".join(changes), changes)
 
 
