@@ -35,7 +35,18 @@ _ROWS = "|".join(sorted(LOCAL))
 KNOWN: list[Known] = [
     Known("", "another scan's", _SCAN, "another scan's file, which contradicts nothing"),
     Known(r"\.(sens|mk#?v|mp#|png|jpg)$", "video_of_black|picture_of_nothing", "", "pixels"),
-    Known(r"/(vga_wide|lowres_wide)/|_images/|^pictures/", "picture_in_another_format", "", "pixels"),
+    Known(
+        r"/(vga_wide|lowres_wide|color)/|_images/|^pictures/",
+        "picture_in_another_format|picture_of_other_depth|picture_with_alpha",
+        "",
+        "pixels",
+    ),
+    Known(
+        r"\.pincam$|/(pose|intrinsic)/",
+        "cut|cut_near_the_end",
+        r"^(frames|scenes|maps|visibility)[.:]",
+        "the last number of a text, cut within its digits",
+    ),
     Known(
         r"\.sens$",
         "count_forged",
