@@ -9,11 +9,12 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.config import DATASETS
+from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.scenes import agreement
-from rollout3d.scenes.agreement import FIGURES, measure
+from rollout3d.scenes.agreement import FIGURES, box_tests, measure
 from rollout3d.scenes.ingest import READERS, ingest_scan
 from rollout3d.scenes.locate import locate
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.scan import Annotated, Room, ScanError
 from rollout3d.scenes.synthetic.writers.placement import yaw_matrix
 from rollout3d.scenes.verdict import LIMITS, judge
 from scenes.conftest import settings
@@ -286,6 +287,35 @@ def test_figures_do_not_depend_on_what_was_decoded_before(scan):
     for index in range(scan.source.n_frames):
         scan.frame(index)
     assert measure(scan).row() == fresh
+
+
+def boxed(points, lengths):
+    """An object whose box has its centre at the origin, in a room of these points."""
+    box = OrientedBox(np.zeros(3), np.array(lengths, float), np.eye(3))
+    index = np.arange(len(points))
+    item = Annotated(1, "thing", "thing", True, lambda: box, *box.aabb(), len(points), index)
+    return item, Room(np.array(points, float), np.empty((0, 3), np.int32), None, [item])
+
+
+def test_a_box_is_filled_along_each_side_but_thin_ones():
+    corners = [[x, y, 0.0] for x in (-1, 1) for y in (-0.6, 0.6)]
+    for lengths, filled in (((2, 2, 0), True), ((2, 2, 0.09), True), ((2, 2, 1), False), ((2, 3, 0), False)):
+        item, room = boxed(corners, lengths)
+        assert box_tests(room, "scannet", "filled")(item) is filled, lengths
+    item, room = boxed([[5, 5, 5]], (1, 1, 1))
+    assert box_tests(room, "scannet", "filled")(item) is False
+
+
+def test_frames_and_depth_that_cannot_be_read_are_left_out(scan):
+    def every_third(index, picture):
+        if index % 3 == 0:
+            raise ScanError("video", "damaged")
+        return picture
+
+    row = measure(with_video(scan, frame=every_third, depth=every_third)).row()
+    assert row["colour_misfit"] == 0 and row["depth_misfit"] == 0
+    portrait = with_video(scan, frame=lambda i, p: np.rot90(p) if i % 3 == 0 else p)
+    assert measure(portrait).row()["colour_misfit"] == 0
 
 
 def test_few_frames_are_not_ranked():

@@ -9,6 +9,7 @@ that, and every wrong pose does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
@@ -38,6 +39,8 @@ MIN_INSIDE = 0.95
 """Share of an object's vertices that its box must hold."""
 MIN_FILLED = 0.5
 """Share of each side of a box along which the mesh in it must reach."""
+THIN_M = 0.1
+"""Shorter sides tell nothing: pictures and windows are sheets."""
 MAX_CORNER_M = 0.01
 """Between the box as annotated and the axis-aligned box annotated beside it."""
 
@@ -67,7 +70,7 @@ class Figures:
     colour_misfit: float | None = None
     """Share of other frames' poses that fit a frame's colours better than its own, mean over the worse half."""
     offset_s: float | None = None
-    """Seconds by which poses are ahead of the frames that they fit; 0 unless another shift fits clearly better."""
+    """Seconds from a frame to the pose that it fits best; 0 unless that fits clearly better than its own."""
     depth_m: float | None = None
     """Median difference of measured depth and the mesh's, metres."""
     depth_scale: float | None = None
@@ -164,7 +167,9 @@ def measure_pictures(scan: Scan, poses: Poses, found: Figures, told: bool = Fals
     if room is None or not len(room.faces):
         return found
     pictures = {i: _read(scan.thumbnail, i) for i in _steps(poses.compared, "frames against the mesh", told)}
-    frames = [i for i, picture in pictures.items() if picture is not None]
+    pictures = {i: picture for i, picture in pictures.items() if picture is not None}
+    shape = Counter(picture.shape for picture in pictures.values()).most_common(1)[0][0] if pictures else None
+    frames = [i for i, picture in pictures.items() if picture.shape == shape]
     if not frames:
         return found
     small = [pictures[i] for i in frames]
@@ -304,13 +309,13 @@ def corners_agree(item: Annotated) -> bool:
 def _filled(by_x: np.ndarray, item: Annotated) -> bool:
     """Return whether the mesh within a box reaches along `MIN_FILLED` of each side; vertices (V,3) sorted by x."""
     low, high = item.box.aabb()
-    first, last = np.searchsorted(by_x[:, 0], [low[0], high[0]])
+    first, last = np.searchsorted(by_x[:, 0], [low[0] - BOX_TOLERANCE_M, high[0] + BOX_TOLERANCE_M])
     near = by_x[first:last]
     inside = near[item.box.contains(near, BOX_TOLERANCE_M)]
     if not len(inside):
         return False
     reach = np.ptp(inside @ item.box.normalized_axes.T, axis=0)
-    return bool((reach >= MIN_FILLED * item.box.axes_lengths).all())
+    return bool(((reach >= MIN_FILLED * item.box.axes_lengths) | (item.box.axes_lengths < THIN_M)).all())
 
 
 def _share(passes: Callable[[Annotated], bool | None], boxed: Sequence[Annotated]) -> float | None:

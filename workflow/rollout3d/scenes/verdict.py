@@ -66,7 +66,7 @@ LIMITS: dict[str, Limits] = {
     "in_view": Limits("share of the pictures that the mesh fills", (0.3, None), (0.1, None)),
     "colour": Limits("colours: difference from the mesh at their own poses over others'", (None, 0.8)),
     "colour_misfit": Limits("share of other poses that fit a frame's colours better", (None, 0.1), (None, 0.25)),
-    "offset_s": Limits("seconds by which poses are ahead of the frames", (-0.2, 0.2), (-0.9, 0.9)),
+    "offset_s": Limits("seconds from frames to the poses that they fit", (-0.2, 0.2), (-0.9, 0.9)),
     "depth_m": Limits("difference of measured depth and the mesh's, metres", (None, 0.3)),
     "depth_scale": Limits("measured depth over the mesh's", (0.93, 1.07), (0.7, 1.4)),
     "depth_misfit": Limits("share of other poses that fit a frame's depth better", (None, 0.1), (None, 0.3)),
