@@ -97,8 +97,8 @@ def judge(scene: Mapping[str, Any], mode: Mode) -> Verdict:
     unchecked: `mode` is off, or nothing was measured (scenes read from boxes alone, tables of an older version).
     dropped: a figure is beyond its gross limit and `mode` is drop. flagged: a figure is beyond one of its limits.
     """
-    figures = scene.get("agreement")
-    if mode == "off" or not figures:
+    figures = scene.get("agreement") or {}
+    if mode == "off" or all(value is None for value in figures.values()):
         return Verdict("unchecked")
     beyond = {name: _beyond(name, figures.get(name)) for name in LIMITS}
     gross = tuple(text for text, is_gross in filter(None, beyond.values()) if is_gross)
