@@ -136,10 +136,10 @@ def judge_all(scenes: Sequence[Mapping[str, Any]], mode: Mode, max_share: float)
     n_checked = sum(verdict.fate != "unchecked" for verdict in found.values())
     for fate in ("flagged", "dropped"):
         mine = {scene_id: verdict for scene_id, verdict in found.items() if verdict.fate == fate}
-        if mine:
-            _log.warning("%s\n  %s", _told(fate, len(mine), n_checked), "\n  ".join(_first(mine)))
         if fate == "dropped" and more_than_chance(len(mine), n_checked, max_share):
             raise TooManyContradictions(_complaint(mine, n_checked, max_share))
+        if mine:
+            _log.warning("%s\n  %s", _told(fate, len(mine), n_checked), "\n  ".join(_first(mine)))
     return found
 
 
@@ -156,7 +156,7 @@ def _told(fate: Fate, n: int, n_checked: int) -> str:
         return f"{n} of {n_checked} checked scans are flagged; they are used, so look at one with rollout3d check-scan:"
     return (
         f"{n} of {n_checked} checked scans contradict themselves and are dropped; look at one with rollout3d "
-        "check-scan, and set scenes.agreement: flag to use them all the same:"
+        "check-scan, or set scenes.agreement: flag to use them all the same:"
     )
 
 
