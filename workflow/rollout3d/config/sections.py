@@ -248,7 +248,7 @@ class Questions(Section):
         "object_rel_direction_medium": 20,
         "object_rel_direction_hard": 20,
         "obj_appearance_order": 30,
-        "route_planning": 10,
+        "route_planning": 16,
     }
     """At most this many a scene. [VLM-3R: absolute distance, direction and order; the others assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25

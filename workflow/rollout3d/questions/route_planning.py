@@ -41,7 +41,7 @@ MAX_DETOUR = 3.0
 """Routes are at most this many times as long as the shortest path."""
 MAX_HEIGHT_M = 1.5
 """Objects that begin higher above the floor than this are no landmarks: one walks under them."""
-MAX_ROUTES = 10
+MAX_ROUTES = 16
 """Where the configuration sets no cap."""
 MAX_FOUND = 20_000
 """Routes of a room that are looked at; only rooms with more than a dozen landmarks have more."""

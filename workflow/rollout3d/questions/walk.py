@@ -46,7 +46,7 @@ LEAST_M = 0.3
 """Who has less than this to go is there already."""
 CLEAR_DEG, DOUBTFUL_DEG = 40.0, 50.0
 """A turn is right where the landmark is then within the first angle of straight ahead, and wrong only beyond the
-second: between them it is a matter of taste. The border of VSI-Bench's directions lies in the middle."""
+second: between them it is a matter of taste. [assumed]"""
 _TURNED_DEG = {None: 0.0, "Turn Left": 90.0, "Turn Right": -90.0, "Turn Back": 180.0}
 
 SMALL = f"a landmark is not larger than {LANDMARK_M} m"

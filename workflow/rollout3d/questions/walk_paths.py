@@ -82,6 +82,7 @@ def trace(free, near, cells, centre, limits, parent, goals, state, end, towards,
     for start in cells:
         x0, y0 = start % cols + 0.5, start // cols + 0.5
         towards[start] = np.degrees(np.arctan2(centre[1] - y0, centre[0] - x0))
+        travel[start] = towards[start]
         if parent[start] < 0:
             state[start] = NO_WAY
             continue
