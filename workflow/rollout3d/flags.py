@@ -39,7 +39,6 @@ FLAGS: dict[str, dict[str, str]] = {
         "dslr_pictures": "The video is made of DSLR pictures, because the phone's is missing (ScanNet++).",
         "undistorted_here": "The DSLR pictures were undistorted by this package, not by the release's tool.",
         "every_nth_frame:N": "Only every N-th frame of the recording is there.",
-        "thinned_video:N": "The video keeps every N-th frame; poses and depth are those of the whole recording.",
         "video_gaps:N": "In N places frames are missing in time: later frames come earlier than they should.",
         "video_repeats:N": "N frames have the time of the frame before.",
         "video_backwards:N": "N frames have an earlier time than the frame before.",
