@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from rollout3d import tables
 from rollout3d.scenes.meta import MetaError, read_meta
 from scenes.test_meta import SMALL, TURNED, scene, written
 
@@ -47,9 +48,11 @@ def test_a_scene_that_no_room_holds_is_dropped_with_its_reason(tmp_path, content
 
 
 @pytest.mark.parametrize("scene_id", ["../other", "a/b", "", " ", "a\0", "a\n", "\ud800"])
-def test_a_scene_id_that_leads_elsewhere_is_dropped(tmp_path, scene_id):
+def test_a_scene_id_that_leads_elsewhere_is_dropped(tmp_path, scene_id, caplog):
     (dropped,) = read(tmp_path, scene(), scene_id).dropped
     assert "is no name of a scene" in dropped["reason"]
+    tables.write(tables.SCENES_DROPPED, tmp_path / "dropped.parquet", [dropped], tables.Lineage("test"))
+    assert caplog.text.encode().count(b"\n") == 1
 
 
 @pytest.mark.parametrize("ids", [(1, 1), (1, "1e3"), (1, 2**63), (1, -1), (1, True), (1, 1.5), (1, None), (None, 7)])

@@ -76,9 +76,10 @@ def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 
             try:
                 scene, objects = _scene(file, scene_id, content)
             except ScanError as error:
-                found.dropped.append({"scene_id": scene_id, "file": file.name, "reason": error.reason})
-                damaged.append(f"{file}: scene {scene_id}: {error.reason}")
-                _log.warning("scene %s of %s dropped: %s", scene_id, file, error.reason)
+                shown = scene_id if scene_id.isprintable() else repr(scene_id)  # half a character fits no table or log
+                found.dropped.append({"scene_id": shown, "file": file.name, "reason": error.reason})
+                damaged.append(f"{file}: scene {shown}: {error.reason}")
+                _log.warning("scene %s of %s dropped: %s", shown, file, error.reason)
                 continue
             if scene_id in origin:
                 raise MetaError(f"scene {scene_id} is in {origin[scene_id]} and in {file}: give only one of the two")
