@@ -119,8 +119,9 @@ def test_a_mesh_in_another_frame_drops_a_scan(made, tmp_path, damage):
     change_mesh(folder, MESHES[damage])
     try:
         found = dropped_by(figures(made, folder))
-    except ScanError as error:  # none of the boxes holds any of it
-        assert made.dataset == "arkitscenes" and "no vertex of the mesh is in any box" in str(error)
+    except ScanError as error:  # the boxes stated beside it hold none of it, or lie outside: the reader drops it
+        assert made.dataset != "scannet"
+        assert "no vertex of the mesh is in any box" in str(error) or "boxes cannot be this room's" in str(error)
         return
     assert found & {"colour_misfit", "depth_misfit", "depth_scale", "in_room"}, found
 

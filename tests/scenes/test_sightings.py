@@ -9,7 +9,7 @@ from rollout3d.config.frames import WHOLE_VIDEO, stored_sets
 from rollout3d.geometry.frames import frame_set
 from rollout3d.scenes.ingest import ingest_shard
 from scenes import mini
-from scenes.conftest import LINEAGE, settings
+from scenes.conftest import LINEAGE, settings, trained
 
 
 def masks(made, scene, recording):
@@ -84,8 +84,7 @@ def test_without_a_depth_sensor_the_mesh_hides(releases, tmp_path):
         if path.is_file() and path.name != "depth.bin":
             mini.write_bytes(root / "data" / scene / path.relative_to(source), path.read_bytes())
     mini.write_bytes(root / "splits" / "nvs_sem_train.txt", scene.encode())
-    mini.write_bytes(root / "splits" / "nvs_sem_val.txt", b"")
-    ingest_shard("scannetpp", root, tmp_path / "out", 0, 1, settings(), LINEAGE)
+    ingest_shard("scannetpp", root, tmp_path / "out", 0, 1, trained("scannetpp"), LINEAGE)
     rows = tables.read(tables.VISIBILITY, tmp_path / "out" / "visibility.parquet")
     measured = made.of("visibility", scene)
     assert [(r["object_id"], r["sampling"]) for r in rows] == [(r["object_id"], r["sampling"]) for r in measured]
