@@ -272,7 +272,7 @@ def test_synthetic_benchmark_takes_the_evaluation_frames_of_its_scenes_only(tmp_
     ]
     tables.write(tables.FRAMES, tmp_path / "frames.parquet", rows, tables.Lineage("test"))
     prepared = get("synthetic").prepare(Config(), tmp_path / "test.parquet", [tmp_path / "frames.parquet"])
-    assert prepared.questions == asked
+    assert prepared.questions == [row | dict.fromkeys(tables.MARKS) for row in asked]
     assert [(f["scene_id"], f["frame_index"]) for f in prepared.frames] == [("a", 1), ("a", 3), ("b", 1), ("b", 3)]
 
 

@@ -15,7 +15,7 @@ from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import save_policy
-from rollout3d.model.media import FrameStore
+from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.model.sampling import Sampling
 from rollout3d.model.twins import Twins
 from rollout3d.stages import evaluate, merge_predictions, score
@@ -165,6 +165,39 @@ def test_a_table_of_other_questions_is_refused(files):
     twins = twins_of(files, made(files, ["shuffled"], questions=question_rows()[:1]))
     with pytest.raises(ValueError, match=rf"{files['probes']}: has no probe 'removed' of question .*make the table"):
         twins.usable(SOFA_A["question_id"], "removed")
+
+
+def test_nothing_is_drowned_without_regions(files):
+    tables.write(tables.PROBES, files["probes"], made(files, ["drowned"]).values(), LINEAGE)
+    store = FrameStore([files["frames"]])
+    twins = Twins(files["probes"], "uniform6", store)
+    own = store.video("a", "uniform6", 6, (784, 3136))
+    with pytest.raises(MissingFrames, match=r"scene a: no regions .* give --objects and --regions"):
+        twins.video(SOFA_A, "drowned", own, 6, (784, 3136))
+
+
+def test_evaluation_asks_for_the_table_of_probes_before_it_loads_a_model(files, tmp_path, capsys):
+    config = CONFIG | {"evaluation": {"probes": ["shuffled"], "backend": "hf"}}
+    given = f"--run x --method none --model {tmp_path}/none.json --questions {files['questions']}"
+    with pytest.raises(SystemExit):
+        evaluate.main(["--config", json.dumps(config), *f"{given} --frames {files['frames']} --out x".split()])
+    assert "evaluation.probes needs --probes" in capsys.readouterr().err
+
+
+def test_the_table_depends_on_the_regions_of_its_own_frames(files, tmp_path):
+    config = CONFIG | {"evaluation": {"probes": ["removed"]}}
+    given = f"--questions {files['questions']} --frames {files['frames']} --objects {files['objects']}"
+
+    def recorded(regions):
+        argv = f"{given} --regions {regions} --out {files['probes']}".split()
+        probes_stage.main(["--config", json.dumps(config), *argv])
+        return tables.lineage(files["probes"])["parents"]
+
+    before = recorded(files["regions"])
+    more = [*tables.read(tables.REGIONS, files["regions"]), region_row("a", 3) | {"sets": ["uniform4"]}]
+    more.sort(key=lambda row: (row["scene_id"], row["frame_index"]))
+    tables.write(tables.REGIONS, tmp_path / "more.parquet", more, LINEAGE)
+    assert recorded(tmp_path / "more.parquet") == before
 
 
 def test_only_questions_without_a_twin_may_lack_an_answer(files):

@@ -270,3 +270,30 @@ def meta_box(k, j):
         "min": [c - s / 2 for c, s in zip(centre, (0.5, 0.4, 0.3))],
         "max": [c + s / 2 for c, s in zip(centre, (0.5, 0.4, 0.3))],
     }
+
+
+def test_a_corrected_question_that_equals_another_one_is_removed_and_the_other_stays(tmp_path):
+    (table,) = [r for r in questions() if r["question"].startswith("How many table")]
+    right = table | {"ground_truth": "3", "source": "spacer"}
+    right |= {"question_id": tables.question_id(right)}
+    rows = rows_of(tmp_path, "scannet,scene0251_00,object_counting,table,,2,3,miscounted,us")
+    done = errata.apply([table, right], rows, {"scene0251_00"})
+    assert done.rows == [right] and done.corrected == set()
+    assert [(row["question_id"], why) for row, why in done.removed] == [
+        (table["question_id"], "errata: corrected, it equals another question")
+    ]
+
+
+@pytest.mark.parametrize("value", ["3.5", "-3", "several"])
+def test_a_count_that_is_named_by_its_id_is_corrected_to_whole_numbers_only(tmp_path, value):
+    (table,) = [r for r in questions() if r["question"].startswith("How many table")]
+    rows = rows_of(tmp_path, f"scannet,scene0251_00,,,{table['question_id']},,{value},miscounted,us")
+    with pytest.raises(ErrataError, match=f"mine.csv:2: corrected must be a whole number from 0 on, not '{value}'"):
+        errata.apply([table], rows, {"scene0251_00"})
+
+
+def test_a_corrected_count_is_written_as_counts_are(tmp_path):
+    (table,) = [r for r in questions() if r["question"].startswith("How many table")]
+    rows = rows_of(tmp_path, f"scannet,scene0251_00,,,{table['question_id']},,4.0,miscounted,us")
+    (row,) = errata.apply([table], rows, {"scene0251_00"}).rows
+    assert row["ground_truth"] == "4" and json.loads(row["evidence"])["count"] == 4

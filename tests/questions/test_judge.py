@@ -203,3 +203,10 @@ def test_the_size_of_the_sample_makes_no_verdict_on_imports_stale():
     assert identity("spacer") == identity("spacer", generated_sample=50)
     assert identity("generated", generated_sample=9) != identity("generated", generated_sample=50)
     assert identity("spacer") != identity("spacer", frames=3)
+
+
+def test_a_sample_of_generated_questions_is_estimated_before_it_is_paid_for(files, tmp_path, capsys):
+    config = {"judge": {"max_usd": 1.0, "frames": 3, "generated_sample": 2}}
+    given = ["--questions", str(tmp_path / "q.parquet"), "--frames", str(tmp_path / "f.parquet")]
+    stage.main(["--config", json.dumps(config), "--source", "generated", "--estimate", *given])
+    assert "judge" in capsys.readouterr().out

@@ -231,13 +231,21 @@ def test_each_type_draws_for_itself():
 def test_refused_questions_stand_in_the_account_and_training_carries_its_own_marks(rows):
     seen = {"answerable": ["full", "uniform16", "uniform32"], "refused": None, "budget_answers": None}
     refused = [
-        {"question_id": "0f", "file": "", "reason": "never clearly seen in uniform16: sofa"},
-        {"question_id": "1f", "file": "", "reason": "never clearly seen in uniform16: bed, sofa"},
+        {
+            "question_id": "scene0000_00/object_size_estimation/0f",
+            "file": "",
+            "reason": "never clearly seen in uniform16: sofa",
+        },
+        {
+            "question_id": "scene0000_00/object_size_estimation/1f",
+            "file": "",
+            "reason": "never clearly seen in uniform16: bed, sofa",
+        },
         {"question_id": "scene0000_00/route_planning", "file": "", "reason": "3 candidates: a detour"},
     ]
     made = assemble([row | seen for row in rows], [], config(), refused=refused)
-    told = {(r["fate"], r["reason"]): r["n"] for r in made.sources if r["fate"] == "refused"}
-    assert told == {("refused", "never clearly seen in uniform16"): 2}
+    told = {(r["question_type"], r["reason"]): r["n"] for r in made.sources if r["fate"] == "refused"}
+    assert told == {("object_size_estimation", "never clearly seen in uniform16"): 2}
     # Training depends on the frames that it shows, and on no others: a set for evaluation leaves its table as it is.
     assert {tuple(row["answerable"]) for row in made.train} == {("full", "uniform16")}
     assert {tuple(row["answerable"]) for row in made.test} == {("full", "uniform16", "uniform32")}

@@ -264,3 +264,11 @@ def test_questions_are_read_back_as_they_were_executed():
 def test_the_executor_shares_no_code_with_the_generator(name):
     text = Path(walk.__file__).read_text() + Path(walk.paths.__file__).read_text()
     assert not re.search(rf"import.*{name}|from rollout3d.questions.{name}", text)
+
+
+def test_a_route_that_works_from_too_few_places_is_refused_though_no_other_option_works_from_more(monkeypatch):
+    """Three other options of at most a twentieth each leave less than nine tenths to the right one."""
+    walked = walk.Walked(25, (0.88, 0.04, 0.04), (0.88, 0.04, 0.04), None)
+    monkeypatch.setattr(Walker, "walk", lambda self, route, options: walked)
+    route = Instructions("bed", "door", (None, "table"))
+    assert Walker.__new__(Walker).refusal(route, ("Turn Left",)) == walk.OTHERS

@@ -206,7 +206,9 @@ def test_removed_questions_go_with_their_reason_and_others_stay_as_they_are():
     kept, dropped = visible.gated([SIZE, CHAIRS], hidden, replace(GATE, remove=True))
     assert [row["question_id"] for row in kept] == [CHAIRS["question_id"]]
     reason = "never clearly seen in uniform16: sofa"
-    assert dropped == [{"question_id": SIZE["question_id"], "file": "", "reason": reason}]
+    key = f"scene0000_00/object_size_estimation/{SIZE['question_id']}"
+    assert dropped == [{"question_id": key, "file": "", "reason": reason}]
+    assert [visible.removed(dropped, kind) for kind in ("object_size_estimation", "object_counting")] == [1, 0]
     marked, none = visible.gated([SIZE, CHAIRS], hidden, GATE)
     assert none == [] and [row["refused"] for row in marked] == [reason, None]
     for row, before in zip(marked, (SIZE, CHAIRS)):
@@ -257,3 +259,9 @@ def test_generated_questions_are_the_same_whatever_is_seen():
         hidden = visible.Sights("s", {"uniform16": {k: seen(k, "uniform16", None) for k in {*ids, 0}}})
         (marked,) = visible.gated([row], hidden, GATE)[0]
         assert marked["question_id"] == row["question_id"] and marked["ground_truth"] == row["ground_truth"]
+
+
+def test_a_table_that_lacks_the_sampling_shown_is_an_error_that_says_so():
+    """Questions would otherwise pass unseen."""
+    with pytest.raises(tables.TableError, match="its table visibility lacks uniform16, which is shown: run the stage"):
+        visible.marks(SIZE, visible.Sights.from_rows([seen(3, "full")]), GATE)

@@ -57,7 +57,7 @@ class Recorder:
     def __init__(self, roots: Mapping[str, Path | str], beside: Iterable[Path | str] = ()):
         self._beside = {os.path.abspath(path) for path in beside}
         places = [(key, os.path.abspath(root)) for key, root in roots.items()]
-        self._first = places[0]
+        self._first = next(iter(places), None)
         # Paths stay as the reader spells them; a resolved spelling of the same root counts too. Longest first.
         spelled = {(key, place) for key, root in places for place in (root, os.path.realpath(root))}
         self._roots = sorted(spelled, key=lambda each: (-len(each[1]), each))
@@ -95,7 +95,7 @@ class Recorder:
         for key, root in self._roots:
             if path == root or path.startswith(root.rstrip(os.sep) + os.sep):
                 return key, path[len(root) :].strip(os.sep).replace(os.sep, "/") or "."
-        if path in self._beside:
+        if self._first and path in self._beside:
             return self._first[0], os.path.relpath(path, self._first[1]).replace(os.sep, "/")
         return None
 

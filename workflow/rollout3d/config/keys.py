@@ -42,9 +42,11 @@ NO_EFFECT = (
     "judge.request_attempts",
     "judge.max_share_failed",
     "external.max_share_dropped",
+    "questions.errata",
 )
 """Keys that change a result by rounding at most: where and how fast it is computed, how often it is saved, what it may
-cost, when a stage gives up. They stand in the lineage, not in the identity: changing one makes nothing stale."""
+cost, when a stage gives up; and paths of files whose content is a parent. They stand in the lineage, not in the
+identity: changing one makes nothing stale."""
 
 
 def has_effect(key: str) -> bool:

@@ -289,7 +289,8 @@ class Questions(Section):
     @property
     def guessing_margin(self) -> float | None:
         """How far above chance a guess from the text may score in training; None: nothing is pruned."""
-        return 0.05 if self.text_only_margin is None and self.strict == "remove" else self.text_only_margin
+        removes = self.strict == "remove" and self.compat != "vsibench"
+        return 0.05 if self.text_only_margin is None and removes else self.text_only_margin
 
     @property
     def gated(self) -> bool:

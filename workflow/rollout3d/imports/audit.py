@@ -18,7 +18,7 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
-from rollout3d.imports.choices import implied_options, letter, option_texts, word
+from rollout3d.imports.choices import implied_options, letter, option_texts, side, word
 from rollout3d.imports.numbers import Unit, asked_unit, number
 from rollout3d.imports.records import ExternalError, Unusable, records
 from rollout3d.imports.scans import scan_of
@@ -195,9 +195,11 @@ def _choice(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
     truth = letter(of.answer, texts) if of.options else word(of.answer, texts)
     if kind != "object_rel_distance":
         named = [scene.located(fields[name], single=True) for name in ("standing", "facing", "query")]
+        if len(set(named)) < len(named):
+            raise Unusable("names one object twice", ", ".join(named))
         level = kind.removeprefix("object_rel_direction_")
         ours = rel_direction.answer(scene.view, *named, level)
-        yield _chosen(ours, [text.lower().replace(" ", "-") for text in texts], truth)
+        yield _chosen(ours, [side(text) or text.lower() for text in texts], truth)
         return
     primary, options = scene.located(fields["category"]), [scene.located(text) for text in texts]
     for definition in DEFINITIONS:

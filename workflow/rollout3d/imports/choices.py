@@ -169,7 +169,7 @@ def _by_text(answer: str, texts: Sequence[str]) -> str | None:
     """The letter of the one option whose text is the answer: as it stands, or but for case, articles and sides."""
     if answer in texts:
         return LETTERS[list(texts).index(answer)]
-    for same in (_plain, _side):
+    for same in (_plain, side):
         wanted = same(answer)
         found = [k for k, text in enumerate(texts) if wanted and same(text) == wanted]
         if len(found) == 1:
@@ -183,7 +183,7 @@ def _plain(text: str) -> str:
     return re.sub(r"^(?:the|an)\s+", "", text)
 
 
-def _side(text: str) -> str:
+def side(text: str) -> str:
     """A direction in one spelling: "to my front left" is "front-left", "behind" is "back"; empty if it is none."""
     found = _SIDE.fullmatch(_plain(text))
     if not found:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.model.encode import Video
-from rollout3d.model.media import FrameStore
+from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
 
@@ -62,6 +62,10 @@ class Twins:
         """Frames (k, H, W, 3) with every pixel of the objects replaced by noise, uniform over all colours."""
         if self._regions is None:
             self._regions = Regions(*self._tables, lambda scene: self._store.rows(scene, self._set, n))
+        if question["scene_id"] not in self._regions:
+            raise MissingFrames(
+                f"scene {question['scene_id']}: no regions of objects to drown: give --objects and --regions"
+            )
         region = self._regions.union(question["scene_id"], objects, frames.shape[:3])
         rng = generator(self._seed, "drowned", question["question_id"])
         frames = frames.copy()

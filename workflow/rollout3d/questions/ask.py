@@ -108,8 +108,8 @@ def lines(asked: Asked, per_type: int | None) -> Iterator[str]:
         some = [row for row in asked.questions if row["question_type"] == kind]
         yield ""
         if not some:
-            why = [row["reason"] for row in asked.dropped if row["question_id"].endswith(f"/{kind}")]
-            yield f"{kind}: none ({'; '.join(why) or 'too few objects'})"
+            why = [row["reason"] for row in asked.dropped if f"/{kind}/" in f"{row['question_id']}/"]
+            yield f"{kind}: none ({'; '.join(dict.fromkeys(why)) or 'too few objects'})"
             continue
         shown = some[:per_type]
         yield f"{kind}: {len(some)}" + (f", the first {len(shown)}" if 0 < len(shown) < len(some) else "")

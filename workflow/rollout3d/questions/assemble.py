@@ -224,9 +224,16 @@ def _account(
             {"source": source, "question_type": kind, "fate": fate, "reason": reason, "n": n}
             | {"chance": chance, "text_only": score, "text_only_rule": rule}
         )
-    for reason, n in visible.told(row["reason"] for row in refused if visible.is_refusal(row["reason"])):
-        blank = dict.fromkeys(("chance", "text_only", "text_only_rule"))
-        made.append({"source": "generated", "question_type": "", "fate": "refused", "reason": reason, "n": n} | blank)
+    gone: dict[str, list[str]] = {}
+    for row in refused:
+        if visible.is_refusal(row["reason"]):
+            _, kind, _ = row["question_id"].split("/")
+            gone.setdefault(kind, []).append(row["reason"])
+    for kind, reasons in gone.items():
+        for reason, n in visible.told(reasons):
+            blank = dict.fromkeys(("chance", "text_only", "text_only_rule"))
+            found_there = {"source": "generated", "question_type": kind, "fate": "refused", "reason": reason, "n": n}
+            made.append(found_there | blank)
     return sorted(made, key=lambda row: (row["source"], row["question_type"], row["fate"], row["reason"]))
 
 

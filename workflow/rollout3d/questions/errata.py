@@ -177,9 +177,9 @@ def _faults(row: Erratum) -> list[str]:
 def apply(rows: Sequence[Row], errata: Sequence[Erratum], scans: Collection[str]) -> Applied:
     """Remove and correct what errata say. `scans`: names of all scans at hand, with questions or without.
 
-    Logs how many questions were corrected and removed, and each row that changes nothing, with its place: its scan is
-    not here, or has no such question, or its answer is not the published one. Raises ErrataError for a correction that
-    is none of the options of its question.
+    A corrected question that then equals another one is removed too. Logs how many questions were corrected and
+    removed, and each row that changes nothing, with its place: its scan is not here, or has no such question, or its
+    answer is not the published one. Raises ErrataError for a correction that its question does not take.
     """
     concerned: dict[str, list[Row]] = defaultdict(list)
     wanted = {each.scene_id for each in errata}
@@ -205,14 +205,19 @@ def apply(rows: Sequence[Row], errata: Sequence[Erratum], scans: Collection[str]
     if problems:
         raise ErrataError("\n".join(problems))
     made = Applied([], [], set())
+    taken = {row["question_id"] for row in rows} - changed.keys()
     for row in rows:
         new = changed.get(row["question_id"], row)
         if isinstance(new, str):
             made.removed.append((row, new))
+        elif new is row:
+            made.rows.append(row)
+        elif new["question_id"] in taken:
+            made.removed.append((row, f"{REASON}: corrected, it equals another question"))
         else:
+            taken.add(new["question_id"])
             made.rows.append(new)
-            if new is not row:
-                made.corrected.add(new["question_id"])
+            made.corrected.add(new["question_id"])
     if made.corrected or made.removed:
         _log.info("errata: %d questions corrected, %d removed", len(made.corrected), len(made.removed))
     for path, n in absent.items():
@@ -267,8 +272,12 @@ def _corrected(row: Row, each: Erratum) -> Row:
         if truth not in texts:
             raise ErrataError(f"{each.place}: corrected '{truth}' is none of the options: {', '.join(texts)}")
         truth = LETTERS[texts.index(truth)]
-    elif row["answer_type"] == "number" and as_number(truth) is None:
-        raise ErrataError(f"{each.place}: corrected must be a number, not '{truth}'")
+    elif row["answer_type"] == "number":
+        value, whole = as_number(truth), row["question_type"] in _WHOLE
+        if value is None or value < 0 or (whole and not value.is_integer()):
+            wanted = "a whole number" if whole else "a number"
+            raise ErrataError(f"{each.place}: corrected must be {wanted} from 0 on, not '{truth}'")
+        truth = str(int(value)) if whole else truth
     # Which samplings lead to the answer was worked out for another answer.
     new = row | {"ground_truth": truth} | {name: None for name in tables.MARKS if name in row}
     if row["question_type"] == "object_counting":  # the teacher's sentences follow the evidence

@@ -131,13 +131,15 @@ def gated(rows: Sequence[Row], sights: Sights | None, gate: Gate) -> tuple[list[
     """Question rows of one scan with their marks, and `questions_dropped` rows of those that the gate removes.
 
     Marks are the columns `answerable`, `refused` and `budget_answers`; null where the scan's sights are not known.
+    Removed rows go by "scene_id/question_type/question_id".
     """
     kept: list[Row] = []
     dropped: list[Row] = []
     for row in rows:
         marked = row | (marks(row, sights, gate) if sights else dict.fromkeys(tables.MARKS))
         if gate.remove and marked["refused"] is not None:
-            dropped.append({"question_id": row["question_id"], "file": "", "reason": marked["refused"]})
+            key = f"{row['scene_id']}/{row['question_type']}/{row['question_id']}"
+            dropped.append({"question_id": key, "file": "", "reason": marked["refused"]})
         else:
             kept.append(marked)
     return kept, dropped
@@ -148,8 +150,14 @@ def marks(row: Mapping[str, Any], sights: Sights, gate: Gate) -> Row:
 
     `answerable`: the samplings that lead to its answer; `refused`: why one that is shown does not; `budget_answers`:
     what samplings lead to that do not lead to its answer, null where that is not asked for. Samplings that the table
-    visibility lacks are left out.
+    visibility lacks are left out; raises TableError if one of them is shown.
     """
+    lacking = [name for name in gate.shown(row) if name not in sights.of]
+    if lacking:
+        raise tables.TableError(
+            f"scene {sights.scene_id}: its table visibility lacks {', '.join(lacking)}, which is shown: run the stage "
+            "ingest again"
+        )
     verdicts = {name: judge(row, sights, name, gate) for name in gate.samplings if name in sights.of}
     whole = verdicts.get(WHOLE_VIDEO)
     if row["question_type"] == appearance_order.KIND and whole and whole.reason:
@@ -226,6 +234,11 @@ def _order(
 def is_refusal(reason: str) -> bool:
     """Return whether a reason of `questions_dropped`, or of the column `refused`, is one of the gate's."""
     return reason.startswith(REASONS)
+
+
+def removed(rows: Iterable[Mapping[str, Any]], question_type: str) -> int:
+    """Number of rows of `questions_dropped` that are the gate's and of that type."""
+    return sum(is_refusal(row["reason"]) and f"/{question_type}/" in row["question_id"] for row in rows)
 
 
 def told(reasons: Iterable[str]) -> list[tuple[str, int]]:

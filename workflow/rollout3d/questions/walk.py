@@ -171,7 +171,7 @@ class Walker:
         right = options.index(tuple(answer))
         if any(share > OTHERS_SHARE for k, share in enumerate(walked.possibly) if k != right):
             return OTHERS
-        return None if walked.surely[right] >= WORKS_SHARE else walked.trouble
+        return None if walked.surely[right] >= WORKS_SHARE else walked.trouble or OTHERS
 
     def walk(self, route: Instructions, options: Sequence[Sequence[str]]) -> Walked:
         """Walk every option from every place beside the start."""

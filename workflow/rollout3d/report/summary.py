@@ -67,8 +67,11 @@ def _executed(root: Path, scans: int) -> list[str]:
     made = [path for path in sorted((root / "questions").glob("*/*.parquet")) if path.parent.name != "external"]
     dropped = [path for path in made if path.stem.endswith("_dropped")]
     types = tables.read_many(tables.QUESTIONS, [path for path in made if path not in dropped], ["question_type"])
-    reasons = [row["reason"] for row in tables.read_many(tables.QUESTIONS_DROPPED, dropped, ["reason"])]
+    left_out = tables.read_many(tables.QUESTIONS_DROPPED, dropped, ["question_id", "reason"])
+    reasons = [row["reason"] for row in left_out]
+    # The executor kept also what the video cannot answer.
     kept = sum(row["question_type"] == route_planning.KIND for row in types)
+    kept += visible.removed(left_out, route_planning.KIND)
     told = walk.summary(kept, reasons, scans)
     # Without a refusal nothing tells apart routes that nobody executed (compat: vsibench).
     return [f"  {told}"] if "refused" in told else []

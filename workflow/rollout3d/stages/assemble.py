@@ -27,14 +27,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--left-out", nargs="*", default=[], help="tables questions_dropped of the imports")
     parser.add_argument("--refused", nargs="*", default=[], help="tables questions_dropped of the generated questions")
     parser.add_argument("--verdicts", nargs="*", default=[], help="tables verdicts of the judge")
-    parser.add_argument("--errata", nargs="*", help="CSV files; default: resources/errata.csv if compat is corrected")
+    parser.add_argument(
+        "--errata",
+        nargs="*",
+        help="CSV files; default: the package's and the study's own",
+    )
     parser.add_argument("--out-train", required=True, help="table ocr_rl")
     parser.add_argument("--out-test", required=True, help="table questions of the test splits")
     parser.add_argument("--dropped", required=True, help="table questions_dropped")
     parser.add_argument("--sources", required=True, help="table sources: rows kept and dropped, by source")
     args, config = STAGE.parse(parser, argv)
     shipped = [errata.SHIPPED] if config.questions.compat == "corrected" else []
-    corrections = shipped if args.errata is None else args.errata
+    own = [config.questions.errata] if config.questions.errata else []
+    corrections = [*shipped, *own] if args.errata is None else args.errata
     try:
         made = assemble(
             [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],

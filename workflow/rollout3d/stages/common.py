@@ -106,7 +106,7 @@ class Stage:
         if self.spec.stores:
             args.sets = sorted(set(args.sets or self.spec.stores(config, scope)))
             self._values[SETS] = args.sets
-            self._reads = {"frames": tuple(args.sets)}
+            self._reads = dict.fromkeys(("frames", "regions"), tuple(args.sets))
         self._code = code.closure(self.name, registry.chosen(self.name, config, scope))
         self._refuse_changed_code()
         site = {f"site.{name}" for name, _ in keys.leaves(config.site)}

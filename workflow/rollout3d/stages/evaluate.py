@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table predictions")
     args, config = STAGE.parse(parser, argv)
 
+    if set(config.evaluation.probes) - {"black"} and not args.probes:
+        parser.error("evaluation.probes needs --probes: rollout3d probes makes that table")
     shard = args.shard, args.n_shards
     if not 0 <= args.shard < args.n_shards:
         raise StageError("--shard {} of --n-shards {}: shards count from 0".format(*shard))

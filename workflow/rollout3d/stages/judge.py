@@ -52,9 +52,9 @@ def main(argv: list[str] | None = None) -> None:
         show = Shows(tables.SceneReader(tables.FRAMES, args.frames), prompt, want.frames, frame_set)
         questions = tables.read_many(tables.QUESTIONS, args.questions, COLUMNS)
         if args.source == "generated":
-            known = [row for row in questions if show.knows(row)]
+            shown = [row for row in questions if show.knows(row)]
             splits = {name: dataset.splits for name, dataset in config.datasets.items()}
-            questions = sample(known, want.generated_sample, splits, config.seed)
+            questions = sample(shown, want.generated_sample, splits, config.seed)
         options = {"max_tokens": want.max_tokens, "temperature": want.temperature}
         if args.estimate:
             limit = {"limit_key": "judge.max_usd", "max_usd": want.max_usd}

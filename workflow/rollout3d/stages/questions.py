@@ -24,7 +24,7 @@ from pathlib import Path
 from rollout3d import tables
 from rollout3d.questions import errata, route_planning, walk
 from rollout3d.questions.generate import everything, questions_for_shard
-from rollout3d.questions.visible import Gate, is_refusal, told
+from rollout3d.questions.visible import Gate, is_refusal, removed, told
 from rollout3d.scenes.meta import MetaError, read_meta
 from rollout3d.scenes.verdict import CONTRADICTS, TooManyContradictions, counts, judge_all
 from rollout3d.stages.common import Stage, StageError
@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> None:
             scenes, objects, maps, splits = found.scenes, found.objects, None, None
             settings = everything(config.questions)
             shipped = [errata.SHIPPED] if config.questions.compat == "corrected" else []
-            files = shipped if args.errata is None else args.errata
+            own = [config.questions.errata] if config.questions.errata else []
+            files = [*shipped, *own] if args.errata is None else args.errata
             corrections = errata.read(files)
             lineage = STAGE.lineage({"meta": found.files, "errata": files})
             dropped = [{"question_id": r["scene_id"], "file": r["file"], "reason": r["reason"]} for r in found.dropped]
@@ -111,6 +112,7 @@ def main(argv: list[str] | None = None) -> None:
             questions.write(columns)
             left_out.write(reasons)
             routes += columns["question_type"].to_pylist().count(route_planning.KIND)
+            routes += removed(reasons, route_planning.KIND)
             why += [row["reason"] for row in reasons]
             unseen += [reason for reason in columns["refused"].to_pylist() if reason]
             unseen += [row["reason"] for row in reasons if is_refusal(row["reason"])]

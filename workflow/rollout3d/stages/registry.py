@@ -64,6 +64,7 @@ _RULES = tuple(
 def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
     splits = (f"datasets.{scope.dataset}.splits.*",) if scope.dataset else ("datasets.*.splits.*",)
     own = ("distance", "per_scene", "body_radius_m", "strict")
+    own += ("errata",) if scope.dataset is None else ()  # of published boxes; those of scans are corrected at assembly
     gate: tuple[str, ...] = ()
     if config.questions.gated:
         own += ("budget_answers", "min_room_share")
@@ -236,6 +237,7 @@ STAGES: dict[str, Spec] = {
         _fixed(
             *("seed", "scenes.agreement", "datasets.*.splits.*", "questions.compat", "questions.max_value_share"),
             *("questions.mix", "questions.sources", "questions.one_scan_per_space", "questions.strict"),
+            "questions.errata",
             *("questions.text_only_margin", "questions.total", "video.train_frames"),
         )
     ),
