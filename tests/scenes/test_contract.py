@@ -213,6 +213,23 @@ def test_a_thing_as_large_as_a_hall_is_refused_and_a_wall_is_not():
     assert "sides of [20.0, 20.0, 20.0] m are no object's" in found.flags[1]
 
 
+@pytest.mark.parametrize(
+    ("centroid", "sides", "why"),
+    [
+        ((501, 1, 1), (1, 1, 1), "reaches 497.5 m out of the mesh"),
+        ((1, 1, 1), (400, 300, 200), "reaches 199.0 m out of the mesh"),
+        ((1, 1, 1), (1e308, 1e308, 1), "m out of the mesh|no box from"),
+    ],
+)
+def test_a_stated_box_is_judged_with_the_sound_corners_beside_it(centroid, sides, why):
+    box = OrientedBox(np.array(centroid), np.array(sides), np.eye(3))
+    corners = np.array([0.5, 0.5, 0.5]), np.array([1.5, 1.5, 1.5])
+    bad = Annotated(7, "sofa", "sofa", True, lambda: box, *corners, 5, np.arange(1), stated=True)
+    found = accept("a.json", [bad, *sound(2)], VERTICES)
+    assert [o.object_id for o in found.objects] == [100, 101] and found.unboxed == ["sofa"]
+    assert re.search(why, found.flags[1])
+
+
 def test_a_slanted_slim_box_is_judged_by_its_own_sides():
     turn = np.array([[np.sqrt(0.5), np.sqrt(0.5), 0], [-np.sqrt(0.5), np.sqrt(0.5), 0], [0, 0, 1]])
     box = OrientedBox(np.array([10.0, 10, 2]), np.array([20.0, 0.5, 2.5]), turn)

@@ -31,6 +31,8 @@ def boxes(*found):
         (boxes(SMALL | {"axesLengths": [60, 1, 1]}), "no object's in a room"),
         (boxes(SMALL | {"axesLengths": [20, 20, 20]}), "no object's in a room"),
         (boxes(SMALL | {"axesLengths": [0, 0, 0]}), "without extent"),
+        (boxes(SMALL | {"min": [-0.1, -0.1, 0.9], "max": [800, 0.1, 1.1]}), "sides of [800.1, 0.2, 0.2] m are no"),
+        (boxes(SMALL | {"min": [500, 0, 0], "max": [501, 1, 1]}), "sides of [501.1, 1.1, 1.1] m are no object's"),
         (boxes(SMALL | {"min": [1, 1, 1], "max": [0, 0, 0]}), "min below max"),
         (boxes(SMALL | {"min": [0, 0, float("nan")], "max": [1, 1, 1]}), "finite"),
         (scene(room_size=1e5), "no area of a room"),

@@ -227,6 +227,23 @@ def test_a_segment_may_hold_many_vertices(root):
     assert couch.n_points == (what == 1).sum()
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"centroid": [502, 1, 0.25]}, "out of the mesh"),
+        ({"axesLengths": [400, 300, 200]}, "out of the mesh"),
+    ],
+)
+def test_a_box_far_from_the_corners_beside_it_is_refused(root, change, why):
+    path = root / "data" / REF.scene_id / "scans" / "segments_anno.json"
+    content = json.loads(path.read_text())
+    content["segGroups"][0]["obb"] |= change
+    path.write_text(json.dumps(content))
+    room = scannetpp.read_room(root, REF)
+    assert 1 not in [item.object_id for item in room.objects] and len(room.objects) == 3
+    assert any(flag.startswith("refused_box:1 couch thing: reaches ") and why in flag for flag in room.flags)
+
+
 def test_objects_without_a_box_are_counted_and_left_out(root):
     path = root / "data" / REF.scene_id / "scans" / "segments_anno.json"
     content = json.loads(path.read_text())

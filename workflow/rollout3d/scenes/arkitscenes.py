@@ -212,6 +212,8 @@ def _objects(items: list[dict[str, Any]], vertices: np.ndarray, flags: list[str]
         index = near[box.contains(vertices[near], ROUNDING_M)]
         n = len(index)
         objects.append(
-            Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known)
+            Annotated(
+                object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known, stated=True
+            )
         )
     return objects

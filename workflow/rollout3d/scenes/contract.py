@@ -350,20 +350,32 @@ def size_fault(box: OrientedBox) -> str | None:
     return None
 
 
+def extent_fault(low: np.ndarray, high: np.ndarray) -> str | None:
+    """Return why no object of a room has this axis-aligned extent, corners (3,); None if one may."""
+    if (high - low).max() > MAX_SIDE_M:
+        return f"sides of {np.round(high - low, 2).tolist()} m are no object's in a room"
+    return None
+
+
 def box_fault(item: Annotated, lowest: np.ndarray, highest: np.ndarray) -> str | None:
     """Return why an object's boxes cannot be of a room between two corners (3,); None if they can.
 
-    Only objects that are asked about have a largest volume: walls and floors fill a room. The minimal box is computed
-    only where the axis-aligned one is too large to settle the question.
+    Only objects that are asked about have a largest volume: walls and floors fill a room. A stated box is judged
+    together with the corners beside it, as both are stored. A minimal box is computed only where the axis-aligned one
+    is too large to settle the question.
     """
     low, high = np.asarray(item.aabb_min), np.asarray(item.aabb_max)
+    if item.stated:
+        own_low, own_high = item.box.aabb()
+        low, high = np.minimum(low, own_low), np.maximum(high, own_high)
     if not np.isfinite([low, high]).all() or (low > high).any():
         return f"no box from {low.tolist()} to {high.tolist()}"
     out = float(max((lowest - low).max(), (high - highest).max()))
     if out > 0:
         return f"reaches {out + OUTSIDE_M:.1f} m out of the mesh"
-    if (high - low).max() > MAX_SIDE_M:
-        return f"sides of {np.round(high - low, 2).tolist()} m are no object's in a room"
+    fault = extent_fault(low, high)
+    if fault:
+        return fault
     if item.category and np.prod(np.maximum(np.ceil((high - low) / STEP_M), 1)) > MAX_GRID:
         return size_fault(item.box)
     return None

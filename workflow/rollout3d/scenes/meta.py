@@ -20,7 +20,15 @@ from typing import Any
 import numpy as np
 
 from rollout3d.config import DATASETS
-from rollout3d.scenes.contract import MAX_ROOM_M2, is_scan_name, label_text, object_id, read_stated, size_fault
+from rollout3d.scenes.contract import (
+    MAX_ROOM_M2,
+    extent_fault,
+    is_scan_name,
+    label_text,
+    object_id,
+    read_stated,
+    size_fault,
+)
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.scan import ScanError, matrix, read_json
 from rollout3d.spaces import space_of
@@ -272,7 +280,9 @@ def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[st
     if isinstance(found, str):
         raise ValueError(found or "no box")
     box, (low, high) = found
-    fault = size_fault(box)
+    own_low, own_high = box.aabb()
+    # The stated corners need not be those of the box: both are stored, and neither may lie far from the other.
+    fault = size_fault(box) or extent_fault(np.minimum(low, own_low), np.maximum(high, own_high))
     if fault:
         raise ValueError(fault)
     return {

@@ -154,6 +154,7 @@ class Annotated:
     """One annotated object, in the aligned world. `vertex_index` are rows of `Room.vertices`.
 
     `known` is false for a raw label that no list of the release explains: perturbed like any other, never asked about.
+    `stated` is true for a box of the annotation: the axis-aligned box beside it need not enclose it.
     """
 
     object_id: int
@@ -166,6 +167,7 @@ class Annotated:
     n_points: int
     vertex_index: np.ndarray
     known: bool = True
+    stated: bool = False
 
     @cached_property
     def box(self) -> OrientedBox:

@@ -355,6 +355,8 @@ def _objects(
         index = order[bounds[k] : bounds[k + 1]]
         n = int(n_vertices[k])
         objects.append(
-            Annotated(object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known)
+            Annotated(
+                object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known, stated=True
+            )
         )
     return objects
