@@ -147,6 +147,19 @@ def test_intrinsics_of_the_scans_text_stand_in_for_those_of_the_export(root):
         assert {"intrinsics_of_meta:color", "intrinsics_of_meta:depth"} <= set(scan.room.flags)
 
 
+@pytest.mark.parametrize(("at", "value"), [((0, 0), 2.0), ((0, 0), 5000.0), ((0, 2), 64.0), ((0, 2), 5000.0)])
+def test_intrinsics_of_no_camera_with_such_pictures_are_refused(root, at, value):
+    folder = exported(root)
+    four = np.eye(4)
+    four[:3, :3] = mini.COLOR_K
+    four[at] = value
+    path = folder / "intrinsic" / "intrinsic_color.txt"
+    path.write_text(text_of(four))
+    with pytest.raises(ScanError, match="intrinsics of no camera with pictures of 64x48") as caught:
+        scannet.read_scan(root, REF)
+    assert caught.value.path == path
+
+
 @pytest.mark.parametrize("place", ["exported", "frames", REF.scene_id, f"../../frames/{REF.scene_id}"])
 def test_an_export_may_lie_in_a_folder_of_its_own(root, place):
     (folder_of(root) / f"{REF.scene_id}.sens").unlink()

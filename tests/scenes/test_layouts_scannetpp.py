@@ -10,7 +10,7 @@ import pytest
 
 from rollout3d.geometry.camera import project
 from rollout3d.scenes import scannetpp
-from rollout3d.scenes.fisheye import FisheyeSource
+from rollout3d.scenes.fisheye import FisheyeSource, pinhole
 from rollout3d.scenes.scan import ScanError, ScanRef
 from rollout3d.scenes.synthetic.writers import release
 from scenes import mini
@@ -277,3 +277,45 @@ def test_colmaps_cameras_of_the_phone_must_be_one_known_camera(root):
     path.write_text(good + good.splitlines()[-1] + "\n")
     with pytest.raises(ScanError, match="states 2 cameras"):
         opened(root)
+
+
+@pytest.mark.parametrize(
+    ("camera", "says"),
+    [
+        ("1920 1440 3 1600 960 720", "intrinsics of no camera with pictures of 1920x1440"),
+        ("1920 1440 1600 1600 99999 720", "intrinsics of no camera with pictures of 1920x1440"),
+        ("1080 1920 1600 1600 540 960", "a camera of 1080x1920 pixels, for pictures of 1920x1440"),
+        ("0 1440 1600 1600 960 720", "a camera of 0x1440 pixels"),
+    ],
+)
+def test_colmaps_camera_must_be_one_of_the_phones_pictures(root, camera, says):
+    (phone(root) / "pose_intrinsic_imu.json").unlink()
+    shutil.rmtree(root / "data" / SCENE / "dslr")
+    path = phone(root) / "colmap" / "cameras.txt"
+    path.write_text(f"1 PINHOLE {camera}\n")
+    with pytest.raises(ScanError, match=says) as caught:
+        opened(root)
+    assert caught.value.path == path
+
+
+def test_colmaps_camera_of_smaller_pictures_is_resized(root):
+    (phone(root) / "pose_intrinsic_imu.json").unlink()
+    (phone(root) / "colmap" / "cameras.txt").write_text("1 PINHOLE 960 720 800 790 480 360\n")
+    found = scannetpp.registered_video.read_cameras(phone(root) / "colmap" / "images.txt", (1920, 1440), 120, 60.0)[1]
+    assert np.allclose(found[0], [[1600, 0, 959.5], [0, 1580, 719.5], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("focal", [7.9, 790_000.0])
+def test_a_lens_of_no_camera_with_such_pictures_is_refused(root, focal):
+    folder = root / "data" / SCENE / "dslr"
+    distorted(folder)
+    path = folder / "nerfstudio" / "transforms.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fl_x": focal, "fl_y": focal}))
+    with pytest.raises(ScanError, match="intrinsics of no camera with pictures of") as caught:
+        FisheyeSource(folder)
+    assert caught.value.path == path
+
+
+def test_a_lens_that_leaves_no_straight_picture_is_refused():
+    with pytest.raises(ValueError, match="intrinsics"):
+        pinhole(np.array([[7.9, 0, 63.5], [0, 7.9, 47.5], [0, 0, 1]]), np.zeros(4), (128, 96))

@@ -111,6 +111,7 @@ class ExportedSource:
         """
         path = _first_file(self.folder, (f"intrinsic/intrinsic_{stream}.txt", f"intrinsics_{stream}.txt"))
         if path is not None:
+            source = path
             with reading(path):
                 K = intrinsics(matrix([float(word) for word in read_text(path).split()], 4, 4)[:3, :3])
         else:
@@ -120,16 +121,18 @@ class ExportedSource:
                     self.folder / "intrinsic" / f"intrinsic_{stream}.txt",
                     f"no such file, and the scan's .txt states no fx_{stream}: export the .sens file again",
                 )
+            source = self.folder
             fx, fy, cx, cy = (float(value[0]) for value in values)
-            with reading(self.folder):
+            with reading(source):
                 K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
             self.flags.append(f"intrinsics_of_meta:{stream}")
         recorded = self._stated(f"{stream}Width"), self._stated(f"{stream}Height")
-        if None in recorded or recorded == size:
-            return K
-        self.flags.append(f"{stream}_resized:{size[0]}x{size[1]}")
-        centred = [abs(K[0, 2] - (width - 1) / 2) for width in (recorded[0], size[0])]
-        return resize_intrinsics(K, recorded, size) if centred[0] < centred[1] else K
+        if None not in recorded and recorded != size:
+            self.flags.append(f"{stream}_resized:{size[0]}x{size[1]}")
+            centred = [abs(K[0, 2] - (width - 1) / 2) for width in (recorded[0], size[0])]
+            K = resize_intrinsics(K, recorded, size) if centred[0] < centred[1] else K
+        with reading(source):
+            return intrinsics(K, size)
 
     @cached_property
     def poses(self) -> list[np.ndarray | None]:

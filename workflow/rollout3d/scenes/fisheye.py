@@ -47,7 +47,8 @@ class FisheyeSource(DslrSource):
                 raise ScanError(lens, f"claims pictures of {self.width}x{self.height} pixels")
             fx, fy, cx, cy, *distortion = values
             # In both files the first pixel's centre is at 0.5, at 0 here.
-            self._lens = intrinsics([fx, 0.0, cx - 0.5, 0.0, fy, cy - 0.5, 0.0, 0.0, 1.0])
+            K = [fx, 0.0, cx - 0.5, 0.0, fy, cy - 0.5, 0.0, 0.0, 1.0]
+            self._lens = intrinsics(K, (self.width, self.height))
             self._distortion = np.array(distortion)
             self._K = pinhole(self._lens, self._distortion, (self.width, self.height))
         poses = read_colmap(cameras) if of_colmap else read_nerfstudio(cameras)
@@ -98,4 +99,4 @@ def pinhole(K: np.ndarray, distortion: np.ndarray, size: tuple[int, int]) -> np.
     except cv2.error as error:
         raise ValueError(f"a lens that cannot be undistorted ({error.err})") from error
     straight[:2, 2] = (np.array(size) - 1) / 2
-    return intrinsics(straight)
+    return intrinsics(straight, size)

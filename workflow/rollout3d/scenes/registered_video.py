@@ -25,6 +25,8 @@ _MODELS = {
     "SIMPLE_RADIAL": (0, 0, 1, 2),
 }
 """Where fx, fy, cx, cy stand among the parameters of a camera model; what distorts is left out, as ARKit's K does."""
+_ASPECT = 0.02
+"""How far width over height of the camera may be from that of the pictures, as a share."""
 _FRAME = re.compile(r"frame_(\d{1,8})")
 
 
@@ -60,6 +62,9 @@ def _intrinsics(path: Path, size: tuple[int, int]) -> np.ndarray:
         if model not in _MODELS:
             raise ScanError(path, f"camera model {model}: known are {', '.join(_MODELS)}")
         fx, fy, cx, cy = (float(values[k]) for k in _MODELS[model])
+        own = int(width), int(height)
+        if min(own) < 1 or abs(own[0] * size[1] / (own[1] * size[0]) - 1) > _ASPECT:
+            raise ScanError(path, f"a camera of {own[0]}x{own[1]} pixels, for pictures of {size[0]}x{size[1]}")
         # COLMAP puts the first pixel's centre at 0.5.
-        K = intrinsics([fx, 0.0, cx - 0.5, 0.0, fy, cy - 0.5, 0.0, 0.0, 1.0])
-        return resize_intrinsics(K, (int(width), int(height)), size)
+        K = intrinsics([fx, 0.0, cx - 0.5, 0.0, fy, cy - 0.5, 0.0, 0.0, 1.0], own)
+        return resize_intrinsics(K, own, size)
