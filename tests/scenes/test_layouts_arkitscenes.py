@@ -10,6 +10,7 @@ import pytest
 from rollout3d import fingerprint
 from rollout3d.scenes import arkitscenes
 from rollout3d.scenes.ingest import ingest_scan
+from rollout3d.scenes.inventory import look
 from rollout3d.scenes.scan import ScanError
 from scenes.conftest import settings
 from scenes.test_arkitscenes import REF, VIDEO, write_video
@@ -163,6 +164,38 @@ def test_mesh_and_annotation_may_be_in_the_other_download(root):
     for name in (f"{VIDEO}_3dod_annotation.json", f"{VIDEO}_3dod_mesh.ply", "lowres_wide.traj"):
         (raw(root) / name).unlink()
     assert size(root) == (64, 48) and flags(root) == []
+
+
+@pytest.mark.parametrize("name", [f"{VIDEO}_3dod_annotation.json", f"{VIDEO}_3dod_mesh.ply"])
+def test_a_cut_mesh_or_annotation_gives_way_to_that_of_the_other_download(root, name):
+    expected = arkitscenes.read_room(root, REF)
+    other = write_video(root, "3dod") / name
+    path = raw(root) / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    room = arkitscenes.read_room(root, REF)
+    assert room.flags == [f"damaged:{name}"] and np.array_equal(room.vertices, expected.vertices)
+    assert [o.object_id for o in room.objects] == [o.object_id for o in expected.objects]
+    other.unlink()
+    with pytest.raises(ScanError) as caught:
+        arkitscenes.read_room(root, REF)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 and nothing more"])
+def test_a_damaged_archive_beside_a_whole_folder_is_a_flag(root, data):
+    archive = root / "3dod" / "Training" / f"{VIDEO}.zip"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(data)
+    assert size(root) == (64, 48) and flags(root) == [f"damaged:{VIDEO}.zip"]
+    assert look("arkitscenes", root, REF)["state"] == "usable"
+    (raw(root) / f"{VIDEO}_3dod_mesh.ply").unlink()
+    with pytest.raises(ScanError, match=rf"no such file.*or {VIDEO}\.zip again, which is damaged"):
+        arkitscenes.read_room(root, REF)
+    shutil.rmtree(raw(root))
+    raw(root).mkdir()
+    with pytest.raises(ScanError, match="no readable zip archive") as caught:
+        arkitscenes.read_room(root, REF)
+    assert caught.value.path == archive
 
 
 def test_an_error_page_instead_of_a_trajectory_gives_way_or_is_named(root):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,12 @@ def folders(root: Path, ref: ScanRef) -> list[Path]:
 
 
 def assets(root: Path, ref: ScanRef) -> list[Asset]:
-    """What a video consists of (`arkit_layout.assets`). Raises `ScanError` for an archive that cannot be read."""
-    found = _folders(root, ref) or folders(root, ref)
-    for path in found:
-        check_archive(path)
-    return arkit_layout.assets(found, ref.scene_id, ref.annotated, ref.scene_id not in _INCOMPLETE)
+    """What a video consists of (`arkit_layout.assets`). Raises `ScanError` if all there is are damaged archives."""
+    found, damaged = _readable(root, ref)
+    released = ref.scene_id not in _INCOMPLETE
+    layout = arkit_layout.assets(found, ref.scene_id, ref.annotated, released or bool(damaged))
+    again = "".join(f", or {path.name} again, which is damaged" for path in damaged)
+    return [replace(asset, remedy=asset.remedy + again) for asset in layout]
 
 
 def read_room(root: Path, ref: ScanRef) -> Room:
@@ -120,16 +122,17 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     """
     layout = {asset.what: asset for asset in assets(root, ref)}
     annotation, content = Path(), {"data": []}
+    flags = [f"damaged:{path.name}" for path in _readable(root, ref)[1]]
     if ref.annotated:
-        annotation, _ = layout["annotation"].file()
-        content = read_json(annotation)
+        (annotation, content), chosen = layout["annotation"].first(lambda c: (c.paths[0], read_json(c.paths[0])))
+        flags += chosen
     with reading(annotation):
         if content.get("skipped"):
             raise ScanError(annotation, "the annotators skipped this video", expected=True)
         items = content["data"]
-    mesh_path, _ = layout["mesh"].file()
-    mesh = read_ply(mesh_path)
-    room = Room(mesh.vertices, mesh.faces, mesh.colors, [], mesh_path=mesh_path)
+    (mesh_path, mesh), chosen = layout["mesh"].first(lambda c: (c.paths[0], read_ply(c.paths[0])))
+    flags += chosen
+    room = Room(mesh.vertices, mesh.faces, mesh.colors, [], flags=flags, mesh_path=mesh_path)
     if not ref.annotated:
         room.flags.append("no_annotation")
         return room
@@ -151,7 +154,7 @@ def read_scan(root: Path, ref: ScanRef) -> Scan:
 
 def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
     """The video of a scan and flags of its choice and oddities; its world needs no alignment. Raises `ScanError`."""
-    source = ArkitSource(_folders(root, ref) or folders(root, ref), ref.scene_id)
+    source = ArkitSource(_readable(root, ref)[0], ref.scene_id)
     return source, [*source.flags, *([] if source.has_poses else ["no_poses"])]
 
 
@@ -159,6 +162,25 @@ def _folders(root: Path, ref: ScanRef) -> list[Path | PackedPath]:
     """Where the files of a video are, raw first: folders, or archives in their place."""
     found = [unpacked(note(path)) for path in folders(root, ref)]
     return [path for path in found if path.is_dir() or path.is_file()]
+
+
+def _readable(root: Path, ref: ScanRef) -> tuple[list[Path | PackedPath], list[Path]]:
+    """Return where the files of a video are, raw first, and the damaged archives that are left out of it.
+
+    Raises `ScanError` for a damaged archive if nothing else holds files of the video.
+    """
+    found, damaged, first = [], [], None
+    for path in _folders(root, ref):
+        try:
+            check_archive(path)
+        except ScanError as error:
+            damaged.append(path)
+            first = first or error
+        else:
+            found.append(path)
+    if first is not None and not any(next(path.iterdir(), None) for path in found):
+        raise first
+    return found or folders(root, ref), damaged
 
 
 _Entry = tuple[Path, str, str | None, str]
