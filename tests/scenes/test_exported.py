@@ -190,6 +190,33 @@ def test_frames_without_depth_or_pose_stay_and_are_counted(root):
         assert scan.depth_K(0) is None and "no_depth" in scan.room.flags
 
 
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_one_damaged_depth_picture_costs_the_depth_of_its_frame(root, data):
+    folder = exported(root)
+    (folder / "depth" / "0.png").write_bytes(data)
+    with scannet.read_scan(root, REF) as scan:
+        assert scan.depth(0) is None and np.allclose(scan.depth(2), 1.002)
+        assert scan.without_depth == {0} and not any("depth" in flag for flag in scan.room.flags)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: shutil.copy(f / "depth" / "0.png", f / "depth" / "Thumbs (1).png"),
+        lambda f: (f / "intrinsic" / "intrinsic_depth.txt").write_text("1 2 3"),
+        lambda f: (f / "intrinsic" / "intrinsic_depth.txt").write_text(text_of(np.eye(4))),
+        lambda f: (f / "intrinsic" / "intrinsic_depth.txt").unlink(),
+        lambda f: [path.write_bytes(b"") for path in (f / "depth").iterdir()],
+    ],
+)
+def test_depth_that_cannot_be_used_costs_the_depth_and_not_the_scan(root, change):
+    change(exported(root))
+    with scannet.read_scan(root, REF) as scan:
+        assert scan.room.flags.count("damaged:depth") == 1
+        assert scan.depth_K(0) is None and scan.depth(2) is None
+        assert scan.source.n_frames == 3 and np.allclose(scan.camera(0)[0], mini.COLOR_K)
+
+
 def test_an_early_end_is_a_flag(root):
     folder = exported(root)
     for name in ("color/2.jpg", "depth/2.png", "pose/2.txt"):

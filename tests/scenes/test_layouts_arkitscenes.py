@@ -166,6 +166,31 @@ def test_mesh_and_annotation_may_be_in_the_other_download(root):
     assert size(root) == (64, 48) and flags(root) == []
 
 
+def spoil_archive(folder):
+    pack(folder)
+    path = folder.with_name("lowres_depth.zip")
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        (spoil_archive, "lowres_depth.zip"),
+        (lambda folder: (folder / "Thumbs (1).png").write_bytes(b""), "Thumbs (1).png"),
+    ],
+)
+def test_damaged_depth_costs_the_depth_and_not_the_scan(root, spoil, name):
+    with arkitscenes.read_scan(root, REF) as scan:
+        expected = scan.depth(2)
+    spoil(raw(root) / "lowres_depth")
+    with arkitscenes.read_scan(root, REF) as scan:
+        assert scan.room.flags == [f"damaged:{name}"]
+        assert scan.depth_K(2) is None and scan.depth(2) is None and scan.frame(2).shape == (48, 64, 3)
+    write_video(root, "3dod")
+    with arkitscenes.read_scan(root, REF) as scan:
+        assert scan.room.flags == [f"damaged:{name}"] and np.array_equal(scan.depth(2), expected)
+
+
 @pytest.mark.parametrize("name", [f"{VIDEO}_3dod_annotation.json", f"{VIDEO}_3dod_mesh.ply"])
 def test_a_cut_mesh_or_annotation_gives_way_to_that_of_the_other_download(root, name):
     expected = arkitscenes.read_room(root, REF)

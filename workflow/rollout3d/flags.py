@@ -31,7 +31,8 @@ FLAGS: dict[str, dict[str, str]] = {
     },
     "Video": {
         "video:FORM": "The frames are not the usual file but this form of them.",
-        "damaged:FILE": "This file or folder goes first, but is damaged: another form of the same asset is read.",
+        "damaged:FILE": "This file or folder goes first, but is damaged: another form of the same asset is read. "
+        "Without another form of depth, the mesh's is used.",
         "incomplete:FILE": "This file or folder goes first, but lacks what belongs to it (intrinsics, poses): another "
         "form of the same asset is read.",
         "thinned_video:N": "The video is a copy with every N-th frame; poses and depth are those of its frames "

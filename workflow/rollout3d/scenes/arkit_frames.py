@@ -100,13 +100,23 @@ class ArkitSource:
         return [*time_flags(self._frames.ms, "video"), *(f"{what}:{n}" for what, n in lost.items() if n)]
 
     def _find_depth(self, bases: Sequence[Path | PackedPath]) -> None:
-        """The first folder of depth that holds pictures, with the intrinsics of the camera beside it."""
+        """Find the first folder of depth that holds pictures, with the intrinsics of the camera beside it.
+
+        A folder or archive that cannot be read is passed over with a flag: a scan can be used without its depth.
+        """
         self._depth_size: tuple[int, int] | None = None
+        self._depths = _Files(np.empty(0, np.int64), [])
         for base, (name, cameras) in product(bases, arkit_layout.DEPTHS):
-            self._depths = _list(unpacked(base / name), ".png")
-            if len(self._depths.ms):
+            try:
+                depths = _list(unpacked(base / name), ".png")
+                pincams = _list(unpacked(base / cameras), ".pincam") if len(depths.ms) else depths
+            except ScanError as error:
+                flag = f"damaged:{error.path.name}"
+                self.flags += [flag] if flag not in self.flags else []
+                continue
+            if len(depths.ms):
+                self._depths = depths
                 self._depth_size = self._size_of_depth()
-                pincams = _list(unpacked(base / cameras), ".pincam")
                 self._depth_pincams = pincams if len(pincams.ms) else self._pincams
                 return
 

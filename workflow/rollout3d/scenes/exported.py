@@ -7,6 +7,7 @@ lost, and numbers have six decimals. Checked against files written from this des
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -29,6 +30,7 @@ OUTSIDE = ("exported", "frames")
 """Folders beside scans/ that may hold exports, in folders named as the scans."""
 _PICTURES, _DEPTHS, _POSES = (".jpg", ".jpeg", ".png"), (".png",), (".txt",)
 _HEADER_BYTES = 1 << 16
+_log = logging.getLogger(__name__)
 
 
 class ExportedSource:
@@ -36,7 +38,7 @@ class ExportedSource:
 
     `folder` holds color/, depth/, pose/ and intrinsic/; `meta` is the content of the scan's .txt; `fps` the rate of all
     frames; `archive` the release's optional instance pictures, of no use where pictures were resized. `flags` are
-    oddities: every k-th frame only, an early end, resized pictures, frames without depth.
+    oddities: every k-th frame only, an early end, resized pictures, frames without depth, depth that cannot be read.
     Raises `ScanError`.
     """
 
@@ -51,7 +53,12 @@ class ExportedSource:
         self._color = numbered(folder / "color", _PICTURES)
         if not self._color:
             raise ScanError(folder / "color", "holds no pictures N.jpg; export the .sens file again")
-        self._depth = numbered(folder / "depth", _DEPTHS)
+        self._depth: dict[int, Path] = {}
+        self._depth_size: tuple[int, int] | None = None
+        try:
+            self._depth = numbered(folder / "depth", _DEPTHS)
+        except ScanError as error:
+            self._leave_out_depth(error)
         self._pose_files = numbered(self.poses_path, _POSES)
         if not self._pose_files:
             raise ScanError(self.poses_path, "holds no poses N.txt; export the .sens file again, with its poses")
@@ -60,19 +67,42 @@ class ExportedSource:
         self.fps, self.n_frames = fps / self.step, len(self.numbers)
         self.width, self.height = self._size(self._color[self.numbers[0]])
         self._color_K = self._intrinsics("color", (self.width, self.height))
-        self._depth_size: tuple[int, int] | None = None
-        lacking = [number for number in self.numbers if number not in self._depth]
-        if len(lacking) == self.n_frames:
-            self.flags.append("no_depth")
-        else:
-            self._depth_size = self._size(next(self._depth[n] for n in self.numbers if n in self._depth))
-            self._depth_K = self._intrinsics("depth", self._depth_size)
-            self.flags += [f"frames_without_depth:{len(lacking)}"] if lacking else []
+        self._open_depth()
         resized = any(flag.startswith("color_resized") for flag in self.flags)
         self._pictures = None
         if archive is not None and not resized:
             n_recorded = max(self._stated("numColorFrames") or 0, self.numbers[-1] + self.step)
             self._pictures = optional_pictures(archive, (self.width, self.height), n_recorded)
+
+    def _open_depth(self) -> None:
+        """Find size and intrinsics of the depth pictures; without either the scan has no depth."""
+        lacking = [number for number in self.numbers if number not in self._depth]
+        if len(lacking) == self.n_frames:
+            self.flags.append("no_depth")
+            return
+        try:
+            size = self._size_of_depth()
+            self._depth_K = self._intrinsics("depth", size)
+        except ScanError as error:
+            self._leave_out_depth(error)
+            return
+        self._depth_size = size
+        self.flags += [f"frames_without_depth:{len(lacking)}"] if lacking else []
+
+    def _size_of_depth(self) -> tuple[int, int]:
+        """Return width and height of the first depth picture that can be read. Raises `ScanError` if none can."""
+        fault: ScanError | None = None
+        for number in self.numbers:
+            if number in self._depth:
+                try:
+                    return self._size(self._depth[number])
+                except ScanError as error:
+                    fault = fault or error
+        raise fault or ScanError(self.folder / "depth", "holds no pictures N.png")
+
+    def _leave_out_depth(self, error: ScanError) -> None:
+        self.flags.append("damaged:depth")
+        _log.warning("%s; the mesh's depth is used instead", error)
 
     def _frames(self) -> list[int]:
         """The numbers of the frames in growing order, evenly spaced."""
