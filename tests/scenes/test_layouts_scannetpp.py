@@ -11,6 +11,7 @@ import pytest
 from rollout3d.geometry.camera import project
 from rollout3d.scenes import scannetpp
 from rollout3d.scenes.fisheye import FisheyeSource, pinhole
+from rollout3d.scenes.inventory import look
 from rollout3d.scenes.scan import ScanError, ScanRef
 from rollout3d.scenes.synthetic.writers import release
 from scenes import mini
@@ -227,6 +228,25 @@ def test_distorted_dslr_pictures_are_undistorted_while_reading(root):
         raw = cv2.imread(str(folder / "resized_images" / source._names[index]))[..., ::-1]
         assert difference < 4, "as sharp edges blur twice"
         assert difference < np.abs(moved[inner].astype(float) - raw[inner]).mean() / 2, "the raw picture is bent"
+
+
+def test_pictures_that_are_listed_and_absent_are_noticed_and_give_way(root):
+    folder = root / "data" / SCENE / "dslr"
+    shutil.rmtree(phone(root))
+    distorted(folder)
+    names = sorted(json.loads((folder / "train_test_lists.json").read_text())["train"])
+    (folder / "resized_undistorted_images" / names[0]).unlink()
+    source, flags = opened(root)
+    assert {"video:dslr_fisheye", "damaged:resized_undistorted_images"} <= set(flags)
+    assert source.n_frames == len(names) and source.frame(1) is not None
+    assert "damaged:resized_undistorted_images" in look("scannetpp", root, REF)["flags"]
+    (folder / "resized_images" / names[-1]).unlink()
+    with pytest.raises(ScanError, match=f"no such file: 1 of {len(names)} listed pictures are missing") as caught:
+        opened(root)
+    assert caught.value.path == folder / "resized_undistorted_images" / names[0]
+    assert look("scannetpp", root, REF)["state"] == "missing"
+    with pytest.raises(ScanError, match=f"1 of {len(names)} listed pictures are missing; download them again"):
+        FisheyeSource(folder)
 
 
 def test_colmaps_lens_and_poses_serve_without_nerfstudios(root):

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import valid_pose
 from rollout3d.scenes.contract import file_name
 from rollout3d.scenes.pictures import decode_picture
@@ -37,7 +38,7 @@ class DslrSource:
         self._images = folder / "resized_undistorted_images"
         lists, cameras = folder / "train_test_lists.json", folder / "nerfstudio" / "transforms_undistorted.json"
         self.poses_path = cameras
-        self._names = training_pictures(lists)
+        self._names = listed_pictures(self._images, lists)
         self.n_frames = len(self._names)
         content = read_json(cameras)
         with reading(cameras):
@@ -68,6 +69,18 @@ class DslrSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def listed_pictures(images: Path, lists: Path) -> list[str]:
+    """Return the names of `training_pictures`, all of which are files of the folder `images`. Raises `ScanError`."""
+    names = training_pictures(lists)
+    absent = [name for name in names if not (images / name).is_file()]
+    if absent:
+        raise ScanError(
+            note(images / absent[0]),
+            f"no such file: {len(absent)} of {len(names)} listed pictures are missing; download them again",
+        )
+    return names
 
 
 def training_pictures(lists: Path) -> list[str]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes.dslr import VIDEO_FPS, DslrSource, training_pictures
+from rollout3d.scenes.dslr import VIDEO_FPS, DslrSource, listed_pictures
 from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.registered import cross_check, read_colmap, read_nerfstudio
 from rollout3d.scenes.scan import ScanError, intrinsics, read_json, read_text, reading
@@ -35,7 +35,7 @@ class FisheyeSource(DslrSource):
         self._images = folder / "resized_images"
         lists, cameras = folder / "train_test_lists.json", cameras or folder / "nerfstudio" / "transforms.json"
         self.poses_path = cameras
-        self._names = training_pictures(lists)
+        self._names = listed_pictures(self._images, lists)
         self.n_frames = len(self._names)
         of_colmap = cameras.name == "images.txt"
         lens = cameras.with_name("cameras.txt") if of_colmap else cameras

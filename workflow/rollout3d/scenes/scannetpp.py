@@ -18,6 +18,7 @@ private.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from rollout3d.scenes.categories import scannetpp_labels
 from rollout3d.scenes.containers import check_container
 from rollout3d.scenes.contract import NoObjects, Refused, accept, identity, read_splits, read_stated
 from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
-from rollout3d.scenes.dslr import DslrSource
+from rollout3d.scenes.dslr import DslrSource, listed_pictures
 from rollout3d.scenes.fisheye import FisheyeSource
 from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.registered import cross_check
@@ -120,13 +121,12 @@ def assets(root: Path, ref: ScanRef) -> list[Asset]:
     ]
     lists = dslr / "train_test_lists.json"
     pictures = [
-        Candidate(
-            "dslr", (dslr / "resized_undistorted_images", lists, dslr / "nerfstudio" / "transforms_undistorted.json")
-        ),
-        Candidate("dslr_fisheye", (dslr / "resized_images", lists, dslr / "nerfstudio" / "transforms.json")),
-        Candidate(
-            "dslr_fisheye+colmap", (dslr / "resized_images", lists, *(dslr / "colmap" / name for name in COLMAP))
-        ),
+        Candidate(name, (dslr / images, lists, *cameras), check=partial(listed_pictures, dslr / images, lists))
+        for name, images, cameras in (
+            ("dslr", "resized_undistorted_images", [dslr / "nerfstudio" / "transforms_undistorted.json"]),
+            ("dslr_fisheye", "resized_images", [dslr / "nerfstudio" / "transforms.json"]),
+            ("dslr_fisheye+colmap", "resized_images", [dslr / "colmap" / name for name in COLMAP]),
+        )
     ]
     remedy = (
         "download iphone/rgb.mkv and iphone/pose_intrinsic_imu.json (or iphone/colmap), or of the dslr asset "
