@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.scenes import arkitscenes, scannet, scannetpp
+from rollout3d.scenes import arkitscenes, probes, scannet, scannetpp
 from rollout3d.scenes.inventory import look, take_inventory
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.scan import ScanError, ScanRef, read_json
 from rollout3d.scenes.video import Video
 from rollout3d.stages import inventory as stage
 from scenes import mini
@@ -208,3 +208,17 @@ def test_a_container_that_is_cut_anywhere_is_noticed(tmp_path, name, rate):
         path.write_bytes(text)
         with pytest.raises(ScanError, match="neither a Matroska nor an MP4"):
             check_container(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_large_json_file_is_whole_in_every_encoding_that_readers_know(tmp_path, encoding, monkeypatch):
+    monkeypatch.setattr(probes, "SMALL_BYTES", 100)
+    path = tmp_path / "poses.json"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = mark + '{"poses": [' + ", ".join(map(str, range(200))) + "]}"
+    path.write_bytes(text.encode(encoding))
+    assert len(read_json(path)["poses"]) == 200
+    probes.probe(path)
+    path.write_bytes(text[:-30].encode(encoding))
+    with pytest.raises(ScanError, match="not valid JSON"):
+        probes.probe(path)

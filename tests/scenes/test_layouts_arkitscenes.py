@@ -118,6 +118,34 @@ def test_packed_assets_give_the_same_tables(root, prefix):
     assert ingest_scan(arkitscenes, root, REF, settings()) == expected
 
 
+def test_members_that_are_spelled_with_a_dot_are_read(root):
+    expected = ingest_scan(arkitscenes, root, REF, settings())
+    folder = raw(root)
+    with zipfile.ZipFile(folder.with_name(f"{VIDEO}.zip"), "w") as archive:
+        archive.writestr("./", "")
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.writestr(f"./{path.relative_to(folder.parent).as_posix()}", path.read_bytes())
+    shutil.rmtree(folder)
+    assert ingest_scan(arkitscenes, root, REF, settings()) == expected
+
+
+def test_a_member_that_is_spelled_in_two_ways_is_refused(root):
+    shutil.rmtree(raw(root))
+    with zipfile.ZipFile(raw(root).with_name(f"{VIDEO}.zip"), "w") as archive:
+        archive.writestr(f"{VIDEO}/a.png", b"1")
+        archive.writestr(f"./{VIDEO}/a.png", b"2")
+    with pytest.raises(ScanError, match="is listed twice"):
+        arkitscenes.read_room(root, REF)
+
+
+def test_archives_that_were_looked_for_are_recorded_as_absent(root):
+    shutil.rmtree(raw(root) / "lowres_depth")
+    with fingerprint.Recorder({"roots.arkitscenes": root}) as recorder:
+        arkitscenes.read_scan(root, REF)
+    absent = {row["path"] for row in recorder.rows() if row["kind"] == "absent"}
+    assert {f"3dod/Training/{VIDEO}.zip", f"raw/Training/{VIDEO}/lowres_depth.zip"} <= absent
+
+
 def test_a_packed_video_of_3dod_gives_the_same_tables(tmp_path):
     folder = write_video(tmp_path, "3dod")
     expected = ingest_scan(arkitscenes, tmp_path, REF, settings())

@@ -15,7 +15,8 @@ _ENCRYPTED = 1
 class Archive:
     """An open zip archive whose every member has been looked at.
 
-    `names`: the members that are files, as the archive spells them. Raises `ScanError` for a file that is no zip
+    `names`: the members that are files, as the archive spells them; `spelling`: plain path of each, "41/x.png" for
+    "./41/x.png", and its name. Raises `ScanError` for a file that is no zip
     archive or is truncated, and for one with a member that is a link, encrypted, listed twice, or whose path leads
     outside: such an archive is not what the release holds, so none of it is believed.
     """
@@ -32,6 +33,7 @@ class Archive:
         except ScanError:
             self.close()
             raise
+        self.spelling = {str(PurePosixPath(name)): name for name in self._members}
 
     @property
     def names(self) -> frozenset[str]:
@@ -55,6 +57,7 @@ class Archive:
 
     def _checked(self) -> dict[str, zipfile.ZipInfo]:
         members: dict[str, zipfile.ZipInfo] = {}
+        paths: set[PurePosixPath] = set()
         for info in self._zip.infolist():
             # The name as stored: zipfile itself cuts at a zero byte and turns the system's separators round.
             name = info.orig_filename
@@ -66,12 +69,13 @@ class Archive:
                 raise ScanError(self.path, f"member '{name}' is encrypted")
             if info.is_dir():
                 continue
-            if name in members:
+            if PurePosixPath(name) in paths:
                 raise ScanError(self.path, f"member '{name}' is listed twice")
+            paths.add(PurePosixPath(name))
             members[name] = info
         return members
 
 
 def _leads_outside(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
-    return not name or "\0" in name or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]
+    return not name or "\0" in name or path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1])

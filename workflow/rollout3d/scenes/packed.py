@@ -65,7 +65,7 @@ class PackedPath:
         return os.fspath(self) < os.fspath(other)
 
     def is_file(self) -> bool:
-        return str(self._inside) in self._archive.names
+        return str(self._inside) in self._archive.spelling
 
     def is_dir(self) -> bool:
         return next(self._below(), None) is not None
@@ -82,14 +82,15 @@ class PackedPath:
         return (path for path in self.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
 
     def read_bytes(self) -> bytes:
-        return self._archive.read(str(self._inside), _MOST_BYTES)
+        inside = str(self._inside)
+        return self._archive.read(self._archive.spelling.get(inside, inside), _MOST_BYTES)
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
 
     def _below(self) -> Iterator[PurePosixPath]:
         mine = self._inside.parts
-        for name in self._archive.names:
+        for name in self._archive.spelling:
             path = PurePosixPath(name)
             if len(path.parts) > len(mine) and path.parts[: len(mine)] == mine:
                 yield path
@@ -104,9 +105,9 @@ def unpacked(path: Path | PackedPath) -> Path | PackedPath:
     if isinstance(path, PackedPath) or (path.is_dir() and next(path.iterdir(), None) is not None):
         return path
     archive = path.with_name(path.name + ".zip")
-    if not archive.is_file():
+    if not note(archive).is_file():
         return path
-    about = note(archive).stat()
+    about = archive.stat()
     note(path)  # a folder that comes to lie there would go first
     try:
         root = PackedPath(_open(archive, about.st_size, about.st_mtime_ns), PurePosixPath("."))

@@ -5,6 +5,7 @@ A file that passes may still be damaged inside; ingest finds that.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -47,15 +48,19 @@ def _start(path: Path) -> bytes:
 
 
 def _json(path: Path) -> None:
-    """A small file is parsed; a large one begins and ends as an object does."""
+    """A small file is parsed, and so is one in UTF-16; another large one begins and ends as an object does."""
     with reading(path):
         if path.stat().st_size <= SMALL_BYTES:
             read_json(path)
             return
         with open(path, "rb") as file:
-            head = file.read(64).lstrip()
+            head = file.read(64)
             file.seek(-64, 2)
             tail = file.read().rstrip()
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head:
+            read_json(path)
+            return
+        head = head.removeprefix(codecs.BOM_UTF8).lstrip()
         if not head.startswith(b"{") or not tail.endswith(b"}"):
             raise json.JSONDecodeError("no whole object", "", 0)
 
