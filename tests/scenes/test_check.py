@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -288,3 +289,32 @@ def test_an_annotated_object_that_reaches_no_table_fails(releases, tmp_path, dat
 def test_an_instance_without_segments_fails(releases, tmp_path):
     report = damaged_annotation(releases, "scannet", tmp_path, lambda groups: groups[0]["segments"].clear())
     assert wrong(report) == {LOST} and "empty_objects:1" in report.text()
+
+
+def alone(releases, dataset, tmp_path):
+    """A copy of a scan that lies by itself, outside of any release."""
+    source = folders(releases[dataset])[0]
+    return shutil.copytree(source, tmp_path / "any" / "place" / source.name)
+
+
+@pytest.mark.parametrize("table", ["absent", "whole", "damaged"])
+def test_a_scan_by_itself_is_checked_like_one_in_its_release(releases, tmp_path, table):
+    folder, inside = alone(releases, "scannet", tmp_path), folders(releases["scannet"])[0]
+    if table != "absent":
+        content = (releases["scannet"].root / "scannetv2-labels.combined.tsv").read_bytes()
+        (folder.parent / "scannetv2-labels.combined.tsv").write_bytes(content if table == "whole" else b"nothing")
+    report, expected = check_scan("scannet", folder), verdicts(check_scan("scannet", inside))
+    assert ("mesh", dict(check_scan("scannet", inside).found)["mesh"]) in report.found
+    if table == "damaged":  # the table costs the objects, not the mesh
+        assert "scannetv2-labels.combined.tsv" in dict(report.found)["missing"]
+        assert verdicts(report)[DEPTH] and report.room.objects == []
+    else:
+        assert verdicts(report) == expected, report.text()
+
+
+def test_a_release_without_a_label_table_still_has_meshes(releases, tmp_path):
+    folder = copied(releases["scannet"], tmp_path)
+    for path in folder.parents[1].glob("*.tsv"):
+        path.unlink()
+    report = check_scan("scannet", folder)
+    assert verdicts(report)[DEPTH] and "no label table" in dict(report.found)["missing"]

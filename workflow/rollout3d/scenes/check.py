@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -98,11 +99,12 @@ def check_scan(dataset: str, path: Path) -> Report:
 
 
 def _open_room(dataset: str, root: Path, ref: ScanRef) -> tuple[Room | None, list[Exception]]:
-    """The room, without objects if its annotation cannot be read, and what stood in the way."""
+    """The room, without objects if its annotation or the label table cannot be read, and what stood in the way."""
     problems: list[Exception] = []
     for annotated in (True, False):
         try:
-            return READERS[dataset].read_room(root, ScanRef(ref.scene_id, "", ref.split, annotated=annotated)), problems
+            wanted = replace(ref, annotated=annotated, alone=ref.alone or not annotated)
+            return READERS[dataset].read_room(root, wanted), problems
         except (ScanError, MissingData) as error:
             if str(error) not in [str(problem) for problem in problems]:
                 problems.append(error)
