@@ -15,6 +15,7 @@ from rollout3d.scenes.check import check_scan
 from rollout3d.scenes.check_picture import draw
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages import check_scan as stage
+from scenes import mini
 from scenes.damages import change_mesh, change_poses, copied, folders
 
 COLOURS, DEPTH, PATH = "colours: own pose / others'", "depth against the mesh", "path of the camera"
@@ -318,3 +319,47 @@ def test_a_release_without_a_label_table_still_has_meshes(releases, tmp_path):
         path.unlink()
     report = check_scan("scannet", folder)
     assert verdicts(report)[DEPTH] and "no label table" in dict(report.found)["missing"]
+
+
+def exported(folder, n=8):
+    """Write the `.sens` file of a scan as its export, without depth."""
+    from rollout3d.scenes.sens import SensFile
+
+    path = folder / f"{folder.name}.sens"
+    sens = SensFile(path)
+    K = np.eye(4)
+    K[:3, :3] = sens.color_K
+    mini.write_bytes(folder / "intrinsic" / "intrinsic_color.txt", text(K))
+    for index in range(n):
+        mini.write_bytes(folder / "color" / f"{index}.jpg", mini.jpeg(sens.color(index)))
+        mini.write_bytes(folder / "pose" / f"{index}.txt", text(sens.poses[index]))
+    sens.close()
+    path.unlink()
+
+
+def text(matrix):
+    return "\n".join(" ".join(f"{value:.6f}" for value in row) for row in matrix).encode()
+
+
+@pytest.mark.parametrize("dataset", ["arkitscenes", "scannet"])
+def test_one_damaged_camera_is_a_failed_check(releases, tmp_path, dataset):
+    folder = copied(releases[dataset], tmp_path)
+    if dataset == "scannet":
+        exported(folder)
+        assert "cameras can be read" not in verdicts(check_scan(dataset, folder))
+        path = folder / "pose" / "3.txt"
+    else:
+        path = sorted(folder.rglob("*.pincam"))[3]
+    path.write_bytes(path.read_bytes()[:20])
+    report = check_scan(dataset, folder)
+    assert "cameras can be read" in wrong(report) and path.name in report.text()
+    assert verdicts(report)[PATH] is None and verdicts(report)["boxes in the room"]
+    assert draw(report).ndim == 3
+
+
+def test_a_damaged_camera_of_the_depth_is_a_damaged_file(releases, tmp_path):
+    folder = copied(releases["arkitscenes"], tmp_path)
+    for path in list(folder.rglob("*.pincam")):
+        mini.write_bytes(path.parent.parent / "lowres_wide_intrinsics" / path.name, b"256 192")
+    report = check_scan("arkitscenes", folder)
+    assert "files can be read" in wrong(report) and dict(report.found)["depth"] == "its camera cannot be read"

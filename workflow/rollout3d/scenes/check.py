@@ -86,9 +86,7 @@ def check_scan(dataset: str, path: Path) -> Report:
             _skip(report, (*PATH, *PICTURES), "no video")
         else:
             scan = Scan(ref, dataset, room, source)
-            poses = Poses(scan, told=True)
-            _check_path(report, scan, poses)
-            _check_pictures(report, scan, poses)
+            _check_cameras(report, scan)
         _check_boxes(report, room, boxes)
         if dataset == "scannet":
             _check_labels(report, source)
@@ -142,7 +140,12 @@ def _describe(report: Report, room: Room | None, source: FrameSource | None, pro
                 f" upright{f', turned by {source.rotation_deg} degrees' if source.rotation_deg else ''}",
             )
         )
-        report.found.append(("depth", "none" if source.depth_K(0) is None else "of the sensor"))
+        try:
+            depth = "none" if source.depth_K(0) is None else "of the sensor"
+        except ScanError as error:
+            depth = "its camera cannot be read"
+            problems.append(error)
+        report.found.append(("depth", depth))
     report.found += [("missing" if _is_missing(problem) else "damaged", str(problem)) for problem in problems]
 
 
@@ -177,6 +180,17 @@ PICTURES += ("depth against the mesh", "depth fits other poses")
 
 def _skip(report: Report, names: Iterable[str], note: str) -> None:
     report.checks += [Check(name, None, note=note) for name in names]
+
+
+def _check_cameras(report: Report, scan: Scan) -> None:
+    """Check poses and pictures, as far as every frame's camera can be read."""
+    try:
+        poses = Poses(scan, told=True)
+    except ScanError as error:
+        report.checks.append(Check("cameras can be read", False, "damaged", "all", str(error)))
+        return _skip(report, (*PATH, *PICTURES), "no cameras")
+    _check_path(report, scan, poses)
+    return _check_pictures(report, scan, poses)
 
 
 def _check_path(report: Report, scan: Scan, poses: Poses) -> None:
