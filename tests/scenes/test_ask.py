@@ -160,3 +160,14 @@ def test_an_archive_of_a_video_names_it_too(tmp_path):
         assert (root, ref.scene_id, ref.split) == (tmp_path, "41048190", "val")
     lone = archive.rename(tmp_path / "41048190.zip")
     assert locate("arkitscenes", lone)[1].folder == tmp_path / "41048190"
+
+
+@pytest.mark.parametrize("place", ["beside", "above"])
+def test_a_damaged_label_table_is_one_error(root, tmp_path, capsys, place):
+    folder = root / "scans" / "scene0007_01"
+    if place == "above":
+        folder = shutil.move(folder, tmp_path / "downloads" / "scene0007_01")
+    table = (root if place == "beside" else folder.parent) / "scannetv2-labels.combined.tsv"
+    mini.write_bytes(table, b"damaged")
+    _, err, status = asked(capsys, "scannet", folder, "--out", tmp_path / "look")
+    assert status == 2 and f"error: {table}: has no column" in err

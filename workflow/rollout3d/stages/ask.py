@@ -8,7 +8,8 @@ room from above with its objects, frames with their boxes) to --out, or to a new
 may lie in its release or in a folder by itself; what is lost without split lists or label tables is printed.
 `rollout3d view SCENE --tables OUT` makes a page to turn around of the same folder.
 
-Exit status: 0 if there are questions, 1 if there are none or the scan cannot be read, 2 if the folder is no scan.
+Exit status: 0 if there are questions, 1 if there are none or the scan cannot be read, 2 if the folder is no scan or a
+table of its release is damaged.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.config import DATASETS
+from rollout3d.releases import MissingData
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages.common import Stage, StageError
 
@@ -50,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
 
         asked = ask(args.dataset, args.path, config)
         room = READERS[args.dataset].read_room(asked.root, asked.ref)
-    except UnusableScan as error:
+    except (UnusableScan, MissingData) as error:
         raise StageError(str(error), 2) from None
     except ScanError as error:
         raise StageError(f"the scan cannot be used: {error}") from None
