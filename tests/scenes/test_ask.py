@@ -1,5 +1,6 @@
 """`rollout3d ask`: one scan to its questions and a picture, in its release or by itself, from any directory."""
 
+import json
 import shutil
 
 import cv2
@@ -10,7 +11,11 @@ from rollout3d import tables
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages import ask as stage
 from scenes import mini
+from scenes.damages import change_poses, copied
 from scenes.test_arkitscenes import write_video
+
+AS_IT_IS = ("--config", json.dumps({"scenes": {"agreement": "off"}}))
+"""For scans whose pictures are of one colour: they do not show their mesh."""
 
 
 def asked(capsys, *argv):
@@ -33,7 +38,7 @@ def root(tmp_path):
 
 
 def test_a_scan_of_a_release_prints_its_questions_and_writes_them(root, tmp_path, capsys):
-    out, _, status = asked(capsys, "scannet", root / "scans" / "scene0007_01", "--out", tmp_path / "look")
+    out, _, status = asked(capsys, "scannet", root / "scans" / "scene0007_01", "--out", tmp_path / "look", *AS_IT_IS)
     assert status == 0
     rows = tables.read(tables.QUESTIONS, tmp_path / "look" / "questions.parquet")
     assert {row["question_type"] for row in rows} == {"object_size_estimation", "room_size_estimation"}
@@ -95,7 +100,7 @@ def test_a_scannet_scan_by_itself_says_what_it_lacks(root, tmp_path, capsys):
     aggregation = lone / "scene0007_01.aggregation.json"
     aggregation.write_text(aggregation.read_text().replace('"couch"', '"sofa"'))
     shutil.rmtree(root)
-    out, _, status = asked(capsys, "scannet", lone, "--out", tmp_path / "look")
+    out, _, status = asked(capsys, "scannet", lone, "--out", tmp_path / "look", *AS_IT_IS)
     assert status == 0
     assert "no label table (scannetv2-labels.combined.tsv)" in out and "no split list names scene0007_01" in out
     assert "sofa 1" in out, "a name of the lists needs no table"
@@ -171,3 +176,25 @@ def test_a_damaged_label_table_is_one_error(root, tmp_path, capsys, place):
     mini.write_bytes(table, b"damaged")
     _, err, status = asked(capsys, "scannet", folder, "--out", tmp_path / "look")
     assert status == 2 and f"error: {table}: has no column" in err
+
+
+@pytest.mark.parametrize("mode", ["drop", "flag", "off"])
+def test_a_scan_that_contradicts_itself_is_asked_about_only_where_the_configuration_says_so(
+    releases, tmp_path, capsys, mode
+):
+    folder = copied(releases["scannet"], tmp_path / "rel")
+    change_poses("scannet", folder, lambda poses: poses @ np.diag([1.0, -1, -1, 1]))
+    settings = json.dumps({"scenes": {"agreement": mode}})
+    out, err, status = asked(capsys, "scannet", folder, "--out", tmp_path / "look", "--config", settings)
+    rows = tables.read(tables.QUESTIONS, tmp_path / "look" / "questions.parquet")
+    dropped = tables.read(tables.QUESTIONS_DROPPED, tmp_path / "look" / "questions_dropped.parquet")
+    text = "(colour_misfit) is 0.679"
+    if mode == "drop":
+        assert status == 1 and rows == [] and "no question can be asked" in err
+        ((name, reason),) = ((row["question_id"], row["reason"]) for row in dropped)
+        assert name == folder.name and reason.startswith("its scan contradicts itself: ") and text in reason
+        assert "  lost     its scan contradicts itself: no question is asked" in out
+        assert "object_counting: none (its scan contradicts itself)" in out
+    else:
+        assert status == 0 and rows
+        assert ("  lost     the scan is flagged" in out and text in out) == (mode == "flag")

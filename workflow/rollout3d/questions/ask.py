@@ -16,6 +16,7 @@ from rollout3d.releases import MissingData
 from rollout3d.scenes.ingest import READERS, ingest_scan
 from rollout3d.scenes.locate import locate
 from rollout3d.scenes.scan import UNKNOWN_LABEL, ScanRef
+from rollout3d.scenes.verdict import CONTRADICTS, Verdict, judge
 
 Row = dict[str, Any]
 
@@ -40,20 +41,39 @@ class Asked:
 def ask(dataset: str, path: Path, config: Config) -> Asked:
     """Read the scan in a folder and generate its questions, by the rules and caps of `config.questions`.
 
-    Split lists and label tables may be missing. Raises `UnusableScan` for a folder that is none of a scan, `ScanError`
+    A scan that contradicts itself has no questions, as in a study (`scenes.verdict`). Split lists and label tables may
+    be missing. Raises `UnusableScan` for a folder that is none of a scan, `ScanError`
     for a scan that cannot be read.
     """
     root, ref = locate(dataset, path)
     ref, lost = _listed(dataset, root, replace(ref, alone=True), config)
     found = ingest_scan(READERS[dataset], root, ref, config)
     scene = found["scenes"][0]
-    view = SceneView.from_rows(scene, found["objects"], found["maps"][0])
+    verdict = judge(scene, config.scenes.agreement)
+    if verdict.fate == "dropped":
+        questions: list[Row] = []
+        dropped = [{"question_id": scene["scene_id"], "file": "", "reason": f"{CONTRADICTS}: {verdict.text}"}]
+    else:
+        questions, dropped = _questions(found, config)
+    return Asked(ref, root, found, questions, dropped, [*lost, *_judged(verdict), *_lost(scene, found["objects"])])
+
+
+def _questions(found: dict[str, list[Row]], config: Config) -> tuple[list[Row], list[Row]]:
+    """The questions about the scene of some tables, and rows that say what kept others out."""
+    view = SceneView.from_rows(found["scenes"][0], found["objects"], found["maps"][0])
     questions, dropped = questions_for_scene(view, config.questions, config.seed)
     gate = visible.Gate.of(config)
     if gate is not None:
         questions, refused = visible.gated(questions, visible.Sights.from_rows(found["visibility"]), gate)
         dropped += refused
-    return Asked(ref, root, found, questions, dropped, [*lost, *_lost(scene, found["objects"])])
+    return questions, dropped
+
+
+def _judged(verdict: Verdict) -> list[str]:
+    """What a scan that contradicts itself costs."""
+    if verdict.fate == "dropped":
+        return [f"{CONTRADICTS}: no question is asked, unless scenes.agreement is flag: {verdict.text}"]
+    return [f"the scan is flagged, look at it with rollout3d check-scan: {verdict.text}"] if verdict.reasons else []
 
 
 def _listed(dataset: str, root: Path, ref: ScanRef, config: Config) -> tuple[ScanRef, list[str]]:
@@ -109,6 +129,7 @@ def lines(asked: Asked, per_type: int | None) -> Iterator[str]:
         yield ""
         if not some:
             why = [row["reason"] for row in asked.dropped if f"/{kind}/" in f"{row['question_id']}/"]
+            why += [CONTRADICTS for row in asked.dropped if row["question_id"] == scene["scene_id"]]
             yield f"{kind}: none ({'; '.join(dict.fromkeys(why)) or 'too few objects'})"
             continue
         shown = some[:per_type]
