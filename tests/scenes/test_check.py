@@ -363,3 +363,40 @@ def test_a_damaged_camera_of_the_depth_is_a_damaged_file(releases, tmp_path):
         mini.write_bytes(path.parent.parent / "lowres_wide_intrinsics" / path.name, b"256 192")
     report = check_scan("arkitscenes", folder)
     assert "files can be read" in wrong(report) and dict(report.found)["depth"] == "its camera cannot be read"
+
+
+def flags_of(report):
+    return [value for what, value in report.found if what == "flag"]
+
+
+def test_the_flags_are_those_of_ingest(made):
+    for scene in made.rows["scenes"]:
+        folder = next(path for path in folders(made) if path.name == scene["scene_id"])
+        found = flags_of(check_scan(made.dataset, folder))
+        assert len(found) == len(set(found))
+        # Frames are counted among the stored ones there, and in the whole video here.
+        counted = ("lost_frames", "depth_missing")
+        some = {flag for flag in found if not flag.startswith(counted)}
+        assert some == {flag for flag in scene["flags"] if not flag.startswith(counted)}
+        lost = sum(pose is None for pose in made_poses(made, scene["scene_id"]))
+        assert [flag for flag in found if flag.startswith("lost_frames")] == [f"lost_frames:{lost}"] * bool(lost)
+
+
+def made_poses(made, scene_id):
+    (plan,) = (plan for plan in made.plans() if plan.scene_id == scene_id)
+    with made.open(plan) as scan:
+        return [scan.camera(index)[1] for index in range(scan.source.n_frames)]
+
+
+def test_flags_of_the_video_and_of_its_depth_are_found_without_an_annotation_too(releases, tmp_path):
+    folder = copied(releases["scannet"], tmp_path)
+    for path in folder.glob("*.aggregation.json"):
+        path.unlink()
+    exported(folder)
+    for index in (1, 3, 5, 7):
+        (folder / "color" / f"{index}.jpg").unlink()
+        (folder / "pose" / f"{index}.txt").unlink()
+    mini.write_bytes(folder / "pose" / "2.txt", b"-inf " * 16)
+    found = flags_of(check_scan("scannet", folder))
+    assert {"video:exported", "every_nth_frame:2", "no_depth", "lost_frames:1", "no_annotation"} <= set(found)
+    assert found.count("no_depth") == 1

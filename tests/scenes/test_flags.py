@@ -78,7 +78,7 @@ def test_flags_of_real_scenes_are_documented(made):
 def test_a_flag_has_one_name_and_a_sentence():
     assert len(set(KNOWN)) == len(KNOWN)
     assert all(text.endswith(".") for group in flags.FLAGS.values() for text in group.values())
-    assert flags.meaning("lost_frames:12") == "N stored frames have no pose." and flags.meaning("new") is None
+    assert flags.meaning("lost_frames:12").startswith("N stored frames have no pose") and flags.meaning("new") is None
 
 
 def test_the_page_of_flags_is_up_to_date():

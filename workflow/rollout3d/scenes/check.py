@@ -34,6 +34,7 @@ from rollout3d.scenes.check_report import Check, Report, Shot
 from rollout3d.scenes.contract import LOST_OBJECTS, NoObjects
 from rollout3d.scenes.ingest import READERS
 from rollout3d.scenes.locate import UnusableScan, locate
+from rollout3d.scenes.oddities import depth_flags, orientation_flags
 from rollout3d.scenes.scan import FrameSource, Room, Scan, ScanError, ScanRef
 
 MAX_PHOTOMETRIC = 0.6
@@ -70,9 +71,9 @@ def check_scan(dataset: str, path: Path) -> Report:
     report = Report(dataset, ref.scene_id)
     room, problems = _open_room(dataset, root, ref)
     try:
-        source = _open_source(dataset, root, ref, room)
+        source, flags = _open_source(dataset, root, ref, room)
     except ScanError as error:
-        source = None
+        source, flags = None, []
         problems.append(error)
     if room is None and source is None:
         raise UnusableScan("\n".join(str(problem) for problem in problems))
@@ -87,9 +88,11 @@ def check_scan(dataset: str, path: Path) -> Report:
         else:
             scan = Scan(ref, dataset, room, source)
             _check_cameras(report, scan)
+            flags += _scan_flags(scan)
         _check_boxes(report, room, boxes)
         if dataset == "scannet":
             _check_labels(report, source)
+        report.found += [("flag", flag) for flag in dict.fromkeys([*(room.flags if room else []), *flags])]
     finally:
         if source is not None:
             source.close()
@@ -109,13 +112,10 @@ def _open_room(dataset: str, root: Path, ref: ScanRef) -> tuple[Room | None, lis
     return None, problems
 
 
-def _open_source(dataset: str, root: Path, ref: ScanRef, room: Room | None) -> FrameSource:
-    """The video alone: `read_scan` would give up with the room. Without a mesh ScanNet's poses stay unaligned."""
-    if room is not None and "no_annotation" not in room.flags:
-        scan = READERS[dataset].read_scan(root, ref)
-        room.flags[:] = scan.room.flags
-        return scan.source
-    return READERS[dataset].open_video(root, ref, np.eye(4) if room is None else room.to_aligned)[0]
+def _open_source(dataset: str, root: Path, ref: ScanRef, room: Room | None) -> tuple[FrameSource, list[str]]:
+    """The video and its flags: `read_scan` would give up with the room. Without a mesh ScanNet's poses stay
+    unaligned."""
+    return READERS[dataset].open_video(root, ref, np.eye(4) if room is None else room.to_aligned)
 
 
 def _describe(report: Report, room: Room | None, source: FrameSource | None, problems: list[Exception]) -> None:
@@ -130,7 +130,6 @@ def _describe(report: Report, room: Room | None, source: FrameSource | None, pro
         counts = Counter(item.category for item in room.objects if item.category)
         named = ", ".join(f"{name} {n}" for name, n in sorted(counts.items()))
         report.found.append(("objects", f"{len(room.objects)}; asked about: {named or 'none'}"))
-        report.found += [("flag", flag) for flag in room.flags]
     if source is not None:
         seconds = source.n_frames / source.fps
         report.found.append(
@@ -171,6 +170,22 @@ def _check_annotation(report: Report, room: Room | None, problems: list[Exceptio
     else:
         n, lost = len(room.objects), "; ".join(flag for flag in room.flags if flag.startswith(LOST_OBJECTS))
         report.checks.append(Check(name, n == room.n_annotated, f"{n} of {room.n_annotated}", "all", lost))
+
+
+def _scan_flags(scan: Scan) -> list[str]:
+    """The flags that ingest adds to those of the readers, as far as the video can be read.
+
+    `lost_frames` counts every frame of the video: which frames are stored is a matter of the configuration.
+    """
+    flags = [] if scan.room is None or scan.room.colors is not None else ["no_mesh_colors"]
+    try:
+        lost = sum(scan.camera(index)[1] is None for index in range(scan.source.n_frames))
+        flags += [f"lost_frames:{lost}"] if lost else []
+        flags += orientation_flags(scan)
+        flags += depth_flags(scan)
+    except ScanError:
+        pass  # the checks name the file
+    return flags
 
 
 PATH = ("frames with a pose", "camera upright", "path of the camera", "height of the camera", "camera in the room")
