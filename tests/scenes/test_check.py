@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -400,3 +401,17 @@ def test_flags_of_the_video_and_of_its_depth_are_found_without_an_annotation_too
     found = flags_of(check_scan("scannet", folder))
     assert {"video:exported", "every_nth_frame:2", "no_depth", "lost_frames:1", "no_annotation"} <= set(found)
     assert found.count("no_depth") == 1
+
+
+def test_a_file_that_may_not_be_looked_at_is_a_damaged_one(releases, tmp_path, monkeypatch):
+    folder, exists = copied(releases["scannet"], tmp_path), Path.exists
+
+    def look(path, **options):
+        if path.name.endswith((".aggregation.json", ".sens")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", look)
+    report = check_scan("scannet", folder)
+    assert wrong(report) == {"files can be read"} and report.room is not None
+    assert f"{folder.name}.sens: cannot be read (Permission denied)" in report.text()

@@ -1,8 +1,12 @@
 """Raw scans to scene tables."""
 
+import errno
 import logging
 import math
+import os
+import re
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +17,7 @@ from rollout3d.geometry.topdown import unpack_grid
 from rollout3d.releases import MissingData
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, shard_scans
+from rollout3d.scenes.inventory import take_inventory
 from rollout3d.stages import ingest as stage
 from scenes import mini
 from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained
@@ -367,3 +372,36 @@ def test_a_mesh_whose_colours_are_lost_is_a_flag(scannet_root, tmp_path):
     mesh.write_bytes(mesh.read_bytes().replace(b"uchar red", b"uchar reb"))
     flags = {row["scene_id"]: row["flags"] for row in run(scannet_root, tmp_path / "out")["scenes"]}
     assert [name for name, some in flags.items() if "no_mesh_colors" in some] == ["scene0002_00"]
+
+
+def refusing(monkeypatch, name, number):
+    """Make every look at what lies in a scan's folder fail with an error of the system."""
+    exists = Path.exists
+
+    def look(path, **options):
+        if path.parent.name == name:
+            raise OSError(number, os.strerror(number), str(path))
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", look)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_looked_into_drops_its_scan_alone(scannet_root, tmp_path, monkeypatch, number):
+    refusing(monkeypatch, "scene0002_00", number)
+    rows = run(scannet_root, tmp_path / "out")
+    assert [row["scene_id"] for row in rows["scenes"]] == ["scene0001_00", "scene0003_00", "scene0004_00"]
+    (dropped,) = (row for row in rows["scenes_dropped"] if row["scene_id"] == "scene0002_00")
+    assert dropped["reason"] == f"cannot be read ({os.strerror(number)})"
+    assert dropped["file"].startswith("scans/scene0002_00/scene0002_00")
+    found = {row["scene_id"]: row for row in take_inventory("scannet", scannet_root).rows}
+    assert (found["scene0002_00"]["state"], found["scene0002_00"]["reason"]) == ("damaged", dropped["reason"])
+    assert found["scene0003_00"]["state"] == "usable"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_is_no_fault_of_a_scan(scannet_root, tmp_path, monkeypatch, number):
+    refusing(monkeypatch, "scene0002_00", number)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught:
+        run(scannet_root, tmp_path / "out")
+    assert caught.value.errno == number and not isinstance(caught.value, MissingData)

@@ -32,7 +32,7 @@ from rollout3d.scenes.agreement import (
 )
 from rollout3d.scenes.check_report import Check, Report, Shot
 from rollout3d.scenes.contract import LOST_OBJECTS, NoObjects
-from rollout3d.scenes.ingest import READERS
+from rollout3d.scenes.ingest import READERS, is_there, touching
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.scenes.oddities import depth_flags, orientation_flags
 from rollout3d.scenes.scan import FrameSource, Room, Scan, ScanError, ScanRef
@@ -71,7 +71,8 @@ def check_scan(dataset: str, path: Path) -> Report:
     report = Report(dataset, ref.scene_id)
     room, problems = _open_room(dataset, root, ref)
     try:
-        source, flags = _open_source(dataset, root, ref, room)
+        with touching(READERS[dataset], root, ref):
+            source, flags = _open_source(dataset, root, ref, room)
     except ScanError as error:
         source, flags = None, []
         problems.append(error)
@@ -105,7 +106,8 @@ def _open_room(dataset: str, root: Path, ref: ScanRef) -> tuple[Room | None, lis
     for annotated in (True, False):
         try:
             wanted = replace(ref, annotated=annotated, alone=ref.alone or not annotated)
-            return READERS[dataset].read_room(root, wanted), problems
+            with touching(READERS[dataset], root, ref):
+                return READERS[dataset].read_room(root, wanted), problems
         except (ScanError, MissingData) as error:
             if str(error) not in [str(problem) for problem in problems]:
                 problems.append(error)
@@ -149,7 +151,7 @@ def _describe(report: Report, room: Room | None, source: FrameSource | None, pro
 
 
 def _is_missing(problem: Exception) -> bool:
-    return not isinstance(problem, ScanError) or problem.expected or not problem.path.exists()
+    return not isinstance(problem, ScanError) or problem.expected or not is_there(problem.path)
 
 
 def _check_files(report: Report, problems: list[Exception]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections import Counter
-from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +34,8 @@ NAMES = ("scenes", "objects", "frames", "maps", "visibility", "scenes_dropped")
 
 _log = logging.getLogger(__name__)
 _NAMED = 5
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of the place that is written to: they end the run, whatever scan is being read."""
 
 
 class TooManyFailures(RuntimeError):
@@ -148,12 +152,39 @@ def ingest_shard(
         _log.warning("%s: %s", dataset, _told(unknown))
 
 
+@contextmanager
+def touching(reader: ModuleType, root: Path, ref: ScanRef) -> Iterator[None]:
+    """Turn an error of the disk or of permissions into a `ScanError`: it concerns one scan.
+
+    `reading` does so for what a file holds; folders are listed and looked for outside of it. `MissingData` passes, and
+    so do errors of writing, such as a full disk.
+    """
+    try:
+        yield
+    except MissingData:
+        raise
+    except OSError as error:
+        if error.errno in _WRITING:
+            raise
+        named = isinstance(error.filename, str | os.PathLike)
+        path = Path(error.filename) if named else reader.folders(root, ref)[0]
+        raise ScanError(path, f"cannot be read ({error.strerror or type(error).__name__})") from error
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a path exists; one that may not be looked at counts as there."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
+
+
 def ingest_scan(
     reader: ModuleType, root: Path, ref: ScanRef, config: Config, sets: Collection[str] = ()
 ) -> dict[str, list[rows.Row]]:
     """Return the rows of one scan by table: scenes, objects, frames, maps, visibility; `sets` as of `ingest_shard`.
     Raises `ScanError` if it cannot be used."""
-    with reader.read_scan(root, ref) as scan:
+    with touching(reader, root, ref), reader.read_scan(root, ref) as scan:
         try:
             sets = sets or stored_sets(config)
             frames = rows.frame_rows(scan, config, sets)

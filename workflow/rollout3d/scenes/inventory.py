@@ -12,7 +12,7 @@ from typing import Any
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData, label_table, missing_lists, require
 from rollout3d.scenes.assets import Candidate
-from rollout3d.scenes.ingest import READERS
+from rollout3d.scenes.ingest import READERS, is_there, touching
 from rollout3d.scenes.probes import probe
 from rollout3d.scenes.scan import ScanError, ScanRef, read_json
 
@@ -88,16 +88,17 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
         return row | {"state": "missing", "asset": "scan", "file": _relative(folder, root), "reason": reason}
     asset = "scan"
     try:
-        for each in READERS[dataset].assets(root, ref):
-            if not each.needed:
-                continue
-            asset = each.what
-            path, flags = each.first(_probed)
-            row["flags"] += flags
-            if asset == "annotation":
-                _check_skipped(Path(path), path)
+        with touching(READERS[dataset], root, ref):
+            for each in READERS[dataset].assets(root, ref):
+                if not each.needed:
+                    continue
+                asset = each.what
+                path, flags = each.first(_probed)
+                row["flags"] += flags
+                if asset == "annotation":
+                    _check_skipped(Path(path), path)
     except ScanError as error:
-        there = error.path.exists() or any(parent.suffix == ".zip" for parent in error.path.parents)
+        there = is_there(error.path) or any(parent.suffix == ".zip" for parent in error.path.parents)
         state = "left_out" if error.expected else "damaged" if there else "missing"
         return row | {"state": state, "asset": asset, "file": _relative(error.path, root), "reason": error.reason}
     return row
