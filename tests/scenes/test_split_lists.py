@@ -115,3 +115,30 @@ def test_lists_outside_the_release_are_recorded_with_the_files_that_were_read(ro
     beside.write_bytes(b"scene0007_01\nscene0007_00\n")
     differences = fingerprint.compare(recorder.rows(), {"roots.scannet": root})
     assert [(each.path, each.what) for each in differences] == [("../scannetv2_train.txt", "changed")]
+
+
+def test_lists_of_the_other_version_are_not_compared(root):
+    """Each version of ScanNet divides its scans in its own way."""
+    mini.write_bytes(root / "scannetv2_train.txt", b"scene0001_00\n")
+    mini.write_bytes(root / "scannetv1_val.txt", b"scene0001_00\n")
+    assert ids(scannet.list_scans(root, ["train"])) == ["scene0001_00"]
+    assert ids(scannet.list_scans(root, ["val"])) == ["scene0001_00"]
+    mini.write_bytes(root.parent / "scannetv2_val.txt", b"scene0001_00\n")
+    with pytest.raises(MissingData, match=r"scannetv2_train\.txt and .*scannetv2_val\.txt share 1 scans"):
+        scannet.list_scans(root, ["train"])
+
+
+def test_wanted_lists_are_of_one_version_where_it_has_them(root):
+    mini.write_bytes(root / "scannetv1_train.txt", b"scene0001_00\n")
+    mini.write_bytes(root / "scannetv1_val.txt", b"scene0002_00\n")
+    mini.write_bytes(root / "scannetv2_val.txt", b"scene0001_00\n")
+    assert ids(scannet.list_scans(root, ["train", "val"])) == ["scene0001_00", "scene0002_00"]
+
+
+def test_a_damaged_list_that_nobody_wants_is_a_warning(root, caplog):
+    mini.write_bytes(root / "scannetv2_train.txt", b"scene0001_00\n")
+    mini.write_bytes(root / "scannetv2_test.txt", b"scans/scene0707_00\n")
+    assert ids(scannet.list_scans(root, ["train"])) == ["scene0001_00"]
+    assert "scannetv2_test.txt: line 1" in caplog.text and "not wanted here" in caplog.text
+    with pytest.raises(MissingData, match="line 1"):
+        scannet.list_scans(root, ["test"])

@@ -158,15 +158,37 @@ def list_files(
     lists: Path | str | None = None,
     note: Callable[[Path], Path] = lambda path: path,
 ) -> dict[str, Path]:
-    """The list of each split that the release at `root` has. Raises `MissingData` without one that is wanted."""
+    """The list of each split that the release at `root` has. Raises `MissingData` without one that is wanted.
+
+    ScanNet's lists are those of the version of the first wanted one; only a wanted list that this version lacks may be
+    of the other.
+    """
     found, wanted = {}, set(wanted)
-    for split in SPLITS:
-        try:
-            found[split] = list_file(name, root, split, lists, note)
-        except MissingData:
-            if split in wanted:
-                raise
-    return found
+    for split in sorted(SPLITS, key=lambda split: split not in wanted):
+        path = None
+        if name == "scannet" and found:
+            path = _of_version(next(iter(found.values())), root, split, lists, note)
+        if path is None and (split in wanted or name != "scannet" or not found):
+            try:
+                path = list_file(name, root, split, lists, note)
+            except MissingData:
+                if split in wanted:
+                    raise
+        if path is not None:
+            found[split] = path
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _of_version(
+    like: Path, root: Path | str, split: str, lists: Path | str | None, note: Callable[[Path], Path]
+) -> Path | None:
+    """The list of a split of that version of ScanNet of which the list `like` is; None without one.
+
+    Each version divides the scans in its own way: lists of both share scans.
+    """
+    pattern = next(each for each in SCANNET_SPLITS if like.name in {each.format(any_) for any_ in SPLITS})
+    places = [place / pattern.format(split) for place in list_places("scannet", root, lists)]
+    return next((path for path in places if note(path).is_file()), None)
 
 
 def label_table(root: Path | str, note: Callable[[Path], Path] = lambda path: path) -> Path | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from rollout3d.geometry.boxes import MIN_SIDE_M, OrientedBox
 from rollout3d.geometry.distance import STEP_M
 from rollout3d.releases import MissingData
 from rollout3d.scenes.scan import Annotated, Room, ScanError, matrix, read_text, released_box, unknown_labels
+
+_log = logging.getLogger(__name__)
 
 MAX_ID = 2**63 - 1
 """Largest object id: tables store 64-bit integers."""
@@ -91,8 +94,9 @@ def read_splits(lists: Mapping[str, Path], wanted: Sequence[str], how: str) -> l
     """Return split and name of each scan of the wanted splits, in the order of the lists.
 
     `lists`: the list of each split that the release knows; those that are not wanted are only compared with the others.
-    `how`: how to get a list. Raises `MissingData` for a wanted list that is absent or empty, for a scan that stands in
-    a list twice or in two lists, and for a line that is no name of a scan.
+    One of these that cannot be read is named in the log. `how`: how to get a list. Raises `MissingData` for a wanted
+    list that is absent, empty or unreadable (a scan that stands in it twice, a line that is no name of a scan), and for
+    a scan in two lists.
     """
     found: dict[str, dict[str, int]] = {}
     for split in dict.fromkeys((*wanted, *lists)):
@@ -101,7 +105,13 @@ def read_splits(lists: Mapping[str, Path], wanted: Sequence[str], how: str) -> l
             if split in wanted:
                 raise MissingData(f"no split file {path or split}; {how}")
             continue
-        found[split] = _read_list(path)
+        try:
+            found[split] = _read_list(path)
+        except MissingData as error:
+            if split in wanted:
+                raise
+            _log.warning("%s: the list of split '%s' is not wanted here, and left out", error, split)
+            continue
         if split in wanted and not found[split]:
             raise MissingData(f"{path}: names no scan; {how}")
     for split, names in found.items():
