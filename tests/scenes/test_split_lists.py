@@ -142,3 +142,18 @@ def test_a_damaged_list_that_nobody_wants_is_a_warning(root, caplog):
     assert "scannetv2_test.txt: line 1" in caplog.text and "not wanted here" in caplog.text
     with pytest.raises(MissingData, match="line 1"):
         scannet.list_scans(root, ["test"])
+
+
+def test_given_tables_of_arkitscenes_are_recorded_with_the_files_that_were_read(tmp_path):
+    root, table = tmp_path / "arkitscenes", tmp_path / "tables" / "metadata.csv"
+    (root / "raw" / "Training" / "41048190").mkdir(parents=True)
+    mini.write_bytes(table, b"video_id,visit_id,fold\n41048190,420673,Training\n")
+    roots = {"roots.arkitscenes": root}
+    with fingerprint.Recorder(roots, outside("arkitscenes", root, table.parent)) as recorder:
+        arkitscenes.list_scans(root, ["train"], table.parent)
+    found = {row["path"]: row["kind"] for row in recorder.rows()}
+    assert found["../tables/metadata.csv"] == "file" and found["../tables/raw/metadata.csv"] == "absent"
+    table.write_bytes(b"video_id,visit_id,fold\n41048190,4206730,Training\n")
+    differences = fingerprint.compare(recorder.rows(), roots)
+    assert [(each.path, each.what) for each in differences] == [("../tables/metadata.csv", "changed")]
+    assert outside("arkitscenes", root) == outside("arkitscenes", root, root) == []

@@ -68,6 +68,11 @@ SCANNET_LABELS = ("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv"
 """Label tables of both versions; the download of version 2 holds both, and its own goes first."""
 SCANNETPP_SPLITS = {"train": "nvs_sem_train.txt", "val": "nvs_sem_val.txt", "test": "sem_test.txt"}
 """Files in ScanNet++'s splits/, by split."""
+ARKITSCENES_TABLES = (
+    "raw/metadata.csv", "metadata.csv", "raw/raw_train_val_splits.csv", "raw_train_val_splits.csv",
+    "3dod/3dod_train_val_splits.csv", "3dod_train_val_splits.csv", "3dod/metadata.csv",
+)  # fmt: skip
+"""Tables of ARKitScenes' videos, visits and folds, relative to the root."""
 LIST_FOLDERS = {
     "scannet": (
         ".",
@@ -199,13 +204,21 @@ def label_table(root: Path | str, note: Callable[[Path], Path] = lambda path: pa
 
 def outside(name: str, root: Path | str, lists: Path | str | None = None) -> list[Path]:
     """Every place outside the release's root where a list of it is looked for: what a record of its files adds."""
+    if name == "arkitscenes":
+        beside = [Path(lists) / table for table in ARKITSCENES_TABLES] if lists is not None else []
+        return _beyond(root, beside)
     if name not in LIST_FOLDERS:
         return []
     names = {file for split in ("train", "val", "test") for file in list_names(name, split)}
     beside = [path / file for path in list_places(name, root, lists) for file in sorted(names)]
     beside += [path / file for path in list_places(name, root) for file in SCANNET_LABELS if name == "scannet"]
+    return _beyond(root, beside)
+
+
+def _beyond(root: Path | str, paths: Iterable[Path]) -> list[Path]:
+    """The paths that are not below the root."""
     inside = Path(os.path.abspath(root))
-    return [path for path in beside if inside not in Path(os.path.abspath(path)).parents]
+    return [path for path in paths if inside not in Path(os.path.abspath(path)).parents]
 
 
 def missing_lists(name: str, root: Path | str, splits: Iterable[str], lists: Path | str | None = None) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from rollout3d.fingerprint import note
-from rollout3d.releases import MissingData, require
+from rollout3d.releases import ARKITSCENES_TABLES, MissingData, require
 from rollout3d.scenes import arkit_layout
 from rollout3d.scenes.arkit_frames import ArkitSource
 from rollout3d.scenes.assets import Asset
@@ -55,13 +55,7 @@ _INCOMPLETE = {
     "48018149", "47332198", "47334515", "45663223", "45663226", "45663227",
 }  # fmt: skip
 """Videos that the release itself has without mesh, annotation or trajectory: their lack is no damage."""
-_TABLES = (
-    "raw/metadata.csv", "metadata.csv", "raw/raw_train_val_splits.csv", "raw_train_val_splits.csv",
-    "3dod/3dod_train_val_splits.csv", "3dod_train_val_splits.csv", "3dod/metadata.csv",
-)  # fmt: skip
-
-
-_NAMES = [Path(name).name for name in _TABLES]
+_NAMES = [Path(name).name for name in ARKITSCENES_TABLES]
 
 
 def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -> list[ScanRef]:
@@ -191,7 +185,7 @@ def _from_tables(root: Path, lists: Path | str | None) -> Iterator[_Entry]:
     """The rows of all tables in the root, or in the folder `lists`. Raises `MissingData` for a table that is none, and
     if the folder has none.
     """
-    tables = [path for name in _TABLES if note(path := Path(lists or root) / name).is_file()]
+    tables = [path for name in ARKITSCENES_TABLES if note(path := Path(lists or root) / name).is_file()]
     if lists is not None and not tables:
         raise MissingData(f"{NAME}: site.splits.{NAME} = {lists} has none of {', '.join(dict.fromkeys(_NAMES))}")
     for path in tables:
