@@ -1,12 +1,8 @@
 """Raw scans to scene tables."""
 
-import errno
 import logging
 import math
-import os
-import re
 from collections import Counter
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,7 +13,6 @@ from rollout3d.geometry.topdown import unpack_grid
 from rollout3d.releases import MissingData
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, shard_scans
-from rollout3d.scenes.inventory import take_inventory
 from rollout3d.stages import ingest as stage
 from scenes import mini
 from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained
@@ -301,17 +296,38 @@ def test_quality_of_the_frames_is_a_key(scannet_root, tmp_path):
         assert data[data.index(b"\xff\xdb") + 5] == first
 
 
-def test_skipped_annotations_do_not_count_as_damage(releases, tmp_path):
-    root = tmp_path / "arkit"
+def skipped_videos(root, n=3):
     rows = []
-    for i in range(3):
+    for i in range(n):
         video = f"4104819{i}"
         mini.write_json(root / "raw" / "Training" / video / f"{video}_3dod_annotation.json", {"skipped": True})
         rows.append(f"{video},NA,Training")
     mini.write_bytes(root / "raw" / "metadata.csv", ("video_id,visit_id,fold\n" + "\n".join(rows)).encode())
-    ingest_shard("arkitscenes", root, tmp_path / "out", 0, 1, settings(), LINEAGE)
-    dropped = tables.read(tables.TABLES["scenes_dropped"], tmp_path / "out" / "scenes_dropped.parquet")
+
+
+def test_skipped_annotations_do_not_count_as_damage(tmp_path):
+    root = tmp_path / "arkit"
+    skipped_videos(root)
+    config = settings(datasets={"arkitscenes": {"shards": 2}})
+    dropped = []
+    for shard in range(2):
+        out = tmp_path / str(shard)
+        ingest_shard("arkitscenes", root, out, shard, 2, config, LINEAGE)
+        dropped += tables.read(tables.TABLES["scenes_dropped"], out / "scenes_dropped.parquet")
     assert len(dropped) == 3 and all("skipped" in row["reason"] for row in dropped)
+
+
+def test_a_dataset_without_any_scan_to_use_is_an_error_and_a_shard_of_it_a_warning(tmp_path, caplog):
+    root = tmp_path / "arkit"
+    skipped_videos(root)
+    said = "none of the shard's 3 scans can be used"
+    with pytest.raises(MissingData, match=rf"(?s){said}.*3 x the annotators skipped this video.*rollout3d inventory"):
+        ingest_shard("arkitscenes", root, tmp_path / "out", 0, 1, settings(), LINEAGE)
+    assert list((tmp_path / "out").iterdir()) == []
+    caplog.clear()
+    ingest_shard("arkitscenes", root, tmp_path / "all", 0, 1, settings(site={"max_drop_share": 1.0}), LINEAGE)
+    assert said in caplog.text and "3 x the annotators skipped this video" in caplog.text
+    assert (tmp_path / "all" / "scenes.parquet").is_file()
 
 
 def test_scan_without_depth_takes_it_from_the_mesh(releases, tmp_path):
@@ -372,36 +388,3 @@ def test_a_mesh_whose_colours_are_lost_is_a_flag(scannet_root, tmp_path):
     mesh.write_bytes(mesh.read_bytes().replace(b"uchar red", b"uchar reb"))
     flags = {row["scene_id"]: row["flags"] for row in run(scannet_root, tmp_path / "out")["scenes"]}
     assert [name for name, some in flags.items() if "no_mesh_colors" in some] == ["scene0002_00"]
-
-
-def refusing(monkeypatch, name, number):
-    """Make every look at what lies in a scan's folder fail with an error of the system."""
-    exists = Path.exists
-
-    def look(path, **options):
-        if path.parent.name == name:
-            raise OSError(number, os.strerror(number), str(path))
-        return exists(path, **options)
-
-    monkeypatch.setattr(Path, "exists", look)
-
-
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
-def test_a_folder_that_cannot_be_looked_into_drops_its_scan_alone(scannet_root, tmp_path, monkeypatch, number):
-    refusing(monkeypatch, "scene0002_00", number)
-    rows = run(scannet_root, tmp_path / "out")
-    assert [row["scene_id"] for row in rows["scenes"]] == ["scene0001_00", "scene0003_00", "scene0004_00"]
-    (dropped,) = (row for row in rows["scenes_dropped"] if row["scene_id"] == "scene0002_00")
-    assert dropped["reason"] == f"cannot be read ({os.strerror(number)})"
-    assert dropped["file"].startswith("scans/scene0002_00/scene0002_00")
-    found = {row["scene_id"]: row for row in take_inventory("scannet", scannet_root).rows}
-    assert (found["scene0002_00"]["state"], found["scene0002_00"]["reason"]) == ("damaged", dropped["reason"])
-    assert found["scene0003_00"]["state"] == "usable"
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_a_full_disk_is_no_fault_of_a_scan(scannet_root, tmp_path, monkeypatch, number):
-    refusing(monkeypatch, "scene0002_00", number)
-    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught:
-        run(scannet_root, tmp_path / "out")
-    assert caught.value.errno == number and not isinstance(caught.value, MissingData)

@@ -111,8 +111,9 @@ def ingest_shard(
     `sets` names the frame sets to store (`config/frames.py`); none are those that the configuration itself reads.
 
     A scan that cannot be read becomes a row of scenes_dropped, and so does one that the split file lists but the disk
-    lacks. Raises `MissingData` without the release; `TooManyFailures`, leaving no table behind, as soon as more scans
-    are damaged than a shard of a dataset may have by chance (`more_than_chance`).
+    lacks. Raises `MissingData` without the release, and if the release itself rules out every scan of a dataset of one
+    shard, unless `site.max_drop_share` is 1; `TooManyFailures`, leaving no table behind, as soon as more scans are
+    damaged than a shard of a dataset may have by chance (`more_than_chance`).
     """
     root = Path(root)
     refs = shard_scans(dataset, root, shard, n_shards, config)
@@ -124,6 +125,7 @@ def ingest_shard(
         _log.warning("%s: %d of the shard's %d scans are not on disk", dataset, len(dropped), len(refs))
     damaged: list[str] = []
     unknown: Counter[str] = Counter()
+    n_written = 0
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(tables.Writer(tables.TABLES[name], Path(out_dir) / f"{name}.parquet", lineage))
@@ -144,9 +146,15 @@ def ingest_shard(
             except Exception as error:  # a fault of ours, not of the scan's files
                 error.add_note(f"while ingesting {dataset} scan {ref.scene_id}")
                 raise
+            n_written += 1
             for name, some in found.items():
                 writers[name].write(some)
             unknown.update(_unknown_labels(found))
+        if present and not n_written:
+            said = _nothing_left(dataset, dropped, refs)
+            _log.warning("%s", said)
+            if n_shards == 1 and not damaged and config.site.max_drop_share < 1:
+                raise MissingData(said)
         writers["scenes_dropped"].write(dropped)
     if unknown:
         _log.warning("%s: %s", dataset, _told(unknown))
@@ -246,6 +254,17 @@ def _file(path: Path, root: Path) -> str:
 
 def _dropped(ref: ScanRef, file: str, reason: str) -> rows.Row:
     return {"scene_id": ref.scene_id, "file": file, "reason": reason}
+
+
+def _nothing_left(dataset: str, dropped: list[rows.Row], refs: list[ScanRef]) -> str:
+    """Return that no scan of a shard can be used, with the most frequent reasons and what to do."""
+    reasons = Counter(row["reason"] for row in dropped)
+    most = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
+    listed = "".join(f"\n  {n} x {reason}" for reason, n in most[:_NAMED]) + ("\n  ..." if len(most) > _NAMED else "")
+    return (
+        f"{dataset}: none of the shard's {len(refs)} scans can be used, so there is nothing to ask about:{listed}\n"
+        f"Download more scans, or the files that these lack; `rollout3d inventory {dataset} ROOT` lists what each lacks"
+    )
 
 
 def _complaint(dataset: str, damaged: list[str], total: int, config: Config) -> str:
