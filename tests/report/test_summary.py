@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from questions.question_rooms import random_things, view
 from rollout3d import tables
 from rollout3d.config import Config
@@ -27,3 +29,15 @@ def test_refused_questions_are_counted_by_reason(tmp_path):
     tables.write(tables.QUESTIONS, folder / "1.parquet", [rows[0] | marks, *rows[1:]], LINEAGE)
     told = [text.strip() for text in summary(tmp_path).splitlines() if "questions refused" in text]
     assert told == [line, "questions refused: 1 never clearly seen in uniform16 (kept and marked)"]
+
+
+@pytest.mark.parametrize(("black", "warned"), [(0.30, True), (0.95, False), (None, False)])
+def test_a_difference_by_lost_format_is_told_apart_from_sight(tmp_path, black, warned):
+    shared = {"run": "ocr", "benchmark": "synthetic", "task": "overall", "n": 9, "rests_on": [], "scorer": "tagged"}
+    shared |= {"settings": "s", "part": None, "model_digest": None, "low": None, "high": None}
+    views = (("video", 33.0, 0.98), ("black", 6.0, black), ("seen", 27.0, None))
+    rows = [shared | {"view": view, "score": score, "well_formed": kept} for view, score, kept in views]
+    path = tmp_path / "eval" / "ocr" / "synthetic" / "scores.parquet"
+    tables.write(tables.SCORES, path, rows, LINEAGE)
+    caution = "of little meaning: 30% of those answers keep the format, 98% with the video"
+    assert (caution in summary(tmp_path)) == warned

@@ -15,6 +15,9 @@ from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import guess_line
 from rollout3d.scenes.verdict import Mode, counts, judge
 
+_FORMAT_LOST = 0.05
+"""Drop of the share of well-formed answers from which a difference of scores is no sign of sight. [assumed]"""
+
 
 def summary(results: Path | str, agreement: Mode = "drop") -> str:
     """A few lines of text about a results directory; parts that do not exist yet are left out.
@@ -129,11 +132,19 @@ def _scores(root: Path) -> str:
             told = [
                 f"  {run:<{width}}{row['score']:>10.1f}"
                 + (f"   {row['low']:.1f} to {row['high']:.1f}" if row["low"] is not None else "")
+                + _format_lost(*(overall[benchmark, run, view].get("well_formed") for view in ("video", probe)))
                 for run, row in gains.items()
             ]
             heading = f"Video minus {PROBE_WORDS[probe]}, with its 95 % interval over rooms:"
             blocks.append("\n".join([heading, *told]))
     return "\n\n".join(blocks)
+
+
+def _format_lost(video: float | None, probe: float | None) -> str:
+    """A word of caution where the answers to a probe lose the format, and with it points that tell nothing of sight."""
+    if video is None or probe is None or video - probe < _FORMAT_LOST:
+        return ""
+    return f"   of little meaning: {probe:.0%} of those answers keep the format, {video:.0%} with the video"
 
 
 def _wide(view: str) -> int:
