@@ -314,7 +314,7 @@ def test_no_registry_is_forgotten():
         ("stages/bias.py", "READABLE"),
         ("stages/registry.py", "STAGES"),
         ("model/directory.py", "RELEASED"),
-        ("scenes/probes.py", "PROBES"),
+        ("scenes/headers.py", "CHECKS"),
         ("scenes/scannetpp.py", "DSLR"),
     }
     found = set()

@@ -15,6 +15,7 @@ from rollout3d.scenes.ingest import NAMES, READERS, ingest_shard
 from rollout3d.scenes.scan import Scan
 from rollout3d.scenes.synthetic.recording import Recording
 from rollout3d.scenes.synthetic.writers import release
+from scenes import mini
 
 SYNTHETIC = Synthetic(scans_per_dataset=4, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 14))
 SEED = 3
@@ -36,6 +37,29 @@ def settings(**changes) -> config.Config:
         },
     }
     return config.Config.model_validate(config.merge(values, changes))
+
+
+def ingested_without_depth(made, folder):
+    """Ingest the first scan of a ScanNet++ release into `folder`/out, without its depth; its name."""
+    root, scene = folder / "scannetpp", made.rows["scenes"][0]["scene_id"]
+    source = made.root / "data" / scene
+    for path in source.rglob("*"):
+        if path.is_file() and path.name != "depth.bin":
+            mini.write_bytes(root / "data" / scene / path.relative_to(source), path.read_bytes())
+    mini.write_bytes(root / "splits" / "nvs_sem_train.txt", scene.encode())
+    ingest_shard("scannetpp", root, folder / "out", 0, 1, trained("scannetpp"), LINEAGE)
+    return scene
+
+
+def output_of(stage, capsys, *argv):
+    """Text and error output of the command, and its exit status."""
+    status = 0
+    try:
+        stage.main([str(word) for word in argv])
+    except SystemExit as ended:
+        status = ended.code
+    said = capsys.readouterr()
+    return said.out, said.err, status
 
 
 def trained(dataset: str, **changes) -> config.Config:

@@ -11,22 +11,12 @@ from rollout3d import tables
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages import ask as stage
 from scenes import mini
+from scenes.conftest import output_of
 from scenes.damages import change_poses, copied
 from scenes.test_arkitscenes import write_video
 
 AS_IT_IS = ("--config", json.dumps({"scenes": {"agreement": "off"}}))
 """For scans whose pictures are of one colour: they do not show their mesh."""
-
-
-def asked(capsys, *argv):
-    """Text and error output of the command, and its exit status."""
-    status = 0
-    try:
-        stage.main([str(word) for word in argv])
-    except SystemExit as ended:
-        status = ended.code
-    said = capsys.readouterr()
-    return said.out, said.err, status
 
 
 @pytest.fixture
@@ -38,7 +28,9 @@ def root(tmp_path):
 
 
 def test_a_scan_of_a_release_prints_its_questions_and_writes_them(root, tmp_path, capsys):
-    out, _, status = asked(capsys, "scannet", root / "scans" / "scene0007_01", "--out", tmp_path / "look", *AS_IT_IS)
+    out, _, status = output_of(
+        stage, capsys, "scannet", root / "scans" / "scene0007_01", "--out", tmp_path / "look", *AS_IT_IS
+    )
     assert status == 0
     rows = tables.read(tables.QUESTIONS, tmp_path / "look" / "questions.parquet")
     assert {row["question_type"] for row in rows} == {"object_size_estimation", "room_size_estimation"}
@@ -58,7 +50,7 @@ def test_the_picture_shows_the_room_and_the_frames(releases, tmp_path, capsys):
     made = releases["scannet"]
     plan = made.plans()[0]
     folder = made.root / "scans" / plan.scene_id
-    out, _, status = asked(capsys, "scannet", folder, "--out", tmp_path, "--show", "1")
+    out, _, status = output_of(stage, capsys, "scannet", folder, "--out", tmp_path, "--show", "1")
     assert status == 0
     picture = cv2.cvtColor(cv2.imread(str(tmp_path / "picture.png")), cv2.COLOR_BGR2RGB)
     assert picture.shape[0] == 968 and picture.shape[1] > 1300
@@ -85,7 +77,7 @@ def test_a_scan_by_itself_is_enough(releases, dataset, tmp_path, capsys, monkeyp
     lone = tmp_path / "downloads" / plan.scene_id
     shutil.copytree(source, lone)
     monkeypatch.chdir(tmp_path)
-    out, _, status = asked(capsys, dataset, f"downloads/{plan.scene_id}", "--out", "look")
+    out, _, status = output_of(stage, capsys, dataset, f"downloads/{plan.scene_id}", "--out", "look")
     assert status == 0, out
     assert "no split list names" in out
     expected = {row["object_id"]: row["aabb_max"] for row in made.of("objects", plan.scene_id)}
@@ -100,14 +92,14 @@ def test_a_scannet_scan_by_itself_says_what_it_lacks(root, tmp_path, capsys):
     aggregation = lone / "scene0007_01.aggregation.json"
     aggregation.write_text(aggregation.read_text().replace('"couch"', '"sofa"'))
     shutil.rmtree(root)
-    out, _, status = asked(capsys, "scannet", lone, "--out", tmp_path / "look", *AS_IT_IS)
+    out, _, status = output_of(stage, capsys, "scannet", lone, "--out", tmp_path / "look", *AS_IT_IS)
     assert status == 0
     assert "no label table (scannetv2-labels.combined.tsv)" in out and "no split list names scene0007_01" in out
     assert "sofa 1" in out, "a name of the lists needs no table"
     flags = tables.read(tables.SCENES, tmp_path / "look" / "scenes.parquet")[0]["flags"]
     assert "no_label_table" in flags
     mini.write_tsv(tmp_path / "scannetv2-labels.combined.tsv")  # beside it
-    out, _, _ = asked(capsys, "scannet", lone, "--out", tmp_path / "look")
+    out, _, _ = output_of(stage, capsys, "scannet", lone, "--out", tmp_path / "look")
     assert "no label table" not in out
 
 
@@ -122,25 +114,25 @@ def test_the_label_names_of_the_lists_count_without_a_table():
 
 def test_without_out_the_files_go_to_a_new_folder(root, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    out, _, _ = asked(capsys, "scannet", root / "scans" / "scene0007_01")
+    out, _, _ = output_of(stage, capsys, "scannet", root / "scans" / "scene0007_01")
     (made,) = tmp_path.glob("rollout3d-scene0007_01-*")
     assert f"picture: {made / 'picture.png'}" in out and (made / "picture.png").is_file()
 
 
 def test_what_cannot_be_asked_is_one_message(root, tmp_path, capsys):
-    _, err, status = asked(capsys, "scannet", tmp_path / "nowhere")
+    _, err, status = output_of(stage, capsys, "scannet", tmp_path / "nowhere")
     assert status == 2 and "no folder" in err and "ROOT/scans/<scene>" in err
     (tmp_path / "empty").mkdir()
     for dataset, said in (("scannet", "<scene>_vh_clean_2.ply"), ("arkitscenes", "<scene>_3dod_mesh.ply")):
-        _, err, status = asked(capsys, dataset, tmp_path / "empty")
+        _, err, status = output_of(stage, capsys, dataset, tmp_path / "empty")
         assert status == 2 and said in err
     scan = root / "scans" / "scene0007_01"
     (scan / "scene0007_01.sens").write_bytes(b"\x04\0\0\0")
-    _, err, status = asked(capsys, "scannet", scan)
+    _, err, status = output_of(stage, capsys, "scannet", scan)
     assert status == 1 and "error: the scan cannot be used:" in err and "scene0007_01.sens" in err
     mini.write_scannet(scan, "scene0007_01")
     (tmp_path / "file").write_text("")
-    _, err, status = asked(capsys, "scannet", scan, "--out", tmp_path / "file" / "look")
+    _, err, status = output_of(stage, capsys, "scannet", scan, "--out", tmp_path / "file" / "look")
     assert status == 1 and "name another --out" in err
 
 
@@ -174,7 +166,7 @@ def test_a_damaged_label_table_is_one_error(root, tmp_path, capsys, place):
         folder = shutil.move(folder, tmp_path / "downloads" / "scene0007_01")
     table = (root if place == "beside" else folder.parent) / "scannetv2-labels.combined.tsv"
     mini.write_bytes(table, b"damaged")
-    _, err, status = asked(capsys, "scannet", folder, "--out", tmp_path / "look")
+    _, err, status = output_of(stage, capsys, "scannet", folder, "--out", tmp_path / "look")
     assert status == 2 and f"error: {table}: has no column" in err
 
 
@@ -185,7 +177,7 @@ def test_a_scan_that_contradicts_itself_is_asked_about_only_where_the_configurat
     folder = copied(releases["scannet"], tmp_path / "rel")
     change_poses("scannet", folder, lambda poses: poses @ np.diag([1.0, -1, -1, 1]))
     settings = json.dumps({"scenes": {"agreement": mode}})
-    out, err, status = asked(capsys, "scannet", folder, "--out", tmp_path / "look", "--config", settings)
+    out, err, status = output_of(stage, capsys, "scannet", folder, "--out", tmp_path / "look", "--config", settings)
     rows = tables.read(tables.QUESTIONS, tmp_path / "look" / "questions.parquet")
     dropped = tables.read(tables.QUESTIONS_DROPPED, tmp_path / "look" / "questions_dropped.parquet")
     text = "(colour_misfit) is 0.679"

@@ -15,7 +15,7 @@ from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard, shard_scans
 from rollout3d.stages import ingest as stage
 from scenes import mini
-from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained
+from scenes.conftest import LINEAGE, SYNTHETIC, ingested_without_depth, settings, trained
 
 VIDEO_FPS = {"scannet": 24.0, "scannetpp": 30.0, "arkitscenes": SYNTHETIC.fps}
 
@@ -332,14 +332,7 @@ def test_a_dataset_without_any_scan_to_use_is_an_error_and_a_shard_of_it_a_warni
 
 def test_scan_without_depth_takes_it_from_the_mesh(releases, tmp_path):
     made = releases["scannetpp"]
-    root = tmp_path / "scannetpp"
-    scene = made.rows["scenes"][0]["scene_id"]
-    source = made.root / "data" / scene
-    for path in source.rglob("*"):
-        if path.is_file() and path.name != "depth.bin":
-            mini.write_bytes(root / "data" / scene / path.relative_to(source), path.read_bytes())
-    mini.write_bytes(root / "splits" / "nvs_sem_train.txt", scene.encode())
-    ingest_shard("scannetpp", root, tmp_path / "out", 0, 1, trained("scannetpp"), LINEAGE)
+    scene = ingested_without_depth(made, tmp_path)
     (row,) = tables.read(tables.MAPS, tmp_path / "out" / "maps.parquet", ["appearances"])
     (measured,) = made.of("maps", scene)
     rendered = {a["category"]: a["first_seen_s"] for a in row["appearances"]}

@@ -6,27 +6,16 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.scenes import arkitscenes, probes, scannet, scannetpp
+from rollout3d.scenes import arkitscenes, headers, scannet, scannetpp
 from rollout3d.scenes.inventory import look, take_inventory
 from rollout3d.scenes.scan import ScanError, ScanRef, read_json
 from rollout3d.scenes.video import Video
 from rollout3d.stages import inventory as stage
 from scenes import mini
+from scenes.conftest import output_of
 from scenes.test_arkitscenes import VIDEO, write_video
 from scenes.test_exported import write_export
 from scenes.test_scannetpp import root as scannetpp_root  # noqa: F401 - a fixture
-
-
-def told(capsys, *argv):
-    """Text and error output of the command, and its exit status."""
-    status = 0
-    try:
-        stage.main([str(word) for word in argv])
-    except SystemExit as ended:
-        status = ended.code
-    said = capsys.readouterr()
-    return said.out, said.err, status
-
 
 SCANS = [f"scene000{i}_00" for i in range(6)]
 
@@ -53,7 +42,7 @@ def root(tmp_path):
 
 
 def test_every_scan_is_listed_with_state_file_and_reason(root, tmp_path, capsys):
-    out, _, status = told(capsys, "scannet", root, "--out", tmp_path / "inventory.parquet")
+    out, _, status = output_of(stage, capsys, "scannet", root, "--out", tmp_path / "inventory.parquet")
     assert status == 0
     rows = {row["scene_id"]: row for row in tables.read(tables.INVENTORY, tmp_path / "inventory.parquet")}
     found = {scene: (row["split"], row["state"], row["asset"]) for scene, row in rows.items()}
@@ -84,7 +73,7 @@ def test_an_export_with_a_gap_is_damaged_here_too(root):
 
 
 def test_the_list_option_names_every_scan_with_its_whole_reason(root, capsys):
-    out, _, _ = told(capsys, "scannet", root, "--list")
+    out, _, _ = output_of(stage, capsys, "scannet", root, "--list")
     (line,) = (line for line in out.splitlines() if line.startswith(f"  {SCANS[2]}"))
     assert "download" in line and "holds" in line
 
@@ -92,21 +81,21 @@ def test_the_list_option_names_every_scan_with_its_whole_reason(root, capsys):
 def test_none_usable_or_no_release_is_no_success(root, tmp_path, capsys):
     (root / "scannetv2_train.txt").write_text(SCANS[3])
     (root / "scannetv2_test.txt").write_text("")
-    _, err, status = told(capsys, "scannet", root)
+    _, err, status = output_of(stage, capsys, "scannet", root)
     assert status == 1 and "no scan of scannet" in err
-    _, err, status = told(capsys, "scannet", tmp_path / "nowhere")
+    _, err, status = output_of(stage, capsys, "scannet", tmp_path / "nowhere")
     assert status == 2 and "Terms of Use" in err
-    _, err, status = told(capsys, "scannet", root / "scans")
+    _, err, status = output_of(stage, capsys, "scannet", root / "scans")
     assert status == 2 and "name the one above it" in err
 
 
 def test_without_lists_the_folders_are_looked_at_and_without_labels_nothing_is_usable(root, capsys):
     for path in root.glob("scannetv2_*.txt"):
         path.unlink()
-    out, _, status = told(capsys, "scannet", root)
+    out, _, status = output_of(stage, capsys, "scannet", root)
     assert status == 0 and "6 scans, 4 usable" in out and "split 'train': scannet: no split file" in out
     (root / "scannetv2-labels.combined.tsv").unlink()
-    out, _, status = told(capsys, "scannet", root)
+    out, _, status = output_of(stage, capsys, "scannet", root)
     assert status == 1 and "label table: " in out and "no scannetv2-labels.combined.tsv" in out
 
 
@@ -114,7 +103,7 @@ def test_the_label_files_place_is_that_of_the_readers(root, capsys):
     shutil.move(root / "scannetv2-labels.combined.tsv", root.parent / "scannetv2-labels.combined.tsv")
     (root / "Tasks" / "Benchmark").mkdir(parents=True)
     shutil.move(root / "scannetv2_train.txt", root / "Tasks" / "Benchmark" / "scannetv2_train.txt")
-    out, _, status = told(capsys, "scannet", root)
+    out, _, status = output_of(stage, capsys, "scannet", root)
     assert status == 0 and "7 scans, 3 usable" in out
 
 
@@ -175,7 +164,7 @@ def test_arkitscenes_folders_archives_and_what_the_release_leaves_out(tmp_path, 
         "47334522": ("left_out", "mesh"),
     }
     assert "download vga_wide and vga_wide_intrinsics" in rows["41048191"]["reason"]
-    out, _, status = told(capsys, "arkitscenes", tmp_path)
+    out, _, status = output_of(stage, capsys, "arkitscenes", tmp_path)
     assert status == 0 and "5 scans, 1 usable" in out
 
 
@@ -212,13 +201,13 @@ def test_a_container_that_is_cut_anywhere_is_noticed(tmp_path, name, rate):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_a_large_json_file_is_whole_in_every_encoding_that_readers_know(tmp_path, encoding, monkeypatch):
-    monkeypatch.setattr(probes, "SMALL_BYTES", 100)
+    monkeypatch.setattr(headers, "SMALL_BYTES", 100)
     path = tmp_path / "poses.json"
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     text = mark + '{"poses": [' + ", ".join(map(str, range(200))) + "]}"
     path.write_bytes(text.encode(encoding))
     assert len(read_json(path)["poses"]) == 200
-    probes.probe(path)
+    headers.check_header(path)
     path.write_bytes(text[:-30].encode(encoding))
     with pytest.raises(ScanError, match="not valid JSON"):
-        probes.probe(path)
+        headers.check_header(path)

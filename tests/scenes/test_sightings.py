@@ -8,8 +8,7 @@ from rollout3d import tables
 from rollout3d.config.frames import WHOLE_VIDEO, stored_sets
 from rollout3d.geometry.frames import frame_set
 from rollout3d.scenes.ingest import ingest_shard
-from scenes import mini
-from scenes.conftest import LINEAGE, settings, trained
+from scenes.conftest import LINEAGE, ingested_without_depth, settings
 
 
 def masks(made, scene, recording):
@@ -77,14 +76,7 @@ def test_another_set_leaves_the_rows_of_the_others_as_they_are(made, tmp_path):
 
 def test_without_a_depth_sensor_the_mesh_hides(releases, tmp_path):
     made = releases["scannetpp"]
-    root = tmp_path / "scannetpp"
-    scene = made.rows["scenes"][0]["scene_id"]
-    source = made.root / "data" / scene
-    for path in source.rglob("*"):
-        if path.is_file() and path.name != "depth.bin":
-            mini.write_bytes(root / "data" / scene / path.relative_to(source), path.read_bytes())
-    mini.write_bytes(root / "splits" / "nvs_sem_train.txt", scene.encode())
-    ingest_shard("scannetpp", root, tmp_path / "out", 0, 1, trained("scannetpp"), LINEAGE)
+    scene = ingested_without_depth(made, tmp_path)
     rows = tables.read(tables.VISIBILITY, tmp_path / "out" / "visibility.parquet")
     measured = made.of("visibility", scene)
     assert [(r["object_id"], r["sampling"]) for r in rows] == [(r["object_id"], r["sampling"]) for r in measured]

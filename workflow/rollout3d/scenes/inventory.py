@@ -12,8 +12,8 @@ from typing import Any
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData, label_table, missing_lists, require
 from rollout3d.scenes.assets import Candidate
+from rollout3d.scenes.headers import check_header
 from rollout3d.scenes.ingest import READERS, is_there, touching
-from rollout3d.scenes.probes import probe
 from rollout3d.scenes.scan import ScanError, ScanRef, read_json
 
 Row = dict[str, Any]
@@ -107,7 +107,7 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
 def _probed(candidate: Candidate) -> Path:
     """The main path of a candidate whose headers are whole. Raises `ScanError`."""
     for path in candidate.paths:
-        probe(path)
+        check_header(path)
     if candidate.check is not None:
         candidate.check()
     return candidate.paths[0]

@@ -23,12 +23,12 @@ SMALL_BYTES = 1 << 22
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
-def probe(path: Path | PackedPath) -> None:
+def check_header(path: Path | PackedPath) -> None:
     """Raise ScanError for a file or folder whose header, ends or first picture show damage."""
     if path.is_dir():
         _folder(path)
     elif not isinstance(path, PackedPath):  # an archive's members are checked with it
-        PROBES.get(path.suffix.lower(), _text)(path)
+        CHECKS.get(path.suffix.lower(), _text)(path)
 
 
 def _folder(path: Path | PackedPath) -> None:
@@ -78,7 +78,7 @@ def _text(path: Path) -> None:
             raise ScanError(path, "an empty file; download it again")
 
 
-PROBES: dict[str, Callable[[Path], None]] = {
+CHECKS: dict[str, Callable[[Path], None]] = {
     ".ply": check_ply,
     ".json": _json,
     ".sens": _sens,
