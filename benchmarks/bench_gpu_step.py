@@ -46,7 +46,6 @@ from rollout3d.model.load import Policy, save_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.prompts import question_text
 from rollout3d.model.regions import Regions
-from rollout3d.model.tiny import control_ids, sized_config, tiny_config, tiny_tokenizer
 from rollout3d.planning import flops
 from rollout3d.planning import seconds as seconds_of
 from rollout3d.planning.cards import Card
@@ -62,6 +61,7 @@ from rollout3d.training.packing import LARGE_VOCABULARY, Packed
 from rollout3d.training.prefix import Prefix
 from rollout3d.training.rollouts import Context
 from rollout3d.training.world import World
+from toyworld.model.architecture import control_ids, sized_config, tiny_config, tiny_tokenizer
 
 NOWHERE = tables.Lineage("benchmark")
 QUESTION = "How many chairs are in this room?"

@@ -18,11 +18,11 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.code import closure
-from rollout3d.scenes.synthetic.recording import Recording, record
-from rollout3d.scenes.synthetic.world import build_world
-from rollout3d.scenes.synthetic.writers import scannet
-from rollout3d.scenes.synthetic.writers.scannet_labels import write_labels
 from rollout3d.seeding import generator, shard_of
+from toyworld.recording import Recording, record
+from toyworld.world import build_world
+from toyworld.writers import scannet
+from toyworld.writers.scannet_labels import write_labels
 
 SCENE_ID, OTHER_ID = "scene0000_00", "scene0001_00"
 """Two names of the scan: the second is a link to the first, for benchmarks that need two shards."""

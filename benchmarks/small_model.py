@@ -10,7 +10,7 @@ import torch
 
 from rollout3d.model.encode import Prompt, Text, Video
 from rollout3d.model.load import Policy
-from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 FRAMES = (16, 280, 364, 3)
 """1,040 visual tokens."""

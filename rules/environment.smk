@@ -37,7 +37,7 @@ def environment_of(each):
 def choose_interpreters(rules):
     """Tell environment.sh the interpreter of each stage whose environment has one in `site.python`."""
     for each in rules:
-        stage = re.search(r"rollout3d\.stages\.(\w+)", each.shellcmd or "")
+        stage = re.search(r"-m \w+\.stages\.(\w+)", each.shellcmd or "")
         if stage:
             python = None if uses_conda() else study.site.python.get(environment_of(each))
             os.environ.pop(f"ROLLOUT3D_PYTHON_{stage[1]}", None)

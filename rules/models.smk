@@ -34,4 +34,4 @@ rule train_base_model:
     params:
         out=subpath(output.model, parent=True),
     shell:
-        "python -m rollout3d.stages.train_base_model --key {wildcards.key}" " --out-dir {params.out:q} > {log:q} 2>&1"
+        "python -m toyworld.stages.train_base_model --key {wildcards.key}" " --out-dir {params.out:q} > {log:q} 2>&1"

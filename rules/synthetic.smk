@@ -15,5 +15,5 @@ if study.synthetic:
         params:
             root=f"{study.results}/scans/{{dataset}}",
         shell:
-            "python -m rollout3d.stages.render_scans --dataset {wildcards.dataset}"
+            "python -m toyworld.stages.render_scans --dataset {wildcards.dataset}"
             " --root {params.root:q} --out {output.scans:q} > {log:q} 2>&1"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "workflow" / "rollout3d"
+TOYWORLD = PACKAGE.parent / "toyworld"
 
 FLOORS = [
     {
@@ -36,15 +37,15 @@ STRANGERS = [{"imports"}, {"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]
 """Rooms of one floor that must not import each other."""
 
 
-def imports(path: Path) -> set[str]:
-    """Names of rollout3d modules that a file imports, anywhere in it."""
+def imports(path: Path, package: str = "rollout3d") -> set[str]:
+    """Names of a package's modules that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("rollout3d"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= set(names) if node.module == "rollout3d" else {node.module, *names}
+            found |= set(names) if node.module == package else {node.module, *names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.startswith("rollout3d.")}
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == package}
     return found
 
 
@@ -69,13 +70,20 @@ def test_nothing_imports_upward_or_from_a_stranger(path):
             assert here == there, f"{path} imports {module} from a room beside it"
 
 
-def test_synthetic_worlds_share_no_code_with_readers_or_geometry():
-    files = sorted((PACKAGE / "scenes" / "synthetic").rglob("*.py"))
-    assert files
+def test_rollout3d_never_imports_the_toy_world():
+    for path in FILES:
+        names = imports(path, "toyworld")
+        assert not names, f"{path} imports {names}"
+
+
+def test_toy_rooms_and_writers_share_no_code_with_readers_or_geometry():
+    files = [*TOYWORLD.glob("*.py"), *(TOYWORLD / "writers").glob("*.py")]
+    assert len(files) > 20
     for path in files:
         for module in imports(path):
-            inside = module.startswith("rollout3d.scenes.synthetic") or module == "rollout3d.scenes"
-            assert inside or floor(room(module)) == 0, f"{path} imports {module}"
+            assert floor(room(module)) == 0, f"{path} imports {module}"
+        inside = {name.split(".")[1] for name in imports(path, "toyworld") if "." in name}
+        assert not inside & {"model", "stages"}, f"{path} imports {inside}"
 
 
 @pytest.mark.parametrize("name", ["torch", "open3d", "cv2", "av", "numba", "transformers", "scipy"])

@@ -30,9 +30,9 @@ def package():
 
 @pytest.fixture
 def clone(tmp_path):
-    """A copy of the package and of what it reads, which a test may edit."""
+    """A copy of the packages and of what they read, which a test may edit."""
     ignore = shutil.ignore_patterns("__pycache__", "three")
-    shutil.copytree(PACKAGE, tmp_path / "workflow" / "rollout3d", ignore=ignore)
+    shutil.copytree(PACKAGE.parent, tmp_path / "workflow", ignore=ignore)
     shutil.copytree(ROOT / "resources", tmp_path / "resources")
     shutil.copytree(ROOT / "config" / "deepspeed", tmp_path / "config" / "deepspeed")
     return tmp_path
@@ -40,6 +40,10 @@ def clone(tmp_path):
 
 def read(clone, stage, chosen=None):
     return code.Package(clone / "workflow" / "rollout3d").closure(stage, chosen)
+
+
+def place(path):
+    return (PACKAGE.parent if path.split("/")[0] in source.BESIDE else PACKAGE) / path
 
 
 def edit(clone, path, old, new):
@@ -296,7 +300,7 @@ def test_a_new_scorer_changes_nothing_for_stages_that_do_not_score_by_it(clone):
 
 def test_the_tables_of_entries_fit_the_code():
     for path, variable in entries.REGISTRIES:
-        assert re.search(rf"^{variable}\b.*= \{{", (PACKAGE / path).read_text(), re.M), (path, variable)
+        assert re.search(rf"^{variable}\b.*= \{{", place(path).read_text(), re.M), (path, variable)
     for importing, imported in entries.CONDITIONS:
         names = source.read((PACKAGE / importing).read_text(), importing, PACKAGE / importing, {}).imports
         assert "rollout3d." + imported.removesuffix(".py").replace("/", ".") in names, (importing, imported)
@@ -311,11 +315,8 @@ def test_no_registry_is_forgotten():
     whole = {
         ("questions/generate.py", "GENERATORS"),
         ("questions/audit.py", "RULES"),
-        ("stages/bias.py", "READABLE"),
-        ("stages/registry.py", "STAGES"),
-        ("model/directory.py", "RELEASED"),
-        ("scenes/headers.py", "CHECKS"),
-        ("scenes/scannetpp.py", "DSLR"),
+        *(("stages/bias.py", "READABLE"), ("stages/registry.py", "STAGES")),
+        *(("model/directory.py", "RELEASED"), ("scenes/headers.py", "CHECKS"), ("scenes/scannetpp.py", "DSLR")),
     }
     found = set()
     for file in PACKAGE.rglob("*.py"):

@@ -23,8 +23,8 @@ fi
 
 # A command that is too long for an argument lies in the script that bash runs.
 rollout3d_command=${BASH_EXECUTION_STRING:-$(cat "$0")}
-if [[ $rollout3d_command =~ rollout3d\.stages\.([a-z0-9_]+) ]]; then
-  rollout3d_python=ROLLOUT3D_PYTHON_${BASH_REMATCH[1]}
+if [[ $rollout3d_command =~ (-m|#)\ [a-z0-9_]+\.stages\.([a-z0-9_]+) ]]; then
+  rollout3d_python=ROLLOUT3D_PYTHON_${BASH_REMATCH[2]}
   if [ -n "${!rollout3d_python:-}" ]; then
     if [ ! -x "$(dirname "${!rollout3d_python}")/python" ]; then
       echo "error: no python in $(dirname "${!rollout3d_python}"): correct site.python in config/local.yaml" >&2

@@ -11,12 +11,12 @@ from flops import prompt_sizes, row_sizes, shape_of
 from rollout3d.model import generate_hf, shapes
 from rollout3d.model.encode import Text, Video
 from rollout3d.model.sampling import Sampling
-from rollout3d.model.tiny import build_tiny, control_ids, sized_config, tiny_tokenizer
 from rollout3d.planning import flops
 from rollout3d.planning.flops import RowSize
 from rollout3d.planning.shape import Shape, released
 from rollout3d.training.engine import add_adapters
 from rollout3d.training.packing import LogProbs, Row, pack
+from toyworld.model.architecture import build_tiny, control_ids, sized_config, tiny_tokenizer
 
 WORDS = ["how many chairs are in this room?"]
 

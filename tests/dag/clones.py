@@ -44,7 +44,8 @@ json.dump(facts, open(out, "w"))
 
 def spy_on(folder: Path, stage: str) -> None:
     """Replace a stage with a program that writes where it ran into the file named by --out."""
-    (folder / "workflow" / "rollout3d" / "stages" / f"{stage}.py").write_text(SPY)
+    (file,) = (folder / "workflow").glob(f"*/stages/{stage}.py")
+    file.write_text(SPY)
 
 
 def facts(path: Path) -> dict:

@@ -123,7 +123,7 @@ def test_a_failed_job_shows_the_end_of_its_log_and_not_its_command(clone):
     assert done.returncode != 0
     assert said.count("the disk is on fire") == 1
     assert "line 99" in said and "line 40" not in said
-    assert "rollout3d.stages.render_scans" not in said, said[-3000:]
+    assert "toyworld.stages.render_scans" not in said, said[-3000:]
     assert "ROLLOUT3D_SITE" not in said
     assert re.search(r"log: .*render_scans/scannet\.log", said)
 
@@ -131,7 +131,7 @@ def test_a_failed_job_shows_the_end_of_its_log_and_not_its_command(clone):
 def test_a_job_that_dies_before_its_log_shows_its_command(clone):
     """There is nothing else to see then."""
     rules = clone / "rules" / "synthetic.smk"
-    rules.write_text(rules.read_text().replace('"python -m rollout3d', '"false; python -m rollout3d'))
+    rules.write_text(rules.read_text().replace('"python -m toyworld', '"false; python -m toyworld'))
     done = snakemake(clone, *TINY, "--", TARGET)
     said = done.stdout + done.stderr
-    assert done.returncode != 0 and said.count("-m rollout3d.stages.render_scans") == 1
+    assert done.returncode != 0 and said.count("-m toyworld.stages.render_scans") == 1

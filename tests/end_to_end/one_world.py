@@ -17,10 +17,10 @@ from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import option_text
 from rollout3d.scenes.ingest import NAMES, ingest_shard
-from rollout3d.scenes.synthetic.recording import Recording
-from rollout3d.scenes.synthetic.truth import truth
-from rollout3d.scenes.synthetic.vocabulary import KINDS
-from rollout3d.scenes.synthetic.writers import arkitscenes, release, scannet, scannetpp
+from toyworld.recording import Recording
+from toyworld.truth import truth
+from toyworld.vocabulary import KINDS
+from toyworld.writers import arkitscenes, release, scannet, scannetpp
 
 SEED = 0
 FPS = 10

@@ -13,7 +13,7 @@ from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.model.encode import Prompt
 from rollout3d.model.sampling import Completion, Sampling
-from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 LINEAGE = tables.Lineage("test")
 CONFIG = {

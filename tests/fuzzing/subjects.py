@@ -30,9 +30,9 @@ from rollout3d.scenes import categories
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard
 from rollout3d.scenes.meta import MetaError, read_meta
 from rollout3d.scenes.sens import SensFile
-from rollout3d.scenes.synthetic.writers import arkitscenes, release, scannet, scannetpp
 from scenes import mini
 from scenes.conftest import LINEAGE, settings
+from toyworld.writers import arkitscenes, release, scannet, scannetpp
 
 SEED = 3
 SMALL = Synthetic(scans_per_dataset=2, val_scans=1, seconds=2.0, fps=5, width=64, height=48, n_objects=(3, 4))

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-if os.environ.get("ROLLOUT3D_RECORD") and any("rollout3d.stages." in word for word in sys.orig_argv):
+if os.environ.get("ROLLOUT3D_RECORD") and any(".stages." in word for word in sys.orig_argv):
     from pathlib import Path
 
     from rollout3d.config.sections import Section

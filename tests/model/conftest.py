@@ -7,7 +7,7 @@ import torch
 
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
-from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 CORPUS = [
     "These are frames of a video. How many chair(s) are in this room?",

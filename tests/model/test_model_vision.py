@@ -8,7 +8,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from rollout3d.model import vision
 from rollout3d.model.encode import Image, Video
-from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 SIZES = {"hidden": 64, "layers": 1, "vision_depth": 3, "vision_hidden": 64, "head_dim": 16}
 

@@ -12,7 +12,6 @@ import torch
 from planning.live_bytes import LiveBytes
 from rollout3d.config import Config, read_runs
 from rollout3d.model.encode import Text, Video
-from rollout3d.model.tiny import build_tiny, tiny_tokenizer
 from rollout3d.planning import report
 from rollout3d.planning.activations import scoring, training
 from rollout3d.planning.cards import choose
@@ -23,6 +22,7 @@ from rollout3d.planning.shape import Shape, Unplannable, released
 from rollout3d.planning.work import steps, work
 from rollout3d.training.engine import add_adapters
 from rollout3d.training.packing import LogProbs, Row, pack
+from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config()

@@ -14,8 +14,8 @@ from rollout3d.config import DATASETS, Questions, Scenes, Synthetic
 from rollout3d.geometry.topdown import Walkable, walkable_grid
 from rollout3d.questions import route_planning
 from rollout3d.questions.navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
-from rollout3d.scenes.synthetic.mesh import coarse_mesh_of
-from rollout3d.scenes.synthetic.world import build_world
+from toyworld.mesh import coarse_mesh_of
+from toyworld.world import build_world
 
 # A bare room with a tv in the south, a bed in the north, a lamp west of the tv and a door far in the east.
 CORNERS = [
@@ -395,7 +395,7 @@ def test_a_room_has_more_than_three_routes_on_average():
     Floors are those of the mesh, boxes exact. Over 240 rooms 3.57 a room, standard error 0.34; 105 rooms have none,
     mostly because fewer than four large objects are the only ones of their category.
     """
-    from rollout3d.training.lessons import scene_view
+    from toyworld.model.lessons import scene_view
 
     found = []
     for seed in range(120):

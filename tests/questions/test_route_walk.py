@@ -17,8 +17,8 @@ from rollout3d.geometry.topdown import Walkable, walkable_grid
 from rollout3d.questions import route_planning, walk
 from rollout3d.questions.navigation import Floor
 from rollout3d.questions.walk import Instructions, Walker
-from rollout3d.scenes.synthetic.mesh import coarse_mesh_of
-from rollout3d.scenes.synthetic.world import build_world
+from toyworld.mesh import coarse_mesh_of
+from toyworld.world import build_world
 
 # A bare room of 6 x 6 m: a stove in the south, a bed in the north, a lamp in the west, a door in the east.
 STOVE = ("stove", (3, 0.4, 0.5), (0.6, 0.6, 1))
@@ -191,7 +191,7 @@ def test_a_walk_never_goes_back():
 
 def synthetic(seed):
     """A synthetic world, its scene as the generators see it, and the true room."""
-    from rollout3d.training.lessons import category, scene_view
+    from toyworld.model.lessons import category, scene_view
 
     world = build_world(seed, Synthetic().n_objects)
     mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")

@@ -13,9 +13,9 @@ from rollout3d import config, tables
 from rollout3d.config import Synthetic
 from rollout3d.scenes.ingest import NAMES, READERS, ingest_shard
 from rollout3d.scenes.scan import Scan
-from rollout3d.scenes.synthetic.recording import Recording
-from rollout3d.scenes.synthetic.writers import release
 from scenes import mini
+from toyworld.recording import Recording
+from toyworld.writers import release
 
 SYNTHETIC = Synthetic(scans_per_dataset=4, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 14))
 SEED = 3

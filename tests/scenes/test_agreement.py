@@ -15,10 +15,10 @@ from rollout3d.scenes.agreement import FIGURES, box_tests, measure
 from rollout3d.scenes.ingest import READERS, ingest_scan
 from rollout3d.scenes.locate import locate
 from rollout3d.scenes.scan import Annotated, Room, ScanError
-from rollout3d.scenes.synthetic.writers.placement import yaw_matrix
 from rollout3d.scenes.verdict import LIMITS, judge
 from scenes.conftest import settings
 from scenes.damages import change_boxes, change_mesh, change_poses, copied, folders
+from toyworld.writers.placement import yaw_matrix
 
 ELSEWHERE = yaw_matrix(70, (1.5, -1.0, 0.2))
 FOOT = 3.28

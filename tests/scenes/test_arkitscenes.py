@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+import filmed
 from rollout3d.geometry.camera import project
 from rollout3d.releases import MissingData
 from rollout3d.scenes import arkitscenes
 from rollout3d.scenes.arkit_frames import poses_at, read_trajectory
 from rollout3d.scenes.scan import ScanError, ScanRef
-from rollout3d.scenes.synthetic.writers import arkitscenes as writer
 from scenes import mini
-from scenes.synthetic import filmed
+from toyworld.writers import arkitscenes as writer
 
 VIDEO = "41048190"
 REF = ScanRef(VIDEO, "420673", "train")

@@ -13,9 +13,9 @@ from rollout3d.scenes import scannetpp
 from rollout3d.scenes.fisheye import FisheyeSource, pinhole
 from rollout3d.scenes.inventory import look
 from rollout3d.scenes.scan import ScanError, ScanRef
-from rollout3d.scenes.synthetic.writers import release
 from scenes import mini
 from scenes.conftest import SEED, SYNTHETIC
+from toyworld.writers import release
 
 SCENE = "7b6477cb95"
 REF = ScanRef(SCENE, SCENE, "train")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rollout3d.geometry.camera import project
-from rollout3d.scenes.synthetic.vocabulary import KINDS
+from toyworld.vocabulary import KINDS
 
 
 def test_raw_labels_become_the_benchmarks_categories_and_stay_as_they_are(made):

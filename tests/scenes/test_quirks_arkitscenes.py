@@ -13,8 +13,8 @@ import pytest
 
 from rollout3d.scenes import arkitscenes
 from rollout3d.scenes.scan import ScanError
-from rollout3d.scenes.synthetic.writers import release
 from scenes.conftest import SEED, SYNTHETIC
+from toyworld.writers import release
 
 
 def load(path):

@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import pytest
 
+import filmed
 from rollout3d.scenes import scannet
 from rollout3d.scenes.ingest import ingest_shard
-from rollout3d.scenes.synthetic.mesh import mesh_of
-from rollout3d.scenes.synthetic.writers import release, scannet_labels
-from rollout3d.scenes.synthetic.writers import scannet as writer
 from scenes.conftest import LINEAGE, SEED, SYNTHETIC, settings
-from scenes.synthetic import filmed
+from toyworld.mesh import mesh_of
+from toyworld.writers import release, scannet_labels
+from toyworld.writers import scannet as writer
 
 
 def load(path):

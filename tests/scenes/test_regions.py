@@ -8,11 +8,11 @@ from rollout3d.geometry.masks import rle_decode
 from rollout3d.scenes.ingest import ingest_shard
 from rollout3d.scenes.regions import regions_shard
 from rollout3d.scenes.scan import ScanError
-from rollout3d.scenes.synthetic.mesh import coarse_mesh_of
-from rollout3d.scenes.synthetic.render import Renderer
 from rollout3d.stages import regions as stage
 from scenes import mini
 from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained
+from toyworld.mesh import coarse_mesh_of
+from toyworld.render import Renderer
 
 COUCH = 3
 

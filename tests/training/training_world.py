@@ -13,7 +13,7 @@ from rollout3d import tables
 from rollout3d.config import Config, Run
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.load import save_policy
-from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 WIDTH, HEIGHT, N_FRAMES = 112, 84, 8
 NOWHERE = tables.Lineage("test")

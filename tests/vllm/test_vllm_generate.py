@@ -10,7 +10,7 @@ from rollout3d.model.generate_hf import generate
 from rollout3d.model.generate_vllm import Engine
 from rollout3d.model.load import load_policy, save_policy
 from rollout3d.model.sampling import Sampling
-from rollout3d.model.tiny import build_tiny
+from toyworld.model.architecture import build_tiny
 
 SHORT = Sampling(max_new_tokens=16)
 

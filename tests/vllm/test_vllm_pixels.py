@@ -7,8 +7,8 @@ from PIL import Image as Pillow
 
 from rollout3d.model.load import save_policy
 from rollout3d.model.pixels import grid_of, patchify, resize
-from rollout3d.model.tiny import build_tiny
 from rollout3d.resize import smart_size
+from toyworld.model.architecture import build_tiny
 
 SIZES = [(480, 640), (968, 1296), (720, 1280), (640, 480), (60, 90), (40, 30)]
 BUDGETS = [128 * 28 * 28, 105_369, 256 * 28 * 28]

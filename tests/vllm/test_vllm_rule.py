@@ -16,7 +16,7 @@ from dag.clones import copy_repository
 from evaluation import small_world
 from rollout3d import tables
 from rollout3d.model.load import save_policy
-from rollout3d.model.tiny import build_tiny, tiny_tokenizer
+from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = Path(os.environ.get("ROLLOUT3D_TEST_SNAKEMAKE") or ROOT / ".venv" / "bin" / "snakemake")

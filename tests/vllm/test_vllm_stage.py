@@ -11,7 +11,7 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.model.load import save_policy
-from rollout3d.model.tiny import build_tiny
+from toyworld.model.architecture import build_tiny
 
 N = 300
 

@@ -31,9 +31,9 @@ from rollout3d.model.generate_hf import generate
 from rollout3d.model.hub_files import GENERATION
 from rollout3d.model.load import save_policy
 from rollout3d.model.sampling import Sampling
-from rollout3d.model.tiny import build_tiny
 from rollout3d.teacher.client import Image, TeacherError, TeacherRefused, open_client
 from teacher.stage_world import World
+from toyworld.model.architecture import build_tiny
 
 NAME = "tiny"
 LENGTH = 4096

@@ -32,7 +32,7 @@ from rollout3d.code.entries import (
     keys_of,
     selected,
 )
-from rollout3d.code.source import PACKAGE, Source, read
+from rollout3d.code.source import BESIDE, PACKAGES, Source, module_of, read
 
 __all__ = ["KEYS", "Chosen", "Code", "Package", "closure", "compare"]
 
@@ -76,8 +76,11 @@ class Package:
         if cache_file is None and (self.root / "Snakefile").is_file():
             cache_file = self.root / ".snakemake" / "rollout3d" / "code.json"
         self._cache = Cache(cache_file)
-        self._states = {path: state for path, state in _walk(self.folder, "")}
-        self._modules = {_module(path): path for path in self._states if path.endswith(".py")}
+        self._states = dict(_walk(self.folder, ""))
+        for name in BESIDE:
+            if (self.folder.parent / name).is_dir():
+                self._states |= dict(_walk(self.folder.parent / name, f"{name}/"))
+        self._modules = {module_of(path)[0]: path for path in self._states if path.endswith(".py")}
         self._sources: dict[str, Source] = {}
         self._resources: dict[str, str] = {}
 
@@ -91,9 +94,10 @@ class Package:
         strange = sorted(set(chosen) - set(KEYS))
         if strange:
             raise ValueError(f"unknown registry {', '.join(strange)}: known are {', '.join(KEYS)}")
-        entry = stage if stage.startswith(f"{PACKAGE}.") else f"{PACKAGE}.stages.{stage}"
-        if entry not in self._modules:
-            raise ValueError(f"no module {entry} in {self.folder}")
+        names = [stage, *(f"{package}.stages.{stage}" for package in PACKAGES)]
+        entry = next((name for name in names if name in self._modules), None)
+        if entry is None:
+            raise ValueError(f"no module {names[1]} in {self.folder}")
         parts: dict[str, str] = {}
         named: set[str] = set()
         waiting, seen = self._with_parents(entry), set()
@@ -103,14 +107,14 @@ class Package:
                 continue
             seen.add(path)
             source = self._source(path, chosen)
-            parts[self._name(self.folder / path)] = source.digest
+            parts[self._name(self._place(path))] = source.digest
             named |= self._tables(path, source)
             for resource in self._files(path, source, chosen):
                 parts[self._name(resource)] = self._resource(resource)
             for module in source.imports:
                 for imported in self._matching(module):
                     if _counts(path, module, imported, chosen):
-                        waiting += self._with_parents(_module(imported))
+                        waiting += self._with_parents(module_of(imported)[0])
         declared = _declarations()
         parts |= {f"table:{name}": declared[name] for name in (declared if "*" in named else named) if name in declared}
         self._cache.save()
@@ -118,6 +122,10 @@ class Package:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
+
+    def _place(self, path: str) -> Path:
+        """The file at a path relative to the package, or to the folder of packages for one beside it."""
+        return (self.folder.parent if path.split("/")[0] in BESIDE else self.folder) / path
 
     def _with_parents(self, module: str) -> list[str]:
         """Files that importing a module runs: its own, and those of the packages that it lies in."""
@@ -141,7 +149,7 @@ class Package:
                 digest, *rest = stored
                 source = Source(digest, *(tuple(each) for each in rest))
             except (TypeError, ValueError):
-                file = self.folder / path
+                file = self._place(path)
                 source = read(file.read_text(encoding="utf-8"), path, file, chosen)
                 own = Source(*astuple(source)[:4], tuple(os.path.relpath(each, self.root) for each in source.paths))
                 self._cache.put(key, state, astuple(own))
@@ -222,11 +230,6 @@ def _walk(folder: Path, prefix: str) -> Iterable[tuple[str, os.stat_result]]:
                     yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
             elif entry.name.endswith(".py"):
                 yield f"{prefix}{entry.name}", entry.stat()
-
-
-def _module(path: str) -> str:
-    parts = [PACKAGE, *path.removesuffix(".py").split("/")]
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _counts(path: str, module: str, imported: str, chosen: Chosen) -> bool:

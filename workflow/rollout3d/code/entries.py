@@ -32,7 +32,7 @@ SCHEMA = ("tables/fields.py", *DECLARING)
 REGISTRIES: Mapping[tuple[str, str], str] = {
     ("evaluation/benchmarks/__init__.py", "BENCHMARKS"): "benchmark",
     ("scenes/ingest.py", "READERS"): "dataset",
-    ("scenes/synthetic/writers/release.py", "_WRITERS"): "dataset",
+    ("toyworld/writers/release.py", "_WRITERS"): "dataset",
     ("training/rewards/__init__.py", "COMBINE"): "reward",
     ("training/rollouts/__init__.py", "ROLLOUTS"): "rollout",
     ("training/rollouts/schedule.py", "SHAPES"): "schedule",

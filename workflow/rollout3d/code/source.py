@@ -17,6 +17,9 @@ from typing import Any
 from rollout3d.code.entries import DECLARING, REGISTRIES, SCHEMA, Chosen, selected
 
 PACKAGE = "rollout3d"
+BESIDE = ("toyworld",)
+"""Packages beside `PACKAGE` whose files have their package's name before them in a path."""
+PACKAGES = (PACKAGE, *BESIDE)
 _DECLARING = tuple(f"{PACKAGE}.{path.removesuffix('.py').replace('/', '.')}" for path in DECLARING)
 _SKIPPED_FIELDS = frozenset(("ctx", "kind", "type_comment", "type_ignores"))
 _LEVELS = frozenset(("debug", "info", "warning", "error", "exception", "critical", "log"))
@@ -50,7 +53,7 @@ def read(text: str, path: str, location: Path, chosen: Chosen) -> Source:
     if path == "tables/__init__.py":
         # Re-exports of tables: which of them count is decided by the files that use their names.
         tree.body = [n for n in tree.body if not (isinstance(n, ast.ImportFrom) and n.module in _DECLARING)]
-    reader = _Reader(_module_of(path))
+    reader = _Reader(module_of(path))
     reader.node(tree)
     used = set() if path.startswith("tables/") else reader.tables_used()
     imports = {*reader.imports, *(_DECLARING if path == "tables/__init__.py" else ())}
@@ -63,9 +66,11 @@ def read(text: str, path: str, location: Path, chosen: Chosen) -> Source:
     )
 
 
-def _module_of(path: str) -> tuple[str, bool]:
+def module_of(path: str) -> tuple[str, bool]:
     """Dotted name of a file, and whether it is a package."""
-    parts = [PACKAGE, *path.removesuffix(".py").split("/")]
+    parts = path.removesuffix(".py").split("/")
+    if parts[0] not in BESIDE:
+        parts = [PACKAGE, *parts]
     package = parts[-1] == "__init__"
     return ".".join(parts[:-1] if package else parts), package
 
@@ -130,7 +135,7 @@ class _Reader:
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         if isinstance(node, ast.Import):
-            self.imports |= {alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE}
+            self.imports |= {alias.name for alias in node.names if alias.name.split(".")[0] in PACKAGES}
             if any(alias.name == f"{PACKAGE}.tables" for alias in node.names):
                 self._aliases |= {alias.asname or "" for alias in node.names}
             return
@@ -139,7 +144,7 @@ class _Reader:
             above = self.module.split(".")
             above = above[: len(above) - node.level + self.package]
             base = ".".join([*above, *([node.module] if node.module else [])])
-        if base.split(".")[0] != PACKAGE:
+        if base.split(".")[0] not in PACKAGES:
             return
         self.imports.add(base)
         self.imports |= {f"{base}.{alias.name}" for alias in node.names}
@@ -155,7 +160,7 @@ class _Reader:
             node.keywords = [each for each in node.keywords if each.arg not in _TEXTS_OF_ARGUMENTS]
         elif name in ("import_module", "__import__") and node.args:
             pattern = _pattern(node.args[0])
-            if pattern.split(".")[0] in (PACKAGE, "*"):
+            if pattern.split(".")[0] in (*PACKAGES, "*"):
                 self.imports.add(pattern)
 
     def tables_used(self) -> set[str]:

@@ -147,14 +147,10 @@ def model_shape(config: Config, key: str) -> tuple[Shape, str]:
     model's name. Raises Unplannable or ModelError if they are nowhere.
     """
     model = config.models[key]
-    if model.tiny:
-        from rollout3d.model.tiny import tiny_config
-
-        small = config.base_model
-        sizes = {"hidden": small.hidden, "layers": small.layers, "vision_depth": small.vision_depth}
-        made = tiny_config(small.vocabulary, **sizes, vision_hidden=small.vision_hidden)
-        return Shape.of(made.to_dict()), "the presets' small model"
-    given = config.site.models.get(key)
+    made = Path(config.results) / "models" / key
+    if model.tiny and not (made / "model.json").exists():
+        raise Unplannable(f"models.{key} is trained from scratch: its sizes are known once {made}/model.json is there")
+    given = made / "weights" if model.tiny else config.site.models.get(key)
     where = Path(given).expanduser() if given and Path(given).expanduser().is_dir() else hub_directory(model.name)
     if where is None:
         return released(model.name), "built-in sizes"

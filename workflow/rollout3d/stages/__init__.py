@@ -13,7 +13,7 @@ from rollout3d.stages import registry
 
 def main() -> None:
     """Entry point of the console script `rollout3d`."""
-    names = sorted(registry.STAGES)
+    names = sorted(name for name, spec in registry.STAGES.items() if spec.package == "rollout3d")
     name = sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else ""
     if name not in names:
         print("usage: rollout3d STAGE [arguments]\nstages: " + " ".join(names), file=sys.stderr)

@@ -220,7 +220,7 @@ def _eval_set(config: Config) -> str:
 
 
 STAGES: dict[str, Spec] = {
-    "render_scans": Spec(_fixed("seed", "synthetic*")),
+    "render_scans": Spec(_fixed("seed", "synthetic*"), package="toyworld"),
     "ingest": Spec(
         _ingest,
         shards=lambda config, scope: config.datasets[scope.dataset].shards,
@@ -259,7 +259,8 @@ STAGES: dict[str, Spec] = {
             *("seed", "base_model.*", "prompts.think", "cot.sentences"),
             *(("synthetic.n_objects",) if config.synthetic else ()),
             *(*_ENCODER, *_TRAIN_VIDEO, "video.eval_frames", *_RULES),
-        )
+        ),
+        package="toyworld",
     ),
     "difficulty": Spec(
         _difficulty,

@@ -1,0 +1,37 @@
+"""Write a synthetic release of one dataset, in its genuine format, and list its files.
+
+What is true of each scan is written beside the release, to <root>/../<dataset>_truth/, where no reader looks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout3d import tables
+from rollout3d.config import DATASETS
+from rollout3d.stages.common import Stage, StageError
+
+STAGE = Stage("render_scans", __doc__)
+
+
+@STAGE.command
+def main(argv: list[str] | None = None) -> None:
+    """`--dataset NAME --root DIR --out scans.parquet`; the scans' size and number come from `synthetic`."""
+    parser = STAGE.parser()
+    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="directory of the release, replaced")
+    parser.add_argument("--out", required=True, type=Path, metavar="PARQUET", help="the files written, with digests")
+    args, config = STAGE.parse(parser, argv)
+    if config.synthetic is None:
+        raise StageError("the configuration has no section `synthetic`: scans are rendered in presets only")
+    from toyworld.writers.release import write_release
+
+    try:
+        rows = write_release(args.dataset, args.root, config.synthetic, config.seed)
+    except ValueError as error:
+        raise StageError(str(error)) from None
+    tables.write(tables.SCANS, args.out, rows, STAGE.lineage())
+
+
+if __name__ == "__main__":
+    main()
