@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import pyarrow as pa
+from typing_extensions import TypeVar
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """The Hugging Face `Image` layout: encoded bytes, and a name for people."""
@@ -25,9 +26,13 @@ def nullable(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
     return column(name, kind, meaning, nullable=True)
 
 
+R = TypeVar("R", default=Any)
+"""Type of a table's rows, one of `rows.py`."""
+
+
 @dataclass(frozen=True)
-class Table:
-    """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group a scene.
+class Table(Generic[R]):
+    """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group per scene.
 
     `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
     test holds the columns of each version. `added`: nullable columns that are all that the version before lacks; its
@@ -54,10 +59,10 @@ class Table:
         return found | {name: {"_type": "List", "feature": HUGGING_FACE_IMAGE} for name in lists}
 
 
-TABLES: dict[str, Table] = {}
+TABLES: dict[str, Table[Any]] = {}
 
 
-def declare(name: str, row: str, *fields: pa.Field, version: int = 1, **options: Any) -> Table:
+def declare(name: str, row: str, *fields: pa.Field, version: int = 1, **options: Any) -> Table[Any]:
     table = Table(name, version, row, pa.schema(list(fields)), **options)
     TABLES[name] = table
     return table

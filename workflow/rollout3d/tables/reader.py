@@ -13,12 +13,12 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rollout3d.tables.fields import TABLES, Table
+from rollout3d.tables.fields import TABLES, R, Table
 from rollout3d.tables.origin import LINEAGE_KEY, TableError, digest, lineage_of_page
 from rollout3d.tables.parts import PARTS_KEY
 from rollout3d.tables.seal import DATA_KEY, Sealed
@@ -195,13 +195,13 @@ def _rebuild(path: Path) -> str:
     return f"{again}; the stage {stage[1].decode()} wrote it" if stage else f"is the path right? If so, {again}"
 
 
-def read(table: Table, path: Path | str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def read(table: Table[R], path: Path | str, columns: Sequence[str] | None = None) -> list[R]:
     """All rows of one file, as dictionaries. Raises `TableError` for a damaged file, another table or version."""
     with TableFile(path, table) as file:
-        return file.rows(columns=columns)
+        return cast("list[R]", file.rows(columns=columns))
 
 
-def read_many(table: Table, paths: Iterable[Path | str], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def read_many(table: Table[R], paths: Iterable[Path | str], columns: Sequence[str] | None = None) -> list[R]:
     """The rows of several files, in the order given."""
     return [row for path in paths for row in read(table, path, columns)]
 
@@ -218,13 +218,13 @@ def n_rows(path: Path | str) -> int:
         return file.n_rows
 
 
-class SceneReader:
+class SceneReader(Generic[R]):
     """Random access by scene to files of a `per_scene` table, reading only that scene's row groups.
 
     The index costs one pass over the `scene_id` column. Not safe to share between threads: open one per thread.
     """
 
-    def __init__(self, table: Table, paths: Iterable[Path | str]):
+    def __init__(self, table: Table[R], paths: Iterable[Path | str]):
         self._files = [TableFile(path, table) for path in paths]
         self._where: dict[str, list[tuple[int, int]]] = {}
         for f, file in enumerate(self._files):
@@ -239,13 +239,13 @@ class SceneReader:
     def __contains__(self, scene_id: str) -> bool:
         return scene_id in self._where
 
-    def rows(self, scene_id: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def rows(self, scene_id: str, columns: Sequence[str] | None = None) -> list[R]:
         """Rows of one scene; empty if the scene is unknown."""
         columns = list(dict.fromkeys(["scene_id", *columns])) if columns else None
         found: list[dict[str, Any]] = []
         for f, group in self._where.get(scene_id, ()):
             found += [row for row in self._files[f].rows(group, columns) if row["scene_id"] == scene_id]
-        return found
+        return cast("list[R]", found)
 
 
 def lineage(path: Path | str) -> dict[str, Any]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
+from rollout3d.tables.fields import Table
 from rollout3d.tables.fields import column as _field
 from rollout3d.tables.fields import declare as _declare
 from rollout3d.tables.fields import nullable as _null
+
+if TYPE_CHECKING:
+    from rollout3d.tables.rows import MetricRow, PredictionRow, ProbeRow, ReportRow, RolloutRow, ScoreRow
+
 
 _S, _I, _F = pa.string(), pa.int64(), pa.float64()
 _STRINGS = pa.list_(pa.string())
@@ -14,7 +21,7 @@ _REWARDS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
 # --- models and training ---------------------------------------------------------------------------------------------
 
-PROBES = _declare(
+PROBES: Table[ProbeRow] = _declare(
     "probes",
     "one question with a video that cannot answer it",
     _field("question_id", _S, "question"),
@@ -42,7 +49,7 @@ _SETTING_FIELDS = (
 SETTING_COLUMNS = tuple(each.name for each in _SETTING_FIELDS)
 """Columns of PREDICTIONS that say how an answer came about; null where it is unknown, as in tables of version 1."""
 
-PREDICTIONS = _declare(
+PREDICTIONS: Table[PredictionRow] = _declare(
     "predictions",
     "one answer of a model",
     _field("question_id", _S, "question"),
@@ -59,7 +66,7 @@ PREDICTIONS = _declare(
     added=SETTING_COLUMNS,
 )
 
-METRICS = _declare(
+METRICS: Table[MetricRow] = _declare(
     "metrics",
     "one optimiser step (records time: two runs differ in it)",
     _field("step", _I, "from 0"),
@@ -82,7 +89,7 @@ METRICS = _declare(
     _field("seconds", _REWARDS, "seconds of each phase"),
 )
 
-ROLLOUTS = _declare(
+ROLLOUTS: Table[RolloutRow] = _declare(
     "rollouts",
     "one rollout",
     _field("step", _I, "optimiser step"),
@@ -100,7 +107,7 @@ ROLLOUTS = _declare(
 
 # --- evaluation and report -------------------------------------------------------------------------------------------
 
-SCORES = _declare(
+SCORES: Table[ScoreRow] = _declare(
     "scores",
     "one score of one run on one benchmark",
     _field("run", _S, "run"),
@@ -120,7 +127,7 @@ SCORES = _declare(
     version=4,
 )
 
-REPORT = _declare(
+REPORT: Table[ReportRow] = _declare(
     "report",
     "one cell of one of the paper's tables",
     _field("table", _S, "table1..table5, figure3"),

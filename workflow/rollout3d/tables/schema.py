@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pyarrow as pa
 
 from rollout3d.tables.fields import IMAGE, Table
@@ -9,6 +11,31 @@ from rollout3d.tables.fields import column as _field
 from rollout3d.tables.fields import declare as _declare
 from rollout3d.tables.fields import nullable as _null
 from rollout3d.tables.fields import vector as _vector
+
+if TYPE_CHECKING:
+    from rollout3d.tables.rows import (
+        AnnotationRow,
+        AuditRow,
+        BiasRow,
+        DroppedQuestionRow,
+        DroppedSceneRow,
+        FrameRow,
+        HardRow,
+        InventoryRow,
+        MapRow,
+        ObjectRow,
+        QuestionRow,
+        RawFileRow,
+        RegionRow,
+        ReleasedAuditRow,
+        ScanFileRow,
+        SceneRow,
+        SftRow,
+        SourceRow,
+        VerdictRow,
+        VisibilityRow,
+    )
+
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _STRINGS = pa.list_(pa.string())
@@ -23,7 +50,7 @@ _FIGURES += " depth_scale depth_misfit boxes_in_room boxes_hold boxes_filled box
 _AGREEMENT = pa.struct([(name, pa.float64()) for name in _FIGURES.split()])
 
 
-def _dropped(name: str, key: str, meaning: str) -> Table:
+def _dropped(name: str, key: str, meaning: str) -> Table[Any]:
     return _declare(
         f"{name}_dropped",
         f"what the stage of `{name}` left out, with the reason",
@@ -35,7 +62,7 @@ def _dropped(name: str, key: str, meaning: str) -> Table:
 
 # --- scans -----------------------------------------------------------------------------------------------------------
 
-SCANS = _declare(
+SCANS: Table[ScanFileRow] = _declare(
     "scans",
     "one file of a synthetic release (the raw scans themselves are the datasets' own formats)",
     _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
@@ -45,7 +72,7 @@ SCANS = _declare(
     _field("sha256", _S, "digest of the bytes"),
 )
 
-RAW_FILES = _declare(
+RAW_FILES: Table[RawFileRow] = _declare(
     "raw_files",
     "one place outside the workflow that a stage looked at (records time: no stage reads it)",
     _field("root", _S, "key of the configuration's `site` that names the directory, such as roots.scannet"),
@@ -57,7 +84,7 @@ RAW_FILES = _declare(
     _null("names", _S, "sha256 of the sorted names of a folder's entries"),
 )
 
-INVENTORY = _declare(
+INVENTORY: Table[InventoryRow] = _declare(
     "inventory",
     "one scan of a release: whether it can be read, by the headers of its files",
     _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
@@ -73,7 +100,7 @@ INVENTORY = _declare(
 
 # --- scenes ----------------------------------------------------------------------------------------------------------
 
-SCENES = _declare(
+SCENES: Table[SceneRow] = _declare(
     "scenes",
     "one scan; of one read from published boxes alone (ingest-meta) what its video would tell is null",
     _field("scene_id", _S, "scan id, unique within a dataset"),
@@ -96,7 +123,7 @@ SCENES = _declare(
     added=("agreement",),
 )
 
-OBJECTS = _declare(
+OBJECTS: Table[ObjectRow] = _declare(
     "objects",
     "one annotated object of a scan",
     _field("scene_id", _S, "scan"),
@@ -112,7 +139,7 @@ OBJECTS = _declare(
     _null("n_points", _I, "mesh vertices of the instance"),
 )
 
-FRAMES = _declare(
+FRAMES: Table[FrameRow] = _declare(
     "frames",
     "one sampled video frame",
     _field("scene_id", _S, "scan"),
@@ -131,7 +158,7 @@ FRAMES = _declare(
     parts="sets",
 )
 
-REGIONS = _declare(
+REGIONS: Table[RegionRow] = _declare(
     "regions",
     "the pixels that one object covers in one frame",
     _field("scene_id", _S, "scan"),
@@ -146,7 +173,7 @@ REGIONS = _declare(
     parts="sets",
 )
 
-MAPS = _declare(
+MAPS: Table[MapRow] = _declare(
     "maps",
     "the views from above of one scan",
     _field("scene_id", _S, "scan"),
@@ -164,7 +191,7 @@ MAPS = _declare(
     per_scene=True,
 )
 
-VISIBILITY = _declare(
+VISIBILITY: Table[VisibilityRow] = _declare(
     "visibility",
     "how one object is seen in the whole video, or in one of the stored frame sets",
     _field("scene_id", _S, "scan"),
@@ -222,10 +249,10 @@ MARKS = tuple(each.name for each in _MARK_FIELDS)
 """Columns of QUESTIONS and OCR_RL that `questions/visible.py` fills; rows of other sources leave them out."""
 
 _MARKED = {"version": 2, "added": MARKS, "optional": MARKS}
-QUESTIONS = _declare("questions", "one question", *_QUESTION_FIELDS, *_MARK_FIELDS, **_MARKED)
-OCR_RL = _declare("ocr_rl", "one training question", *_QUESTION_FIELDS, *_MARK_FIELDS, **_MARKED)
+QUESTIONS: Table[QuestionRow] = _declare("questions", "one question", *_QUESTION_FIELDS, *_MARK_FIELDS, **_MARKED)
+OCR_RL: Table[QuestionRow] = _declare("ocr_rl", "one training question", *_QUESTION_FIELDS, *_MARK_FIELDS, **_MARKED)
 
-SOURCES = _declare(
+SOURCES: Table[SourceRow] = _declare(
     "sources",
     "what became of the questions of one source, type and fate",
     _field("source", _S, "generated, or the external file"),
@@ -240,7 +267,7 @@ SOURCES = _declare(
     added=("chance", "text_only", "text_only_rule"),
 )
 
-BIAS = _declare(
+BIAS: Table[BiasRow] = _declare(
     "bias",
     "one number about what the text of one type of question gives away",
     _field("question_type", _S, "question type"),
@@ -250,14 +277,14 @@ BIAS = _declare(
     _field("n", _I, "questions behind it"),
 )
 
-HARD = _declare(
+HARD: Table[HardRow] = _declare(
     "hard",
     "one hard training question",
     _field("question_id", _S, "question"),
     _field("transition", _S, "frames | bev | fallback: why it is hard (OCR, cold start data construction)"),
 )
 
-ANNOTATIONS = _declare(
+ANNOTATIONS: Table[AnnotationRow] = _declare(
     "annotations",
     "one attempt at writing the reasoning for one hard question",
     _field("question_id", _S, "question"),
@@ -275,7 +302,7 @@ ANNOTATIONS = _declare(
     _field("usd", _F, "cost"),
 )
 
-OCR_SFT = _declare(
+OCR_SFT: Table[SftRow] = _declare(
     "ocr_sft",
     "one cold-start sample",
     *_QUESTION_FIELDS,
@@ -283,7 +310,7 @@ OCR_SFT = _declare(
     _field("target", _S, "what the model must write: <think>..</think> <answer>..</answer>"),
 )
 
-VERDICTS = _declare(
+VERDICTS: Table[VerdictRow] = _declare(
     "verdicts",
     "a judge's opinion of one question",
     _field("question_id", _S, "question"),
@@ -291,7 +318,7 @@ VERDICTS = _declare(
     _field("reason", _S, "why"),
 )
 
-AUDIT = _declare(
+AUDIT: Table[AuditRow] = _declare(
     "audit",
     "one released question, answered again from the released boxes",
     _field("id", _I, "the benchmark's id"),
@@ -302,7 +329,7 @@ AUDIT = _declare(
     _field("note", _S, "why it is not auditable, or what to know about the recomputed answer; empty if nothing"),
 )
 
-AUDIT_RELEASED = _declare(
+AUDIT_RELEASED: Table[ReleasedAuditRow] = _declare(
     "audit_released",
     "one record of another release, answered again from boxes; where a distance decides, one row per definition of it",
     _field("record", _S, "file and number of the record in it, from 0: spacer.jsonl/17"),
@@ -317,5 +344,5 @@ AUDIT_RELEASED = _declare(
     _field("note", _S, "why the record could not be matched; empty if it was"),
 )
 
-SCENES_DROPPED = _dropped("scenes", "scene_id", "scan")
-QUESTIONS_DROPPED = _dropped("questions", "question_id", "question or candidate")
+SCENES_DROPPED: Table[DroppedSceneRow] = _dropped("scenes", "scene_id", "scan")
+QUESTIONS_DROPPED: Table[DroppedQuestionRow] = _dropped("questions", "question_id", "question or candidate")

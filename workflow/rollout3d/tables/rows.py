@@ -1,0 +1,928 @@
+"""Types of the rows of every table, for type checkers and editors; nothing is checked when a program runs.
+
+Made by `python -m rollout3d.tables` from the declarations in `schema.py` and `results.py`: edit those. Units and other
+conventions: `rollout3d.tables`.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import TypedDict
+
+
+class Agreement(TypedDict):
+    poses: float | None
+    upright: float | None
+    gravity: float | None
+    path: float | None
+    height_m: float | None
+    floor_m: float | None
+    in_room: float | None
+    in_view: float | None
+    colour: float | None
+    colour_misfit: float | None
+    offset_s: float | None
+    depth_m: float | None
+    depth_scale: float | None
+    depth_misfit: float | None
+    boxes_in_room: float | None
+    boxes_hold: float | None
+    boxes_filled: float | None
+    boxes_agree: float | None
+
+
+class Appearance(TypedDict):
+    category: str
+    first_seen_s: float
+
+
+class BudgetAnswer(TypedDict):
+    set: str
+    answer: str
+
+
+class CategoryCount(TypedDict):
+    category: str
+    n: int
+
+
+class Image(TypedDict):
+    bytes: builtins.bytes | None
+    path: str | None
+
+
+class Mention(TypedDict):
+    category: str
+    object_ids: list[int]
+
+
+class NamedValue(TypedDict):
+    name: str
+    value: float
+
+
+class Point(TypedDict):
+    x: float
+    y: float
+    z: float
+    red: int
+    green: int
+    blue: int
+
+
+class AnnotationRow(TypedDict):
+    """one attempt at writing the reasoning for one hard question"""
+
+    question_id: str
+    """question"""
+
+    attempt: int
+    """0, 1, ..."""
+
+    teacher: str
+    """geometric | openai"""
+
+    model: str
+    """model name; geometric for the geometric teacher"""
+
+    prompt_digest: str
+    """sha256 of the prompt, media included"""
+
+    request_id: str | None
+    """the provider's id of the request"""
+
+    think: str | None
+    """the reasoning"""
+
+    answer: str | None
+    """the teacher's answer"""
+
+    verdict: str
+    """accepted | rejected | failed"""
+
+    reason: str | None
+    """why it was not accepted"""
+
+    tokens_in: int
+    """prompt tokens billed"""
+
+    tokens_out: int
+    """completion tokens billed"""
+
+    usd: float
+    """cost"""
+
+
+class AuditRow(TypedDict):
+    """one released question, answered again from the released boxes"""
+
+    id: int
+    """the benchmark's id"""
+
+    question_type: str
+    """the benchmark's name"""
+
+    ground_truth: str
+    """the released answer"""
+
+    recomputed: str | None
+    """ours, written as the released one is; null where not auditable"""
+
+    agrees: bool | None
+    """whether the two are equal; null where not auditable"""
+
+    note: str
+    """why it is not auditable, or what to know about the recomputed answer; empty if nothing"""
+
+
+class BiasRow(TypedDict):
+    """one number about what the text of one type of question gives away"""
+
+    question_type: str
+    """question type"""
+
+    measure: str
+    """score: of guessing by a rule; letter, answer: share of the questions with it"""
+
+    name: str
+    """chance, the rule, the letter, or the answer"""
+
+    value: float
+    """0 to 1"""
+
+    n: int
+    """questions behind it"""
+
+
+class DroppedQuestionRow(TypedDict):
+    """what the stage of `questions` left out, with the reason"""
+
+    question_id: str
+    """question or candidate"""
+
+    file: str
+    """file at fault, relative to the dataset's root; empty if none"""
+
+    reason: str
+    """why it was left out"""
+
+
+class DroppedSceneRow(TypedDict):
+    """what the stage of `scenes` left out, with the reason"""
+
+    scene_id: str
+    """scan"""
+
+    file: str
+    """file at fault, relative to the dataset's root; empty if none"""
+
+    reason: str
+    """why it was left out"""
+
+
+class FrameRow(TypedDict):
+    """one sampled video frame"""
+
+    scene_id: str
+    """scan"""
+
+    frame_index: int
+    """index in the video"""
+
+    timestamp_s: float
+    """frame_index / fps"""
+
+    sets: list[str]
+    """frame sets that hold it: uniform16, fps2max16, ... (config/frames.py)"""
+
+    image: Image
+    """JPEG, upright, at most video.stored_max_pixels large"""
+
+    width: int
+    """of the stored image"""
+
+    height: int
+    """of the stored image"""
+
+    source_width: int
+    """of the video's frame, upright, before resizing: smaller sizes follow from it"""
+
+    source_height: int
+    """of the video's frame, upright, before resizing"""
+
+    K: list[float] | None
+    """intrinsics of the stored pixels, integer pixel centres; null for a benchmark's video"""
+
+    pose: list[float] | None
+    """camera-to-world in the aligned frame; null where tracking was lost"""
+
+
+class HardRow(TypedDict):
+    """one hard training question"""
+
+    question_id: str
+    """question"""
+
+    transition: str
+    """frames | bev | fallback: why it is hard (OCR, cold start data construction)"""
+
+
+class InventoryRow(TypedDict):
+    """one scan of a release: whether it can be read, by the headers of its files"""
+
+    dataset: str
+    """scannet | scannetpp | arkitscenes"""
+
+    scene_id: str
+    """scan"""
+
+    space_id: str
+    """physical space"""
+
+    split: str
+    """train | val | test; unlisted: on disk, but in no split list"""
+
+    state: str
+    """usable | missing | damaged | left_out (by the release itself)"""
+
+    asset: str
+    """what is missing or damaged: scan, meta, mesh, annotation, trajectory, video; empty if usable"""
+
+    file: str
+    """file at fault, relative to the dataset's root; empty if usable"""
+
+    reason: str
+    """why it cannot be used, with the remedy; empty if usable"""
+
+    flags: list[str]
+    """forms of assets that are not the usual ones, and damaged files that they replace"""
+
+
+class MapRow(TypedDict):
+    """the views from above of one scan"""
+
+    scene_id: str
+    """scan"""
+
+    bev: Image
+    """PNG 432x432: orthographic top view, +x right, +y up, black background"""
+
+    m_per_px: float
+    """metres a BEV pixel"""
+
+    x0: float
+    """world x of the centre of BEV pixel column 0"""
+
+    y0: float
+    """world y of the centre of BEV pixel row 0 (the top row)"""
+
+    floor_rect: list[float]
+    """x_min, y_min, x_max, y_max of the floor"""
+
+    walkable: builtins.bytes
+    """bit grid, row-major, most significant bit first, row 0 = lowest y"""
+
+    cell_m: float
+    """side of a grid cell"""
+
+    grid_origin: list[float]
+    """world x, y of the lower corner of cell (0, 0)"""
+
+    grid_size: list[int]
+    """columns (x), rows (y)"""
+
+    points: list[Point]
+    """at most 20,000 coloured points, for viewing"""
+
+    appearances: list[Appearance]
+    """first time that each category is visible"""
+
+
+class MetricRow(TypedDict):
+    """one optimiser step (records time: two runs differ in it)"""
+
+    step: int
+    """from 0"""
+
+    lr: float
+    """learning rate of the step"""
+
+    loss: float
+    """objective, negated"""
+
+    kl: float | None
+    """mean k3 estimate per token"""
+
+    rewards: list[NamedValue]
+    """mean of each reward part over all rollouts"""
+
+    reward_std: float | None
+    """standard deviation of the reward within groups, mean over groups"""
+
+    frac_zero_std: float | None
+    """share of groups without spread"""
+
+    n_skipped: int | None
+    """groups skipped for want of spread"""
+
+    acc_clean: float | None
+    """mean correctness over clean rollouts"""
+
+    acc_noisy: float | None
+    """mean correctness over altered rollouts"""
+
+    adv_clean_mean: float | None
+    """mean advantage of the clean rollouts"""
+
+    completion_len_mean: float | None
+    """tokens"""
+
+    grad_norm: float
+    """before clipping"""
+
+    delta: float | None
+    """schedule's value delta_t"""
+
+    sigma: float | None
+    """standard deviation of the noise on [0, 255]"""
+
+    n_regions: int | None
+    """objects perturbed, summed over the step's prompts"""
+
+    peak_memory_mb: float | None
+    """peak memory of the accelerator, or of the process without one"""
+
+    seconds: list[NamedValue]
+    """seconds of each phase"""
+
+
+class ObjectRow(TypedDict):
+    """one annotated object of a scan"""
+
+    scene_id: str
+    """scan"""
+
+    object_id: int
+    """the dataset's own instance id"""
+
+    label: str
+    """raw label"""
+
+    category: str | None
+    """VSI-Bench category; null = never asked about"""
+
+    perturbable: bool
+    """not wall, floor, ceiling, split or remove"""
+
+    centroid: list[float]
+    """centre of the oriented box"""
+
+    axes_lengths: list[float]
+    """full side lengths of the oriented box"""
+
+    normalized_axes: list[float]
+    """rows are the axes of the oriented box"""
+
+    aabb_min: list[float]
+    """axis-aligned box in the aligned frame (design 4.11)"""
+
+    aabb_max: list[float]
+    """axis-aligned box in the aligned frame"""
+
+    n_points: int | None
+    """mesh vertices of the instance"""
+
+
+class PredictionRow(TypedDict):
+    """one answer of a model"""
+
+    question_id: str
+    """question"""
+
+    model: str
+    """run or model key"""
+
+    setting: str
+    """what it was shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, PROBE32, ..."""
+
+    sample: int
+    """0, 1, ..."""
+
+    text: str
+    """what it wrote"""
+
+    answer: str | None
+    """the answer extracted from the text; null if none"""
+
+    score: float
+    """0 to 1; for people: every later stage scores the text again"""
+
+    scorer: str
+    """which scorer gave the score"""
+
+    n_tokens: int
+    """tokens generated"""
+
+    frames: int | None
+    """frames shown, at most: shorter videos have fewer"""
+
+    frame_policy: str | None
+    """how they were chosen, such as uniform"""
+
+    max_pixels: int | None
+    """pixels per frame, at most"""
+
+    prompt: str | None
+    """wording: a file of resources/prompts without .txt, such as think_video_r1"""
+
+    prompt_digest: str | None
+    """of that file: first 16 hex digits of its sha256"""
+
+    temperature: float | None
+    """0 = greedy"""
+
+    max_new_tokens: int | None
+    """tokens per answer, at most"""
+
+    backend: str | None
+    """hf | vllm"""
+
+    model_digest: str | None
+    """of the weights, as model.json has it"""
+
+    split: str | None
+    """full, or the part of the benchmark, such as "scannet, 2071 of 5130"; null without a benchmark"""
+
+
+class ProbeRow(TypedDict):
+    """one question with a video that cannot answer it"""
+
+    question_id: str
+    """question"""
+
+    probe: str
+    """black | shuffled | other_room | drowned | removed"""
+
+    sets: list[str]
+    """frame set whose frames are shown"""
+
+    scene_id: str | None
+    """scene whose frames are shown; null for a question's own pictures, or if there is no twin"""
+
+    order: list[int] | None
+    """places among the frames shown, in the new order; null = as they are"""
+
+    objects: list[int] | None
+    """objects drowned in noise; null = none"""
+
+    reason: str | None
+    """why there is no such twin; null if there is"""
+
+
+class QuestionRow(TypedDict):
+    """one training question"""
+
+    question_id: str
+    """content hash"""
+
+    scene_id: str | None
+    """scan; null for general data"""
+
+    space_id: str | None
+    """physical space; null for general data"""
+
+    split: str
+    """train | val | test"""
+
+    dataset: str
+    """scannet | scannetpp | arkitscenes, or the external source"""
+
+    question_type: str
+    """VSI-Bench's name, or the external source's own"""
+
+    answer_type: str
+    """choice | number | text | ocr | regression"""
+
+    question: str
+    """text without options"""
+
+    options: list[str] | None
+    """such as "A. left"; null if none"""
+
+    ground_truth: str
+    """the letter, or the number as text, as VSI-Bench has it"""
+
+    objects: list[Mention]
+    """categories that the question names, and their objects"""
+
+    media: list[Image] | None
+    """own pictures; null for scenes. Paths video/SECONDS.jpg are one video's frames in time order, others stills"""
+
+    source: str
+    """generated, or the external file"""
+
+    evidence: str
+    """canonical JSON text: the geometry that the answer came from"""
+
+    answerable: list[str] | None
+    """samplings of the video that lead to the answer: full, uniform16, ...; null: unknown"""
+
+    refused: str | None
+    """why a sampling that training or evaluation shows does not; null: it does, or unknown"""
+
+    budget_answers: list[BudgetAnswer] | None
+    """what other samplings lead to instead, as the text of the option or number; null: nothing, or not asked for"""
+
+
+class RawFileRow(TypedDict):
+    """one place outside the workflow that a stage looked at (records time: no stage reads it)"""
+
+    root: str
+    """key of the configuration's `site` that names the directory, such as roots.scannet"""
+
+    path: str
+    """relative to that directory"""
+
+    kind: str
+    """file: was opened; folder: was listed; absent: was looked for"""
+
+    n_bytes: int | None
+    """size of a file"""
+
+    mtime_ns: int | None
+    """time of a file's last change, nanoseconds since 1970"""
+
+    n_entries: int | None
+    """entries of a folder, hidden ones left out"""
+
+    names: str | None
+    """sha256 of the sorted names of a folder's entries"""
+
+
+class RegionRow(TypedDict):
+    """the pixels that one object covers in one frame"""
+
+    scene_id: str
+    """scan"""
+
+    frame_index: int
+    """index in the video"""
+
+    sets: list[str]
+    """frame sets that hold the frame"""
+
+    object_id: int
+    """object"""
+
+    n_visible: int
+    """pixels of the mask"""
+
+    box: list[int]
+    """x_min, y_min, x_max, y_max of the mask, inclusive"""
+
+    mask: builtins.bytes
+    """uint32 little-endian run lengths, row-major, starting with zeros, stored size"""
+
+
+class ReleasedAuditRow(TypedDict):
+    """one record of another release, answered again from boxes; where a distance decides, one row per definition of
+    it"""
+
+    record: str
+    """file and number of the record in it, from 0: spacer.jsonl/17"""
+
+    question_type: str | None
+    """the benchmark's name; null if the text is of no type"""
+
+    dataset: str | None
+    """scannet | scannetpp | arkitscenes; null if the record was not read so far"""
+
+    scene_id: str | None
+    """scan that the question is about; null if the record was not read so far"""
+
+    ground_truth: str | None
+    """the released answer as it stands, at most 200 characters"""
+
+    definition: str | None
+    """how distances are measured: vsibench | exact | centres; null where none decides"""
+
+    recomputed: str | None
+    """ours, in the question's unit, or the letter; null where not matched"""
+
+    difference: float | None
+    """released minus ours: metres, square metres, objects; null for letters"""
+
+    agrees: bool | None
+    """whether the two are equal but for rounding; null where not matched"""
+
+    note: str
+    """why the record could not be matched; empty if it was"""
+
+
+class ReportRow(TypedDict):
+    """one cell of one of the paper's tables"""
+
+    table: str
+    """table1..table5, figure3"""
+
+    row: str
+    """row label"""
+
+    column: str
+    """column label"""
+
+    paper: float | None
+    """the paper's number"""
+
+    ours: float | None
+    """ours; null = not run"""
+
+    n: int | None
+    """questions behind ours"""
+
+    note: str
+    """what a reader must know: not run, preset, fallback"""
+
+
+class RolloutRow(TypedDict):
+    """one rollout"""
+
+    step: int
+    """optimiser step"""
+
+    rank: int
+    """process"""
+
+    question_id: str
+    """question"""
+
+    view: str
+    """how the video was shown"""
+
+    sample: int
+    """within the view"""
+
+    text: str
+    """completion"""
+
+    answer: str | None
+    """extracted answer; null if none"""
+
+    rewards: list[NamedValue]
+    """reward parts; the part named total is what the advantage used"""
+
+    advantage: float
+    """normalised over the pooled group"""
+
+    n_tokens: int
+    """completion tokens, end of turn included"""
+
+    perturbed_objects: list[int]
+    """objects drowned in noise"""
+
+
+class ScanFileRow(TypedDict):
+    """one file of a synthetic release (the raw scans themselves are the datasets' own formats)"""
+
+    dataset: str
+    """scannet | scannetpp | arkitscenes"""
+
+    scene_id: str
+    """scan that the file belongs to; empty for files of the whole release"""
+
+    file: str
+    """path relative to the dataset's root"""
+
+    n_bytes: int
+    """size"""
+
+    sha256: str
+    """digest of the bytes"""
+
+
+class SceneRow(TypedDict):
+    """one scan; of one read from published boxes alone (ingest-meta) what its video would tell is null"""
+
+    scene_id: str
+    """scan id, unique within a dataset"""
+
+    space_id: str
+    """physical space: sceneXXXX, visit_id, else scene_id; splits and leak guard go by it"""
+
+    dataset: str
+    """scannet | scannetpp | arkitscenes"""
+
+    split: str
+    """train | val | test, from the dataset's own split files"""
+
+    scene_type: str | None
+    """room type, where the dataset states one"""
+
+    fps: float | None
+    """frames a second of the video"""
+
+    n_frames: int | None
+    """frames of the video"""
+
+    width: int | None
+    """pixels, upright, before resizing"""
+
+    height: int | None
+    """pixels, upright, before resizing"""
+
+    rotation_deg: int | None
+    """clockwise rotation that made the frames upright: 0, 90, 180 or 270"""
+
+    to_aligned: list[float] | None
+    """4x4 raw world to aligned world"""
+
+    room_size_m2: float | None
+    """floor area: alpha shape of the points seen from above, holes filled"""
+
+    room_center: list[float] | None
+    """centre of the minimal oriented bounding box of the points"""
+
+    object_counts: list[CategoryCount]
+    """instances per category; uniqueness and counting read this, never the boxes"""
+
+    flags: list[str]
+    """oddities met while reading, such as no_axis_alignment (docs/flags.md)"""
+
+    agreement: Agreement | None
+    """how well poses, mesh, boxes, colours and depth agree; null: not measured"""
+
+
+class ScoreRow(TypedDict):
+    """one score of one run on one benchmark"""
+
+    run: str
+    """run"""
+
+    benchmark: str
+    """benchmark"""
+
+    task: str
+    """question type as the benchmark aggregates it; overall for the average"""
+
+    view: str
+    """video | a probe; seen, seen_PROBE = video minus black, minus PROBE; random | frequent guess"""
+
+    score: float
+    """percent"""
+
+    low: float | None
+    """percent; 95 % interval of seen, over physical spaces; null = one space, or another view"""
+
+    high: float | None
+    """percent"""
+
+    n: int
+    """questions"""
+
+    well_formed: float | None
+    """share of answers in the asked-for format"""
+
+    rests_on: list[str]
+    """what the user keeps (keep) and the number rests on; empty = all made by this study"""
+
+    scorer: str | None
+    """scorer of the texts; the first of a run is the official one; null for guesses"""
+
+    settings: str | None
+    """how the answers were made, in one line; null for guesses"""
+
+    part: str | None
+    """part of the benchmark, such as "scannet, 2071 of 5130"; null = the whole"""
+
+    model_digest: str | None
+    """of the weights, as model.json has it; null for guesses, or where it is unknown"""
+
+
+class SftRow(TypedDict):
+    """one cold-start sample"""
+
+    question_id: str
+    """content hash"""
+
+    scene_id: str | None
+    """scan; null for general data"""
+
+    space_id: str | None
+    """physical space; null for general data"""
+
+    split: str
+    """train | val | test"""
+
+    dataset: str
+    """scannet | scannetpp | arkitscenes, or the external source"""
+
+    question_type: str
+    """VSI-Bench's name, or the external source's own"""
+
+    answer_type: str
+    """choice | number | text | ocr | regression"""
+
+    question: str
+    """text without options"""
+
+    options: list[str] | None
+    """such as "A. left"; null if none"""
+
+    ground_truth: str
+    """the letter, or the number as text, as VSI-Bench has it"""
+
+    objects: list[Mention]
+    """categories that the question names, and their objects"""
+
+    media: list[Image] | None
+    """own pictures; null for scenes. Paths video/SECONDS.jpg are one video's frames in time order, others stills"""
+
+    source: str
+    """generated, or the external file"""
+
+    evidence: str
+    """canonical JSON text: the geometry that the answer came from"""
+
+    think: str
+    """reasoning"""
+
+    target: str
+    """what the model must write: <think>..</think> <answer>..</answer>"""
+
+
+class SourceRow(TypedDict):
+    """what became of the questions of one source, type and fate"""
+
+    source: str
+    """generated, or the external file"""
+
+    question_type: str
+    """question type; empty for records that could not be read"""
+
+    fate: str
+    """train | test | dropped (at assembly) | unusable (at import) | refused (questions.strict)"""
+
+    reason: str
+    """why it was left out, or that its answer was corrected; else empty"""
+
+    n: int
+    """questions"""
+
+    chance: float | None
+    """0 to 1: score of guessing blindly on this type's training questions; null for other fates"""
+
+    text_only: float | None
+    """0 to 1: score of the rule that guesses best from their text alone"""
+
+    text_only_rule: str | None
+    """that rule, as `bias` names it"""
+
+
+class VerdictRow(TypedDict):
+    """a judge's opinion of one question"""
+
+    question_id: str
+    """question"""
+
+    keep: bool
+    """whether it may be trained on"""
+
+    reason: str
+    """why"""
+
+
+class VisibilityRow(TypedDict):
+    """how one object is seen in the whole video, or in one of the stored frame sets"""
+
+    scene_id: str
+    """scan"""
+
+    object_id: int
+    """object"""
+
+    sampling: str
+    """full: the whole video, several frames a second; or the name of a frame set"""
+
+    n_frames: int
+    """frames with a known pose that were looked at"""
+
+    n_clear: int
+    """how many of them show it clearly: scenes.clear_share of the picture, or more"""
+
+    first_clear_s: float | None
+    """first time that it is clearly seen; null = never"""
+
+    last_clear_s: float | None
+    """last time that it is clearly seen"""
+
+    first_faint_s: float | None
+    """earliest time at which it may cover scenes.faint_share of the picture; null = never"""
+
+    largest_share: float
+    """of the picture, in the frame that shows it largest"""
+
+    mean_share: float
+    """of the picture, mean over the frames that show it at least faintly"""
+
+    room_share: float
+    """of the room's plan, in cells of half a metre, that the frames show: equal for all objects"""
