@@ -90,6 +90,7 @@ def test_the_closure_holds_every_module_that_a_stage_imports(package):
         "__init__.py",
         "code",
         "config",
+        "doors.py",
         "files.py",
         "progress.py",
         "provenance.py",
@@ -159,14 +160,14 @@ CHANGED = {
     "int to float": ("training/run.py", "VIDEOS_KEPT = 64", "VIDEOS_KEPT = 64.0"),
     "operator": ("training/run.py", "if value % world.size", "if value // world.size"),
     "comparison": ("training/run.py", "reference=grpo.beta > 0", "reference=grpo.beta >= 0"),
-    "default": ("training/rollouts/schedule.py", "start: float = 0.5", "start: float = 0.6"),
+    "default": ("training/schedule.py", "start: float = 0.5", "start: float = 0.6"),
     "call in a log message": ("training/run.py", "log.info(", "log.info(change()); log.info("),
     "lazily imported": (
         "geometry/masks.py",
         "from __future__",
         "from __future__ import annotations\nX = 1\nfrom __future__",
     ),
-    "chosen schedule": ("training/rollouts/schedule.py", '"linear": lambda s: 1 - s', '"linear": lambda s: 1 - s * s'),
+    "chosen schedule": ("training/schedule.py", '"linear": lambda s: 1 - s', '"linear": lambda s: 1 - s * s'),
     "chosen rollout": ("training/rollouts/object_centric.py", "def views", "X = 1\n\n\ndef views"),
     "table's class": (
         "tables/fields.py",
@@ -281,12 +282,9 @@ def test_entries_count_only_where_they_are_chosen(package, stage, chosen, inside
 def test_a_new_entry_of_a_registry_changes_nothing_for_runs_that_do_not_choose_it(clone):
     before, everything = read(clone, "train_grpo", GRPO), read(clone, "train_grpo")
     (clone / "workflow/rollout3d/training/rollouts/other.py").write_text("def views(row, frames, context): ...\n")
-    registry = "training/rollouts/__init__.py"
-    edit(clone, registry, "object_centric, temporal", "object_centric, other, temporal")
-    edit(clone, registry, '"noisy": noisy.views,', '"noisy": noisy.views,\n    "other": other.views,')
-    edit(clone, "training/rollouts/schedule.py", '"fix":', '"step": lambda s: 0.0,\n    "fix":')
+    edit(clone, "training/schedule.py", '"fix":', '"step": lambda s: 0.0,\n    "fix":')
     assert read(clone, "train_grpo", GRPO) == before
-    assert len(code.compare(everything.parts, read(clone, "train_grpo").parts)) == 3
+    assert len(code.compare(everything.parts, read(clone, "train_grpo").parts)) == 2
     assert "workflow/rollout3d/training/rollouts/other.py" in read(clone, "train_grpo", {"rollout": "other"}).files
 
 
@@ -315,7 +313,7 @@ def test_no_registry_is_forgotten():
     whole = {
         ("questions/generate.py", "GENERATORS"),
         ("questions/audit.py", "RULES"),
-        *(("stages/bias.py", "READABLE"), ("stages/registry.py", "STAGES")),
+        *(("stages/bias.py", "READABLE"), ("stages/registry.py", "STAGES"), ("code/entries.py", "MODULES")),
         *(("model/directory.py", "RELEASED"), ("scenes/headers.py", "CHECKS"), ("scenes/scannetpp.py", "DSLR")),
     }
     found = set()

@@ -90,7 +90,7 @@ BAD = [
         "run 'x' has steps 20, its recipe mine 30: leave the cell empty (-), or take run.steps out",
     ),
     (ROW, "grpo: [", "mine.yaml:"),
-    (ROW.replace("noisy", "-"), "run: {rollout: nosy}", "column rollout: nosy is not one of"),
+    (ROW.replace("noisy", "-"), "run: {rollout: nosy}", "column rollout: nosy is not a rollout"),
 ]
 
 

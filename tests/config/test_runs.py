@@ -78,7 +78,7 @@ BAD_ROWS = [
         "x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t0\ttabel2",
         "column tables[0]: tabel2 is not a table of the paper; did you",
     ),
-    ("x\tgrpo\tbase\tocr_rl\tvanila\t-\t-\tocr\t5\t0\t-", "column rollout: vanila is not one of"),
+    ("x\tgrpo\tbase\tocr_rl\tvanila\t-\t-\tocr\t5\t0\t-", "column rollout: vanila is not a rollout"),
     (
         "x\tgrpo\tsfd\tocr_rl\tvanilla\t-\t-\tocr\t5\t0\t-",
         "column init: sfd is not a run or a model; did you mean sft?",

@@ -10,11 +10,12 @@ import pytest
 from imports import releases
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config
+from rollout3d.doors import SCORERS
 from rollout3d.imports.records import ExternalError
 from rollout3d.imports.released import import_questions
 from rollout3d.questions.bias import bias_table
 from rollout3d.questions.templates import option_text
-from rollout3d.scoring.scorers import SCORERS, score
+from rollout3d.scoring.scorers import score
 from rollout3d.training.rewards import Written, judge
 
 EVERY = {"spatial_types": list(CATEGORIES), "max_share_dropped": 0.0, "general": 10_000}
@@ -50,7 +51,7 @@ def check(rows):
             assert format(float(truth)) and "e" not in truth
         # SpaceR's evaluator knows no sign, ROUGE no pairs in one word, and Video-R1's regression never reaches 1.
         short = kind == "text" and len(truth.split()) == 1
-        for scorer in set(SCORERS) - ({"spacer"} if truth.startswith("-") else set()):
+        for scorer in set(SCORERS.names) - ({"spacer"} if truth.startswith("-") else set()):
             text = f"<answer>{truth}</answer>" if scorer in ("tagged", "video_r1") else truth
             assert score(text, row, scorer).score > (0.6 if short else 0.999), (scorer, row)
         (judged,) = judge("ocr", row, [Written(f"<think>so</think> <answer>{truth}</answer>", 9)])

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from rollout3d import code
+from rollout3d.doors import SCORERS
 from rollout3d.scoring import scorers
-from rollout3d.scoring.scorers import SCORERS, Score, match, score
+from rollout3d.scoring.scorers import Score, match, score
 
 CHOICE = {"answer_type": "choice", "ground_truth": "B"}
 NUMBER = {"answer_type": "number", "ground_truth": "4"}
@@ -67,7 +68,7 @@ def test_reward_of_numbers_is_selectable():
 
 
 def test_empty_answers_earn_nothing_anywhere():
-    for scorer in SCORERS:
+    for scorer in SCORERS.names:
         for kind, truth in (("choice", "A"), ("number", "0"), ("ocr", "x"), ("regression", "1")):
             assert score(
                 "<answer></answer>" * (scorer == "tagged"), {"answer_type": kind, "ground_truth": truth}, scorer
@@ -156,7 +157,7 @@ def test_video_r1_counts_a_threshold_only_if_the_error_is_below_it():
 
 def test_scorers_are_the_files_of_their_folder():
     folder = Path(scorers.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(SCORERS) == set(NAMES)
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(SCORERS.names) == set(NAMES)
     for path in folder.glob("*.py"):
         assert path.stem == "__init__" or "Source: " in path.read_text(), f"{path.name} does not name its source"
 
@@ -167,7 +168,8 @@ def test_a_new_file_is_a_new_scorer(tmp_path):
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
     new = copy / "scoring" / "scorers" / "always.py"
     new.write_text("from rollout3d.scoring.match import Score\ndef score(*_): return Score('x', 1.0)\n")
-    asked = "from rollout3d.scoring import scorers as s; print(sorted(s.SCORERS), s.score('', {}, 'always').score)"
+    asked = "from rollout3d import doors; from rollout3d.scoring import scorers as s;"
+    asked += "print(list(doors.SCORERS.names), s.score('', {}, 'always').score)"
     run = subprocess.run(
         [sys.executable, "-c", asked], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
     )

@@ -6,14 +6,15 @@ import random
 
 import pytest
 
-from rollout3d.scoring.scorers import SCORERS, score
+from rollout3d.doors import SCORERS
+from rollout3d.scoring.scorers import score
 from scoring import naive_scorers
 from scoring.adversarial import predictions
 
 TRUTHS = {True: ("A", "B", "C", "D"), False: ("4", "1", "3", "2.9", "173", "30.2", "0.1", "21", "100")}
 
 
-@pytest.mark.parametrize("scorer", sorted(SCORERS))
+@pytest.mark.parametrize("scorer", SCORERS.names)
 def test_twenty_thousand_predictions_score_as_a_second_implementation_scores_them(scorer):
     if scorer == "video_r1":
         pytest.importorskip("torch")
@@ -36,7 +37,7 @@ def test_twenty_thousand_predictions_score_as_a_second_implementation_scores_the
 
 
 def test_an_answer_is_reported_wherever_a_text_scores():
-    for scorer in SCORERS:
+    for scorer in SCORERS.names:
         for text in predictions(3_000, seed=2):
             for row in (
                 {"answer_type": "choice", "ground_truth": "A"},

@@ -9,7 +9,8 @@ import training_world as tw
 import yaml
 
 from rollout3d.model.regions import Regions
-from rollout3d.training.rollouts import Context, make_views, noisy, schedule
+from rollout3d.training import schedule
+from rollout3d.training.rollouts import Context, make_views, noisy
 from rollout3d.training.rollouts.downsample import frames_kept
 from rollout3d.training.rollouts.object_centric import choose
 

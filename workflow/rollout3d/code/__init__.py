@@ -235,8 +235,8 @@ def _walk(folder: Path, prefix: str) -> Iterable[tuple[str, os.stat_result]]:
 def _counts(path: str, module: str, imported: str, chosen: Chosen) -> bool:
     """Return whether an import of the file `path` counts; `module` is a pattern where the file imports by name."""
     if "*" in module and path in MODULES:
-        entries = selected(chosen, MODULES[path])
-        return entries is None or Path(imported).stem in entries
+        entries, name = selected(chosen, MODULES[path]), Path(imported).stem
+        return name in entries if entries is not None else not name.startswith("_")
     condition = CONDITIONS.get((path, imported))
     return condition is None or condition.holds(chosen)
 

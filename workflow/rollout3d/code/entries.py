@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from rollout3d.doors import DOORS
+
 Chosen = Mapping[str, str | Collection[str]]
 """Key -> the entries that a job uses."""
 
 EXCLUDED = (
     "code",
     "config",
+    "doors.py",
     "fingerprint.py",
     "progress.py",
     "stages/__init__.py",
@@ -35,17 +38,16 @@ REGISTRIES: Mapping[tuple[str, str], str] = {
     ("scenes/ingest.py", "READERS"): "dataset",
     ("toyworld/writers/release.py", "_WRITERS"): "dataset",
     ("training/rewards/__init__.py", "COMBINE"): "reward",
-    ("training/rollouts/__init__.py", "ROLLOUTS"): "rollout",
-    ("training/rollouts/schedule.py", "SHAPES"): "schedule",
+    ("training/schedule.py", "SHAPES"): "schedule",
 }
 """(File, name of a dictionary at module level) -> the key whose values are the dictionary's keys.
 
 Of such a dictionary only the chosen items count, and of its file the imports and functions that nothing else uses."""
 
 
-MODULES: Mapping[str, str] = {"scoring/scorers/__init__.py": "scorer"}
-"""File that imports every module of its folder by name -> the key whose values are the modules' names. Of these
-imports only the chosen ones count."""
+MODULES: Mapping[str, str] = {f"{door.folder}/__init__.py": door.key for door in DOORS}
+"""The `__init__.py` of each folder whose files are loaded by name -> the key whose values are those names. Of the files
+only the chosen ones count."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout3d.code.entries import DECLARING, REGISTRIES, SCHEMA, Chosen, selected
+from rollout3d.code.entries import DECLARING, MODULES, REGISTRIES, SCHEMA, Chosen, selected
 
 PACKAGE = "rollout3d"
 BESIDE = ("toyworld",)
@@ -57,6 +57,7 @@ def read(text: str, path: str, location: Path, chosen: Chosen) -> Source:
     reader.node(tree)
     used = set() if path.startswith("tables/") else reader.tables_used()
     imports = {*reader.imports, *(_DECLARING if path == "tables/__init__.py" else ())}
+    imports |= {f"{reader.module}.*"} if path in MODULES else set()
     return Source(
         hashlib.sha256("\0".join(reader.out).encode("utf-8", "surrogatepass")).hexdigest(),
         tuple(sorted(imports)),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from rollout3d import doors
 from rollout3d.config.base import From0, Once, Positive
 from rollout3d.config.frames import RATE
-from rollout3d.config.names import unknown
+from rollout3d.config.names import name_in
 from rollout3d.config.sections import DatasetName, Section
 
 FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
@@ -18,16 +18,6 @@ FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
 
 PROBES = ("black", "shuffled", "other_room", "drowned", "removed")
 """Videos that cannot answer a question; `evaluation/probes.py` makes them."""
-
-_SCORERS = Path(__file__).resolve().parents[1] / "scoring" / "scorers"
-
-
-def _known(scorer: str) -> str:
-    """Refuse a scorer without a file, before hours of answering end at it."""
-    known = ["auto", *sorted(path.stem for path in _SCORERS.glob("[!_]*.py"))]
-    if scorer not in known:
-        raise ValueError(unknown(scorer, known, "a scorer"))
-    return scorer
 
 
 class Evaluation(Section):
@@ -47,7 +37,7 @@ class Evaluation(Section):
     """[Video-R1: its evaluation; SpaceR: the same]"""
     max_new_tokens_direct: Positive = 16
     """For models that were not taught to reason. [VSI-Bench]"""
-    scorers: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1), Once] = ["auto"]
+    scorers: Annotated[list[name_in(doors.SCORERS, "auto")], Field(min_length=1), Once] = ["auto"]
     """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: vsibench for direct
     answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""
     temperature: From0 = 0.0

@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+
+from rollout3d.doors import Door
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """Runs and models: their names become folders, file names and patterns of Snakemake."""
@@ -106,6 +108,18 @@ def _address(value: str) -> str:
         shown = re.sub(r"[^/@\s]*@", "...@", value)  # it may hold a password
         raise ValueError(f"{shown!r} is no address: write it whole, such as http://localhost:8000/v1")
     return value
+
+
+def name_in(door: Door, *also: str) -> Any:
+    """Type of a string that names a thing behind a door, or is one of `also`; other names are refused at once."""
+    known = (*also, *door.names)
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(unknown(value, known, f"a {door.key.replace('_', ' ')}"))
+        return value
+
+    return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(known)})]
 
 
 Name = Annotated[str, AfterValidator(_name)]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError, model_validator
 
+from rollout3d import doors
 from rollout3d.config.base import NotNegative, Positive
 from rollout3d.config.keys import leaves
-from rollout3d.config.names import Name, confused, unknown
+from rollout3d.config.names import Name, confused, name_in, unknown
 from rollout3d.config.problems import ConfigError, explain
 from rollout3d.config.recipes import of_run, read_recipe
 from rollout3d.config.sections import RegionMode, Section
@@ -30,7 +31,7 @@ class Run(Section):
     init: str
     """Model key, or another run."""
     train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot"] | None = None
-    rollout: Literal["vanilla", "temporal", "noisy", "downsample", "object_centric"] | None = None
+    rollout: name_in(doors.ROLLOUTS) | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
     reward: Literal["ocr", "ocr_length", "video_r1", "video_r1_length"] | None = None

@@ -14,10 +14,9 @@ import logging
 import sys
 from pathlib import Path
 
-from rollout3d import files, tables
+from rollout3d import doors, files, tables
 from rollout3d.evaluation import answers, assess, benchmarks, foreign, settings
 from rollout3d.evaluation.scores import score_rows
-from rollout3d.scoring.scorers import SCORERS
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("score", __doc__)
@@ -100,7 +99,7 @@ def _foreign_parser() -> argparse.ArgumentParser:
         "--answers", required=True, nargs="+", help="VSI-Bench's test.jsonl or test*.parquet, or a table questions"
     )
     parser.add_argument(
-        "--scorer", nargs="+", default=["vsibench"], choices=sorted(SCORERS), help="rules, side by side [vsibench]"
+        "--scorer", nargs="+", default=["vsibench"], choices=doors.SCORERS.names, help="rules, side by side [vsibench]"
     )
     parser.add_argument("--split", default="full", choices=answers.SPLITS, help="part of VSI-Bench [full]")
     parser.add_argument("--tiny-ids", help="file with the ids of the split tiny, which the release does not hold")

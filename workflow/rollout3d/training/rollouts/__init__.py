@@ -6,24 +6,23 @@ statistics of the advantage (OCR, equation 4), and only those that contribute gr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
-from rollout3d.training.rollouts import downsample, noisy, object_centric, temporal, vanilla
-from rollout3d.training.rollouts.view import CLEAN, Context, View
+from rollout3d import doors
+from rollout3d.training.rollouts._view import CLEAN, Context, View
 
-__all__ = ["CLEAN", "ROLLOUTS", "Context", "View", "make_views"]
+__all__ = ["CLEAN", "Context", "Rollout", "View", "make_views"]
 
-ROLLOUTS: dict[str, Callable[[Mapping[str, Any], np.ndarray | None, Context], list[View]]] = {
-    "vanilla": vanilla.views,
-    "temporal": temporal.views,
-    "noisy": noisy.views,
-    "downsample": downsample.views,
-    "object_centric": object_centric.views,
-}
-"""Rollout method of the run table -> its views of a question."""
+
+class Rollout(Protocol):
+    """What a file of this folder defines."""
+
+    def views(self, row: Mapping[str, Any], frames: np.ndarray | None, context: Context, /) -> list[View]:
+        """Return the views of a question, the clean one first; `frames` as in `make_views`."""
+        ...
 
 
 def make_views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
@@ -32,7 +31,7 @@ def make_views(row: Mapping[str, Any], frames: np.ndarray | None, context: Conte
     A question without a video (general data) is shown as it is in every view: there is nothing to alter. Where all
     views of the pool show the video as it is, `grpo.reallocate_when_zero` makes them one clean view.
     """
-    views = ROLLOUTS[context.run.rollout](row, frames, context)
+    views = doors.ROLLOUTS.load(context.run.rollout).views(row, frames, context)
     if views[0].name != CLEAN or not views[0].contributes_gradient:
         raise AssertionError(f"{context.run.rollout}: the first view must be clean and give gradient")
     pool = [view for view in views if view.pooled]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rollout3d.training.rollouts.view import Context, View
+from rollout3d.training.rollouts._view import Context, View
 
 FIRST_STEP, STEEPNESS, MIDDLE = 500, 30.0, 2 / 3
 """Diffusion step at the start of training; lambda; gamma as a share of the training (40 of about 60 steps)."""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rollout3d.training.rollouts import noisy
-from rollout3d.training.rollouts.view import Context, View
+from rollout3d.training.rollouts._view import Context, View
 
 
 def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:

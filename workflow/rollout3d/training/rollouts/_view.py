@@ -10,7 +10,7 @@ import numpy as np
 from rollout3d.config import Grpo, Run
 from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
-from rollout3d.training.rollouts import schedule
+from rollout3d.training import schedule
 
 CLEAN = "clean"
 
