@@ -25,6 +25,7 @@ FLOORS = [
         "spaces",
         "texts",
         "progress",
+        "resources",
         "releases",
         "resize",
     },

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.files import write_atomically
+from rollout3d.resources import clone
 from rollout3d.tables import Lineage
 
 FOLDER = ".made"
@@ -87,10 +88,11 @@ def _gpu() -> str | None:
 
 
 def commit() -> str | None:
-    """Commit of this clone, with `+` where files differ from it; None outside git."""
-    if shutil.which("git") is None:
+    """Return the commit of this clone, with `+` where files differ from it; None for an installed package or outside
+    git."""
+    root = clone()
+    if root is None or shutil.which("git") is None:
         return None
-    root = Path(__file__).resolve().parents[2]
     try:
         ask = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
         return subprocess.run(ask, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None

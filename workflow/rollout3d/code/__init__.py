@@ -19,6 +19,7 @@ from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 
+from rollout3d import resources
 from rollout3d.code.disk import Cache
 from rollout3d.code.entries import (
     BY_NAME,
@@ -72,8 +73,9 @@ class Package:
 
     def __init__(self, folder: Path | None = None, cache_file: Path | None = None):
         self.folder = folder or Path(__file__).resolve().parents[1]
-        self.root = self.folder.parents[1]
-        if cache_file is None and (self.root / "Snakefile").is_file():
+        self.root = resources.root(self.folder)
+        in_clone = self.folder.is_relative_to(self.root)
+        if cache_file is None and in_clone and (self.root / "Snakefile").is_file():
             cache_file = self.root / ".snakemake" / "rollout3d" / "code.json"
         self._cache = Cache(cache_file)
         self._states = dict(_walk(self.folder, ""))
@@ -121,7 +123,10 @@ class Package:
         return Code(parts)
 
     def _name(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+        """Return a file's path in the clone; of an installed package, the path that it has in the clone."""
+        if path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
+        return f"workflow/{path.relative_to(self.folder.parent).as_posix()}"
 
     def _place(self, path: str) -> Path:
         """The file at a path relative to the package, or to the folder of packages for one beside it."""
@@ -226,7 +231,7 @@ def _walk(folder: Path, prefix: str) -> Iterable[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda each: each.name):
             if entry.is_dir():
-                if entry.name != "__pycache__":
+                if entry.name not in ("__pycache__", resources.INSTALLED):
                     yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
             elif entry.name.endswith(".py"):
                 yield f"{prefix}{entry.name}", entry.stat()

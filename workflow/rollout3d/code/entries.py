@@ -20,6 +20,7 @@ EXCLUDED = (
     "doors.py",
     "fingerprint.py",
     "progress.py",
+    "resources.py",
     "stages/__init__.py",
     "stages/common.py",
     "stages/registry.py",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rollout3d import resources
 from rollout3d.code.entries import DECLARING, MODULES, REGISTRIES, SCHEMA, Chosen, selected
 
 PACKAGE = "rollout3d"
@@ -63,7 +64,7 @@ def read(text: str, path: str, location: Path, chosen: Chosen) -> Source:
         tuple(sorted(imports)),
         tuple(sorted(used)),
         tuple(sorted(reader.strings)) if "TABLES" in used else (),
-        tuple(sorted(_paths(tree, location))) if "__file__" in text else (),
+        tuple(sorted(_paths(tree, path, location))) if "__file__" in text or "shipped(" in text else (),
     )
 
 
@@ -248,8 +249,11 @@ def _used(tree: ast.Module, but: ast.stmt | None = None) -> set[str]:
     return {name for each in tree.body if each is not but for name in _names(each)}
 
 
-def _paths(tree: ast.Module, location: Path) -> set[str]:
-    """Paths that the file builds from its own place, such as `Path(__file__).parent / "templates"`."""
+def _paths(tree: ast.Module, path: str, location: Path) -> set[str]:
+    """Return the paths that a file builds from its own place, such as `Path(__file__).parent / "templates"`, or takes
+    from `resources.shipped("resources/prompts")`."""
+    above = location.parents[path.count("/")]
+    root = resources.root(above / PACKAGE if path.split("/")[0] in BESIDE else above)
     known: dict[str, Path] = {}
     found: set[str] = set()
 
@@ -258,6 +262,9 @@ def _paths(tree: ast.Module, location: Path) -> set[str]:
             return known.get(node.id)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Path":
             return location if [getattr(each, "id", "") for each in node.args] == ["__file__"] else None
+        if isinstance(node, ast.Call) and _called(node) == "shipped":
+            named = node.args[0] if node.args else None
+            return root / named.value if isinstance(named, ast.Constant) else None
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
             return value(node.func.value) if node.func.attr in ("resolve", "absolute") else None
         if isinstance(node, ast.Attribute) and node.attr == "parent":

@@ -17,12 +17,13 @@ from pydantic import ValidationError
 from rollout3d.config.keys import leaves
 from rollout3d.config.names import unknown
 from rollout3d.config.problems import ConfigError, explain
+from rollout3d.resources import shipped
 
 if TYPE_CHECKING:
     from rollout3d.config import Config
     from rollout3d.config.runs import Run
 
-SHIPPED = Path(__file__).resolve().parents[3] / "config" / "recipes"
+SHIPPED = shipped("config/recipes")
 RECIPE_KEYS = (
     *("sft.*", "grpo.*", "prompts.*"),
     *("video.train_*", "video.eval_*", "video.min_pixels", "video.image_max_pixels", "video.time_mode"),

@@ -24,8 +24,9 @@ from rollout3d.model import rope, wordings
 from rollout3d.model.directory import ModelError
 from rollout3d.model.hub_files import GENERATION, generation_config, processor_files
 from rollout3d.model.load import ModelHandle, check_weights, read_model
+from rollout3d.resources import shipped
 
-CARD = Path(__file__).resolve().parents[3] / "resources" / "export" / "README.md"
+CARD = shipped("resources/export/README.md")
 """Template of the README: `$name` stands for a value."""
 POSITIONS = "released_positions.py"
 """Name of the file with the released rule of positions."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
-DIRECTORY = Path(__file__).resolve().parents[3] / "resources" / "prompts"
+from rollout3d.resources import shipped
+
+DIRECTORY = shipped("resources/prompts")
 
 Style = Literal["direct", "think"]
 

@@ -11,11 +11,12 @@ from rollout3d.config import Cot, Judge
 from rollout3d.config.frames import teacher_set, train_set
 from rollout3d.difficulty.select import TRANSITIONS
 from rollout3d.preflight import Finding, Job, Study, by_rule
+from rollout3d.resources import shipped
 from rollout3d.teacher import estimate
 from rollout3d.teacher.errors import TeacherRefused
 from rollout3d.teacher.prices import PriceError, price
 
-PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
+PROMPTS = shipped("resources/prompts")
 QUESTION = "?" * 300
 """Stands for a question with its options. [assumed length]"""
 

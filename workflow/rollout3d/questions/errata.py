@@ -22,13 +22,14 @@ from rollout3d import tables
 from rollout3d.config import CATEGORIES, DATASETS
 from rollout3d.config.names import unknown
 from rollout3d.questions.templates import LETTERS, movable, option_text, reordered
+from rollout3d.resources import shipped
 from rollout3d.scoring.parse import as_number
 
 _log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
-SHIPPED = Path(__file__).resolve().parents[3] / "resources" / "errata.csv"
+SHIPPED = shipped("resources/errata.csv")
 REASON = "errata"
 """How the reason begins of every row that is removed."""
 _NUMERIC = ("object_counting", "object_size_estimation", "room_size_estimation", "object_abs_distance")

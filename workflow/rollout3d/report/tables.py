@@ -18,11 +18,12 @@ from typing import Any
 from rollout3d.config import CATEGORIES, SETTINGS, Config, Run
 from rollout3d.difficulty import select
 from rollout3d.evaluation.settings import UNKNOWN, line, official
+from rollout3d.resources import shipped
 
 Row = Mapping[str, Any]
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "figure3")
-REFERENCE = Path(__file__).resolve().parents[3] / "resources" / "reference" / "ocr.csv"
+REFERENCE = shipped("resources/reference/ocr.csv")
 
 TASKS = {
     "overall": "Avg.",

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rollout3d.releases import MissingData
+from rollout3d.resources import shipped
 from rollout3d.scenes.contract import read_table
 
-RESOURCES = Path(__file__).resolve().parents[3] / "resources" / "categories"
+RESOURCES = shipped("resources/categories")
 
 _NYU40_STRUCTURE = frozenset({1, 2, 22})
 """wall, floor, ceiling: raw labels such as "closet wall" are structure too."""

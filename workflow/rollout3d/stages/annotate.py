@@ -17,6 +17,7 @@ from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.config.frames import teacher_set
 from rollout3d.cot.annotate import annotate
+from rollout3d.resources import shipped
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.teacher.asking import ASK_AGAIN, ONE_BY_ONE, Asking, TooManyFailed
 from rollout3d.teacher.errors import TeacherRefused
@@ -24,7 +25,7 @@ from rollout3d.teacher.prices import PriceError
 
 STAGE = Stage("annotate", __doc__)
 LOG = logging.getLogger(__name__)
-_PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
+_PROMPTS = shipped("resources/prompts")
 PROMPT, LEAK_CHECK = _PROMPTS / "cot_teacher.txt", _PROMPTS / "leak_check.txt"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from rollout3d import tables
 from rollout3d.config.frames import train_set
 from rollout3d.questions.judge import COLUMNS, FAILED, Shows, judge, sample
+from rollout3d.resources import shipped
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.teacher import estimate
 from rollout3d.teacher.asking import ASK_AGAIN, Asking, TooManyFailed
@@ -26,7 +27,7 @@ from rollout3d.teacher.prices import price
 
 STAGE = Stage("judge", __doc__)
 LOG = logging.getLogger(__name__)
-PROMPT = Path(__file__).resolve().parents[3] / "resources" / "prompts" / "judge.txt"
+PROMPT = shipped("resources/prompts/judge.txt")
 
 
 @STAGE.command

@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config, Run
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
+from rollout3d.resources import shipped
 from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec
 
-PROMPTS = Path(__file__).resolve().parents[3] / "resources" / "prompts"
+PROMPTS = shipped("resources/prompts")
 
 
 def _fixed(*patterns: str) -> Keys:

@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from rollout3d.resources import shipped
+
 _NUMBERS = ("usd_per_million_in", "usd_per_million_out", "batch_discount")
-TABLE = Path(__file__).resolve().parents[3] / "resources" / "prices.csv"
+TABLE = shipped("resources/prices.csv")
 BATCH_DISCOUNT = 0.5
 """Discount of the Batch API for a model that the table lacks. [OpenAI: half for every model]"""
 

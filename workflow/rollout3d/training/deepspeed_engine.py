@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from rollout3d.resources import shipped
 from rollout3d.training.engine import MOMENTS, Engine, Tensors, check_names, merged_weights, parameter_groups
 from rollout3d.training.extensions import built_aside
 from rollout3d.training.packing import idle_row, pack
 
-CONFIGS = Path(__file__).resolve().parents[3] / "config" / "deepspeed"
+CONFIGS = shipped("config/deepspeed")
 
 
 class _DeepSpeedEngine(Engine):
