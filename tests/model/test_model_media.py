@@ -156,7 +156,7 @@ def test_fewer_or_more_frames_of_an_own_video_are_spread_with_both_ends(question
     ("size", "shown"), [((240, 320), (280, 392)), ((480, 640), (280, 364)), ((720, 1280), (224, 420))]
 )
 def test_video_r1_shows_at_least_128_tokens_a_frame(question, encoded, frames, write_frames, size, shown):
-    """240x320 becomes 10 x 14 tokens a pair of frames, enlarged; a bound of 4 tokens leaves 9 x 11 (facts)."""
+    """240x320 becomes 10 x 14 tokens a pair of frames, enlarged; a bound of 4 tokens leaves 9 x 11."""
     path = write_frames({"s": [(0, ["uniform16"], frames(1, *size)[0])]}, source=size)
     assert FrameStore([path]).frames("s", "uniform16", 1, Video().train_pixels).shape[1:3] == shown
     half = size[0] // 2, size[1] // 2

@@ -73,7 +73,7 @@ def test_the_filter_run_fits_80_gib_by_its_recipe_and_not_without():
 
 
 def test_a_checkpoint_holds_weights_masters_and_means():
-    # 2 bytes of weights, 12 of masters and means: 3B about 52 GB, 7B about 116 GB at most; facts: 45 and 100.
+    # 2 bytes of weights, 12 of masters and means: 3B about 52 GB, 7B about 116 GB at most.
     assert 40e9 < checkpoint_bytes(work(CONFIG, RUNS, "ocr", 8)) < 55e9
     assert 95e9 < checkpoint_bytes(work(CONFIG, RUNS, "filter", 8)) < 120e9
 

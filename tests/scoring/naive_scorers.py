@@ -1,4 +1,4 @@
-"""Second implementations of the scorers, from their published facts, character by character.
+"""Second implementations of the scorers, from their published rules, character by character.
 
 They share no code and no regular expression with the product. Slow and plain on purpose.
 """

@@ -19,5 +19,5 @@ def generator(*parts: object) -> np.random.Generator:
 
 
 def shard_of(space_id: str, n_shards: int) -> int:
-    """The shard of a physical space: adding one scan moves no other (design, section 2)."""
+    """Return the shard (0 to n_shards - 1) of a physical space. A new scan moves no other one."""
     return int.from_bytes(hashlib.sha256(space_id.encode()).digest(), "big") % n_shards

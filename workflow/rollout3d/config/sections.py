@@ -130,7 +130,7 @@ class Scenes(Section):
     walkable_cell_m: Above0 = 0.05
     """Cell of the walkable grid. [assumed]"""
     view_points: Positive = 20_000
-    """At most this many points kept for viewing. [design]"""
+    """At most this many points kept for viewing. [assumed]"""
     agreement: Literal["drop", "flag", "off"] = "drop"
     """What becomes of a scan whose poses, mesh, boxes, colours and depth contradict each other (figures in the table
     scenes): beyond gross limits no question is asked about it (drop), or it is only counted and logged (flag); off

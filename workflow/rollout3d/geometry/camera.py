@@ -16,7 +16,7 @@ _UP_IN_CAMERA = {0: (0.0, -1.0, 0.0), 90: (-1.0, 0.0, 0.0), 180: (0.0, 1.0, 0.0)
 def sample_indices(n_frames: int, n: int) -> list[int]:
     """Indices of `n` frames spread evenly over a video of `n_frames`, first and last included.
 
-    round(linspace(0, n_frames - 1, n)), halves to even: the one rule of the whole pipeline (design, section 3). One
+    round(linspace(0, n_frames - 1, n)), halves to even: the one rule of the whole pipeline. One
     frame is the first; two are first and last; indices repeat where n > n_frames.
     """
     if n_frames < 1 or n < 1:

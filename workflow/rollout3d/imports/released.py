@@ -1,7 +1,7 @@
 """Questions that others released, as rows of our table: SpaceR-151k, VLM-3R's JSON files, Video-R1-260k.
 
 A question about a scan (spatial) is recognised by its text; it brings no media, for the scan's own frames are shown.
-Any other question (general) brings its picture or the frames of its video. Source: facts of the releases as read from
+Any other question (general) brings its picture or the frames of its video. Source: the releases as read from
 their own scripts; no file of theirs was at hand.
 """
 

@@ -1,9 +1,9 @@
-"""Run the checks of one raw scan that need no ground truth, and say what is there (dataset facts 5.3).
+"""Run the checks of one raw scan that need no ground truth, and report what the scan holds.
 
 A wrong pose, axis or box silently corrupts every question. The figures are those that ingest stores
 (`scenes.agreement`); the limits here are stricter than those by which questions are refused (`scenes.verdict`), and
-which boxes fail is listed. What a scan lacks is reported, and what can be checked without it still is. Limits are the
-dataset facts'; they were inferred without a released scan, and those marked as ours are wide.
+which boxes fail is listed. What a scan lacks is reported, and what can be checked without it still is. Limits were
+inferred without a released scan, from the formats' precision; those marked [ours] are wide.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ScanNet's `.sens`: colour, depth and pose of every frame in one file, read by seeking.
 
-Layout: facts of the released reader, version 4, and version 3, which ends without the IMU block (that block is not
+Layout: that of the released reader, version 4, and version 3, which ends without the IMU block (that block is not
 needed and never read, so a file that lacks it is read too). Only the index is held in memory, and every count and size
 is compared with the file before anything is allocated for it. The layout was checked against files written from its
 description, not against a released scan, which the licence keeps private.

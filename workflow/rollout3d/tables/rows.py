@@ -384,7 +384,7 @@ class ObjectRow(TypedDict):
     """rows are the axes of the oriented box"""
 
     aabb_min: list[float]
-    """axis-aligned box in the aligned frame (design 4.11)"""
+    """axis-aligned box: of the vertices (ScanNet), else of the oriented box"""
 
     aabb_max: list[float]
     """axis-aligned box in the aligned frame"""

@@ -134,7 +134,11 @@ OBJECTS: Table[ObjectRow] = _declare(
     _field("centroid", _vector(3), "centre of the oriented box"),
     _field("axes_lengths", _vector(3), "full side lengths of the oriented box"),
     _field("normalized_axes", _vector(9), "rows are the axes of the oriented box"),
-    _field("aabb_min", _vector(3), "axis-aligned box in the aligned frame (design 4.11)"),
+    _field(
+        "aabb_min",
+        _vector(3),
+        "axis-aligned box: of the vertices (ScanNet), else of the oriented box",
+    ),
     _field("aabb_max", _vector(3), "axis-aligned box in the aligned frame"),
     _null("n_points", _I, "mesh vertices of the instance"),
 )

@@ -1,7 +1,8 @@
 """SpaceR's evaluator of VSI-Bench.
 
-Source: facts about OuyangKun10/SpaceR b623af5, SpaceR-Eval/data_utils/{vsibench,vsi_util}.py (CC BY-NC 4.0: no text or
-code of it is here). Its reward is another rule: it adds the score of a cognitive map, which no prediction file holds.
+Source: OuyangKun10/SpaceR b623af5, SpaceR-Eval/data_utils/{vsibench,vsi_util}.py, as others describe it (CC BY-NC 4.0:
+no text or code of it is here). Its reward is another rule: it adds the score of a cognitive map, which no prediction
+file holds.
 
 - Answer: what stands in the `<answer>` tag if there is one, else the whole text. How the tag is cut out was not seen;
   the first closed tag is assumed.
