@@ -11,7 +11,8 @@ from measure import Figure, alone, median
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.geometry.boxes import import_open3d
-from rollout3d.scenes import ingest, rows, scannet, sightings
+from rollout3d.scenes import ingest, rows, sightings
+from rollout3d.scenes.datasets import scannet
 from rollout3d.seeding import shard_of
 from rollout3d.tables import Lineage
 from scans import SCENE_ID, scannet_root

@@ -9,7 +9,8 @@ from pathlib import Path
 from measure import Figure, alone, median
 from rollout3d.config import Regions
 from rollout3d.geometry.camera import resize_intrinsics, sample_indices
-from rollout3d.scenes import regions, rows, scannet
+from rollout3d.scenes import regions, rows
+from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.scan import ScanRef
 from scans import HEIGHT, SCENE_ID, WIDTH, scannet_root
 

@@ -9,7 +9,7 @@ import numpy as np
 from measure import Figure, seconds
 from rollout3d.config import Scenes
 from rollout3d.geometry.room import room_area
-from rollout3d.scenes import scannet
+from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.scan import ScanRef
 from scans import SCENE_ID, scannet_root
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from measure import Figure, alone, median
 from rollout3d.geometry.camera import sample_indices
-from rollout3d.scenes.sens import SensFile
+from rollout3d.scenes.formats.sens import SensFile
 from scans import SCENE_ID, scannet_root
 
 N = 32

@@ -12,7 +12,7 @@ import numpy as np
 
 from measure import Figure, alone, median
 from rollout3d.geometry.camera import sample_indices
-from rollout3d.scenes.video import Video
+from rollout3d.scenes.formats.video import Video
 
 N, N_FRAMES, FPS = 32, 900, 30
 WIDTH, HEIGHT = 640, 480

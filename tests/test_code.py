@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from rollout3d import code, tables
+from rollout3d import code, doors, tables
 from rollout3d.code import entries, source
 from rollout3d.fingerprint import Recorder
 
@@ -258,8 +258,8 @@ PRUNED = [
     ("train_grpo", GRPO, "training/grpo.py", "training/sft.py"),
     ("train_sft", {"method": "sft", "rollout": (), "reward": ()}, "training/sft.py", "training/grpo.py"),
     ("evaluate", {"backend": "vllm"}, "model/generate_vllm.py", "training/engine.py"),
-    ("ingest", {"dataset": "scannet"}, "scenes/scannet.py", "scenes/scannetpp.py"),
-    ("ingest", {"dataset": {"scannet", "scannetpp"}}, "scenes/scannetpp.py", "scenes/arkitscenes.py"),
+    ("ingest", {"dataset": "scannet"}, "scenes/datasets/scannet.py", "scenes/datasets/scannetpp.py"),
+    ("ingest", {"dataset": {"scannet", "scannetpp"}}, "scenes/datasets/scannetpp.py", "scenes/datasets/arkitscenes.py"),
     (
         "prepare_benchmark",
         {"benchmark": "synthetic"},
@@ -305,8 +305,8 @@ def test_the_tables_of_entries_fit_the_code():
         assert "rollout3d." + imported.removesuffix(".py").replace("/", ".") in names, (importing, imported)
     for path in (*entries.FOLDERS, *entries.BY_NAME, *entries.SCHEMA, *entries.EXCLUDED):
         assert (PACKAGE / path).exists(), path
-    readers = {name: (PACKAGE / f"scenes/{name}.py").read_text() for name in ("scannet", "scannetpp", "arkitscenes")}
-    assert all(re.search(rf'^NAME = "{name}"$', text, re.M) for name, text in readers.items())
+    for name in doors.DATASETS.names:
+        assert f'\nNAME = "{name}"\n' in (PACKAGE / f"scenes/datasets/{name}.py").read_text(), name
 
 
 def test_no_registry_is_forgotten():
@@ -315,7 +315,8 @@ def test_no_registry_is_forgotten():
         ("questions/generate.py", "GENERATORS"),
         ("questions/audit.py", "RULES"),
         *(("stages/bias.py", "READABLE"), ("stages/registry.py", "STAGES"), ("code/entries.py", "MODULES")),
-        *(("model/directory.py", "RELEASED"), ("scenes/headers.py", "CHECKS"), ("scenes/scannetpp.py", "DSLR")),
+        *(("model/directory.py", "RELEASED"), ("scenes/formats/headers.py", "CHECKS")),
+        ("scenes/datasets/scannetpp.py", "DSLR"),
     }
     found = set()
     for file in PACKAGE.rglob("*.py"):

@@ -27,9 +27,9 @@ from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
 from rollout3d.imports import records, released, video_r1
 from rollout3d.releases import MissingData
 from rollout3d.scenes import categories
+from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard
 from rollout3d.scenes.meta import MetaError, read_meta
-from rollout3d.scenes.sens import SensFile
 from scenes import mini
 from scenes.conftest import LINEAGE, settings
 from toyworld.writers import arkitscenes, release, scannet, scannetpp

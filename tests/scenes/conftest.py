@@ -11,7 +11,8 @@ import pytest
 
 from rollout3d import config, tables
 from rollout3d.config import Synthetic
-from rollout3d.scenes.ingest import NAMES, READERS, ingest_shard
+from rollout3d.scenes import datasets
+from rollout3d.scenes.ingest import NAMES, ingest_shard
 from rollout3d.scenes.scan import Scan
 from scenes import mini
 from toyworld.recording import Recording
@@ -96,7 +97,7 @@ class Release:
 
     def open(self, plan: release.Planned) -> Scan:
         """A scan as its reader gives it."""
-        reader = READERS[self.dataset]
+        reader = datasets.load(self.dataset)
         (ref,) = (ref for ref in reader.list_scans(self.root, [plan.split]) if ref.scene_id == plan.scene_id)
         return reader.read_scan(self.root, ref)
 

@@ -10,9 +10,9 @@ import pytest
 from rollout3d import tables
 from rollout3d.config import DATASETS
 from rollout3d.geometry.boxes import OrientedBox
-from rollout3d.scenes import agreement
+from rollout3d.scenes import agreement, datasets
 from rollout3d.scenes.agreement import FIGURES, box_tests, measure
-from rollout3d.scenes.ingest import READERS, ingest_scan
+from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.locate import locate
 from rollout3d.scenes.scan import Annotated, Room, ScanError
 from rollout3d.scenes.verdict import LIMITS, judge
@@ -87,7 +87,7 @@ MESHES = {
 def figures(made, folder):
     """The row of `scenes` as far as it is judged, read from the damaged folder."""
     root, ref = locate(made.dataset, folder)
-    with READERS[made.dataset].read_scan(root, ref) as scan:
+    with datasets.load(made.dataset).read_scan(root, ref) as scan:
         return {"agreement": measure(scan).row()}
 
 
@@ -150,7 +150,7 @@ def test_ingest_keeps_a_damaged_scan_with_its_figures(releases, tmp_path):
     folder = copied(made, tmp_path)
     change_poses("scannetpp", folder, np.linalg.inv)
     root, ref = locate("scannetpp", folder)
-    (scene,) = ingest_scan(READERS["scannetpp"], root, ref, settings(scenes={"agreement": "drop"}))["scenes"]
+    (scene,) = ingest_scan(datasets.load("scannetpp"), root, ref, settings(scenes={"agreement": "drop"}))["scenes"]
     assert scene["agreement"] == figures(made, folder)["agreement"]
     assert judge(scene, "drop").fate == "dropped"
 

@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 import filmed
 from rollout3d.geometry.camera import project
 from rollout3d.releases import MissingData
-from rollout3d.scenes import arkitscenes
-from rollout3d.scenes.arkit_frames import poses_at, read_trajectory
+from rollout3d.scenes.datasets import arkitscenes
+from rollout3d.scenes.datasets._arkit_frames import poses_at, read_trajectory
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes import mini
 from toyworld.writers import arkitscenes as writer

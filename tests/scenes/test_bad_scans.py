@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from rollout3d.scenes import scannet
+from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import NAMES, ingest_scan
 from rollout3d.scenes.scan import ScanError
 from scenes import mini

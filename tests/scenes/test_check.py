@@ -324,7 +324,7 @@ def test_a_release_without_a_label_table_still_has_meshes(releases, tmp_path):
 
 def exported(folder, n=8):
     """Write the `.sens` file of a scan as its export, without depth."""
-    from rollout3d.scenes.sens import SensFile
+    from rollout3d.scenes.formats.sens import SensFile
 
     path = folder / f"{folder.name}.sens"
     sens = SensFile(path)

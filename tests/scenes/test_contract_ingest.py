@@ -8,9 +8,10 @@ import pytest
 
 from rollout3d.config import Config
 from rollout3d.releases import MissingData
-from rollout3d.scenes import arkitscenes, rows, scannet, scannetpp
-from rollout3d.scenes.dslr import DslrSource
-from rollout3d.scenes.fisheye import FisheyeSource
+from rollout3d.scenes import rows
+from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
+from rollout3d.scenes.datasets._scannetpp_dslr import DslrSource
+from rollout3d.scenes.datasets._scannetpp_fisheye import FisheyeSource
 from rollout3d.scenes.ingest import shard_scans
 from rollout3d.scenes.scan import ScanError, ScanRef
 from rollout3d.stages import ingest as stage

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from rollout3d.geometry import boxes, camera, raster
-from rollout3d.scenes import arkit_frames, scan, scannet, scannetpp
+from rollout3d.scenes import scan
+from rollout3d.scenes.datasets import _arkit_frames as arkit_frames
+from rollout3d.scenes.datasets import scannet, scannetpp
 from rollout3d.scenes.scan import ScanRef
 from scenes import mini
 

@@ -7,7 +7,7 @@ import lz4.block
 import numpy as np
 import pytest
 
-from rollout3d.scenes.depth_bin import DepthBin
+from rollout3d.scenes.formats.depth_bin import DepthBin
 from rollout3d.scenes.scan import ScanError
 
 SHAPE = (192, 256)

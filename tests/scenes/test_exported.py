@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rollout3d.geometry.camera import project
-from rollout3d.scenes import scannet
 from rollout3d.scenes.check import check_scan
+from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes import mini

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout3d.scenes.depth_bin import DepthBin
-from rollout3d.scenes.pictures import decode_picture
-from rollout3d.scenes.ply import read_ply
+from rollout3d.scenes.formats.depth_bin import DepthBin
+from rollout3d.scenes.formats.pictures import decode_picture
+from rollout3d.scenes.formats.ply import read_ply
+from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.scan import ScanError
-from rollout3d.scenes.sens import SensFile
 from scenes import mini
 from scenes.fuzz import damaged, fuzzed, survives
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from scipy.spatial.transform import Rotation
 
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes import arkitscenes, scannet, scannetpp
-from rollout3d.scenes.arkit_frames import ArkitSource, read_trajectory
+from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
+from rollout3d.scenes.datasets._arkit_frames import ArkitSource, read_trajectory
 from rollout3d.scenes.scan import ScanRef
 from scenes import mini
 from scenes.fuzz import damaged_json, damaged_text, fuzzed, survives

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.scenes import arkitscenes, headers, scannet, scannetpp
+from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
+from rollout3d.scenes.formats import headers
+from rollout3d.scenes.formats.video import Video
 from rollout3d.scenes.inventory import look, take_inventory
 from rollout3d.scenes.scan import ScanError, ScanRef, read_json
-from rollout3d.scenes.video import Video
 from rollout3d.stages import inventory as stage
 from scenes import mini
 from scenes.conftest import output_of
@@ -183,7 +184,7 @@ def test_no_video_is_decoded(scannetpp_root, monkeypatch):  # noqa: F811
 
 @pytest.mark.parametrize(("name", "rate"), [("v.mkv", 60), ("v.mp4", 30)])
 def test_a_container_that_is_cut_anywhere_is_noticed(tmp_path, name, rate):
-    from rollout3d.scenes.containers import check_container
+    from rollout3d.scenes.formats.containers import check_container
 
     path = tmp_path / name
     mini.write_video(path, [np.full((48, 64, 3), 10 * i, np.uint8) for i in range(20)], rate)

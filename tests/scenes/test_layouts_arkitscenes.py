@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rollout3d import fingerprint
-from rollout3d.scenes import arkitscenes
+from rollout3d.scenes.datasets import arkitscenes
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.inventory import look
 from rollout3d.scenes.scan import ScanError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rollout3d.geometry.camera import project
-from rollout3d.scenes import scannetpp
-from rollout3d.scenes.fisheye import FisheyeSource, pinhole
+from rollout3d.scenes.datasets import scannetpp
+from rollout3d.scenes.datasets._scannetpp_fisheye import FisheyeSource, pinhole
 from rollout3d.scenes.inventory import look
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes import mini

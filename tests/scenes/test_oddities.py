@@ -9,8 +9,8 @@ import lz4.block
 import numpy as np
 import pytest
 
-from rollout3d.scenes import scannet
-from rollout3d.scenes.arkit_frames import ArkitSource
+from rollout3d.scenes.datasets import scannet
+from rollout3d.scenes.datasets._arkit_frames import ArkitSource
 from rollout3d.scenes.oddities import depth_flags, orientation_flags, time_flags
 from rollout3d.scenes.scan import Room, Scan, ScanError, ScanRef
 from scenes import mini

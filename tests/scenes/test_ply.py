@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from rollout3d.scenes.ply import read_ply
+from rollout3d.scenes.formats.ply import read_ply
 from rollout3d.scenes.scan import ScanError
 from scenes import mini
 

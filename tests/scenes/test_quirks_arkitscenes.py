@@ -11,7 +11,7 @@ import json
 import numpy as np
 import pytest
 
-from rollout3d.scenes import arkitscenes
+from rollout3d.scenes.datasets import arkitscenes
 from rollout3d.scenes.scan import ScanError
 from scenes.conftest import SEED, SYNTHETIC
 from toyworld.writers import release

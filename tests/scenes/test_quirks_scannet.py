@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import filmed
-from rollout3d.scenes import scannet
+from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import ingest_shard
 from scenes.conftest import LINEAGE, SEED, SYNTHETIC, settings
 from toyworld.mesh import mesh_of

@@ -12,7 +12,7 @@ import shutil
 import numpy as np
 import pytest
 
-from rollout3d.scenes import scannetpp
+from rollout3d.scenes.datasets import scannetpp
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes.conftest import SYNTHETIC
 

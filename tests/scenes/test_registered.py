@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from rollout3d.scenes.registered import cross_check, read_colmap, read_nerfstudio
+from rollout3d.scenes.datasets._scannetpp_registered import cross_check, read_colmap, read_nerfstudio
 from rollout3d.scenes.scan import ScanError
 
 POSE = np.array([[0, 0, 1, 1], [-1, 0, 0, 2], [0, -1, 0, 1.5], [0, 0, 0, 1]])

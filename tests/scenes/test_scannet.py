@@ -5,7 +5,7 @@ import pytest
 
 from rollout3d.geometry.camera import project
 from rollout3d.releases import MissingData
-from rollout3d.scenes import scannet
+from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes import mini
 

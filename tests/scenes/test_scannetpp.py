@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rollout3d.releases import MissingData
-from rollout3d.scenes import scannetpp
+from rollout3d.scenes.datasets import scannetpp
 from rollout3d.scenes.scan import ScanError, ScanRef
 from scenes import mini
 

@@ -4,7 +4,7 @@ import pytest
 
 from rollout3d import fingerprint
 from rollout3d.releases import MissingData, label_table, missing, missing_lists, outside
-from rollout3d.scenes import arkitscenes, scannet, scannetpp
+from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.ingest import shard_scans
 from scenes import mini
 from scenes.conftest import settings

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from rollout3d.scenes.pictures import MAX_PIXELS
+from rollout3d.scenes.formats.pictures import MAX_PIXELS
+from rollout3d.scenes.formats.video import Video
 from rollout3d.scenes.scan import ScanError
-from rollout3d.scenes.video import Video
 from scenes import mini
 from scenes.fuzz import damaged, fuzzed, survives
 

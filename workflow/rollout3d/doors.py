@@ -39,5 +39,6 @@ class Door:
 
 ROLLOUTS = Door("rollout", "training/rollouts")
 SCORERS = Door("scorer", "scoring/scorers")
+DATASETS = Door("dataset", "scenes/datasets")
 
-DOORS = (ROLLOUTS, SCORERS)
+DOORS = (ROLLOUTS, SCORERS, DATASETS)

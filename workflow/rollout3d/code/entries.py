@@ -36,7 +36,6 @@ SCHEMA = ("tables/fields.py", *DECLARING)
 
 REGISTRIES: Mapping[tuple[str, str], str] = {
     ("evaluation/benchmarks/__init__.py", "BENCHMARKS"): "benchmark",
-    ("scenes/ingest.py", "READERS"): "dataset",
     ("toyworld/writers/release.py", "_WRITERS"): "dataset",
     ("training/rewards/__init__.py", "COMBINE"): "reward",
     ("training/schedule.py", "SHAPES"): "schedule",

@@ -13,7 +13,8 @@ from rollout3d.questions.generate import GENERATORS, questions_for_scene
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import option_text
 from rollout3d.releases import MissingData
-from rollout3d.scenes.ingest import READERS, ingest_scan
+from rollout3d.scenes import datasets
+from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.locate import locate
 from rollout3d.scenes.scan import UNKNOWN_LABEL, ScanRef
 from rollout3d.scenes.verdict import CONTRADICTS, Verdict, judge
@@ -47,7 +48,7 @@ def ask(dataset: str, path: Path, config: Config) -> Asked:
     """
     root, ref = locate(dataset, path)
     ref, lost = _listed(dataset, root, replace(ref, alone=True), config)
-    found = ingest_scan(READERS[dataset], root, ref, config)
+    found = ingest_scan(datasets.load(dataset), root, ref, config)
     scene = found["scenes"][0]
     verdict = judge(scene, config.scenes.agreement)
     if verdict.fate == "dropped":
@@ -80,7 +81,7 @@ def _listed(dataset: str, root: Path, ref: ScanRef, config: Config) -> tuple[Sca
     """The scan with split and space of the release's lists, as far as these are there, and what is lost without."""
     for split in ("train", "val", "test"):
         try:
-            listed = READERS[dataset].list_scans(root, [split], config.site.splits.get(dataset))
+            listed = datasets.load(dataset).list_scans(root, [split], config.site.splits.get(dataset))
         except MissingData:
             continue
         for other in listed:

@@ -1,1 +1,1 @@
-"""Raw releases to scene tables: one reader a dataset, and the synthetic worlds that stand in for licensed data."""
+"""Raw releases to scene tables: `datasets/` reads each release, `formats/` the kinds of files that they consist of."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rollout3d.fingerprint import note
-from rollout3d.scenes.packed import PackedPath
+from rollout3d.scenes.formats.packed import PackedPath
 from rollout3d.scenes.scan import Contradiction, ScanError
 
 T = TypeVar("T")

@@ -20,6 +20,7 @@ from rollout3d.geometry import agreement
 from rollout3d.geometry.camera import resize_intrinsics
 from rollout3d.geometry.raster import rasterise, surface_colors
 from rollout3d.releases import MissingData
+from rollout3d.scenes import datasets
 from rollout3d.scenes.agreement import (
     Figures,
     Poses,
@@ -32,7 +33,7 @@ from rollout3d.scenes.agreement import (
 )
 from rollout3d.scenes.check_report import Check, Report, Shot
 from rollout3d.scenes.contract import LOST_OBJECTS, NoObjects
-from rollout3d.scenes.ingest import READERS, is_there, touching
+from rollout3d.scenes.ingest import is_there, touching
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.scenes.oddities import depth_flags, orientation_flags
 from rollout3d.scenes.scan import FrameSource, Room, Scan, ScanError, ScanRef
@@ -71,7 +72,7 @@ def check_scan(dataset: str, path: Path) -> Report:
     report = Report(dataset, ref.scene_id)
     room, problems = _open_room(dataset, root, ref)
     try:
-        with touching(READERS[dataset], root, ref):
+        with touching(datasets.load(dataset), root, ref):
             source, flags = _open_source(dataset, root, ref, room)
     except ScanError as error:
         source, flags = None, []
@@ -106,8 +107,8 @@ def _open_room(dataset: str, root: Path, ref: ScanRef) -> tuple[Room | None, lis
     for annotated in (True, False):
         try:
             wanted = replace(ref, annotated=annotated, alone=ref.alone or not annotated)
-            with touching(READERS[dataset], root, ref):
-                return READERS[dataset].read_room(root, wanted), problems
+            with touching(datasets.load(dataset), root, ref):
+                return datasets.load(dataset).read_room(root, wanted), problems
         except (ScanError, MissingData) as error:
             if str(error) not in [str(problem) for problem in problems]:
                 problems.append(error)
@@ -117,7 +118,7 @@ def _open_room(dataset: str, root: Path, ref: ScanRef) -> tuple[Room | None, lis
 def _open_source(dataset: str, root: Path, ref: ScanRef, room: Room | None) -> tuple[FrameSource, list[str]]:
     """The video and its flags: `read_scan` would give up with the room. Without a mesh ScanNet's poses stay
     unaligned."""
-    return READERS[dataset].open_video(root, ref, np.eye(4) if room is None else room.to_aligned)
+    return datasets.load(dataset).open_video(root, ref, np.eye(4) if room is None else room.to_aligned)
 
 
 def _describe(report: Report, room: Room | None, source: FrameSource | None, problems: list[Exception]) -> None:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 
 from scipy.spatial import QhullError
 
@@ -19,16 +18,13 @@ from rollout3d.config.frames import stored_sets
 from rollout3d.fingerprint import note
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
-from rollout3d.scenes import arkitscenes, oddities, rows, scannet, scannetpp
+from rollout3d.scenes import datasets, oddities, rows
 from rollout3d.scenes.contract import MAX_ROOM_M2
 from rollout3d.scenes.damage import more_than_chance
+from rollout3d.scenes.datasets import Dataset
 from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
 from rollout3d.scenes.sightings import Watch
 from rollout3d.seeding import shard_of
-
-READERS: dict[str, ModuleType] = {reader.NAME: reader for reader in (scannet, scannetpp, arkitscenes)}
-"""Each has list_scans(root, splits, lists), on_disk(root), folders(root, ref), assets(root, ref), read_room(root, ref),
-open_video(root, ref, to_aligned) and read_scan(root, ref)."""
 
 NAMES = ("scenes", "objects", "frames", "maps", "visibility", "scenes_dropped")
 
@@ -51,9 +47,9 @@ def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Con
     """
     spec = config.datasets[dataset]
     splits = [*dict.fromkeys((*spec.splits.train, *spec.splits.test))]
-    refs = READERS[dataset].list_scans(root, splits, config.site.splits.get(dataset))
+    refs = datasets.load(dataset).list_scans(root, splits, config.site.splits.get(dataset))
     if not any(ref.present for ref in refs):
-        raise MissingData(_nothing(READERS[dataset], root, splits, refs))
+        raise MissingData(_nothing(datasets.load(dataset), root, splits, refs))
     if spec.max_scans is not None:
         by_split = {split: [r for r in refs if r.split == split and r.present] for split in splits}
         refs = [ref for split in splits for ref in by_split[split][: spec.max_scans]]
@@ -62,7 +58,7 @@ def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Con
     return mine
 
 
-def _nothing(reader: ModuleType, root: Path, splits: list[str], refs: list[ScanRef]) -> str:
+def _nothing(reader: Dataset, root: Path, splits: list[str], refs: list[ScanRef]) -> str:
     """Return what was looked for, and what is there instead."""
     example = refs[0] if refs else ScanRef("<scan>", "", splits[0])
     places = sorted({folder.parent for folder in reader.folders(root, example)})
@@ -118,7 +114,7 @@ def ingest_shard(
     root = Path(root)
     refs = shard_scans(dataset, root, shard, n_shards, config)
     present = [ref for ref in refs if ref.present]
-    for path in (path for ref in refs if not ref.present for path in READERS[dataset].folders(root, ref)):
+    for path in (path for ref in refs if not ref.present for path in datasets.load(dataset).folders(root, ref)):
         note(path)
     dropped = [_dropped(ref, "", "listed in the split file, but not on disk") for ref in refs if not ref.present]
     if dropped:
@@ -133,7 +129,7 @@ def ingest_shard(
         }
         for ref in progress(present, f"{dataset} {shard}/{n_shards}"):
             try:
-                found = ingest_scan(READERS[dataset], root, ref, config, sets)
+                found = ingest_scan(datasets.load(dataset), root, ref, config, sets)
             except ScanError as error:
                 file = _file(error.path, root)
                 dropped.append(_dropped(ref, file, error.reason))
@@ -161,7 +157,7 @@ def ingest_shard(
 
 
 @contextmanager
-def touching(reader: ModuleType, root: Path, ref: ScanRef) -> Iterator[None]:
+def touching(reader: Dataset, root: Path, ref: ScanRef) -> Iterator[None]:
     """Turn an error of the disk or of permissions into a `ScanError`: it concerns one scan.
 
     `reading` does so for what a file holds; folders are listed and looked for outside of it. `MissingData` passes, and
@@ -188,7 +184,7 @@ def is_there(path: Path) -> bool:
 
 
 def ingest_scan(
-    reader: ModuleType, root: Path, ref: ScanRef, config: Config, sets: Collection[str] = ()
+    reader: Dataset, root: Path, ref: ScanRef, config: Config, sets: Collection[str] = ()
 ) -> dict[str, list[rows.Row]]:
     """Return the rows of one scan by table: scenes, objects, frames, maps, visibility; `sets` as of `ingest_shard`.
     Raises `ScanError` if it cannot be used."""

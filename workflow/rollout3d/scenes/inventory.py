@@ -11,9 +11,10 @@ from typing import Any
 
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData, label_table, missing_lists, require
+from rollout3d.scenes import datasets
 from rollout3d.scenes.assets import Candidate
-from rollout3d.scenes.headers import check_header
-from rollout3d.scenes.ingest import READERS, is_there, touching
+from rollout3d.scenes.formats.headers import check_header
+from rollout3d.scenes.ingest import is_there, touching
 from rollout3d.scenes.scan import ScanError, ScanRef, read_json
 
 Row = dict[str, Any]
@@ -51,7 +52,7 @@ def take_inventory(dataset: str, root: Path, lists: Path | str | None = None) ->
 
     Raises `MissingData` if there is no release at `root`.
     """
-    reader = READERS[dataset]
+    reader = datasets.load(dataset)
     require(dataset, root)
     found = Inventory(dataset, root)
     refs: dict[str, ScanRef] = {}
@@ -83,13 +84,13 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
     row: Row = {"dataset": dataset, "scene_id": ref.scene_id, "space_id": ref.space_id, "split": ref.split}
     row |= {"state": "usable", "asset": "", "file": "", "reason": "", "flags": []}
     if not ref.present:
-        (folder, *_) = READERS[dataset].folders(root, ref)
+        (folder, *_) = datasets.load(dataset).folders(root, ref)
         reason = "listed in the split file, but not on disk"
         return row | {"state": "missing", "asset": "scan", "file": _relative(folder, root), "reason": reason}
     asset = "scan"
     try:
-        with touching(READERS[dataset], root, ref):
-            for each in READERS[dataset].assets(root, ref):
+        with touching(datasets.load(dataset), root, ref):
+            for each in datasets.load(dataset).assets(root, ref):
                 if not each.needed:
                     continue
                 asset = each.what

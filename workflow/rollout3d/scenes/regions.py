@@ -22,9 +22,8 @@ from rollout3d.geometry.camera import NEAR_M, project
 from rollout3d.geometry.masks import mask_box, rle_encode, splat_mask, splat_radius
 from rollout3d.geometry.raster import rasterise
 from rollout3d.progress import progress
-from rollout3d.scenes.arkitscenes import ROUNDING_M
-from rollout3d.scenes.ingest import READERS
-from rollout3d.scenes.scan import Room, Scan, ScanError, ScanRef
+from rollout3d.scenes import datasets
+from rollout3d.scenes.scan import ROUNDING_M, Room, Scan, ScanError, ScanRef
 from rollout3d.scenes.surface import point_spacing, vertex_areas
 
 Row = dict[str, Any]
@@ -74,7 +73,7 @@ def scene_regions(
     dataset: str, root: Path, ref: ScanRef, objects: list[Row], frames: list[Row], mode: RegionMode, config: Regions
 ) -> list[Row]:
     """The regions of one scan, by frame and object. `objects`, `frames`: its rows of these tables."""
-    reader = READERS[dataset]
+    reader = datasets.load(dataset)
     of_instance, by_depth = mode.startswith("instance"), mode.endswith("depth")
     if not by_depth:
         return _regions(reader.read_room(root, ref), None, objects, frames, of_instance, config)

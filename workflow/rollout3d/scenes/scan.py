@@ -228,6 +228,8 @@ class Room:
     n_annotated: int | None = None
 
 
+ROUNDING_M = 1e-4
+"""A point this near to the surface of a box is in it: coordinates of meshes have 32 bits."""
 THUMBNAIL_PIXELS = 96 * 72
 """Size of a frame's small copy: frames cost much to decode, and who compares them needs no more."""
 

@@ -45,13 +45,13 @@ def main(argv: list[str] | None = None) -> None:
         locate(args.dataset, args.path)  # before the imports: they take seconds
         LOG.info("%s: reading mesh, objects and video", args.path)
         from rollout3d.questions.ask import ask, lines
+        from rollout3d.scenes import datasets
         from rollout3d.scenes.check_picture import write_png
-        from rollout3d.scenes.ingest import READERS
         from rollout3d.scenes.overview import overview
         from rollout3d.scenes.scan import ScanError
 
         asked = ask(args.dataset, args.path, config)
-        room = READERS[args.dataset].read_room(asked.root, asked.ref)
+        room = datasets.load(args.dataset).read_room(asked.root, asked.ref)
     except (UnusableScan, MissingData) as error:
         raise StageError(str(error), 2) from None
     except ScanError as error:

@@ -356,10 +356,9 @@ def _text_digest(name: str) -> str:
 
 def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     """Return which entries of the registries (`rollout3d.code.KEYS`) a job uses: no other code of theirs counts."""
-    found: dict[str, Any] = {"think": config.prompts.think}
-    for name in ("dataset", "benchmark"):
-        if getattr(scope, name):
-            found[name] = getattr(scope, name)
+    found: dict[str, Any] = {"think": config.prompts.think, "dataset": scope.dataset or tuple(config.datasets)}
+    if scope.benchmark:
+        found["benchmark"] = scope.benchmark
     if scope.run and stage in ("train_sft", "train_grpo"):
         run, section = scope.run, config.sft if scope.run.method == "sft" else config.grpo
         found |= {"method": run.method, "deepspeed": section.deepspeed}

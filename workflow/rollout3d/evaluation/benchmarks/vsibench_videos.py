@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from rollout3d.evaluation.benchmarks.common import BenchmarkError
 
 if TYPE_CHECKING:
-    from rollout3d.scenes.video import Video
+    from rollout3d.scenes.formats.video import Video
 
 LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 22
@@ -39,8 +39,8 @@ class Source:
 
     def open(self, how: str) -> Video:
         """Open the video. Raises BenchmarkError naming file or archive and member, and saying `how` to mend it."""
+        from rollout3d.scenes.formats.video import Video
         from rollout3d.scenes.scan import ScanError
-        from rollout3d.scenes.video import Video
 
         try:
             if self.file is not None:

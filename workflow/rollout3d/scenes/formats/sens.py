@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
+from rollout3d.scenes.formats.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.scan import ScanError, intrinsics, reading
 
 _FRAME = struct.Struct("<16f4Q")

@@ -23,14 +23,15 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.releases import ARKITSCENES_TABLES, MissingData, require
-from rollout3d.scenes import arkit_layout
-from rollout3d.scenes.arkit_frames import ArkitSource
 from rollout3d.scenes.assets import Asset
 from rollout3d.scenes.categories import arkitscenes_labels
 from rollout3d.scenes.contract import Refused, accept, identity, is_scan_name, read_stated, read_table
-from rollout3d.scenes.packed import PackedPath, check_archive, unpacked
-from rollout3d.scenes.ply import read_ply
+from rollout3d.scenes.datasets import _arkit_layout as arkit_layout
+from rollout3d.scenes.datasets._arkit_frames import ArkitSource
+from rollout3d.scenes.formats.packed import PackedPath, check_archive, unpacked
+from rollout3d.scenes.formats.ply import read_ply
 from rollout3d.scenes.scan import (
+    ROUNDING_M,
     Annotated,
     FrameSource,
     Room,
@@ -44,9 +45,6 @@ from rollout3d.spaces import space_of, visit_of
 
 NAME = "arkitscenes"
 _log = logging.getLogger(__name__)
-
-ROUNDING_M = 1e-4
-"""A vertex on the surface of a box is in it, whatever its 32-bit coordinates make of that."""
 
 FOLDERS = {"train": "Training", "val": "Validation"}
 _INCOMPLETE = {

@@ -27,16 +27,17 @@ import numpy as np
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.releases import list_files, require
-from rollout3d.scenes import registered_video
 from rollout3d.scenes.assets import Asset, Candidate
 from rollout3d.scenes.categories import scannetpp_labels
-from rollout3d.scenes.containers import check_container
 from rollout3d.scenes.contract import NoObjects, Refused, accept, identity, read_splits, read_stated
-from rollout3d.scenes.depth_bin import HEIGHT, WIDTH, DepthBin
-from rollout3d.scenes.dslr import DslrSource, listed_pictures
-from rollout3d.scenes.fisheye import FisheyeSource
-from rollout3d.scenes.ply import read_ply
-from rollout3d.scenes.registered import cross_check
+from rollout3d.scenes.datasets import _scannetpp_colmap as registered_video
+from rollout3d.scenes.datasets._scannetpp_dslr import DslrSource, listed_pictures
+from rollout3d.scenes.datasets._scannetpp_fisheye import FisheyeSource
+from rollout3d.scenes.datasets._scannetpp_registered import cross_check
+from rollout3d.scenes.formats.containers import check_container
+from rollout3d.scenes.formats.depth_bin import HEIGHT, WIDTH, DepthBin
+from rollout3d.scenes.formats.ply import read_ply
+from rollout3d.scenes.formats.video import Video
 from rollout3d.scenes.scan import (
     Annotated,
     FrameSource,
@@ -51,7 +52,6 @@ from rollout3d.scenes.scan import (
     segment_of_vertices,
 )
 from rollout3d.scenes.surface import sample_surface
-from rollout3d.scenes.video import Video
 from rollout3d.seeding import generator
 from rollout3d.spaces import space_of
 

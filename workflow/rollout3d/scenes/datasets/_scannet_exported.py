@@ -20,8 +20,8 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
-from rollout3d.scenes.instance_pictures import optional_pictures
-from rollout3d.scenes.pictures import decode_picture, picture_size
+from rollout3d.scenes.datasets._scannet_instances import optional_pictures
+from rollout3d.scenes.formats.pictures import decode_picture, picture_size
 from rollout3d.scenes.scan import ScanError, intrinsics, matrix, read_text, reading
 
 FOLDERS = (".", "exported", "frames", "sens", "output")

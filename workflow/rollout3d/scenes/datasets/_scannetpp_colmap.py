@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
-from rollout3d.scenes.arkit_frames import poses_at
-from rollout3d.scenes.registered import read_colmap
+from rollout3d.scenes.datasets._arkit_frames import poses_at
+from rollout3d.scenes.datasets._scannetpp_registered import read_colmap
 from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
 
 MAX_GAP_S = 0.5

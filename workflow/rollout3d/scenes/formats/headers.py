@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from rollout3d.scenes.arkit_frames import read_trajectory
-from rollout3d.scenes.containers import check_container
-from rollout3d.scenes.packed import PackedPath, check_archive
-from rollout3d.scenes.pictures import picture_size
-from rollout3d.scenes.ply import check_ply
+from rollout3d.scenes.datasets._arkit_frames import read_trajectory
+from rollout3d.scenes.formats.containers import check_container
+from rollout3d.scenes.formats.packed import PackedPath, check_archive
+from rollout3d.scenes.formats.pictures import picture_size
+from rollout3d.scenes.formats.ply import check_ply
+from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.scan import ScanError, read_json, reading
-from rollout3d.scenes.sens import SensFile
 
 SMALL_BYTES = 1 << 22
 """JSON files up to this size are parsed; of larger ones (poses of a phone's video) both ends are looked at."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rollout3d.scenes.assets import Asset, Candidate
-from rollout3d.scenes.packed import PackedPath, unpacked
+from rollout3d.scenes.formats.packed import PackedPath, unpacked
 
 VIDEOS = (("vga_wide", "lowres_wide"), ("wide",), ("color",))
 """Assets that can be the video: all places are searched for the first group, then for the next."""

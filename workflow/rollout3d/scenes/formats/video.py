@@ -17,7 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from rollout3d.fingerprint import note
-from rollout3d.scenes.pictures import MAX_PIXELS
+from rollout3d.scenes.formats.pictures import MAX_PIXELS
 from rollout3d.scenes.scan import ScanError, reading
 
 LOG = logging.getLogger(__name__)

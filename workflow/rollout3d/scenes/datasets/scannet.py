@@ -27,10 +27,11 @@ from rollout3d.releases import SCANNET_LABELS, MissingData, label_table, list_fi
 from rollout3d.scenes.assets import Asset, Candidate, found_in
 from rollout3d.scenes.categories import scannet_labels
 from rollout3d.scenes.contract import Accepted, Refused, accept, identity, read_splits
-from rollout3d.scenes.exported import ExportedSource, export_folders
-from rollout3d.scenes.instance_pictures import InstancePictures, optional_pictures
+from rollout3d.scenes.datasets._scannet_exported import ExportedSource, export_folders
+from rollout3d.scenes.datasets._scannet_instances import InstancePictures, optional_pictures
+from rollout3d.scenes.formats.ply import read_ply
+from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.oddities import time_flags
-from rollout3d.scenes.ply import read_ply
 from rollout3d.scenes.scan import (
     Annotated,
     FrameSource,
@@ -44,7 +45,6 @@ from rollout3d.scenes.scan import (
     reading,
     segment_of_vertices,
 )
-from rollout3d.scenes.sens import SensFile
 from rollout3d.spaces import space_of
 
 NAME = "scannet"

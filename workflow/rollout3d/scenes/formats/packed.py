@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from rollout3d.fingerprint import note
-from rollout3d.scenes.archive import Archive
+from rollout3d.scenes.formats.archive import Archive
 from rollout3d.scenes.scan import ScanError
 
 _MOST_BYTES = 1 << 31

@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_image, upright_rotation, valid_pose
-from rollout3d.scenes import arkit_layout
 from rollout3d.scenes.assets import Asset, Candidate
+from rollout3d.scenes.datasets import _arkit_layout as arkit_layout
+from rollout3d.scenes.formats.packed import PackedPath, check_archive, unpacked
+from rollout3d.scenes.formats.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.oddities import time_flags
-from rollout3d.scenes.packed import PackedPath, check_archive, unpacked
-from rollout3d.scenes.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
 
 VIDEO_FPS = 30.0
