@@ -20,7 +20,6 @@ from rollout3d.model.answer import Setting, answer, build_prompt
 from rollout3d.model.load import files_digest, load_policy, read_model, refer_model
 from rollout3d.model.media import FrameStore
 from rollout3d.model.sampling import Sampling
-from rollout3d.stages.common import StageError
 from rollout3d.stages.export import main
 from rollout3d.training import grpo
 from rollout3d.training.rewards import Judgement
@@ -244,7 +243,7 @@ def test_without_answers_the_recipe_of_a_run_comes_before_the_configuration(poli
 
 def test_nothing_is_overwritten_and_nothing_is_left_half_done(saved, tmp_path, monkeypatch, capsys):
     (tmp_path / "out").mkdir()
-    with pytest.raises(StageError):
+    with pytest.raises(SystemExit):
         export_run(saved, tmp_path / "out")
     assert "exists already" in capsys.readouterr().err
     monkeypatch.setattr(export, "_card", lambda *_: 1 / 0)
@@ -259,7 +258,7 @@ def test_weights_that_have_changed_are_not_exported(policy, tmp_path, capsys):
 
     save_policy(policy, tmp_path / "r", kind="sft")
     (tmp_path / "r" / "weights" / "added_tokens.json").write_text("{}")
-    with pytest.raises(StageError):
+    with pytest.raises(SystemExit):
         export_run(tmp_path / "r" / "model.json", tmp_path / "out")
     assert "not those that it describes" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
@@ -269,7 +268,7 @@ def test_answers_of_another_model_or_of_several_kinds_are_refused(small, tmp_pat
     other = [row | {"model_digest": "0" * 64} for row in small.answers]
     for rows, message in (([*small.answers, *longer], "in several ways"), (other, "evaluate again")):
         tables.write(tables.PREDICTIONS, tmp_path / "p.parquet", rows, tw.NOWHERE)
-        with pytest.raises(StageError):
+        with pytest.raises(SystemExit):
             export_run(small.ocr, tmp_path / "out", "--predictions", tmp_path / "p.parquet")
         assert message in capsys.readouterr().err
 

@@ -7,7 +7,6 @@ import training_world as tw
 
 from rollout3d.model.load import read_model
 from rollout3d.stages import describe_model, train_grpo
-from rollout3d.stages.common import StageError
 
 
 def test_a_model_of_the_hub_is_described_without_touching_the_network(tmp_path):
@@ -29,7 +28,7 @@ def test_a_directory_of_this_machine_stands_in_for_the_hub(tmp_path, files, monk
 def test_another_model_under_the_name_of_a_release_is_refused(tmp_path, files, monkeypatch, capsys):
     """Tables would give its numbers to Qwen2.5-VL-3B-Instruct."""
     monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"models": {"base": str(files["init"].parent / "weights")}}))
-    with pytest.raises(StageError):
+    with pytest.raises(SystemExit):
         describe_model.main(["--key", "base", "--out", str(tmp_path / "model.json")])
     said = capsys.readouterr().err
     assert "not Qwen/Qwen2.5-VL-3B-Instruct (36 of 2048)" in said and "models.*.name" in said
@@ -61,7 +60,7 @@ def test_grpo_runs_from_the_command_line(files, tmp_path):
 
 
 def test_errors_that_the_user_can_mend_are_one_message(files, tmp_path, capsys):
-    with pytest.raises(StageError):
+    with pytest.raises(SystemExit):
         train_grpo.main(arguments(files, tmp_path, **{"--train": files["frames"].parent / "none.parquet"}))
     assert "none.parquet" in capsys.readouterr().err
     with pytest.raises(SystemExit):

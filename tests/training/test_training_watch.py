@@ -12,7 +12,6 @@ from rich.console import Console
 from test_training_checkpoint import crash, interrupt_at, same_run, train_grpo
 
 from rollout3d import tables
-from rollout3d.stages.common import StageError
 from rollout3d.stages.watch import main
 from rollout3d.training import checkpoint, loop
 from rollout3d.training.data import NotTrainable
@@ -72,7 +71,7 @@ def test_a_run_that_died_says_so(files, taught, tmp_path, monkeypatch):
 def test_what_is_no_run_is_said_with_the_remedy(tmp_path, capsys):
     with pytest.raises(NoRun, match="no run trains or has trained here"):
         Reader(tmp_path).read()
-    with pytest.raises(StageError):
+    with pytest.raises(SystemExit):
         main([str(tmp_path / "nowhere"), "--once"])
     assert "results/runs/ocr" in capsys.readouterr().err
 

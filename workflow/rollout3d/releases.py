@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from rollout3d.errors import UserError
+
 _HOW = {
     "scannet": (
         "scans",
@@ -88,7 +90,7 @@ LIST_FOLDERS = {
 """Where split lists are looked for, relative to the root: as downloaded, as in the release's repository, beside it."""
 
 
-class MissingData(FileNotFoundError):
+class MissingData(UserError, FileNotFoundError):
     """A release is not where the configuration says; the message is all that a user needs."""
 
 

@@ -12,6 +12,7 @@ import itertools
 import numpy as np
 from numba import njit
 
+from rollout3d.errors import InvalidInput
 from rollout3d.seeding import generator
 from toyworld import sight, space
 from toyworld.floorplan import CELL, plan_of
@@ -45,7 +46,7 @@ def camera_path(world: World, seconds: float, fps: float) -> np.ndarray:
     """
     n = round(seconds * fps)
     if n < 1:
-        raise ValueError(f"{seconds} s at {fps} frames a second is no frame: ask for more seconds")
+        raise InvalidInput(f"{seconds} s at {fps} frames a second is no frame: ask for more seconds")
     rng = generator(world.seed, "path")
     height = rng.uniform(1.45, 1.55)
     phases = rng.uniform(0, 2 * np.pi, 6)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rollout3d.errors import InvalidInput
 from rollout3d.seeding import generator
 from toyworld.floorplan import OPENING_HEIGHT, SHAPES, draw_rooms, plan_of
 from toyworld.inventory import draw_inventory
@@ -81,14 +82,14 @@ def build_world(seed: int, n_objects: tuple[int, int] = (15, 40), shape: str | N
     """
     low, high = n_objects
     if not 1 <= low <= high:
-        raise ValueError(f"n_objects must be (least, most) with 1 <= least <= most, not {n_objects}")
+        raise InvalidInput(f"n_objects must be (least, most) with 1 <= least <= most, not {n_objects}")
     if shape is not None and shape not in SHAPES:
         raise ValueError(f"shape must be one of {', '.join(SHAPES)} or None, not '{shape}'")
     for attempt in range(ATTEMPTS):
         world = _try_world(seed, attempt, low, high, shape)
         if world is not None:
             return world
-    raise ValueError(f"no world of {low} to {high} things in {ATTEMPTS} attempts: ask for fewer things")
+    raise InvalidInput(f"no world of {low} to {high} things in {ATTEMPTS} attempts: ask for fewer things")
 
 
 def _try_world(seed: int, attempt: int, low: int, high: int, shape: str | None) -> World | None:

@@ -18,6 +18,7 @@ EXCLUDED = (
     "code",
     "config",
     "doors.py",
+    "errors.py",
     "fingerprint.py",
     "progress.py",
     "resources.py",

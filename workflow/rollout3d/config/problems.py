@@ -10,9 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from rollout3d.config.base import plain, type_at
 from rollout3d.config.names import listed, unknown
+from rollout3d.errors import UserError
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """One or more problems of the configuration or the run table, a sentence each."""
 
     def __init__(self, problems: Iterable[str]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollout3d.cot.opinion import Opinion, SecondOpinion, verified
+from rollout3d.errors import InvalidInput
 from rollout3d.teacher.asking import ONE_BY_ONE, Answered, Asking, ask_all
 
 Row = Mapping[str, Any]
@@ -58,7 +59,7 @@ def annotate(
     wanted = sorted(row["question_id"] for row in hard)
     unknown = [q for q in wanted if q not in by_id]
     if unknown:
-        raise ValueError(f"{len(unknown)} hard questions are not in the question table, such as {unknown[0]}")
+        raise InvalidInput(f"{len(unknown)} hard questions are not in the question table, such as {unknown[0]}")
 
     def ask(row: Row) -> Answered:
         rows = list(_attempts(row, teacher, attempts, second))

@@ -8,6 +8,7 @@ from typing import Any
 
 from rollout3d.config import Cot
 from rollout3d.cot.openai import OpenAITeacher, options
+from rollout3d.errors import InvalidInput
 from rollout3d.teacher import estimate
 from rollout3d.teacher.estimate import Estimate
 from rollout3d.teacher.prices import ModelPrice, price
@@ -44,7 +45,7 @@ def expected(
     known = _price(cot)
     one = estimate.typical(frames, maps, frame_set, cot.frames, prompt + QUESTION, known.pictures)
     if one is None:
-        raise ValueError(f"the tables of --frames hold no frames of the sampling {frame_set}")
+        raise InvalidInput(f"the tables of --frames hold no frames of the sampling {frame_set}")
     load = one.times(n_rows)
     return estimate.of_load("annotate", load, known, cache, cot.max_tokens, upper_bound=True, **_limits(cot))
 

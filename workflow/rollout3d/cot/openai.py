@@ -15,6 +15,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import Cot
 from rollout3d.cot.annotate import Draft
+from rollout3d.errors import InvalidInput
 from rollout3d.teacher.batched import BatchedChat
 from rollout3d.teacher.client import ChatClient, open_client
 from rollout3d.teacher.errors import TeacherError
@@ -92,7 +93,7 @@ class OpenAITeacher:
     def _read(self, scene_id: str) -> list[Image]:
         maps = self._maps.rows(scene_id, ["bev"])
         if not maps:
-            raise ValueError(f"scene {scene_id} has no map: rerun ingest for its shard")
+            raise InvalidInput(f"scene {scene_id} has no map: rerun ingest for its shard")
         frames = frame_pictures(self._frames, scene_id, self._set, self._n_frames)
         bev = maps[0]["bev"]["bytes"]
         return [Image(bev, "image/png", *png_size(bev)), *frames]

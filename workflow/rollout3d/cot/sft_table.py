@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.errors import InvalidInput
 
 
 def sft_rows(annotations: Iterable[Mapping[str, Any]], questions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -21,9 +22,9 @@ def sft_rows(annotations: Iterable[Mapping[str, Any]], questions: Iterable[Mappi
             continue
         key = note["question_id"]
         if key not in by_id:
-            raise ValueError(f"annotated question {key} is not in the question table: rerun the teacher")
+            raise InvalidInput(f"annotated question {key} is not in the question table: rerun the teacher")
         if key in rows:
-            raise ValueError(f"question {key} has two accepted annotations")
+            raise InvalidInput(f"question {key} has two accepted annotations")
         target = f"<think>{note['think']}</think>\n<answer>{note['answer']}</answer>"
         question = {name: value for name, value in by_id[key].items() if name not in tables.MARKS}
         rows[key] = {**question, "think": note["think"], "target": target}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollout3d.config import SETTINGS, Cot
+from rollout3d.errors import InvalidInput
 from rollout3d.scoring.scorers import score
 from rollout3d.seeding import generator
 
@@ -55,7 +56,7 @@ def correctness(
     first = [p for p in predictions if p["sample"] == 0]
     strange = [p["question_id"] for p in first if p["question_id"] not in questions]
     if strange:
-        raise ValueError(
+        raise InvalidInput(
             f"{setting}: {len(strange)} answers are to questions that the question table lacks, such as {strange[0]}: "
             "rerun the stage difficulty"
         )
@@ -101,13 +102,13 @@ def select_hard(
     """
     missing = [setting for setting in SETTINGS if setting not in predictions]
     if missing:
-        raise ValueError(f"the hard set needs predictions of all four settings; missing: {', '.join(missing)}")
+        raise InvalidInput(f"the hard set needs predictions of all four settings; missing: {', '.join(missing)}")
     right = {s: correctness(s, predictions[s], questions, correct_above) for s in SETTINGS}
     asked = set(right["frames2"])
     for setting in SETTINGS:
         if set(right[setting]) != asked:
             odd = sorted(asked ^ set(right[setting]))
-            raise ValueError(
+            raise InvalidInput(
                 f"{len(odd)} questions were answered in one of frames2 and {setting} but not in the other, "
                 f"such as {', '.join(odd[:3])}: run both on the same ocr_rl.parquet"
             )

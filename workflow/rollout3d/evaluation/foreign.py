@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.errors import UserError
 from rollout3d.evaluation import settings
 from rollout3d.evaluation.scores import VIDEO, view_of
 
@@ -49,7 +50,7 @@ KEYS, VALUES = "(keys)", "(values)"
 Row = Mapping[str, Any]
 
 
-class ForeignError(ValueError):
+class ForeignError(UserError, ValueError):
     """A predictions file that cannot be read as one; the message names file, row and remedy."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollout3d.config import Config
 from rollout3d.config.frames import eval_set
+from rollout3d.errors import InvalidInput
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.wordings import Style, wording_digest, wording_name
 from rollout3d.tables import SETTING_COLUMNS
@@ -88,7 +89,7 @@ def check_model(predictions: Sequence[Row], model_json: Path | str) -> None:
     now = json.loads(Path(model_json).read_text(encoding="utf-8")).get("digest")
     before = {row.get("model_digest") for row in predictions} - {None}
     if before - {now}:
-        raise ValueError(
+        raise InvalidInput(
             f"the answers come from the model {', '.join(sorted(digest[:12] for digest in before))}, {model_json} "
             f"describes {str(now)[:12]}: evaluate again, or name the model.json that was evaluated"
         )
@@ -170,7 +171,7 @@ def line(predictions: Sequence[Row], wanted: Row | None = None, kept: Collection
                 + (f" ({key})" if key else "")
             )
     if problems and not may_differ:
-        raise ValueError(
+        raise InvalidInput(
             f"{'; '.join(problems)}. Evaluate again, or give the configuration that the predictions were made with, or "
             "keep them as they are, `keep: [evaluate]` (by hand: --kept evaluate), and every score says so"
         )

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from rollout3d.errors import UserError
 from rollout3d.fingerprint import note
 
 CHUNK = 1 << 20
@@ -21,7 +22,7 @@ LONGEST = 1 << 24
 """A record of more characters than this is a damaged file."""
 
 
-class ExternalError(ValueError):
+class ExternalError(UserError, ValueError):
     """A released file that cannot be imported; the message names it and the remedy."""
 
 

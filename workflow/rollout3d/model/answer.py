@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rollout3d.errors import InvalidInput
 from rollout3d.geometry.frames import FrameSet, frame_set
 from rollout3d.model.encode import Image, Prompt
 from rollout3d.model.generate_hf import Batches
@@ -82,7 +83,7 @@ def build_prompt(
     bev = None
     if not pictures and video is None:
         if store is None or not row["scene_id"]:
-            raise ValueError(f"question {row['question_id']} has neither pictures nor a scene with frames")
+            raise InvalidInput(f"question {row['question_id']} has neither pictures nor a scene with frames")
         video = store.video(row["scene_id"], *shown)
         bev = store.bev(row["scene_id"]) if setting.bev else None
     if setting.probe == BLACK:
@@ -137,7 +138,7 @@ def answer(
     ids = [str(row["question_id"]) for row in rows]
     twice = [name for name, n in Counter(ids).items() if n > 1]
     if twice:
-        raise ValueError(
+        raise InvalidInput(
             f"{len(twice)} question ids occur more than once, such as {twice[0]}: rebuild the question table"
         )
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["scene_id"] or "", i))
@@ -206,7 +207,7 @@ def _asked(setting: Setting, ids: Sequence[str], twins: Twins | None) -> set[int
     if setting.probe in (None, BLACK):
         return set(range(len(ids)))
     if twins is None:
-        raise ValueError(f"setting {setting.name} needs a table of probes")
+        raise InvalidInput(f"setting {setting.name} needs a table of probes")
     return {i for i, name in enumerate(ids) if twins.usable(name, setting.probe)}
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rollout3d.errors import UserError
 from rollout3d.model import shapes
 
 MODEL_TYPE = "qwen2_5_vl"
@@ -36,7 +37,7 @@ RELEASED = {
 Shapes = dict[str, tuple[int, ...]]
 
 
-class ModelError(ValueError):
+class ModelError(UserError, ValueError):
     """A model that cannot be used; the message names the file and the remedy."""
 
 

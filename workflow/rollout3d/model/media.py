@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from rollout3d import tables
+from rollout3d.errors import UserError
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.encode import Video
@@ -21,7 +22,7 @@ from rollout3d.resize import smart_size
 T = TypeVar("T")
 
 
-class MissingFrames(ValueError):
+class MissingFrames(UserError, ValueError):
     """A scene that no frames table holds; the message names the files."""
 
 

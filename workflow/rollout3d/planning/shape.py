@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Config, Run
+from rollout3d.errors import UserError
 from rollout3d.model import directory, shapes
 from rollout3d.preflight.models import hub_directory
 
 
-class Unplannable(ValueError):
+class Unplannable(UserError, ValueError):
     """A run or a setting that cannot be planned; the message says what to change."""
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, DATASETS
 from rollout3d.config.names import unknown
+from rollout3d.errors import UserError
 from rollout3d.questions.templates import LETTERS, movable, option_text, reordered
 from rollout3d.resources import shipped
 from rollout3d.scoring.parse import as_number
@@ -36,7 +37,7 @@ _NUMERIC = ("object_counting", "object_size_estimation", "room_size_estimation",
 _WHOLE = ("object_counting", "object_size_estimation")
 
 
-class ErrataError(ValueError):
+class ErrataError(UserError, ValueError):
     """A file of errata that cannot be read, or a correction that its question does not take; a line per problem."""
 
 

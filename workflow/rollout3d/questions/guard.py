@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rollout3d.config import Splits
+from rollout3d.errors import UserError
 from rollout3d.spaces import space_of
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ REASON = "leak guard"
 """How the reason begins of every row that the guard refuses."""
 
 
-class LeakError(ValueError):
+class LeakError(UserError, ValueError):
     """Training and test questions share a physical space."""
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from rollout3d.config import CATEGORIES, SETTINGS, Config, Run
 from rollout3d.difficulty import select
+from rollout3d.errors import InvalidInput
 from rollout3d.evaluation.settings import UNKNOWN, line, official
 from rollout3d.resources import shipped
 
@@ -51,7 +52,7 @@ def read_reference(path: Path | str = REFERENCE) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or tuple(rows[0]) != _COLUMNS:
-        raise ValueError(f"{path}: expected the columns {', '.join(_COLUMNS)}")
+        raise InvalidInput(f"{path}: expected the columns {', '.join(_COLUMNS)}")
     return rows
 
 
@@ -118,7 +119,7 @@ def build(
         return _figure3(rl, sft, marks)
     if table in TABLES:
         return _scores(table, paper, official(scores), marks, models or {}, recipes or {})
-    raise ValueError(f"unknown table '{table}': one of {', '.join(TABLES)}")
+    raise InvalidInput(f"unknown table '{table}': one of {', '.join(TABLES)}")
 
 
 def kept_note(names: Sequence[str]) -> list[str]:

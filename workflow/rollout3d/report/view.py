@@ -25,6 +25,7 @@ import jinja2
 import numpy as np
 
 from rollout3d import tables
+from rollout3d.errors import UserError
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.masks import rle_area
@@ -41,7 +42,7 @@ _FEWEST_POINTS = 100
 _RELATIVE = re.compile(r"""(from\s*|import\s*)(["'])\.{1,2}/(?:[\w.-]+/)*([\w.]+\.js)\2""")
 
 
-class ViewError(ValueError):
+class ViewError(UserError, ValueError):
     """A scene that cannot be shown; the message says which and what to do."""
 
 

@@ -15,6 +15,7 @@ from scipy.spatial import QhullError
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.config.frames import stored_sets
+from rollout3d.errors import UserError
 from rollout3d.fingerprint import note
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
@@ -34,7 +35,7 @@ _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of the place that is written to: they end the run, whatever scan is being read."""
 
 
-class TooManyFailures(RuntimeError):
+class TooManyFailures(UserError, RuntimeError):
     """More scans of a shard failed than the configuration allows; the message lists the first ones."""
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rollout3d.errors import UserError
 from rollout3d.scenes.scan import ScanRef
 from rollout3d.spaces import space_of
 
 
-class UnusableScan(ValueError):
+class UnusableScan(UserError, ValueError):
     """Nothing can be checked: no such scan, or neither its mesh nor its video can be read."""
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from rollout3d.config import DATASETS
+from rollout3d.errors import UserError
 from rollout3d.scenes.contract import (
     MAX_ROOM_M2,
     extent_fault,
@@ -52,7 +53,7 @@ _NAMED = 5
 _log = logging.getLogger(__name__)
 
 
-class MetaError(ValueError):
+class MetaError(UserError, ValueError):
     """Metadata that cannot be read; the message names the file and the remedy."""
 
 

@@ -18,13 +18,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from rollout3d import texts
+from rollout3d.errors import UserError
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.releases import MissingData
 
 _log = logging.getLogger(__name__)
 
 
-class ScanError(ValueError):
+class ScanError(UserError, ValueError):
     """A scan that cannot be used: the file at fault and why.
 
     `expected` marks what the release itself announces (an annotation marked as skipped): it is dropped like a broken

@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rollout3d.errors import UserError
 from rollout3d.scenes.damage import more_than_chance
 
 Mode = Literal["drop", "flag", "off"]
@@ -121,7 +122,7 @@ def _beyond(name: str, value: float | None) -> tuple[str, bool] | None:
     return None
 
 
-class TooManyContradictions(RuntimeError):
+class TooManyContradictions(UserError, RuntimeError):
     """More scans of a shard contradict themselves than the configuration allows; the message lists the first ones."""
 
 

@@ -14,12 +14,14 @@ import argparse
 from pathlib import Path
 
 from rollout3d import tables
+from rollout3d.errors import reported
 from rollout3d.stages.common import StageError
-from rollout3d.study.dump import NoStudy, add_options, load, options_of
+from rollout3d.study.dump import add_options, load, options_of
 from rollout3d.study.graph import Job
 from rollout3d.study.state import ADOPTED
 
 
+@reported()
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="rollout3d adopt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -29,23 +31,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--force", action="store_true", help="replace a target that is there")
     add_options(parser)
     args = parser.parse_args(argv)
-    try:
-        graph = load(options_of(args, [args.target]), [args.target])
-    except NoStudy as error:
-        raise StageError(str(error)) from None
+    graph = load(options_of(args, [args.target]), [args.target])
     job = graph.study.job(args.target)
     if job is None and args.target not in graph.kept:
         raise StageError(f"{args.target}: no rule of this study writes it; --configfile names another study")
     if Path(args.target).exists() and not args.force:
         raise StageError(f"{args.target}: exists; --force replaces it")
-    try:
-        if args.target.endswith("model.json"):
-            adopt_model(args.source, Path(args.target))
-        else:
-            n = adopt_table(args.source, Path(args.target))
-            print(f"{args.target}: {n} rows")
-    except tables.TableError as error:
-        raise StageError(str(error)) from None
+    if args.target.endswith("model.json"):
+        adopt_model(args.source, Path(args.target))
+    else:
+        n = adopt_table(args.source, Path(args.target))
+        print(f"{args.target}: {n} rows")
     if job is not None:
         print(f"now keep it: `keep: [{name_to_keep(job)}]` in config/local.yaml, or the next run makes it anew")
 

@@ -18,10 +18,8 @@ from rollout3d.config import Config
 from rollout3d.config.frames import teacher_set
 from rollout3d.cot.annotate import annotate
 from rollout3d.resources import shipped
-from rollout3d.stages.common import Stage, StageError
-from rollout3d.teacher.asking import ASK_AGAIN, ONE_BY_ONE, Asking, TooManyFailed
-from rollout3d.teacher.errors import TeacherRefused
-from rollout3d.teacher.prices import PriceError
+from rollout3d.stages.common import Stage
+from rollout3d.teacher.asking import ASK_AGAIN, ONE_BY_ONE, Asking
 
 STAGE = Stage("annotate", __doc__)
 LOG = logging.getLogger(__name__)
@@ -51,16 +49,13 @@ def main(argv: list[str] | None = None) -> None:
         return
     hard, questions = tables.read(tables.HARD, args.hard), tables.read(tables.OCR_RL, args.questions)
     how, second = ONE_BY_ONE, None
-    try:
-        if config.cot.teacher == "geometric":
-            from rollout3d.cot.geometric import GeometricTeacher
+    if config.cot.teacher == "geometric":
+        from rollout3d.cot.geometric import GeometricTeacher
 
-            teacher = GeometricTeacher(config.seed, config.cot.sentences)
-        else:
-            teacher, how, second = _openai(args, config, hard, questions)
-        rows = annotate(hard, questions, teacher, config.cot.attempts, how, second)
-    except (TeacherRefused, TooManyFailed, PriceError, ValueError) as error:
-        raise StageError(str(error)) from None
+        teacher = GeometricTeacher(config.seed, config.cot.sentences)
+    else:
+        teacher, how, second = _openai(args, config, hard, questions)
+    rows = annotate(hard, questions, teacher, config.cot.attempts, how, second)
     tables.write(tables.ANNOTATIONS, args.out, rows, lineage)
     STAGE.keep(args.out, lineage)
     verdicts = Counter(row["verdict"] for row in rows)
@@ -112,15 +107,12 @@ def _estimate(parser: argparse.ArgumentParser, args: argparse.Namespace, config:
 
     cache = _cache(args) if args.cache or args.out else None
     prompt, frame_set = PROMPT.read_text("utf-8"), teacher_set(config.video)
-    try:
-        if args.rows:
-            made = costs.expected(config.cot, args.rows, args.frames, args.maps, frame_set, prompt, cache)
-        else:
-            hard = {row["question_id"] for row in tables.read(tables.HARD, args.hard)}
-            rows = [row for row in tables.read(tables.OCR_RL, args.questions) if row["question_id"] in hard]
-            made = costs.exact(config.cot, rows, args.frames, args.maps, frame_set, prompt, cache)
-    except (TeacherRefused, PriceError, ValueError) as error:
-        raise StageError(str(error)) from None
+    if args.rows:
+        made = costs.expected(config.cot, args.rows, args.frames, args.maps, frame_set, prompt, cache)
+    else:
+        hard = {row["question_id"] for row in tables.read(tables.HARD, args.hard)}
+        rows = [row for row in tables.read(tables.OCR_RL, args.questions) if row["question_id"] in hard]
+        made = costs.exact(config.cot, rows, args.frames, args.maps, frame_set, prompt, cache)
     return made.text()
 
 

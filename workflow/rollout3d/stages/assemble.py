@@ -12,7 +12,7 @@ from collections import Counter
 from rollout3d import tables
 from rollout3d.questions import errata, mix
 from rollout3d.questions.assemble import assemble, write_train
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("assemble", __doc__)
 LOG = logging.getLogger(__name__)
@@ -40,19 +40,16 @@ def main(argv: list[str] | None = None) -> None:
     shipped = [errata.SHIPPED] if config.questions.compat == "corrected" else []
     own = [config.questions.errata] if config.questions.errata else []
     corrections = [*shipped, *own] if args.errata is None else args.errata
-    try:
-        made = assemble(
-            [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],
-            tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split", "agreement"]),
-            config,
-            tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
-            tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),
-            tables.read_many(tables.VERDICTS, args.verdicts),
-            errata.read(corrections),
-            tables.read_many(tables.QUESTIONS_DROPPED, args.refused),
-        )
-    except errata.ErrataError as error:
-        raise StageError(str(error)) from None
+    made = assemble(
+        [row for path in args.questions for row in tables.read_light(tables.QUESTIONS, path)],
+        tables.read_many(tables.SCENES, args.scenes, ["scene_id", "space_id", "dataset", "split", "agreement"]),
+        config,
+        tables.read_many(tables.QUESTIONS, args.benchmarks, ["scene_id", "space_id", "dataset", "source"]),
+        tables.read_many(tables.QUESTIONS_DROPPED, args.left_out),
+        tables.read_many(tables.VERDICTS, args.verdicts),
+        errata.read(corrections),
+        tables.read_many(tables.QUESTIONS_DROPPED, args.refused),
+    )
     lineage = STAGE.lineage(
         {
             "questions": args.questions,

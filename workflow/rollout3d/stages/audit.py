@@ -17,12 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.evaluation.benchmarks import BenchmarkError
 from rollout3d.evaluation.benchmarks.vsibench import question_files, read_rows
 from rollout3d.imports import audit as released
-from rollout3d.imports.records import ExternalError
 from rollout3d.questions.audit import audit, report
-from rollout3d.scenes.meta import MetaError, read_meta
+from rollout3d.scenes.meta import read_meta
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("audit", __doc__)
@@ -47,40 +45,37 @@ def main(argv: list[str] | None = None) -> None:
     if bool(args.meta) == bool(args.scenes) or bool(args.scenes) != bool(args.objects):
         parser.error("give --meta, or --scenes and --objects")
     unread: dict[str, str] = {}
-    try:
-        if args.meta:
-            found = read_meta(args.meta, config.site.max_drop_share)
-            scenes, objects, parents = found.scenes, found.objects, {"meta": found.files}
-            unread = {row["scene_id"]: row["reason"] for row in found.dropped}
-        else:
-            scenes = tables.read_many(tables.SCENES, args.scenes)
-            objects = tables.read_many(tables.OBJECTS, args.objects)
-            parents = {"scenes": args.scenes, "objects": args.objects}
-        given = [Path(path) for path in args.answers]
-        others = [path for path in given if not path.is_dir() and released.is_released(path)]
-        if others and len(others) < len(given):
-            raise StageError(
-                f"--answers holds files of the benchmark's form and of another, such as {others[0]}: audit them apart"
-            )
-        if others:
-            tally, found = released.Tally(), released.audit_released(others, scenes, objects, unread)
-            lineage = STAGE.lineage({**parents, "answers": others})
-            with tables.Writer(tables.AUDIT_RELEASED, args.out, lineage) as writer:
-                while rows := list(islice(found, ROWS)):
-                    writer.write(rows)
-                    for row in rows:
-                        tally.add(row)
-            print(tally.report())
-            _check(tally.matched.total(), tally.asked.total(), args.out)
-        else:
-            files = [file for path in given for file in (question_files(path) if path.is_dir() else [path])]
-            answers = [row for file in files for row in read_rows(file)]
-            rows = audit(answers, scenes, objects, unread, config.questions.distance)
-            tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({**parents, "answers": files}))
-            print(report(rows, answers))
-            _check(sum(row["agrees"] is not None for row in rows), len(rows), args.out)
-    except (MetaError, BenchmarkError, ExternalError) as error:
-        raise StageError(str(error)) from None
+    if args.meta:
+        found = read_meta(args.meta, config.site.max_drop_share)
+        scenes, objects, parents = found.scenes, found.objects, {"meta": found.files}
+        unread = {row["scene_id"]: row["reason"] for row in found.dropped}
+    else:
+        scenes = tables.read_many(tables.SCENES, args.scenes)
+        objects = tables.read_many(tables.OBJECTS, args.objects)
+        parents = {"scenes": args.scenes, "objects": args.objects}
+    given = [Path(path) for path in args.answers]
+    others = [path for path in given if not path.is_dir() and released.is_released(path)]
+    if others and len(others) < len(given):
+        raise StageError(
+            f"--answers holds files of the benchmark's form and of another, such as {others[0]}: audit them apart"
+        )
+    if others:
+        tally, found = released.Tally(), released.audit_released(others, scenes, objects, unread)
+        lineage = STAGE.lineage({**parents, "answers": others})
+        with tables.Writer(tables.AUDIT_RELEASED, args.out, lineage) as writer:
+            while rows := list(islice(found, ROWS)):
+                writer.write(rows)
+                for row in rows:
+                    tally.add(row)
+        print(tally.report())
+        _check(tally.matched.total(), tally.asked.total(), args.out)
+    else:
+        files = [file for path in given for file in (question_files(path) if path.is_dir() else [path])]
+        answers = [row for file in files for row in read_rows(file)]
+        rows = audit(answers, scenes, objects, unread, config.questions.distance)
+        tables.write(tables.AUDIT, args.out, rows, STAGE.lineage({**parents, "answers": files}))
+        print(report(rows, answers))
+        _check(sum(row["agrees"] is not None for row in rows), len(rows), args.out)
 
 
 def _check(audited: int, total: int, out: str) -> None:

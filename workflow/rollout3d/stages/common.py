@@ -21,6 +21,7 @@ from typing import Any
 from rollout3d import code, provenance, tables
 from rollout3d import config as configuration
 from rollout3d.config import Run, keys, read
+from rollout3d.errors import UserError, reported
 from rollout3d.stages import registry
 from rollout3d.study.graph import SETS
 from rollout3d.study.running import Running
@@ -32,12 +33,12 @@ SITE_VARIABLE = "ROLLOUT3D_SITE"
 """This machine's paths as JSON: they enter no parameter, no identity and no study file."""
 
 
-class StageError(SystemExit):
-    """A problem that the user can mend: printed as one message, without a traceback."""
+class StageError(UserError):
+    """A problem that a stage itself finds; `status` is the exit status of its command line."""
 
     def __init__(self, message: str, status: int = 1):
-        print(f"error: {message}", file=sys.stderr)
-        super().__init__(status)
+        super().__init__(message)
+        self.status = status
 
 
 class Stage:
@@ -131,22 +132,14 @@ class Stage:
         return self._whole
 
     def command(self, main: Callable[[list[str] | None], None]) -> Callable[..., None]:
-        """Decorator of a stage's `main`: convert TableError into StageError, and note how results were made.
-
-        A file of another table or version, or a place that cannot be written to, then ends no stage with a traceback.
-        Rows that do not fit keep theirs: they are a fault of the code.
-        """
+        """Decorator of a stage's `main`: report a UserError as one message, and note how results were made."""
 
         @wraps(main)
+        @reported()
         def run(argv: list[str] | None = None) -> None:
             started = time.time()
             self._lineages, self._restored = [], False
-            try:
-                main(argv)
-            except tables.RowError:
-                raise
-            except tables.TableError as error:
-                raise StageError(str(error)) from None
+            main(argv)
             if self._study and self._lineages and not self._restored:
                 for lineage in self._lineages:
                     provenance.note(self._study.results, lineage, started, self._code.short)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout3d.fingerprint import Recorder, roots_of
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("describe_model", __doc__)
 
@@ -21,19 +21,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path, help="model.json")
     args, config = STAGE.parse(parser, argv)
 
-    from rollout3d.model.load import ModelError, refer_model
+    from rollout3d.model.load import refer_model
 
     name = config.models[args.key].name
-    try:
-        root = f"models.{args.key}"
-        lineage = STAGE.lineage()
-        with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
-            where = config.site.models.get(args.key, name)
-            refer_model(args.out, name=name, where=where, lineage=lineage.as_dict())
-        if args.raw:
-            raw.write(args.raw, lineage)
-    except ModelError as error:
-        raise StageError(str(error)) from None
+    root = f"models.{args.key}"
+    lineage = STAGE.lineage()
+    with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
+        where = config.site.models.get(args.key, name)
+        refer_model(args.out, name=name, where=where, lineage=lineage.as_dict())
+    if args.raw:
+        raw.write(args.raw, lineage)
 
 
 if __name__ == "__main__":

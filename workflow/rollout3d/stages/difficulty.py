@@ -42,31 +42,27 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.difficulty import settings
     from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
-    from rollout3d.model.load import ModelError
-    from rollout3d.model.media import FrameStore, MissingFrames
+    from rollout3d.model.media import FrameStore
 
     rows = of_shard(tables.read(tables.OCR_RL, args.questions), *shard)
     predictions = ()
-    try:
-        if rows:
-            policy, back_end = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)
-            predictions = settings.predict(
-                args.setting,
-                rows,
-                policy,
-                FrameStore(args.frames, args.maps),
-                config.difficulty,
-                config.video,
-                think=config.prompts.think if args.setting == "frames16_grpo" else None,
-                seed=config.seed,
-                back_end=back_end,
-                parts=parts,
-            )
-        tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
-        STAGE.keep(args.out, lineage)
-        parts.clear()
-    except (ModelError, MissingFrames) as error:
-        raise StageError(str(error)) from None
+    if rows:
+        policy, back_end = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)
+        predictions = settings.predict(
+            args.setting,
+            rows,
+            policy,
+            FrameStore(args.frames, args.maps),
+            config.difficulty,
+            config.video,
+            think=config.prompts.think if args.setting == "frames16_grpo" else None,
+            seed=config.seed,
+            back_end=back_end,
+            parts=parts,
+        )
+    tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
+    STAGE.keep(args.out, lineage)
+    parts.clear()
 
 
 if __name__ == "__main__":

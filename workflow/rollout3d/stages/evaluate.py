@@ -45,41 +45,37 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.evaluation.settings import part_of, style_of
     from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
-    from rollout3d.model.load import ModelError
-    from rollout3d.model.media import FrameStore, MissingFrames
+    from rollout3d.model.media import FrameStore
     from rollout3d.model.twins import Twins
 
     questions = tables.read(tables.QUESTIONS, args.questions)
     rows = of_shard(questions, *shard)
     style = args.style or style_of(args.method)
     predictions = ()
-    try:
-        if rows:
-            store, twins = FrameStore(args.frames), None
-            if args.probes:
-                shown = eval_set(config.evaluation, config.video)
-                twins = Twins(args.probes, shown, store, args.objects, args.regions, config.seed)
-            policy, back_end = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
-            predictions = evaluate(
-                args.run,
-                rows,
-                policy,
-                store,
-                config.evaluation,
-                config.video,
-                style=style,
-                think=config.prompts.think if style == "think" else None,
-                seed=config.seed,
-                back_end=back_end,
-                parts=parts,
-                twins=twins,
-                split=(part_of(args.benchmark, questions) or "full") if args.benchmark else None,
-            )
-        tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
-        STAGE.keep(args.out, lineage)
-        parts.clear()
-    except (ModelError, MissingFrames) as error:
-        raise StageError(str(error)) from None
+    if rows:
+        store, twins = FrameStore(args.frames), None
+        if args.probes:
+            shown = eval_set(config.evaluation, config.video)
+            twins = Twins(args.probes, shown, store, args.objects, args.regions, config.seed)
+        policy, back_end = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
+        predictions = evaluate(
+            args.run,
+            rows,
+            policy,
+            store,
+            config.evaluation,
+            config.video,
+            style=style,
+            think=config.prompts.think if style == "think" else None,
+            seed=config.seed,
+            back_end=back_end,
+            parts=parts,
+            twins=twins,
+            split=(part_of(args.benchmark, questions) or "full") if args.benchmark else None,
+        )
+    tables.write(tables.PREDICTIONS, args.out, predictions, lineage)
+    STAGE.keep(args.out, lineage)
+    parts.clear()
 
 
 if __name__ == "__main__":

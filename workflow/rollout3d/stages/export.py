@@ -16,6 +16,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.config import Config, Run, Video, merge, of_run
 from rollout3d.config.recipes import read_recipe
+from rollout3d.errors import InvalidInput
 from rollout3d.evaluation import settings
 from rollout3d.model.wordings import wording_digest
 from rollout3d.stages.common import Stage, StageError
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     model_json = args.model / "model.json" if args.model.is_dir() else args.model
 
     from rollout3d.model.export import POSITIONS, Asked, export_model
-    from rollout3d.model.load import ModelError, read_model
+    from rollout3d.model.load import read_model
 
     try:
         handle = read_model(model_json)
@@ -52,8 +53,6 @@ def main(argv: list[str] | None = None) -> None:
         values = {name: asked[name] for name in DECIDES if name != "prompt_digest"}
         video = _video(config, tables.lineage(model_json))
         export_model(model_json, args.to, Asked(**values, source=source), video)
-    except (ModelError, ValueError) as error:
-        raise StageError(str(error)) from None
     except OSError as error:
         raise StageError(f"{args.to}: cannot be written ({error.strerror or error})") from None
     size = sum(file.stat().st_size for file in args.to.iterdir()) / 1e9
@@ -86,10 +85,10 @@ def evaluated(paths: list[Path], model_json: Path) -> dict[str, Any]:
     if len(seen) != 1 or None in next(iter(seen)):
         why = "were asked for in several ways" if len(seen) > 1 else "do not say how they were made"
         where = ", ".join(map(str, dict.fromkeys(seen.values()))) or ", ".join(map(str, paths))
-        raise ValueError(f"{where}: the answers {why}; name the table that counts: --predictions FILE")
+        raise InvalidInput(f"{where}: the answers {why}; name the table that counts: --predictions FILE")
     asked = dict(zip(DECIDES, next(iter(seen)), strict=True))
     if wording_digest(asked["prompt"]) != asked["prompt_digest"]:
-        raise ValueError(
+        raise InvalidInput(
             f"resources/prompts/{asked['prompt']}.txt has changed since {paths[0]} was written: evaluate again"
         )
     return asked

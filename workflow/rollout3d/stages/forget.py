@@ -13,11 +13,13 @@ import argparse
 import shutil
 from pathlib import Path
 
+from rollout3d.errors import reported
 from rollout3d.stages.common import StageError
-from rollout3d.study.dump import NoStudy, add_options, load, options_of
+from rollout3d.study.dump import add_options, load, options_of
 from rollout3d.tables.store import Store
 
 
+@reported()
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="rollout3d forget", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -27,10 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     add_options(parser)
     args = parser.parse_args(argv)
     yes = not args.dry_run
-    try:
-        graph = load(options_of(args, args.targets), args.targets)
-    except NoStudy as error:
-        raise StageError(str(error)) from None
+    graph = load(options_of(args, args.targets), args.targets)
     store = Store(graph.results)
     for target in args.targets:
         job = graph.study.job(target)

@@ -29,18 +29,14 @@ def main(argv: list[str] | None = None) -> None:
     if message:
         raise StageError(message)
 
-    from rollout3d.imports.records import ExternalError
     from rollout3d.imports.video_r1 import import_cot
 
-    try:
-        lineage = STAGE.lineage({"file": source})
-        with Recorder({"external.video_r1_cot": Path(source).parent}) as raw:
-            own = partial(raw.lineage, lineage)
-            import_cot(Path(source), args.out, args.dropped, config, own, args.threads, args.sets)
-        if args.raw:
-            raw.write(args.raw, lineage)
-    except ExternalError as error:
-        raise StageError(str(error)) from None
+    lineage = STAGE.lineage({"file": source})
+    with Recorder({"external.video_r1_cot": Path(source).parent}) as raw:
+        own = partial(raw.lineage, lineage)
+        import_cot(Path(source), args.out, args.dropped, config, own, args.threads, args.sets)
+    if args.raw:
+        raw.write(args.raw, lineage)
 
 
 if __name__ == "__main__":

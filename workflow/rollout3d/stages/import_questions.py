@@ -17,7 +17,6 @@ STAGE = Stage("import_questions", __doc__)
 
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
-    from rollout3d.imports.records import ExternalError
     from rollout3d.imports.released import SOURCES, import_questions
 
     parser = STAGE.parser()
@@ -32,15 +31,12 @@ def main(argv: list[str] | None = None) -> None:
     message = releases.missing_file(args.source, path)
     if message:
         raise StageError(message)
-    try:
-        lineage = STAGE.lineage({"file": path})
-        with Recorder({f"external.{args.source}": Path(path).parent}) as raw:
-            own = partial(raw.lineage, lineage)
-            import_questions(args.source, Path(path), args.out, args.dropped, config, own, args.threads, args.sets)
-        if args.raw:
-            raw.write(args.raw, lineage)
-    except ExternalError as error:
-        raise StageError(str(error)) from None
+    lineage = STAGE.lineage({"file": path})
+    with Recorder({f"external.{args.source}": Path(path).parent}) as raw:
+        own = partial(raw.lineage, lineage)
+        import_questions(args.source, Path(path), args.out, args.dropped, config, own, args.threads, args.sets)
+    if args.raw:
+        raw.write(args.raw, lineage)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from rollout3d.fingerprint import Recorder
-from rollout3d.releases import MissingData, outside
-from rollout3d.scenes.ingest import TooManyFailures, ingest_shard
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.releases import outside
+from rollout3d.scenes.ingest import ingest_shard
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("ingest", __doc__)
 
@@ -30,13 +30,10 @@ def main(argv: list[str] | None = None) -> None:
     lists = config.site.splits.get(args.dataset)
     n_shards = config.datasets[args.dataset].shards
     lineage = STAGE.lineage({"scans": args.scans} if args.scans else {})
-    try:
-        with Recorder({f"roots.{args.dataset}": root}, outside(args.dataset, root, lists)) as raw:
-            own = partial(raw.lineage, lineage)
-            ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, own, args.sets)
-        raw.write(Path(args.out_dir) / "raw_files.parquet", lineage)
-    except (MissingData, TooManyFailures) as error:
-        raise StageError(str(error)) from None
+    with Recorder({f"roots.{args.dataset}": root}, outside(args.dataset, root, lists)) as raw:
+        own = partial(raw.lineage, lineage)
+        ingest_shard(args.dataset, root, Path(args.out_dir), args.shard, n_shards, config, own, args.sets)
+    raw.write(Path(args.out_dir) / "raw_files.parquet", lineage)
 
 
 if __name__ == "__main__":

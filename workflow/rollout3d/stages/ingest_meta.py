@@ -12,8 +12,8 @@ import logging
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.scenes.meta import MetaError, read_meta
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.scenes.meta import read_meta
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("ingest_meta", __doc__)
 LOG = logging.getLogger(__name__)
@@ -25,10 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--meta", required=True, nargs="+", help="metadata files, or directories of them")
     parser.add_argument("--out", required=True, help="directory for the three tables")
     args, config = STAGE.parse(parser, argv)
-    try:
-        found = read_meta(args.meta, config.site.max_drop_share)
-    except MetaError as error:
-        raise StageError(str(error)) from None
+    found = read_meta(args.meta, config.site.max_drop_share)
     lineage = STAGE.lineage({"meta": found.files})
     for name, rows in (("scenes", found.scenes), ("objects", found.objects), ("scenes_dropped", found.dropped)):
         tables.write(tables.TABLES[name], Path(args.out) / f"{name}.parquet", rows, lineage)

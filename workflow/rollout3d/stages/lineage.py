@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rollout3d import provenance, tables
-from rollout3d.stages.common import StageError
+from rollout3d.errors import reported
 from rollout3d.study.dump import NoStudy, add_options, load, options_of
 
 WRAP = {"break_on_hyphens": False, "break_long_words": False}
 
 
+@reported()
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="rollout3d lineage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -29,10 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--alone", action="store_true", help="tell of this file only, not of what it rests on")
     add_options(parser)
     args = parser.parse_args(argv)
-    try:
-        found = tables.lineage(args.file)
-    except tables.TableError as error:
-        raise StageError(str(error)) from None
+    found = tables.lineage(args.file)
     chain, results = [str(args.file)], None
     if not args.alone:
         try:

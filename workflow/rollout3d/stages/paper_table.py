@@ -37,28 +37,25 @@ def main(argv: list[str] | None = None) -> None:
         columns = ["question_id", "answer_type", "ground_truth", "question_type", "source"]
         given[kind] += tables.read(tables.TABLES[kind], path, columns)
     models = {}
-    try:
-        if args.table != "figure3":
-            named = paper.models_of_settings if args.table == "table1" else paper.models_of
-            models = named(config, read_runs(config.runs.table, config, recipes))
-        rows = paper.build(
-            args.table,
-            paper.read_reference(args.reference),
-            scores=tables.read_many(tables.SCORES, args.scores),
-            predictions=tables.read_many(
-                *(tables.PREDICTIONS, args.predictions),
-                ["question_id", "setting", "sample", "text", *tables.SETTING_COLUMNS],
-            ),
-            rl=given["ocr_rl"],
-            sft=given["ocr_sft"],
-            correct_above=config.difficulty.correct_above if args.table == "table1" else 0.5,
-            preset=config.preset,
-            rests_on=args.kept,
-            models=models,
-            recipes=recipes,
-        )
-    except ValueError as error:
-        raise StageError(str(error)) from None
+    if args.table != "figure3":
+        named = paper.models_of_settings if args.table == "table1" else paper.models_of
+        models = named(config, read_runs(config.runs.table, config, recipes))
+    rows = paper.build(
+        args.table,
+        paper.read_reference(args.reference),
+        scores=tables.read_many(tables.SCORES, args.scores),
+        predictions=tables.read_many(
+            *(tables.PREDICTIONS, args.predictions),
+            ["question_id", "setting", "sample", "text", *tables.SETTING_COLUMNS],
+        ),
+        rl=given["ocr_rl"],
+        sft=given["ocr_sft"],
+        correct_above=config.difficulty.correct_above if args.table == "table1" else 0.5,
+        preset=config.preset,
+        rests_on=args.kept,
+        models=models,
+        recipes=recipes,
+    )
     parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
     parents["reference"] = str(args.reference)
     if args.table != "figure3":

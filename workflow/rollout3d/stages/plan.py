@@ -15,13 +15,12 @@ import argparse
 import sys
 
 from rollout3d.config import read_runs
-from rollout3d.config.problems import ConfigError
 from rollout3d.config.read import read_study
-from rollout3d.model.directory import ModelError
-from rollout3d.stages.common import StageError
+from rollout3d.errors import reported
 from rollout3d.study.dump import add_options
 
 
+@reported()
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="rollout3d plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -43,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.planning import report
     from rollout3d.planning.cards import choose
     from rollout3d.planning.seconds import Rates
-    from rollout3d.planning.shape import Unplannable, base_model, model_shape
+    from rollout3d.planning.shape import base_model, model_shape
     from rollout3d.planning.work import steps, work
     from rollout3d.training.checkpoint import KEPT
 
@@ -54,16 +53,13 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("name a run of the run table, or give --table")
     if args.gib <= 0 or args.disk <= 0:
         parser.error("--gib and --disk must be above 0")
-    try:
-        config = read_study(args.config, args.configfile)
-        runs = read_runs(config.runs.table, config)
-        step = work(config, runs, args.run, args.gpus, tokens=args.tokens, share=args.vllm_share)
-        key = base_model(config, runs, args.run)
-        number, source = steps(config, runs[args.run], args.samples)
-        card = choose(args.card, args.gib)
-        model = f"{config.models[key].name} ({model_shape(config, key)[1]})"
-    except (ConfigError, ModelError, Unplannable) as error:
-        raise StageError(str(error)) from None
+    config = read_study(args.config, args.configfile)
+    runs = read_runs(config.runs.table, config)
+    step = work(config, runs, args.run, args.gpus, tokens=args.tokens, share=args.vllm_share)
+    key = base_model(config, runs, args.run)
+    number, source = steps(config, runs[args.run], args.samples)
+    card = choose(args.card, args.gib)
+    model = f"{config.models[key].name} ({model_shape(config, key)[1]})"
     rates = Rates(args.compute, args.bandwidth, args.disk * 1e9)
     # While one is written, the ones that are kept are there too.
     plan = report.Plan(args.run, model, step, args.gib, card, rates, number, source, KEPT + 1)

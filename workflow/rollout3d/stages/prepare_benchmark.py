@@ -7,8 +7,7 @@ from functools import partial
 from rollout3d import tables
 from rollout3d.evaluation import benchmarks
 from rollout3d.fingerprint import Recorder, roots_of
-from rollout3d.releases import MissingData
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("prepare_benchmark", __doc__)
 
@@ -25,18 +24,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--raw", help="table raw_files: the files that were read")
     args, config = STAGE.parse(parser, argv)
     questions = args.questions[0] if args.questions else None
-    try:
-        root = f"benchmarks.{args.benchmark}"
-        with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
-            prepared = benchmarks.get(args.benchmark).prepare(config, questions, args.frames, args.sets)
-            lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
-            own = partial(raw.lineage, lineage)
-            tables.write(tables.FRAMES, args.out_frames, prepared.frames, own)
-            tables.write(tables.QUESTIONS, args.out_questions, prepared.questions, own)
-        if args.raw:
-            raw.write(args.raw, lineage)
-    except (benchmarks.BenchmarkError, MissingData) as error:
-        raise StageError(str(error)) from None
+    root = f"benchmarks.{args.benchmark}"
+    with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
+        prepared = benchmarks.get(args.benchmark).prepare(config, questions, args.frames, args.sets)
+        lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
+        own = partial(raw.lineage, lineage)
+        tables.write(tables.FRAMES, args.out_frames, prepared.frames, own)
+        tables.write(tables.QUESTIONS, args.out_questions, prepared.questions, own)
+    if args.raw:
+        raw.write(args.raw, lineage)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from rollout3d import tables
 from rollout3d.questions import errata, route_planning, walk
 from rollout3d.questions.generate import everything, questions_for_shard
 from rollout3d.questions.visible import Gate, is_refusal, removed, told
-from rollout3d.scenes.meta import MetaError, read_meta
-from rollout3d.scenes.verdict import CONTRADICTS, TooManyContradictions, counts, judge_all
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.scenes.meta import read_meta
+from rollout3d.scenes.verdict import CONTRADICTS, counts, judge_all
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("questions", __doc__)
 LOG = logging.getLogger(__name__)
@@ -61,32 +61,27 @@ def main(argv: list[str] | None = None) -> None:
     dropped: list[dict] = []
     corrections: list[errata.Erratum] = []
     visibility = gate = None
-    try:
-        if args.meta:
-            found = read_meta(args.meta, config.site.max_drop_share)
-            scenes, objects, maps, splits = found.scenes, found.objects, None, None
-            settings = everything(config.questions)
-            shipped = [errata.SHIPPED] if config.questions.compat == "corrected" else []
-            own = [config.questions.errata] if config.questions.errata else []
-            files = [*shipped, *own] if args.errata is None else args.errata
-            corrections = errata.read(files)
-            lineage = STAGE.lineage({"meta": found.files, "errata": files})
-            dropped = [{"question_id": r["scene_id"], "file": r["file"], "reason": r["reason"]} for r in found.dropped]
-        else:
-            scenes, objects = tables.read(tables.SCENES, args.scenes), tables.read(tables.OBJECTS, args.objects)
-            maps = tables.SceneReader(tables.MAPS, [args.maps]) if args.maps else None
-            splits, settings = {name: d.splits for name, d in config.datasets.items()}, config.questions
-            if args.visibility:
-                visibility, gate = tables.SceneReader(tables.VISIBILITY, [args.visibility]), Gate.of(config)
-            elif config.questions.strict == "remove":
-                LOG.warning(
-                    "questions.strict is remove, but without --visibility nothing is known of the videos: all stay"
-                )
-            named = {name: getattr(args, name) for name in ("scenes", "objects", "maps", "visibility")}
-            lineage = STAGE.lineage({name: path for name, path in named.items() if path})
-        verdicts = judge_all(scenes, config.scenes.agreement, config.site.max_drop_share)
-    except (MetaError, TooManyContradictions, errata.ErrataError) as error:
-        raise StageError(str(error)) from None
+    if args.meta:
+        found = read_meta(args.meta, config.site.max_drop_share)
+        scenes, objects, maps, splits = found.scenes, found.objects, None, None
+        settings = everything(config.questions)
+        shipped = [errata.SHIPPED] if config.questions.compat == "corrected" else []
+        own = [config.questions.errata] if config.questions.errata else []
+        files = [*shipped, *own] if args.errata is None else args.errata
+        corrections = errata.read(files)
+        lineage = STAGE.lineage({"meta": found.files, "errata": files})
+        dropped = [{"question_id": r["scene_id"], "file": r["file"], "reason": r["reason"]} for r in found.dropped]
+    else:
+        scenes, objects = tables.read(tables.SCENES, args.scenes), tables.read(tables.OBJECTS, args.objects)
+        maps = tables.SceneReader(tables.MAPS, [args.maps]) if args.maps else None
+        splits, settings = {name: d.splits for name, d in config.datasets.items()}, config.questions
+        if args.visibility:
+            visibility, gate = tables.SceneReader(tables.VISIBILITY, [args.visibility]), Gate.of(config)
+        elif config.questions.strict == "remove":
+            LOG.warning("questions.strict is remove, but without --visibility nothing is known of the videos: all stay")
+        named = {name: getattr(args, name) for name in ("scenes", "objects", "maps", "visibility")}
+        lineage = STAGE.lineage({name: path for name, path in named.items() if path})
+    verdicts = judge_all(scenes, config.scenes.agreement, config.site.max_drop_share)
     if not args.meta:
         LOG.info(counts(verdicts.values()))
     refused = {name: f"{CONTRADICTS}: {v.text}" for name, v in verdicts.items() if v.fate == "dropped"}
@@ -126,10 +121,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _corrected(rows: list[dict], corrections: Sequence[errata.Erratum], scans: Collection[str]) -> errata.Applied:
-    try:
-        return errata.apply(rows, corrections, scans)
-    except errata.ErrataError as error:
-        raise StageError(str(error)) from None
+    return errata.apply(rows, corrections, scans)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 from rollout3d.config import RegionMode
+from rollout3d.errors import UserError
 from rollout3d.fingerprint import Recorder
-from rollout3d.releases import MissingData, outside
+from rollout3d.releases import outside
 from rollout3d.scenes.regions import regions_shard
-from rollout3d.scenes.scan import ScanError
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("regions", __doc__)
@@ -39,7 +39,9 @@ def main(argv: list[str] | None = None) -> None:
             regions_shard(args.dataset, root, shard_dir, args.mode, config, Path(args.out), own, args.sets)
         if args.raw:
             raw.write(args.raw, lineage)
-    except (MissingData, ScanError, FileNotFoundError) as error:
+    except UserError:
+        raise
+    except FileNotFoundError as error:
         raise StageError(str(error)) from None
 
 

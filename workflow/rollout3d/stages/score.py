@@ -70,13 +70,10 @@ def score_foreign(argv: list[str]) -> None:
     parser = _foreign_parser()
     args = parser.parse_args(argv)
     names = list(dict.fromkeys(args.scorer))
-    try:
-        predictions = foreign.read_predictions(args.predictions, args.id_column, args.text_column)
-        right = answers.read_answers(args.answers)
-        asked = answers.of_split(right, args.split, args.tiny_ids)
-        found = assess.assess(predictions, right, asked, args.split, names)
-    except (foreign.ForeignError, benchmarks.BenchmarkError) as error:
-        raise StageError(str(error)) from None
+    predictions = foreign.read_predictions(args.predictions, args.id_column, args.text_column)
+    right = answers.read_answers(args.answers)
+    asked = answers.of_split(right, args.split, args.tiny_ids)
+    found = assess.assess(predictions, right, asked, args.split, names)
     print(_heading(args, predictions, right, found))
     print(assess.report(found))
     if args.json:

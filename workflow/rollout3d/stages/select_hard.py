@@ -34,10 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     questions = {row["question_id"]: row for row in rows}
     if questions.keys() != {row["question_id"] for row in predictions[SETTINGS[0]]}:
         raise StageError(f"{args.questions}: other questions than were answered; rerun the stage difficulty")
-    try:
-        selection = select_hard(predictions, questions, config.cot, config.difficulty.correct_above, config.seed)
-    except ValueError as error:
-        raise StageError(str(error)) from None
+    selection = select_hard(predictions, questions, config.cot, config.difficulty.correct_above, config.seed)
     for count in table1(predictions, questions, config.difficulty.correct_above):
         LOG.info("%s: %d right, %d wrong, %.2f %%", count.setting, count.correct, count.wrong, count.percent)
     for transition, size in selection.sizes.items():

@@ -17,10 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table ocr_sft")
     args, _ = STAGE.parse(parser, argv)
     annotations = tables.read(tables.ANNOTATIONS, args.annotations)
-    try:
-        rows = sft_rows(annotations, tables.read(tables.OCR_RL, args.questions))
-    except ValueError as error:
-        raise StageError(str(error)) from None
+    rows = sft_rows(annotations, tables.read(tables.OCR_RL, args.questions))
     if annotations and not rows:
         reasons = sorted({row["reason"] or "" for row in annotations})
         raise StageError(f"{args.annotations}: no annotation was accepted, so there is nothing to learn: {reasons[:3]}")

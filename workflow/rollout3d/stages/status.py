@@ -15,9 +15,9 @@ from collections import Counter
 from pathlib import Path
 
 from rollout3d import tables
+from rollout3d.errors import reported
 from rollout3d.fingerprint import compare
-from rollout3d.stages.common import StageError
-from rollout3d.study.dump import Graph, NoStudy, add_options, load, options_of
+from rollout3d.study.dump import Graph, add_options, load, options_of
 from rollout3d.study.plan import Step, plan, spent_usd
 
 SHOWN = 12
@@ -25,6 +25,7 @@ SHOWN = 12
 GPU_STAGES = ("difficulty", "train_sft", "train_grpo", "evaluate")
 
 
+@reported()
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="rollout3d status", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -33,10 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     add_options(parser)
     parser.add_argument("--raw", action="store_true", help="compare files outside the workflow too")
     args = parser.parse_args(argv)
-    try:
-        graph = load(options_of(args, args.targets), args.targets)
-    except NoStudy as error:
-        raise StageError(str(error)) from None
+    graph = load(options_of(args, args.targets), args.targets)
     steps = plan(graph)
     for line in report(graph, steps):
         print(line)

@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rollout3d.errors import reported
 from rollout3d.stages.common import StageError
 from rollout3d.tables.store import Entry, Store
 
 
+@reported()
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="rollout3d store", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

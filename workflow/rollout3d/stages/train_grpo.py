@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout3d.config import Run
-from rollout3d.stages.common import Stage, StageError, end_process
+from rollout3d.stages.common import Stage, end_process
 from rollout3d.training.lock import LOCK, Lock
 
 STAGE = Stage("train_grpo", __doc__)
@@ -27,10 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--regions", type=Path, nargs="*", default=[], help="regions tables (object_centric only)")
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and the run's tables go")
     args, config = STAGE.parse(parser, argv)
-    try:
-        run = Run.model_validate_json(args.row)
-    except ValueError as error:
-        raise StageError(f"--row: {error}") from None
+    run = Run.model_validate_json(args.row)
 
     lineage = STAGE.lineage(
         {name: getattr(args, name) for name in ("init", "train", "frames", "maps", "objects", "regions")}
@@ -39,21 +36,18 @@ def main(argv: list[str] | None = None) -> None:
     if STAGE.restore(model, lineage, Lock(args.out_dir / LOCK)):
         return
 
-    from rollout3d.training.run import USER_ERRORS, Inputs, run_grpo
+    from rollout3d.training.run import Inputs, run_grpo
 
     inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions)
-    try:
-        run_grpo(
-            config,
-            run,
-            inputs,
-            args.out_dir,
-            lambda parents: lineage,
-            keep=lambda: STAGE.keep(model, lineage, ["metrics.parquet", "rollouts.parquet", "weights"]),
-            restore=lambda: STAGE.restore(model, lineage),
-        )
-    except USER_ERRORS as error:
-        raise StageError(str(error)) from None
+    run_grpo(
+        config,
+        run,
+        inputs,
+        args.out_dir,
+        lambda parents: lineage,
+        keep=lambda: STAGE.keep(model, lineage, ["metrics.parquet", "rollouts.parquet", "weights"]),
+        restore=lambda: STAGE.restore(model, lineage),
+    )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import os
 import re
 from pathlib import Path
 
-from rollout3d.report.view import MAX_MB, ViewError, collect, locate, render, shards
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.report.view import MAX_MB, collect, locate, render, shards
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("view", __doc__)
 LOG = logging.getLogger(__name__)
@@ -30,11 +30,8 @@ def main(argv: list[str] | None = None) -> None:
         "--max-mb", type=float, default=MAX_MB, help="largest page, million bytes; frames go first (%(default)g)"
     )
     args, config = STAGE.parse(parser, argv)
-    try:
-        folders = [args.tables] if args.tables else shards(args.results or Path(config.results))
-        view = collect(locate(args.scene, folders), args.max_mb)
-    except ViewError as error:
-        raise StageError(str(error)) from None
+    folders = [args.tables] if args.tables else shards(args.results or Path(config.results))
+    view = collect(locate(args.scene, folders), args.max_mb)
     for note in view.notes:
         LOG.warning("%s: %s", args.scene, note)
     out = args.out or Path(re.sub(r"[^\w.-]", "_", args.scene) + ".html")

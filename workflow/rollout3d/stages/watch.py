@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage
 
 STAGE = Stage("watch", __doc__)
 
@@ -17,14 +18,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between two looks (default: 5)")
     args, _ = STAGE.parse(parser, argv)
 
-    from rollout3d.training.watch import NoRun, watch
+    from rollout3d.training.watch import watch
 
-    try:
+    with suppress(KeyboardInterrupt):
         watch(args.run, once=args.once, every_s=args.every)
-    except NoRun as error:
-        raise StageError(str(error)) from None
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -16,12 +16,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rollout3d.errors import UserError
 from rollout3d.study.graph import Job, Study
 
 VARIABLE, TARGETS = "ROLLOUT3D_GRAPH", "ROLLOUT3D_TARGETS"
 
 
-class NoStudy(RuntimeError):
+class NoStudy(UserError, RuntimeError):
     """Snakemake could not read the Snakefile with these options; the message is its own."""
 
 

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from rollout3d.errors import UserError
+
 LINEAGE_KEY = b"rollout3d"
 """Key of the file metadata entry that holds the lineage as canonical JSON."""
 
 
-class TableError(ValueError):
+class TableError(UserError, ValueError):
     """A file that is not what its table declares, or cannot be written; the message names the file and the remedy."""
 
 
-class RowError(TableError):
-    """A row that is not what its table declares: a fault of the code that made it, which no user can mend."""
+class RowError(ValueError):
+    """A row that is not what its table declares: a fault of the code that made it, so not a UserError."""
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

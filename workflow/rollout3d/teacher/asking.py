@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from rollout3d.config import Cot, Judge
+from rollout3d.errors import UserError
 from rollout3d.progress import progress
 from rollout3d.teacher.client import ChatClient
 from rollout3d.teacher.errors import TeacherRefused
@@ -25,7 +26,7 @@ ASK_AGAIN = (
 """Text of a warning: number of questions, path of the table."""
 
 
-class TooManyFailed(RuntimeError):
+class TooManyFailed(UserError, RuntimeError):
     """The requests of more questions failed than the configuration allows."""
 
 

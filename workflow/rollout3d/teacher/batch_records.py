@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rollout3d.errors import UserError
 from rollout3d.files import remove_leftovers, sync, write_atomically
 
 MAX_BYTES = 190_000_000
@@ -25,7 +26,7 @@ MAX_REQUESTS = 50_000
 ENDPOINT = "/v1/chat/completions"
 
 
-class RecordError(RuntimeError):
+class RecordError(UserError, RuntimeError):
     """The records cannot be used: one is damaged, or another process holds them."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from rollout3d.errors import UserError
+
 KEY_VARIABLE = "OPENAI_API_KEY"
 
 
@@ -11,7 +13,7 @@ class TeacherError(RuntimeError):
     """One request failed for good; others may still succeed."""
 
 
-class TeacherRefused(RuntimeError):
+class TeacherRefused(UserError, RuntimeError):
     """No further request may be sent: no key, no money, a spending limit, or a server that answers none."""
 
 

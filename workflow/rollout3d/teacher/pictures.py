@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rollout3d import tables
+from rollout3d.errors import InvalidInput
 from rollout3d.geometry.camera import sample_indices
 
 KEPT_SCENES = 4
@@ -67,7 +68,7 @@ def frame_pictures(frames: tables.SceneReader, scene_id: str, frame_set: str, n:
     rows = frames.rows(scene_id, ["frame_index", "sets", "image", "width", "height"])
     rows = sorted((row for row in rows if frame_set in row["sets"]), key=lambda row: row["frame_index"])
     if not rows:
-        raise ValueError(f"scene {scene_id} has no frames: rerun ingest for its shard")
+        raise InvalidInput(f"scene {scene_id} has no frames: rerun ingest for its shard")
     chosen = dict.fromkeys(sample_indices(len(rows), n))  # a short video repeats frames
     return [
         Image(row["image"]["bytes"], "image/jpeg", row["width"], row["height"]) for row in (rows[i] for i in chosen)

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from rollout3d.errors import UserError
 from rollout3d.resources import shipped
 
 _NUMBERS = ("usd_per_million_in", "usd_per_million_out", "batch_discount")
@@ -21,7 +22,7 @@ BATCH_DISCOUNT = 0.5
 """Discount of the Batch API for a model that the table lacks. [OpenAI: half for every model]"""
 
 
-class PriceError(ValueError):
+class PriceError(UserError, ValueError):
     """No price is known for a model."""
 
 

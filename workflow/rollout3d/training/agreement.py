@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from rollout3d.config import Grpo
+from rollout3d.errors import UserError
 from rollout3d.training.engine import Engine
 from rollout3d.training.group import Group
 from rollout3d.training.packing import Packed, Row
@@ -19,7 +20,7 @@ from rollout3d.training.packing import Packed, Row
 log = logging.getLogger(__name__)
 
 
-class Disagreement(RuntimeError):
+class Disagreement(UserError, RuntimeError):
     """Sampler and trainer give other log-probabilities; the message says by how much, and the remedies."""
 
 

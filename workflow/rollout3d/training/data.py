@@ -11,6 +11,7 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
 from rollout3d.config.frames import train_set
+from rollout3d.errors import UserError
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.encode import Encoder, Image, Prompt, Video
 from rollout3d.model.media import FrameStore, own_images, own_times, own_video
@@ -20,7 +21,7 @@ from rollout3d.training.sampler import Sampler
 log = logging.getLogger(__name__)
 
 
-class NotTrainable(ValueError):
+class NotTrainable(UserError, ValueError):
     """Inputs or settings that no training can start with; the message names the remedy."""
 
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rollout3d.errors import UserError
 from rollout3d.files import sync
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ RUNNING = {"R", "S", "ST"}
 """States of a Slurm job (`squeue`'s short names) whose processes exist: running, suspended, stopped."""
 
 
-class Locked(RuntimeError):
+class Locked(UserError, RuntimeError):
     """This process no longer has the right to write into its directory; the message says who has, and the remedy."""
 
 

@@ -19,25 +19,20 @@ from rollout3d.config.training import Optimiser
 from rollout3d.files import remove_leftovers
 from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
-from rollout3d.model.media import FrameStore, MissingFrames
+from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
-from rollout3d.training.agreement import Disagreement
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engine import make_engine
 from rollout3d.training.grpo import train_grpo
-from rollout3d.training.lock import LOCK, POLL_S, Lock, Locked
+from rollout3d.training.lock import LOCK, POLL_S, Lock
 from rollout3d.training.loop import Loop
 from rollout3d.training.sft import sft_steps, train_sft
-from rollout3d.training.standstill import NoUpdate
 from rollout3d.training.world import World
 
 log = logging.getLogger(__name__)
 
 VIDEOS_KEPT = 64
 """Decoded videos a process keeps: at 16 frames of 280x364 about 5 MB each."""
-
-USER_ERRORS = (Disagreement, Locked, ModelError, MissingFrames, NotTrainable, NoUpdate, tables.TableError)
-"""What a user can mend: the message says how."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def run_sft(
     `keep` is called when all outputs are on the disk, before the checkpoints go; they stay if it raises. Both are
     called by the first process only.
 
-    Raises one of `USER_ERRORS` for what the user can mend.
+    Raises UserError for what the user can mend.
     """
     sft = config.sft
     with _process(config, sft, out) as (world, lock):
@@ -128,7 +123,7 @@ def run_grpo(
 
     Waits for another process that trains into `out`, then resumes or finds the result finished. `restore` and `keep`:
     called by the first process, the one before training (True: a finished result is in place), the other when all
-    outputs are on the disk; the checkpoints stay if it raises. Raises one of `USER_ERRORS`.
+    outputs are on the disk; the checkpoints stay if it raises. Raises UserError.
     """
     grpo = config.grpo
     with _process(config, grpo, out) as (world, lock):

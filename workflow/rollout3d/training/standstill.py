@@ -13,6 +13,7 @@ from statistics import fmean
 
 from rollout3d import tables
 from rollout3d.config import Grpo
+from rollout3d.errors import UserError
 from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import flat, has_updated
 
@@ -22,7 +23,7 @@ CUT, ALL = 0.98, 0.99
 """Mean length, as a share of the longest, from which answers count as cut off; mean correctness that counts as 1."""
 
 
-class NoUpdate(RuntimeError):
+class NoUpdate(UserError, RuntimeError):
     """No step of a run has updated its model; the message says for how long, and the remedies."""
 
 

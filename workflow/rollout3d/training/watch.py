@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout3d import tables
+from rollout3d.errors import UserError
 from rollout3d.training import lock
 from rollout3d.training.loop import STATE
 from rollout3d.training.metrics import flat, has_updated, parts_of
@@ -50,7 +51,7 @@ FIGURES = {
 """Name in `metrics.flat` -> what the terminal calls it, in this order."""
 
 
-class NoRun(ValueError):
+class NoRun(UserError, ValueError):
     """A directory in which no run trains or has trained."""
 
 

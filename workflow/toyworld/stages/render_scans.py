@@ -26,10 +26,7 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError("the configuration has no section `synthetic`: scans are rendered in presets only")
     from toyworld.writers.release import write_release
 
-    try:
-        rows = write_release(args.dataset, args.root, config.synthetic, config.seed)
-    except ValueError as error:
-        raise StageError(str(error)) from None
+    rows = write_release(args.dataset, args.root, config.synthetic, config.seed)
     tables.write(tables.SCANS, args.out, rows, STAGE.lineage())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Synthetic
+from rollout3d.errors import InvalidInput
 from rollout3d.progress import progress
 from rollout3d.seeding import stable_hash
 from toyworld.recording import Recording, record
@@ -193,7 +194,7 @@ def _facts(dataset: str, recording: Recording, scan: Planned, seed: int) -> dict
 def _clear(root: Path, dataset: str) -> None:
     if root.exists() and any(root.iterdir()):
         if not (root / MARKER).exists():
-            raise ValueError(
+            raise InvalidInput(
                 f"{root} holds files that are no synthetic release (no {MARKER}): nothing is written there; "
                 "choose another directory, or empty this one yourself"
             )

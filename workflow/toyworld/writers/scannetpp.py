@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rollout3d.errors import InvalidInput
 from rollout3d.seeding import generator
 from toyworld.mesh import CEILING, FLOOR, WALL, Mesh, mesh_of
 from toyworld.recording import Recording
@@ -81,7 +82,7 @@ def write_scan(recording: Recording, root: Path, scene_id: str, *, seed: int, qu
     """
     hold, rest = divmod(FPS, recording.fps)
     if rest:
-        raise ValueError(f"ScanNet++ films at {FPS} fps, which a recording at {recording.fps} fps cannot fill evenly")
+        raise InvalidInput(f"ScanNet++ films at {FPS} fps, which a recording at {recording.fps} fps cannot fill evenly")
     mesh = mesh_of(recording.world)
     placement = _placement(mesh, scene_id, seed)
     spoken = labels(recording.world, scene_id, seed=seed, quirks=quirks)

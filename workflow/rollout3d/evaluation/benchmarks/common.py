@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rollout3d.errors import UserError
 
-class BenchmarkError(ValueError):
+
+class BenchmarkError(UserError, ValueError):
     """A benchmark that cannot be prepared; the message says what is missing and how to get it."""
 
 
