@@ -10,8 +10,6 @@ VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
-SYSTEM_LIBRARIES := libGL.so.1 libEGL.so.1 libX11.so.6 libudev.so.1 libidn2.so.0
-SYSTEM_PACKAGES := libgl1 libegl1 libx11-6 libudev1 libidn2-0
 
 .PHONY: demo seeing test test-long test-vllm lint format dry-run faults faults-quick fuzz bench gpu-check clean system
 
@@ -82,16 +80,28 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet "torch==2.13.0"
 	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/python -c "$$LINK_LIBUSB"
 	touch $@
 
-# Open3D links these; a bare machine lacks them.
-system:
-	@missing=; for library in $(SYSTEM_LIBRARIES); do ldconfig -p | grep -q "$$library" || missing="$$missing $$library"; done; \
+# Open3D is a plugin of TensorBoard, which imports it as it is. A link beside its library lets it find the libusb of the
+# Python package, which rollout3d loads by itself.
+define LINK_LIBUSB
+import importlib.util, os, pathlib, libusb_package
+found = importlib.util.find_spec("open3d")
+link = pathlib.Path(found.origin).with_name("libusb-1.0.so.0")
+link.unlink(missing_ok=True)
+link.symlink_to(os.path.relpath(libusb_package.get_library_path(), link.parent))
+endef
+export LINK_LIBUSB
+
+# Libraries of the system that Open3D links to: those that cannot be loaded are installed by root, or named.
+system: $(VENV)/ready
+	@missing=$$($(BIN)/python -c "from rollout3d.geometry.boxes import missing_packages as m; print(*m())") || exit 1; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && apt-get install -qq -y --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; \
+	    apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	  else \
-	    echo "Open3D needs$$missing: sudo apt-get install --no-install-recommends $(SYSTEM_PACKAGES)" >&2; exit 1; \
+	    echo "Open3D needs libraries: sudo apt-get install --no-install-recommends $$missing" >&2; exit 1; \
 	  fi; fi
 
 clean:

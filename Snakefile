@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-configfile: "config/config.yaml"
+configfile: workflow.source_path("config/config.yaml")
 
 
 include: "rules/common.smk"
@@ -54,11 +54,14 @@ include: "rules/report.smk"
 include: "rules/lineage.smk"
 
 
-fit_to_site(workflow.rules)
-choose_interpreters(workflow.rules)
+fit_to_site(own_rules())
+choose_interpreters(own_rules())
 
 
-onstart:
+def before_first_job(log):
     stop_at_problems()
     check_before_run()
     running.write(os.environ[running.VARIABLE], STUDY_VALUES, DIGESTS)
+
+
+run_at_start(before_first_job)

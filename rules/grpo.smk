@@ -28,7 +28,7 @@ rule grpo:
         recipe=run_recipe,
         out=subpath(output.model, parent=True),
     shell:
-        "exec python workflow/launch.py --log {log:q} --nodes {resources.nodes} --gpus {resources.gpu} --"
+        'exec python "$ROLLOUT3D_CODE/launch.py" --log {log:q} --nodes {resources.nodes} --gpus {resources.gpu} --'
         " -m rollout3d.stages.train_grpo --config {params.recipe:q} --row {params.row:q} --init {input.init:q}"
         " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q}"
         " --objects {input.objects:q} --regions {input.regions:q} --out-dir {params.out:q}"

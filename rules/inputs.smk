@@ -49,7 +49,10 @@ def errata():
     own = study.questions.errata
     if own and not Path(own).is_file():
         raise refused(f"questions.errata: there is no file {own}: correct the path, or remove the line")
-    return [*(["resources/errata.csv"] if study.questions.compat == "corrected" else []), *([own] if own else [])]
+    return [
+        *([shipped("resources/errata.csv")] if study.questions.compat == "corrected" else []),
+        *([own] if own else []),
+    ]
 
 
 def released_benchmarks():
@@ -255,7 +258,7 @@ def table_predictions(wildcards):
 
 def table_runs(wildcards):
     """The run table says which model each run starts from; figure 3 shows no run."""
-    return [] if wildcards.table == "figure3" else study.runs.table
+    return [] if wildcards.table == "figure3" else RUN_TABLE
 
 
 def table_questions(wildcards):

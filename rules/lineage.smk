@@ -17,7 +17,7 @@ PARTED = ("frames", "regions", "visibility", "probes")
 STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo"}
 """Rules whose stage has another name."""
 
-MADE = {each.name: each for each in workflow.rules if each.output}
+MADE = {each.name: each for each in own_rules() if each.output}
 KEPT = {name: MADE.pop(name) for name in study.keep if name in MADE}
 """Rules that the user keeps from running: left out, so that what they wrote counts as given."""
 

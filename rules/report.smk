@@ -4,7 +4,7 @@ rule paper_table:
         scores=table_scores,
         predictions=table_predictions,
         questions=table_questions,
-        reference="resources/reference/ocr.csv",
+        reference=shipped("resources/reference/ocr.csv"),
         runs=table_runs,
     output:
         table="<results>/report/{table}.parquet",
@@ -51,7 +51,7 @@ rule report:
         hard="<results>/difficulty/hard.parquet",
         annotations="<results>/cot/annotations.parquet",
         sources="<results>/train/ocr_rl_sources.parquet",
-        runs=study.runs.table,
+        runs=RUN_TABLE,
         bias="<results>/report/bias.parquet",
         scenes=scene_tables("scenes"),
         frames=scene_tables("frames"),

@@ -25,6 +25,15 @@ def clone() -> Path | None:
     return None if found.name == INSTALLED else found
 
 
+def found(path: Path | str) -> Path | str:
+    """Return a path as it is if there is such a file in the working directory, else the shipped file of that name.
+
+    A path that is neither is returned as it is, for the reader's own error.
+    """
+    own = shipped(str(path))
+    return own if not Path(path).exists() and own.exists() else path
+
+
 def shipped(name: str) -> Path:
     """Return the absolute path of a file or folder, given by its path in the clone such as "resources/prompts".
 

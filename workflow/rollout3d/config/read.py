@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from rollout3d import resources
 from rollout3d.config import Config, merge
 from rollout3d.config.base import type_at
 from rollout3d.config.names import unknown
@@ -24,6 +25,7 @@ from rollout3d.config.sections import Section
 COMMAND_LINE = "--config"
 BASE = "config/config.yaml"
 LOCAL = Path("config/local.yaml")
+MODULE = "config of the module"
 
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
@@ -309,16 +311,22 @@ def placed(problems: Iterable[str], layers: Sequence[Layer]) -> list[str]:
 
 
 def study_layers(
-    arguments: Sequence[str] = (), files: Sequence[Path | str] = (), folder: Path | str = "."
+    arguments: Sequence[str] = (),
+    files: Sequence[Path | str] = (),
+    folder: Path | str = ".",
+    values: Mapping[str, Any] | None = None,
 ) -> list[Layer]:
-    """Read the layers of a clone's study: config.yaml, preset, local.yaml, other `files` (--configfile), `arguments`.
+    """Read the layers of a study: config.yaml, preset, local.yaml, other `files` (--configfile), `values`, `arguments`.
 
     Each is laid over those before it. The preset is the one that the command line names, else local.yaml, so that the
-    literal `snakemake --profile slurm all` needs no option. Raises ConfigError with every problem.
+    literal `snakemake --profile slurm all` needs no option. In a `folder` without config/config.yaml, that file and the
+    presets are those that the package ships. `values`: the config of a workflow that imports this one as a module.
+    Raises ConfigError with every problem.
     """
     folder, problems = Path(folder), []
+    home = folder if (folder / BASE).is_file() else resources.root()
 
-    def read(path: Path | str) -> Layer:
+    def read(path: Path | str, folder: Path = folder) -> Layer:
         name = os.path.relpath(folder / path, folder)
         try:
             return read_yaml(folder / path, str(path) if name.startswith("..") else name)
@@ -326,7 +334,7 @@ def study_layers(
             problems.extend(error.problems)
             return Layer(name)
 
-    base = read(BASE)
+    base = read(BASE, home)
     given, lying = [read(path) for path in files], [(folder / path).resolve() for path in files]
     local = read(LOCAL) if os.path.lexists(folder / LOCAL) else Layer(str(LOCAL))
     if (folder / LOCAL.with_suffix(".yml")).exists():
@@ -336,15 +344,17 @@ def study_layers(
     except ConfigError as error:
         problems += error.problems
         command = Layer(COMMAND_LINE)
+    if values is not None:
+        given, lying = [*given, Layer(MODULE, _plain(values))], [*lying, Path(MODULE)]
     preset, source = _preset([*given, command], local, problems)
-    presets = {path.stem: path for path in sorted((folder / "config" / "presets").glob("*.yaml"))}
+    presets = {path.stem: path for path in sorted((home / "config" / "presets").glob("*.yaml"))}
     under = []
     if preset is not None and not isinstance(preset, str):
         problems.append(f"{source.where(('preset',))}: preset must be one of {', '.join(presets)}, not {shown(preset)}")
     elif preset is not None and preset not in presets:
         problems.append(f"{source.where(('preset',))}: preset: {unknown(preset, presets, 'a preset')}")
     elif preset is not None and presets[preset].resolve() not in lying:
-        under = [read(presets[preset].relative_to(folder))]
+        under = [read(presets[preset].relative_to(home), home)]
     if problems:
         raise ConfigError(problems)
     shipped = {path.resolve() for path in presets.values()}
@@ -353,6 +363,13 @@ def study_layers(
     layers = [base, *under, *below, local, *above, command]
     named = [Layer(each.name, {k: v for k, v in each.values.items() if k != "preset"}, each.lines) for each in layers]
     return [*named, Layer(source.name, {"preset": preset}, source.lines)]
+
+
+def _plain(values: Any) -> Any:
+    """Return a copy without the kinds of dictionaries and lists that Snakemake makes of YAML."""
+    if isinstance(values, Mapping):
+        return {str(key): _plain(value) for key, value in values.items()}
+    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def _preset(given: Sequence[Layer], local: Layer, problems: list[str]) -> tuple[Any, Layer]:

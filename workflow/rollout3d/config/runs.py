@@ -15,6 +15,7 @@ from rollout3d.config.names import Name, confused, name_in, unknown
 from rollout3d.config.problems import ConfigError, explain
 from rollout3d.config.recipes import of_run, read_recipe
 from rollout3d.config.sections import RegionMode, Section
+from rollout3d.resources import found
 
 if TYPE_CHECKING:
     from rollout3d.config import Config
@@ -63,8 +64,10 @@ class Run(Section):
 def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, Any]] | None = None) -> dict[str, Run]:
     """The run table, in file order, `runs.max_steps` applied. Raises ConfigError with a sentence per problem.
 
-    `recipes`: what the recipes hold, by run, where that is known; else they are read and checked against `config`.
+    Where there is no file at `path`, the shipped run table of that name is read. `recipes`: what the recipes hold, by
+    run, where that is known; else they are read and checked against `config`.
     """
+    path = found(path)
     runs, lines, problems = _read(path, config.runs.recipes, recipes)
     if problems:  # rows that could not be read would be missed below, too
         raise ConfigError(problems)

@@ -132,12 +132,7 @@ def import_open3d() -> ModuleType:
 
     Raises ImportError naming every missing system library and the apt-get line that installs them.
     """
-    try:
-        import libusb_package
-
-        ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
-    except (ImportError, OSError):
-        pass  # the system's own libusb may serve; if not, the import below says so
+    _preload_libusb()
     try:
         import open3d
     except ModuleNotFoundError as error:
@@ -149,6 +144,22 @@ def import_open3d() -> ModuleType:
             f"Open3D lacks the system libraries {', '.join(missing) or 'named here'}: {error}. Remedy: {remedy}"
         ) from error
     return open3d
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages of those system libraries of Open3D that cannot be loaded."""
+    _preload_libusb()
+    return [package for name, package in _APT.items() if not _loads(name)]
+
+
+def _preload_libusb() -> None:
+    """Load the libusb of a Python package; where it is absent the system's own may serve."""
+    try:
+        import libusb_package
+
+        ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
+    except (ImportError, OSError):
+        pass
 
 
 def _loads(name: str) -> bool:

@@ -7,6 +7,7 @@ import json
 from rollout3d import tables
 from rollout3d.config import read_runs
 from rollout3d.report import tables as paper
+from rollout3d.resources import found
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("paper_table", __doc__)
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
     parents["reference"] = str(args.reference)
     if args.table != "figure3":
-        parents["runs"] = config.runs.table
+        parents["runs"] = found(config.runs.table)
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
     tables.write(tables.REPORT, args.out, rows, lineage)
 

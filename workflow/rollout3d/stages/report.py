@@ -10,6 +10,7 @@ from rollout3d.files import write_atomically
 from rollout3d.report.about import about
 from rollout3d.report.page import render
 from rollout3d.report.study import Files, collect
+from rollout3d.resources import found
 from rollout3d.stages.common import Stage
 
 STAGE = Stage("report", __doc__)
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args, config = STAGE.parse(parser, argv)
     recipes = json.loads(args.recipes)
     files = {name: getattr(args, name) for name in (*LISTS, *SINGLE) if getattr(args, name)}
-    lineage = STAGE.lineage({**files, "runs": config.runs.table})
+    lineage = STAGE.lineage({**files, "runs": found(config.runs.table)})
     shown = [path for given in files.values() for path in ([given] if isinstance(given, str) else given)]
     noted = next((folder for folder in args.out.resolve().parents if (folder / provenance.FOLDER).is_dir()), None)
     made = about(shown, noted, STAGE.whole_configuration)
