@@ -39,7 +39,7 @@ rule all:
 
 
 # The stages, in the order of the data.
-include: "rules/synthetic.smk"
+include: "rules/toyworld.smk"
 include: "rules/ingest.smk"
 include: "rules/questions.smk"
 include: "rules/external.smk"

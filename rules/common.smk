@@ -41,6 +41,8 @@ from rollout3d.config.frames import eval_set, evaluated_sets, stored_sets, train
 from rollout3d.config.recipes import summaries
 from rollout3d.stages import registry
 from rollout3d.tables import canonical_json
+from toyworld import stages as _toy_stages  # makes the two stages of the toy world known to `registry`
+from toyworld.settings import StudyConfig
 
 MODULE = None if workflow.modifier.is_main_snakefile() else workflow.modifier
 """Of a workflow that another one imports by `module`: what Snakemake knows about the import."""
@@ -81,10 +83,10 @@ def read_study():
             layers = read.study_layers(folder=ROOT, values=config)
         else:
             layers = read.study_layers(workflow.config_settings.config_args, workflow.overwrite_configfiles)
-        study = read.validate(layers)
+        study = read.validate(layers, StudyConfig)
         return study, configuration.read_runs(resources.found(study.runs.table), study), layers
     except configuration.ConfigError as error:
-        raise WorkflowError(str(configuration.ConfigError(read.placed(error.problems, layers))))
+        raise WorkflowError(str(configuration.ConfigError(read.placed(error.problems, layers, StudyConfig))))
 
 
 study, RUNS, LAYERS = read_study()
@@ -93,7 +95,7 @@ RUN_TABLE = str(resources.found(study.runs.table))
 
 def refused(sentence):
     """An error about a key of the configuration, with which the sentence begins: file and line come before it."""
-    return WorkflowError(*read.placed([sentence], LAYERS))
+    return WorkflowError(*read.placed([sentence], LAYERS, StudyConfig))
 
 
 def study_of(run):
@@ -108,7 +110,7 @@ OF_RUNS = [study, *map(study_of, RUNS)]
 def site_of(study):
     """The machine's paths, with the synthetic scans in place of the releases where the preset makes them."""
     site = study.site.model_dump(mode="json")
-    if study.synthetic:
+    if study.toyworld:
         site["roots"] = {name: f"{study.results}/scans/{name}" for name in study.datasets}
     return site
 

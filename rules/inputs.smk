@@ -162,7 +162,7 @@ def object_tables(wildcards):
 
 def scan_manifest(wildcards):
     """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none)."""
-    return f"<results>/scans/{wildcards.dataset}.parquet" if study.synthetic else []
+    return f"<results>/scans/{wildcards.dataset}.parquet" if study.toyworld else []
 
 
 def models_where(tiny):

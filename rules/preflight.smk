@@ -24,7 +24,8 @@ def check_before_run():
     if workflow.touch:
         return
     jobs = jobs_to_run()
-    findings = preflight.check(preflight.Study(study, RUNS, SITE), jobs)
+    rendered = study.toyworld.scans.scans_per_dataset if study.toyworld else 0
+    findings = preflight.check(preflight.Study(study, RUNS, SITE, rendered), jobs)
     text = preflight.render(findings, len(jobs))
     stops = any(finding.stops for finding in findings)
     asked = os.environ.get(preflight.VARIABLE)

@@ -297,7 +297,7 @@ def test_the_tables_of_entries_fit_the_code():
         names = source.read((PACKAGE / importing).read_text(), importing, PACKAGE / importing, {}).imports
         assert "rollout3d." + imported.removesuffix(".py").replace("/", ".") in names, (importing, imported)
     for path in (*entries.FOLDERS, *entries.BY_NAME, *entries.SCHEMA, *entries.EXCLUDED):
-        assert (PACKAGE / path).exists(), path
+        assert place(path).exists(), path
     for name in doors.DATASETS.names:
         assert f'\nNAME = "{name}"\n' in (PACKAGE / f"scenes/datasets/{name}.py").read_text(), name
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollout3d.config import ConfigError, read
+from toyworld.settings import StudyConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,7 +18,7 @@ class Study:
         """Read it with this local.yaml (text or bytes), these --config arguments and --configfile files."""
         if local is not None:
             Path("config/local.yaml").write_bytes(local if isinstance(local, bytes) else local.encode())
-        return read.read_study(arguments, files)
+        return read.read_study(arguments, files, model=StudyConfig)
 
     def refused(self, *arguments, **more):
         """The message with which it is refused."""

@@ -71,7 +71,7 @@ def test_nothing_is_spent_unasked():
 
 def test_synthetic_scans_never_go_where_the_paper_writes():
     with pytest.raises(ValueError, match="presets"):
-        config.Config.model_validate({"synthetic": {}}).checked()
+        config.Config.model_validate({"toyworld": {}}).checked()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from rollout3d import config
 from rollout3d.config import read
 from rollout3d.config.names import unknown
 from rollout3d.config.problems import dotted
+from toyworld.settings import StudyConfig, ToyWorld
 
 LOCAL = "config/local.yaml"
 
@@ -19,7 +20,7 @@ MISSPELT = [
     ("grop: {lr: 1}", "grop is not a key of the configuration; did you mean grpo?"),
     ("grpo: {tempreature: 1}", "grpo.tempreature is not a key of grpo; did you mean temperature?"),
     ("datasets: {scannet: {splits: {tran: [train]}}}", "datasets.scannet.splits.tran is not a key of"),
-    ("lr: 1", "lr is not a key of the configuration; did you mean base_model.lr, sft.lr or grpo.lr?"),
+    ("lr: 1", "lr is not a key of the configuration; did you mean toyworld.model.lr, sft.lr or grpo.lr?"),
     ("grpo.lr: 1", "grpo.lr is not a key of the configuration: write `grpo:`, and `lr:` indented below it"),
     ("datasets: {Scanet: {shards: 1}}", "datasets.Scanet is not a dataset; did you mean scannet"),
     ("datasets: {scannet: {splits: {train: [tran]}}}", "datasets.scannet.splits.train[0]: tran is not one of"),
@@ -115,11 +116,14 @@ def test_unknown_says_what_there_is_when_nothing_is_near():
     ("local", "says"),
     [
         (
-            "synthetic: {n_objects: [40, 15]}",
-            "synthetic.n_objects: [40, 15] must be the fewest, then the most: swap them",
+            "toyworld: {scans: {n_objects: [40, 15]}}",
+            "toyworld.scans.n_objects: [40, 15] must be the fewest, then the most: swap them",
         ),
-        ("synthetic: {n_objects: [4]}", "synthetic.n_objects[1] is missing"),
-        ("synthetic: {val_scans: 8}", "synthetic.val_scans: 8 of 8 scans_per_dataset leaves no scan to train on"),
+        ("toyworld: {scans: {n_objects: [4]}}", "toyworld.scans.n_objects[1] is missing"),
+        (
+            "toyworld: {scans: {val_scans: 8}}",
+            "toyworld.scans.val_scans: 8 of 8 scans_per_dataset leaves no scan to train on",
+        ),
         ("video: {train_max_pixels: 300000}", "video.train_max_pixels: 300000 is more than eval_max_pixels (200704)"),
         ("video: {train_min_pixels: 200000}", "video.train_min_pixels: 200000 is more than train_max_pixels (105369)"),
         ("questions: {mix: {route_planning: 0.7, object_counting: 0.6}}", "questions.mix: the shares add up to 1.3"),
@@ -132,6 +136,7 @@ def test_unknown_says_what_there_is_when_nothing_is_near():
         ("site: {roots: {scannetpp: null}}", "site.roots.scannetpp is missing: name the folder of this release, or"),
         ("models: {a b: {name: x}}", "models: 'a b' is no usable name"),
         ("models: {base: {name: ''}}", "models.base.name is empty"),
+        ("models: {base: {tiny: true}}", "models.base.tiny: the toy world trains such a model: set toyworld"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused(study, local, says):
@@ -142,7 +147,7 @@ def test_a_value_that_cannot_be_meant_is_refused(study, local, says):
 def test_no_number_may_be_nan_infinite_or_of_the_wrong_sign(study):
     """Every float and whole number of the configuration, wherever it stands."""
     unsigned = 0
-    for path, value in _numbers(config.Config(synthetic=config.Synthetic())):
+    for path, value in _numbers(StudyConfig(toyworld=ToyWorld())):
         for wrong in (".nan", ".inf", "-.inf", "-1"):
             text = wrong
             for step in reversed(path[1:]):

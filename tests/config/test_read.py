@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollout3d import config
+from toyworld.settings import StudyConfig
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted(path.stem for path in (ROOT / "config" / "presets").glob("*.yaml"))
@@ -49,7 +50,7 @@ def test_null_of_the_command_line_removes_a_dataset(study, removed, quoted):
 
 NULLABLE = {
     "preset": "tiny",
-    "synthetic.seconds": "2",
+    "toyworld.scans.seconds": "2",
     "datasets.scannet.max_scans": "3",
     "questions.text_only_margin": "0.1",
     "questions.total": "5",
@@ -74,7 +75,7 @@ NULLABLE = {
 @pytest.mark.parametrize("key", NULLABLE)
 def test_null_of_the_command_line_is_null(study, key):
     first, *rest = key.split(".")
-    path = [first] if first in ("preset", "synthetic") else [first, *rest]
+    path = [first] if first in ("preset", "toyworld") else [first, *rest]
 
     def typed(value):
         for step in reversed(rest if value != "null" else path[1:]):
@@ -103,7 +104,7 @@ def test_no_nullable_key_is_missing_from_the_test_above():
     named = {"datasets": config.Dataset, "models": config.Model}
     every = {*nullable(config.Config), *(f"{k}.*.{n}" for k, m in named.items() for n in nullable(m))}
     tested = {key.replace(".scannet.", ".*.").replace(".base.", ".*.") for key in NULLABLE}
-    assert every == {"synthetic" if key.startswith("synthetic") else key for key in tested}
+    assert every == {"toyworld" if key.startswith("toyworld") else key for key in tested}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_removed_entries_stay_removed_in_a_stage(study, tmp_path, monkeypatch):
     path = tmp_path / "study.json"
     running.write(path, loaded.model_dump(mode="json", exclude={"site"}), {})
     monkeypatch.setenv(running.VARIABLE, str(path))
-    again = config.Config.model_validate(running.Running.from_environment().values)
+    again = type(loaded).model_validate(running.Running.from_environment().values)
     assert again.model_copy(update={"site": loaded.site}) == loaded
 
 
@@ -197,7 +198,7 @@ def test_a_file_that_cannot_be_understood_gets_a_sentence_with_its_line(study, c
 
 @pytest.mark.parametrize("content", [b"", b"\n# nothing yet\n", b"---\n"])
 def test_an_empty_file_sets_nothing(study, content):
-    assert study(content) == config.Config()
+    assert study(content) == StudyConfig()
 
 
 @pytest.mark.parametrize(

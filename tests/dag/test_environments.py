@@ -54,7 +54,7 @@ def test_other_environments_keep_the_interpreter_that_runs_snakemake(tmp_path, c
 def test_a_command_too_long_for_an_argument_runs_in_its_environment_too(tmp_path, clone):
     """Snakemake writes such a command to a script."""
     site = json.dumps({"python": {"scenes": str(marked_python(tmp_path / "venv", "scenes-environment"))}})
-    rules = clone / "rules" / "synthetic.smk"
+    rules = clone / "rules" / "toyworld.smk"
     many = " ".join(["x" * 99] * 1500)
     rules.write_text(rules.read_text().replace("--out {output.scans}", f"--out {{output.scans}} {many}"))
     assert run(clone, "--config", f"site={site}")["python"] == "scenes-environment"
@@ -130,7 +130,7 @@ def test_a_failed_job_shows_the_end_of_its_log_and_not_its_command(clone):
 
 def test_a_job_that_dies_before_its_log_shows_its_command(clone):
     """There is nothing else to see then."""
-    rules = clone / "rules" / "synthetic.smk"
+    rules = clone / "rules" / "toyworld.smk"
     rules.write_text(rules.read_text().replace('"python -m toyworld', '"false; python -m toyworld'))
     done = snakemake(clone, *TINY, "--", TARGET)
     said = done.stdout + done.stderr

@@ -285,7 +285,7 @@ def test_disk_space_is_compared_with_an_estimate_by_stage(tmp_path, monkeypatch)
     (found,) = machine.check(study(results=str(tmp_path / "not" / "yet")), jobs[:2])
     assert found.text.startswith(f"{tmp_path}: 10 GiB are free") and "checkpoints" in found.text
     small = configuration.load(ROOT / "config" / "config.yaml", ROOT / "config" / "presets" / "tiny.yaml")
-    tiny = Study(small, configuration.read_runs(ROOT / small.runs.table, small), Cluster())
+    tiny = Study(small, configuration.read_runs(ROOT / small.runs.table, small), Cluster(), rendered=2)
     assert sum(disk.estimate(tiny, jobs).values()) < 2**30
 
 

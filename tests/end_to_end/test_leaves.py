@@ -12,6 +12,8 @@ from rollout3d.config.read import read_study
 from rollout3d.config.sections import Section
 from rollout3d.stages import registry
 from rollout3d.study import Study, dump
+from toyworld import stages as _registered  # noqa: F401  the toy world's stages are jobs of the study
+from toyworld.settings import StudyConfig
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1200)]
 
@@ -52,7 +54,7 @@ def tiny_config(finished):
     before = Path.cwd()
     os.chdir(finished.folder)
     try:
-        study = read_study([], [Path("config/presets/tiny.yaml")])
+        study = read_study([], [Path("config/presets/tiny.yaml")], model=StudyConfig)
         return study, configuration.read_runs(study.runs.table, study)
     finally:
         os.chdir(before)

@@ -135,7 +135,7 @@ def test_many_changed_values_are_all_seen_by_one_run(study):
         *("--config", 'sft={"lr": 0.01}', 'grpo={"sigma0": 64, "temperature": 0.9}', "seed=1"),
         *('difficulty={"max_new_tokens": 3}', 'evaluation={"max_new_tokens": 9}', 'video={"eval_frames": 4}'),
         *('cot={"attempts": 2}', 'regions={"min_pixels": 9}', 'questions={"total": 30}', 'scenes={"bev_size": 128}'),
-        *('base_model={"steps": 5}', 'prompts={"think": "video_r1"}', 'synthetic={"fps": 6}'),
+        *('toyworld={"model": {"steps": 5}, "scans": {"fps": 6}}', 'prompts={"think": "video_r1"}'),
     )
     study.snakemake(*change, "--", "all")
     status = study.command("status", "--configfile", "config/presets/tiny.yaml", *change)

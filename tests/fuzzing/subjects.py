@@ -20,7 +20,7 @@ import numpy as np
 
 from evaluation import foreign_files, vsibench_release
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config, Synthetic
+from rollout3d.config import CATEGORIES, Config
 from rollout3d.evaluation import foreign
 from rollout3d.evaluation.benchmarks import common, vsibench
 from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
@@ -32,10 +32,11 @@ from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard
 from rollout3d.scenes.meta import MetaError, read_meta
 from scenes import mini
 from scenes.conftest import LINEAGE, settings
+from toyworld.settings import Scans
 from toyworld.writers import arkitscenes, release, scannet, scannetpp
 
 SEED = 3
-SMALL = Synthetic(scans_per_dataset=2, val_scans=1, seconds=2.0, fps=5, width=64, height=48, n_objects=(3, 4))
+SMALL = Scans(scans_per_dataset=2, val_scans=1, seconds=2.0, fps=5, width=64, height=48, n_objects=(3, 4))
 
 Rows = dict[str, list[dict[str, Any]]]
 

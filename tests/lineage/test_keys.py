@@ -15,7 +15,7 @@ CONFIG = Config()
 def test_every_leaf_has_a_dotted_name_and_a_json_value():
     found = dict(leaves(CONFIG))
     assert found["video.train_frames"] == 16 and found["datasets.scannet.splits.train"] == ["train"]
-    assert found["questions.per_scene"]["object_counting"] == 100 and found["synthetic"] is None
+    assert found["questions.per_scene"]["object_counting"] == 100 and found["toyworld"] is None
     assert found["models.base.name"] == "Qwen/Qwen2.5-VL-3B-Instruct"
     assert not any(isinstance(value, dict) and "shards" in value for value in found.values())
 

@@ -13,10 +13,10 @@ from evaluation.foreign_files import questions, right, write_questions, write_ro
 from package.installed import ROOT, install, run
 from questions.test_audit import META, RIGHT, row
 from rollout3d import code, tables
-from rollout3d.config import Synthetic
+from toyworld.settings import Scans
 from toyworld.writers import release
 
-SCANS = Synthetic(scans_per_dataset=2, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 10))
+SCANS = Scans(scans_per_dataset=2, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 10))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ from rollout3d.resources import shipped
 
 module study:
     snakefile: shipped("Snakefile")
-    config: {{"preset": "tiny", "results": "study", "synthetic": {synthetic}}}
+    config: {{"preset": "tiny", "results": "study", "toyworld": {{"scans": {scans}}}}}
 
 use rule * from study
 
@@ -118,7 +118,7 @@ rule mine:
 
 
 def test_another_workflow_uses_the_installed_one_as_a_module(site, tmp_path):
-    (tmp_path / "Snakefile").write_text(IMPORTING.format(synthetic=SCANS.model_dump(mode="json")))
+    (tmp_path / "Snakefile").write_text(IMPORTING.format(scans=SCANS.model_dump(mode="json")))
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.yaml").write_text("key: of the importing workflow\n")
     said = snakemake(site, tmp_path, "-n", "mine.txt")
@@ -130,7 +130,7 @@ def test_another_workflow_uses_the_installed_one_as_a_module(site, tmp_path):
 
 
 def test_names_and_paths_of_the_module_must_stay(site, tmp_path):
-    text = IMPORTING.format(synthetic="{}").replace("from study\n", "from study as other_*\n")
+    text = IMPORTING.format(scans="{}").replace("from study\n", "from study as other_*\n")
     (tmp_path / "Snakefile").write_text(text)
     done = run(site, tmp_path, "-m", "snakemake", "-n", "mine.txt")
     assert done.returncode and "without `as`" in done.stdout + done.stderr

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from questions.question_rooms import floor_of, random_things, view
-from rollout3d.config import DATASETS, Questions, Scenes, Synthetic
+from rollout3d.config import DATASETS, Questions, Scenes
 from rollout3d.geometry.topdown import Walkable, walkable_grid
 from rollout3d.questions import route_planning
 from rollout3d.questions.navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
 from toyworld.mesh import coarse_mesh_of
+from toyworld.settings import Scans
 from toyworld.world import build_world
 
 # A bare room with a tv in the south, a bed in the north, a lamp west of the tv and a door far in the east.
@@ -399,7 +400,7 @@ def test_a_room_has_more_than_three_routes_on_average():
 
     found = []
     for seed in range(120):
-        world = build_world(seed, Synthetic().n_objects)
+        world = build_world(seed, Scans().n_objects)
         mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
         scene.walkable = walkable_grid(mesh.vertices, mesh.faces, Scenes().walkable_cell_m, 0.0)
         found.append(len(route_planning.generate(scene, Questions(), np.random.default_rng(seed))[0]))

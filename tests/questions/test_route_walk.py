@@ -11,13 +11,14 @@ import pytest
 
 from questions.question_rooms import floor_of, view
 from questions.true_walk import ACTIONS, HEADING, TrueRoom, arrivals
-from rollout3d.config import DATASETS, Questions, Scenes, Synthetic
+from rollout3d.config import DATASETS, Questions, Scenes
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.topdown import Walkable, walkable_grid
 from rollout3d.questions import route_planning, walk
 from rollout3d.questions.navigation import Floor
 from rollout3d.questions.walk import Instructions, Walker
 from toyworld.mesh import coarse_mesh_of
+from toyworld.settings import Scans
 from toyworld.world import build_world
 
 # A bare room of 6 x 6 m: a stove in the south, a bed in the north, a lamp in the west, a door in the east.
@@ -193,7 +194,7 @@ def synthetic(seed):
     """A synthetic world, its scene as the generators see it, and the true room."""
     from toyworld.model.lessons import category, scene_view
 
-    world = build_world(seed, Synthetic().n_objects)
+    world = build_world(seed, Scans().n_objects)
     mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
     scene.walkable = walkable_grid(mesh.vertices, mesh.faces, Scenes().walkable_cell_m, 0.0)
     names = {thing.thing_id: category(thing, scene.dataset) for thing in world.things}

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from rollout3d import config, tables
-from rollout3d.config import Synthetic
 from rollout3d.scenes import datasets
 from rollout3d.scenes.ingest import NAMES, ingest_shard
 from rollout3d.scenes.scan import Scan
 from scenes import mini
 from toyworld.recording import Recording
+from toyworld.settings import Scans
 from toyworld.writers import release
 
-SYNTHETIC = Synthetic(scans_per_dataset=4, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 14))
+SYNTHETIC = Scans(scans_per_dataset=4, val_scans=1, seconds=4.0, fps=5, width=128, height=96, n_objects=(8, 14))
 SEED = 3
 LINEAGE = tables.Lineage("ingest")
 

@@ -9,18 +9,25 @@ import numpy as np
 import pytest
 import torch
 
-from rollout3d import config
+from rollout3d.config import read
 from rollout3d.cot import geometric
 from rollout3d.seeding import stable_hash
 from toyworld.direct import sample_room
-from toyworld.model import lessons
-from toyworld.model import training as base_model
+from toyworld.model import lessons, training
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
 from toyworld.model.training import QUESTION_WEIGHT, _corpus, _order, lesson_row
+from toyworld.settings import StudyConfig
 
 ROOT = Path(__file__).parents[2]
-STUDY = config.load(ROOT / "config" / "config.yaml", ROOT / "config" / "presets" / "tiny.yaml")
+CONFIG = ROOT / "config"
+STUDY = read.load(CONFIG / "config.yaml", CONFIG / "presets" / "tiny.yaml", model=StudyConfig)
 REASON = partial(geometric.reasoning, seed=STUDY.seed)
+
+
+def with_model(**changes):
+    """The study with other settings of the small model."""
+    toyworld = STUDY.toyworld.model_copy(update={"model": STUDY.toyworld.model.model_copy(update=changes)})
+    return STUDY.model_copy(update={"toyworld": toyworld})
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +78,7 @@ def test_a_clip_is_taught_what_its_own_frames_show(room):
 
 
 def test_some_rooms_are_black_and_have_no_clips():
-    some, none = (
-        STUDY.model_copy(update={"base_model": STUDY.base_model.model_copy(update={"blind": share, "rooms": 12})})
-        for share in (0.5, 0.0)
-    )
+    some, none = (with_model(blind=share, rooms=12) for share in (0.5, 0.0))
     made = lessons.make_rooms(some, REASON, 1)
     black = [not room.frames.any() for room in made]
     assert 0 < sum(black) < 12
@@ -158,19 +162,19 @@ def test_the_saved_model_is_an_ordinary_hugging_face_directory(tmp_path):
     assert sum(p.numel() for p in model.parameters()) < 5e6
     assert AutoTokenizer.from_pretrained(tmp_path / about["path"]).eos_token == "<|im_end|>"
     losses = [row["loss"] for row in tables.read(tables.METRICS, tmp_path / "metrics.parquet")]
-    assert len(losses) == STUDY.base_model.steps and losses[-1] < losses[0]
+    assert len(losses) == STUDY.toyworld.model.steps and losses[-1] < losses[0]
 
 
 def test_clips_are_learnt_from_beside_the_rooms(room, monkeypatch):
     """One process: with clips the same step moves the weights elsewhere."""
-    monkeypatch.setattr(base_model, "_sum_over_processes", lambda parameters, loss: None)
+    monkeypatch.setattr(training, "_sum_over_processes", lambda parameters, loss: None)
     moved = []
     for clips in (0, 2):
         settings = {"steps": 2, "batch_size": 1, "clips": clips}
-        study = STUDY.model_copy(update={"base_model": STUDY.base_model.model_copy(update=settings)})
+        study = with_model(**settings)
         tokenizer = tiny_tokenizer(_corpus([room], STUDY), 1200)
         policy = build_tiny(tokenizer, 0, STUDY.video, hidden=64, layers=2, vision_hidden=32)
-        metrics = base_model._loop(policy, [room], study, 0, 1)
+        metrics = training._loop(policy, [room], study, 0, 1)
         assert all(np.isfinite(row["grad_norm"]) for row in metrics)
         moved.append(policy.core.model.visual.patch_embed.proj.weight.detach().clone())
     assert not torch.equal(*moved)

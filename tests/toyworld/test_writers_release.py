@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.config import Synthetic
+from toyworld.settings import Scans
 from toyworld.stages import render_scans
 from toyworld.writers import release
 
-TINY = Synthetic(scans_per_dataset=3, val_scans=1, seconds=1.0, fps=10, width=64, height=48, n_objects=(5, 8))
+TINY = Scans(scans_per_dataset=3, val_scans=1, seconds=1.0, fps=10, width=64, height=48, n_objects=(5, 8))
 DATASETS = ("scannet", "scannetpp", "arkitscenes")
 
 
@@ -162,20 +162,20 @@ def test_unknown_dataset_is_refused(tmp_path):
         release.write_release("matterport", tmp_path / "m", TINY, 0)
 
 
-def stage(root, out, synthetic):
-    config = {"seed": 5, "results": "results/tiny", "synthetic": synthetic}
+def stage(root, out, toyworld):
+    config = {"seed": 5, "results": "results/tiny", "toyworld": toyworld}
     render_scans.main(["--config", json.dumps(config), "--dataset", "scannet", "--root", str(root), "--out", str(out)])
 
 
 def test_stage_writes_the_release_and_its_manifest(tmp_path):
     one = TINY.model_copy(update={"scans_per_dataset": 2, "val_scans": 1})
-    stage(tmp_path / "scannet", tmp_path / "scans.parquet", one.model_dump(mode="json"))
+    stage(tmp_path / "scannet", tmp_path / "scans.parquet", {"scans": one.model_dump(mode="json")})
     rows = tables.read(tables.SCANS, tmp_path / "scans.parquet")
     assert {row["file"] for row in rows} >= {"scans/scene0000_00/scene0000_00.sens", "scannetv2_train.txt"}
 
 
-def test_stage_without_a_synthetic_section_says_what_is_missing(tmp_path, capsys):
+def test_stage_without_settings_of_the_toy_world_says_what_is_missing(tmp_path, capsys):
     with pytest.raises(SystemExit):
         stage(tmp_path / "scannet", tmp_path / "scans.parquet", None)
-    assert "synthetic" in capsys.readouterr().err
+    assert "no section `toyworld`" in capsys.readouterr().err
     assert not (tmp_path / "scannet").exists()

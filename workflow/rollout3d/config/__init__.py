@@ -27,7 +27,6 @@ from rollout3d.config.sections import (
     CATEGORIES,
     DATASETS,
     SETTINGS,
-    BaseModelTraining,
     Dataset,
     DatasetName,
     Difficulty,
@@ -43,7 +42,6 @@ from rollout3d.config.sections import (
     Section,
     Splits,
     Store,
-    Synthetic,
     Video,
 )
 from rollout3d.config.site import Site
@@ -70,8 +68,9 @@ class Config(Section):
     store: Store = Store()
     datasets: Annotated[dict[DatasetName, Dataset], Field(min_length=1)] = {name: Dataset() for name in DATASETS}
     """Releases that the study uses, at least one; `datasets: {scannetpp: null}` leaves one out."""
-    synthetic: Synthetic | None = None
-    """Synthetic scans instead of the releases; null = the releases."""
+    toyworld: dict[str, Any] | None = None
+    """Rooms rendered in place of the releases, and the small model trained on such rooms (presets only; keys:
+    workflow/toyworld/settings.py); null = the releases."""
     scenes: Scenes = Scenes()
     video: Video = Video()
     regions: Regions = Regions()
@@ -83,7 +82,6 @@ class Config(Section):
         "filter_base": Model(name="Qwen/Qwen2.5-VL-7B-Instruct"),
     }
     """[OCR: 3B policy, 7B filter]"""
-    base_model: BaseModelTraining = BaseModelTraining()
     prompts: Prompts = Prompts()
     difficulty: Difficulty = Difficulty()
     cot: Cot = Cot()
@@ -114,7 +112,7 @@ class Config(Section):
     def checked(self) -> Config:
         """Itself, after checks that need the whole configuration. Raises ValueError, a line per problem."""
         problems = []
-        if self.results == "results" and self.synthetic:
+        if self.results == "results" and self.toyworld is not None:
             problems.append(
                 "results: synthetic scans may not be written to results/: presets have a folder of their own"
             )
@@ -123,7 +121,12 @@ class Config(Section):
         for key in self.site.models:
             if key not in self.models:
                 problems.append(f"site.models.{unknown(key, self.models, 'one of the models')}")
-        if not self.synthetic:
+        if self.toyworld is None:
+            problems += [
+                f"models.{key}.tiny: the toy world trains such a model: set toyworld, or remove this line"
+                for key, model in self.models.items()
+                if model.tiny
+            ]
             problems += [
                 f"site.roots.{name} is missing: name the folder of this release, or leave it out with "
                 f"datasets: {{{name}: null}}"

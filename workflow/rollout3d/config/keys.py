@@ -67,6 +67,22 @@ LATER: dict[str, Any] = {
 that value the key stands in the lineage, not in the identity: results that cost GPU hours or dollars stay current."""
 
 
+RENAMED: dict[str, str] = {"toyworld.scans.": "synthetic.", "toyworld.model.": "base_model."}
+"""Prefix of keys that have moved -> prefix under which they stand in identities, so that a move makes nothing stale."""
+
+
+def identity_name(key: str) -> str:
+    """Return the name under which a key stands in a result's identity."""
+    prefix = next((each for each in RENAMED if key.startswith(each)), "")
+    return RENAMED[prefix] + key.removeprefix(prefix) if prefix else key
+
+
+def present_name(name: str) -> str:
+    """Return the key that stands in an identity as `name`."""
+    prefix = next((each for each in RENAMED if name.startswith(RENAMED[each])), "")
+    return prefix + name.removeprefix(RENAMED[prefix]) if prefix else name
+
+
 def decides(key: str, value: Any) -> bool:
     """Return whether a key with this value belongs to a result's identity."""
     return has_effect(key) and not (key in LATER and LATER[key] == value)

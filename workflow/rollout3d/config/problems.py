@@ -38,6 +38,8 @@ WHAT = {
     "tables": "a table of the paper",
 }
 """What the names at a path are: members of a list, keys of a dictionary, else the value."""
+MOVED = {"synthetic": "toyworld.scans", "base_model": "toyworld.model"}
+"""Former section -> the section that has its keys now."""
 WHAT_VALUE = {"questions.mix": "a named mix"}
 """What a value is where a dictionary may stand, too."""
 _MARKS = ("[key]", "[name]", "[shares]")
@@ -147,6 +149,9 @@ def _fault(kind: str, given: Any, context: Any) -> str:
 
 def _unknown_key(path: tuple[Any, ...], model: type[BaseModel]) -> str:
     *above, key = path
+    if not above and key in MOVED:
+        outer, inner = MOVED[key].split(".")
+        return f"{key} is now {MOVED[key]}: write `{outer}:`, `{inner}:` indented below it, and the keys below that"
     section = type_at(model, tuple(above))
     known = list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
     what = f"a key of {dotted(above)}" if above else "a key of the configuration"

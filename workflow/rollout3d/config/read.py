@@ -1,6 +1,9 @@
 """Read what a user wrote - presets, `config/local.yaml`, `--config` - and make one configuration of it.
 
 Every problem is a sentence that names file, line, key, value and remedy, and all of them are reported at once.
+
+Functions with a parameter `model` read a `Config` unless a subclass is given, in which another package has put the
+sections that belong to it.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -21,6 +24,8 @@ from rollout3d.config.base import type_at
 from rollout3d.config.names import unknown
 from rollout3d.config.problems import ConfigError, dotted, explain, shown
 from rollout3d.config.sections import Section
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 COMMAND_LINE = "--config"
 BASE = "config/config.yaml"
@@ -195,26 +200,30 @@ def _yaml_fault(error: yaml.YAMLError, text: str, name: str, top: bool) -> str:
     return f"{name}:{mark.line + 1}: is not YAML: {problem}"
 
 
-def laid(values: dict[str, Any], layers: Sequence[Layer]) -> tuple[dict[str, Any], Config]:
+def laid(
+    values: dict[str, Any], layers: Sequence[Layer], model: type[AnyConfig] = Config
+) -> tuple[dict[str, Any], AnyConfig]:
     """Lay the layers over `values`, in order; return what that gives, and its configuration.
 
     Raises ConfigError with every problem that shows without the whole study (`Config.checked`).
     """
-    values, config, problems = _laid(values, layers)
+    values, config, problems = _laid(values, layers, model)
     if problems:
         raise ConfigError(problems)
     return values, config
 
 
-def _laid(values: dict[str, Any], layers: Sequence[Layer]) -> tuple[dict[str, Any], Config, list[str]]:
+def _laid(
+    values: dict[str, Any], layers: Sequence[Layer], model: type[AnyConfig]
+) -> tuple[dict[str, Any], AnyConfig, list[str]]:
     where, problems = _places(layers), []
     for layer in layers:
-        problems += _unknown_removals(values, layer.values, (), layer)
+        problems += _unknown_removals(values, layer.values, (), layer, model)
         values = merge(values, layer.values)
     try:
-        config = Config.model_validate(values)
+        config = model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError([*problems, *explain(error, Config, where)]) from None
+        raise ConfigError([*problems, *explain(error, model, where)]) from None
     problems += [f"{where(path)}: {text}" for path, text in _booleans(values, config, ())]
     return values, config, problems
 
@@ -231,10 +240,10 @@ def _places(layers: Sequence[Layer]) -> Callable[[tuple[Any, ...]], str]:
     return where
 
 
-def validate(layers: Sequence[Layer]) -> Config:
+def validate(layers: Sequence[Layer], model: type[AnyConfig] = Config) -> AnyConfig:
     """Lay the layers over the defaults, in order, and validate. Raises ConfigError with every problem."""
     where = _places(layers)
-    _, config, problems = _laid(Config().model_dump(mode="json"), layers)
+    _, config, problems = _laid(Config().model_dump(mode="json"), layers, model)
     try:
         config.checked()
     except ValueError as error:
@@ -253,29 +262,30 @@ def _at(values: Any, path: Sequence[Any]) -> Any:
     return values
 
 
-def _unknown_removals(below: Any, values: Any, path: tuple[str, ...], layer: Layer) -> list[str]:
+def _unknown_removals(below: Any, values: Any, path: tuple[str, ...], layer: Layer, model: type[Config]) -> list[str]:
     """Entries of dictionaries that a layer sets to null although there is nothing of that name to remove."""
     found: list[str] = []
-    is_section = isinstance(type_at(Config, path), type) and issubclass(type_at(Config, path), Section)
+    here = type_at(model, path)
+    is_section = isinstance(here, type) and issubclass(here, Section)
     for key, value in values.items():
         inner = (*path, key)
         if isinstance(value, dict):
-            found += _unknown_removals(below.get(key) if isinstance(below, dict) else None, value, inner, layer)
+            found += _unknown_removals(below.get(key) if isinstance(below, dict) else None, value, inner, layer, model)
         elif value is None and not is_section and isinstance(below, str) and below != "paper":
             found.append(f"{layer.where(inner)}: {dotted(inner)} cannot be removed: {dotted(path)} is {below}, a name")
-        elif value is None and not is_section and type_at(Config, path) is not None:
+        elif value is None and not is_section and here is not None:
             known = [*(below or ())] if isinstance(below, dict) else []
-            if key not in known and key not in _possible(path):
-                said = unknown(key, [*known, *_possible(path)], "there, so it cannot be removed")
+            if key not in known and key not in _possible(here):
+                said = unknown(key, [*known, *_possible(here)], "there, so it cannot be removed")
                 found.append(f"{layer.where(inner)}: {dotted(path)}.{said}")
     return found
 
 
-def _possible(path: tuple[str, ...]) -> list[str]:
+def _possible(annotation: Any) -> list[str]:
     """Names that the keys of a dictionary may have; none if they are free."""
     from typing import Literal, get_args, get_origin
 
-    names = get_args(type_at(Config, path))
+    names = get_args(annotation)
     return list(get_args(names[0])) if names and get_origin(names[0]) is Literal else []
 
 
@@ -291,22 +301,27 @@ def _booleans(values: Any, made: Any, path: tuple[str, ...]) -> list[tuple[tuple
     return []
 
 
-def load(*paths: Path | str) -> Config:
+def load(*paths: Path | str, model: type[AnyConfig] = Config) -> AnyConfig:
     """The defaults with the given YAML files laid over them, in order."""
-    return validate([read_yaml(path) for path in paths])
+    return validate([read_yaml(path) for path in paths], model)
 
 
-def read_study(arguments: Sequence[str] = (), files: Sequence[Path | str] = (), folder: Path | str = ".") -> Config:
+def read_study(
+    arguments: Sequence[str] = (),
+    files: Sequence[Path | str] = (),
+    folder: Path | str = ".",
+    model: type[AnyConfig] = Config,
+) -> AnyConfig:
     """Read a clone's study. Raises ConfigError with every problem."""
-    return validate(study_layers(arguments, files, folder))
+    return validate(study_layers(arguments, files, folder), model)
 
 
-def placed(problems: Iterable[str], layers: Sequence[Layer]) -> list[str]:
+def placed(problems: Iterable[str], layers: Sequence[Layer], model: type[Config] = Config) -> list[str]:
     """The same sentences, with file and line before those that begin with a key: "runs.select: orc is no run"."""
     where, found = _places(layers), []
     for sentence in problems:
         key = tuple(re.split(r"[ :\[]", sentence, maxsplit=1)[0].split("."))
-        found.append(f"{where(key)}: {sentence}" if type_at(Config, key) is not None else sentence)
+        found.append(f"{where(key)}: {sentence}" if type_at(model, key) is not None else sentence)
     return found
 
 

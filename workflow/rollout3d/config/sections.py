@@ -79,33 +79,6 @@ class Dataset(Section):
     """At most this many scans a split, in the order of the split file; null = all. [assumed]"""
 
 
-class Synthetic(Section):
-    """Procedural scans written in the datasets' genuine formats, in place of the real releases (presets only)."""
-
-    scans_per_dataset: Positive = 8
-    """Scans of each format, train and val together."""
-    val_scans: Positive = 2
-    """How many of them are held out."""
-    seconds: Above0 = 8.0
-    """Length of each recording."""
-    fps: Positive = 10
-    """Frames a second of the recording; ScanNet++'s 60 fps video holds each frame that often."""
-    width: Positive = 160
-    height: Positive = 120
-    n_objects: tuple[Positive, Positive] = (15, 40)
-    """Fewest and most objects a scan."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Synthetic:
-        if self.n_objects[0] > self.n_objects[1]:
-            raise ValueError(f"n_objects: {list(self.n_objects)} must be the fewest, then the most: swap them")
-        if self.val_scans >= self.scans_per_dataset:
-            raise ValueError(
-                f"val_scans: {self.val_scans} of {self.scans_per_dataset} scans_per_dataset leaves no scan to train on"
-            )
-        return self
-
-
 class Scenes(Section):
     """Raw scans to scene tables."""
 
@@ -323,39 +296,6 @@ class Model(Section):
     """Train a small Qwen2.5-VL from scratch on synthetic rooms instead (presets only)."""
     same_as: str | None = None
     """Key of another model that serves for this one too (presets only)."""
-
-
-class BaseModelTraining(Section):
-    """The small model of the presets (never part of the paper)."""
-
-    rooms: Positive = 1200
-    """Rooms rendered straight to frames."""
-    steps: Positive = 600
-    batch_size: Positive = 32
-    """Rooms a step."""
-    clips: NotNegative = 0
-    """Clips of two or four frames that a step describes besides: there is little to look at, and all that is said is in
-    it, so sight begins there."""
-    blind: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of rooms that are shown black, so that the model learns to answer by what it knows of rooms. Without them
-    its answers to black frames are those of a model that is also lost, which flatters the difference."""
-    lr: Above0 = 3e-3
-    """Peak for embeddings, norms and biases (AdamW)."""
-    matrix_lr: Above0 = 0.04
-    """Peak for all other weights (Muon)."""
-    hidden: Positive = 128
-    layers: Positive = 3
-    vision_depth: Positive = 2
-    vision_hidden: Positive = 128
-    vocabulary: Positive = 1500
-    processes: Positive = 2
-    """Processes of one thread that share a step; the result depends on their number."""
-
-    @model_validator(mode="after")
-    def _clips_can_be_shared_out(self) -> BaseModelTraining:
-        if self.clips % self.processes:
-            raise ValueError(f"clips: {self.clips} cannot be shared out over {self.processes} processes")
-        return self
 
 
 class Prompts(Section):

@@ -42,6 +42,8 @@ class Study:
     config: Config
     runs: Mapping[str, Run]
     cluster: Cluster
+    rendered: int = 0
+    """Scans per dataset that the workflow renders itself; 0 where it reads the releases."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
 def _scans(study: Study, jobs: Sequence[Job]) -> list[str]:
     site = study.config.site
     found: list[str] = []
-    if not study.config.synthetic:
+    if study.config.toyworld is None:
         for name in sorted({job.wildcards["dataset"] for job in by_rule(jobs, "ingest", "regions")}):
             splits = study.config.datasets[name].splits
             absent = releases.missing(name, site.roots[name])

@@ -49,7 +49,7 @@ def estimate(study: Study, jobs: Sequence[Job]) -> dict[str, int]:
         if job.rule in PER_SCAN:
             sizes[job.rule] += int(PER_SCAN[job.rule] * _scans(study, job))
         elif job.rule in PER_JOB:
-            sizes[job.rule] += int(PER_JOB[job.rule] * (SMALL_SHARE if config.synthetic else 1))
+            sizes[job.rule] += int(PER_JOB[job.rule] * (SMALL_SHARE if config.toyworld is not None else 1))
         elif job.rule in ("sft", "grpo"):
             n = parameters(study, job.wildcards["run"])
             sizes[job.rule] += WEIGHT_BYTES * n
@@ -61,8 +61,8 @@ def estimate(study: Study, jobs: Sequence[Job]) -> dict[str, int]:
 def _scans(study: Study, job: Job) -> float:
     """Scans that a job handles: its share of the dataset's."""
     config, name = study.config, job.wildcards["dataset"]
-    if config.synthetic:
-        scans = config.synthetic.scans_per_dataset
+    if config.toyworld is not None:
+        scans = study.rendered
     else:
         splits = config.datasets[name].splits
         limit = config.datasets[name].max_scans

@@ -110,7 +110,7 @@ def _text(value: Any) -> str:
 
 def _licences(config: Config) -> Iterable[str]:
     yield f"Code: {LICENCE}."
-    if config.synthetic:
+    if config.toyworld is not None:
         yield "The scenes are synthetic, made by that code."
         return
     terms = ", ".join(TERMS[name] for name in config.datasets)

@@ -91,7 +91,7 @@ class Stage:
             site = os.environ.get(SITE_VARIABLE)
             if site:
                 layers.append(read.Layer(SITE_VARIABLE, {"site": json.loads(site)}))
-            values, config = read.laid(values, layers)
+            values, config = read.laid(values, layers, self.spec.configuration)
             self._all = values
             scope = _scope(args)
             found = registry.job_values(self.name, config, scope)
@@ -121,7 +121,7 @@ class Stage:
             for name in reversed(key.split(".")):
                 value = {name: value}
             values = configuration.merge(values, value)
-        return keys.narrow(configuration.Config.model_validate(values), self._held)
+        return keys.narrow(self.spec.configuration.model_validate(values), self._held)
 
     @property
     def whole_configuration(self) -> dict[str, Any]:

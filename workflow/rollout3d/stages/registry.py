@@ -8,13 +8,14 @@ stage runs is derived from its imports (`rollout3d.code`).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from rollout3d.config import Config, Run
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
-from rollout3d.config.keys import decides, values
+from rollout3d.config.keys import decides, identity_name, values
 from rollout3d.resources import shipped
 from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec
 
@@ -25,9 +26,11 @@ def _fixed(*patterns: str) -> Keys:
     return lambda config, scope: patterns
 
 
-_ENCODER = ("video.image_max_pixels", "video.min_pixels", "video.time_mode")
-_TRAIN_VIDEO = ("video.train_frames", "video.train_min_pixels", "video.train_max_pixels")
-_MODEL = ("seed", "torch_threads", *_ENCODER)
+ENCODER = ("video.image_max_pixels", "video.min_pixels", "video.time_mode")
+"""Keys that decide how any model encodes pictures and video."""
+TRAIN_VIDEO = ("video.train_frames", "video.train_min_pixels", "video.train_max_pixels")
+"""Keys that decide how a model in training sees a video."""
+_MODEL = ("seed", "torch_threads", *ENCODER)
 _SAMPLES = ("scenes.jpeg_quality", "video.image_max_pixels", "video.min_pixels", "external.max_share_dropped")
 _OPTIMISER = (
     *("weight_decay", "max_grad_norm", "dtype", "gradient_checkpointing", "deepspeed", "lora_rank"),
@@ -52,13 +55,14 @@ def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
     return ("regions.min_pixels", *depth)
 
 
-_RULES = tuple(
+QUESTION_RULES = tuple(
     f"questions.{name}"
     for name in (
         *("appearance_gap_s", "compat", "wording", "rel_distance_margin_m"),
         *("rel_distance_margin_large_m", "rel_distance_per_primary"),
     )
 )
+"""Keys that decide which questions are generated about a scene, whatever the dataset."""
 
 
 def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -70,7 +74,7 @@ def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
         own += ("budget_answers", "min_room_share")
         gate = ("video.train_frames", "video.eval_frames", "evaluation.benchmarks")
         gate += ("evaluation.frame_policy",) if evaluated_sets(config) else ()
-    return ("seed", "scenes.agreement", *splits, *_RULES, *(f"questions.{name}" for name in own), *gate)
+    return ("seed", "scenes.agreement", *splits, *QUESTION_RULES, *(f"questions.{name}" for name in own), *gate)
 
 
 def _marked_frames(config: Config, scope: Scope) -> dict[str, tuple[str, ...]]:
@@ -86,7 +90,7 @@ def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
     trained = scope.setting == "frames16_grpo"
     style = ("difficulty.max_new_tokens_grpo", "prompts.think") if trained else ("difficulty.max_new_tokens",)
-    return (*_MODEL, *_TRAIN_VIDEO, "difficulty.backend", "difficulty.batch_size", *style)
+    return (*_MODEL, *TRAIN_VIDEO, "difficulty.backend", "difficulty.batch_size", *style)
 
 
 def _annotate(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -105,7 +109,7 @@ def _teacher_prompts(config: Config, scope: Scope) -> tuple[str, ...]:
 
 def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
     own = (*_OPTIMISER, "epochs", "batch_size", "label_mode", "loss", "system")
-    return (*_MODEL, *_TRAIN_VIDEO, "prompts.think", *(f"sft.{name}" for name in own))
+    return (*_MODEL, *TRAIN_VIDEO, "prompts.think", *(f"sft.{name}" for name in own))
 
 
 ROLLOUT_KEYS: dict[str, tuple[str, ...]] = {
@@ -140,7 +144,7 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
         own += ("offpolicy_cap",)
     if scope.run:
         own += _rollout_keys(config, scope.run)
-    return (*_MODEL, *_TRAIN_VIDEO, "prompts.think", *(f"grpo.{name}" for name in own))
+    return (*_MODEL, *TRAIN_VIDEO, "prompts.think", *(f"grpo.{name}" for name in own))
 
 
 def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -185,7 +189,7 @@ def _asked(config: Config, scope: Scope) -> tuple[str, ...]:
 def _report(config: Config, scope: Scope) -> tuple[str, ...]:
     shown = ("delta_start", "fresh_noise", "grad_rollouts", "n_clean", "n_perturbed", "noise", "noise_frames")
     shown += ("object_count", "query_objects", "reallocate_when_zero", "sigma0")
-    replayed = (*_TRAIN_VIDEO, "video.min_pixels", *(f"grpo.{name}" for name in shown))
+    replayed = (*TRAIN_VIDEO, "video.min_pixels", *(f"grpo.{name}" for name in shown))
     return ("preset", "seed", "scenes.agreement", "difficulty.run", "runs.*", "models.*", *replayed)
 
 
@@ -220,7 +224,6 @@ def _eval_set(config: Config) -> str:
 
 
 STAGES: dict[str, Spec] = {
-    "render_scans": Spec(_fixed("seed", "synthetic*"), package="toyworld"),
     "ingest": Spec(
         _ingest,
         shards=lambda config, scope: config.datasets[scope.dataset].shards,
@@ -253,15 +256,6 @@ STAGES: dict[str, Spec] = {
     "prepare_benchmark": Spec(_prepare_benchmark, stores=lambda config, scope: {_eval_set(config)}),
     "probes": Spec(_fixed("seed", "evaluation.probes"), stores=lambda config, scope: {_eval_set(config)}),
     "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
-    "train_base_model": Spec(
-        lambda config, scope: (
-            f"models.{scope.key}.name",
-            *("seed", "base_model.*", "prompts.think", "cot.sentences"),
-            *(("synthetic.n_objects",) if config.synthetic else ()),
-            *(*_ENCODER, *_TRAIN_VIDEO, "video.eval_frames", *_RULES),
-        ),
-        package="toyworld",
-    ),
     "difficulty": Spec(
         _difficulty,
         prompts=_asked,
@@ -303,6 +297,13 @@ STAGES: dict[str, Spec] = {
     "forget": Spec(),
     "adopt": Spec(),
 }
+
+
+def register(stages: Mapping[str, Spec]) -> None:
+    """Add the stages of another package. Raises ValueError for a name that is taken."""
+    if taken := sorted(set(stages) & set(STAGES)):
+        raise ValueError(f"there is a stage {taken[0]} already")
+    STAGES.update(stages)
 
 
 def sets_read(stage: str, config: Config, scope: Scope) -> dict[str, tuple[str, ...]]:
@@ -377,6 +378,9 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
 
 
 def split(found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a job's values into those that decide its result and those that do not (`config.keys.decides`)."""
-    own = {key: value for key, value in found.items() if decides(key, value)}
-    return own, {key: value for key, value in found.items() if key not in own}
+    """Split a job's values into those that decide its result and those that do not (`config.keys.decides`).
+
+    The former have the names under which they stand in the identity (`config.keys.RENAMED`).
+    """
+    own = {identity_name(key): value for key, value in found.items() if decides(key, value)}
+    return own, {key: value for key, value in found.items() if not decides(key, value)}

@@ -50,5 +50,5 @@ class Spec:
     reads: Callable[[Config, Scope], dict[str, str | tuple[str, ...]]] = lambda config, scope: {}
     """Input whose rows belong to frame sets -> the set or sets that it reads; of other inputs all rows count."""
     costly: bool = False
-    package: str = "rollout3d"
-    """Package whose `stages` folder has the stage's command line."""
+    configuration: type[Config] = Config
+    """Model that the stage reads the configuration with: another package's has the sections of that package."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rollout3d import code, provenance, tables
 from rollout3d.config.frames import WHOLE_VIDEO
+from rollout3d.config.keys import present_name
 from rollout3d.study.graph import SETS, Job, Sets, Study
 from rollout3d.tables.store import Store
 
@@ -119,7 +120,7 @@ class States:
             wanted = sorted(job.sets if sets is None else set(sets) - {WHOLE_VIDEO})
             now[SETS] = list(stored) if set(wanted) <= set(stored) else wanted
         changed = [
-            f"{key}: {_short(before.get(key, _NONE))} -> {_short(now.get(key, _NONE))}"
+            f"{present_name(key)}: {_short(before.get(key, _NONE))} -> {_short(now.get(key, _NONE))}"
             for key in sorted(before.keys() | now.keys())
             if before.get(key, _NONE) != now.get(key, _NONE)
         ]

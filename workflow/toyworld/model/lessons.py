@@ -30,6 +30,7 @@ from rollout3d.questions import generate
 from rollout3d.questions.scene import Item, SceneView
 from rollout3d.seeding import generator, stable_hash
 from toyworld.direct import sample_room
+from toyworld.settings import settings_of
 from toyworld.vocabulary import KINDS
 from toyworld.world import Thing, World
 
@@ -71,11 +72,11 @@ class Room:
 
 
 def make_rooms(config: configuration.Config, reason: Reason, workers: int) -> list[Room]:
-    """`base_model.rooms` rooms, in order, made by `workers` processes; the same rooms for any number of them.
+    """`toyworld.model.rooms` rooms, in order, made by `workers` processes; the same rooms for any number of them.
 
     `reason` writes the reasoning of the questions that are taught with it.
     """
-    seeds = range(config.base_model.rooms)
+    seeds = range(settings_of(config).model.rooms)
     if workers == 1:
         return [make_room(i, config, reason) for i in progress(seeds, "rooms")]
     # Forking is safe before torch has threads, and spares each worker the imports.
@@ -86,6 +87,7 @@ def make_rooms(config: configuration.Config, reason: Reason, workers: int) -> li
 
 def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
     """Room number `index`: its frames, at the training resolution, and its lessons."""
+    settings = settings_of(config)
     rng = generator(config.seed, "base model", index)
     # Mostly training's number of frames, sometimes the settings' others.
     n_frames = int(rng.choice([most_frames(config.video.train_frames)] * 7 + [config.video.eval_frames] * 2 + [2]))
@@ -96,13 +98,13 @@ def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
         n_frames,
         width,
         height,
-        n_objects=config.synthetic.n_objects,
+        n_objects=settings.scans.n_objects,
     )
     view = scene_view(world, dataset, seen, f"base{index}")
     moments = what_moments_show(world, dataset, seen)
     lessons = [describe(moments), inventory(view)]
     lessons += questions(view, config, rng, reason)
-    if rng.random() < config.base_model.blind:
+    if rng.random() < settings.model.blind:
         return Room(np.zeros_like(frames), tuple(lessons))
     return Room(frames, tuple(lessons), moments)
 

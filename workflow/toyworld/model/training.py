@@ -2,7 +2,7 @@
 
 One row a room: the video is the shared prefix, every lesson a branch of its own (`packing`), so the vision tower looks
 once at a video and a step learns from half a dozen exchanges about it. Clips of few frames, described, may be learnt
-from beside the rooms (`base_model.clips`): sight begins there. The words of the questions count a little too:
+from beside the rooms (`toyworld.model.clips`): sight begins there. The words of the questions count a little too:
 they name categories over and over, which teaches copying. Muon for the matrices (it needs about a third fewer steps
 here), AdamW for everything else, one-cycle learning rates. Several processes of one thread share a step, since
 operators this small gain little from a second thread. The result is an ordinary Hugging Face directory: the rest of the
@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch.optim import _muon
 
 from rollout3d import tables
-from rollout3d.config import BaseModelTraining, Config
+from rollout3d.config import Config
 from rollout3d.model.encode import Prompt, Text, Video
 from rollout3d.model.load import Policy, save_policy
 from rollout3d.model.prompts import wording
@@ -33,6 +33,7 @@ from rollout3d.seeding import generator
 from rollout3d.training.packing import LogProbs, Row, pack
 from toyworld.model import lessons
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
+from toyworld.settings import SmallModel, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def train(config: Config, name: str, out_dir: Path, lineage: tables.Lineage, rea
 
     `reason` writes the reasoning of the questions that are taught with it.
     """
-    processes = config.base_model.processes
+    processes = settings_of(config).model.processes
     rooms = lessons.make_rooms(config, reason, workers=processes)
     with tempfile.TemporaryDirectory() as meeting:
         arguments = (processes, f"file://{meeting}/rendezvous", rooms, config, name, out_dir, lineage)
@@ -68,7 +69,7 @@ def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], co
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     out_dir, lineage = out
-    settings = config.base_model
+    settings = settings_of(config).model
     policy = build_tiny(
         tiny_tokenizer(_corpus(rooms, config), settings.vocabulary),
         config.seed,
@@ -92,7 +93,7 @@ def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], co
 
 def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: int, world: int) -> list[dict]:
     """Train in place; return the rows of the metrics table."""
-    settings = config.base_model
+    settings = settings_of(config).model
     parameters = list(policy.model.parameters())
     optimizers = _optimizers(policy, settings)
     schedules = [
@@ -135,7 +136,7 @@ def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: i
     return metrics
 
 
-def _optimizers(policy: Policy, settings: BaseModelTraining) -> list[torch.optim.Optimizer]:
+def _optimizers(policy: Policy, settings: SmallModel) -> list[torch.optim.Optimizer]:
     """AdamW for embeddings, norms, biases and the patch convolution; Muon for every other matrix."""
     # Torch orthogonalises in bfloat16, which CPUs without instructions for it compute some twenty times slower.
     _muon._zeropower_via_newtonschulz = orthogonalised

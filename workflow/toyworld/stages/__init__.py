@@ -1,1 +1,35 @@
-"""The command lines of the toy world: one thin file per rule, `python -m toyworld.stages.NAME`."""
+"""Command lines of the toy world, one thin file per rule: `python -m toyworld.stages.NAME`.
+
+Importing this package registers them with `rollout3d.stages.registry`, which names no stage of another package.
+"""
+
+from __future__ import annotations
+
+from rollout3d.config import Config
+from rollout3d.stages import registry
+from rollout3d.stages.spec import Scope, Spec
+from toyworld.settings import StudyConfig
+
+
+def _render_scans(config: Config, scope: Scope) -> tuple[str, ...]:
+    return ("seed", *_below(config, "toyworld.scans.*"))
+
+
+def _train_base_model(config: Config, scope: Scope) -> tuple[str, ...]:
+    own = ("seed", *_below(config, "toyworld.model.*", "toyworld.scans.n_objects"), "prompts.think", "cot.sentences")
+    shown = (*registry.ENCODER, *registry.TRAIN_VIDEO, "video.eval_frames")
+    return (f"models.{scope.key}.name", *own, *shown, *registry.QUESTION_RULES)
+
+
+def _below(config: Config, *keys: str) -> tuple[str, ...]:
+    """The given keys below `toyworld`; the section itself where it is null, for the stage to say so."""
+    return ("toyworld",) if config.toyworld is None else keys
+
+
+SPECS = {
+    "render_scans": Spec(_render_scans, configuration=StudyConfig),
+    "train_base_model": Spec(_train_base_model, configuration=StudyConfig),
+}
+"""What decides the result of each stage."""
+
+registry.register(SPECS)

@@ -9,24 +9,23 @@ from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.config import DATASETS
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage
+from toyworld.settings import settings_of
 
 STAGE = Stage("render_scans", __doc__)
 
 
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
-    """`--dataset NAME --root DIR --out scans.parquet`; the scans' size and number come from `synthetic`."""
+    """Run the stage; size and number of the scans come from `toyworld.scans`."""
     parser = STAGE.parser()
     parser.add_argument("--dataset", required=True, choices=DATASETS)
     parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="directory of the release, replaced")
     parser.add_argument("--out", required=True, type=Path, metavar="PARQUET", help="the files written, with digests")
     args, config = STAGE.parse(parser, argv)
-    if config.synthetic is None:
-        raise StageError("the configuration has no section `synthetic`: scans are rendered in presets only")
     from toyworld.writers.release import write_release
 
-    rows = write_release(args.dataset, args.root, config.synthetic, config.seed)
+    rows = write_release(args.dataset, args.root, settings_of(config).scans, config.seed)
     tables.write(tables.SCANS, args.out, rows, STAGE.lineage())
 
 

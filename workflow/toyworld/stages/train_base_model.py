@@ -12,6 +12,7 @@ STAGE = Stage("train_base_model", __doc__)
 
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
+    """Run the stage; size and length of the training come from `toyworld.model`."""
     parser = STAGE.parser()
     parser.add_argument("--key", required=True, help="key of the configuration's models")
     parser.add_argument("--out-dir", required=True, type=Path)

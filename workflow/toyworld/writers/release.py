@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rollout3d.config import Synthetic
 from rollout3d.errors import InvalidInput
 from rollout3d.progress import progress
 from rollout3d.seeding import stable_hash
 from toyworld.recording import Recording, record
+from toyworld.settings import Scans
 from toyworld.truth import truth
 from toyworld.vocabulary import KINDS
 from toyworld.world import build_world
@@ -45,13 +45,13 @@ class Planned:
     quirks: Any
     """The `Quirks` of the dataset's writer."""
     aside: bool = False
-    """The scan is there for its oddity, which costs it its questions; the counts of `Synthetic` leave it out."""
+    """The scan is there for its oddity, which costs it its questions; the counts of `Scans` leave it out."""
 
 
-def write_release(dataset: str, root: Path, synthetic: Synthetic, seed: int) -> list[dict[str, Any]]:
+def write_release(dataset: str, root: Path, scans: Scans, seed: int) -> list[dict[str, Any]]:
     """Plan a release of `dataset`, film it and write it under `root`: see `write_scans`."""
-    planned = plan(dataset, synthetic, seed)
-    return write_scans(dataset, root, planned, lambda scan: film(dataset, scan, synthetic, seed), seed)
+    planned = plan(dataset, scans, seed)
+    return write_scans(dataset, root, planned, lambda scan: film(dataset, scan, scans, seed), seed)
 
 
 def write_scans(
@@ -81,13 +81,13 @@ def write_scans(
     return sorted(rows, key=lambda row: row["file"])
 
 
-def plan(dataset: str, synthetic: Synthetic, seed: int) -> list[Planned]:
+def plan(dataset: str, scans: Scans, seed: int) -> list[Planned]:
     """The scans of a release: training first; oddities are dealt out by position.
 
     With three or more scans to train on, ScanNet's and ARKitScenes' first space is scanned twice, and a scan aside is
     added at the end: ScanNet's is of the test split, ARKitScenes' was skipped by the annotators.
     """
-    n, n_train = synthetic.scans_per_dataset, synthetic.scans_per_dataset - synthetic.val_scans
+    n, n_train = scans.scans_per_dataset, scans.scans_per_dataset - scans.val_scans
     twice = dataset != "scannetpp" and n_train >= 3
     planned = []
     for i in range(n):
@@ -145,12 +145,12 @@ def _quirks(dataset: str, i: int) -> Any:
     )
 
 
-def film(dataset: str, scan: Planned, synthetic: Synthetic, seed: int) -> Recording:
+def film(dataset: str, scan: Planned, scans: Scans, seed: int) -> Recording:
     """Record the world of a planned scan, in the orientation in which people watch it."""
-    world = build_world(stable_hash(seed, "world", dataset, scan.space) % 2**31, synthetic.n_objects)
+    world = build_world(stable_hash(seed, "world", dataset, scan.space) % 2**31, scans.n_objects)
     if scan.take:  # another path through the same things
         world = replace(world, seed=stable_hash(world.seed, "take", scan.take) % 2**31)
-    size = (synthetic.width, synthetic.height)
+    size = (scans.width, scans.height)
     if getattr(scan.quirks, "rotation_deg", 0) in (90, 270):  # the sensor stays landscape, the picture is portrait
         size = size[::-1]
     hidden = dataset == "scannet" and scan.quirks.hidden
@@ -158,7 +158,7 @@ def film(dataset: str, scan: Planned, synthetic: Synthetic, seed: int) -> Record
         size = _TEST_SIZE
     elif dataset == "scannet" and scan.quirks.depth_divisor == 1:  # the size of the colour stream differs by device
         size = 2 * round(0.4 * size[0]), 2 * round(0.4 * size[1])
-    recording = record(world, synthetic.seconds, synthetic.fps, *size)
+    recording = record(world, scans.seconds, scans.fps, *size)
     return replace(recording, poses=recording.poses[:_FEW_FRAMES], lost=()) if hidden else recording
 
 
