@@ -35,7 +35,7 @@ CODE = folder_of_code()
 sys.path.insert(0, CODE)
 
 from rollout3d import config as configuration
-from rollout3d import resources
+from rollout3d import doors, resources
 from rollout3d.config import SETTINGS, read
 from rollout3d.config.frames import eval_set, evaluated_sets, stored_sets, train_set
 from rollout3d.config.recipes import summaries

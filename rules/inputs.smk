@@ -246,22 +246,27 @@ def trained(runs):
 SHOWN = trained([*study.runs.select, study.difficulty.run])
 
 
+def table_needs(wildcards):
+    """What a table of the paper is made from (rollout3d/report/paper)."""
+    return doors.PAPER_TABLES.constant(wildcards.table, "NEEDS", ())
+
+
 def table_scores(wildcards):
-    """Tables 2 to 5 compare runs; table 1 and figure 3 describe the data."""
-    return score_tables(runs_in(wildcards.table)) if wildcards.table in ("table2", "table3", "table4", "table5") else []
+    """Scores of the runs that a table compares."""
+    return score_tables(runs_in(wildcards.table)) if "scores" in table_needs(wildcards) else []
 
 
 def table_predictions(wildcards):
-    """Table 1 counts the predictions of the four settings; figure 3 counts questions."""
-    return [path for s in SETTINGS for path in difficulty_tables(s)] if wildcards.table == "table1" else []
+    """Predictions of the four settings."""
+    needed = "predictions" in table_needs(wildcards)
+    return [path for s in SETTINGS for path in difficulty_tables(s)] if needed else []
 
 
 def table_runs(wildcards):
-    """The run table says which model each run starts from; figure 3 shows no run."""
-    return [] if wildcards.table == "figure3" else RUN_TABLE
+    """The run table, which says which model each run starts from."""
+    return RUN_TABLE if "runs" in table_needs(wildcards) else []
 
 
 def table_questions(wildcards):
-    if wildcards.table == "figure3":
-        return ["<results>/train/ocr_rl.parquet", "<results>/train/ocr_sft.parquet"]
-    return "<results>/train/ocr_rl.parquet" if wildcards.table == "table1" else []
+    """The training tables that a table of the paper describes."""
+    return [f"<results>/train/{name}.parquet" for name in ("ocr_rl", "ocr_sft") if name in table_needs(wildcards)]

@@ -13,7 +13,7 @@ rule paper_table:
     benchmark:
         "<benchmarks>/paper_table/{table}.tsv"
     wildcard_constraints:
-        table="table[1-5]|figure3",
+        table="|".join(doors.PAPER_TABLES.names),
     conda:
         "../envs/report.yaml"
     params:
@@ -84,37 +84,11 @@ rule report:
 
 
 # Targets by the paper's names: each runs whatever its table reports.
-rule table1:
-    input:
-        "<results>/report/table1.parquet",
-    localrule: True
+for name in doors.PAPER_TABLES.names:
 
-
-rule table2:
-    input:
-        "<results>/report/table2.parquet",
-    localrule: True
-
-
-rule table3:
-    input:
-        "<results>/report/table3.parquet",
-    localrule: True
-
-
-rule table4:
-    input:
-        "<results>/report/table4.parquet",
-    localrule: True
-
-
-rule table5:
-    input:
-        "<results>/report/table5.parquet",
-    localrule: True
-
-
-rule figure3:
-    input:
-        "<results>/report/figure3.parquet",
-    localrule: True
+    rule:
+        name:
+            name
+        input:
+            f"<results>/report/{name}.parquet",
+        localrule: True

@@ -260,6 +260,7 @@ PRUNED = [
         "evaluation/benchmarks/vsibench.py",
     ),
     ("evaluate", {"scorer": "tagged"}, "scoring/scorers/tagged.py", "scoring/scorers/lmms.py"),
+    ("paper_table", {"table": "table2"}, "report/paper/table2.py", "report/paper/figure3.py"),
     ("annotate", {"teacher": "geometric"}, "cot/geometric.py", "cot/openai.py"),
     ("annotate", {"teacher": "openai"}, "cot/openai.py", "cot/geometric.py"),
 ]

@@ -8,11 +8,13 @@ and in docs/adding.md.
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -30,15 +32,48 @@ class Door:
         files = (PACKAGE / self.folder).glob("*.py")
         return tuple(sorted(file.stem for file in files if not file.name.startswith("_")))
 
-    def load(self, name: str) -> ModuleType:
-        """Import the file of a thing. Raises ValueError that lists the known names."""
+    def check(self, name: str) -> None:
+        """Raise ValueError that lists the known names unless there is a thing of this name."""
         if name not in self.names:
             raise ValueError(f"unknown {self.key.replace('_', ' ')} '{name}': choose from {', '.join(self.names)}")
+
+    def load(self, name: str) -> ModuleType:
+        """Import the file of a thing. Raises ValueError that lists the known names."""
+        self.check(name)
         return import_module(f"{PACKAGE.name}.{self.folder.replace('/', '.')}.{name}")
+
+    def constant(self, name: str, constant: str, default: Any) -> Any:
+        """Return a literal that a thing's file assigns at module level (`KEYS = (...)`), without importing the file.
+
+        `default` if the file assigns no such name. Raises ValueError for an unknown thing, and for a value that is no
+        literal of Python.
+        """
+        self.check(name)
+        path = PACKAGE / self.folder / f"{name}.py"
+        found = _assigned(path).get(constant)
+        if found is None:
+            return default
+        try:
+            return ast.literal_eval(found)
+        except ValueError:
+            raise ValueError(f"{path}: {constant} must be a literal, since it is read without importing") from None
+
+
+@cache
+def _assigned(path: Path) -> dict[str, ast.expr]:
+    """Values that a file assigns to single names at module level."""
+    found: dict[str, ast.expr] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            found[node.target.id] = node.value
+    return found
 
 
 ROLLOUTS = Door("rollout", "training/rollouts")
 SCORERS = Door("scorer", "scoring/scorers")
 DATASETS = Door("dataset", "scenes/datasets")
+PAPER_TABLES = Door("table", "report/paper")
 
-DOORS = (ROLLOUTS, SCORERS, DATASETS)
+DOORS = (ROLLOUTS, SCORERS, DATASETS, PAPER_TABLES)

@@ -39,7 +39,7 @@ class Run(Section):
     """`training/rewards`: OCR's product of correctness and format, or Video-R1's sum; either with the length bonus."""
     steps: Positive | None = None
     seed: NotNegative = 0
-    tables: list[Literal["table1", "table2", "table3", "table4", "table5", "figure3"]] = []
+    tables: list[name_in(doors.PAPER_TABLES)] = []
     recipe: Name | None = None
     """What this run has for itself: a file of recipes/ beside the run table, or of config/recipes."""
     settings: dict[str, Any] = {}

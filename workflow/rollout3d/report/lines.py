@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rollout3d import doors
 from rollout3d.evaluation.scores import seen_view
 from rollout3d.report.figures import NAMES
 from rollout3d.report.questions import FATES, bias_lines, source_lines
@@ -14,13 +15,8 @@ from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note, va
 
 Row = Mapping[str, Any]
 
-TITLES = {
-    "table1": "Table 1. Model-based data filtering",
-    "table2": "Table 2. Comparison on VSI-Bench",
-    "table3": "Table 3. Cold start data and rollout method",
-    "table4": "Table 4. Rollout policies",
-    "table5": "Table 5. Object schedules",
-}
+TITLES = {name: doors.PAPER_TABLES.constant(name, "TITLE", None) for name in doors.PAPER_TABLES.names}
+"""Table of the paper -> its heading; None for one that the page shows in another form."""
 DIGITS = {"Correct": 0, "Wrong": 0, "Acc.": 2}
 """Decimals of a column, where not 1."""
 SETTINGS = {

@@ -95,7 +95,7 @@ def render(study: Study) -> str:
         about=study.about,
         licence=LICENCE,
         banner=PRESETS.get(study.preset or ""),
-        tables=[lines.paper_sheet(name, cells) for name, cells in study.tables.items() if name in lines.TITLES],
+        tables=[lines.paper_sheet(name, cells) for name, cells in study.tables.items() if lines.TITLES.get(name)],
         benchmarks=[
             (name, figures.scores_chart(study.scores, name), lines.score_sheet(study.scores, name))
             for name in benchmarks

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout3d import tables
+from rollout3d import doors, tables
 from rollout3d.config import Config, Run, read_runs
 from rollout3d.evaluation.settings import official
 from rollout3d.report import gallery
@@ -50,7 +50,7 @@ def collect(
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
     configured: Callable[[Mapping[str, Any]], Config] | None = None,
 ) -> Study:
-    """Read what there is. Tables 2 to 5 that were not made on their own are built from the scores given.
+    """Read what there is. Tables of scores that were not made on their own are built from the scores given.
 
     `recipes`: what runs have for themselves (`config.recipes.summaries`); `configured` lays keys of a run over
     `config`.
@@ -108,8 +108,8 @@ def _tables(
     reference = paper.read_reference()
     models = paper.models_of(config, runs)
     found = {Path(path).stem: tables.read(tables.REPORT, path) for path in files.tables}
-    for name in ("table2", "table3", "table4", "table5"):
-        if name not in found:
+    for name in doors.PAPER_TABLES.names:
+        if name not in found and doors.PAPER_TABLES.constant(name, "NEEDS", ()) == ("scores", "runs"):
             reported = [row for row in scores if _belongs(row["run"], name, reference)]
             found[name] = paper.build(
                 name, reference, scores=reported, preset=config.preset, models=models, recipes=recipes
@@ -118,8 +118,9 @@ def _tables(
 
 
 def _belongs(run: str, table: str, reference: Sequence[Mapping[str, str]]) -> bool:
-    """Whether the paper's table has a row for the run; Table 2 compares every run."""
-    return table == "table2" or any(row["table"] == table and row["run"] == run for row in reference)
+    """Return whether a table of the paper shows a run: it has a row for it, or compares every run."""
+    every = doors.PAPER_TABLES.constant(table, "EVERY_RUN", False)
+    return every or any(row["table"] == table and row["run"] == run for row in reference)
 
 
 def _examples(

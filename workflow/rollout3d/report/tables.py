@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rollout3d.config import CATEGORIES, SETTINGS, Config, Run
-from rollout3d.difficulty import select
+from rollout3d import doors
+from rollout3d.config import SETTINGS, Config, Run
 from rollout3d.errors import InvalidInput
-from rollout3d.evaluation.settings import UNKNOWN, line, official
+from rollout3d.evaluation.settings import UNKNOWN, official
+from rollout3d.report.paper import Given, build_table
 from rollout3d.resources import shipped
+from rollout3d.tables.rows import ReportRow
 
 Row = Mapping[str, Any]
 
-TABLES = ("table1", "table2", "table3", "table4", "table5", "figure3")
+TABLES = doors.PAPER_TABLES.names
 REFERENCE = shipped("resources/reference/ocr.csv")
 
 TASKS = {
@@ -109,17 +110,24 @@ def build(
     of a number, the part of the benchmark that it is of, a model that is not the paper's, and what a run's recipe says
     otherwise than the configuration of the study.
     """
-    paper = [row for row in reference if row["table"] == table]
+    doors.PAPER_TABLES.check(table)
     marks = [f"preset {preset}"] if preset else []
-    if table in ("table1", "figure3"):
+    if "scores" not in doors.PAPER_TABLES.constant(table, "NEEDS", ()):
         marks += kept_note(rests_on)
-    if table == "table1":
-        return _table1(paper, predictions, {row["question_id"]: row for row in rl}, correct_above, marks, models or {})
-    if table == "figure3":
-        return _figure3(rl, sft, marks)
-    if table in TABLES:
-        return _scores(table, paper, official(scores), marks, models or {}, recipes or {})
-    raise InvalidInput(f"unknown table '{table}': one of {', '.join(TABLES)}")
+    return build_table(
+        Given(
+            table,
+            [row for row in reference if row["table"] == table],
+            scores=official(scores),
+            predictions=predictions,
+            rl=rl,
+            sft=sft,
+            correct_above=correct_above,
+            marks=marks,
+            models=models or {},
+            recipes=recipes or {},
+        )
+    )
 
 
 def kept_note(names: Sequence[str]) -> list[str]:
@@ -159,42 +167,13 @@ def _short(model: str) -> str:
     return model.rpartition("/")[2]
 
 
-def _table1(
-    paper: Sequence[Mapping[str, str]],
-    predictions: Sequence[Row],
-    questions: Mapping[str, Row],
-    correct_above: float,
-    marks: list[str],
-    models: Mapping[str, str],
-) -> list[dict[str, Any]]:
-    by_setting: dict[str, list[Row]] = {}
-    for row in predictions:
-        by_setting.setdefault(row["setting"], []).append(row)
-    ours: dict[tuple[str, str], tuple[float, int]] = {}
-    for count in select.table1(by_setting, questions, correct_above):
-        n = count.correct + count.wrong
-        for column, value in (("Correct", count.correct), ("Wrong", count.wrong), ("Acc.", count.percent)):
-            ours[count.setting, column] = (float(value), n)
-    made = {
-        setting: made_note({"scorer": select.scorer_of(setting), "settings": line(rows)})
-        for setting, rows in by_setting.items()
-    }
-    cells = []
-    for row in paper:
-        setting = row["row"]
-        notes = [*other_model(row, models.get(setting)), *marks, *made.get(setting, [])]
-        cells.append(_cell("table1", setting, row["column"], row["value"], ours.get((setting, row["column"])), notes))
-    return cells
+def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
+    """Return the cells of a table of scores: the paper's rows in its order, then every run that none of them names.
 
-
-def _scores(
-    table: str,
-    paper: Sequence[Mapping[str, str]],
-    scores: Sequence[Row],
-    marks: list[str],
-    models: Mapping[str, str],
-    recipes: Mapping[str, Mapping[str, Any]],
-) -> list[dict[str, Any]]:
+    `every_task`: a column per task of the benchmark; else the average alone.
+    """
+    table, paper, scores = given.table, given.paper, given.scores
+    marks, models, recipes = list(given.marks), given.models, given.recipes
     benchmark = main_benchmark(scores)
     if benchmark and benchmark != "vsibench":
         marks = [f"benchmark {benchmark}", *marks]
@@ -208,7 +187,7 @@ def _scores(
             ours[of, TASKS[row["task"]]] = (row["score"], row["n"])
             evaluated.add(of)
             notes[of] = marks + kept_note(row["rests_on"]) + made_note(row)
-    columns = list(TASKS.values()) if table == "table2" else ["Avg."]
+    columns = list(TASKS.values()) if every_task else ["Avg."]
     values = {(row["row"], row["column"]): row["value"] for row in paper}
     reference = {row["row"]: row for row in paper}
     cells = []
@@ -227,36 +206,22 @@ def _scores(
                 own = recipe_note(recipes.get(run))
                 told = other + own + notes.get(run, marks)
                 missing = "; ".join([missing, *own])
-                cells.append(_cell(table, name, column, value, ours.get((run, column)), told, source, missing))
+                cells.append(cell(table, name, column, value, ours.get((run, column)), told, source, missing))
             elif value or row["run"]:
                 missing = NOT_RUN if row["run"] else NOT_OURS
-                cells.append(_cell(table, name, column, value, None, marks, missing=missing))
+                cells.append(cell(table, name, column, value, None, marks, missing=missing))
     for run in dict.fromkeys(row["run"] for row in scores):
         if run not in shown:
             named = f"{run}: {models[run]}" if run in models else run
             told = recipe_note(recipes.get(run)) + notes.get(run, marks)
             cells += [
-                _cell(table, named, column, "", ours.get((run, column)), told, f"run {run}", NO_QUESTIONS)
+                cell(table, named, column, "", ours.get((run, column)), told, f"run {run}", NO_QUESTIONS)
                 for column in columns
             ]
     return cells
 
 
-def _figure3(rl: Sequence[Row], sft: Sequence[Row], marks: list[str]) -> list[dict[str, Any]]:
-    """Questions of each type in both training tables, most frequent first; the paper prints no numbers."""
-    counts = [Counter(row["question_type"] for row in part) for part in (rl, sft)]
-    kinds = sorted(set(CATEGORIES) | set(counts[0]) | set(counts[1]), key=lambda kind: (-counts[0][kind], kind))
-    cells = []
-    for kind in kinds:
-        sources = Counter(row["source"] for row in rl if row["question_type"] == kind)
-        told = ", ".join(f"{n} {source}" for source, n in sorted(sources.items()))
-        for column, count in zip(("OCR-RL", "OCR-SFT"), counts):
-            note = marks + ([told] if told and column == "OCR-RL" else [])
-            cells.append(_cell("figure3", kind, column, "", (float(count[kind]), count[kind]), note))
-    return cells
-
-
-def _cell(
+def cell(
     table: str,
     row: str,
     column: str,

@@ -1,10 +1,10 @@
-"""One of the paper's tables, its numbers beside ours."""
+"""Make one of the paper's tables, with our numbers beside its own."""
 
 from __future__ import annotations
 
 import json
 
-from rollout3d import tables
+from rollout3d import doors, tables
 from rollout3d.config import read_runs
 from rollout3d.report import tables as paper
 from rollout3d.resources import found
@@ -17,11 +17,9 @@ STAGE = Stage("paper_table", __doc__)
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--table", required=True, choices=paper.TABLES)
-    parser.add_argument("--scores", nargs="*", default=[], help="tables scores (tables 2 to 5)")
-    parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the settings (table 1)")
-    parser.add_argument(
-        "--questions", nargs="*", default=[], help="tables ocr_rl (table 1, figure 3), ocr_sft (figure 3)"
-    )
+    parser.add_argument("--scores", nargs="*", default=[], help="tables scores of the runs that are compared")
+    parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the four settings")
+    parser.add_argument("--questions", nargs="*", default=[], help="training tables: ocr_rl, ocr_sft")
     parser.add_argument("--reference", default=paper.REFERENCE, help="the paper's numbers")
     parser.add_argument("--out", required=True, help="table report")
     parser.add_argument(
@@ -37,9 +35,10 @@ def main(argv: list[str] | None = None) -> None:
             raise StageError(f"{path}: holds the table '{kind}'; --questions takes ocr_rl and ocr_sft")
         columns = ["question_id", "answer_type", "ground_truth", "question_type", "source"]
         given[kind] += tables.read(tables.TABLES[kind], path, columns)
+    needs, keys = (doors.PAPER_TABLES.constant(args.table, name, ()) for name in ("NEEDS", "KEYS"))
     models = {}
-    if args.table != "figure3":
-        named = paper.models_of_settings if args.table == "table1" else paper.models_of
+    if "runs" in needs:
+        named = paper.models_of_settings if "predictions" in needs else paper.models_of
         models = named(config, read_runs(config.runs.table, config, recipes))
     rows = paper.build(
         args.table,
@@ -51,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         ),
         rl=given["ocr_rl"],
         sft=given["ocr_sft"],
-        correct_above=config.difficulty.correct_above if args.table == "table1" else 0.5,
+        correct_above=config.difficulty.correct_above if "difficulty.correct_above" in keys else 0.5,
         preset=config.preset,
         rests_on=args.kept,
         models=models,
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
     parents["reference"] = str(args.reference)
-    if args.table != "figure3":
+    if "runs" in needs:
         parents["runs"] = found(config.runs.table)
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
     tables.write(tables.REPORT, args.out, rows, lineage)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from rollout3d import doors
 from rollout3d.config import Config, Run
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, identity_name, values
@@ -166,10 +167,10 @@ def _score(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _paper_table(config: Config, scope: Scope) -> tuple[str, ...]:
-    if scope.table == "figure3":
+    if scope.table is None:
         return ("preset",)
-    named = ("runs.*", "models.*", "difficulty.run")
-    return ("preset", *named, *(("difficulty.correct_above", "difficulty.model") if scope.table == "table1" else ()))
+    needs, own = (doors.PAPER_TABLES.constant(scope.table, name, ()) for name in ("NEEDS", "KEYS"))
+    return ("preset", *(("runs.*", "models.*", "difficulty.run") if "runs" in needs else ()), *own)
 
 
 def _think(config: Config, scope: Scope) -> tuple[str, ...]:

@@ -1,0 +1,54 @@
+"""The paper's tables and its Figure 3: one file each, whose name is the target `snakemake NAME`.
+
+A file defines, as literals that rules and configuration read without importing it:
+
+- `TITLE`: heading on the page. None: the page shows it in another form.
+- `NEEDS`: what it is made from, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
+  the four settings), `ocr_rl`, `ocr_sft` (the two training tables) and `runs` (which model each run starts from).
+- `KEYS` (optional): keys of the configuration on which it depends besides.
+- `EVERY_RUN` (optional): whether it has a row for every run, and not only for those of the paper.
+
+and the function
+
+    build(given: Given) -> list[ReportRow]     # cells, row by row
+
+The paper's numbers of the table are rows of `resources/reference/ocr.csv`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollout3d.doors import PAPER_TABLES
+from rollout3d.tables.rows import PredictionRow, QuestionRow, ReportRow, ScoreRow
+
+__all__ = ["Given", "build_table"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a table is made from; empty where its `NEEDS` does not name it, or where nothing was run yet."""
+
+    table: str
+    paper: Sequence[Mapping[str, str]]
+    """Rows of the reference file that belong to the table."""
+    scores: Sequence[ScoreRow] = ()
+    """By the official scorer of each benchmark."""
+    predictions: Sequence[PredictionRow] = ()
+    rl: Sequence[QuestionRow] = ()
+    sft: Sequence[QuestionRow] = ()
+    correct_above: float = 0.5
+    """Score from which an answer counts as correct (`difficulty.correct_above`)."""
+    marks: Sequence[str] = ()
+    """Notes that every number of the study carries: its preset, and what the user keeps."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Run or key of `models` -> name of the model that was really run; for table 1 by setting."""
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Run -> what its recipe says (`config.recipes.summaries`)."""
+
+
+def build_table(given: Given) -> list[ReportRow]:
+    """Return the cells of a table. Raises ValueError for a name that no file has."""
+    return PAPER_TABLES.load(given.table).build(given)

@@ -1,0 +1,15 @@
+"""Table 3: cold start data and rollout method, by the average on VSI-Bench."""
+
+from __future__ import annotations
+
+from rollout3d.report.paper import Given
+from rollout3d.report.tables import score_cells
+from rollout3d.tables.rows import ReportRow
+
+TITLE = "Table 3. Cold start data and rollout method"
+NEEDS = ("scores", "runs")
+
+
+def build(given: Given) -> list[ReportRow]:
+    """Return the average of each of the paper's rows, and of runs that the paper lacks."""
+    return score_cells(given)
