@@ -26,7 +26,7 @@ wildcard_constraints:
     shard=r"\d+",
     setting="|".join(SETTINGS),
     mode="aabb_none|aabb_depth|instance_none|instance_depth",
-    benchmark="vsibench|synthetic",
+    benchmark="|".join(doors.BENCHMARKS.names),
 
 
 report: "workflow/report/workflow.rst"

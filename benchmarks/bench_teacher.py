@@ -22,7 +22,7 @@ import numpy as np
 from measure import Figure
 from rollout3d import tables
 from rollout3d.cot.annotate import annotate
-from rollout3d.cot.openai import OpenAITeacher
+from rollout3d.cot.teachers._openai_client import OpenAITeacher
 from rollout3d.teacher.asking import PREPARING, Asking
 from rollout3d.teacher.client import ChatClient, Image, Price
 from rollout3d.teacher.pictures import frame_pictures

@@ -55,9 +55,14 @@ def errata():
     ]
 
 
+def asks_own_scans(benchmark):
+    """Return whether a benchmark is made of the study's own test scans, and not of files that others released."""
+    return not doors.BENCHMARKS.constant(benchmark, "RELEASED", True)
+
+
 def released_benchmarks():
     """Questions of the benchmarks that others released: their spaces are never trained on."""
-    return [f"<results>/benchmarks/{b}/questions.parquet" for b in study.evaluation.benchmarks if b != "synthetic"]
+    return [f"<results>/benchmarks/{b}/questions.parquet" for b in study.evaluation.benchmarks if not asks_own_scans(b)]
 
 
 def model_file(key_or_run):
@@ -126,7 +131,7 @@ def region_sets(wildcards):
     """Sets of the runs that perturb by these regions; the study's own, for a table asked for by hand."""
     runs = [name for name, run in RUNS.items() if run.regions == wildcards.mode]
     found = {train_set(study_of(run).video) for run in runs}
-    if wildcards.mode == PROBED and probes_objects("synthetic"):
+    if wildcards.mode == PROBED and any(map(probes_objects, study.evaluation.benchmarks)):
         found |= set().union(*map(evaluated_sets, OF_RUNS))
     return sorted(found or {train_set(study.video)})
 
@@ -183,16 +188,16 @@ def difficulty_tables(setting):
 
 
 def benchmark_questions(wildcards):
-    return "<results>/questions/test.parquet" if wildcards.benchmark == "synthetic" else []
+    return "<results>/questions/test.parquet" if asks_own_scans(wildcards.benchmark) else []
 
 
 def benchmark_frames(wildcards):
-    return scene_tables("frames") if wildcards.benchmark == "synthetic" else []
+    return scene_tables("frames") if asks_own_scans(wildcards.benchmark) else []
 
 
-def shown_to_teacher(kind):
-    """Scene tables that the teacher sees; the geometric one reads the questions' evidence only."""
-    return scene_tables(kind) if study.cot.teacher == "openai" else []
+def shown_to_teacher(table):
+    """Files of a scene table that the teacher looks at."""
+    return scene_tables(table) if table in doors.TEACHERS.constant(study.cot.teacher, "TABLES", ()) else []
 
 
 PROBED = "aabb_none"
@@ -200,8 +205,8 @@ PROBED = "aabb_none"
 
 
 def probes_objects(benchmark):
-    """Whether a probe of the study needs regions of objects, which the scans of the synthetic benchmark have."""
-    return benchmark == "synthetic" and bool({"drowned", "removed"} & set(study.evaluation.probes))
+    """Return whether a probe of the study needs regions of objects, which the study's own scans have."""
+    return asks_own_scans(benchmark) and bool({"drowned", "removed"} & set(study.evaluation.probes))
 
 
 def probe_scene_tables(kind):

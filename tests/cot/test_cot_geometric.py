@@ -13,7 +13,8 @@ import pytest
 from cot.cot_rows import number, question
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Questions
-from rollout3d.cot.geometric import GeometricTeacher, NoEvidence, write
+from rollout3d.cot.geometric import NoEvidence, write
+from rollout3d.cot.teachers.geometric import GeometricTeacher
 from rollout3d.cot.verify import verify
 from rollout3d.questions import (
     abs_distance,

@@ -11,9 +11,10 @@ import pytest
 from cot.cot_rows import number, question
 from rollout3d import tables
 from rollout3d.config import Cot
-from rollout3d.cot import openai as teacher_module
 from rollout3d.cot.annotate import annotate
+from rollout3d.cot.teachers._openai_client import OpenAITeacher
 from rollout3d.teacher.asking import Asking
+from rollout3d.teacher.client import open_client
 from rollout3d.teacher.errors import TeacherRefused
 from teacher.fake_server import serve
 from teacher.frame_rows import frame_rows
@@ -51,8 +52,8 @@ def media(tmp_path):
 def teacher(server, media, monkeypatch, **cot):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     cot = Cot(**({"max_usd": 1.0, "frames": 3, "attempts": 3} | cot))
-    chat = teacher_module.client(cot, media / "cache", server.base_url)
-    return teacher_module.OpenAITeacher(
+    chat = open_client(cot, "cot", media / "cache", server.base_url)
+    return OpenAITeacher(
         chat, [media / "frames.parquet"], [media / "maps.parquet"], cot.frames, "uniform32", PROMPT.read_text()
     )
 

@@ -1,7 +1,7 @@
 """The benchmark prepared from a small release: what its tests of questions and of videos share."""
 
 from rollout3d.config import Config
-from rollout3d.evaluation.benchmarks import get
+from rollout3d.evaluation import benchmarks
 
 AGAIN = "hf download nyu-visionx/VSI-Bench"
 """In every message about files that are missing or damaged."""
@@ -27,4 +27,4 @@ def config(root, evaluation=None, **video):
 
 
 def prepare(root, evaluation=None, sets=None, **video):
-    return get("vsibench").prepare(config(root, evaluation, **video), None, (), sets)
+    return benchmarks.prepare("vsibench", config(root, evaluation, **video), sets=sets or ())

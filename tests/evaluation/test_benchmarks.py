@@ -13,10 +13,10 @@ from evaluation import vsibench_release
 from evaluation.eval_rows import question
 from evaluation.prepared import AGAIN, config, own_folder, prepare
 from evaluation.vsibench_release import write_video
-from rollout3d import tables
+from rollout3d import doors, tables
 from rollout3d.config import Config
-from rollout3d.evaluation import settings
-from rollout3d.evaluation.benchmarks import BENCHMARKS, BenchmarkError, get, vsibench_questions
+from rollout3d.evaluation import benchmarks, settings
+from rollout3d.evaluation.benchmarks import BenchmarkError, _vsibench_questions
 from rollout3d.releases import MissingData
 from rollout3d.stages import prepare_benchmark as stage
 
@@ -166,9 +166,9 @@ def test_the_whole_benchmark_is_no_part(release):
     assert settings.part_of("synthetic", [question("q", "object_counting", "2")]) is None
 
 
-def test_the_size_that_scores_are_held_to_is_that_of_the_question_file():
-    """The stage that answers has no adapters at hand, so the size stands there once more."""
-    assert settings.SIZES == {"vsibench": vsibench_questions.WHOLE} and vsibench_questions.WHOLE == 5130
+def test_the_size_that_scores_are_compared_with_is_that_of_the_question_file():
+    """The size is a literal, so that the stage that answers reads it without importing readers of videos."""
+    assert doors.BENCHMARKS.constant("vsibench", "SIZE", None) == _vsibench_questions.WHOLE == 5130
 
 
 def test_more_questions_than_the_benchmark_has_are_not_the_whole():
@@ -243,9 +243,10 @@ def test_a_damaged_video_ends_the_stage_with_one_message_and_no_table(release, t
 
 
 def test_unknown_benchmark_lists_the_known_ones():
-    with pytest.raises(BenchmarkError, match="one of synthetic, vsibench"):
-        get("stibench")
-    assert set(BENCHMARKS) == {"vsibench", "synthetic"}
+    with pytest.raises(BenchmarkError, match="unknown benchmark 'stibench': choose from synthetic, vsibench"):
+        benchmarks.get("stibench")
+    assert doors.BENCHMARKS.names == ("synthetic", "vsibench")
+    assert [benchmarks.released(name) for name in doors.BENCHMARKS.names] == [False, True]
 
 
 def frame(scene, index, sets):
@@ -271,7 +272,7 @@ def test_synthetic_benchmark_takes_the_evaluation_frames_of_its_scenes_only(tmp_
         frame(s, i, ["uniform32", "uniform16"] if i % 2 else ["uniform16"]) for s in ("b", "c", "a") for i in range(4)
     ]
     tables.write(tables.FRAMES, tmp_path / "frames.parquet", rows, tables.Lineage("test"))
-    prepared = get("synthetic").prepare(Config(), tmp_path / "test.parquet", [tmp_path / "frames.parquet"])
+    prepared = benchmarks.prepare("synthetic", Config(), tmp_path / "test.parquet", [tmp_path / "frames.parquet"])
     assert prepared.questions == [row | dict.fromkeys(tables.MARKS) for row in asked]
     assert [(f["scene_id"], f["frame_index"]) for f in prepared.frames] == [("a", 1), ("a", 3), ("b", 1), ("b", 3)]
 
@@ -281,6 +282,6 @@ def test_synthetic_benchmark_refuses_scenes_without_frames(tmp_path):
     tables.write(tables.QUESTIONS, tmp_path / "test.parquet", asked, tables.Lineage("test"))
     tables.write(tables.FRAMES, tmp_path / "frames.parquet", [frame("b", 0, ["uniform32"])], tables.Lineage("test"))
     with pytest.raises(BenchmarkError, match="1 test scenes are in none of the frame tables, such as lost"):
-        get("synthetic").prepare(Config(), tmp_path / "test.parquet", [tmp_path / "frames.parquet"])
+        benchmarks.prepare("synthetic", Config(), tmp_path / "test.parquet", [tmp_path / "frames.parquet"])
     with pytest.raises(BenchmarkError, match="needs --questions"):
-        get("synthetic").prepare(Config(), None, [])
+        benchmarks.prepare("synthetic", Config(), None, [])

@@ -21,8 +21,7 @@ import numpy as np
 from evaluation import foreign_files, vsibench_release
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, Config
-from rollout3d.evaluation import foreign
-from rollout3d.evaluation.benchmarks import common, vsibench
+from rollout3d.evaluation import benchmarks, foreign
 from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
 from rollout3d.imports import records, released, video_r1
 from rollout3d.releases import MissingData
@@ -227,7 +226,7 @@ def _benchmark(base: Path, form: str) -> Subject:
     config = Config.model_validate({**values, "video": {"eval_frames": 2, "min_pixels": 784}})
 
     def read(root: Path, out: Path) -> Rows:
-        prepared = vsibench.prepare(config)
+        prepared = benchmarks.prepare("vsibench", config)
         tables.write(tables.FRAMES, out / "frames.parquet", prepared.frames, LINEAGE)
         tables.write(tables.QUESTIONS, out / "questions.parquet", prepared.questions, LINEAGE)
         return {
@@ -235,7 +234,7 @@ def _benchmark(base: Path, form: str) -> Subject:
             "questions": tables.read(tables.QUESTIONS, out / "questions.parquet"),
         }
 
-    return Subject(f"vsibench {form}", root, read, (common.BenchmarkError, MissingData, tables.TableError))
+    return Subject(f"vsibench {form}", root, read, (benchmarks.BenchmarkError, MissingData, tables.TableError))
 
 
 def _media(root: Path) -> None:

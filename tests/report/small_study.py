@@ -12,8 +12,8 @@ from evaluation.eval_rows import ASKED, DIRECT, answer_scoring
 from rollout3d import tables
 from rollout3d.config import SETTINGS, Config, Run
 from rollout3d.cot.annotate import annotate
-from rollout3d.cot.geometric import GeometricTeacher
 from rollout3d.cot.sft_table import sft_rows
+from rollout3d.cot.teachers.geometric import GeometricTeacher
 from rollout3d.difficulty import select
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.model.regions import Regions

@@ -10,7 +10,7 @@ from evaluation import vsibench_release
 from opened import Opened
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.evaluation.benchmarks import vsibench
+from rollout3d.evaluation import benchmarks
 from rollout3d.fingerprint import FILE, FOLDER, Recorder, compare
 from rollout3d.imports import video_r1
 from rollout3d.scenes.check import check_scan
@@ -104,7 +104,7 @@ def test_a_benchmark_records_every_file_that_it_opens(tmp_path, form):
         {"site": {"benchmarks": {"vsibench": str(root)}}, "evaluation": {"datasets": ["scannet"]}}
     )
     with Opened(root) as opened, Recorder({"root": root}) as raw:
-        assert list(vsibench.prepare(config).frames)
+        assert list(benchmarks.prepare("vsibench", config).frames)
     assert_complete(raw, opened)
     files = {"test.jsonl"} if form == "jsonl" else {"test_debiased.parquet", "test_pruned.parquet"}
     assert opened.files == files | {"scannet.zip"} | {f"scannet/{name}.mp4" for name in list(packed)[2:]}

@@ -71,9 +71,11 @@ def _assigned(path: Path) -> dict[str, ast.expr]:
     return found
 
 
-ROLLOUTS = Door("rollout", "training/rollouts")
-SCORERS = Door("scorer", "scoring/scorers")
+BENCHMARKS = Door("benchmark", "evaluation/benchmarks")
 DATASETS = Door("dataset", "scenes/datasets")
 PAPER_TABLES = Door("table", "report/paper")
+ROLLOUTS = Door("rollout", "training/rollouts")
+SCORERS = Door("scorer", "scoring/scorers")
+TEACHERS = Door("teacher", "cot/teachers")
 
-DOORS = (ROLLOUTS, SCORERS, DATASETS, PAPER_TABLES)
+DOORS = (BENCHMARKS, DATASETS, PAPER_TABLES, ROLLOUTS, SCORERS, TEACHERS)

@@ -25,11 +25,6 @@ _HOW = {
         "download ARKitScenes (https://github.com/apple/ARKitScenes, Apple's licence): raw/ with vga_wide, "
         "lowres_depth, trajectories, meshes and annotations, and raw/metadata.csv",
     ),
-    "vsibench": (
-        "",
-        "download nyu-visionx/VSI-Bench from Hugging Face: the question file, and scannet.zip, scannetpp.zip and "
-        "arkitscenes.zip as they are (unpacked folders <dataset>/<scene>.mp4 do, too)",
-    ),
 }
 
 _OTHER_FOLDERS = {"scannet": ("scans_train", "scans_val", "scans_test"), "arkitscenes": ("3dod",)}
@@ -104,7 +99,7 @@ def missing(name: str, root: Path | str) -> str | None:
     hint = f"; {root} seems to be that folder itself: name the one above it" if inside else ""
     return (
         f"{name}: nothing at {expected}{hint}. To get it: {how}. "
-        f"If it lies elsewhere, say so in config/local.yaml (config/README.md): site.{_key(name)}.{name}"
+        f"If it lies elsewhere, say so in config/local.yaml (config/README.md): site.roots.{name}"
     )
 
 
@@ -239,21 +234,6 @@ def missing_lists(name: str, root: Path | str, splits: Iterable[str], lists: Pat
     return found
 
 
-def missing_benchmark(name: str, root: Path | str, datasets: Iterable[str] = ()) -> list[str]:
-    """Messages about what the benchmark `name` at `root` lacks: question files, videos of `datasets` (default: all)."""
-    absent = missing(name, root)
-    if absent or name != "vsibench":
-        return [absent] if absent else []
-    root, how = Path(root), _HOW[name][1]
-    found = []
-    if not (root / "test.jsonl").is_file() and not any(root.glob("test*.parquet")):
-        found.append(f"{name}: no questions (test.jsonl or test*.parquet) in {root}. To get them: {how}")
-    for dataset in list(datasets) or ("scannet", "scannetpp", "arkitscenes"):
-        if not (root / f"{dataset}.zip").is_file() and not any((root / dataset).glob("*.mp4")):
-            found.append(f"{name}: no videos in {root / dataset}, and no {dataset}.zip. To get them: {how}")
-    return found
-
-
 def missing_file(source: str, path: str | None) -> str | None:
     """What to tell the user if the training file `source` is not configured (None) or not at `path`; None if it is."""
     name, how = _FILES[source]
@@ -264,10 +244,6 @@ def missing_file(source: str, path: str | None) -> str | None:
         f"{source}: {fault}. To get it: {how}. Then set site.external.{source} to the path of {name} in "
         "config/local.yaml (config/README.md)"
     )
-
-
-def _key(name: str) -> str:
-    return "benchmarks" if name == "vsibench" else "roots"
 
 
 def require(name: str, root: Path | str) -> None:

@@ -38,7 +38,6 @@ SCHEMA = ("tables/fields.py", *DECLARING)
 """Of these files only their classes count, and beside them the tables that the code names."""
 
 REGISTRIES: Mapping[tuple[str, str], str] = {
-    ("evaluation/benchmarks/__init__.py", "BENCHMARKS"): "benchmark",
     ("toyworld/writers/release.py", "_WRITERS"): "dataset",
     ("training/rewards/__init__.py", "COMBINE"): "reward",
     ("training/schedule.py", "SHAPES"): "schedule",
@@ -78,11 +77,6 @@ CONDITIONS: Mapping[tuple[str, str], Condition] = {
     ("training/rewards/__init__.py", "training/rewards/temporal.py"): _if("rollout", "temporal"),
     ("training/run.py", "training/grpo.py"): _if("method", "grpo"),
     ("training/run.py", "training/sft.py"): _if("method", "sft"),
-    ("stages/annotate.py", "cot/batched.py"): _if("teacher", "openai"),
-    ("stages/annotate.py", "cot/costs.py"): _if("teacher", "openai"),
-    ("stages/annotate.py", "cot/geometric.py"): _if("teacher", "geometric"),
-    ("stages/annotate.py", "cot/openai.py"): _if("teacher", "openai"),
-    ("stages/annotate.py", "teacher/batched.py"): _if("teacher", "openai"),
 }
 """(Importing file, imported file) -> when the import counts. The test of each reads the `if` that decides it."""
 

@@ -44,7 +44,7 @@ from rollout3d.config.sections import (
     Store,
     Video,
 )
-from rollout3d.config.site import Site
+from rollout3d.config.site import RELEASED_BENCHMARKS, Site
 from rollout3d.config.teacher import Cot, Judge
 from rollout3d.config.training import Grpo, Optimiser, Sft
 
@@ -133,13 +133,14 @@ class Config(Section):
                 for name in self.datasets
                 if name not in self.site.roots
             ]
-        if "vsibench" in self.evaluation.benchmarks and "vsibench" not in self.site.benchmarks:
-            problems.append("site.benchmarks.vsibench is missing: evaluation.benchmarks names vsibench")
-        if "synthetic" in self.evaluation.benchmarks and not any(d.splits.test for d in self.datasets.values()):
-            problems.append(
-                "evaluation.benchmarks: synthetic asks the questions of test splits, and no dataset has one: "
-                "set datasets.<name>.splits.test"
-            )
+        for name in self.evaluation.benchmarks:
+            if name in RELEASED_BENCHMARKS and name not in self.site.benchmarks:
+                problems.append(f"site.benchmarks.{name} is missing: evaluation.benchmarks names {name}")
+            elif name not in RELEASED_BENCHMARKS and not any(d.splits.test for d in self.datasets.values()):
+                problems.append(
+                    f"evaluation.benchmarks: {name} asks the questions of test splits, and no dataset has one: "
+                    "set datasets.<name>.splits.test"
+                )
         if problems:
             raise ValueError("\n".join(problems))
         return self

@@ -19,9 +19,21 @@ FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
 PROBES = ("black", "shuffled", "other_room", "drowned", "removed")
 """Videos that cannot answer a question; `evaluation/probes.py` makes them."""
 
+USUAL_SCORERS = {"direct": "vsibench", "think": "tagged"}
+"""Prompt style -> official scorer: VSI-Bench's rule, applied to the whole text, or to the `<answer>` tag."""
+
+
+def official_scorer(style: Literal["direct", "think"], benchmark: str | None = None) -> str:
+    """Return the scorer whose number tables report, for answers in a prompt style.
+
+    A benchmark may name its own (`SCORERS` of its file). Raises ValueError for an unknown benchmark.
+    """
+    own = doors.BENCHMARKS.constant(benchmark, "SCORERS", USUAL_SCORERS) if benchmark else USUAL_SCORERS
+    return own[style]
+
 
 class Evaluation(Section):
-    benchmarks: Annotated[list[Literal["vsibench", "synthetic"]], Once] = ["vsibench"]
+    benchmarks: Annotated[list[name_in(doors.BENCHMARKS)], Once] = ["vsibench"]
     """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
     datasets: Annotated[list[DatasetName], Once] = []
     """Parts of VSI-Bench whose questions are asked, where not every video is at hand; every score then says so. Empty =

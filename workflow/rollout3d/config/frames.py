@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator
 
+from rollout3d import doors
+
 if TYPE_CHECKING:
     from rollout3d.config import Config
     from rollout3d.config.evaluation import Evaluation
@@ -68,8 +70,8 @@ def teacher_set(video: Video) -> str:
 
 
 def evaluated_sets(config: Config) -> set[str]:
-    """Names of the sets of scans that evaluation shows: none where benchmarks bring their videos."""
-    shows_scans = "synthetic" in config.evaluation.benchmarks
+    """Return the names of the frame sets of scans that evaluation shows: none where benchmarks bring their videos."""
+    shows_scans = any(not doors.BENCHMARKS.constant(n, "RELEASED", True) for n in config.evaluation.benchmarks)
     return {eval_set(config.evaluation, config.video)} if shows_scans else set()
 
 

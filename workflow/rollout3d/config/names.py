@@ -112,11 +112,15 @@ def _address(value: str) -> str:
 
 def name_in(door: Door, *also: str) -> Any:
     """Type of a string that names a thing behind a door, or is one of `also`; other names are refused at once."""
-    known = (*also, *door.names)
+    return name_among((*also, *door.names), f"a {door.key.replace('_', ' ')}")
+
+
+def name_among(known: tuple[str, ...], what: str) -> Any:
+    """Type of a string that is one of `known`; other strings are refused with a message that they are not `what`."""
 
     def check(value: str) -> str:
         if value not in known:
-            raise ValueError(unknown(value, known, f"a {door.key.replace('_', ' ')}"))
+            raise ValueError(unknown(value, known, what))
         return value
 
     return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(known)})]

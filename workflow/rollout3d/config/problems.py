@@ -93,7 +93,8 @@ def _sentences(each: Any, path: tuple[Any, ...], model: type[BaseModel]) -> list
     if kind == "value_error":
         told = str(context["error"]).split("\n")
         if is_key:
-            return [f"{dotted(path[:-1])}: {text}" for text in told]
+            joined = ["." if text.startswith(f"{path[-1]} is not ") else ": " for text in told]
+            return [f"{dotted(path[:-1])}{join}{text}" for join, text in zip(joined, told, strict=True)]
         section = type_at(model, path)
         inner = set(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else set()
         joined = ["." if text.split(":")[0] in inner else " " if text.startswith("must ") else ": " for text in told]

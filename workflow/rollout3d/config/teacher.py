@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import model_validator
 
+from rollout3d import doors
 from rollout3d.config.base import Above0, From0, NotNegative, Positive, Share, Text
+from rollout3d.config.names import name_in
 from rollout3d.config.sections import Section
 
 
@@ -57,7 +57,7 @@ class Judge(Paid):
 class Cot(Paid):
     """Reasoning for the hard questions."""
 
-    teacher: Literal["openai", "geometric"] = "openai"
+    teacher: name_in(doors.TEACHERS) = "openai"
     """[OCR: GPT-4o]"""
     model: Text = "gpt-4o"
     """[OCR]"""

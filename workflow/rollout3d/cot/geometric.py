@@ -1,4 +1,4 @@
-"""A teacher that costs nothing: step-by-step reasoning written from the geometry that the answer came from.
+"""Step-by-step reasoning written from the geometry that an answer came from: what the geometric teacher writes.
 
 It reads a question's `evidence` (boxes, distances, first appearances; `questions/` documents the keys), works the
 answer out of it and names objects that the question does not mention, as the paper wants reasoning to do. It stands
@@ -20,8 +20,6 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from rollout3d import tables
-from rollout3d.cot.annotate import Draft
 from rollout3d.cot.wording import Voice, listed
 from rollout3d.questions.templates import LETTERS, option_text
 from rollout3d.seeding import generator
@@ -355,20 +353,3 @@ def reasoning(row: Mapping[str, Any], seed: int, most: int | None = None) -> str
         return write(row, seed, most=most)
     except NoEvidence:
         return None
-
-
-class GeometricTeacher:
-    """`write` as a teacher. Another attempt only changes the wording."""
-
-    name = "geometric"
-    model = "geometric"
-
-    def __init__(self, seed: int, most: int | None = None):
-        self._seed, self._most = seed, most
-
-    def write(self, row: Mapping[str, Any], attempt: int) -> Draft:
-        digest = tables.digest([row["question_id"], row["evidence"], self._seed, attempt, self._most])
-        try:
-            return Draft(digest, write(row, self._seed, attempt, self._most))
-        except NoEvidence as error:
-            return Draft(digest, error=str(error))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollout3d.config import SETTINGS, Cot
+from rollout3d.config.evaluation import official_scorer
 from rollout3d.errors import InvalidInput
 from rollout3d.scoring.scorers import score
 from rollout3d.seeding import generator
@@ -40,9 +41,14 @@ def is_correct(score: float, correct_above: float) -> bool:
     return score >= 1 or score > correct_above
 
 
-def scorer_of(setting: str) -> Literal["vsibench", "tagged"]:
-    """The scorer of a setting: after GRPO the filter model reasons and writes its answer in a tag."""
-    return "tagged" if setting == "frames16_grpo" else "vsibench"
+def style_of(setting: str) -> Literal["direct", "think"]:
+    """Return the prompt style of a setting: after GRPO the filter model reasons and writes its answer in a tag."""
+    return "think" if setting == "frames16_grpo" else "direct"
+
+
+def scorer_of(setting: str) -> str:
+    """Return the scorer of a setting's answers."""
+    return official_scorer(style_of(setting))
 
 
 def correctness(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.evaluation.benchmarks.common import BenchmarkError
+from rollout3d.evaluation.benchmarks import BenchmarkError
 from rollout3d.evaluation.benchmarks.vsibench import question_files, read_rows
 from rollout3d.scoring.aggregate import DIRECTIONS, TASKS
 from rollout3d.scoring.parse import parse_number

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rollout3d.scoring.scorers import match
+from rollout3d.scoring.match import match
 
 Row = Mapping[str, Any]
 Answers = Mapping[str, Counter[str]]

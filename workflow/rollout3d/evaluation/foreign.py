@@ -19,7 +19,7 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.errors import UserError
 from rollout3d.evaluation import settings
-from rollout3d.evaluation.scores import VIDEO, view_of
+from rollout3d.evaluation.views import VIDEO, view_of
 
 IDS = ("id", "question_id", "questionid", "qid", "sample_id", "problem_id", "uid", "index", "idx")
 TEXTS = (

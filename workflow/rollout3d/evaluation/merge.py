@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from rollout3d.evaluation.scores import view_of
+from rollout3d.evaluation.views import view_of
 from rollout3d.tables import SETTING_COLUMNS
 
 Row = Mapping[str, Any]

@@ -1,14 +1,14 @@
-"""A run answering a benchmark, on its video and, if asked for, on videos that cannot answer (`probes.py`)."""
+"""Let a run answer a benchmark, on its video and, if wanted, on videos that cannot answer (`probes.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 from rollout3d.config import Evaluation, Video
+from rollout3d.config.evaluation import official_scorer
 from rollout3d.config.frames import eval_set
-from rollout3d.evaluation.settings import scorer_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore
@@ -16,10 +16,11 @@ from rollout3d.model.parts import Parts
 from rollout3d.model.sampling import BackEnd, Sampling
 from rollout3d.model.twins import Twins
 from rollout3d.model.wordings import Style
+from rollout3d.tables.rows import PredictionRow, QuestionRow
 
 
 def settings(config: Evaluation, video: Video) -> list[Setting]:
-    """What a run is shown: frames (OCR: 32), and for each of `evaluation.probes` as many of that twin of the video."""
+    """Return the settings of a run: frames (OCR: 32), and for each of `evaluation.probes` as many of that twin."""
     name = eval_set(config, video)
     found = [Setting(name, frame_set=name, pixels=video.eval_pixels)]
     return [*found, *(replace(found[0], name=f"{each}{found[0].shown.n}", probe=each) for each in config.probes)]
@@ -27,7 +28,7 @@ def settings(config: Evaluation, video: Video) -> list[Setting]:
 
 def evaluate(
     run: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[QuestionRow],
     policy: Policy,
     store: FrameStore,
     config: Evaluation,
@@ -38,13 +39,16 @@ def evaluate(
     seed: int,
     back_end: BackEnd,
     parts: Parts | None = None,
+    benchmark: str | None = None,
     split: str | None = None,
     twins: Twins | None = None,
-) -> Iterator[dict[str, Any]]:
-    """PREDICTIONS rows, the video's first. Direct answers are read by VSI-Bench's evaluator; of reasoned ones the text
-    in the `<answer>` tag is, by the same matching. `think` names the wording that asks for reasoning; answers in
-    `parts` are not computed again; `split` names the part of the benchmark that its questions are; `twins` has the
-    videos of `config.probes`."""
+) -> Iterator[PredictionRow]:
+    """Answer question rows and yield prediction rows, those of the questions' own video first.
+
+    Answers are scored by the official scorer of `style` on `benchmark`. `think` names the wording that asks for
+    reasoning. Answers in `parts` are not computed again. `split` names the part of the benchmark that its questions
+    are. `twins` has the videos of `config.probes`.
+    """
     predictions = answer(
         rows,
         policy,
@@ -55,7 +59,7 @@ def evaluate(
             max_new_tokens=config.max_new_tokens_direct if style == "direct" else config.max_new_tokens,
         ),
         batch_size=config.batch_size,
-        scorer=scorer_of(style),
+        scorer=official_scorer(style, benchmark),
         prompt_style=style,
         think=think,
         seed=seed,
@@ -65,4 +69,4 @@ def evaluate(
         twins=twins,
     )
     for row in predictions:
-        yield {**row, "model": run}
+        yield cast(PredictionRow, {**row, "model": run})

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rollout3d import doors
 from rollout3d.config import Config
+from rollout3d.config.evaluation import official_scorer
 from rollout3d.config.frames import eval_set
 from rollout3d.errors import InvalidInput
 from rollout3d.geometry.frames import frame_set
@@ -19,12 +21,9 @@ Row = Mapping[str, Any]
 UNKNOWN = "settings unknown"
 """Settings of predictions that do not say how they were made."""
 AUTO = "auto"
-"""Name that stands for `scorer_of` in `evaluation.scorers`."""
+"""Name that stands for the official scorer in `evaluation.scorers`."""
 MAY_KEEP = ("evaluate", "merge_predictions")
 """Rules that make predictions: where one is kept, predictions may differ from the configuration, with a mark."""
-SIZES = {"vsibench": 5130}
-"""Questions of a whole benchmark, where that is a fixed number. Not in the adapters: they read videos, and the stage
-that answers questions runs where no video reader is installed."""
 COMPARED = tuple(name for name in SETTING_COLUMNS if name not in ("model_digest", "split"))
 """Columns that the configuration decides."""
 KEYS = {
@@ -44,11 +43,6 @@ TOKENS = {"direct": "evaluation.max_new_tokens_direct", "think": "evaluation.max
 def style_of(method: str) -> Style:
     """A model as released is asked directly, as VSI-Bench does; a trained run was taught to reason and is asked to."""
     return "direct" if method == "none" else "think"
-
-
-def scorer_of(style: Style) -> str:
-    """The scorer of a style: VSI-Bench's on direct answers; on reasoned ones the same, of the `<answer>` tag."""
-    return "vsibench" if style == "direct" else "tagged"
 
 
 def configured(config: Config, style: Style) -> dict[str, Any]:
@@ -109,9 +103,9 @@ def official(scores: Iterable[Row]) -> list[Row]:
 def part_of(benchmark: str, questions: Sequence[Row]) -> str | None:
     """Name the part of a benchmark that `questions` are, such as "scannet, 2071 of 5130"; None for the whole.
 
-    A benchmark without a fixed size (`SIZES`) is whole whatever it holds.
+    A benchmark whose file states no `SIZE` is whole whatever it holds.
     """
-    size = SIZES.get(benchmark)
+    size = doors.BENCHMARKS.constant(benchmark, "SIZE", None)
     if size is None or len(questions) == size:
         return None
     datasets = sorted({str(row["dataset"]) for row in questions})
@@ -137,7 +131,7 @@ def filled(predictions: Sequence[Row], about: Row) -> list[Row]:
     told = {column: values.get(key) for column, key in KEYS.items()}
     told |= {"frame_policy": "uniform", "prompt": prompt, "prompt_digest": digest}
     told["max_new_tokens"] = values.get(TOKENS[style])
-    return [row | told if row["scorer"] == scorer_of(style) else row for row in predictions]
+    return [row | told if row["scorer"] == official_scorer(style) else row for row in predictions]
 
 
 def line(predictions: Sequence[Row], wanted: Row | None = None, kept: Collection[str] = ()) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from rollout3d import tables
+from rollout3d import doors, tables
 from rollout3d.config import Cot, Judge
 from rollout3d.config.frames import teacher_set, train_set
 from rollout3d.difficulty.select import TRANSITIONS
@@ -39,11 +40,12 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
     """Estimate the cost of each job that asks a paid model."""
     config, found = study.config, []
     asked = []
-    if config.cot.teacher == "openai":
-        frame_set = teacher_set(config.video)
+    teacher = partial(doors.TEACHERS.constant, config.cot.teacher)
+    if teacher("PAID", False):
+        frame_set, above = teacher_set(config.video), "maps" in teacher("TABLES", ())
+        prompt = next(iter(teacher("PROMPTS", {})))
         asked += [
-            _Asked("annotate", job, config.cot, "cot", frame_set, "cot_teacher.txt", True)
-            for job in by_rule(jobs, "annotate")
+            _Asked("annotate", job, config.cot, "cot", frame_set, prompt, above) for job in by_rule(jobs, "annotate")
         ]
     frame_set = train_set(config.video)
     asked += [

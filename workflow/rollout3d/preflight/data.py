@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from rollout3d import releases
+from rollout3d import doors, releases
+from rollout3d.evaluation import benchmarks
 from rollout3d.preflight import Finding, Job, Study, by_rule
-
-KEY_VARIABLE = "OPENAI_API_KEY"
+from rollout3d.teacher.errors import KEY_VARIABLE
 
 
 def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
@@ -25,9 +25,9 @@ def _scans(study: Study, jobs: Sequence[Job]) -> list[str]:
             absent = releases.missing(name, site.roots[name])
             wanted, lists = [*splits.train, *splits.test], site.splits.get(name)
             found += [absent] if absent else releases.missing_lists(name, site.roots[name], wanted, lists)
-    for name in sorted({job.wildcards["benchmark"] for job in by_rule(jobs, "prepare_benchmark")} - {"synthetic"}):
-        root, parts = site.benchmarks.get(name, f"data/{name}"), study.config.evaluation.datasets
-        found += releases.missing_benchmark(name, root, parts)
+    for name in sorted({job.wildcards["benchmark"] for job in by_rule(jobs, "prepare_benchmark")}):
+        if benchmarks.released(name):
+            found += benchmarks.get(name).missing(benchmarks.given(name, study.config))
     return found
 
 
@@ -42,7 +42,7 @@ def _files(study: Study, jobs: Sequence[Job]) -> list[str]:
 def _api(study: Study, jobs: Sequence[Job]) -> list[str]:
     config = study.config
     asked = []
-    if by_rule(jobs, "annotate") and config.cot.teacher == "openai":
+    if by_rule(jobs, "annotate") and doors.TEACHERS.constant(config.cot.teacher, "PAID", False):
         asked.append(("annotate", "cot.max_usd", config.cot.max_usd, config.cot.model))
     if by_rule(jobs, "judge"):
         asked.append(("judge", "judge.max_usd", config.judge.max_usd, config.judge.model))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollout3d import doors
-from rollout3d.evaluation.scores import seen_view
+from rollout3d.evaluation.views import seen_view
 from rollout3d.report.figures import NAMES
 from rollout3d.report.questions import FATES, bias_lines, source_lines
 from rollout3d.report.sheet import Cell, Column, Group, Line, Sheet, plain_sheet

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.evaluation.scores import seen_view
 from rollout3d.evaluation.settings import UNKNOWN, official
+from rollout3d.evaluation.views import seen_view
 from rollout3d.questions import route_planning, visible, walk
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import guess_line

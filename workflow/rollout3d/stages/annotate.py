@@ -1,6 +1,6 @@
 """Let the teacher reason about the hard questions; keep every attempt with its verdict.
 
-`--estimate` prints what it will cost and ends: no key is needed, nothing is asked, nothing is written. Before the hard
+`--estimate` prints what it will cost and ends: no key is needed, nothing is sent, nothing is written. Before the hard
 set exists, `--rows N` stands for it:
 
 cd results/scenes; rollout3d annotate --estimate --rows 2000 --frames */*/frames.parquet --maps */*/maps.parquet
@@ -13,18 +13,16 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from rollout3d import tables
+from rollout3d import doors, tables
 from rollout3d.config import Config
-from rollout3d.config.frames import teacher_set
+from rollout3d.cot import teachers
 from rollout3d.cot.annotate import annotate
-from rollout3d.resources import shipped
 from rollout3d.stages.common import Stage
-from rollout3d.teacher.asking import ASK_AGAIN, ONE_BY_ONE, Asking
+from rollout3d.tables.rows import QuestionRow
+from rollout3d.teacher.asking import ASK_AGAIN
 
 STAGE = Stage("annotate", __doc__)
 LOG = logging.getLogger(__name__)
-_PROMPTS = shipped("resources/prompts")
-PROMPT, LEAK_CHECK = _PROMPTS / "cot_teacher.txt", _PROMPTS / "leak_check.txt"
 
 
 @STAGE.command
@@ -37,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", help="table annotations")
     parser.add_argument("--cache", help="directory of paid replies; default: replies/ beside --out")
     parser.add_argument("--estimate", action="store_true", help="print what it will cost, and end")
-    parser.add_argument("--rows", type=int, metavar="N", help="with --estimate: how many, instead of --hard")
+    parser.add_argument("--rows", type=int, metavar="N", help="with --estimate: number of questions, instead of --hard")
     args, config = STAGE.parse(parser, argv)
     if args.estimate:
         print(_estimate(parser, args, config))
@@ -48,72 +46,38 @@ def main(argv: list[str] | None = None) -> None:
     if STAGE.restore(args.out, lineage):
         return
     hard, questions = tables.read(tables.HARD, args.hard), tables.read(tables.OCR_RL, args.questions)
-    how, second = ONE_BY_ONE, None
-    if config.cot.teacher == "geometric":
-        from rollout3d.cot.geometric import GeometricTeacher
-
-        teacher = GeometricTeacher(config.seed, config.cot.sentences)
-    else:
-        teacher, how, second = _openai(args, config, hard, questions)
-    rows = annotate(hard, questions, teacher, config.cot.attempts, how, second)
+    chosen = {row["question_id"] for row in hard}
+    work = _work(args, config, [row for row in questions if row["question_id"] in chosen])
+    opened = teachers.get(config.cot.teacher).open_teacher(work)
+    rows = annotate(hard, questions, opened.teacher, config.cot.attempts, opened.how, opened.second)
     tables.write(tables.ANNOTATIONS, args.out, rows, lineage)
     STAGE.keep(args.out, lineage)
     verdicts = Counter(row["verdict"] for row in rows)
     usd = sum(row["usd"] for row in rows)
     LOG.info("%d hard questions: %s; %.2f dollars", len(hard), dict(sorted(verdicts.items())), usd)
-    if config.cot.teacher == "openai" and verdicts["failed"]:
+    if _paid(config) and verdicts["failed"]:
         LOG.warning(ASK_AGAIN, verdicts["failed"], args.out)
 
 
-def _openai(args: argparse.Namespace, config: Config, hard: list[dict], questions: list[dict]):
-    """The teacher behind the API, how it is asked, and the second opinion.
-
-    With `cot.batch`, batches have answered all that the teacher is asked.
-    """
-    from rollout3d.cot import batched, openai
-    from rollout3d.cot.opinion import open_opinion
-    from rollout3d.teacher.batched import BatchedChat, refuse_open
-
-    cot, name = config.cot, Path(args.out).stem
-    chat = openai.client(cot, _cache(args), config.site.openai_base_url)
-    how = Asking.of(chat, cot)
-    second = open_opinion(cot, chat, config.site.openai_base_url, LEAK_CHECK.read_text("utf-8"))
-
-    def teacher(of):
-        frame_set = teacher_set(config.video)
-        return openai.OpenAITeacher(of, args.frames, args.maps, cot.frames, frame_set, PROMPT.read_text("utf-8"))
-
-    if not cot.batch:
-        refuse_open(chat.cache, name, "cot.batch")
-        return teacher(chat), how, second
-    from_batches = BatchedChat(chat, name)
-    wanted = {row["question_id"] for row in hard}
-    rows = [row for row in questions if row["question_id"] in wanted]
-    made = teacher(from_batches)
-    batched.fetch(rows, made, from_batches, cot.attempts, second)
-    return made, how, second
+def _paid(config: Config) -> bool:
+    return doors.TEACHERS.constant(config.cot.teacher, "PAID", False)
 
 
-def _cache(args: argparse.Namespace) -> Path:
-    return Path(args.cache) if args.cache else Path(args.out).parent / "replies"
+def _work(args: argparse.Namespace, config: Config, questions: list[QuestionRow]) -> teachers.Work:
+    cache = Path(args.cache) if args.cache else Path(args.out).parent / "replies" if args.out else None
+    return teachers.Work(config, questions, args.frames, args.maps, cache, Path(args.out or "annotations").stem)
 
 
 def _estimate(parser: argparse.ArgumentParser, args: argparse.Namespace, config: Config) -> str:
-    if config.cot.teacher == "geometric":
-        return "annotate: the geometric teacher costs nothing"
+    if not _paid(config):
+        return f"annotate: the {config.cot.teacher} teacher costs nothing"
     if bool(args.hard) == bool(args.rows) or (args.hard and not args.questions) or not args.frames:
         parser.error("--estimate needs --frames, and --hard with --questions, or --rows")
-    from rollout3d.cot import costs
-
-    cache = _cache(args) if args.cache or args.out else None
-    prompt, frame_set = PROMPT.read_text("utf-8"), teacher_set(config.video)
-    if args.rows:
-        made = costs.expected(config.cot, args.rows, args.frames, args.maps, frame_set, prompt, cache)
-    else:
+    rows: list[QuestionRow] = []
+    if not args.rows:
         hard = {row["question_id"] for row in tables.read(tables.HARD, args.hard)}
         rows = [row for row in tables.read(tables.OCR_RL, args.questions) if row["question_id"] in hard]
-        made = costs.exact(config.cot, rows, args.frames, args.maps, frame_set, prompt, cache)
-    return made.text()
+    return teachers.get(config.cot.teacher).estimate(_work(args, config, rows), args.rows)
 
 
 if __name__ == "__main__":

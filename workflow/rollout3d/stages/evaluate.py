@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> None:
             back_end=back_end,
             parts=parts,
             twins=twins,
+            benchmark=args.benchmark,
             split=(part_of(args.benchmark, questions) or "full") if args.benchmark else None,
         )
     tables.write(tables.PREDICTIONS, args.out, predictions, lineage)

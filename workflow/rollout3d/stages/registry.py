@@ -15,6 +15,7 @@ from typing import Any
 
 from rollout3d import doors
 from rollout3d.config import Config, Run
+from rollout3d.config.evaluation import official_scorer
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, identity_name, values
 from rollout3d.resources import shipped
@@ -83,9 +84,10 @@ def _marked_frames(config: Config, scope: Scope) -> dict[str, tuple[str, ...]]:
 
 
 def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
-    if scope.benchmark == "synthetic":
-        return ()
-    return ("scenes.jpeg_quality", *_stored_size(config), "evaluation.datasets")
+    declared = doors.BENCHMARKS.constant(scope.benchmark, "KEYS", ()) if scope.benchmark else ()
+    if scope.benchmark and not doors.BENCHMARKS.constant(scope.benchmark, "RELEASED", True):
+        return declared
+    return ("scenes.jpeg_quality", *_stored_size(config), *declared)
 
 
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -95,17 +97,18 @@ def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _annotate(config: Config, scope: Scope) -> tuple[str, ...]:
-    if config.cot.teacher == "geometric":
-        return ("cot.teacher", "cot.attempts", "seed", "cot.sentences")
-    asked = ("model", "frames", "max_tokens", "temperature", "batch", "max_usd", "usd_per_million_*", "second_opinion")
-    asked += ("concurrency", "timeout_s", "request_attempts", "max_share_failed")
-    return ("cot.teacher", "cot.attempts", "video.eval_frames", *(f"cot.{name}" for name in asked))
+    return ("cot.teacher", "cot.attempts", *doors.TEACHERS.constant(config.cot.teacher, "KEYS", ()))
 
 
 def _teacher_prompts(config: Config, scope: Scope) -> tuple[str, ...]:
-    if config.cot.teacher == "geometric":
-        return ()
-    return ("cot_teacher.txt", *(("leak_check.txt",) if config.cot.second_opinion else ()))
+    """Prompts that the teacher sends under this configuration."""
+    prompts = doors.TEACHERS.constant(config.cot.teacher, "PROMPTS", {})
+    return tuple(name for name, key in prompts.items() if key is None or any(values(config, (key,)).values()))
+
+
+def _teacher_frames(config: Config, scope: Scope) -> dict[str, str | tuple[str, ...]]:
+    shows_frames = "frames" in doors.TEACHERS.constant(config.cot.teacher, "TABLES", ())
+    return {"frames": teacher_set(config.video)} if shows_frames else {}
 
 
 def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -268,7 +271,7 @@ STAGES: dict[str, Spec] = {
     "annotate": Spec(
         _annotate,
         prompts=_teacher_prompts,
-        reads=lambda config, scope: {"frames": teacher_set(config.video)} if config.cot.teacher == "openai" else {},
+        reads=_teacher_frames,
         costly=True,
     ),
     "sft_table": Spec(),
@@ -373,8 +376,10 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["teacher"] = config.cot.teacher
     if stage in ("annotate", "train_grpo"):  # verified and rewarded is what stands in the tag
         found["scorer"] = "tagged"
+    if stage in ("select_hard", "paper_table"):
+        found["scorer"] = {official_scorer("direct"), official_scorer("think")}
     if stage in ("difficulty", "evaluate"):
-        found["scorer"] = "vsibench" if _direct(config, scope) else "tagged"
+        found["scorer"] = official_scorer("direct" if _direct(config, scope) else "think", scope.benchmark)
     return found
 
 

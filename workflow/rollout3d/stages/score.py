@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from rollout3d import doors, files, tables
-from rollout3d.evaluation import answers, assess, benchmarks, foreign, settings
+from rollout3d.evaluation import answers, assess, foreign, settings
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.stages.common import Stage, StageError
 
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         return score_foreign(given)
     parser = STAGE.parser()
     parser.add_argument("--run", required=True)
-    parser.add_argument("--benchmark", required=True, choices=sorted(benchmarks.BENCHMARKS))
+    parser.add_argument("--benchmark", required=True, choices=doors.BENCHMARKS.names)
     parser.add_argument("--predictions", required=True, help="table predictions")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--train", required=True, help="table ocr_rl: guesses are drawn from its answers")

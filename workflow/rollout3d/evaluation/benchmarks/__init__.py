@@ -1,37 +1,94 @@
-"""One adapter a benchmark: released files -> questions and frames; and how its scores are averaged."""
+"""Benchmarks: released files to questions and frames, and the averages of their scores. One file of this folder each.
+
+The name of the file is the name of the benchmark. A file defines what `Benchmark` lists: functions, and literals that
+configuration, rules and stages read without importing it (`Door.constant`). Each literal has a default:
+
+- `RELEASED = True`: others released the benchmark. Its files lie in `site.benchmarks.NAME` (data/NAME by default), and
+  nothing is trained on its spaces. `False`: its questions and frames are those of the study's own test scans.
+- `SIZE = None`: number of questions of the whole benchmark. Scores over another number of questions name the part.
+- `KEYS = ()`: keys of the configuration that `prepare` reads, besides those that decide how frames are stored.
+- `SCORERS = {"direct": "vsibench", "think": "tagged"}`: the official scorer of answers without and with reasoning.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, cast
 
+from rollout3d import doors
 from rollout3d.config import Config
-from rollout3d.evaluation.benchmarks import synthetic, vsibench
-from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared
-from rollout3d.scoring import aggregate
+from rollout3d.config.frames import eval_set
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared
+from rollout3d.scoring.aggregate import Mean
 
-__all__ = ["BENCHMARKS", "Benchmark", "BenchmarkError", "Prepared", "get"]
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """`prepare(config, questions' path or None, frames' paths, frame sets)`; `average`: scores (0 to 1) per type ->
-    tasks."""
-
-    name: str
-    prepare: Callable[[Config, Path | str | None, Iterable[Path | str], Iterable[str]], Prepared]
-    average: Callable[[Mapping[str, Sequence[float]]], dict[str, aggregate.Mean]]
+__all__ = ["Benchmark", "BenchmarkError", "Given", "Prepared", "get", "prepare", "released"]
 
 
-BENCHMARKS: dict[str, Benchmark] = {
-    "vsibench": Benchmark("vsibench", vsibench.prepare, aggregate.vsibench),
-    "synthetic": Benchmark("synthetic", synthetic.prepare, aggregate.vsibench),
-}
+class Benchmark(Protocol):
+    """What a file of this folder defines."""
+
+    def prepare(self, given: Given, /) -> Prepared:
+        """Read the benchmark's questions and frames.
+
+        Raises MissingData if the release is not there, and BenchmarkError, with the remedy, if anything of it is
+        missing or damaged (videos while the frames are iterated).
+        """
+        ...
+
+    def average(self, scores: Mapping[str, Sequence[float]], /) -> dict[str, Mean]:
+        """Average scores (0 to 1) by question type into the benchmark's tasks, in its order, with "overall" last."""
+        ...
+
+    def missing(self, given: Given, /) -> list[str]:
+        """Return a message about each part of the release that is not there; empty if `prepare` can begin.
+
+        Only of a benchmark with `RELEASED = True`. It looks at names of files and opens none.
+        """
+        ...
 
 
 def get(name: str) -> Benchmark:
-    """The adapter of that name; raises BenchmarkError listing the known ones."""
-    if name not in BENCHMARKS:
-        raise BenchmarkError(f"unknown benchmark '{name}': one of {', '.join(sorted(BENCHMARKS))}")
-    return BENCHMARKS[name]
+    """Import the file of a benchmark. Raises BenchmarkError that lists the known ones."""
+    try:
+        return cast(Benchmark, doors.BENCHMARKS.load(name))
+    except ValueError as error:
+        raise BenchmarkError(str(error)) from None
+
+
+def prepare(
+    name: str,
+    config: Config,
+    questions: Path | str | None = None,
+    frames: Iterable[Path | str] = (),
+    sets: Iterable[str] = (),
+) -> Prepared:
+    """Prepare a benchmark.
+
+    `questions`, `frames`: the study's own test questions and frames tables, for a benchmark that is made of them.
+    `sets`: names of the frame sets to store, by default the one that the configuration shows. Raises what
+    `Benchmark.prepare` raises, and BenchmarkError for an unknown name.
+    """
+    return get(name).prepare(given(name, config, questions, frames, sets))
+
+
+def given(
+    name: str,
+    config: Config,
+    questions: Path | str | None = None,
+    frames: Iterable[Path | str] = (),
+    sets: Iterable[str] = (),
+) -> Given:
+    """Collect what a benchmark is prepared from; arguments as for `prepare`."""
+    return Given(
+        config,
+        Path(config.site.benchmarks.get(name, f"data/{name}")),
+        tuple(sorted(set(sets) or {eval_set(config.evaluation, config.video)})),
+        None if questions is None else Path(questions),
+        tuple(map(Path, frames)),
+    )
+
+
+def released(name: str) -> bool:
+    """Return whether others released the benchmark, so that it needs files in `site.benchmarks`."""
+    return doors.BENCHMARKS.constant(name, "RELEASED", True)

@@ -1,50 +1,47 @@
-"""The held-out synthetic scenes of a preset as a benchmark: its own test questions and evaluation frames."""
+"""The study's own held-out scans as a benchmark: its test questions, and the evaluation frames of their scans."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import Config
-from rollout3d.config.frames import eval_set
-from rollout3d.evaluation.benchmarks.common import BenchmarkError, Prepared
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared
+from rollout3d.scoring import aggregate
+from rollout3d.tables.rows import FrameRow
+
+RELEASED = False
+
+average = aggregate.vsibench
 
 
-def prepare(
-    config: Config,
-    questions: Path | str | None = None,
-    frames: Iterable[Path | str] = (),
-    sets: Iterable[str] | None = None,
-) -> Prepared:
-    """The test questions as they are, and the frames of their scenes that belong to `sets` (default: the
-    one that the configuration shows).
+def prepare(given: Given) -> Prepared:
+    """Take the test questions as they are, and the frames of their scans that belong to the wanted frame sets.
 
-    Raises BenchmarkError if `questions` is not given or empty, or a scene has no evaluation frames.
+    Raises BenchmarkError if the test questions are not given or empty, or if a scan has no evaluation frames.
     """
-    if questions is None:
+    if given.questions is None:
         raise BenchmarkError("the benchmark 'synthetic' needs --questions: the test table of the question stage")
-    rows = tables.read(tables.QUESTIONS, questions)
+    rows = tables.read(tables.QUESTIONS, given.questions)
     if not rows:
-        raise BenchmarkError(f"{questions}: holds no question; give datasets.<name>.splits.test a split that has scans")
-    files = [Path(path) for path in frames]
-    reader = tables.SceneReader(tables.FRAMES, files)
+        raise BenchmarkError(
+            f"{given.questions}: holds no question; give datasets.<name>.splits.test a split that has scans"
+        )
+    reader = tables.SceneReader(tables.FRAMES, given.frames)
     scenes = sorted({row["scene_id"] for row in rows})
     lost = [scene for scene in scenes if scene not in reader]
     if lost:
         raise BenchmarkError(f"{len(lost)} test scenes are in none of the frame tables, such as {', '.join(lost[:3])}")
-    return Prepared(
-        rows,
-        _frames(reader, scenes, set(sets or {eval_set(config.evaluation, config.video)})),
-        (Path(questions), *files),
-    )
+    sources: tuple[Path, ...] = (given.questions, *given.frames)
+    return Prepared(rows, _frames(reader, scenes, set(given.sets)), sources)
 
 
-def _frames(reader: tables.SceneReader, scenes: list[str], wanted: set[str]) -> Iterator[dict[str, Any]]:
+def _frames(reader: tables.SceneReader[FrameRow], scenes: list[str], wanted: set[str]) -> Iterator[FrameRow]:
     for scene in scenes:
         rows = reader.rows(scene)
         for name in sorted(wanted - {name for row in rows for name in row["sets"]}):
             raise BenchmarkError(f"scene {scene} has no frames of the set {name}: rerun ingest for its shard")
-        shown = [row | {"sets": sorted(wanted & set(row["sets"]))} for row in rows if wanted & set(row["sets"])]
-        yield from sorted(shown, key=lambda row: row["frame_index"])
+        for row in sorted(rows, key=lambda row: row["frame_index"]):
+            kept = sorted(wanted & set(row["sets"]))
+            if kept:
+                yield {**row, "sets": kept}

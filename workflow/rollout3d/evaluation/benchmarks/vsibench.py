@@ -7,94 +7,89 @@ questions, or with other frames, is another number. `evaluation.datasets` asks a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from rollout3d import releases
 from rollout3d.config import Config
-from rollout3d.config.frames import eval_set
-from rollout3d.evaluation.benchmarks import vsibench_questions, vsibench_videos
-from rollout3d.evaluation.benchmarks.common import Prepared
-from rollout3d.evaluation.benchmarks.vsibench_questions import question_files, read_rows
-from rollout3d.evaluation.benchmarks.vsibench_videos import Source
+from rollout3d.evaluation.benchmarks import _vsibench_questions, _vsibench_videos
+from rollout3d.evaluation.benchmarks._common import Given, Prepared, frame_row, missing_root, require
+from rollout3d.evaluation.benchmarks._vsibench_questions import question_files, read_rows
+from rollout3d.evaluation.benchmarks._vsibench_videos import Source
 from rollout3d.geometry.frames import FrameSet, frame_set
 from rollout3d.progress import progress
-from rollout3d.resize import FACTOR, resize_frame, smart_size
+from rollout3d.scoring import aggregate
+from rollout3d.tables.rows import FrameRow
 
-__all__ = ["prepare", "question_files", "read_rows", "sample_video"]
+__all__ = ["average", "missing", "prepare", "question_files", "read_rows", "sample_video"]
+
+SIZE = 5130
+"""Released questions. The card says 5,131."""
+KEYS = ("evaluation.datasets",)
+HOW = (
+    "download nyu-visionx/VSI-Bench from Hugging Face: the question file, and scannet.zip, scannetpp.zip and "
+    "arkitscenes.zip as they are (unpacked folders <dataset>/<scene>.mp4 do, too)"
+)
+"""How a user gets the release."""
+
+average = aggregate.vsibench
 
 
-def prepare(
-    config: Config,
-    questions: Path | str | None = None,
-    frames: Iterable[Path | str] = (),
-    sets: Iterable[str] | None = None,
-) -> Prepared:
-    """The 5,130 questions, or those of `evaluation.datasets`, and the frames of their videos that belong to `sets`
-    (default: the one that the configuration shows).
+def prepare(given: Given) -> Prepared:
+    """Read the 5,130 questions, or those of `evaluation.datasets`, and the frames of their videos in `given.sets`.
 
-    The other arguments are unused. Raises MissingData if the release is not there, BenchmarkError if files, columns,
-    questions or videos are missing or damaged (videos while the frames are iterated).
+    Raises MissingData if the release is not there, BenchmarkError if files, columns, questions or videos are missing or
+    damaged (videos while the frames are iterated).
     """
-    root = Path(config.site.benchmarks.get("vsibench", "data/vsibench"))
-    releases.require("vsibench", root)
-    rows, files = vsibench_questions.read_released(root)
-    parts = config.evaluation.datasets
+    root = given.root
+    require("vsibench", root, HOW)
+    rows, files = _vsibench_questions.read_released(root)
+    parts = given.config.evaluation.datasets
     rows = [row for row in rows if not parts or row["dataset"] in parts]
-    how = vsibench_questions.how_to_get(root)
-    videos = vsibench_videos.find(root, {row["scene_id"]: row["dataset"] for row in rows}, how)
-    return Prepared(
-        rows, _frames(videos, sets or {eval_set(config.evaluation, config.video)}, config, how), tuple(files)
-    )
+    how = _vsibench_questions.how_to_get(root)
+    datasets = {str(row["scene_id"]): row["dataset"] for row in rows}
+    videos = _vsibench_videos.find(root, datasets, how)
+    return Prepared(rows, _frames(videos, given.sets, given.config, how), tuple(files))
 
 
-def _frames(videos: dict[str, Source], sets: Iterable[str], config: Config, how: str) -> Iterator[dict[str, Any]]:
-    shown = [frame_set(name) for name in sorted(sets)]
+def missing(given: Given) -> list[str]:
+    """Return a message about each part of the release that is not there: question files, videos of each dataset."""
+    root = given.root
+    absent = missing_root("vsibench", root, HOW)
+    if absent:
+        return [absent]
+    found = []
+    if not (root / "test.jsonl").is_file() and not any(root.glob("test*.parquet")):
+        found.append(f"vsibench: no questions (test.jsonl or test*.parquet) in {root}. To get them: {HOW}")
+    for dataset in given.config.evaluation.datasets or _vsibench_questions.DATASETS:
+        if not (root / f"{dataset}.zip").is_file() and not any((root / dataset).glob("*.mp4")):
+            found.append(f"vsibench: no videos in {root / dataset}, and no {dataset}.zip. To get them: {HOW}")
+    return found
+
+
+def _frames(videos: dict[str, Source], sets: Iterable[str], config: Config, how: str) -> Iterator[FrameRow]:
+    wanted = [frame_set(name) for name in sorted(sets)]
     for scene in progress(sorted(videos), "videos"):
-        for index, seconds, rgb, sets in sample_video(videos[scene], shown, how):
-            height, width = smart_size(*rgb.shape[:2], FACTOR**2, config.video.stored_pixels)
-            yield {
-                "scene_id": scene,
-                "frame_index": index,
-                "timestamp_s": seconds,
-                "sets": sets,
-                "image": {
-                    "bytes": _jpeg(resize_frame(rgb, height, width), config.scenes.jpeg_quality),
-                    "path": f"{scene}_{index:06d}.jpg",
-                },
-                "width": width,
-                "height": height,
-                "source_width": rgb.shape[1],
-                "source_height": rgb.shape[0],
-                "K": None,
-                "pose": None,
-            }
+        for index, seconds, rgb, names in sample_video(videos[scene], wanted, how):
+            yield frame_row(scene, index, seconds, rgb, names, config)
 
 
 def sample_video(
-    source: Source, shown: Sequence[FrameSet], how: str
+    source: Source, wanted: Sequence[FrameSet], how: str
 ) -> Iterator[tuple[int, float, np.ndarray, list[str]]]:
-    """The frames of a video that any of `shown` chooses: index, seconds since the first frame, upright RGB
-    (height, width, 3) u8, and the frame sets that hold it.
+    """Yield the frames of a video that any of the frame sets `wanted` chooses.
 
-    The indices count the frames that the container shows, all of which must decode. Raises BenchmarkError if not.
+    Each comes as index, seconds since the first frame, upright RGB (height, width, 3) u8, and the names of the frame
+    sets that hold it. Indices count the frames that the container shows, all of which must decode. Raises
+    BenchmarkError if one does not.
     """
     from rollout3d.scenes.scan import ScanError
 
     video = source.open(how)
     try:
-        of = {each.name: set(each.indices(video.n_frames, video.fps)) for each in shown}
+        of = {each.name: set(each.indices(video.n_frames, video.fps)) for each in wanted}
         for index, seconds, rgb in video.sample(set().union(*of.values())):
             yield index, seconds, rgb, [name for name, indices in of.items() if index in indices]
     except ScanError as error:
-        raise vsibench_videos.damaged(error, how) from error
+        raise _vsibench_videos.damaged(error, how) from error
     finally:
         video.close()
-
-
-def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    import cv2
-
-    return cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

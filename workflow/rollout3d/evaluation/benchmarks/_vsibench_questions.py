@@ -1,4 +1,4 @@
-"""VSI-Bench's question files: read, and held against the counts of the release.
+"""Read VSI-Bench's question files, and compare them with the counts of the release.
 
 The release has `test.jsonl`, or Parquet files of all questions, or of its two halves: `debiased` are the questions that
 are hard to guess from their text, `pruned` the others.
@@ -15,10 +15,11 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import CATEGORIES, DATASETS
-from rollout3d.evaluation.benchmarks.common import BenchmarkError
+from rollout3d.evaluation.benchmarks._common import BenchmarkError
 from rollout3d.fingerprint import note
 from rollout3d.questions.counts import BENCHMARK
 from rollout3d.spaces import space_of
+from rollout3d.tables.rows import QuestionRow
 
 COLUMNS = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth")
 """Columns that every row must have; `options` is null for numbers, `pruned` came in November 2025."""
@@ -26,7 +27,7 @@ COLUMNS = ("id", "dataset", "scene_name", "question_type", "question", "ground_t
 COUNTS = BENCHMARK
 """Released questions per question type."""
 WHOLE = sum(COUNTS.values())
-"""Released questions: 5,130. The card says 5,131."""
+"""Released questions: 5,130."""
 HALVES: Mapping[str, int] = {"test_debiased.parquet": 2363, "test_pruned.parquet": 2767}
 """Questions of each half. The paper on debiasing counts 2,768 pruned ones (arXiv 2511.04655)."""
 
@@ -37,15 +38,15 @@ _SCENE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def how_to_get(root: Path | str) -> str:
-    """What to do where files of the release are missing or damaged; archives are read as downloaded."""
+    """Return the command that downloads missing or damaged files of the release; archives are read as downloaded."""
     return f"run `hf download nyu-visionx/VSI-Bench --repo-type dataset --local-dir {root}`"
 
 
 def question_files(root: Path) -> list[Path]:
-    """`test.jsonl`, else `test.parquet` or `test-*.parquet`, else both halves (debiased and pruned).
+    """Return the question files of a release: `test.jsonl`, else `test.parquet` or `test-*.parquet`, else both halves.
 
-    The folder of the release may hold the whole and its halves: reading all of it would count questions twice.
-    Raises BenchmarkError if there is none of them, or one half only.
+    The folder of the release may hold the whole and its halves (debiased and pruned): reading all of it would count
+    questions twice. Raises BenchmarkError if there is none of them, or one half only.
     """
     how = how_to_get(root)
     if (root / "test.jsonl").exists():
@@ -62,7 +63,7 @@ def question_files(root: Path) -> list[Path]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of one released question file, JSON lines or Parquet. Raises BenchmarkError if it is not one."""
+    """Read the rows of one released question file, JSON lines or Parquet. Raises BenchmarkError if it is not one."""
     try:
         if path.suffix == ".jsonl":
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -87,8 +88,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_released(root: Path) -> tuple[list[dict[str, Any]], list[Path]]:
-    """Read all released questions as QUESTIONS rows in the order of their ids; return them and their files.
+def read_released(root: Path) -> tuple[list[QuestionRow], list[Path]]:
+    """Read all released questions as question rows in the order of their ids; return them and their files.
 
     Raises BenchmarkError, with what was found and what to do, unless they are the 5,130 of the release.
     """
@@ -100,50 +101,52 @@ def read_released(root: Path) -> tuple[list[dict[str, Any]], list[Path]]:
     return rows, files
 
 
-def released_id(row: Mapping[str, Any]) -> int:
-    """The id that VSI-Bench gives to a question, from its QUESTIONS row."""
+def released_id(row: QuestionRow) -> int:
+    """Return the id that VSI-Bench gives to a question, from its question row."""
     return int(json.loads(row["evidence"])["id"])
 
 
-def _check_whole(root: Path, files: Sequence[tuple[str, int]], rows: Sequence[Mapping[str, Any]]) -> None:
-    told = " and ".join(f"{name} has {n} rows" for name, n in files)
+def _check_whole(root: Path, files: Sequence[tuple[str, int]], rows: Sequence[QuestionRow]) -> None:
+    counts = " and ".join(f"{name} has {n} rows" for name, n in files)
     how = f"download the questions again: {how_to_get(root)}"
     ids = Counter(released_id(row) for row in rows)
     doubled = sorted(each for each, n in ids.items() if n > 1)
     if doubled:
         raise BenchmarkError(
-            f"{root}: {len(doubled)} question ids occur more than once, such as {doubled[0]} ({told}); {how}"
+            f"{root}: {len(doubled)} question ids occur more than once, such as {doubled[0]} ({counts}); {how}"
         )
     found = Counter(row["question_type"] for row in rows)
-    wrong = [f"{kind} {found[kind]} of {n}" for kind, n in COUNTS.items() if found[kind] != n]
+    wrong = [f"{name} {found[name]} of {n}" for name, n in COUNTS.items() if found[name] != n]
     if wrong:
         raise BenchmarkError(
-            f"{root}: not the {WHOLE} released questions but {len(rows)} ({told}): {', '.join(wrong)}; {how}"
+            f"{root}: not the {WHOLE} released questions but {len(rows)} ({counts}): {', '.join(wrong)}; {how}"
         )
-    datasets: dict[str, str] = {}
+    datasets: dict[str | None, str] = {}
     for row in rows:
         if datasets.setdefault(row["scene_id"], row["dataset"]) != row["dataset"]:
-            raise BenchmarkError(f"{root}: scene {row['scene_id']} occurs in two datasets ({told}); {how}")
+            raise BenchmarkError(f"{root}: scene {row['scene_id']} occurs in two datasets ({counts}); {how}")
 
 
-def _question(row: dict[str, Any], file: Path) -> dict[str, Any]:
-    dataset, scene, kind = row["dataset"], str(row["scene_name"]), row["question_type"]
-    if dataset not in DATASETS or kind not in CATEGORIES:
+def _question(row: dict[str, Any], file: Path) -> QuestionRow:
+    dataset, scene, question_type = row["dataset"], str(row["scene_name"]), row["question_type"]
+    if dataset not in DATASETS or question_type not in CATEGORIES:
         raise BenchmarkError(
-            f"{file}: row {row['id']} has the unknown dataset '{dataset}' or question type '{kind}': download it again"
+            f"{file}: row {row['id']} has the unknown dataset '{dataset}' or question type '{question_type}': download "
+            "it again"
         )
     if not _SCENE.fullmatch(scene):
         raise BenchmarkError(f"{file}: row {row['id']} has the scene {scene!r}, no name of a video: download it again")
     options = row.get("options")
-    fault = _answer_fault(kind, str(row["ground_truth"]).strip(), options)
+    fault = _answer_fault(question_type, str(row["ground_truth"]).strip(), options)
     if fault:
-        raise BenchmarkError(f"{file}: row {row['id']} ({kind}) {fault}: download it again")
-    ours = {
+        raise BenchmarkError(f"{file}: row {row['id']} ({question_type}) {fault}: download it again")
+    ours: QuestionRow = {
+        "question_id": "",
         "scene_id": scene,
         "space_id": space_of(dataset, scene),
         "split": "val",
         "dataset": dataset,
-        "question_type": kind,
+        "question_type": question_type,
         "answer_type": "choice" if options else "number",
         "question": row["question"],
         "options": list(options) if options else None,
@@ -152,14 +155,18 @@ def _question(row: dict[str, Any], file: Path) -> dict[str, Any]:
         "media": None,
         "source": "vsibench",
         "evidence": tables.canonical_json({"id": int(row["id"]), "pruned": row.get("pruned")}),
+        "answerable": None,
+        "refused": None,
+        "budget_answers": None,
     }
     # The released id belongs to the identity: equal questions would otherwise be scored once.
-    return {"question_id": tables.digest([tables.question_id(ours), int(row["id"])])[:16], **ours}
+    ours["question_id"] = tables.digest([tables.question_id(ours), int(row["id"])])[:16]
+    return ours
 
 
-def _answer_fault(kind: str, answer: str, options: list[Any] | None) -> str | None:
-    """What is wrong with the released answer to a question of a type; None if nothing is."""
-    if kind in _NUMERIC:
+def _answer_fault(question_type: str, answer: str, options: list[Any] | None) -> str | None:
+    """Return what is wrong with the released answer to a question of a type; None if nothing is."""
+    if question_type in _NUMERIC:
         if options:
             return f"asks for a number and has {len(options)} options"
         return None if _NUMBER.fullmatch(answer) else f"has no options, and its answer {answer!r} is no number"

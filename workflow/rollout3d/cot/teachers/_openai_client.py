@@ -1,13 +1,8 @@
-"""The teacher of the paper: GPT-4o sees the view from above first, then 32 frames of the video, and reasons.
-
-Source: OCR, "Cold Start Data Construction". The paper shows no prompt and does not say whether the teacher knew the
-answer; ours is told it (assumed: these questions were chosen for being hard), and verification rejects texts that let
-it show. Any OpenAI-compatible server will do (`site.openai_base_url`).
-"""
+"""One question to a model behind an API: the view from above, frames of the video, and the text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -16,8 +11,9 @@ from rollout3d import tables
 from rollout3d.config import Cot
 from rollout3d.cot.annotate import Draft
 from rollout3d.errors import InvalidInput
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.teacher.batched import BatchedChat
-from rollout3d.teacher.client import ChatClient, open_client
+from rollout3d.teacher.client import ChatClient
 from rollout3d.teacher.errors import TeacherError
 from rollout3d.teacher.estimate import png_size
 from rollout3d.teacher.pictures import Image, ScenePictures, frame_pictures
@@ -28,19 +24,16 @@ _ANSWER_FORMS = {
 }
 
 
-def client(cot: Cot, cache: Path | str, base_url: str | None) -> ChatClient:
-    """The chat client that `cot` asks for; raises `TeacherRefused` while `cot.max_usd` is 0."""
-    return open_client(cot, "cot", cache, base_url)
-
-
 def options(cot: Cot) -> dict[str, Any]:
-    """What decides a reply besides the model and what it is sent."""
+    """Return what decides a reply besides the model and the content of the request."""
     return {"max_tokens": cot.max_tokens, "temperature": cot.temperature}
 
 
 class OpenAITeacher:
-    """Shows `n_frames` frames of the sampling `frame_set`; `prompt` is a template with $question, $answer,
-    $answer_form and $n_frames."""
+    """Sends the view from above and `n_frames` frames of the frame set `frame_set` with each question.
+
+    `prompt` is a template with $question, $answer, $answer_form and $n_frames. Safe to share between threads.
+    """
 
     name = "openai"
 
@@ -60,8 +53,8 @@ class OpenAITeacher:
         self._maps = tables.SceneReader(tables.MAPS, maps)
         self._pictures = ScenePictures(self._read)
 
-    def write(self, row: Mapping[str, Any], attempt: int) -> Draft:
-        """Ask once. The media are the stored JPEG and PNG bytes. Raises `TeacherRefused` at the spending limit."""
+    def write(self, row: QuestionRow, attempt: int) -> Draft:
+        """Send one request. Pictures are the stored JPEG and PNG bytes. Raises TeacherRefused at the spending limit."""
         parts = self.parts(row)
         digest = self._chat.digest(parts, attempt)
         try:
@@ -78,12 +71,17 @@ class OpenAITeacher:
             usd=reply.usd,
         )
 
-    def parts(self, row: Mapping[str, Any]) -> list[str | Image]:
-        """What the teacher is sent of a question: the view from above, the frames, the text."""
+    def parts(self, row: QuestionRow) -> list[str | Image]:
+        """Return the content of a question's request: the view from above, the frames, the text.
+
+        Raises ValueError for a question about no scan.
+        """
+        if row["scene_id"] is None:
+            raise InvalidInput(f"question {row['question_id']} is about no scan: the teacher has nothing to look at")
         pictures = self._pictures[row["scene_id"]]
         return [*pictures, self._text(row, len(pictures) - 1)]
 
-    def _text(self, row: Mapping[str, Any], n_frames: int) -> str:
+    def _text(self, row: QuestionRow, n_frames: int) -> str:
         question = "\n".join([row["question"], *(row["options"] or [])])
         form = _ANSWER_FORMS.get(row["answer_type"], "the answer and nothing else")
         return self._prompt.substitute(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.config import Cot
-from rollout3d.cot.openai import OpenAITeacher, options
+from rollout3d.cot.teachers._openai_client import OpenAITeacher, options
 from rollout3d.errors import InvalidInput
 from rollout3d.teacher import estimate
 from rollout3d.teacher.estimate import Estimate

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rollout3d.cot.openai import OpenAITeacher
 from rollout3d.cot.opinion import SecondOpinion, verified
+from rollout3d.cot.teachers._openai_client import OpenAITeacher
 from rollout3d.teacher.batched import BatchedChat, Question
 from rollout3d.teacher.client import TeacherError
 

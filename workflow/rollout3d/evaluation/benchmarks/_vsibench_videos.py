@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from rollout3d.evaluation.benchmarks.common import BenchmarkError
+from rollout3d.evaluation.benchmarks._common import BenchmarkError
 
 if TYPE_CHECKING:
     from rollout3d.scenes.formats.video import Video
