@@ -329,7 +329,7 @@ def test_no_registry_is_forgotten():
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 listed = node.value.values if isinstance(node.value, ast.Dict) else [node.value.generators[0].iter]
                 names = {n.id for value in listed for n in ast.walk(value) if isinstance(n, ast.Name)}
-                if names & modules and target.id.isupper():
+                if names & modules - {"doors"} and target.id.isupper():
                     found.add((file.relative_to(PACKAGE).as_posix(), target.id))
     assert whole <= found
     assert found - whole <= set(entries.REGISTRIES), sorted(found - whole - set(entries.REGISTRIES))
