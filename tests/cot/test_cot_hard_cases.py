@@ -12,14 +12,14 @@ import pytest
 from cot.cot_rows import question
 from cot.thought_parser import Room, read, sentences
 from questions.question_rooms import Thing, view
-from rollout3d.config import CATEGORIES, Questions
+from rollout3d.config import Questions, question_types
 from rollout3d.cot.geometric import NoEvidence, write
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.scene import SceneView
 
 Row = Mapping[str, Any]
 CAPS = (None, 1, 2, 3, 4, 5, 6, 8)
-CONFIG = Questions(distance="exact", per_scene=dict.fromkeys(CATEGORIES, 8))
+CONFIG = Questions(distance="exact", per_scene=dict.fromkeys(question_types.NAMES, 8))
 
 
 def box(category: str, x: float, y: float, sides: tuple[float, float, float] = (0.2, 0.2, 0.2)) -> Thing:

@@ -15,15 +15,19 @@ from cot.cot_rows import question
 from cot.thought_parser import Room, Untrue, read, sentences
 from cot.thought_reader import NUMBER
 from questions.question_rooms import floor_of, random_things, view
-from rollout3d.config import CATEGORIES, Questions
+from rollout3d.config import Questions, question_types
 from rollout3d.cot.geometric import write
-from rollout3d.cot.wording import SENTENCES
+from rollout3d.questions import types
 from rollout3d.questions.generate import questions_for_scene
+from rollout3d.questions.reasoning import SENTENCES
 
 Row = Mapping[str, Any]
 CAPS = (None, 1, 2, 3, 4, 5, 6, 8)
 CONFIG = Questions(
-    distance="exact", rel_distance_margin_m=0.05, appearance_gap_s=0.02, per_scene=dict.fromkeys(CATEGORIES, 8)
+    distance="exact",
+    rel_distance_margin_m=0.05,
+    appearance_gap_s=0.02,
+    per_scene=dict.fromkeys(question_types.NAMES, 8),
 )
 """Margins so small that one decimal often does not tell two numbers apart."""
 
@@ -80,7 +84,7 @@ def test_every_sentence_is_true_and_under_a_cap_still_makes_sense(asked, most):
             assert {DECIDES.get(kind, "conclusion"), "conclusion"} & set(kinds), text
         if most is None or most >= 5:
             assert "conclusion" in kinds, text
-    assert set(taught) == set(CATEGORIES) and sum(taught.values()) > 1500
+    assert set(taught) == set(question_types.NAMES) and sum(taught.values()) > 1500
     assert min(taught.values()) > 40
 
 
@@ -98,7 +102,8 @@ def test_a_cap_only_leaves_out(asked):
 
 def test_every_wording_was_held_against_a_room(asked):
     patterns = {}
-    for way in (way for ways in SENTENCES.values() for way in ways):
+    every = [SENTENCES, *(types.load(name).sentences for name in question_types.NAMES)]
+    for way in (way for named in every for ways in named.values() for way in ways):
         parts = ((re.escape(literal), ".+" * (name is not None)) for literal, name, _, _ in Formatter().parse(way))
         patterns[way] = re.compile("".join(part for pair in parts for part in pair), re.IGNORECASE)
     said = {each for _, _, text in thoughts(asked, attempts=3) for each in sentences(text)}
@@ -170,7 +175,7 @@ def test_a_changed_number_relation_or_thing_is_found(asked):
                     missed.append((sentence, false, row["question"]))
                 except Untrue:
                     found[row["question_type"]] += 1
-    assert set(found) == set(CATEGORIES) and sum(found.values()) > 5000
+    assert set(found) == set(question_types.NAMES) and sum(found.values()) > 5000
     assert missed == []
 
 

@@ -15,8 +15,10 @@ import pytest
 from evaluation.eval_rows import question
 from evaluation.foreign_files import CHOICES, questions, right, write_questions, write_rows
 from rollout3d import tables
-from rollout3d.scoring.aggregate import TASKS, vsibench
+from rollout3d.scoring.aggregate import tasks, vsibench
 from rollout3d.scoring.scorers import score
+
+TASKS = tuple(task.name for task in tasks())
 
 ROOT = Path(__file__).parents[2]
 LINEAGE = tables.Lineage("questions", {}, {}, "c" * 64, ())

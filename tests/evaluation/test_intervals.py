@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from rollout3d.evaluation.intervals import bootstrap
-from rollout3d.scoring.aggregate import DIRECTIONS, TASKS, vsibench
+from rollout3d.scoring.aggregate import tasks, vsibench
 
-TYPES = [task for task in TASKS if task != "object_rel_direction"] + list(DIRECTIONS)
+TASKS = tuple(task.name for task in tasks())
+TYPES = sorted((name for names in tasks().values() for name in names), key=lambda name: "direction" in name)
+"""Those of relative direction last."""
 
 
 def naive(scores, types, scenes, draws, seed):

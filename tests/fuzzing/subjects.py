@@ -20,7 +20,7 @@ import numpy as np
 
 from evaluation import foreign_files, vsibench_release
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config
+from rollout3d.config import Config, question_types
 from rollout3d.evaluation import benchmarks, foreign
 from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
 from rollout3d.imports import records, released, video_r1
@@ -288,7 +288,7 @@ def _imported(base: Path, source: str, rows: list[dict[str, Any]], lines: bool) 
     _media(root)
     path = root / ("questions.jsonl" if lines else "questions.json")
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) if lines else json.dumps(rows))
-    few = {"spatial_types": list(CATEGORIES), "max_share_dropped": 1.0, "general": 100}
+    few = {"spatial_types": list(question_types.NAMES), "max_share_dropped": 1.0, "general": 100}
     config = Config.model_validate({"external": few, "video": {"train_frames": 4, "min_pixels": 784}})
     cot = source == video_r1.NAME
     kept = tables.OCR_SFT if cot else tables.QUESTIONS

@@ -4,6 +4,7 @@ import pytest
 
 from rollout3d.imports.choices import given_options, implied_options, letter, option_texts, split_options, word
 from rollout3d.imports.records import Unusable
+from rollout3d.questions import types
 
 QUESTION = "Which of the following objects is the closest to the TV?"
 BEDS = ["bed", "floor lamp", "sofa", "stool"]
@@ -152,8 +153,9 @@ def test_words_name_implied_options_and_letters_do_not():
 
 
 def test_options_that_the_question_implies():
-    assert implied_options("object_rel_direction_easy", []) == ["left", "right"]
-    assert implied_options("object_rel_direction_medium", []) == ["left", "right", "back"]
-    assert implied_options("object_rel_direction_hard", [])[0] == "front-left"
-    assert implied_options("object_rel_distance", ["bed", "tv"]) == ["bed", "tv"]
-    assert implied_options("obj_appearance_order", ["bed", "tv"]) == implied_options("route_planning", []) == []
+    assert implied_options(types.load("object_rel_direction_easy"), []) == ["left", "right"]
+    assert implied_options(types.load("object_rel_direction_medium"), []) == ["left", "right", "back"]
+    assert implied_options(types.load("object_rel_direction_hard"), [])[0] == "front-left"
+    assert implied_options(types.load("object_rel_distance"), ["bed", "tv"]) == ["bed", "tv"]
+    assert implied_options(types.load("obj_appearance_order"), ["bed", "tv"]) == []
+    assert implied_options(types.load("route_planning"), []) == []

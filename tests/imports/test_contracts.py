@@ -9,7 +9,7 @@ import pytest
 
 from imports import releases
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config
+from rollout3d.config import Config, question_types
 from rollout3d.doors import SCORERS
 from rollout3d.imports.records import ExternalError
 from rollout3d.imports.released import import_questions
@@ -18,7 +18,7 @@ from rollout3d.questions.templates import option_text
 from rollout3d.scoring.scorers import score
 from rollout3d.training.rewards import Written, judge
 
-EVERY = {"spatial_types": list(CATEGORIES), "max_share_dropped": 0.0, "general": 10_000}
+EVERY = {"spatial_types": list(question_types.NAMES), "max_share_dropped": 0.0, "general": 10_000}
 FOUR = ["A. bed", "B. sofa", "C. stool", "D. lamp"]
 ORDERS = ["A. bed, tv, lamp, door", "B. tv, bed, lamp, door"]
 

@@ -6,18 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout3d.imports.numbers import asked_unit, number, unit_of
+from rollout3d.imports import numbers
+from rollout3d.imports.numbers import unit_of
 from rollout3d.imports.records import Unusable
-from rollout3d.questions import templates
+from rollout3d.questions import types
 from rollout3d.scoring.scorers import score
 
 ASKED = {
-    "object_abs_distance": templates.WORDINGS["spacer"].abs_distance.format(first="bed", second="tv"),
-    "object_size_estimation": templates.SIZE.format(category="bed"),
-    "room_size_estimation": templates.ROOM_SIZE,
-    "object_counting": templates.COUNTING.format(category="chair"),
+    "object_abs_distance": types.load("object_abs_distance").wording("spacer").format(first="bed", second="tv"),
+    "object_size_estimation": types.load("object_size_estimation").text.format(category="bed"),
+    "room_size_estimation": types.load("room_size_estimation").text,
+    "object_counting": types.load("object_counting").text.format(category="chair"),
 }
 DISTANCE, SIZE, ROOM, COUNT = ASKED
+
+
+def number(answer, question, kind=None):
+    return numbers.number(answer, question, types.load(kind) if kind else None)
+
+
+def asked_unit(question, kind):
+    return numbers.asked_unit(question, types.load(kind) if kind else None)
 
 
 @pytest.mark.parametrize(

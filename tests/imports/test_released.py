@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config
+from rollout3d.config import Config, question_types
 from rollout3d.imports.records import ExternalError
 from rollout3d.imports.released import import_questions
-from rollout3d.imports.wording import TEXTS, read
-from rollout3d.questions import templates
-from rollout3d.questions.templates import WORDINGS
+from rollout3d.imports.wording import patterns, read
+from rollout3d.questions import types
 from rollout3d.stages import import_questions as stage
 
 LINEAGE = tables.Lineage("test")
-EVERY = {"spatial_types": list(CATEGORIES), "max_share_dropped": 1.0}
+EVERY = {"spatial_types": list(question_types.NAMES), "max_share_dropped": 1.0}
 ORDER = "What will be the first-time appearance order of the following categories in the video: bed, tv, lamp, door?"
 
 
@@ -92,25 +91,15 @@ def test_early_rows_and_conversations_read_as_well(tmp_path):
     assert c["options"] == ["A. bed, tv, lamp, door", "B. tv, bed, lamp, door"]
 
 
-@pytest.mark.parametrize("wording", WORDINGS)
+@pytest.mark.parametrize("wording", ["vsibench", "spacer", "vlm3r"])
 def test_every_type_is_recognised_by_its_text_in_every_wording(wording):
-    words, three = WORDINGS[wording], {"standing": "bed", "facing": "tv", "query": "lamp"}
-    texts = {
-        "object_counting": templates.COUNTING.format(category="bed"),
-        "object_size_estimation": templates.SIZE.format(category="bed"),
-        "room_size_estimation": templates.ROOM_SIZE,
-        "object_abs_distance": words.abs_distance.format(first="bed", second="tv"),
-        "object_rel_distance": words.rel_distance.format(options="tv, lamp", category="bed"),
-        **{
-            f"object_rel_direction_{level}": words.direction(level).format(**three) for level in templates.REL_DIRECTION
-        },
-        "obj_appearance_order": ORDER,
-        "route_planning": templates.ROUTE.format(start="bed", facing="tv", target="tv", actions="1."),
-    }
-    assert set(texts) == set(TEXTS) == set(CATEGORIES)
+    fields = {"category": "bed", "first": "bed", "second": "tv", "options": "tv, lamp", "categories": "tv, bed, lamp"}
+    fields |= {"standing": "bed", "facing": "tv", "query": "lamp", "start": "bed", "target": "tv", "actions": "1."}
+    texts = {name: types.load(name).wording(wording).format(**fields) for name in question_types.NAMES}
+    assert set(texts) == set(question_types.NAMES)
     for kind, text in texts.items():
-        found = {other for other, patterns in TEXTS.items() if any(pattern.search(text) for pattern in patterns)}
-        assert found == {kind} and read(text).kind == kind
+        found = {other for other in question_types.NAMES if any(pattern.search(text) for pattern in patterns(other))}
+        assert found == {kind} and read(text).question_type == kind
 
 
 DIRECTION = "If I am standing by the {} and facing the {}, is the {} to my left, right, or back?"

@@ -3,9 +3,10 @@
 import pytest
 
 from imports import releases
+from rollout3d.config import question_types
 from rollout3d.imports.choices import split_options
 from rollout3d.imports.records import Unusable
-from rollout3d.imports.wording import TEXTS, is_noise, read, things
+from rollout3d.imports.wording import is_noise, patterns, read, things
 
 HARD = "If I am standing by the bed and facing the tv, is the lamp to my front-left, front-right, back-left, or "
 HARD += "back-right?"
@@ -89,7 +90,7 @@ FOUR = ["bed", "sofa", "stool", "lamp"]
     ],
 )
 def test_type_and_fields_of_every_wording(text, kind, fields):
-    assert read(text).kind == kind and dict(read(text).fields) == fields
+    assert read(text).question_type == kind and dict(read(text).fields) == fields
 
 
 @pytest.mark.parametrize(
@@ -181,9 +182,7 @@ def test_things_are_named_once_and_those_measured_between_differ():
 
 
 def test_every_type_has_a_text():
-    from rollout3d.config import CATEGORIES
-
-    assert set(TEXTS) == set(CATEGORIES)
+    assert all(patterns(name) for name in question_types.NAMES)
 
 
 @pytest.mark.parametrize(

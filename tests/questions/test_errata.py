@@ -13,7 +13,7 @@ from rollout3d.questions import errata
 from rollout3d.questions.assemble import assemble
 from rollout3d.questions.errata import ErrataError, read
 from rollout3d.questions.generate import questions_for_scene
-from rollout3d.questions.select import balance_letters
+from rollout3d.questions.letters import balance_letters
 from rollout3d.stages import assemble as stage
 from rollout3d.stages import questions as questions_stage
 

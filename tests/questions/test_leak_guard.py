@@ -10,8 +10,9 @@ import pytest
 from questions.question_rooms import random_things, view
 from rollout3d import tables
 from rollout3d.config import Config
-from rollout3d.questions import guard, object_size
+from rollout3d.questions import guard
 from rollout3d.questions.assemble import assemble
+from rollout3d.questions.types import object_size_estimation
 from rollout3d.spaces import space_of
 from rollout3d.stages import assemble as stage
 
@@ -32,7 +33,7 @@ def scene(dataset, scene_id, space_id, split="train"):
 def questions(scene, source="generated"):
     """The size questions of a room, as asked about this scan."""
     view_of = view(random_things(3, 10), **scene)
-    rows = object_size.generate(view_of, Config().questions, np.random.default_rng(0))[0]
+    rows = object_size_estimation.generate(view_of, Config().questions, np.random.default_rng(0))[0]
     assert len(rows) > 3
     rows = [row | {"source": source} for row in rows]
     return [row | {"question_id": tables.question_id(row) + source[:2]} for row in rows]

@@ -7,7 +7,7 @@ import pytest
 
 from questions.naive_rules import random_scene
 from rollout3d import tables
-from rollout3d.config import CATEGORIES
+from rollout3d.config import question_types
 from rollout3d.stages import ingest_meta, questions
 
 SCENES = {f"scene{k:04d}_00": random_scene(k, n_objects=10, largest_m=0.3) for k in range(6)}
@@ -55,7 +55,7 @@ def test_relative_distance_keeps_twenty_sets_an_object_drawn_by_the_seed(meta, t
 
 def test_the_tables_of_ingest_meta_give_the_same_questions(meta, tmp_path):
     ingest_meta.main(["--meta", str(meta), "--out", str(tmp_path)])
-    caps = dict.fromkeys(CATEGORIES, 100_000)
+    caps = dict.fromkeys(question_types.NAMES, 100_000)
     config = {
         "datasets": {"scannet": {"splits": {"test": ["val"]}}},
         "questions": {"per_scene": caps, "rel_distance_per_primary": 20},

@@ -8,9 +8,10 @@ import pytest
 from questions.question_rooms import KINDS, random_things, view
 from rollout3d import tables
 from rollout3d.config import Questions
-from rollout3d.questions import appearance_order, bias
-from rollout3d.questions.select import balance_letters
+from rollout3d.questions import bias
+from rollout3d.questions.letters import balance_letters
 from rollout3d.questions.templates import lettered
+from rollout3d.questions.types import obj_appearance_order
 from rollout3d.stages import bias as stage
 
 
@@ -110,7 +111,7 @@ def test_default_appearance_orders_leak_no_listing_and_the_benchmarks_do():
             rng = np.random.default_rng(k)
             times = {c: float(t) for c, t in zip(KINDS, rng.permutation(len(KINDS)) * 1.7)}
             scene = view(things, times, scene_id=f"scene{k:04d}_00", space_id=f"scene{k:04d}")
-            rows += appearance_order.generate(scene, Questions(compat=compat), rng)[0]
+            rows += obj_appearance_order.generate(scene, Questions(compat=compat), rng)[0]
         assert len(rows) > 1500
         made[compat] = scores(balance_letters(rows, seed=0))
     # Three standard errors of 1,500 guesses at one in four.

@@ -12,8 +12,8 @@ import pytest
 from questions.question_rooms import floor_of, random_things, view
 from rollout3d.config import DATASETS, Questions, Scenes
 from rollout3d.geometry.topdown import Walkable, walkable_grid
-from rollout3d.questions import route_planning
-from rollout3d.questions.navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
+from rollout3d.questions.types import _routes
+from rollout3d.questions.types._navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
 from toyworld.mesh import coarse_mesh_of
 from toyworld.settings import Scans
 from toyworld.world import build_world
@@ -30,7 +30,7 @@ CORNERS = [
 def routes(things, grid=None, **changes):
     grid = floor_of(things) if grid is None else grid
     scene = view(things, grid=grid)
-    return route_planning.generate(scene, Questions(**changes), np.random.default_rng(0))
+    return _routes.generate(scene, Questions(**changes), np.random.default_rng(0))
 
 
 def floor(things, grid=None, radius=0.2):
@@ -367,7 +367,7 @@ def test_things_overhead_and_repeated_things_are_no_landmarks():
 
 def test_rooms_without_floor_or_landmarks_have_no_routes():
     scene = view(CORNERS)
-    rows, reasons = route_planning.generate(scene, Questions(), np.random.default_rng(0))
+    rows, reasons = _routes.generate(scene, Questions(), np.random.default_rng(0))
     assert rows == [] and reasons == {"no walkable floor known": 1}
     rows, reasons = routes(CORNERS[:2])
     assert rows == [] and reasons == {"fewer than three landmarks": 1}
@@ -387,7 +387,7 @@ def test_no_route_squeezes_between_obstacles_that_touch():
     leg = robot.walk(tuple(start), "lamp")
     assert leg is not None and robot.shortest(leg.start, leg.end) == math.inf
     rows, reasons = routes(things, halves, body_radius_m=0.05)
-    assert reasons[route_planning.SQUEEZED] > 0 and not [row for row in rows if "until the lamp" in row["question"]]
+    assert reasons[_routes.SQUEEZED] > 0 and not [row for row in rows if "until the lamp" in row["question"]]
 
 
 def test_a_room_has_more_than_three_routes_on_average():
@@ -403,5 +403,5 @@ def test_a_room_has_more_than_three_routes_on_average():
         world = build_world(seed, Scans().n_objects)
         mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
         scene.walkable = walkable_grid(mesh.vertices, mesh.faces, Scenes().walkable_cell_m, 0.0)
-        found.append(len(route_planning.generate(scene, Questions(), np.random.default_rng(seed))[0]))
+        found.append(len(_routes.generate(scene, Questions(), np.random.default_rng(seed))[0]))
     assert np.mean(found) >= 3 and max(found) == Questions().per_scene["route_planning"] == 16

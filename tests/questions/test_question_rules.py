@@ -9,8 +9,8 @@ import pytest
 from questions.question_rooms import random_things, view
 from rollout3d.config import Questions
 from rollout3d.geometry.distance import box_distance
-from rollout3d.questions import appearance_order, rel_direction, rel_distance
 from rollout3d.questions.templates import option_text
+from rollout3d.questions.types import _rel_direction, obj_appearance_order, object_rel_distance
 
 UNCAPPED = {"per_scene": {}, "distance": "exact"}
 ROOMS = [random_things(seed, 12) for seed in range(6)]
@@ -50,7 +50,7 @@ def test_relative_distance_makes_every_set_that_passes_and_no_other(area):
                 values = sorted(away[c] for c in chosen)
                 if values[0] >= 0.15 and all(b - a > margin for a, b in pairwise(values)):
                     expected.add((primary, chosen, min(chosen, key=away.__getitem__)))
-        rows, _ = rel_distance.generate(view(things, room_size_m2=area), Questions(**UNCAPPED), rng())
+        rows, _ = object_rel_distance.generate(view(things, room_size_m2=area), Questions(**UNCAPPED), rng())
         found = {
             (r["question"].split("closest to the ")[1][:-1], tuple(sorted(map(option_text, r["options"]))), truth(r))
             for r in rows
@@ -113,7 +113,7 @@ def test_direction_makes_every_triple_that_passes_and_no_other(level, compat):
             stray = sum(naive_direction(level, *places[:2], corner) != answer for corner in corners)
             if margin > 10 and stray <= 2 and not (level == "easy" and answer == "back"):
                 expected.add((p, o, q, answer))
-        rows, _ = rel_direction.generate(view(things), Questions(**UNCAPPED, compat=compat), rng(), level)
+        rows, _ = _rel_direction.generate(view(things), Questions(**UNCAPPED, compat=compat), rng(), level)
         found = {(*(m["category"] for m in r["objects"]), truth(r)) for r in rows}
         assert len(rows) == len(found)
         # The naive margin is a multiple of 0.1 degrees: too coarse to judge triples at the limit itself.
@@ -143,7 +143,7 @@ def test_somebody_at_the_origin_who_faces_plus_y(query, easy, medium, hard):
         ("lamp", (*query, 0.1), (0.2, 0.2, 0.2)),
     ]
     for level, expected in (("easy", easy), ("medium", medium), ("hard", hard)):
-        rows, _ = rel_direction.generate(view(things), Questions(distance="exact"), rng(), level)
+        rows, _ = _rel_direction.generate(view(things), Questions(distance="exact"), rng(), level)
         asked = [r for r in rows if [m["category"] for m in r["objects"]] == ["bed", "door", "lamp"]]
         assert [truth(row) for row in asked] == ([expected] if expected else []), level
 
@@ -152,7 +152,7 @@ def test_direction_texts_are_the_benchmarks():
     things = [(c, (x, y, 0.1), (0.2, 0.2, 0.2)) for c, x, y in (("bed", 0, 0), ("door", 0, 4), ("lamp", 3, 1))]
     texts = {}
     for level in ("easy", "medium", "hard"):
-        rows, _ = rel_direction.generate(view(things), Questions(), rng(), level)
+        rows, _ = _rel_direction.generate(view(things), Questions(), rng(), level)
         texts[level] = next(r for r in rows if "standing by the bed and facing the door" in r["question"])
     assert texts["easy"]["question"] == (
         "If I am standing by the bed and facing the door, is the lamp to the left or the right of the door?"
@@ -181,7 +181,7 @@ def test_what_hangs_over_the_other_has_no_direction_unless_compatible():
     for compat, asked in (("corrected", False), ("vsibench", True)):
         config = Questions(compat=compat, distance="exact")
         rows = [
-            r for level in rel_direction.RULES for r in rel_direction.generate(view(things), config, rng(), level)[0]
+            r for level in _rel_direction.RULES for r in _rel_direction.generate(view(things), config, rng(), level)[0]
         ]
         assert bool(rows) is asked
 
@@ -190,7 +190,7 @@ def test_appearance_order_makes_every_set_that_is_far_enough_apart():
     names = ["bed", "tv", "lamp", "door", "sofa", "stool", "fan"]
     things = [(c, (k, 0, 0.5), (0.5, 0.5, 1)) for k, c in enumerate(names)]
     times = dict(zip(names, [0.0, 0.4, 1.5, 3.0, 4.1, 5.1, 9.0]))
-    rows, reasons = appearance_order.generate(view(things, times), Questions(per_scene={}), rng())
+    rows, reasons = obj_appearance_order.generate(view(things, times), Questions(per_scene={}), rng())
     expected = {
         tuple(sorted(four, key=times.__getitem__))
         for four in combinations(names, 4)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.questions import templates
+from rollout3d.questions import letters
+from rollout3d.questions.letters import balance_letters
 from rollout3d.questions.select import (
     SpacedSets,
-    balance_letters,
     limit_total,
     limit_values,
     sample,
@@ -143,12 +143,12 @@ def texts(k, *options, truth="A", question=None, **changes):
     ids=["above", "both", "letters", "equal", "question", "general", "no such letter", "unlettered", "misnumbered"],
 )
 def test_what_speaks_of_letters_keeps_its_order(row):
-    assert not templates.movable(row)
+    assert not letters.movable(row)
     assert balance_letters([row] * 3, seed=0) == [row] * 3
 
 
 def test_imported_questions_move_and_those_that_cannot_are_made_up_for():
-    assert templates.movable(choice(0, source="spacer")) and templates.movable(texts(0, "a chair", "a table"))
+    assert letters.movable(choice(0, source="spacer")) and letters.movable(texts(0, "a chair", "a table"))
     # A third of the questions are stuck at A: the others take B, C and D more often.
     stuck = [texts(k, f"w{k}", f"x{k}", f"y{k}", "none of the above") for k in range(100)]
     rows = balance_letters([*stuck, *(choice(k, source="vlm3r_order") for k in range(300))], seed=0)

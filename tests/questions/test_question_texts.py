@@ -7,18 +7,18 @@ import pytest
 
 from questions.question_rooms import KINDS, object_rows, random_things, scene_row, view
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Questions
-from rollout3d.questions import (
-    abs_distance,
-    appearance_order,
-    object_counting,
-    object_size,
-    rel_distance,
-    room_size,
-    templates,
-)
-from rollout3d.questions.generate import GENERATORS, questions_for_scene
+from rollout3d.config import Questions, question_types
+from rollout3d.questions import letters, templates
+from rollout3d.questions.generate import asked, questions_for_scene
 from rollout3d.questions.scene import SceneView
+from rollout3d.questions.types import (
+    obj_appearance_order,
+    object_abs_distance,
+    object_counting,
+    object_rel_distance,
+    object_size_estimation,
+    room_size_estimation,
+)
 
 EXACT = Questions(distance="exact")
 
@@ -48,7 +48,7 @@ def test_counts_come_from_the_scene_and_not_from_its_boxes(rng):
     listed_twice = view(things, object_counts=[{"category": "printer", "n": 1}])
     assert object_counting.generate(listed_twice, Questions(), rng)[0] == []
     assert listed_twice.unique == ()
-    rows, reasons = object_size.generate(listed_twice, Questions(), rng)
+    rows, reasons = object_size_estimation.generate(listed_twice, Questions(), rng)
     assert rows == [] and reasons["counts and boxes disagree"] == 1
     boxes_missing = view(things, object_counts=[{"category": "printer", "n": 5}])
     assert [row["ground_truth"] for row in object_counting.generate(boxes_missing, Questions(), rng)[0]] == ["5"]
@@ -60,7 +60,7 @@ def test_size_is_the_longest_side_in_whole_centimetres(rng):
         ("chair", (3, 0, 0.5), (1, 1, 1)),
         ("chair", (5, 0, 0.5), (1, 1, 1)),
     ]
-    rows, _ = object_size.generate(view(things), Questions(), rng)
+    rows, _ = object_size_estimation.generate(view(things), Questions(), rng)
     assert len(rows) == 1 and rows[0]["ground_truth"] == "213"
     assert rows[0]["question"] == (
         "What is the length of the longest dimension (length, width, or height) of the sofa, measured in centimeters?"
@@ -69,14 +69,14 @@ def test_size_is_the_longest_side_in_whole_centimetres(rng):
 
 
 def test_room_size_has_one_decimal(rng):
-    rows, _ = room_size.generate(view([], room_size_m2=30.249), Questions(), rng)
+    rows, _ = room_size_estimation.generate(view([], room_size_m2=30.249), Questions(), rng)
     assert rows[0]["ground_truth"] == "30.2"
     assert rows[0]["question"] == (
         "What is the size of this room (in square meters)? \n"
         "If multiple rooms are shown, estimate the size of the combined space."
     )
-    assert room_size.generate(view([], room_size_m2=30.0), Questions(), rng)[0][0]["ground_truth"] == "30.0"
-    rows, reasons = room_size.generate(view([], room_size_m2=None), Questions(), rng)
+    assert room_size_estimation.generate(view([], room_size_m2=30.0), Questions(), rng)[0][0]["ground_truth"] == "30.0"
+    rows, reasons = room_size_estimation.generate(view([], room_size_m2=None), Questions(), rng)
     assert rows == [] and reasons.total() == 1
 
 
@@ -88,7 +88,7 @@ def test_absolute_distance_is_between_closest_points_of_unique_objects(rng):
         ("chair", (0, 4, 0.5), (1, 1, 1)),
         ("chair", (2, 4, 0.5), (1, 1, 1)),
     ]
-    rows, reasons = abs_distance.generate(view(things), EXACT, rng)
+    rows, reasons = object_abs_distance.generate(view(things), EXACT, rng)
     # Bed to lamp: 0.1 m, too close; the chairs are two.
     assert [(row["question"], row["ground_truth"]) for row in rows] == [
         (
@@ -104,7 +104,7 @@ def test_absolute_distance_is_between_closest_points_of_unique_objects(rng):
     ]
     assert reasons["closer than 0.2 m"] == 1
     assert json.loads(rows[0]["evidence"])["centre_distance_m"] == 4.0
-    sampled = abs_distance.generate(view(things), Questions(), rng)[0]
+    sampled = object_abs_distance.generate(view(things), Questions(), rng)[0]
     assert 2.5 <= float(sampled[0]["ground_truth"]) <= 2.7, "the benchmark's sampling reads a little longer"
 
 
@@ -117,7 +117,7 @@ def test_relative_distance_uses_the_nearest_instance_and_names_options_in_their_
         ("lamp", (0, -4, 0.5), (1, 1, 1)),
         ("door", (-5, 0, 0.5), (1, 1, 1)),
     ]
-    rows, _ = rel_distance.generate(view(things), EXACT, rng)
+    rows, _ = object_rel_distance.generate(view(things), EXACT, rng)
     (row,) = [row for row in rows if row["question"].endswith("the closest to the bed?")]
     assert row["question"] == (
         "Measuring from the closest point of each object, which of these objects (chair, tv, lamp, door) is the "
@@ -125,7 +125,7 @@ def test_relative_distance_uses_the_nearest_instance_and_names_options_in_their_
     )
     assert row["options"] == ["A. chair", "B. tv", "C. lamp", "D. door"] and row["ground_truth"] == "A"
     assert json.loads(row["evidence"])["distances_m"] == {"chair": 1.0, "tv": 2.0, "lamp": 3.0, "door": 4.0}
-    moved = templates.reordered(row, [2, 0, 3, 1])
+    moved = letters.reordered(row, [2, 0, 3, 1])
     assert "(lamp, chair, door, tv)" in moved["question"]
     assert moved["options"] == ["A. lamp", "B. chair", "C. door", "D. tv"] and moved["ground_truth"] == "B"
     assert moved["question_id"] == tables.question_id(moved) != row["question_id"]
@@ -134,7 +134,7 @@ def test_relative_distance_uses_the_nearest_instance_and_names_options_in_their_
 def test_appearance_order_goes_by_first_appearance(rng):
     things = [(c, (k, 0, 0.5), (0.5, 0.5, 1)) for k, c in enumerate(["bed", "tv", "lamp", "door"])]
     scene = view(things, {"bed": 7.0, "tv": 0.0, "lamp": 2.5, "door": 4.0, "ghost": 11.0})
-    (row,) = appearance_order.generate(scene, Questions(), rng)[0]
+    (row,) = obj_appearance_order.generate(scene, Questions(), rng)[0]
     listed = row["question"].removeprefix(
         "What will be the first-time appearance order of the following categories in the video: "
     )
@@ -143,14 +143,15 @@ def test_appearance_order_goes_by_first_appearance(rng):
     assert len(set(row["options"])) == 4
     assert json.loads(row["evidence"])["first_seen_s"] == {"tv": 0.0, "lamp": 2.5, "door": 4.0, "bed": 7.0}
     # A second or less apart is ambiguous.
-    assert appearance_order.generate(view(things, {"bed": 7, "tv": 0, "lamp": 1, "door": 4}), Questions(), rng)[0] == []
+    close = view(things, {"bed": 7, "tv": 0, "lamp": 1, "door": 4})
+    assert obj_appearance_order.generate(close, Questions(), rng)[0] == []
 
 
 def test_the_listing_leaks_only_in_compatibility_mode(rng):
     things = [(c, (k, 0, 0.5), (0.5, 0.5, 1)) for k, c in enumerate("abcdefgh")]
     scene = view(things, {c: 2.0 * k for k, c in enumerate("abcdefgh")})
     for compat, leaks in (("corrected", 0), ("vsibench", 1)):
-        rows, _ = appearance_order.generate(scene, Questions(compat=compat), rng)
+        rows, _ = obj_appearance_order.generate(scene, Questions(compat=compat), rng)
         assert len(rows) == 30
         for row in rows:
             listed = row["question"].split("video: ")[1].removesuffix("?")
@@ -170,8 +171,8 @@ def test_rows_fit_their_table_and_hash_their_content(tmp_path):
     assert tables.read(tables.QUESTIONS, tmp_path / "q.parquet") == [row | unmarked for row in rows]
 
 
-def test_every_type_has_a_generator_in_the_order_of_the_configuration():
-    assert tuple(GENERATORS) == CATEGORIES
+def test_types_are_asked_in_the_order_of_the_configuration():
+    assert tuple(each.name for each in asked(Questions())) == question_types.NAMES
 
 
 def test_unasked_objects_have_no_say():

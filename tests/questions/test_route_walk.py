@@ -14,8 +14,9 @@ from questions.true_walk import ACTIONS, HEADING, TrueRoom, arrivals
 from rollout3d.config import DATASETS, Questions, Scenes
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.topdown import Walkable, walkable_grid
-from rollout3d.questions import route_planning, walk
-from rollout3d.questions.navigation import Floor
+from rollout3d.questions import walk
+from rollout3d.questions.types import _routes
+from rollout3d.questions.types._navigation import Floor
 from rollout3d.questions.walk import Instructions, Walker
 from toyworld.mesh import coarse_mesh_of
 from toyworld.settings import Scans
@@ -206,7 +207,7 @@ def test_kept_routes_hold_in_the_true_rooms():
     verdicts = Counter()
     for seed in (2, 8, 13, 14, 24, 29):
         scene, room = synthetic(seed)
-        for row in route_planning.generate(scene, Questions(), np.random.default_rng(seed))[0]:
+        for row in _routes.generate(scene, Questions(), np.random.default_rng(seed))[0]:
             shares = np.mean(list(arrivals(room, row)), axis=0)
             right = "ABCD".index(row["ground_truth"])
             verdicts[bool(shares[right] >= 0.9 and np.delete(shares, right).max() <= 0.05)] += 1
@@ -218,7 +219,7 @@ def test_no_straight_line_of_a_kept_route_crosses_what_stands_there():
     for seed in (2, 14, 20, 25):
         scene, _ = synthetic(seed)
         room = scene.walkable
-        for row in route_planning.generate(scene, Questions(), np.random.default_rng(seed))[0]:
+        for row in _routes.generate(scene, Questions(), np.random.default_rng(seed))[0]:
             assert all(max(scene.box(m["category"]).axes_lengths) > 0.5 for m in row["objects"])
             for step in json.loads(row["evidence"])["steps"]:
                 line = np.linspace(step["from"], step["at"], 2000)
@@ -229,9 +230,9 @@ def test_no_straight_line_of_a_kept_route_crosses_what_stands_there():
 
 
 def test_the_executor_does_not_walk_for_the_benchmarks_defects():
-    rows, reasons = route_planning.generate(synthetic(2)[0], Questions(compat="vsibench"), np.random.default_rng(0))
+    rows, reasons = _routes.generate(synthetic(2)[0], Questions(compat="vsibench"), np.random.default_rng(0))
     assert rows and not set(reasons) & set(walk.REFUSED.values())
-    _, reasons = route_planning.generate(synthetic(2)[0], Questions(), np.random.default_rng(0))
+    _, reasons = _routes.generate(synthetic(2)[0], Questions(), np.random.default_rng(0))
     assert set(reasons) & set(walk.REFUSED.values())
 
 
@@ -252,7 +253,7 @@ def test_the_summary_counts_kept_and_refused_routes():
 
 def test_questions_are_read_back_as_they_were_executed():
     scene, _ = synthetic(2)
-    for row in route_planning.generate(scene, Questions(), np.random.default_rng(0))[0]:
+    for row in _routes.generate(scene, Questions(), np.random.default_rng(0))[0]:
         start, facing, target = HEADING.search(row["question"]).groups()
         steps = tuple(action or None for action in ACTIONS.findall(row["question"]))
         assert steps[-1] == target and len(re.findall(r"\d+\. ", row["question"])) == len(steps)

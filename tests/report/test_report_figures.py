@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from rollout3d.config import question_types
 from rollout3d.report import figures
 
 
@@ -23,7 +24,7 @@ def scores(n_runs=6, view_score=60.0):
 
 
 def cells(n=9999.0):
-    kinds = [kind for kind in figures.NAMES if kind != "overall"]
+    kinds = [*question_types.NAMES, "object_rel_direction"]
     return [{"row": kind, "column": column, "ours": n} for kind in kinds for column in ("OCR-RL", "OCR-SFT")]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.eval_rows import DIRECT, prediction, question
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config, merge, read_runs
+from rollout3d.config import Config, merge, question_types, read_runs
 from rollout3d.config.recipes import summaries
 from rollout3d.report.lines import pivot
 from rollout3d.report.tables import TABLES, build, models_of, models_of_settings, read_reference, value_text
@@ -78,7 +78,7 @@ def test_runs_of_the_reference_are_in_the_run_table_with_that_table():
 def test_without_results_every_cell_says_so(table, tmp_path):
     cells = build(table, REFERENCE)
     if table == "figure3":
-        assert {c["ours"] for c in cells} == {0.0} and {c["row"] for c in cells} == set(CATEGORIES)
+        assert {c["ours"] for c in cells} == {0.0} and {c["row"] for c in cells} == set(question_types.NAMES)
     else:
         assert all(c["ours"] is None and c["n"] is None for c in cells)
         assert all("not run" in c["note"] or "not part of this study" in c["note"] for c in cells)

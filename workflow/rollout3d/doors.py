@@ -74,8 +74,9 @@ def _assigned(path: Path) -> dict[str, ast.expr]:
 BENCHMARKS = Door("benchmark", "evaluation/benchmarks")
 DATASETS = Door("dataset", "scenes/datasets")
 PAPER_TABLES = Door("table", "report/paper")
+QUESTION_TYPES = Door("question_type", "questions/types")
 ROLLOUTS = Door("rollout", "training/rollouts")
 SCORERS = Door("scorer", "scoring/scorers")
 TEACHERS = Door("teacher", "cot/teachers")
 
-DOORS = (BENCHMARKS, DATASETS, PAPER_TABLES, ROLLOUTS, SCORERS, TEACHERS)
+DOORS = (BENCHMARKS, DATASETS, PAPER_TABLES, QUESTION_TYPES, ROLLOUTS, SCORERS, TEACHERS)

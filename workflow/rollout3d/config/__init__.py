@@ -24,7 +24,6 @@ from rollout3d.config.problems import ConfigError
 from rollout3d.config.recipes import of_run
 from rollout3d.config.runs import Run, read_runs
 from rollout3d.config.sections import (
-    CATEGORIES,
     DATASETS,
     SETTINGS,
     Dataset,

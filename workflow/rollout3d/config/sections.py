@@ -10,25 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from rollout3d.config import question_types
 from rollout3d.config.base import Above0, From0, NotNegative, Once, Positive, Share, Strict, Text
 from rollout3d.config.frames import Frames
 from rollout3d.config.names import SitePath
 
 DATASETS = ("scannet", "scannetpp", "arkitscenes")
 DatasetName = Literal["scannet", "scannetpp", "arkitscenes"]
-CATEGORIES = (
-    "object_counting",
-    "object_size_estimation",
-    "room_size_estimation",
-    "object_abs_distance",
-    "object_rel_distance",
-    "object_rel_direction_easy",
-    "object_rel_direction_medium",
-    "object_rel_direction_hard",
-    "obj_appearance_order",
-    "route_planning",
-)
-"""Question types, as VSI-Bench spells them."""
 GENERAL = ("multiple choice", "numerical", "OCR", "free-form", "regression")
 """Types of questions that are not about scans, as Video-R1 spells them."""
 
@@ -188,7 +176,7 @@ class Regions(Section):
 
 Mix = Annotated[
     Annotated[Literal["paper", "benchmark"], Tag("[name]")]
-    | Annotated[dict[Literal[*CATEGORIES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]], Tag("[shares]")],
+    | Annotated[dict[Literal[*question_types.NAMES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]], Tag("[shares]")],
     Discriminator(lambda mix: "[shares]" if isinstance(mix, dict) else "[name]"),
     AfterValidator(lambda mix: mix or "paper"),
 ]
@@ -211,18 +199,7 @@ class Questions(Section):
     """Share of the room's plan that must be seen for its size to be answerable. [assumed]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
-    per_scene: dict[Literal[CATEGORIES], Positive] = {
-        "object_counting": 100,
-        "object_size_estimation": 100,
-        "room_size_estimation": 1,
-        "object_abs_distance": 50,
-        "object_rel_distance": 50,
-        "object_rel_direction_easy": 20,
-        "object_rel_direction_medium": 20,
-        "object_rel_direction_hard": 20,
-        "obj_appearance_order": 30,
-        "route_planning": 16,
-    }
+    per_scene: dict[Literal[question_types.NAMES], Positive] = question_types.PER_SCENE
     """At most this many a scene. [VLM-3R: absolute distance, direction and order; the others assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """A number that answers more of a type's training questions is thinned, at most to the second most frequent.
@@ -249,10 +226,9 @@ class Questions(Section):
     """Smallest difference between first appearances. [VSI-Bench generator]"""
     body_radius_m: From0 = 0.2
     """Free space that the robot of route planning needs around it. [assumed]"""
-    sources: dict[Literal["obj_appearance_order", "route_planning"], Literal["external", "generated", "both"]] = {
-        "obj_appearance_order": "external",
-        "route_planning": "external",
-    }
+    sources: dict[Literal[tuple(question_types.SOURCES)], Literal["external", "generated", "both"]] = (
+        question_types.SOURCES
+    )
     """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
 
     errata: SitePath | None = None
@@ -283,7 +259,7 @@ class External(Section):
     max_share_dropped: Share = 0.2
     """More rows of a file than this failing stops its import with one error. [assumed]"""
 
-    spatial_types: Annotated[list[Literal[CATEGORIES]], Once] = ["obj_appearance_order", "route_planning"]
+    spatial_types: Annotated[list[Literal[question_types.NAMES]], Once] = list(question_types.SOURCES)
     """Question types about scans that are taken from them. [OCR, data construction]"""
     general: NotNegative = 0
     """Questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of Video-R1-260k]"""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.config import question_types
 from rollout3d.evaluation.benchmarks import BenchmarkError
 from rollout3d.evaluation.benchmarks.vsibench import question_files, read_rows
-from rollout3d.scoring.aggregate import DIRECTIONS, TASKS
 from rollout3d.scoring.parse import parse_number
 from rollout3d.spaces import space_of
 
@@ -24,7 +24,6 @@ SPLITS = ("full", "debiased", "pruned", "tiny")
 SIZES = {"full": 5130, "debiased": 2363, "tiny": 400}
 """Questions of VSI-Bench's splits. Its card and its paper differ on `pruned` by one, so that one is not compared."""
 
-TYPES = {*TASKS, *DIRECTIONS} - {"object_rel_direction"}
 _LIST_IN_CODE = "subset_indexes"
 _TINY_HELP = (
     "the 400 ids are not in the released files: give them with --tiny-ids, as a list of ids or as the file "
@@ -77,7 +76,7 @@ def read_answers(paths: Sequence[str | Path]) -> Answers:
         if asked.id in seen:
             raise BenchmarkError(f"{names}: question {asked.id} occurs twice: give each question file once")
         seen.add(asked.id)
-        if asked.question_type not in TYPES:
+        if asked.question_type not in question_types.NAMES:
             raise BenchmarkError(f"{names}: question {asked.id} has the type '{asked.question_type}', not VSI-Bench's")
         if asked.answer_type == "number" and parse_number(asked.ground_truth) is None:
             raise BenchmarkError(f"{names}: the answer '{asked.ground_truth}' to question {asked.id} is no number")

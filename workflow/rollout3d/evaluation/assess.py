@@ -16,8 +16,8 @@ from rollout3d.evaluation.answers import SIZES, Answers, Asked
 from rollout3d.evaluation.foreign import ForeignError, Predictions
 from rollout3d.evaluation.intervals import CONFIDENCE, DRAWS, bootstrap
 from rollout3d.evaluation.settings import UNKNOWN
+from rollout3d.questions import types
 from rollout3d.scoring import aggregate, scorers
-from rollout3d.scoring.aggregate import DIRECTIONS
 from rollout3d.scoring.parse import first_word
 
 RAW = ("vsibench", "lmms")
@@ -138,9 +138,9 @@ def _same(told: str, known: str) -> bool:
     try:
         return float(told) == float(known)
     except ValueError:
-        return told.strip() in (known, "object_rel_direction" if known in DIRECTIONS else known) or (
-            first_word(told) == known
-        )
+        of_type = types.known(known)
+        names = (known, of_type.scored_as.name) if of_type else (known,)
+        return told.strip() in names or first_word(told) == known
 
 
 def _average(kinds: Sequence[str], values: np.ndarray) -> dict[str, aggregate.Mean]:
@@ -161,7 +161,7 @@ def _notes(
     whole = SIZES.get(split)
     if answers.released and whole and counts["overall"] != whole:
         notes.append(f"{counts['overall']:,} questions are not the {whole:,} of VSI-Bench's split {split}")
-    lacking = [task for task in aggregate.TASKS if task not in counts]
+    lacking = [task for task in (each.name for each in aggregate.tasks()) if task not in counts]
     if lacking:
         notes.append(f"overall is without {', '.join(lacking)}: compare it with no other overall")
     tags = sum("</answer>" in text for text in texts.values())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rollout3d.scoring.aggregate import DIRECTIONS, TASKS
+from rollout3d.scoring.aggregate import tasks
 
 DRAWS = 1000
 CONFIDENCE = 0.95
@@ -40,14 +40,16 @@ def bootstrap(
     drawn_counts = (times @ counts)[:, :, None]
     with np.errstate(invalid="ignore"):
         means = dict(zip(kinds.tolist(), np.moveaxis(drawn_sums / drawn_counts, 1, 0), strict=True))
-    tasks: dict[str, np.ndarray] = {}
-    for task in TASKS:
-        parts = [means[kind] for kind in (DIRECTIONS if task == "object_rel_direction" else (task,)) if kind in means]
+    types_of = {task.name: names for task, names in tasks(kinds.tolist()).items()}
+    averages: dict[str, np.ndarray] = {}
+    for task, names in types_of.items():
+        parts = [means[name] for name in names if name in means]
         if parts:
-            tasks[task] = _mean(parts)
-    tasks["overall"] = _mean(list(tasks.values()))
-    asked = {task: _rooms(counts, kinds, task) for task in tasks}
-    return {task: _bounds(values) if asked[task] > 1 else None for task, values in tasks.items()}
+            averages[task] = _mean(parts)
+    averages["overall"] = _mean(list(averages.values()))
+    types_of["overall"] = tuple(kinds.tolist())
+    asked = {task: _rooms(counts, kinds, types_of[task]) for task in averages}
+    return {task: _bounds(values) if asked[task] > 1 else None for task, values in averages.items()}
 
 
 def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -58,8 +60,8 @@ def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
         return np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0)
 
 
-def _rooms(counts: np.ndarray, kinds: np.ndarray, task: str) -> int:
-    wanted = {"overall": tuple(kinds), "object_rel_direction": DIRECTIONS}.get(task, (task,))
+def _rooms(counts: np.ndarray, kinds: np.ndarray, wanted: Sequence[str]) -> int:
+    """Return in how many scenes a question of the types `wanted` was asked."""
     return int((counts[:, np.isin(kinds, wanted)].sum(axis=1) > 0).sum())
 
 

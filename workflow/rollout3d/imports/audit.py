@@ -7,15 +7,15 @@ release that asks for closest points and answers with the distance between centr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rollout3d import tables
+from rollout3d.config import question_types
 from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
 from rollout3d.imports.choices import implied_options, letter, option_texts, side, word
@@ -24,10 +24,9 @@ from rollout3d.imports.records import ExternalError, Unusable, records
 from rollout3d.imports.scans import scan_of
 from rollout3d.imports.wording import Reading
 from rollout3d.progress import progress
-from rollout3d.questions import rel_direction
-from rollout3d.questions.audit import NOT_IN_BOXES
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import LETTERS
+from rollout3d.questions.types import Number, QuestionType
 
 Row = dict[str, Any]
 
@@ -43,9 +42,8 @@ _UNKNOWN = "(unknown)"
 _SHAPES = ("problem", "conversations", "conversation", "messages")
 _BENCHMARK = {"id", "dataset", "scene_name", "question_type", "question", "ground_truth"}
 
-_HALF = {"object_abs_distance": 0.05, "object_size_estimation": 0.005, "room_size_estimation": 0.05}
-"""Half of the last digit of our own answers, metres or square metres: what counts as agreement. [assumed]"""
 _SLACK = 1e-6
+"""Metres or square metres that an answer may miss its rounding by."""
 
 
 def is_released(path: Path) -> bool:
@@ -68,40 +66,54 @@ def _rows(path: Path) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class _Scene:
-    """A scene whose categories are found whatever their case, blanks and signs."""
+    """A scene whose categories are found whatever their case, blanks and signs (`questions.types.Boxes`).
 
-    view: SceneView
+    `names`: category without case, blanks and signs -> category; `definition`: how distances are measured, one of
+    `DEFINITIONS`.
+    """
 
-    @cached_property
-    def _names(self) -> dict[str, str]:
-        return {_plain(name): name for name in [*self.view.items, *self.view.counts]}
+    scene: SceneView
+    names: Mapping[str, str]
+    definition: str = "vsibench"
+
+    @classmethod
+    def of(cls, scene: SceneView) -> _Scene:
+        return cls(scene, {_plain(name): name for name in [*scene.items, *scene.counts]})
 
     def _category(self, name: str) -> str:
         """The scene's category of a name, which may be a plural; the name itself if there is none."""
         plain = _plain(name)
         spelled = (plain, plain.removesuffix("s"), plain.removesuffix("es"))
-        return next((self._names[one] for one in spelled if one in self._names), name)
+        return next((self.names[one] for one in spelled if one in self.names), name)
 
     def located(self, name: str, single: bool = False) -> str:
         """The scene's category of a name that has boxes; with `single`, one box. Raises Unusable."""
         category = self._category(name)
-        boxes = self.view.items.get(category, ())
+        boxes = self.scene.items.get(category, ())
         if not boxes:
             raise Unusable("no box of a thing that is named", name)
-        if single and (len(boxes) > 1 or self.view.counts.get(category, 1) > 1):
+        if single and (len(boxes) > 1 or self.scene.counts.get(category, 1) > 1):
             raise Unusable("several things of a name that must mean one", name)
         return category
 
-    def counted(self, name: str) -> int:
+    def count(self, name: str) -> int:
         category = self._category(name)
-        if category not in self.view.counts:
+        if category not in self.scene.counts:
             raise Unusable("no count of the thing that is named", name)
-        return self.view.counts[category]
+        return self.scene.counts[category]
 
-    def distance(self, a: str, b: str, definition: str) -> float:
-        if definition != "centres":
-            return self.view.distance(a, b, definition)
-        pairs = [(i.box.centroid, j.box.centroid) for i in self.view.items[a] for j in self.view.items[b]]
+    def room_size(self) -> float:
+        if self.scene.room_size_m2 is None:
+            raise Unusable("no room size", "")
+        return self.scene.room_size_m2
+
+    def refuse(self, reason: str, detail: str) -> Unusable:
+        return Unusable(reason, detail)
+
+    def distance(self, a: str, b: str) -> float:
+        if self.definition != "centres":
+            return self.scene.distance(a, b, self.definition)
+        pairs = [(i.box.centroid, j.box.centroid) for i in self.scene.items[a] for j in self.scene.items[b]]
         return min(float(np.linalg.norm(p - q)) for p, q in pairs)
 
 
@@ -118,7 +130,9 @@ def audit_released(
     for row in objects:
         of_scene.setdefault(row["scene_id"], []).append(row)
     views = {
-        (scene["dataset"], scene["scene_id"]): _Scene(SceneView.from_rows(scene, of_scene.get(scene["scene_id"], ())))
+        (scene["dataset"], scene["scene_id"]): _Scene.of(
+            SceneView.from_rows(scene, of_scene.get(scene["scene_id"], ()))
+        )
         for scene in scenes
     }
     for file in files:
@@ -139,49 +153,52 @@ def _answered(
     """The rows of one record; fills in `row` as far as the record can be read. Raises Unusable."""
     of = asked(record)
     reading = wording.read(of.question)
-    kind = reading.kind if reading else wording.STATED.get(str(record.get("question_type")))
-    row["question_type"], row["ground_truth"] = kind, of.answer[:200]
+    name = reading.question_type if reading else wording.type_named(record.get("question_type"))
+    row["question_type"], row["ground_truth"] = name, of.answer[:200]
     if reading is None:
         raise Unusable(NOT_A_TYPE, of.question[:60])
-    if kind in NOT_IN_BOXES:
-        raise Unusable(NOT_IN_BOXES[kind])
+    if reading.type.recompute is None:
+        raise Unusable(reading.type.not_recomputed)
     row["dataset"], row["scene_id"] = scan = scan_of(record)
     if scan not in views:
         if scan[1] in unread:
             raise Unusable("the metadata of this scan cannot be read", unread[scan[1]])
         raise Unusable("no boxes of this scan", "/".join(scan))
-    answer = _choice if kind.startswith("object_rel_") else _number
+    answer = _choice if reading.type.answer is None else _number
     yield from (row | more for more in answer(reading, of, views[scan]))
 
 
 def _number(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
-    kind, fields = reading.kind, reading.fields
-    digits = number(of.answer, of.question, kind)
-    if kind == "object_counting":
-        ours = scene.counted(fields["category"])
+    of_type = reading.type
+    digits = number(of.answer, of.question, of_type)
+    if of_type.answer.measure == "count":
+        ours = int(_recomputed(of_type, reading.fields, (), scene))
         yield {"recomputed": str(ours), "difference": float(digits) - ours, "agrees": float(digits) == ours}
         return
-    unit = asked_unit(of.question, kind)
+    unit = asked_unit(of.question, of_type)
     if unit is None:
         raise Unusable("ambiguous unit", of.question[:60])
-    if kind == "object_size_estimation":
-        category = scene.located(fields["category"], single=True)
-        yield _measured(kind, digits, unit, float(scene.view.box(category).axes_lengths.max()))
-    elif kind == "room_size_estimation":
-        if scene.view.room_size_m2 is None:
-            raise Unusable("no room size", "")
-        yield _measured(kind, digits, unit, scene.view.room_size_m2)
-    else:
-        pair = scene.located(fields["first"]), scene.located(fields["second"])
-        for definition in DEFINITIONS:
-            yield {"definition": definition} | _measured(kind, digits, unit, scene.distance(*pair, definition))
+    for definition, boxes in _defined(of_type, scene):
+        ours = float(_recomputed(of_type, reading.fields, (), boxes))
+        yield {"definition": definition} | _measured(of_type.answer, digits, unit, ours)
 
 
-def _measured(kind: str, digits: str, unit: Unit, ours: float) -> Row:
-    """The verdict on a number: it agrees if it is ours but for the rounding of VSI-Bench, or its own coarser one."""
+def _defined(of_type: QuestionType, scene: _Scene) -> list[tuple[str | None, _Scene]]:
+    """Return the scene with each definition of distance; once and without a name where distances do not matter."""
+    return [(name, replace(scene, definition=name)) for name in DEFINITIONS] if of_type.by_distance else [(None, scene)]
+
+
+def _recomputed(of_type: QuestionType, fields: Mapping[str, str], options: Sequence[str], scene: _Scene) -> float | str:
+    if of_type.recompute is None:
+        raise Unusable(of_type.not_recomputed)
+    return of_type.recompute(fields, options, scene)
+
+
+def _measured(answer: Number, digits: str, unit: Unit, ours: float) -> Row:
+    """Return the verdict on a number: it agrees if it is ours but for VSI-Bench's rounding, or its own coarser one."""
     factor, decimals = float(unit.factor), len(digits.partition(".")[2])
     difference = float(digits) * factor - ours
-    tolerance = max(_HALF[kind], 0.5 * factor * 10.0**-decimals)
+    tolerance = max(answer.half_digit, 0.5 * factor * 10.0**-decimals)
     return {
         "recomputed": f"{ours / factor:.{max(decimals, 1)}f}",
         "difference": difference,
@@ -190,26 +207,15 @@ def _measured(kind: str, digits: str, unit: Unit, ours: float) -> Row:
 
 
 def _choice(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
-    kind, fields = reading.kind, reading.fields
-    texts = option_texts(of.options or implied_options(kind, reading.listed))
+    of_type = reading.type
+    texts = option_texts(of.options or implied_options(of_type, reading.listed))
     truth = letter(of.answer, texts) if of.options else word(of.answer, texts)
-    if kind != "object_rel_distance":
-        named = [scene.located(fields[name], single=True) for name in ("standing", "facing", "query")]
-        if len(set(named)) < len(named):
-            raise Unusable("names one object twice", ", ".join(named))
-        level = kind.removeprefix("object_rel_direction_")
-        ours = rel_direction.answer(scene.view, *named, level)
-        yield _chosen(ours, [side(text) or text.lower() for text in texts], truth)
-        return
-    primary, options = scene.located(fields["category"]), [scene.located(text) for text in texts]
-    for definition in DEFINITIONS:
-        nearest = min(options, key=lambda option: scene.distance(primary, option, definition))
-        yield {"definition": definition} | _chosen(nearest, options, truth)
-
-
-def _chosen(ours: str, texts: list[str], truth: str) -> Row:
-    found = LETTERS[texts.index(ours)] if ours in texts else ours
-    return {"recomputed": found, "agrees": found == truth}
+    if of_type.options == "directions":
+        texts = [side(text) or text.lower() for text in texts]
+    for definition, boxes in _defined(of_type, scene):
+        ours = str(_recomputed(of_type, reading.fields, texts, boxes))
+        found = LETTERS[texts.index(ours)] if ours in texts else ours
+        yield {"definition": definition, "recomputed": found, "agrees": found == truth}
 
 
 def _plain(name: str) -> str:
@@ -270,7 +276,7 @@ class Tally:
         """Agreement per question type and definition of distance; what could not be matched, with its share and why."""
         head = f"{'question type':<30}{'questions':>10}{'matched':>10}  {'measured between':<42}"
         lines, findings = [f"{head}{'agree':>8}{'released - ours':>17}"], []
-        for kind in sorted(self.asked, key=[*wording.TEXTS, _UNKNOWN].index):
+        for kind in sorted(self.asked, key=[*question_types.NAMES, _UNKNOWN].index):
             head, sums = f"{kind:<30}{self.asked[kind]:>10}{self.matched[kind]:>10}", self._sums.get(kind, {})
             for definition, found in sums.items():
                 lines.append(head + found.line(definition))

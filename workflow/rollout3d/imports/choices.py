@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rollout3d.imports.records import Unusable
-from rollout3d.questions.rel_direction import RULES as DIRECTIONS
 from rollout3d.questions.templates import LETTERS
+from rollout3d.questions.types import QuestionType
 
 _OPTION = re.compile(r"\(?([A-Za-z])\s*[.):\]]\s*(\S.*)", re.DOTALL)
 _HEADING = re.compile(r"^[ \t]*(?:Options|Choices|Candidates|Answer choices)\b[^\n:]{0,30}:[ \t]*", re.I | re.M)
@@ -157,12 +157,9 @@ def _bare(answer: str, texts: Sequence[str]) -> str:
     return _ANSWER.sub("", answer.strip(), count=1).strip() or answer
 
 
-def implied_options(kind: str, listed: Sequence[str]) -> list[str]:
-    """Options of a question that has none but whose text names them: directions, and objects in brackets."""
-    level = kind.removeprefix("object_rel_direction_")
-    if level in DIRECTIONS:
-        return list(DIRECTIONS[level].options)
-    return list(listed) if kind == "object_rel_distance" else []
+def implied_options(of_type: QuestionType, listed: Sequence[str]) -> list[str]:
+    """Return the options of a question that has none but whose text names them: directions, and objects in brackets."""
+    return list(of_type.implied or (listed if of_type.options == "things" else ()))
 
 
 def _by_text(answer: str, texts: Sequence[str]) -> str | None:

@@ -12,19 +12,9 @@ import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
 
 from rollout3d.imports.records import Unusable
-
-Measure = Literal["count", "length", "area"]
-
-MEASURES: dict[str, Measure] = {
-    "object_counting": "count",
-    "object_size_estimation": "length",
-    "object_abs_distance": "length",
-    "room_size_estimation": "area",
-}
-"""Question type about a scan -> what its number measures."""
+from rollout3d.questions.types import Measure, QuestionType
 
 
 @dataclass(frozen=True)
@@ -48,12 +38,6 @@ UNITS = {name: Unit("length", Fraction(factor)) for factor, names in _LENGTHS.va
 """Spelling of a length -> its unit."""
 _AREAS = {"sqm": UNITS["m"], "sqft": UNITS["ft"], "sqcm": UNITS["cm"]}
 _SQUARED = re.compile(r"(?:(?:square|squared|sq\.?)\s+(?P<before>[a-z]+)|(?P<after>[a-z]+)(?:\s*\^?\s*2|\s+squared))")
-_DEFAULT = {
-    "object_size_estimation": UNITS["cm"],
-    "object_abs_distance": UNITS["m"],
-    "room_size_estimation": Unit("area", Fraction(1)),
-}
-"""Question type -> its unit where the text names none: VSI-Bench's."""
 
 DIGITS = 6
 """Decimals of a number that was converted to another unit."""
@@ -92,13 +76,14 @@ _ASIDE = re.compile(
 _IN_QUESTION = re.compile(r"\b(?:in|unit is|units?:)\s+(?:(square|sq\.?)\s+)?([a-z]+)(\s*\^?\s*2\b)?")
 
 
-def number(answer: str, question: str, kind: str | None = None) -> str:
-    """The number of an answer as plain decimal digits, in the unit that its question asks for.
+def number(answer: str, question: str, of_type: QuestionType | None = None) -> str:
+    """Return the number of an answer as plain decimal digits, in the unit that its question asks for.
 
-    `kind`: the question type of a question about a scan, None for general data. Raises Unusable if the answer is no
+    `of_type`: the type of a question about a scan, None for general data. Raises Unusable if the answer is no
     number, has two readings, has a unit that does not fit, or cannot be the answer to a question of its type.
     """
-    measure = MEASURES.get(kind or "")
+    asked = of_type.answer if of_type else None
+    measure = asked.measure if asked else None
     text = _cleaned(answer)
     found = _NUMBER.fullmatch(text)
     if found is None:
@@ -106,10 +91,11 @@ def number(answer: str, question: str, kind: str | None = None) -> str:
             raise Unusable("ambiguous answer", f"'{answer[:80]}' is not one number")
         raise Unusable("malformed answer", f"'{answer[:80]}' is no number")
     rest = _ASIDE.sub("", found["rest"].replace("(s)", "").strip().rstrip(".").strip())
-    if measure and found["grouped"] and (unit_of(rest) or asked_unit(question, kind)) not in (UNITS["cm"], UNITS["mm"]):
+    small = (UNITS["cm"], UNITS["mm"])
+    if measure and found["grouped"] and (unit_of(rest) or asked_unit(question, of_type)) not in small:
         raise Unusable("ambiguous answer", f"'{answer[:80]}': thousands, or a decimal comma?")
     digits, value = _value(found)
-    factor = _factor(rest, question, kind)
+    factor = _factor(rest, question, of_type)
     if factor is None:
         why = " is not one number" if any(map(str.isdigit, rest)) else ": its unit or noun does not fit the question"
         raise Unusable("ambiguous answer", f"'{answer[:80]}'{why}")
@@ -121,19 +107,21 @@ def number(answer: str, question: str, kind: str | None = None) -> str:
     if not math.isfinite(float(digits)):
         raise Unusable("malformed answer", f"'{answer[:80]}' is no finite number")
     impossible = value < 0 or (measure == "count" and value != value.to_integral_value())
-    if measure and (impossible or (value == 0 and kind in ("object_size_estimation", "room_size_estimation"))):
-        raise Unusable("impossible answer", f"'{answer[:80]}' to a question of {kind}")
+    if of_type and asked and (impossible or (value == 0 and asked.positive)):
+        raise Unusable("impossible answer", f"'{answer[:80]}' to a question of {of_type.name}")
     return _plain(value) if measure == "count" else digits
 
 
-def asked_unit(question: str, kind: str | None) -> Unit | None:
-    """The unit that a question asks for: as its text says, else VSI-Bench's of its type; None if unknown or several."""
+def asked_unit(question: str, of_type: QuestionType | None) -> Unit | None:
+    """Return the unit that a question asks for: as its text says, else its type's; None if unknown or several."""
+    asked = of_type.answer if of_type else None
     text = unicodedata.normalize("NFKC", question).lower()
     named = {unit for m in _IN_QUESTION.finditer(text) if (unit := unit_of(f"{m[1] or ''} {m[2]}{m[3] or ''}"))}
-    named = {unit for unit in named if kind is None or unit.measure == MEASURES.get(kind)}
+    named = {unit for unit in named if of_type is None or (asked and unit.measure == asked.measure)}
     if len(named) > 1:
         return None
-    return next(iter(named), _DEFAULT.get(kind or ""))
+    default = Unit(asked.measure, Fraction(1, asked.scale)) if asked and asked.measure != "count" else None
+    return next(iter(named), default)
 
 
 def unit_of(text: str) -> Unit | None:
@@ -175,16 +163,16 @@ def _value(found: re.Match[str]) -> tuple[str | None, Decimal]:
     return (None if found["power"] else sign + digits), value
 
 
-def _factor(rest: str, question: str, kind: str | None) -> Fraction | None:
+def _factor(rest: str, question: str, of_type: QuestionType | None) -> Fraction | None:
     """What to multiply an answer by that has `rest` behind its number; None if they do not fit together."""
     if not rest:
         return Fraction(1)
-    measure, unit = MEASURES.get(kind or ""), unit_of(rest)
+    measure, unit = of_type.answer.measure if of_type and of_type.answer else None, unit_of(rest)
     if measure == "count":
         fits = _singular(rest) in _ANY_THING or (_WORDS.fullmatch(rest) and _words(rest) <= _words(question))
         return Fraction(1) if fits else None
     if measure:
-        asked = asked_unit(question, kind)
+        asked = asked_unit(question, of_type)
         if unit is None or asked is None or unit.measure != asked.measure:
             return None
         return unit.factor / asked.factor

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config
+from rollout3d.config import Config, question_types
 from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
 from rollout3d.imports.choices import implied_options, letter, option_texts, word
@@ -26,6 +26,7 @@ from rollout3d.imports.scans import scan_of
 from rollout3d.imports.video_r1 import ANSWER_TYPES
 from rollout3d.imports.wording import Reading
 from rollout3d.questions.templates import lettered
+from rollout3d.questions.types import QuestionType
 from rollout3d.scoring.scorers import match
 from rollout3d.seeding import stable_hash
 from rollout3d.spaces import space_of
@@ -80,17 +81,18 @@ def sample(record: Row, source: str, path: Path, config: Config) -> Sample:
     """One record of the file at `path`. Raises Unusable with the reason if it cannot be learnt from."""
     of = asked(record)
     stated = record.get("question_type")
-    about_scans = record.get("data_source") == "SR_dataset" or source.startswith("vlm3r") or stated in CATEGORIES
-    reading = wording.read(of.question)
+    names = question_types.asked(config.external.spatial_types)
+    about_scans = record.get("data_source") == "SR_dataset" or source.startswith("vlm3r") or stated in names
+    reading = wording.read(of.question, names)
     if reading and not about_scans and _shows_no_scan(record):
         reading = None
     if reading is None:
         if about_scans:
-            kind = "unknown wording" if stated in CATEGORIES else "unknown question type"
+            kind = "unknown wording" if stated in names else "unknown question type"
             raise Unusable(kind, f"{stated}: {of.question}"[:80] if stated else of.question[:80])
         return _checked(_general(record, source, path, of))
-    if reading.kind not in config.external.spatial_types:
-        raise Unusable("not in external.spatial_types", reading.kind, expected=True)
+    if reading.question_type not in config.external.spatial_types:
+        raise Unusable("not in external.spatial_types", reading.question_type, expected=True)
     return _checked(Sample(_spatial(record, source, reading, of)))
 
 
@@ -105,8 +107,9 @@ def _shows_no_scan(record: Row) -> bool:
 
 
 def _spatial(record: Row, source: str, reading: Reading, of: Asked) -> Row:
-    chosen = reading.kind.startswith(("object_rel_", "obj_appearance", "route"))
-    texts = option_texts(of.options or implied_options(reading.kind, reading.listed)) if chosen else []
+    of_type = reading.type
+    chosen = of_type.answer is None
+    texts = option_texts(of.options or implied_options(of_type, reading.listed)) if chosen else []
     things = wording.things(reading, texts)
     dataset, scene = scan_of(record)
     row = {
@@ -114,11 +117,11 @@ def _spatial(record: Row, source: str, reading: Reading, of: Asked) -> Row:
         "space_id": space_of(dataset, scene),
         "split": "train",
         "dataset": dataset,
-        "question_type": reading.kind,
-        "answer_type": "choice" if chosen else "number",
+        "question_type": of_type.name,
+        "answer_type": of_type.answer_type,
         "question": of.question,
         "options": lettered(texts) if chosen else None,
-        "ground_truth": _truth(reading.kind, of, texts),
+        "ground_truth": _truth(of_type, of, texts),
         "objects": [{"category": name, "object_ids": []} for name in things],
         "source": source,
         "evidence": _origin(record),
@@ -126,10 +129,10 @@ def _spatial(record: Row, source: str, reading: Reading, of: Asked) -> Row:
     return {"question_id": tables.question_id(row), **row}
 
 
-def _truth(kind: str, of: Asked, texts: list[str]) -> str:
+def _truth(of_type: QuestionType, of: Asked, texts: list[str]) -> str:
     """The letter of the right option, or the number in plain digits."""
     if not texts:
-        return number(of.answer, of.question, kind)
+        return number(of.answer, of.question, of_type)
     return letter(of.answer, texts) if of.options else word(of.answer, texts)
 
 

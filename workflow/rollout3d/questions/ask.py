@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rollout3d.config import Config
+from rollout3d.config import Config, question_types
 from rollout3d.questions import visible
-from rollout3d.questions.generate import GENERATORS, questions_for_scene
+from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import option_text
 from rollout3d.releases import MissingData
@@ -24,14 +24,17 @@ Row = dict[str, Any]
 
 @dataclass
 class Asked:
-    """Tables of one scan by name, its questions and what kept others out, and `lost`: what is missing, and at what
-    cost."""
+    """Tables of one scan by name, its questions and what kept others out.
+
+    `types`: the question types that were asked; `lost`: what is missing, and at what cost.
+    """
 
     ref: ScanRef
     root: Path
     tables: dict[str, list[Row]]
     questions: list[Row]
     dropped: list[Row]
+    types: tuple[str, ...]
     lost: list[str] = field(default_factory=list)
 
     @property
@@ -56,7 +59,8 @@ def ask(dataset: str, path: Path, config: Config) -> Asked:
         dropped = [{"question_id": scene["scene_id"], "file": "", "reason": f"{CONTRADICTS}: {verdict.text}"}]
     else:
         questions, dropped = _questions(found, config)
-    return Asked(ref, root, found, questions, dropped, [*lost, *_judged(verdict), *_lost(scene, found["objects"])])
+    lost += [*_judged(verdict), *_lost(scene, found["objects"])]
+    return Asked(ref, root, found, questions, dropped, question_types.asked(config.questions.per_scene), lost)
 
 
 def _questions(found: dict[str, list[Row]], config: Config) -> tuple[list[Row], list[Row]]:
@@ -125,7 +129,7 @@ def lines(asked: Asked, per_type: int | None) -> Iterator[str]:
     yield f"  objects  {len(objects)}, of which {n_asked} can be asked about: {counts or 'none'}"
     yield from (f"  flag     {flag}" for flag in scene["flags"])
     yield from (f"  lost     {text}" for text in asked.lost)
-    for kind in GENERATORS:
+    for kind in asked.types:
         some = [row for row in asked.questions if row["question_type"] == kind]
         yield ""
         if not some:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, Config, Splits
+from rollout3d.config import Config, Splits, question_types
 from rollout3d.config.frames import train_set
 from rollout3d.questions import bias, errata, guard, mix, select, visible
+from rollout3d.questions.letters import balance_letters
 from rollout3d.questions.verdicts import refuses
 from rollout3d.scenes.verdict import CONTRADICTS, judge
 from rollout3d.seeding import stable_hash
@@ -123,11 +124,11 @@ def assemble(
     train, beyond = select.limit_total(train, total, config.seed, mix.shares(config.questions.mix))
     drop(beyond, f"more than questions.total = {total} and questions.mix allow")
     kept = train
-    train = select.balance_letters(train, config.seed)
+    train = balance_letters(train, config.seed)
     guesses = bias.best_guesses(train)
     every = [*rows, *unknown, *(row for row, _ in contradicted), *judged]
     sources = _account(every, kept, sides["test"], dropped, left_out, guesses, applied.corrected, refused)
-    test = select.balance_letters(sides["test"], config.seed)
+    test = balance_letters(sides["test"], config.seed)
     guard.check_disjoint(train, test)
     train = [visible.only(row, [train_set(config.video)]) for row in train]
     return Assembled(
@@ -293,5 +294,6 @@ def _by_source(rows: Sequence[Row], category: str, source: str) -> tuple[list[Ro
 
 def _reading_order(row: Row) -> tuple:
     kind = row["question_type"]
-    rank = CATEGORIES.index(kind) if kind in CATEGORIES else len(CATEGORIES)
+    names = question_types.NAMES
+    rank = names.index(kind) if kind in names else len(names)
     return row["dataset"], row["scene_id"] or "", rank, kind, row["question_id"]

@@ -86,7 +86,7 @@ def debias(rows: Sequence[Row], margin: float, seed: int) -> tuple[list[Row], li
     """Kept and left out rows: of those kept no guesser scores more than `margin` above chance, type by type.
 
     In rounds: the best guesser loses questions that it answers, first those that the others answer too, equal ones
-    by seeded hash; then all guess again. Letters are left to `select.balance_letters`. Types with fewer than
+    by seeded hash; then all guess again. Letters are left to `letters.balance_letters`. Types with fewer than
     `MIN_ROWS` questions are left alone, and a type that would fall below stops there with a warning.
     """
     out: set[str] = set()

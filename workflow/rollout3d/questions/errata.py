@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, DATASETS
+from rollout3d.config import DATASETS, question_types
 from rollout3d.config.names import unknown
 from rollout3d.errors import UserError
-from rollout3d.questions.templates import LETTERS, movable, option_text, reordered
+from rollout3d.questions import types
+from rollout3d.questions.letters import movable, reordered
+from rollout3d.questions.templates import LETTERS, option_text
 from rollout3d.resources import shipped
 from rollout3d.scoring.parse import as_number
 
@@ -33,8 +35,6 @@ Row = dict[str, Any]
 SHIPPED = shipped("resources/errata.csv")
 REASON = "errata"
 """How the reason begins of every row that is removed."""
-_NUMERIC = ("object_counting", "object_size_estimation", "room_size_estimation", "object_abs_distance")
-_WHOLE = ("object_counting", "object_size_estimation")
 
 
 class ErrataError(UserError, ValueError):
@@ -162,16 +162,18 @@ def _faults(row: Erratum) -> list[str]:
         faults.append(f"dataset: {unknown(row.dataset, DATASETS, 'a dataset')}")
     if not row.question_type and not row.question_id:
         faults.append("question_type and question_id are empty: write one of them")
-    if row.question_type and row.question_type not in CATEGORIES:
-        faults.append(f"question_type: {unknown(row.question_type, CATEGORIES, 'a question type')}")
+    if row.question_type and row.question_type not in question_types.NAMES:
+        faults.append(f"question_type: {unknown(row.question_type, question_types.NAMES, 'a question type')}")
     if row.corrected and row.corrected == row.published:
         faults.append("published and corrected are the same")
-    if row.question_type in _NUMERIC:
+    of_type = types.known(row.question_type)
+    if of_type is not None and of_type.answer is not None:
         for name in ("published", "corrected"):
             value = getattr(row, name)
-            if value and as_number(value) is None:
+            number = as_number(value) if value else 0.0
+            if number is None:
                 faults.append(f"{name} must be a number, not '{value}'")
-            elif value and row.question_type in _WHOLE and not as_number(value).is_integer():
+            elif not of_type.answer.decimals and not number.is_integer():
                 faults.append(f"{name} must be a whole number, not '{value}'")
     return faults
 
@@ -268,21 +270,20 @@ def _ids(row: Row) -> set[str]:
 
 
 def _corrected(row: Row, each: Erratum) -> Row:
-    truth = each.corrected
+    truth, of_type = each.corrected, types.known(row["question_type"])
     if row["answer_type"] == "choice":
         texts = [option_text(o) if o[1:3] == ". " else o for o in row["options"] or ()]
         if truth not in texts:
             raise ErrataError(f"{each.place}: corrected '{truth}' is none of the options: {', '.join(texts)}")
         truth = LETTERS[texts.index(truth)]
     elif row["answer_type"] == "number":
-        value, whole = as_number(truth), row["question_type"] in _WHOLE
+        value, whole = as_number(truth), bool(of_type and of_type.answer and not of_type.answer.decimals)
         if value is None or value < 0 or (whole and not value.is_integer()):
             wanted = "a whole number" if whole else "a number"
             raise ErrataError(f"{each.place}: corrected must be {wanted} from 0 on, not '{truth}'")
         truth = str(int(value)) if whole else truth
     # Which samplings lead to the answer was worked out for another answer.
     new = row | {"ground_truth": truth} | {name: None for name in tables.MARKS if name in row}
-    if row["question_type"] == "object_counting":  # the teacher's sentences follow the evidence
-        evidence = json.loads(row["evidence"] or "{}")
-        new["evidence"] = tables.canonical_json(evidence | {"count": int(float(truth))})
+    if of_type is not None and of_type.correct is not None:  # the teacher's sentences follow the evidence
+        new["evidence"] = tables.canonical_json(of_type.correct(json.loads(row["evidence"] or "{}"), truth))
     return new | {"question_id": tables.question_id(new)}

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from rollout3d import tables
-from rollout3d.config import Questions, Splits
+from rollout3d.config import Questions, Splits, question_types
 from rollout3d.progress import progress
-from rollout3d.questions import (
-    abs_distance,
-    appearance_order,
-    object_counting,
-    object_size,
-    rel_direction,
-    rel_distance,
-    room_size,
-    route_planning,
-    visible,
-)
-from rollout3d.questions.scene import Result, SceneView
+from rollout3d.questions import types, visible
+from rollout3d.questions.scene import SceneView
+from rollout3d.questions.types import QuestionType
 from rollout3d.seeding import generator
-
-GENERATORS: dict[str, Callable[[SceneView, Questions, np.random.Generator], Result]] = {
-    "object_counting": object_counting.generate,
-    "object_size_estimation": object_size.generate,
-    "room_size_estimation": room_size.generate,
-    "object_abs_distance": abs_distance.generate,
-    "object_rel_distance": rel_distance.generate,
-    "object_rel_direction_easy": partial(rel_direction.generate, level="easy"),
-    "object_rel_direction_medium": partial(rel_direction.generate, level="medium"),
-    "object_rel_direction_hard": partial(rel_direction.generate, level="hard"),
-    "obj_appearance_order": appearance_order.generate,
-    "route_planning": route_planning.generate,
-}
-"""Question type -> its generator, in the configuration's order of types."""
 
 _MAP_COLUMNS = ("walkable", "cell_m", "grid_origin", "grid_size", "appearances")
 
@@ -57,26 +33,37 @@ Job = tuple[Mapping[str, Any], Rows | str, Mapping[str, Any] | None, Rows]
 
 
 def everything(config: Questions) -> Questions:
-    """The same rules without caps, but for the option sets of relative distance, which grow with the fourth power."""
+    """Return the same rules without caps.
+
+    Option sets of relative distance, which grow with the fourth power of the categories, keep a cap per object. Types
+    that are asked only because `per_scene` names them keep theirs.
+    """
     each = config.rel_distance_per_primary or PER_PRIMARY
-    return config.model_copy(update={"per_scene": {}, "rel_distance_per_primary": each})
+    named = {name: cap for name, cap in config.per_scene.items() if name not in question_types.PER_SCENE}
+    return config.model_copy(update={"per_scene": named, "rel_distance_per_primary": each})
+
+
+def asked(config: Questions) -> list[QuestionType]:
+    """Return the question types that a configuration asks, by rank."""
+    found = map(types.load, question_types.asked(config.per_scene))
+    return sorted(found, key=lambda of_type: (of_type.rank, of_type.name))
 
 
 def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[Rows, Rows]:
-    """Question rows of one scan, by type, and `questions_dropped` rows: a line for each reason with its count.
+    """Return question rows of one scan, by type, and `questions_dropped` rows: a row per reason with its count.
 
     Each type draws from its own generator, seeded by scan and type: a change of one leaves the others alone.
     Candidates have no content hash yet, so the dropped rows carry "scene_id/question_type".
     """
     rows: Rows = []
     dropped: Rows = []
-    for kind, generate in GENERATORS.items():
-        rng = generator(seed, "questions", scene.dataset, scene.scene_id, kind)
-        made, reasons = generate(scene, config, rng)
+    for of_type in asked(config):
+        rng = generator(seed, "questions", scene.dataset, scene.scene_id, of_type.name)
+        made, reasons = of_type.generate(scene, config, rng)
         rows += made
         for reason, n in sorted(reasons.items()):
             if n:
-                dropped.append(_dropped(f"{scene.scene_id}/{kind}", f"{n} candidates: {reason}"))
+                dropped.append(_dropped(f"{scene.scene_id}/{of_type.name}", f"{n} candidates: {reason}"))
     return rows, dropped
 
 

@@ -12,14 +12,11 @@ from rollout3d import tables
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints, Method, min_distance
 from rollout3d.geometry.topdown import Walkable, unpack_grid
+from rollout3d.questions.evidence import Json, joined, rounded
 from rollout3d.questions.templates import lettered
 
 Result = tuple[list[dict[str, Any]], Counter[str]]
 """What a generator returns: question rows, and how many candidates each reason kept out."""
-
-
-class Json(str):
-    """Canonical JSON of a value that many rows share: encoded once a scene, not once a row."""
 
 
 @dataclass(frozen=True)
@@ -160,18 +157,7 @@ class SceneView:
             "objects": [self._mention(category) for category in categories],
             "media": None,
             "source": "generated",
-            "evidence": _joined({"centres": self._centres_json, **evidence}),
+            "evidence": joined({"centres": self._centres_json, **evidence}),
         }
         row["question_id"] = tables.question_id(row)
         return row
-
-
-def _joined(evidence: Mapping[str, Any]) -> str:
-    """The canonical JSON of an object, of which some values are JSON already."""
-    texts = {key: value if isinstance(value, Json) else tables.canonical_json(value) for key, value in evidence.items()}
-    return "{" + ",".join(f'"{key}":{texts[key]}' for key in sorted(texts)) + "}"
-
-
-def rounded(values: Iterable[float], digits: int = 3) -> list[float]:
-    """Plain floats rounded to `digits` decimals, never -0.0."""
-    return [round(float(value), digits) + 0.0 for value in values]

@@ -1,4 +1,4 @@
-"""Choosing questions: caps per scene, sets of well-separated values, frequent numbers, balanced letters, the total.
+"""Choosing questions: caps per scene, sets of well-separated values, frequent numbers, the total.
 
 Every choice depends on seeds and contents only, so neither the number of shards nor the order of files matters.
 """
@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rollout3d.questions.templates import LETTERS, movable, reordered
-from rollout3d.seeding import generator, stable_hash
+from rollout3d.seeding import stable_hash
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -90,43 +89,6 @@ class SpacedSets:
                 rank -= with_i
                 i += 1
         return chosen
-
-
-def balance_letters(rows: Sequence[Row], seed: int) -> list[Row]:
-    """The same rows in the same order, with the right options spread evenly over the letters.
-
-    Questions are visited by content hash; each puts its answer at the letter least used so far by its question type
-    and number of options, ties broken by least used over all types, then by a seeded draw; the other options are
-    shuffled. Questions that cannot be reordered (`templates.movable`) are counted first, so that the others make up
-    for them.
-    """
-    by_type: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
-    by_number: dict[int, Counter[int]] = defaultdict(Counter)
-    balanced = list(rows)
-    free = []
-    for k in sorted(range(len(rows)), key=lambda k: rows[k]["question_id"]):
-        row = rows[k]
-        if row["options"] is None:
-            continue
-        if movable(row):
-            free.append(k)
-        elif row["scene_id"] is not None:
-            letter, n = LETTERS.find(row["ground_truth"]), len(row["options"])
-            by_type[row["question_type"], n][letter] += 1
-            by_number[n][letter] += 1
-    for k in free:
-        row, n = rows[k], len(rows[k]["options"])
-        rng = generator(seed, "letters", row["question_id"])
-        mine, all_types = by_type[row["question_type"], n], by_number[n]
-        tie = rng.permutation(n)
-        letter = min(range(n), key=lambda place: (mine[place], all_types[place], tie[place]))
-        mine[letter] += 1
-        all_types[letter] += 1
-        truth = LETTERS.index(row["ground_truth"])
-        order = [int(other) for other in rng.permutation(n) if other != truth]
-        order.insert(letter, truth)
-        balanced[k] = reordered(row, order)
-    return balanced
 
 
 def limit_values(rows: Sequence[Row], max_share: float, seed: int) -> tuple[list[Row], list[Row]]:

@@ -1,12 +1,8 @@
 """The gate: which samplings of a scan's video can answer a question, and what each of them would answer.
 
 A sampling is the whole video (`full`), or a set of its frames. A question can be answered where every instance that it,
-its options or its answer names is clearly seen (`scenes.clear_share` of the picture) in some frame. Beside that:
-
-- a count asks for instances that are all seen;
-- the room's size asks for `questions.min_room_share` of its plan;
-- an order of appearance asks for two thresholds: each category is clearly seen before the next one is even faintly
-  seen, by the gap in the whole video. An order that the whole video leaves open, no sampling of it answers.
+its options or its answer names is clearly seen (`scenes.clear_share` of the picture) in some frame. Some types ask for
+something else: counts, the room's size and orders of appearance have a rule of their own (`QuestionType.sight`).
 
 Neither `question_id` nor the ground truth depend on it: the gate marks finished questions, and removes some if it is
 asked to.
@@ -14,18 +10,15 @@ asked to.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config, Splits
 from rollout3d.config.frames import WHOLE_VIDEO, evaluated_sets, stored_sets, train_set
-from rollout3d.questions import appearance_order, object_counting, room_size
-from rollout3d.questions.templates import option_text
+from rollout3d.questions import types
 
 Row = dict[str, Any]
 
@@ -160,8 +153,9 @@ def marks(row: Mapping[str, Any], sights: Sights, gate: Gate) -> Row:
         )
     verdicts = {name: judge(row, sights, name, gate) for name in gate.samplings if name in sights.of}
     whole = verdicts.get(WHOLE_VIDEO)
-    if row["question_type"] == appearance_order.KIND and whole and whole.reason:
-        verdicts = {name: whole for name in verdicts}  # the true order itself is open
+    of_type = types.known(row["question_type"])
+    if of_type is not None and of_type.whole_video_decides and whole and whole.reason:
+        verdicts = {name: whole for name in verdicts}
     answerable = [name for name, verdict in verdicts.items() if verdict.reason is None]
     refused = next(
         (verdicts[name].reason for name in gate.shown(row) if name in verdicts if verdicts[name].reason), None
@@ -175,60 +169,20 @@ def marks(row: Mapping[str, Any], sights: Sights, gate: Gate) -> Row:
 
 
 def judge(row: Mapping[str, Any], sights: Sights, sampling: str, gate: Gate) -> Verdict:
-    """Whether one sampling answers a question. Raises TableError for tables that do not belong together."""
-    kind = row["question_type"]
-    if kind == room_size.KIND:
-        share = next(iter(sights.of[sampling].values()))["room_share"]
-        if share < gate.min_room_share:
-            return Verdict(f"{LITTLE} {sampling}: {100 * share:.0f} % of its plan")
-        return Verdict()
-    named = {each["category"]: sights.seen(sampling, each["object_ids"]) for each in row["objects"]}
-    if kind == object_counting.KIND:
-        ((category, instances),) = named.items()
-        return _count(row, category, instances, sampling)
-    unseen = [name for name, seen in named.items() if not all(one["n_clear"] for one in seen)]
-    if kind == appearance_order.KIND:
-        return _order(row, named, unseen, sampling, gate)
-    return Verdict(f"{UNSEEN} {sampling}: {', '.join(sorted(unseen))}") if unseen else Verdict()
+    """Judge whether one sampling answers a question. Raises TableError for tables that do not belong together."""
+    of_type = types.known(row["question_type"])
+    rule = all_seen if of_type is None or of_type.sight is None else of_type.sight
+    return rule(row, sights, sampling, gate)
 
 
-def _count(row: Mapping[str, Any], category: str, instances: Sequence[Mapping[str, Any]], sampling: str) -> Verdict:
-    """A count is that of the instances seen; one that is only faintly seen leaves it open."""
-    n, true = sum(one["n_clear"] > 0 for one in instances), int(row["ground_truth"])
-    if n == true:
-        return Verdict()
-    if n == 0:
-        return Verdict(f"{UNSEEN} {sampling}: {category}")
-    faint = any(not one["n_clear"] and one["first_faint_s"] is not None for one in instances)
-    return Verdict(f"{FEWER} {sampling}: {category}, {n} of {true}", None if faint else str(n))
-
-
-def _order(
-    row: Mapping[str, Any],
-    named: Mapping[str, Sequence[Mapping[str, Any]]],
-    unseen: Sequence[str],
-    sampling: str,
-    gate: Gate,
-) -> Verdict:
-    """An order is certain if each category is clearly seen before the next one may be even faintly seen."""
-    if unseen:
-        return Verdict(f"{UNSEEN} {sampling}: {', '.join(sorted(unseen))}")
-    clear = {name: min(one["first_clear_s"] for one in seen) for name, seen in named.items()}
-    faint = {name: min(one["first_faint_s"] for one in seen) for name, seen in named.items()}
-    gap = gate.gap_s if sampling == WHOLE_VIDEO else 0.0
-
-    def open_pair(order: Sequence[str]) -> tuple[str, str] | None:
-        return next(((a, b) for a, b in pairwise(order) if not faint[b] - clear[a] > gap), None)
-
-    found = open_pair(json.loads(row["evidence"])["order"])
-    if found is None:
-        return Verdict()
-    own = sorted(clear, key=clear.__getitem__)
-    answer = ", ".join(own)
-    # Of the whole video another order is no answer but a contradiction: the ground truth is of the whole video.
-    certain = sampling != WHOLE_VIDEO and open_pair(own) is None
-    offered = certain and answer in [option_text(option) for option in row["options"]]
-    return Verdict(f"{UNCERTAIN} {sampling}: {', '.join(found)}", answer if offered else None)
+def all_seen(row: Mapping[str, Any], sights: Sights, sampling: str, gate: Gate) -> Verdict:
+    """A question can be answered where every object that it names is clearly seen."""
+    unseen = [
+        each["category"]
+        for each in row["objects"]
+        if not all(one["n_clear"] for one in sights.seen(sampling, each["object_ids"]))
+    ]
+    return Verdict(f"{UNSEEN} {sampling}: {', '.join(sorted(set(unseen)))}") if unseen else Verdict()
 
 
 def is_refusal(reason: str) -> bool:

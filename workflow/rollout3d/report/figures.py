@@ -17,6 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rollout3d.questions import types
+from rollout3d.scoring.aggregate import task_named
+
 Row = Mapping[str, Any]
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
@@ -29,21 +32,14 @@ NARROW = 3.5
 _POINTS = 300
 """Points of a curve; longer ones are drawn as the band between the extremes of as many bins."""
 
-NAMES = {
-    "object_counting": "object count",
-    "object_size_estimation": "object size",
-    "room_size_estimation": "room size",
-    "object_abs_distance": "absolute distance",
-    "object_rel_distance": "relative distance",
-    "object_rel_direction": "relative direction",
-    "object_rel_direction_easy": "relative direction, easy",
-    "object_rel_direction_medium": "relative direction, medium",
-    "object_rel_direction_hard": "relative direction, hard",
-    "obj_appearance_order": "appearance order",
-    "route_planning": "route planning",
-    "overall": "overall",
-}
-"""Question types and tasks in plain words."""
+
+def words(name: str) -> str:
+    """Return the name of a question type or task in plain words; another name, such as "overall", as it is."""
+    of_type = types.known(name)
+    if of_type is not None:
+        return of_type.words
+    task = task_named(name)
+    return task.words if task else name
 
 
 @dataclass(frozen=True)
@@ -172,7 +168,7 @@ def question_bars(cells: Sequence[Row], width: float) -> Figure:
     """`dataset_chart` as a figure of `width` inches: upright bars if wide, lying ones with their names if narrow."""
     kinds = list(dict.fromkeys(cell["row"] for cell in cells))
     count = {(cell["row"], cell["column"]): cell["ours"] or 0 for cell in cells}
-    names = [NAMES.get(kind, kind).replace("relative direction, ", "direction ") for kind in kinds]
+    names = [words(kind).replace("relative direction, ", "direction ") for kind in kinds]
     wide = width > NARROW
     figure = Figure(figsize=(width, 3.4 if wide else 0.7 + 0.42 * len(kinds)), layout="constrained")
     axes = figure.subplots()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rollout3d import doors
 from rollout3d.evaluation.views import seen_view
-from rollout3d.report.figures import NAMES
+from rollout3d.report.figures import words
 from rollout3d.report.questions import FATES, bias_lines, source_lines
 from rollout3d.report.sheet import Cell, Column, Group, Line, Sheet, plain_sheet
-from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, TASKS, kept_note, value_text
+from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, kept_note, task_columns, value_text
 
 Row = Mapping[str, Any]
 
@@ -104,20 +104,21 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
     mixed = [column for column in HOW if len({told[column] for told in how.values()}) > 1]
     said = {run: _words(told, mixed) for run, told in how.items()}
     common = [word for word in said[runs[0]] if all(word in words for words in said.values())]
+    titles = task_columns(of)
     groups = []
     for run in runs:
-        lines = [_score_line(of, run, view, label, look) for view, label, look in VIEWS]
+        lines = [_score_line(of, titles, run, view, label, look) for view, label, look in VIEWS]
         kept = next((row["rests_on"] for row in of if row["run"] == run and row["view"] == "video"), ())
         own = ", ".join(word for word in said[run] if word not in common)
         groups.append(Group(run, [line for line in lines if line], own, kept_note(kept)))
     # Guesses depend on the benchmark only: every run has the same.
-    guesses = [_score_line(of, runs[0], view, label, "guess") for view, label in GUESSES]
+    guesses = [_score_line(of, titles, runs[0], view, label, "guess") for view, label in GUESSES]
     groups.append(Group("no video", [line for line in guesses if line]))
     return Sheet(
         f"scores-{benchmark}",
         f"Scores on {benchmark}",
         "Shown",
-        [*(Column(title) for title in TASKS.values()), Column("n"), Column("Format kept", digits=0)],
+        [*(Column(title) for title in titles.values()), Column("n"), Column("Format kept", digits=0)],
         [group for group in groups if group.lines],
         group="Run",
         notes=[", ".join(common)] if common else [],
@@ -141,7 +142,7 @@ def _words(told: Mapping[str, str], mixed: Sequence[str]) -> list[str]:
     return words
 
 
-def _score_line(rows: Sequence[Row], run: str, view: str, label: str, look: str) -> Line | None:
+def _score_line(rows: Sequence[Row], tasks: Iterable[str], run: str, view: str, label: str, look: str) -> Line | None:
     found = {row["task"]: row for row in rows if row["run"] == run and row["view"] == view}
     if not found:
         return None
@@ -158,7 +159,7 @@ def _score_line(rows: Sequence[Row], run: str, view: str, label: str, look: str)
     share = Cell() if kept is None else Cell(100 * kept, unit=" %")
     if any(row["low"] is not None for row in found.values()):
         label += ", 95 % interval"
-    return Line(label, [*(cell(task) for task in TASKS), Cell(overall.get("n")), share], look=look)
+    return Line(label, [*(cell(task) for task in tasks), Cell(overall.get("n")), share], look=look)
 
 
 def source_sheet(rows: Sequence[Row]) -> Sheet:
@@ -179,7 +180,7 @@ def bias_sheet(rows: Sequence[Row]) -> Sheet:
         marks = {rule: "bad" if rule in line["marked"] else "" for rule in rules}
         scores = [Cell(line["scores"].get(rule), mark=marks[rule]) for rule in rules]
         cells = [Cell(line["n"]), Cell(line["chance"]), *scores, Cell(line["answers"])]
-        lines.append(Line(NAMES.get(line["kind"], line["kind"]), cells))
+        lines.append(Line(words(line["kind"]), cells))
     title = "What the text gives away"
     return plain_sheet("bias", title, "Type", [*columns, Column("Most frequent answers", text=True)], lines)
 
@@ -187,10 +188,7 @@ def bias_sheet(rows: Sequence[Row]) -> Sheet:
 def figure3_sheet(cells: Sequence[Row]) -> Sheet:
     """The numbers behind Figure 3."""
     columns, lines, common = pivot(cells)
-    counted = [
-        Line(NAMES.get(line["name"], line["name"]), [Cell(_whole(line["cells"][c]["ours"])) for c in columns])
-        for line in lines
-    ]
+    counted = [Line(words(line["name"]), [Cell(_whole(line["cells"][c]["ours"])) for c in columns]) for line in lines]
     return plain_sheet("figure3", "Questions per type", "Type", [Column(column) for column in columns], counted, common)
 
 

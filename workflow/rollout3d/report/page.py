@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from rollout3d.config import CATEGORIES
+from rollout3d.config import question_types
 from rollout3d.report import figures, lines
 from rollout3d.report.about import LICENCE, About
 from rollout3d.report.gallery import Example
@@ -66,7 +66,8 @@ def sample_questions(train: Sequence[Row], seed: int, n: int = 10) -> list[Row]:
     by_kind: dict[str, list[Row]] = {}
     for row in train:
         by_kind.setdefault(row["question_type"], []).append(row)
-    order = [kind for kind in CATEGORIES if kind in by_kind] + sorted(set(by_kind) - set(CATEGORIES))
+    names = question_types.NAMES
+    order = [kind for kind in names if kind in by_kind] + sorted(set(by_kind) - set(names))
     drawn: list[Row] = []
     piles = {kind: generator(seed, "report", kind).permutation(len(by_kind[kind])).tolist() for kind in order}
     while len(drawn) < n and any(piles.values()):
@@ -86,7 +87,7 @@ def render(study: Study) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"uri": _uri, "number": number, "span": span, "pretty": _pretty}
-    environment.globals |= {"plain": lambda kind: figures.NAMES.get(kind, kind), "several": _several}
+    environment.globals |= {"plain": figures.words, "several": _several}
     environment.globals |= {"shown": shown, "outline_colors": OUTLINES}
     benchmarks = sorted({row["benchmark"] for row in study.scores})
     figure3 = study.tables.get("figure3", ())

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollout3d.config import CATEGORIES
+from rollout3d.config import question_types
 
 Row = Mapping[str, Any]
 
@@ -43,9 +43,9 @@ def guess_line(rows: Sequence[Row]) -> str:
 def bias_lines(rows: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]]]:
     """Rules in the order of the table, and a line a type: chance, the score of each rule, the most frequent answers."""
     rules = [name for name in dict.fromkeys(r["name"] for r in rows if r["measure"] == "score") if name != "chance"]
-    kinds = {row["question_type"] for row in rows}
+    kinds, names = {row["question_type"] for row in rows}, question_types.NAMES
     lines = []
-    for kind in [*(k for k in CATEGORIES if k in kinds), *sorted(kinds - set(CATEGORIES))]:
+    for kind in [*(name for name in names if name in kinds), *sorted(kinds - set(names))]:
         mine = [row for row in rows if row["question_type"] == kind]
         scores = {row["name"]: row for row in mine if row["measure"] == "score"}
         chance = scores["chance"]["value"]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
+from rollout3d.config import question_types
 from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.evaluation.views import seen_view
-from rollout3d.questions import route_planning, visible, walk
+from rollout3d.questions import types, visible
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import guess_line
 from rollout3d.scenes.verdict import Mode, counts, judge
@@ -53,7 +54,7 @@ def _built(root: Path, agreement: Mode) -> str:
     told = ", ".join(f"{_rows([path]):,} {label}" for label, path in questions if path.exists())
     if told:
         lines.append(f"  questions: {told}")
-    lines += _executed(root, scans.total())
+    lines += _summaries(root, scans.total())
     lines += _refused(root)
     sources = root / "train" / "ocr_rl_sources.parquet"
     told = guess_line(tables.read(tables.SOURCES, sources)) if sources.exists() else ""
@@ -65,19 +66,22 @@ def _built(root: Path, agreement: Mode) -> str:
     return "\n".join([f"Built in {root}:", *lines]) if lines else ""
 
 
-def _executed(root: Path, scans: int) -> list[str]:
-    """Generated routes that the executor kept, of those that it walked, and why it refused the others."""
+def _summaries(root: Path, scans: int) -> list[str]:
+    """Lines of the question types that report on what their generators tried, such as routes that were executed."""
     made = [path for path in sorted((root / "questions").glob("*/*.parquet")) if path.parent.name != "external"]
     dropped = [path for path in made if path.stem.endswith("_dropped")]
-    types = tables.read_many(tables.QUESTIONS, [path for path in made if path not in dropped], ["question_type"])
+    asked = tables.read_many(tables.QUESTIONS, [path for path in made if path not in dropped], ["question_type"])
     left_out = tables.read_many(tables.QUESTIONS_DROPPED, dropped, ["question_id", "reason"])
     reasons = [row["reason"] for row in left_out]
-    # The executor kept also what the video cannot answer.
-    kept = sum(row["question_type"] == route_planning.KIND for row in types)
-    kept += visible.removed(left_out, route_planning.KIND)
-    told = walk.summary(kept, reasons, scans)
+    lines = []
+    for name in question_types.asked(row["question_type"] for row in asked):
+        summary = types.load(name).summary
+        if summary:
+            # The gate removes questions that a generator made.
+            kept = sum(row["question_type"] == name for row in asked) + visible.removed(left_out, name)
+            lines.append(summary(kept, reasons, scans))
     # Without a refusal nothing tells apart routes that nobody executed (compat: vsibench).
-    return [f"  {told}"] if "refused" in told else []
+    return [f"  {line}" for line in lines if "refused" in line]
 
 
 def _refused(root: Path) -> list[str]:

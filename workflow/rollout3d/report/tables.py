@@ -20,25 +20,13 @@ from rollout3d.errors import InvalidInput
 from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.report.paper import Given, build_table
 from rollout3d.resources import shipped
+from rollout3d.scoring.aggregate import task_named, tasks
 from rollout3d.tables.rows import ReportRow
 
 Row = Mapping[str, Any]
 
 TABLES = doors.PAPER_TABLES.names
 REFERENCE = shipped("resources/reference/ocr.csv")
-
-TASKS = {
-    "overall": "Avg.",
-    "object_counting": "Obj. Count",
-    "object_abs_distance": "Abs. Dist.",
-    "object_size_estimation": "Obj. Size",
-    "room_size_estimation": "Room Size",
-    "object_rel_distance": "Rel. Dist.",
-    "object_rel_direction": "Rel. Dir.",
-    "route_planning": "Route Plan",
-    "obj_appearance_order": "Appr. Order",
-}
-"""Task of a benchmark -> column of Table 2, in its order."""
 
 GUESSES = ("random", "frequent")
 """Views of SCORES that look at no video."""
@@ -61,6 +49,16 @@ def main_benchmark(scores: Iterable[Row]) -> str | None:
     """The benchmark that the tables report: VSI-Bench where it was run, else the first in alphabetical order."""
     names = sorted({row["benchmark"] for row in scores})
     return "vsibench" if "vsibench" in names else names[0] if names else None
+
+
+def task_columns(scores: Iterable[Row]) -> dict[str, str]:
+    """Return the column of Table 2 for each task, in its order: VSI-Bench's, then other tasks of these SCORES rows."""
+    found = {"overall": "Avg."} | {task.name: task.column for task in tasks()}
+    for name in dict.fromkeys(row["task"] for row in scores):
+        task = None if name in found else task_named(name)
+        if task is not None:
+            found[name] = task.column
+    return found
 
 
 def models_of(config: Config, runs: Mapping[str, Run]) -> dict[str, str]:
@@ -177,17 +175,18 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
     benchmark = main_benchmark(scores)
     if benchmark and benchmark != "vsibench":
         marks = [f"benchmark {benchmark}", *marks]
+    titles = task_columns(row for row in scores if row["benchmark"] == benchmark)
     ours: dict[tuple[str, str], tuple[float, int]] = {}
     evaluated = set()
     notes: dict[str, list[str]] = {}
     for row in scores:
-        if row["benchmark"] == benchmark and row["task"] in TASKS:
+        if row["benchmark"] == benchmark and row["task"] in titles:
             # Guesses depend on the benchmark only: every run has the same.
             of = row["run"] if row["view"] == "video" else row["view"]
-            ours[of, TASKS[row["task"]]] = (row["score"], row["n"])
+            ours[of, titles[row["task"]]] = (row["score"], row["n"])
             evaluated.add(of)
             notes[of] = marks + kept_note(row["rests_on"]) + made_note(row)
-    columns = list(TASKS.values()) if every_task else ["Avg."]
+    columns = list(titles.values()) if every_task else ["Avg."]
     values = {(row["row"], row["column"]): row["value"] for row in paper}
     reference = {row["row"]: row for row in paper}
     cells = []

@@ -1,22 +1,13 @@
-"""VSI-Bench's averages: eight tasks, and their unweighted mean."""
+"""VSI-Bench's averages: eight tasks, and their unweighted mean. Question types of others are tasks beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-DIRECTIONS = ("object_rel_direction_easy", "object_rel_direction_medium", "object_rel_direction_hard")
-TASKS = (
-    "object_counting",
-    "object_abs_distance",
-    "object_size_estimation",
-    "room_size_estimation",
-    "object_rel_distance",
-    "object_rel_direction",
-    "route_planning",
-    "obj_appearance_order",
-)
-"""The eight tasks, in the order of VSI-Bench's Table 1."""
+from rollout3d.config import question_types
+from rollout3d.questions import types
+from rollout3d.questions.types import Task
 
 
 @dataclass(frozen=True)
@@ -27,23 +18,38 @@ class Mean:
     n: int
 
 
+def tasks(names: Iterable[str] = ()) -> dict[Task, tuple[str, ...]]:
+    """Return tasks with their question types: VSI-Bench's eight in the order of its Table 1, then those of `names`.
+
+    Raises ValueError for a name that is no question type.
+    """
+    names = set(names)
+    unknown = sorted(names - set(question_types.NAMES))
+    if unknown:
+        raise ValueError(f"no question types: {', '.join(unknown)}; a type is a file of questions/types")
+    found: dict[Task, list[str]] = {}
+    for name in question_types.asked(names):
+        found.setdefault(types.load(name).scored_as, []).append(name)
+    return {task: tuple(found[task]) for task in sorted(found, key=lambda task: (task.place, task.name))}
+
+
+def task_named(name: str) -> Task | None:
+    """Return the task of a name in a table of scores; None for "overall"."""
+    names = (*question_types.PER_SCENE, *question_types.NAMES)
+    return next((task for each in names if (task := types.load(each).scored_as).name == name), None)
+
+
 def vsibench(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
-    """Scores per question type (0 to 1) -> the eight tasks in order, then "overall".
+    """Return the mean of each task, and "overall", of scores per question type (0 to 1).
 
     The relative direction task is the plain mean of the means of its three types, however many questions each has,
     and overall the unweighted mean of the tasks. Tasks (and direction types) without questions have score None and
-    n 0 and are left out of the means above them: compare overall scores only where all eight tasks have questions.
-    Raises ValueError for a question type that is not VSI-Bench's.
+    n 0 and are left out of the means above them: compare overall scores only where the same tasks have questions.
+    Raises ValueError for a name that is no question type.
     """
-    unknown = sorted(set(scores) - set(TASKS) - set(DIRECTIONS))
-    if unknown or "object_rel_direction" in scores:
-        raise ValueError(
-            f"not question types of VSI-Bench: {unknown or ['object_rel_direction (a task of three types)']}"
-        )
-    means: dict[str, Mean] = {}
-    for task in TASKS:
-        kinds = DIRECTIONS if task == "object_rel_direction" else (task,)
-        means[task] = _mean_of([_mean(scores.get(kind, ())) for kind in kinds])
+    means = {
+        task.name: _mean_of([_mean(scores.get(name, ())) for name in names]) for task, names in tasks(scores).items()
+    }
     means["overall"] = _mean_of(list(means.values()))
     return means
 

@@ -17,13 +17,14 @@ frames shown cannot.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.questions import errata, route_planning, walk
-from rollout3d.questions.generate import everything, questions_for_shard
+from rollout3d.questions import errata
+from rollout3d.questions.generate import asked, everything, questions_for_shard
 from rollout3d.questions.visible import Gate, is_refusal, removed, told
 from rollout3d.scenes.meta import read_meta
 from rollout3d.scenes.verdict import CONTRADICTS, counts, judge_all
@@ -92,7 +93,9 @@ def main(argv: list[str] | None = None) -> None:
         )
         left_out.write(dropped)
         unseen: list[str] = []
-        routes, why = 0, list[str]()
+        told_of = [of_type for of_type in asked(settings) if of_type.summary]
+        n_made: Counter[str] = Counter()
+        why: list[str] = []
         made = questions_for_shard(
             scenes, objects, maps, splits, settings, config.seed, args.workers, refused, visibility, gate
         )
@@ -106,15 +109,17 @@ def main(argv: list[str] | None = None) -> None:
                 corrections = [each for each in corrections if each not in mine]
             questions.write(columns)
             left_out.write(reasons)
-            routes += columns["question_type"].to_pylist().count(route_planning.KIND)
-            routes += removed(reasons, route_planning.KIND)
+            names = columns["question_type"].to_pylist()
+            for of_type in told_of:
+                n_made[of_type.name] += names.count(of_type.name) + removed(reasons, of_type.name)
             why += [row["reason"] for row in reasons]
             unseen += [reason for reason in columns["refused"].to_pylist() if reason]
             unseen += [row["reason"] for row in reasons if is_refusal(row["reason"])]
         _corrected([], corrections, {row["scene_id"] for row in scenes} if corrections else ())
-    executed = walk.summary(routes, why, len(scenes)) if settings.compat != "vsibench" and not args.meta else ""
-    if executed:
-        LOG.info(executed)
+    for of_type in told_of if settings.compat != "vsibench" and not args.meta else ():
+        line = of_type.summary(n_made[of_type.name], why, len(scenes)) if of_type.summary else ""
+        if line:
+            LOG.info(line)
     if gate:
         what = "left out" if gate.remove else "kept and marked (questions.strict: remove leaves them out)"
         LOG.info("questions refused: %s; %s", ", ".join(f"{n} {reason}" for reason, n in told(unseen)) or "none", what)

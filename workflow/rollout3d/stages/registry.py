@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from rollout3d import doors
-from rollout3d.config import Config, Run
+from rollout3d.config import Config, Run, question_types
 from rollout3d.config.evaluation import official_scorer
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, identity_name, values
@@ -372,6 +372,10 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["backend"] = {"train_grpo": config.grpo, "difficulty": config.difficulty, "evaluate": config.evaluation}[
             stage
         ].backend
+    if stage == "import_questions":
+        found["question_type"] = question_types.asked(config.external.spatial_types)
+    elif stage not in ("ask", "audit"):  # these take any type
+        found["question_type"] = question_types.asked([*config.questions.per_scene, *config.external.spatial_types])
     if stage == "annotate":
         found["teacher"] = config.cot.teacher
     if stage in ("annotate", "train_grpo"):  # verified and rewarded is what stands in the tag

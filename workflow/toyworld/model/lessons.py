@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from rollout3d import config as configuration
+from rollout3d.config import question_types
 from rollout3d.config.frames import most_frames
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints
@@ -191,7 +192,7 @@ def questions(
     view: SceneView, config: configuration.Config, rng: np.random.Generator, reason: Reason
 ) -> Iterator[Lesson]:
     """Questions of the benchmark about the room, at most one of a type while types last, direct and with reasoning."""
-    few = dict.fromkeys(configuration.CATEGORIES, 2)
+    few = dict.fromkeys(question_types.PER_SCENE, 2)
     asked = config.questions.model_copy(update={"distance": "exact", "per_scene": few})
     rows, _ = generate.questions_for_scene(view, asked, config.seed)
     rows = [rows[i] for i in rng.permutation(len(rows))]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import CATEGORIES, DATASETS
+from rollout3d.config import DATASETS
 from rollout3d.evaluation.benchmarks._common import BenchmarkError
 from rollout3d.fingerprint import note
 from rollout3d.questions.counts import BENCHMARK
@@ -129,7 +129,7 @@ def _check_whole(root: Path, files: Sequence[tuple[str, int]], rows: Sequence[Qu
 
 def _question(row: dict[str, Any], file: Path) -> QuestionRow:
     dataset, scene, question_type = row["dataset"], str(row["scene_name"]), row["question_type"]
-    if dataset not in DATASETS or question_type not in CATEGORIES:
+    if dataset not in DATASETS or question_type not in COUNTS:
         raise BenchmarkError(
             f"{file}: row {row['id']} has the unknown dataset '{dataset}' or question type '{question_type}': download "
             "it again"

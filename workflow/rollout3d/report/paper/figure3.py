@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rollout3d.config import CATEGORIES
+from rollout3d.config import question_types
 from rollout3d.report.paper import Given
 from rollout3d.report.tables import cell
 from rollout3d.tables.rows import ReportRow
@@ -16,7 +16,8 @@ NEEDS = ("ocr_rl", "ocr_sft")
 def build(given: Given) -> list[ReportRow]:
     """Count the questions of each type, most frequent first, with the sources of those of OCR-RL in the note."""
     counts = [Counter(row["question_type"] for row in part) for part in (given.rl, given.sft)]
-    types = sorted(set(CATEGORIES) | set(counts[0]) | set(counts[1]), key=lambda name: (-counts[0][name], name))
+    names = {*question_types.PER_SCENE, *counts[0], *counts[1]}
+    types = sorted(names, key=lambda name: (-counts[0][name], name))
     cells = []
     for name in types:
         sources = Counter(row["source"] for row in given.rl if row["question_type"] == name)

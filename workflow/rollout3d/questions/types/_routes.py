@@ -1,10 +1,8 @@
-"""Route planning: fill the turns into a robot's instructions.
+"""Routes for `route_planning`: found, checked on the walkable grid, and executed.
 
-VSI-Bench's routes are written by people. These are generated: a robot stands beside a unique object and faces
-another; it walks straight to unique objects, turning in between; the question leaves the turns open. Every walk is
-checked on the walkable grid, and no sequence of turns but the right one brings the robot to its destination. A route
-that passes here is a candidate: `walk.Walker`, which shares no code with this file, executes it from everywhere beside
-the start, and what it refuses is dropped, except with `compat: vsibench`.
+Every walk is checked on the walkable grid, and no sequence of turns but the right one brings the robot to its
+destination. A route that passes here is a candidate: `walk.Walker`, which shares no code with this file, executes it
+from everywhere beside the start, and what it refuses is dropped, except with `compat: vsibench`.
 """
 
 from __future__ import annotations
@@ -18,18 +16,13 @@ from typing import Any
 import numpy as np
 
 from rollout3d.config import Questions
-from rollout3d.questions import templates
-from rollout3d.questions.navigation import REACH_M, Floor, Leg
-from rollout3d.questions.scene import Result, SceneView, rounded
+from rollout3d.questions.evidence import rounded
+from rollout3d.questions.scene import Result, SceneView
+from rollout3d.questions.types._navigation import REACH_M, Floor, Leg
+from rollout3d.questions.types.route_planning import FILL_IN, GO_FORWARD, NAME, SECTOR_DEG, TEXT, TURNS
 from rollout3d.questions.walk import REFUSED, Instructions, Walker
 
-KIND = "route_planning"
-TURNS = {"Turn Left": 90.0, "Turn Right": -90.0, "Turn Back": 180.0}
-"""Turns, degrees counter-clockwise."""
 MAX_BLANKS = 3
-SECTOR_DEG = 45.0
-"""After a turn the robot walks to a landmark within this angle of its new direction. The sectors of the three turns do
-not overlap: that makes routes unambiguous."""
 CLEAR_DEG = 35.0
 """Questions use landmarks within this angle only, 10 degrees from the next sector as VSI-Bench's directions are, so
 that no turn is a matter of taste."""
@@ -105,7 +98,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
         found[len(route.turns)].setdefault((route.instructions, route.turns), []).append(route)
     n_found = sum(map(len, found.values()))
     reasons["no walk with a clear turn"] += not n_found
-    cap = config.per_scene.get(KIND, MAX_ROUTES)
+    cap = config.per_scene.get(NAME, MAX_ROUTES)
     good = {n: _unobjectionable(scene, floor, walkers, routes, cap, rng, reasons) for n, routes in found.items()}
     rows: dict[str, dict[str, Any]] = {}
     # Many turns first: routes with few are easier to find and would crowd them out.
@@ -237,10 +230,10 @@ def _row(scene: SceneView, floor: Floor, route: Route, rng: np.random.Generator)
     options = sorted(", ".join(turns) for turns in [route.turns, *wrong])
     actions: list[str] = []
     for turn, landmark, _ in route.steps:
-        actions += [templates.FILL_IN] if turn else []
-        actions.append(templates.GO_FORWARD.format(landmark=landmark))
+        actions += [FILL_IN] if turn else []
+        actions.append(GO_FORWARD.format(landmark=landmark))
     target = route.steps[-1][1]
-    question = templates.ROUTE.format(
+    question = TEXT.format(
         start=route.start,
         facing=route.facing,
         target=target,
@@ -270,7 +263,7 @@ def _row(scene: SceneView, floor: Floor, route: Route, rng: np.random.Generator)
         "route_m": rounded([sum(leg.metres for leg in legs)], 2)[0],
         "shortest_m": rounded([floor.shortest(legs[0].start, legs[-1].end)], 2)[0],
     }
-    return scene.row(KIND, question, ", ".join(route.turns), named, evidence, options)
+    return scene.row(NAME, question, ", ".join(route.turns), named, evidence, options)
 
 
 def _turn(degrees: float, within: float) -> str | None:

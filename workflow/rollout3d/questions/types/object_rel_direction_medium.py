@@ -1,0 +1,7 @@
+"""Relative direction, medium: to one's left, right or back a third object is (VSI-Bench)."""
+
+from __future__ import annotations
+
+from rollout3d.questions.types._rel_direction import direction
+
+TYPE = direction("medium", rank=7, per_scene=20)

@@ -1,0 +1,152 @@
+"""Relative distance: which of four categories is closest to a unique object (VSI-Bench)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from math import comb
+from typing import TYPE_CHECKING
+
+from rollout3d.questions.evidence import rounded
+from rollout3d.questions.reasoning import Facts, Written, told
+from rollout3d.questions.select import SpacedSets, sample
+from rollout3d.questions.types import Boxes, QuestionType, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rollout3d.config import Questions
+    from rollout3d.questions.scene import Result, SceneView
+
+NAME = "object_rel_distance"
+TEXT = (
+    "Measuring from the closest point of each object, which of these objects ({options}) is the closest to the "
+    "{category}?"
+)
+N_OPTIONS = 4
+LARGE_ROOM_M2 = 40.0
+"""Rooms above this need the larger gap. [VSI-Bench paper]"""
+
+_WHICH = "which (?:of (?:these|the following|the) )?(?:objects?|categor(?:y|ies)|items?)(?: below| listed)?"
+_NEAREST = " is (?:the )?(?:closest|nearest) to (?:the )?{category}"
+
+
+def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
+    """Sets of four other categories for each unique one, drawn uniformly from all that pass.
+
+    The distance to a category is that to its nearest instance. A set passes if its nearest is at least
+    `rel_distance_margin_m` away and any two distances differ by more than the gap: that margin, or
+    `rel_distance_margin_large_m` in rooms above 40 m2 or of unknown area.
+    """
+    reasons: Counter[str] = Counter()
+    large = scene.room_size_m2 is None or scene.room_size_m2 > LARGE_ROOM_M2
+    gap = config.rel_distance_margin_large_m if large else config.rel_distance_margin_m
+    choices: list[tuple[str, dict[str, float], SpacedSets]] = []
+    for primary in scene.unique:
+        distances = {c: scene.distance(primary, c, config.distance) for c in scene.located if c != primary}
+        far = {c: d for c, d in distances.items() if d >= config.rel_distance_margin_m}
+        sets = SpacedSets(far, N_OPTIONS, gap)
+        choices.append((primary, distances, sets))
+        reasons[f"nearest below {config.rel_distance_margin_m} m"] += comb(len(distances), 4) - comb(len(far), 4)
+        reasons[f"two distances within {gap} m"] += comb(len(far), 4) - len(sets)
+    text = TYPE.wording(config.wording)
+    rows = []
+    for which, rank in _drawn([len(sets) for _, _, sets in choices], config, rng, reasons):
+        primary, distances, sets = choices[which]
+        chosen = sets[rank]
+        options = [c for c in scene.located if c in chosen]
+        evidence = {
+            "object": scene.place(primary),
+            "distances_m": {c: rounded([distances[c]])[0] for c in options},
+            "nearest": chosen[0],
+            "method": config.distance,
+        }
+        question = text.format(options=", ".join(options), category=primary)
+        rows.append(scene.row(NAME, question, chosen[0], [primary, *options], evidence, options))
+    return rows, reasons
+
+
+def _drawn(
+    sizes: Sequence[int], config: Questions, rng: np.random.Generator, reasons: Counter[str]
+) -> list[tuple[int, int]]:
+    """(primary, rank of its set) of the sets that the caps leave, without listing the others."""
+    starts = [0, *accumulate(sizes)]
+    each, of_scene, total = config.rel_distance_per_primary, config.per_scene.get(NAME), starts[-1]
+    if each is not None:
+        places = [
+            start + rank
+            for start, size in zip(starts, sizes)
+            for rank in sorted(rng.choice(size, min(each, size), replace=False).tolist() if size else [])
+        ]
+        reasons[f"cap of {each} an object"] += total - len(places)
+        places = sample(places, of_scene, rng, reasons)
+    else:
+        cap = min(of_scene or total, total)
+        reasons[f"cap of {cap} a scene"] += total - cap
+        places = sorted(rng.choice(total, cap, replace=False).tolist()) if total else []
+    return [(which, place - starts[which]) for place in places for which in [bisect_right(starts, place) - 1]]
+
+
+def recompute(fields: Mapping[str, str], options: Sequence[str], boxes: Boxes) -> str:
+    """Return the option whose nearest instance is closest to the object; the first of equals."""
+    primary = boxes.located(fields["category"])
+    categories = [boxes.located(option) for option in options]
+    metres = [boxes.distance(primary, category) for category in categories]
+    return options[metres.index(min(metres))]
+
+
+def reason(facts: Facts) -> Written:
+    """Each option's distance, and the smallest."""
+    distances = facts["distances_m"]
+    order = sorted(distances, key=distances.__getitem__)
+    nearest, *others = order
+    said = told([distances[c] for c in order], lambda rounded: all(rounded[0] < other for other in rounded[1:]))
+    metres = dict(zip(order, said))
+    # The runner-up is what the nearest is compared with: under a cap it stays longest.
+    ranks = {c: rank for rank, c in enumerate([*others[:1], nearest, *others[1:]], start=2)}
+    several = {c for c, centres in facts.evidence.get("centres", {}).items() if len(centres) > 1}
+    steps = [
+        facts.say(0, "compare", a=facts["object"]["category"]),
+        *(
+            facts.say(
+                ranks[category], "away_closest" if category in several else "away", c=category, d=metres[category]
+            )
+            for category in distances
+        ),
+        facts.say(1, "smallest", c=nearest, d=metres[nearest]),
+    ]
+    return steps, nearest
+
+
+TYPE = QuestionType(
+    name=NAME,
+    rank=5,
+    per_scene=50,
+    task=Task(NAME, "Rel. Dist.", 5, "relative distance"),
+    words="relative distance",
+    text=TEXT,
+    other_texts={
+        "vlm3r": TEXT + "\nIf there are multiple instances of an object category, measure to the closest.",
+    },
+    lists_options=True,
+    generate=generate,
+    wordings=(
+        rf"{_WHICH}{_NEAREST}: {{options}}\?",
+        rf"{_WHICH}, {{options}},{_NEAREST}(?:\?|,|\.)",
+        rf"{_WHICH}(?: \({{options}}\))?{_NEAREST}(?:\?|,|\.)",
+    ),
+    aliases=("relative_distance_object", "relative_distance"),
+    options="things",
+    recompute=recompute,
+    by_distance=True,
+    singles=("category",),
+    reason=reason,
+    sentences={
+        "compare": ("I measure from the {a} to each one.", "I compare how far each one is from the {a}."),
+        "away": ("The {c} is {d} m away.",),
+        "away_closest": ("The closest {c} is {d} m away.",),
+        "smallest": ("The smallest is {d} m, so the {c} is the closest.", "The closest is the {c}, with {d} m."),
+    },
+)
