@@ -1,5 +1,6 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
-# make test | test-long | test-vllm | lint | dry-run | clean
+# make test | test-long | test-vllm | lint | docs | dry-run | clean
+# make pictures: the README's pictures and figures, from the last demo (chromium)
 # make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
 # make fuzz [FUZZ="--mutations N"]: damage every file of every format, and say what became of it (20 minutes)
 # make bench [BENCH="NAME ..."]: speed and memory beside the obvious alternatives (minutes, 1 GB for a scan)
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
 
-.PHONY: demo seeing test test-long test-vllm lint format dry-run faults faults-quick fuzz bench gpu-check clean system
+.PHONY: demo seeing test test-long test-vllm lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -44,6 +45,17 @@ lint: $(VENV)/ready
 	$(BIN)/snakemake --lint --configfile config/presets/demo.yaml
 	$(BIN)/python .ci/prose.py
 
+# The site of documents and docstrings, in docs/_build/html; warnings are errors.
+docs: $(VENV)/docs
+	rm -rf docs/api
+	$(BIN)/python -m sphinx -c docs -b html -W --keep-going -q . docs/_build/html
+
+# Pictures and figures of the README, from results/demo: run `make demo` before.
+pictures: $(VENV)/ready
+	$(BIN)/python docs/drawings.py
+	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/figures.py
+
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/snakefmt Snakefile rules
 
@@ -73,6 +85,10 @@ gpu-check: $(if $(GPU_PYTHON),,$(VENV)/ready)
 
 $(VENV)/bench: $(VENV)/ready
 	$(BIN)/pip install --quiet -e ".[bench]"
+	touch $@
+
+$(VENV)/docs: $(VENV)/ready
+	$(BIN)/pip install --quiet -e ".[docs]"
 	touch $@
 
 # torch first: named by another package's requirement it may come with gigabytes of CUDA libraries.

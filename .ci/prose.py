@@ -61,7 +61,7 @@ _UNIT = (
 _COUNTED = (
     r"(once|twice|times|seconds|minutes|hours|frames|tokens|bytes|points|pixels|questions|answers|samples|rows|steps"
     r"|rooms|scans|gpus|images|pictures|objects|characters|requests|rollouts|completions|prompts|cores|cells|dollars"
-    r"|[kmg]i?b|ms|fps|\d[\d,.]*)"
+    r"|[kmg]i?b|ms|fps|\d[\d,]*(\.\d+)?)"
 )
 _SINGLE = (
     r"(row|row group|line|process|trainer|thread|room|shard|frame|file|call|step|video|picture|answer|question|job"

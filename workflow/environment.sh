@@ -13,7 +13,7 @@ if [ -n "${ROLLOUT3D_MODULES:-}" ]; then
     done
   fi
   if ! module load $ROLLOUT3D_MODULES; then
-    echo "error: 'module load $ROLLOUT3D_MODULES' failed: correct ROLLOUT3D_MODULES (config/README.md)" >&2
+    echo "error: 'module load $ROLLOUT3D_MODULES' failed: correct ROLLOUT3D_MODULES (docs/cluster.md)" >&2
     exit 1
   fi
   set -eu

@@ -1,4 +1,4 @@
-"""Rewrite the rulegraph in README.md: `python tests/dag/rulegraph.py` in the root of the repository."""
+"""Rewrite the rulegraph in docs/architecture.md: `python tests/dag/rulegraph.py` in the root of the repository."""
 
 import re
 import subprocess
@@ -11,8 +11,6 @@ graph = subprocess.run(
 names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
 edges = sorted((names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph))
 lines = "\n".join(f"    {a} --> {b}" for a, b in edges if b != "all")
-readme = Path("README.md")
-text = re.sub(
-    r"```mermaid\n.*?```", lambda _: f"```mermaid\nflowchart LR\n{lines}\n```", readme.read_text(), flags=re.S
-)
-readme.write_text(text)
+page = Path("docs/architecture.md")
+text = re.sub(r"```mermaid\n.*?```", lambda _: f"```mermaid\nflowchart LR\n{lines}\n```", page.read_text(), flags=re.S)
+page.write_text(text)

@@ -330,11 +330,11 @@ def test_rules_that_generate_run_where_their_backend_is_installed(clone, tmp_pat
     assert {"scenes", "train", "report"} <= used and ("vllm" in used) == with_vllm
 
 
-def test_readme_shows_the_current_rulegraph(clone):
+def test_the_architecture_page_shows_the_current_rulegraph(clone):
     graph = snakemake(clone, "--rulegraph", "mermaid-js").stdout
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
     edges = {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph)} - {("", "")}
     edges = {(a, b) for a, b in edges if b != "all"}
-    block = re.search(r"```mermaid\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert block, "README.md has no mermaid block: python tests/dag/rulegraph.py"
+    block = re.search(r"```mermaid\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.S)
+    assert block, "docs/architecture.md has no mermaid block: python tests/dag/rulegraph.py"
     assert set(re.findall(r"(\w+) --> (\w+)", block[1])) == edges, "python tests/dag/rulegraph.py"

@@ -52,9 +52,9 @@ def release(tmp_path):
     return tmp_path, rows
 
 
-def test_the_readme_command_scores_a_file_of_a_foreign_shape(tmp_path):
-    found = re.search(r"^rollout3d score .*--answers.*$", (ROOT / "README.md").read_text(), re.M)
-    assert found, "README.md has no command that scores predictions"
+def test_the_documented_command_scores_a_file_of_a_foreign_shape(tmp_path):
+    found = re.search(r"^rollout3d score .*--answers.*$", (ROOT / "docs" / "scores.md").read_text(), re.M)
+    assert found, "docs/scores.md has no command that scores predictions"
     words = found[0].split("#")[0].split()
     rows = questions()
     write_questions(tmp_path / words[words.index("--answers") + 1], rows)

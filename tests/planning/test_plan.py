@@ -215,10 +215,10 @@ def command(*arguments):
     return subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
 
 
-def test_the_readme_has_the_table_that_the_command_prints():
+def test_the_documents_have_the_table_that_the_command_prints():
     done = command("--table")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() in (ROOT / "README.md").read_text()
+    assert done.stdout.strip() in (ROOT / "docs" / "planning.md").read_text()
 
 
 def test_a_run_that_does_not_fit_ends_with_1_and_what_would_fit():

@@ -153,6 +153,7 @@ def write(folder, **changes):
         "frames": (tables.FRAMES, frame_rows()),
         "maps": (tables.MAPS, [map_row()]),
         "regions.aabb_none": (tables.REGIONS, region_rows()),
+        "regions.aabb_none_raw_files": (tables.RAW_FILES, []),
         "regions.instance_depth": (tables.REGIONS, region_rows((1,))),
     }
     for name, (table, rows) in content.items():

@@ -95,13 +95,13 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Cluster:
         if value is None:
             return None
         if not value.isascii() or not value.isdigit() or int(value) < least:
-            raise ValueError(f"ROLLOUT3D_{name} is '{value}': give a whole number from {least} on (config/README.md)")
+            raise ValueError(f"ROLLOUT3D_{name} is '{value}': give a whole number from {least} on (docs/cluster.md)")
         return int(value)
 
     def flag(name: str) -> bool:
         value = (text(name) or "0").lower()
         if value not in ("0", "1"):
-            raise ValueError(f"ROLLOUT3D_{name} is '{value}': give 1 or 0 (config/README.md)")
+            raise ValueError(f"ROLLOUT3D_{name} is '{value}': give 1 or 0 (docs/cluster.md)")
         return value == "1"
 
     return Cluster(

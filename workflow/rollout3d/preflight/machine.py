@@ -76,7 +76,7 @@ def _cluster(jobs: Sequence[Job]) -> list[Finding]:
         if wanted not in partitions:
             found.append(
                 f"Slurm has no partition '{wanted}', only {', '.join(sorted(partitions))}: set "
-                f"ROLLOUT3D_{kind}_PARTITION (config/README.md)"
+                f"ROLLOUT3D_{kind}_PARTITION (docs/cluster.md)"
             )
             continue
         minutes, gpus = partitions[wanted]
@@ -90,7 +90,7 @@ def _cluster(jobs: Sequence[Job]) -> list[Finding]:
         if asked > gpus:
             found.append(
                 f"{job.rule}: asks for {asked} GPUs of a node, nodes of partition '{wanted}' have {gpus or 'none'}: "
-                "set ROLLOUT3D_GPUS_PER_NODE or ROLLOUT3D_GPU_PARTITION (config/README.md)"
+                "set ROLLOUT3D_GPUS_PER_NODE or ROLLOUT3D_GPU_PARTITION (docs/cluster.md)"
             )
     return [Finding(text) for text in dict.fromkeys(found)]
 

@@ -204,7 +204,7 @@ def _regions(
     located: Located, frames: Sequence[Row], objects: Sequence[Row], notes: list[str]
 ) -> dict[str, dict[str, list[list[Any]]]]:
     """Way of choosing points -> frame index as text -> [object id, pixels, run lengths in base64], largest first."""
-    files = sorted(located.folder.glob("regions.*.parquet"))
+    files = [p for p in sorted(located.folder.glob("regions.*.parquet")) if not p.stem.endswith("_raw_files")]
     if not files:
         notes.append("There is no regions table (regions.MODE.parquet): frames are shown without masks.")
     pixels = {row["frame_index"]: row["width"] * row["height"] for row in frames}

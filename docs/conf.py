@@ -1,0 +1,56 @@
+"""The site of documents and docstrings: `make docs` builds it with Sphinx into docs/_build/html; warnings are errors.
+
+Sources are the Markdown files of the repository where they lie, so that their links work on GitHub and on the site.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+
+project = "rollout3d"
+author = "the authors of rollout3d"
+release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.apidoc", "sphinx_copybutton"]
+root_doc = "docs/index"
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "config/README.md",
+    "tests/README.md",
+    "docs/*.md",
+    "docs/decisions/*.md",
+    "docs/api/*/*.rst",
+]
+exclude_patterns = ["docs/_build"]
+html_theme = "furo"
+html_title = f"rollout3d {release}"
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
+
+# Docstrings: single backticks are code, types stand in the signatures.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
+apidoc_modules = [
+    {
+        "path": str(ROOT / "workflow" / package),
+        "destination": f"docs/api/{package}",
+        "separate_modules": False,
+        "max_depth": 2,
+        "include_private": False,
+        "no_headings": False,
+        "module_first": True,
+        "implicit_namespaces": False,
+    }
+    for package in ("rollout3d", "toyworld")
+]
+nitpicky = False

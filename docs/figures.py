@@ -1,0 +1,171 @@
+"""Write the figures of the last demo into README.md: `python docs/figures.py [RESULTS]`, by default results/demo.
+
+The figures are read from a finished demo and kept in docs/demo.json, which is committed. README.md shows them between
+two markers. `python docs/figures.py --from-json` writes the README from docs/demo.json alone, which a test compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import re
+import struct
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "docs" / "demo.json"
+README = ROOT / "README.md"
+BLOCK = re.compile(
+    r"(?<=<!-- figures of the demo, by docs/figures.py -->\n).*?(?=<!-- end of the figures -->)", re.DOTALL
+)
+RUNS = {
+    "qwen3b": "base model",
+    "sft": "after SFT on written reasoning",
+    "grpo": "after GRPO on the true video alone",
+    "ocr": "after GRPO with object-centric rollouts",
+}
+"""Runs of the demo in the order of training, and what each is."""
+
+
+def read(results: Path) -> dict[str, Any]:
+    """Return the figures of a finished demo. Raises FileNotFoundError where a table is missing."""
+
+    def rows(pattern: str) -> int:
+        files = sorted(results.glob(pattern))
+        if not files:
+            raise FileNotFoundError(f"no {results / pattern}: run `make demo` first")
+        return sum(pq.read_metadata(file).num_rows for file in files)
+
+    seconds, megabytes = 0.0, 0.0
+    for file in results.glob("benchmarks/**/*.tsv"):
+        for row in csv.DictReader(file.open(), delimiter="\t"):
+            seconds += float(row["s"])
+            megabytes = max(megabytes, float(row["max_rss"]))
+    return {
+        "scans": rows("scenes/*/*/scenes.parquet"),
+        "objects": rows("scenes/*/*/objects.parquet"),
+        "frames": rows("scenes/*/*/frames.parquet"),
+        "train": rows("train/ocr_rl.parquet"),
+        "test": rows("questions/test.parquet"),
+        "hard": rows("difficulty/hard.parquet"),
+        "reasoned": rows("train/ocr_sft.parquet"),
+        "parameters": parameters(results / "models" / "base" / "weights"),
+        "scores": scores(results),
+        "job_minutes": round(seconds / 60),
+        "gib": round(megabytes / 1024, 1),
+        **summarised(results),
+    }
+
+
+def scores(results: Path) -> dict[str, dict[str, float]]:
+    """Return run -> view (or `format_VIEW`, `n`) -> overall score (or share of well-formed answers, questions)."""
+    found: dict[str, dict[str, float]] = {}
+    for file in sorted(results.glob("eval/*/synthetic/scores.parquet")):
+        for row in pq.read_table(file).to_pylist():
+            if row["task"] == "overall":
+                own = found.setdefault(row["run"], {"n": row["n"]})
+                own[row["view"]] = round(row["score"], 1)
+                if row["well_formed"] is not None:
+                    own[f"format_{row['view']}"] = round(100 * row["well_formed"])
+    return found
+
+
+def summarised(results: Path) -> dict[str, int]:
+    """Return what `rollout3d summary` counts: contradicting scans, executed routes, refused questions."""
+    command = [sys.executable, "-m", "rollout3d.stages", "summary", "--results", str(results)]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kept, executed = re.findall(r"routes executed: ([\d,]+) of ([\d,]+) kept", text)[0]
+    (flagged,) = re.findall(r"flagged: ([\d,]+)", text)
+    refused = re.findall(r"questions refused: (.+) \(left out\)", text)
+    counts = [int(n.replace(",", "")) for n in re.findall(r"(?:^|, )([\d,]*\d) ", refused[0])] if refused else []
+    plain = [int(n.replace(",", "")) for n in (kept, executed, flagged)]
+    return {"routes_kept": plain[0], "routes_executed": plain[1], "flagged": plain[2], "refused": sum(counts)}
+
+
+def parameters(weights: Path) -> int:
+    """Return the number of parameters in the safetensors files of a folder, from their headers."""
+    total = 0
+    for file in sorted(weights.glob("*.safetensors")):
+        with file.open("rb") as handle:
+            (size,) = struct.unpack("<Q", handle.read(8))
+            header = json.loads(handle.read(size))
+        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total
+
+
+def block(figures: dict[str, Any]) -> str:
+    """Return the README's text between the markers."""
+    f, runs = figures, figures["scores"]
+    guess = next(iter(runs.values()))["random"]
+    trained = [run for run in RUNS if run in runs and run != "qwen3b"]
+    low, high = min(runs[run]["video"] for run in runs), max(runs[run]["video"] for run in runs)
+    kept = min(runs[run]["format_video"] for run in trained)
+    black = [runs[run]["format_black"] for run in trained]
+    lines = [
+        f"The last demo: {f['scans']} scans with {f['objects']:,} objects and {f['frames']:,} frames;",
+        f"{f['train']} questions to train on, {f['test']} to test on, {f['hard']} hard ones, {f['reasoned']} with",
+        f"reasoning. {f['flagged'] or 'No'} scan contradicts itself, {f['refused']} questions are left out because the",
+        f"frames cannot answer them, and {f['routes_kept']} of {f['routes_executed']}",
+        f"executed routes stay. Its jobs take {f['job_minutes']} minutes in sum and {f['gib']} GiB at most.",
+        "",
+        "| model | score with the video | with black frames | random guess | answers in the format, % |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {RUNS[run]} | {runs[run]['video']} | {runs[run]['black']} | {runs[run]['random']} | "
+        f"{runs[run].get('format_video', '-')} |"
+        for run in RUNS
+        if run in runs
+    ]
+    base = runs["qwen3b"]
+    lines += [
+        "",
+        f"These scores say nothing about the paper. A model of {f['parameters'] / 1e6:.1f} million parameters,",
+        f"trained for minutes on two cores, keeps the format (at least {kept} % of answers) and scores",
+        f"what a random guess does ({low} to {high}; guessing {guess}). The base model scores {base['video']} with the",
+        f"video and {base['black']} on black frames, so it does not use the video. The trained ones lose the format on",
+        f"black frames ({min(black)} to {max(black)} % keep it), so that the difference is no sign of sight, and the",
+        "summary says so.",
+    ]
+    return _wrapped(lines)
+
+
+def _wrapped(lines: list[str], width: int = 118) -> str:
+    """Join paragraphs and break them at `width`; tables and blank lines stay as they are."""
+    out: list[str] = []
+    paragraph: list[str] = []
+    for line in [*lines, ""]:
+        if line and not line.startswith("|"):
+            paragraph.append(line)
+            continue
+        if paragraph:
+            out += textwrap.wrap(" ".join(paragraph), width)
+            paragraph = []
+        out.append(line)
+    return "\n".join(out).strip() + "\n"
+
+
+def main() -> None:
+    """Read the figures, or take them from docs/demo.json, and write both files."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("results", nargs="?", type=Path, default=ROOT / "results" / "demo", help="a finished demo")
+    parser.add_argument("--from-json", action="store_true", help="write README.md from docs/demo.json alone")
+    args = parser.parse_args()
+    if args.from_json:
+        figures = json.loads(FIGURES.read_text())
+    else:
+        figures = read(args.results)
+        FIGURES.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
+    README.write_text(BLOCK.sub(lambda _: block(figures), README.read_text()))
+
+
+if __name__ == "__main__":
+    main()
