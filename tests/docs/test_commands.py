@@ -5,8 +5,6 @@ import importlib
 import io
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +33,7 @@ def commands() -> list[tuple[str, str]]:
             joined = re.sub(r"\\\n\s*", " ", block[1])
             found += [(f"{name}:{at}", line.strip()) for line in joined.splitlines() if line.strip()]
         outside = re.sub(r"```.*?```", lambda match: re.sub(r"[^\n]", " ", match[0]), text, flags=re.DOTALL)
-        for inline in re.finditer(r"`((?:make|rollout3d|snakemake|python -m rollout3d)[^`\n]*)`", outside):
+        for inline in re.finditer(r"`((?:make |rollout3d |snakemake |python -m rollout3d)[^`\n]*)`", outside):
             found.append((f"{name}:{text.count(chr(10), 0, inline.start()) + 1}", inline[1]))
     return found
 
