@@ -44,9 +44,8 @@ def everything(config: Questions) -> Questions:
 
 
 def asked(config: Questions) -> list[QuestionType]:
-    """Return the question types that a configuration asks, by rank."""
-    found = map(types.load, question_types.asked(config.per_scene))
-    return sorted(found, key=lambda of_type: (of_type.rank, of_type.name))
+    """Return the question types that a configuration asks, in their order."""
+    return [types.load(name) for name in question_types.asked(config.per_scene)]
 
 
 def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[Rows, Rows]:

@@ -1,10 +1,14 @@
 """Question types: one file of this folder per type, named after it, which holds all that is particular to the type.
 
-A file ends with `TYPE = QuestionType(...)`. Reports, teachers and imports read it too, so importing it must be cheap:
-of other packages only NumPy at module level. The configuration reads `rank`, `per_scene` and `source` from the text of
-that call, so they must be literals there (`config/question_types.py`).
+A file defines `TYPE = QuestionType(...)`. Reports, teachers and imports load it too, so importing it must be cheap: of
+other packages only NumPy at module level. Beside it stand literals that the configuration reads without importing the
+file (`Door.constant`), all optional:
 
-A type without `per_scene` is asked only where the configuration gives it a number in `questions.per_scene`.
+- `RANK`: place among the types, in tables and in the order in which other people's texts are tried; 100 by default.
+- `PER_SCENE`: most questions per scene by default. A type without it is asked only where the configuration names it in
+  `questions.per_scene`, or in `external.spatial_types`.
+- `SOURCE`: default of `questions.sources`: external, generated or both. Without it, other people's files replace no
+  generated question of the type.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from rollout3d.questions.visible import Gate, Sights, Verdict
     from rollout3d.tables.rows import QuestionRow
 
+LAST = 100
+"""Place of the task of a type that states none: behind VSI-Bench's."""
 Measure = Literal["count", "length", "area"]
 """What a number measures."""
 
@@ -101,7 +107,7 @@ class QuestionType:
     """The name of its file."""
     generate: Callable[[SceneView, Questions, np.random.Generator], Result]
     """(scan, `questions` of the configuration, random generator) -> question rows, and candidates left out by reason.
-    `questions.per_scene` is its own to keep."""
+    It keeps to its cap in `questions.per_scene` itself."""
     text: str
     """The question, as VSI-Bench words it."""
     words: str
@@ -109,12 +115,6 @@ class QuestionType:
     answer: Number | None = None
     """How its numbers are written; None: a choice among options."""
 
-    rank: int = 100
-    """Place among the types: in tables, and in the order in which other people's texts are tried."""
-    per_scene: int | None = None
-    """Most questions per scene by default; None: asked only where the configuration names the type."""
-    source: Literal["external", "generated", "both"] | None = None
-    """Default of `questions.sources`; None: other people's files have no say."""
     task: Task | None = None
     """What its score is averaged into; None: a task of its own."""
 
@@ -170,7 +170,7 @@ class QuestionType:
     @property
     def scored_as(self) -> Task:
         """The task that its score is averaged into."""
-        return self.task or Task(self.name, self.words.capitalize(), self.rank, self.words)
+        return self.task or Task(self.name, self.words.capitalize(), LAST, self.words)
 
     def wording(self, name: str) -> str:
         """Return its text under a value of `questions.wording`."""

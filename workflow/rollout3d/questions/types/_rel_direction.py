@@ -257,12 +257,10 @@ SENTENCES = {
 }
 
 
-def direction(level: Level, *, rank: int, per_scene: int) -> QuestionType:
+def direction(level: Level) -> QuestionType:
     """Return the question type of a level."""
     return QuestionType(
         name=f"object_rel_direction_{level}",
-        rank=rank,
-        per_scene=per_scene,
         task=Task("object_rel_direction", "Rel. Dir.", 6, "relative direction"),
         words=f"relative direction, {level}",
         text=TEXTS[level],

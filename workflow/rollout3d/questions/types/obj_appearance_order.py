@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from rollout3d.tables.rows import QuestionRow
 
 NAME = "obj_appearance_order"
+RANK = 9
+PER_SCENE = 30
+SOURCE = "external"
 TEXT = "What will be the first-time appearance order of the following categories in the video: {categories}?"
 N_CATEGORIES = 4
 N_OPTIONS = 4
@@ -101,9 +104,6 @@ def reason(facts: Facts) -> Written:
 
 TYPE = QuestionType(
     name=NAME,
-    rank=9,
-    per_scene=30,
-    source="external",
     task=Task(NAME, "Appr. Order", 8, "appearance order"),
     words="appearance order",
     text=TEXT,

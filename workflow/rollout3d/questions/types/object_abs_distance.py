@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rollout3d.questions.scene import Result, SceneView
 
 NAME = "object_abs_distance"
+RANK = 4
+PER_SCENE = 50
 TEXT = (
     "Measuring from the closest point of each object, what is the distance between the {first} and the {second} "
     "(in meters)?"
@@ -82,8 +84,6 @@ def reason(facts: Facts) -> Written:
 
 TYPE = QuestionType(
     name=NAME,
-    rank=4,
-    per_scene=50,
     task=Task(NAME, "Abs. Dist.", 2, "absolute distance"),
     words="absolute distance",
     text=TEXT,

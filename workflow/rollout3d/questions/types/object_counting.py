@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rollout3d.tables.rows import QuestionRow
 
 NAME = "object_counting"
+RANK = 1
+PER_SCENE = 100
 TEXT = "How many {category}(s) are in this room?"
 MAX_GROUPS = 4
 """Places that the reasoning names; the rest is summed up."""
@@ -92,8 +94,6 @@ def reason(facts: Facts) -> Written:
 
 TYPE = QuestionType(
     name=NAME,
-    rank=1,
-    per_scene=100,
     task=Task(NAME, "Obj. Count", 1, "object count"),
     words="object count",
     text=TEXT,

@@ -4,4 +4,7 @@ from __future__ import annotations
 
 from rollout3d.questions.types._rel_direction import direction
 
-TYPE = direction("easy", rank=6, per_scene=20)
+RANK = 6
+PER_SCENE = 20
+
+TYPE = direction("easy")

@@ -4,4 +4,7 @@ from __future__ import annotations
 
 from rollout3d.questions.types._rel_direction import direction
 
-TYPE = direction("hard", rank=8, per_scene=20)
+RANK = 8
+PER_SCENE = 20
+
+TYPE = direction("hard")

@@ -4,4 +4,7 @@ from __future__ import annotations
 
 from rollout3d.questions.types._rel_direction import direction
 
-TYPE = direction("medium", rank=7, per_scene=20)
+RANK = 7
+PER_SCENE = 20
+
+TYPE = direction("medium")

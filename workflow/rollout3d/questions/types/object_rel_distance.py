@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rollout3d.questions.scene import Result, SceneView
 
 NAME = "object_rel_distance"
+RANK = 5
+PER_SCENE = 50
 TEXT = (
     "Measuring from the closest point of each object, which of these objects ({options}) is the closest to the "
     "{category}?"
@@ -122,8 +124,6 @@ def reason(facts: Facts) -> Written:
 
 TYPE = QuestionType(
     name=NAME,
-    rank=5,
-    per_scene=50,
     task=Task(NAME, "Rel. Dist.", 5, "relative distance"),
     words="relative distance",
     text=TEXT,

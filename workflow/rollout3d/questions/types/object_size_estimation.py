@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rollout3d.questions.scene import Result, SceneView
 
 NAME = "object_size_estimation"
+RANK = 2
+PER_SCENE = 100
 TEXT = (
     "What is the length of the longest dimension (length, width, or height) of the {category}, measured in centimeters?"
 )
@@ -67,8 +69,6 @@ def reason(facts: Facts) -> Written:
 
 TYPE = QuestionType(
     name=NAME,
-    rank=2,
-    per_scene=100,
     task=Task(NAME, "Obj. Size", 3, "object size"),
     words="object size",
     text=TEXT,

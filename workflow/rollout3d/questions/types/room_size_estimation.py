@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rollout3d.tables.rows import QuestionRow
 
 NAME = "room_size_estimation"
+RANK = 3
+PER_SCENE = 1
 TEXT = (
     "What is the size of this room (in square meters)? \n"
     "If multiple rooms are shown, estimate the size of the combined space."
@@ -76,8 +78,6 @@ def reason(facts: Facts) -> Written:
 
 TYPE = QuestionType(
     name=NAME,
-    rank=3,
-    per_scene=1,
     task=Task(NAME, "Room Size", 4, "room size"),
     words="room size",
     text=TEXT,

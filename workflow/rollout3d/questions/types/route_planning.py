@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rollout3d.questions.scene import Result, SceneView
 
 NAME = "route_planning"
+RANK = 10
+PER_SCENE = 16
+SOURCE = "external"
 TEXT = (
     "You are a robot beginning at the {start} and facing the {facing}. You want to navigate to the {target}. "
     "You will perform the following actions (Note: for each [please fill in], choose either 'turn back,' 'turn left,' "
@@ -92,9 +95,6 @@ def reason(facts: Facts) -> Written:
 
 TYPE = QuestionType(
     name=NAME,
-    rank=10,
-    per_scene=16,
-    source="external",
     task=Task(NAME, "Route Plan", 7, "route planning"),
     words="route planning",
     text=TEXT,
