@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout3d.imports.records import Unusable
 from rollout3d.questions.templates import LETTERS
-from rollout3d.questions.types import QuestionType
+
+if TYPE_CHECKING:
+    from rollout3d.questions.types import QuestionType
 
 _OPTION = re.compile(r"\(?([A-Za-z])\s*[.):\]]\s*(\S.*)", re.DOTALL)
 _HEADING = re.compile(r"^[ \t]*(?:Options|Choices|Candidates|Answer choices)\b[^\n:]{0,30}:[ \t]*", re.I | re.M)

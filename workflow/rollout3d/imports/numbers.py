@@ -12,9 +12,12 @@ import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from rollout3d.imports.records import Unusable
-from rollout3d.questions.types import Measure, QuestionType
+
+if TYPE_CHECKING:
+    from rollout3d.questions.types import Measure, QuestionType
 
 
 @dataclass(frozen=True)

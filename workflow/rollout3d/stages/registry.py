@@ -19,7 +19,7 @@ from rollout3d.config.evaluation import official_scorer
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, identity_name, values
 from rollout3d.resources import shipped
-from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec
+from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec, no_types
 
 PROMPTS = shipped("resources/prompts")
 
@@ -236,10 +236,10 @@ STAGES: dict[str, Spec] = {
     "ingest_meta": Spec(),
     "regions": Spec(_regions, stores=_own_frames),
     "check_scan": Spec(_fixed("*")),
-    "ask": Spec(_fixed("*")),
+    "ask": Spec(_fixed("*"), question_types=None),
     "inventory": Spec(_fixed("*")),
     "questions": Spec(_questions, reads=_marked_frames),
-    "audit": Spec(_fixed("questions.distance")),
+    "audit": Spec(_fixed("questions.distance"), question_types=None),
     "assemble": Spec(
         _fixed(
             *("seed", "scenes.agreement", "datasets.*.splits.*", "questions.compat", "questions.max_value_share"),
@@ -249,15 +249,21 @@ STAGES: dict[str, Spec] = {
         )
     ),
     "bias": Spec(),
-    "import_cot": Spec(_import_cot, stores=_own_frames),
-    "import_questions": Spec(_import_questions, stores=_own_frames),
+    "import_cot": Spec(_import_cot, stores=_own_frames, question_types=no_types),
+    "import_questions": Spec(
+        _import_questions,
+        stores=_own_frames,
+        question_types=lambda config: question_types.asked(config.external.spatial_types),
+    ),
     "judge": Spec(
         _judge,
         prompts=lambda config, scope: ("judge.txt",),
         reads=_train_frames,
         costly=True,
     ),
-    "prepare_benchmark": Spec(_prepare_benchmark, stores=lambda config, scope: {_eval_set(config)}),
+    "prepare_benchmark": Spec(
+        _prepare_benchmark, stores=lambda config, scope: {_eval_set(config)}, question_types=no_types
+    ),
     "probes": Spec(_fixed("seed", "evaluation.probes"), stores=lambda config, scope: {_eval_set(config)}),
     "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
     "difficulty": Spec(
@@ -372,10 +378,9 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["backend"] = {"train_grpo": config.grpo, "difficulty": config.difficulty, "evaluate": config.evaluation}[
             stage
         ].backend
-    if stage == "import_questions":
-        found["question_type"] = question_types.asked(config.external.spatial_types)
-    elif stage not in ("ask", "audit"):  # these take any type
-        found["question_type"] = question_types.asked([*config.questions.per_scene, *config.external.spatial_types])
+    of_types = STAGES[stage].question_types
+    if of_types is not None:
+        found["question_type"] = of_types(config)
     if stage == "annotate":
         found["teacher"] = config.cot.teacher
     if stage in ("annotate", "train_grpo"):  # verified and rewarded is what stands in the tag

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rollout3d.config import Config, Run
+from rollout3d.config import Config, Run, question_types
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,16 @@ WILDCARDS = ("dataset", "mode", "source", "key", "setting", "benchmark", "table"
 Keys = Callable[[Config, Scope], tuple[str, ...]]
 
 
+def types_named(config: Config) -> tuple[str, ...]:
+    """Return the question types that are asked by default, and those that a configuration names."""
+    return question_types.asked([*config.questions.per_scene, *config.external.spatial_types])
+
+
+def no_types(config: Config) -> tuple[str, ...]:
+    """Return no question type: for a stage that imports code of theirs, and runs none of it."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Spec:
     """`keys`: the configuration keys that a job reads, as patterns of `config.keys.values`. `row`: fields of the run's
@@ -49,6 +59,8 @@ class Spec:
     """Frame sets that it stores where none are asked for, for a stage that stores frames or what belongs to them."""
     reads: Callable[[Config, Scope], dict[str, str | tuple[str, ...]]] = lambda config, scope: {}
     """Input whose rows belong to frame sets -> the set or sets that it reads; of other inputs all rows count."""
+    question_types: Callable[[Config], tuple[str, ...]] | None = types_named
+    """Question types whose files a job may load, of the stages that load any; None: whatever it is given."""
     costly: bool = False
     configuration: type[Config] = Config
     """Model that the stage reads the configuration with: another package's has the sections of that package."""

@@ -5,7 +5,7 @@ Importing this package registers them with `rollout3d.stages.registry`, which na
 
 from __future__ import annotations
 
-from rollout3d.config import Config
+from rollout3d.config import Config, question_types
 from rollout3d.stages import registry
 from rollout3d.stages.spec import Scope, Spec
 from toyworld.settings import StudyConfig
@@ -21,6 +21,11 @@ def _train_base_model(config: Config, scope: Scope) -> tuple[str, ...]:
     return (f"models.{scope.key}.name", *own, *shown, *registry.QUESTION_RULES)
 
 
+def _lessons(config: Config) -> tuple[str, ...]:
+    """The model is taught the question types that are asked by default."""
+    return tuple(question_types.PER_SCENE)
+
+
 def _below(config: Config, *keys: str) -> tuple[str, ...]:
     """The given keys below `toyworld`; the section itself where it is null, for the stage to say so."""
     return ("toyworld",) if config.toyworld is None else keys
@@ -28,7 +33,7 @@ def _below(config: Config, *keys: str) -> tuple[str, ...]:
 
 SPECS = {
     "render_scans": Spec(_render_scans, configuration=StudyConfig),
-    "train_base_model": Spec(_train_base_model, configuration=StudyConfig),
+    "train_base_model": Spec(_train_base_model, configuration=StudyConfig, question_types=_lessons),
 }
 """What decides the result of each stage."""
 
