@@ -19,8 +19,8 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.code import closure
 from rollout3d.seeding import generator, shard_of
-from toyworld.recording import Recording, record
-from toyworld.world import build_world
+from toyworld.rendering.recording import Recording, record
+from toyworld.rooms.world import build_world
 from toyworld.writers import scannet
 from toyworld.writers.scannet_labels import write_labels
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from toyworld.mesh import Mesh
-from toyworld.recording import Recording
-from toyworld.world import Thing, World
+from toyworld.rendering.mesh import Mesh
+from toyworld.rendering.recording import Recording
+from toyworld.rooms.world import Thing, World
 
 SEED = 11
 ROOM = (4.0, 3.0, 2.4)

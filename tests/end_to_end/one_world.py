@@ -17,9 +17,9 @@ from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import option_text
 from rollout3d.scenes.ingest import NAMES, ingest_shard
-from toyworld.recording import Recording
+from toyworld.rendering.recording import Recording
+from toyworld.rooms.vocabulary import CATEGORIES
 from toyworld.truth import truth
-from toyworld.vocabulary import KINDS
 from toyworld.writers import arkitscenes, release, scannet, scannetpp
 
 SEED = 0
@@ -43,7 +43,7 @@ NAMES_OF = {
     "arkitscenes": lambda k: (f"{41000000 + k}", f"{420000 + k}"),
 }
 CATEGORY = {
-    dataset: {kind.name: kind.categories[dataset] for kind in KINDS.values() if dataset in kind.categories}
+    dataset: {kind.name: kind.asked_as[dataset] for kind in CATEGORIES.values() if dataset in kind.asked_as}
     for dataset in config.DATASETS
 }
 KIND = {dataset: {category: kind for kind, category in named.items()} for dataset, named in CATEGORY.items()}
@@ -113,7 +113,7 @@ class Account:
 
     @cached_property
     def first_frames(self) -> dict[str, int]:
-        """Kind -> frame of the film of its first appearance; seconds are those of the dataset's own video."""
+        """Category -> frame of the film of its first appearance; seconds are those of the dataset's own video."""
         (maps,) = self.rows["maps"]
         found = {}
         for entry in maps["appearances"]:
@@ -145,7 +145,7 @@ class Case:
     def things(self) -> dict[str, list]:
         of = defaultdict(list)
         for thing in self.recording.world.things:
-            of[thing.kind].append(thing)
+            of[thing.category].append(thing)
         return of
 
     @cached_property
@@ -161,7 +161,7 @@ class Case:
         for counts in self.masks.tolist():
             found.append(Counter())
             for thing, n in zip(self.recording.world.things, counts):
-                found[-1][thing.kind] += n
+                found[-1][thing.category] += n
         return found
 
     def distance(self, a: str, b: str) -> float:

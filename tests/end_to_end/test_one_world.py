@@ -18,8 +18,8 @@ from end_to_end.one_world import accounts as accounts_of
 from rollout3d import config
 from rollout3d.config.frames import WHOLE_VIDEO
 from rollout3d.questions.templates import option_text
-from toyworld.recording import record
-from toyworld.world import build_world
+from toyworld.rendering.recording import record
+from toyworld.rooms.world import build_world
 
 
 @pytest.fixture(scope="module")

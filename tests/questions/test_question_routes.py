@@ -14,9 +14,9 @@ from rollout3d.config import DATASETS, Questions, Scenes
 from rollout3d.geometry.topdown import Walkable, walkable_grid
 from rollout3d.questions.types import _routes
 from rollout3d.questions.types._navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
-from toyworld.mesh import coarse_mesh_of
+from toyworld.rendering.mesh import coarse_mesh_of
+from toyworld.rooms.world import build_world
 from toyworld.settings import Scans
-from toyworld.world import build_world
 
 # A bare room with a tv in the south, a bed in the north, a lamp west of the tv and a door far in the east.
 CORNERS = [

@@ -18,9 +18,9 @@ from rollout3d.questions import walk
 from rollout3d.questions.types import _routes
 from rollout3d.questions.types._navigation import Floor
 from rollout3d.questions.walk import Instructions, Walker
-from toyworld.mesh import coarse_mesh_of
+from toyworld.rendering.mesh import coarse_mesh_of
+from toyworld.rooms.world import build_world
 from toyworld.settings import Scans
-from toyworld.world import build_world
 
 # A bare room of 6 x 6 m: a stove in the south, a bed in the north, a lamp in the west, a door in the east.
 STOVE = ("stove", (3, 0.4, 0.5), (0.6, 0.6, 1))
@@ -193,12 +193,12 @@ def test_a_walk_never_goes_back():
 
 def synthetic(seed):
     """A synthetic world, its scene as the generators see it, and the true room."""
-    from toyworld.model.lessons import category, scene_view
+    from toyworld.model.lessons import asked_as, scene_view
 
     world = build_world(seed, Scans().n_objects)
     mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
     scene.walkable = walkable_grid(mesh.vertices, mesh.faces, Scenes().walkable_cell_m, 0.0)
-    names = {thing.thing_id: category(thing, scene.dataset) for thing in world.things}
+    names = {thing.thing_id: asked_as(thing, scene.dataset) for thing in world.things}
     return scene, TrueRoom(world, {i: name for i, name in names.items() if name in scene.unique})
 
 

@@ -14,7 +14,7 @@ from rollout3d.scenes import datasets
 from rollout3d.scenes.ingest import NAMES, ingest_shard
 from rollout3d.scenes.scan import Scan
 from scenes import mini
-from toyworld.recording import Recording
+from toyworld.rendering.recording import Recording
 from toyworld.settings import Scans
 from toyworld.writers import release
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from rollout3d.geometry.camera import project
-from toyworld.vocabulary import KINDS
+from toyworld.rooms.vocabulary import CATEGORIES
 
 
 def test_raw_labels_become_the_benchmarks_categories_and_stay_as_they_are(made):
     """Among them labels that only the tables explain, such as couch."""
     renamed = 0
     for plan in made.plans():
-        kinds = {str(thing.thing_id): KINDS[thing.kind] for thing in made.film(plan).world.things}
+        categories = {str(thing.thing_id): CATEGORIES[thing.category] for thing in made.film(plan).world.things}
         facts = made.truth(plan.scene_id)["release"]
         rows = {row["object_id"]: row for row in made.of("objects", plan.scene_id)}
         for thing, object_id in facts["object_ids"].items():
             row = rows[object_id]
-            assert row["category"] == kinds[thing].categories.get(made.dataset)
+            assert row["category"] == categories[thing].asked_as.get(made.dataset)
             assert row["label"] == facts["labels"][thing] and row["perturbable"]
             renamed += row["category"] not in (None, row["label"])
     assert renamed > 0

@@ -19,7 +19,7 @@ import filmed
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import ingest_shard
 from scenes.conftest import LINEAGE, SEED, SYNTHETIC, settings
-from toyworld.mesh import mesh_of
+from toyworld.rendering.mesh import mesh_of
 from toyworld.writers import release, scannet_labels
 from toyworld.writers import scannet as writer
 

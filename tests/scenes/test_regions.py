@@ -11,8 +11,8 @@ from rollout3d.scenes.scan import ScanError
 from rollout3d.stages import regions as stage
 from scenes import mini
 from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained
-from toyworld.mesh import coarse_mesh_of
-from toyworld.render import Renderer
+from toyworld.rendering.mesh import coarse_mesh_of
+from toyworld.rendering.renderer import Renderer
 
 COUCH = 3
 

@@ -12,10 +12,10 @@ import torch
 from rollout3d.config import read
 from rollout3d.cot import geometric
 from rollout3d.seeding import stable_hash
-from toyworld.direct import sample_room
 from toyworld.model import lessons, training
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
 from toyworld.model.training import QUESTION_WEIGHT, _corpus, _order, lesson_row
+from toyworld.rendering.quick import sample_room
 from toyworld.settings import StudyConfig
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def test_every_moment_counts_what_its_pair_of_frames_shows():
     assert [int(number) for number, _ in moments] == [1, 2, 3] and len(frames) == 6
     for number, listed in moments:
         pair = seen[2 * int(number) - 2 : 2 * int(number)]
-        shown = [lessons.category(world.things[i], "scannet") for i in {i for things in pair for i in things}]
+        shown = [lessons.asked_as(world.things[i], "scannet") for i in {i for things in pair for i in things}]
         true = {name: shown.count(name) for name in shown if name}
         assert {name: int(n) for n, name in re.findall(r"(\d+) ([a-z ]+)", listed)} == true
 
@@ -93,7 +93,7 @@ def test_inventory_counts_the_world():
     said = {name: int(n) for n, name in re.findall(r"(\d+) ([a-z ]+)", lessons.inventory(view).answer)}
     true: dict[str, int] = {}
     for thing in world.things:
-        name = lessons.category(thing, "scannetpp")
+        name = lessons.asked_as(thing, "scannetpp")
         if name:
             true[name] = true.get(name, 0) + 1
     assert said == true

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import shapely
 
-from toyworld.recording import Recording, record
+from toyworld.rendering.recording import Recording, record
+from toyworld.rooms.world import Thing, World, build_world
 from toyworld.truth import distances, truth
-from toyworld.world import Thing, World, build_world
 
 ROOM = ((0.0, 0.0), (6.0, 0.0), (6.0, 2.0), (3.0, 2.0), (3.0, 5.0), (0.0, 5.0))
 
 
 def world_of(*boxes: tuple) -> World:
-    """A world of (kind, center, size, yaw)."""
+    """A world of (category, center, size, yaw)."""
     things = tuple(Thing(k, *box) for k, box in enumerate(boxes))
     return World("by hand", 1, (ROOM,), 2.5, things, "office")
 
@@ -86,18 +86,18 @@ class Scripted(Recording):
 
 
 @pytest.mark.parametrize(
-    "kinds, width, first, seen",
+    "categories, width, first, seen",
     [
-        # Twenty pixels make a kind seen; two things of a kind add up, but each is seen by itself.
+        # Twenty pixels make a category seen; two things of a category add up, but each is seen by itself.
         (("chair", "chair"), 100, {"chair": 0.4}, [0, 1]),
         (("chair", "table"), 100, {"chair": 0.6, "table": 0.8}, [0, 1]),
         # In a picture of 26,000 pixels, a thousandth is 26: the first thing's 20 no longer do.
         (("chair", "table"), 260, {"table": 0.8}, [1]),
     ],
 )
-def test_a_kind_is_first_seen_when_enough_pixels_show_it(kinds, width, first, seen):
+def test_a_kind_is_first_seen_when_enough_pixels_show_it(categories, width, first, seen):
     box = ((1.0, 1.0, 0.5), (0.5, 0.6, 1.0), 0.0)
-    world = world_of(*[(kind, *box) for kind in kinds])
+    world = world_of(*[(category, *box) for category in categories])
     film = Scripted(world, 5, width, 100, np.eye(3), np.tile(np.eye(4), (5, 1, 1)))
     found = truth(film)
     assert found["first_seen_s"] == pytest.approx(first) and found["seen"] == seen

@@ -10,9 +10,9 @@ import pytest
 import shapely
 from scipy.spatial import Delaunay
 
-from toyworld.mesh import CEILING, FLOOR, WALL, coarse_mesh_of, mesh_of
-from toyworld.vocabulary import KINDS
-from toyworld.world import Thing, World, build_world
+from toyworld.rendering.mesh import CEILING, FLOOR, WALL, coarse_mesh_of, mesh_of
+from toyworld.rooms.vocabulary import CATEGORIES
+from toyworld.rooms.world import Thing, World, build_world
 
 SHAPES = ("rectangle", "l", "t", "flat")
 WORLDS = [build_world(seed, shape=shape) for shape in SHAPES for seed in range(6)]
@@ -91,23 +91,23 @@ def test_a_person_can_walk_everywhere(world):
 def test_worlds_have_something_to_ask_in_every_dataset():
     for world in WORLDS:
         assert 15 <= len(world.things) <= 40
-        counts = Counter(thing.kind for thing in world.things)
+        counts = Counter(thing.category for thing in world.things)
         assert list(counts.values()).count(1) >= 5
         for dataset in ("scannet", "scannetpp", "arkitscenes"):
-            asked = [n for kind, n in counts.items() if dataset in KINDS[kind].categories]
+            asked = [n for category, n in counts.items() if dataset in CATEGORIES[category].asked_as]
             assert len(asked) >= 5 and asked.count(1) >= 3 and max(asked) >= 2
         assert [thing.thing_id for thing in world.things] == list(range(len(world.things)))
 
 
 def test_every_kind_occurs_and_those_that_may_repeat_occur_once_and_more_often():
-    seen = {kind: set() for kind in KINDS}
+    seen = {category: set() for category in CATEGORIES}
     for seed in range(70):
-        for kind, n in Counter(thing.kind for thing in build_world(seed).things).items():
-            seen[kind].add(n)
+        for category, n in Counter(thing.category for thing in build_world(seed).things).items():
+            seen[category].add(n)
     assert all(seen.values())
-    for kind, numbers in seen.items():
-        assert max(numbers) <= KINDS[kind].most
-        assert KINDS[kind].most == 1 or (1 in numbers and max(numbers) > 1), kind
+    for category, numbers in seen.items():
+        assert max(numbers) <= CATEGORIES[category].most
+        assert CATEGORIES[category].most == 1 or (1 in numbers and max(numbers) > 1), category
 
 
 def test_distances_between_centres_spread_over_what_questions_ask():
@@ -122,22 +122,22 @@ def test_distances_between_centres_spread_over_what_questions_ask():
 
 
 def test_kinds_differ_in_colours_and_in_the_names_that_each_dataset_asks_by():
-    pairs = {name: np.array([kind.color, kind.accent], dtype=float) for name, kind in KINDS.items()}
+    pairs = {name: np.array([category.color, category.accent], dtype=float) for name, category in CATEGORIES.items()}
     for a, b in itertools.combinations(pairs, 2):
         same = np.linalg.norm(pairs[a] - pairs[b], axis=1).max()
         swapped = np.linalg.norm(pairs[a] - pairs[b][::-1], axis=1).max()
         assert min(same, swapped) > 50, (a, b)
     for dataset in ("scannet", "scannetpp", "arkitscenes"):
-        asked = [kind.categories[dataset] for kind in KINDS.values() if dataset in kind.categories]
+        asked = [category.asked_as[dataset] for category in CATEGORIES.values() if dataset in category.asked_as]
         assert len(asked) == len(set(asked)) >= 13
-        assert all(kind.labels.get(dataset) for kind in KINDS.values() if dataset in kind.categories)
+        assert all(category.labels.get(dataset) for category in CATEGORIES.values() if dataset in category.asked_as)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("category", CATEGORIES)
 @pytest.mark.parametrize("yaw, extreme", [(0.0, "smallest"), (37.0, "largest")])
-def test_the_minimal_box_of_a_things_vertices_is_its_box(open3d, kind, yaw, extreme):
-    size = getattr(KINDS[kind], extreme)
-    thing = Thing(0, kind, (1.5, -0.7, 0.1 + size[2] / 2), size, yaw)
+def test_the_minimal_box_of_a_things_vertices_is_its_box(open3d, category, yaw, extreme):
+    size = getattr(CATEGORIES[category], extreme)
+    thing = Thing(0, category, (1.5, -0.7, 0.1 + size[2] / 2), size, yaw)
     room = ((-9.0, -9.0), (9.0, -9.0), (9.0, 9.0), (-9.0, 9.0))
     mesh = mesh_of(World("alone", 0, (room,), 3.0, (thing,), "office"), spacing=0.3)
     points = mesh.vertices[mesh.thing_ids == 0]

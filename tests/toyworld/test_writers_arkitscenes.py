@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import filmed
-from toyworld.vocabulary import KINDS
+from toyworld.rooms.vocabulary import CATEGORIES
 from toyworld.writers import arkitscenes
 
 SCENE = "41048190"
@@ -168,7 +168,7 @@ def test_some_pincams_are_named_a_millisecond_off(recording, tmp_path):
 def test_boxes_are_the_things_in_metres_and_the_other_obb_misleads(recording, tmp_path):
     value = annotation(write(recording, tmp_path))
     assert (value["skipped"], set(value)) == (False, {"data", "stats", "comment", "confirm", "skipped"})
-    labelled = [thing for thing in filmed.THINGS if "arkitscenes" in KINDS[thing.kind].labels]
+    labelled = [thing for thing in filmed.THINGS if "arkitscenes" in CATEGORIES[thing.category].labels]
     assert [entry["label"] for entry in value["data"]] == ["sofa", "chair", "tv_monitor"]
     assert len({entry["uid"] for entry in value["data"]}) == 3
     centroids = []

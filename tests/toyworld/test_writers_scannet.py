@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import filmed
-from toyworld.vocabulary import KINDS
+from toyworld.rooms.vocabulary import CATEGORIES
 from toyworld.writers import scannet
 from toyworld.writers.scannet_labels import write_labels
 
@@ -153,7 +153,7 @@ def test_instances_are_the_worlds_things_and_structure_under_raw_labels(recordin
     owner = filmed.gridded(filmed.WORLD).thing_ids
     for thing in filmed.THINGS:
         (label,) = [label for (number, label) in found if number == thing.thing_id]
-        assert label in KINDS[thing.kind].labels["scannet"]
+        assert label in CATEGORIES[thing.category].labels["scannet"]
         assert np.array_equal(found[thing.thing_id, label], np.flatnonzero(owner == thing.thing_id))
         pieces = groups["segGroups"][thing.thing_id]["segments"]
         assert 2 <= len(pieces) <= 3
@@ -264,13 +264,13 @@ def test_label_table_has_17_columns_unique_raw_names_and_repeated_ids(tmp_path):
     known |= {"trash can": ("40", "otherprop"), "door": ("8", "door"), "coffee table": ("7", "table")}
     for name, expected in known.items():
         assert (by_name[name]["nyu40id"], by_name[name]["nyu40class"]) == expected
-    assert {word for kind in KINDS.values() for word in kind.labels.get("scannet", ())} <= set(by_name)
+    assert {word for category in CATEGORIES.values() for word in category.labels.get("scannet", ())} <= set(by_name)
 
 
 def test_a_vocabulary_label_without_a_row_is_refused(tmp_path, monkeypatch):
-    kind = KINDS["sofa"]
-    odd = {**KINDS, "sofa": type(kind)(**{**vars(kind), "labels": {"scannet": ("chesterfield",)}})}
-    monkeypatch.setattr("toyworld.writers.scannet_labels.KINDS", odd)
+    category = CATEGORIES["sofa"]
+    odd = {**CATEGORIES, "sofa": type(category)(**{**vars(category), "labels": {"scannet": ("chesterfield",)}})}
+    monkeypatch.setattr("toyworld.writers.scannet_labels.CATEGORIES", odd)
     with pytest.raises(ValueError, match="chesterfield"):
         write_labels(tmp_path / "labels.tsv")
 

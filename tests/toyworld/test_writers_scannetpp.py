@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import filmed
-from toyworld.vocabulary import KINDS
+from toyworld.rooms.vocabulary import CATEGORIES
 from toyworld.writers import scannetpp
 
 SCENE = "7b6477cb95"
@@ -107,7 +107,7 @@ def test_aligned_poses_belong_to_the_mesh_and_raw_poses_do_not(recording, tmp_pa
         for i, (_, depth, owner) in enumerate(recording.frames()):
             entry = entries[f"frame_{6 * i + 3:06d}"]
             for thing in filmed.THINGS[:3]:
-                (label,) = set(KINDS[thing.kind].labels["scannetpp"]) & set(claims)
+                (label,) = set(CATEGORIES[thing.category].labels["scannetpp"]) & set(claims)
                 points = xyz[claims[label]]
                 hits, seen = filmed.landing(
                     video_intrinsics(entry), np.array(entry[which]), points, owner, thing.thing_id, depth
@@ -155,7 +155,7 @@ def test_structure_and_the_annotators_oddities_are_labelled(recording, tmp_path)
     labels = [group["label"] for group in annotation(write(recording, tmp_path))]
     assert {"wall", "floor", "ceiling", "object", "remove", "split"} <= set(labels)
     for thing, label in zip(filmed.THINGS, labels):
-        assert label in KINDS[thing.kind].labels["scannetpp"]
+        assert label in CATEGORIES[thing.category].labels["scannetpp"]
 
 
 def depths(path, packing):

@@ -1,4 +1,4 @@
-"""What is true of a recording, from the world itself: the yardstick for everything that readers derive from files."""
+"""The true answers about a recording, from the world itself: the reference for what readers derive from files."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from toyworld.floorplan import area_of
-from toyworld.recording import Recording
-from toyworld.world import Thing, World
+from toyworld.rendering.recording import Recording
+from toyworld.rooms.floorplan import area_of
+from toyworld.rooms.world import Thing, World
 
 MIN_PIXELS, MIN_SHARE = 20, 0.001
-"""A kind is seen in a frame from this many pixels, and from this share of the frame."""
+"""A category counts as seen in a frame from this many pixels and from this share of the frame, whichever is more."""
 
 
 def truth(recording: Recording) -> dict[str, Any]:
-    """Everything that questions ask about, as JSON values; metres, seconds, degrees, world frame.
+    """Return everything that questions ask about, as JSON values; metres, seconds, degrees, world frame.
 
-    Keys: `world_id`, `seed`, `scene_type`; `counts` of each kind; `boxes` of each thing (thing_id, kind, center, size,
-    yaw_deg); `size_cm`, the longest side of each thing, by thing id; `distances` [a, b, metres] for each pair of thing
-    ids, a < b, between their boxes; `room_area_m2`; `first_seen_s` of each kind that is ever seen; `seen`, the ids of
-    the things that are. Frames come one each 1 / fps seconds, lost ones among them.
+    Keys: `world_id`, `seed`, `scene_type`; `counts`: things per category; `boxes`: thing_id, kind (its category),
+    center, size, yaw_deg of each thing; `size_cm`: longest side by thing id; `distances`: [a, b, metres] between the
+    boxes of each pair of thing ids, a < b; `room_area_m2`; `first_seen_s`: by category, those never seen left out;
+    `seen`: ids of the things that are ever seen. Frame i is at i / fps seconds, frames without a pose included.
     """
     world = recording.world
     first, seen = _appearances(recording)
@@ -30,11 +30,11 @@ def truth(recording: Recording) -> dict[str, Any]:
         "world_id": world.world_id,
         "seed": world.seed,
         "scene_type": world.scene_type,
-        "counts": dict(sorted(Counter(thing.kind for thing in world.things).items())),
+        "counts": dict(sorted(Counter(thing.category for thing in world.things).items())),
         "boxes": [
             {
                 "thing_id": thing.thing_id,
-                "kind": thing.kind,
+                "kind": thing.category,
                 "center": list(thing.center),
                 "size": list(thing.size),
                 "yaw_deg": thing.yaw_deg,
@@ -50,7 +50,7 @@ def truth(recording: Recording) -> dict[str, Any]:
 
 
 def distances(world: World) -> list[list[float]]:
-    """[a, b, metres] for each pair of thing ids: exact distance of the boxes, 0 if they touch."""
+    """Return [a, b, metres] for each pair of thing ids: the exact distance of their boxes, 0 if they touch."""
     plans = [_plan(thing) for thing in world.things]
     found = []
     for a, b in combinations(world.things, 2):
@@ -62,17 +62,17 @@ def distances(world: World) -> list[list[float]]:
 
 
 def _appearances(recording: Recording) -> tuple[dict[str, float], list[int]]:
-    """First second at which each kind is seen, and the ids of the things that are ever seen."""
+    """Return the second at which each category is first seen, and the ids of the things that are ever seen."""
     things = recording.world.things
-    names = sorted({thing.kind for thing in things})
-    kind_of = np.array([names.index(thing.kind) for thing in things], dtype=np.int64)
+    names = sorted({thing.category for thing in things})
+    category_of = np.array([names.index(thing.category) for thing in things], dtype=np.int64)
     least = max(MIN_PIXELS, MIN_SHARE * recording.width * recording.height)
     first: dict[str, float] = {}
     seen = np.zeros(len(things), dtype=bool)
     for index, (_, _, thing_id) in enumerate(recording.frames()):
         pixels = np.bincount(thing_id[thing_id >= 0], minlength=len(things))
         seen |= pixels >= least
-        for k in np.flatnonzero(np.bincount(kind_of, weights=pixels, minlength=len(names)) >= least):
+        for k in np.flatnonzero(np.bincount(category_of, weights=pixels, minlength=len(names)) >= least):
             first.setdefault(names[k], index / recording.fps)
     return dict(sorted(first.items())), [int(k) for k in np.flatnonzero(seen)]
 
@@ -86,7 +86,7 @@ def _top(thing: Thing) -> float:
 
 
 def _plan(thing: Thing) -> np.ndarray:
-    """(4, 2) corners of the footprint, in order."""
+    """Return the (4, 2) corners of the footprint, counter-clockwise."""
     yaw = np.radians(thing.yaw_deg)
     across = np.array([np.cos(yaw), np.sin(yaw)]) * thing.size[0] / 2
     along = np.array([-np.sin(yaw), np.cos(yaw)]) * thing.size[1] / 2
@@ -94,17 +94,17 @@ def _plan(thing: Thing) -> np.ndarray:
 
 
 def _polygon_distance(p: np.ndarray, q: np.ndarray) -> float:
-    """Metres between two convex polygons (k, 2), counter-clockwise; 0 if they overlap.
+    """Return the metres between two convex polygons (k, 2), counter-clockwise; 0 if they overlap.
 
-    Apart, the nearest points include a corner of one of them, so corners against edges suffice; overlap shows as no
-    edge of either having the other wholly on its outer side.
+    The nearest points of two separate polygons include a corner of one of them, so corners against edges suffice. Two
+    polygons overlap if no edge of either has the other wholly on its outer side.
     """
     separated = _outside(p, q) or _outside(q, p)
     return min(_corner_distance(p, q), _corner_distance(q, p)) if separated else 0.0
 
 
 def _outside(p: np.ndarray, q: np.ndarray) -> bool:
-    """Whether all of q lies beyond one edge of p."""
+    """Return whether all of q lies beyond one edge of p."""
     edge = np.roll(p, -1, axis=0) - p
     offset = q[None] - p[:, None]
     left = edge[:, None, 0] * offset[..., 1] - edge[:, None, 1] * offset[..., 0]
@@ -112,7 +112,7 @@ def _outside(p: np.ndarray, q: np.ndarray) -> bool:
 
 
 def _corner_distance(p: np.ndarray, q: np.ndarray) -> float:
-    """Least distance from the corners of q to the edges of p."""
+    """Return the smallest distance from the corners of q to the edges of p."""
     edge = np.roll(p, -1, axis=0) - p
     offset = q[None] - p[:, None]
     t = np.clip(np.sum(offset * edge[:, None], axis=2) / np.sum(edge**2, axis=1)[:, None], 0, 1)

@@ -1,1 +1,1 @@
-"""The small Qwen2.5-VL: its architecture and tokenizer, and the lessons on rendered rooms that train it."""
+"""The small Qwen2.5-VL of the presets: its architecture, its lessons, and its training."""

@@ -1,6 +1,6 @@
-"""A Qwen2.5-VL small enough for a laptop: the same class, the same tokens, a few million parameters at most.
+"""Build a Qwen2.5-VL small enough for a laptop: same class, same control tokens, a few million parameters at most.
 
-Presets and tests use it; the paper never does. Only building is here: `training` teaches it to see.
+Presets and tests use it, the paper's configuration does not. `training` trains it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SPECIALS = (
 """Qwen2.5-VL's control tokens, in the order of its vocabulary."""
 
 NUMBERS = tuple(str(number) for number in range(10, 100))
-"""Pairs of digits that are one token each. Qwen's split writes digit by digit, which a model this small cannot do: it
-drifts from digit to digit into numbers that it never saw, and a relative error of ten scores nothing."""
+"""Two-digit numbers that are one token each. Qwen's tokeniser splits numbers into digits; a model this small then
+generates numbers that it has never seen, whose relative error scores zero."""
 
 CHAT_TEMPLATE = """\
 {%- if messages[0].role != 'system' -%}
@@ -66,13 +66,14 @@ You are a helpful assistant.<|im_end|>
 <|im_start|>assistant
 {% endif -%}
 """
-"""Renders what `encode.Encoder` writes out; servers and processors need it as a template."""
+"""Jinja template of the prompt format of `rollout3d.model.encode.Encoder`, for servers and processors."""
 
 
 def tiny_tokenizer(corpus: Iterable[str], vocab_size: int) -> Qwen2Tokenizer:
-    """A byte-level BPE of at most `vocab_size` tokens, `NUMBERS` and control tokens included, learnt from `corpus`.
+    """Train a byte-level BPE of at most `vocab_size` tokens, `NUMBERS` and control tokens included, on `corpus`.
 
-    Words are split by Qwen's own pattern, and all 256 bytes are in the vocabulary, so any text can be encoded.
+    Words are split by Qwen's own pattern. All 256 bytes are in the vocabulary, so any text can be encoded. Raises
+    ValueError for a vocabulary without room for these.
     """
     further = len(NUMBERS) + len(SPECIALS)
     base = vocab_size - further
@@ -93,7 +94,7 @@ def tiny_tokenizer(corpus: Iterable[str], vocab_size: int) -> Qwen2Tokenizer:
     )
     learner.train_from_iterator(corpus, trainer)
     model = json.loads(learner.to_str())["model"]
-    # In the vocabulary from the start, so that their order is Qwen's and not that of their registration.
+    # Added to the vocabulary directly: registered later, they would not keep Qwen's order.
     vocabulary = dict(model["vocab"])
     vocabulary |= {token: len(vocabulary) + i for i, token in enumerate((*NUMBERS, *SPECIALS))}
     tokenizer = Qwen2Tokenizer(
@@ -119,11 +120,11 @@ def tiny_config(
     head_dim: int = 32,
     tokenizer: Qwen2Tokenizer | None = None,
 ) -> Qwen2_5_VLConfig:
-    """The configuration of a small model: Qwen2.5-VL's with smaller numbers.
+    """Return the configuration of a small Qwen2.5-VL.
 
-    `hidden`, `vision_hidden`: multiples of `head_dim`, which must be a multiple of 16 (the three axes share half of it
-    as 1/4, 3/8, 3/8, as in the released models). The last vision block attends to whole frames, the others to windows.
-    Control tokens are the last `len(SPECIALS)` of the vocabulary, or the tokeniser's.
+    `hidden` and `vision_hidden` must be multiples of `head_dim`, which must be a multiple of 16 (the three position
+    axes share half of it as 1/4, 3/8, 3/8, as in the released models); else ValueError. The last vision block attends
+    to whole frames, the others to windows. Control tokens are the tokeniser's, or the last `len(SPECIALS)` ids.
     """
     if hidden % head_dim or vision_hidden % head_dim or head_dim % 16:
         raise ValueError(f"hidden sizes {hidden}, {vision_hidden} must be multiples of head_dim {head_dim}, that of 16")
@@ -163,12 +164,12 @@ def tiny_config(
 
 
 def control_ids(tokenizer: Qwen2Tokenizer) -> dict[str, int]:
-    """Id of each control token in a tokeniser's vocabulary."""
+    """Return the id of each control token in a tokeniser's vocabulary."""
     return {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIALS}
 
 
 def sized_config(sizes: Mapping[str, Any], ids: Mapping[str, int]) -> Qwen2_5_VLConfig:
-    """The configuration of a model with these sizes (in the form of `shapes.RELEASED`) and ids of control tokens."""
+    """Return a configuration with sizes in the form of `rollout3d.model.shapes.RELEASED` and ids of control tokens."""
     ends = {
         "bos_token_id": ids["<|endoftext|>"],
         "eos_token_id": ids["<|im_end|>"],
@@ -193,7 +194,7 @@ def build_tiny(
     dtype: torch.dtype = torch.float32,
     **sizes: int,
 ) -> Policy:
-    """A small policy with random weights, the same for the same `seed`; `sizes` are those of `tiny_config`."""
+    """Return a small policy with random weights drawn by `seed`; `sizes` are keywords of `tiny_config`."""
     config = tiny_config(len(tokenizer), tokenizer=tokenizer, **sizes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,11 +1,11 @@
-"""What the presets' small model is taught: rooms rendered straight to frames, with dense descriptions and questions.
+"""Training data of the small model: rooms rendered straight to frames, with descriptions and questions.
 
-Answers alone do not teach a vision tower (a single token a video says too little about its pixels); listing what each
-moment shows does. So every room gives a few lessons about one video: a running description (what each pair of frames
-shows, with counts), an inventory, questions of the benchmark with direct answers, and questions with reasoning
-in the asked-for format. The models of the paper can reason in words from the start; this one must learn it here.
+Answers alone do not train a vision tower: one token per video carries too little information about its pixels. A list
+of what each moment shows does. So every room has a few lessons about one video: a description of each pair of frames
+with counts, an inventory, questions of the benchmark with direct answers, and questions with reasoning in the format of
+the prompt. The models of the paper can reason in words from the start; this one must learn it here.
 
-Nothing here is seen by the paper's configuration, and none of these rooms is a scan of the pipeline.
+The paper's configuration uses none of this, and none of these rooms is a scan of the pipeline.
 """
 
 from __future__ import annotations
@@ -30,25 +30,27 @@ from rollout3d.progress import progress
 from rollout3d.questions import generate
 from rollout3d.questions.scene import Item, SceneView
 from rollout3d.seeding import generator, stable_hash
-from toyworld.direct import sample_room
+from toyworld.rendering.quick import sample_room
+from toyworld.rooms.vocabulary import CATEGORIES
+from toyworld.rooms.world import Thing, World
 from toyworld.settings import settings_of
-from toyworld.vocabulary import KINDS
-from toyworld.world import Thing, World
 
 DESCRIBE = "Describe what each moment of the video shows."
 COUNT_ALL = "List everything in the room with its number."
+"""Questions of the description and of the inventory."""
 Reason = Callable[[Mapping[str, Any]], str | None]
-"""A question row to `<think>..</think> <answer>..</answer>`; None if no reasoning leads to its answer."""
+"""Question row -> `<think>..</think> <answer>..</answer>`; None if no reasoning leads to its answer."""
 
 CLIP_MOMENTS = 2
-"""Most pairs of frames of a clip."""
+"""Largest number of pairs of frames per clip."""
 QUESTIONS_A_ROOM = 3
-"""Questions asked with a direct answer."""
+"""Questions per room that are answered directly."""
 DIRECT_WEIGHT = 3.0
-"""A direct answer is a token or two among hundreds: it must count for more to be learnt at all."""
+"""Weight of a direct answer in the loss: it is one or two tokens among hundreds, and is not learnt with weight 1."""
 REASONED_WEIGHT = 2.0
+"""Weight of an answer with reasoning in the loss."""
 REASONED_A_ROOM = 2
-"""Questions asked with reasoning."""
+"""Questions per room that are answered with reasoning."""
 
 
 @dataclass(frozen=True)
@@ -58,39 +60,39 @@ class Lesson:
     question: str
     answer: str
     weight: float
-    """Share of the lesson in the loss, over its answer's tokens."""
+    """Weight of the answer in the loss."""
 
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """A rendered room and what is taught about it."""
+    """A rendered room and its lessons."""
 
     frames: np.ndarray
     """(n, H, W, 3) uint8."""
     lessons: tuple[Lesson, ...]
     moments: tuple[Mapping[str, int], ...] = ()
-    """What each pair of frames shows, by category; none if the room is shown black."""
+    """Counts by category that each pair of frames shows; empty if the frames are black."""
 
 
 def make_rooms(config: configuration.Config, reason: Reason, workers: int) -> list[Room]:
-    """`toyworld.model.rooms` rooms, in order, made by `workers` processes; the same rooms for any number of them.
+    """Make `toyworld.model.rooms` rooms, in order, by `workers` processes, whose number does not change the rooms.
 
-    `reason` writes the reasoning of the questions that are taught with it.
+    `reason` writes the reasoning of questions that are answered with it.
     """
     seeds = range(settings_of(config).model.rooms)
     if workers == 1:
         return [make_room(i, config, reason) for i in progress(seeds, "rooms")]
-    # Forking is safe before torch has threads, and spares each worker the imports.
+    # Forking is safe before torch has threads, and saves each worker the imports.
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         made = pool.map(partial(make_room, config=config, reason=reason), seeds, chunksize=16)
         return list(progress(made, "rooms", total=len(seeds)))
 
 
 def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
-    """Room number `index`: its frames, at the training resolution, and its lessons."""
+    """Make room number `index`: its frames, at the training resolution, and its lessons."""
     settings = settings_of(config)
     rng = generator(config.seed, "base model", index)
-    # Mostly training's number of frames, sometimes the settings' others.
+    # Mostly the number of frames of training, sometimes those of evaluation and of the setting frames2.
     n_frames = int(rng.choice([most_frames(config.video.train_frames)] * 7 + [config.video.eval_frames] * 2 + [2]))
     dataset = str(rng.choice(configuration.DATASETS))
     height, width = frame_size(config.video)
@@ -111,7 +113,7 @@ def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
 
 
 def clip(room: Room, rng: np.random.Generator) -> Room:
-    """Two or four frames in a row of a room that is not black, and their description."""
+    """Return two or four consecutive frames of a room that is not black, with their description."""
     length = int(rng.integers(1, min(len(room.moments), CLIP_MOMENTS) + 1))
     start = int(rng.integers(len(room.moments) - length + 1))
     moments = room.moments[start : start + length]
@@ -119,29 +121,32 @@ def clip(room: Room, rng: np.random.Generator) -> Room:
 
 
 def frame_size(video: configuration.Video) -> tuple[int, int]:
-    """(height, width) of a 4:3 frame at the training resolution, multiples of 28."""
+    """Return (height, width) of a 4:3 frame at the training resolution, multiples of 28."""
     from rollout3d.resize import smart_size
 
     return smart_size(480, 640, *video.train_pixels)
 
 
-def category(thing: Thing, dataset: str) -> str | None:
-    """What the dataset's questions call the thing; None if they never do."""
-    return KINDS[thing.kind].categories.get(dataset)
+def asked_as(thing: Thing, dataset: str) -> str | None:
+    """Return the category under which a dataset's questions ask about a thing; None if they never do."""
+    return CATEGORIES[thing.category].asked_as.get(dataset)
 
 
 def scene_view(world: World, dataset: str, seen: list[tuple[int, ...]], name: str) -> SceneView:
-    """The world as the question generators see a scan, without a scan: exact boxes, no walkable grid."""
+    """Return a world as the question generators read a scan: exact boxes, no walkable grid.
+
+    `seen`: ids of the things that each moment shows; `name`: scene and space id.
+    """
     items: dict[str, list[Item]] = {}
     for thing in world.things:
-        called = category(thing, dataset)
+        called = asked_as(thing, dataset)
         if called:
             box = OrientedBox(np.array(thing.center), np.array(thing.size), thing.rotation().T)
             items.setdefault(called, []).append(Item(thing.thing_id, BoxPoints(box)))
     first: dict[str, float] = {}
     for moment, things in enumerate(seen):
         for thing_id in things:
-            called = category(world.things[thing_id], dataset)
+            called = asked_as(world.things[thing_id], dataset)
             if called:
                 first.setdefault(called, float(moment))
     return SceneView(
@@ -157,41 +162,40 @@ def scene_view(world: World, dataset: str, seen: list[tuple[int, ...]], name: st
 
 
 def polygon_area(polygon: tuple[tuple[float, float], ...]) -> float:
-    """Area of a simple polygon (shoelace formula), square metres."""
+    """Return the area of a simple polygon (shoelace formula), square metres."""
     x, y = np.array(polygon).T
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def what_moments_show(world: World, dataset: str, seen: list[tuple[int, ...]]) -> tuple[Mapping[str, int], ...]:
-    """Categories with their numbers in each pair of frames: one pair is one temporal patch, so the words have a place
-    to look at."""
+    """Return the counts by category in each pair of frames; a pair is one temporal patch of the vision tower."""
     moments = []
     for start in range(0, len(seen), 2):
         things = {i for shown in seen[start : start + 2] for i in shown}
-        moments.append(Counter(c for i in things if (c := category(world.things[i], dataset))))
+        moments.append(Counter(c for i in things if (c := asked_as(world.things[i], dataset))))
     return tuple(moments)
 
 
 def describe(moments: Sequence[Mapping[str, int]]) -> Lesson:
-    """What each moment shows, in order."""
+    """Return the lesson that describes each moment, in order."""
     said = (f"{k}: {listing(shown) or 'nothing'}." for k, shown in enumerate(moments, start=1))
     return Lesson(DESCRIBE, " ".join(said), 1.0)
 
 
 def listing(counts: Mapping[str, int]) -> str:
-    """Categories with their numbers, by name, such as "1 bed, 2 chair"."""
+    """Return counts by category as text, sorted by name, such as "1 bed, 2 chair"."""
     return ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
 
 
 def inventory(view: SceneView) -> Lesson:
-    """Every category with its count."""
+    """Return the lesson that lists every category with its count."""
     return Lesson(COUNT_ALL, f"{listing(view.counts)}.", 1.0)
 
 
 def questions(
     view: SceneView, config: configuration.Config, rng: np.random.Generator, reason: Reason
 ) -> Iterator[Lesson]:
-    """Questions of the benchmark about the room, at most one of a type while types last, direct and with reasoning."""
+    """Yield questions of the benchmark about a room, first one per question type: direct ones, then with reasoning."""
     few = dict.fromkeys(question_types.PER_SCENE, 2)
     asked = config.questions.model_copy(update={"distance": "exact", "per_scene": few})
     rows, _ = generate.questions_for_scene(view, asked, config.seed)

@@ -1,12 +1,11 @@
-"""Training the presets' small Qwen2.5-VL from scratch on rooms rendered straight to frames.
+"""Train the small Qwen2.5-VL from scratch on rooms rendered straight to frames.
 
-One row a room: the video is the shared prefix, every lesson a branch of its own (`packing`), so the vision tower looks
-once at a video and a step learns from half a dozen exchanges about it. Clips of few frames, described, may be learnt
-from beside the rooms (`toyworld.model.clips`): sight begins there. The words of the questions count a little too:
-they name categories over and over, which teaches copying. Muon for the matrices (it needs about a third fewer steps
-here), AdamW for everything else, one-cycle learning rates. Several processes of one thread share a step, since
-operators this small gain little from a second thread. The result is an ordinary Hugging Face directory: the rest of the
-pipeline cannot tell it from the 3B model.
+One packed row per room: all lessons share the video as their prefix, so the vision tower encodes a video once per step.
+Short clips with descriptions may be added to each step (`toyworld.model.clips`), which bootstraps visual grounding.
+Question tokens have a small weight too, since they name categories often and teach copying. Muon optimises the matrices
+(about a third fewer steps than AdamW here), AdamW everything else, with one-cycle learning rates. Several processes of
+one thread share a step, because operators this small gain little from a second thread. The result is an ordinary
+Hugging Face directory, which the pipeline reads as it reads the 3B model.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ log = logging.getLogger(__name__)
 WARM_UP = 0.1
 """Share of the steps before the peak of the one-cycle schedule."""
 QUESTION_WEIGHT = 0.05
-"""Weight of each token of a question; an answer's token has its lesson's weight over the root of its length."""
+"""Weight of each question token; an answer token has its lesson's weight divided by the root of the answer's length."""
 
 
 @dataclass(frozen=True)
 class Lessoned:
-    """A row and, for each of its scored tokens, its weight in the loss."""
+    """A packed row, and the weight in the loss of each of its scored tokens."""
 
     row: Row
     weights: torch.Tensor
@@ -54,18 +53,18 @@ class Lessoned:
 def train(config: Config, name: str, out_dir: Path, lineage: tables.Lineage, reason: lessons.Reason) -> None:
     """Render the rooms, train, and write `model.json`, its weights and `metrics.parquet` to `out_dir`.
 
-    `reason` writes the reasoning of the questions that are taught with it.
+    `reason` writes the reasoning of questions that are answered with it.
     """
     processes = settings_of(config).model.processes
     rooms = lessons.make_rooms(config, reason, workers=processes)
     with tempfile.TemporaryDirectory() as meeting:
         arguments = (processes, f"file://{meeting}/rendezvous", rooms, config, name, out_dir, lineage)
-        # Forked before torch has started a thread: the workers share the rooms' memory and need no second import.
+        # Forked before torch has started a thread: workers share the rooms' memory and import nothing again.
         torch.multiprocessing.start_processes(_work, arguments, nprocs=processes, start_method="fork")
 
 
 def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], config: Config, name: str, *out) -> None:
-    """One process: build the same model as the others, train it with them; the first one writes it."""
+    """Run one process: build the model, train it together with the others, and write it if this is the first one."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     out_dir, lineage = out
@@ -92,7 +91,7 @@ def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], co
 
 
 def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: int, world: int) -> list[dict]:
-    """Train in place; return the rows of the metrics table."""
+    """Train the policy in place; return the rows of the metrics table."""
     settings = settings_of(config).model
     parameters = list(policy.model.parameters())
     optimizers = _optimizers(policy, settings)
@@ -112,7 +111,7 @@ def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: i
         started = time.monotonic()
         chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
         loss = torch.zeros(())
-        # One room a forward: padding would cost more than a batch saves.
+        # One room per forward: padding would cost more than a batch saves.
         for item in (lesson_row(policy, rooms[i]) for i in chosen[rank::world]):
             logp = scorer(pack([item.row]))
             part = -(logp * item.weights).sum() / item.weights.sum() / settings.batch_size
@@ -137,8 +136,8 @@ def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: i
 
 
 def _optimizers(policy: Policy, settings: SmallModel) -> list[torch.optim.Optimizer]:
-    """AdamW for embeddings, norms, biases and the patch convolution; Muon for every other matrix."""
-    # Torch orthogonalises in bfloat16, which CPUs without instructions for it compute some twenty times slower.
+    """Return AdamW for embeddings, norms, biases and the patch convolution, and Muon for every other matrix."""
+    # Torch orthogonalises in bfloat16, about twenty times slower on CPUs without instructions for it.
     _muon._zeropower_via_newtonschulz = orthogonalised
     matrices, others = [], []
     for name, parameter in policy.model.named_parameters():
@@ -150,7 +149,7 @@ def _optimizers(policy: Policy, settings: SmallModel) -> list[torch.optim.Optimi
 
 
 def orthogonalised(update: torch.Tensor, coefficients: tuple[float, ...], steps: int, eps: float) -> torch.Tensor:
-    """A matrix of the same singular vectors with singular values near 1, by Muon's quintic iteration in float32."""
+    """Return a matrix with the same singular vectors, singular values near 1: Muon's quintic iteration in float32."""
     a, b, c = coefficients
     wide = update.float() if update.size(0) <= update.size(1) else update.float().T
     x = wide / wide.norm().clamp(min=eps)
@@ -161,7 +160,7 @@ def orthogonalised(update: torch.Tensor, coefficients: tuple[float, ...], steps:
 
 
 def _sum_over_processes(parameters: Sequence[torch.Tensor], loss: torch.Tensor) -> None:
-    """Add up gradients and loss, in place, in one collective."""
+    """Sum gradients and loss over all processes, in place, in one all-reduce."""
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -175,13 +174,13 @@ def _sum_over_processes(parameters: Sequence[torch.Tensor], loss: torch.Tensor) 
 
 
 def lesson_row(policy: Policy, room: lessons.Room) -> Lessoned:
-    """The room's video as prefix, its lessons as branches."""
+    """Return a packed row: the room's video as prefix, its lessons as branches."""
     video = Video(room.frames)
     branches, weights = [], []
     prefix: Prompt | None = None
     for lesson in room.lessons:
         full = policy.encoder.prompt([video, Text(lesson.question)])
-        # The prefix ends with the vision_end token: everything after it belongs to the branch.
+        # The prefix ends with the vision_end token; everything after it belongs to the branch.
         cut = int((full.input_ids == policy.encoder.vision_ids[1]).nonzero()[-1]) + 1
         if prefix is None:
             positions = full.position_ids[:, :cut]
@@ -189,8 +188,8 @@ def lesson_row(policy: Policy, room: lessons.Room) -> Lessoned:
         question = full.input_ids[cut:].tolist()
         answer = policy.encoder.completion(lesson.answer).tolist()
         branches.append(question + answer)
-        # A lesson's weight grows with the root of its length: long descriptions teach more than single letters,
-        # but do not drown them.
+        # A lesson's weight grows with the root of its length: a long description counts more than a single letter,
+        # but does not dominate the loss.
         each = lesson.weight / len(answer) ** 0.5
         weights += [QUESTION_WEIGHT] * len(question) + [each] * len(answer)
     assert prefix is not None
@@ -198,7 +197,7 @@ def lesson_row(policy: Policy, room: lessons.Room) -> Lessoned:
 
 
 def _corpus(rooms: Sequence[lessons.Room], config: Config) -> list[str]:
-    """What the tokeniser learns from: the lessons, and the wording of every prompt that will be asked."""
+    """Return the tokeniser's training texts: all lessons, and the wording of every prompt of the study."""
     texts = [text for room in rooms for lesson in room.lessons for text in (lesson.question, lesson.answer)]
     for name in ("direct", f"think_{config.prompts.think}"):
         texts += wording(name).values()
@@ -206,7 +205,7 @@ def _corpus(rooms: Sequence[lessons.Room], config: Config) -> list[str]:
 
 
 def _order(n: int, wanted: int, seed: int) -> list[int]:
-    """`wanted` room numbers: seeded permutations one after the other."""
+    """Return `wanted` room numbers or more: seeded permutations of all rooms, one after the other."""
     order: list[int] = []
     while len(order) < wanted:
         order += generator(seed, "base model order", len(order)).permutation(n).tolist()

@@ -1,6 +1,6 @@
-"""Write a synthetic release of one dataset, in its genuine format, and list its files.
+"""Render the scans of one dataset, write them in its release's format, and list the files.
 
-What is true of each scan is written beside the release, to <root>/../<dataset>_truth/, where no reader looks.
+The true answers about each scan are written beside the release, to <root>/../<dataset>_truth/, which no reader opens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Train the presets' small Qwen2.5-VL from scratch on synthetic rooms (never part of the paper)."""
+"""Train the presets' small Qwen2.5-VL from scratch on rendered rooms (not used by the paper's configuration)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ STAGE = Stage("train_base_model", __doc__)
 def main(argv: list[str] | None = None) -> None:
     """Run the stage; size and length of the training come from `toyworld.model`."""
     parser = STAGE.parser()
-    parser.add_argument("--key", required=True, help="key of the configuration's models")
-    parser.add_argument("--out-dir", required=True, type=Path)
+    parser.add_argument("--key", required=True, metavar="KEY", help="key of the configuration's models")
+    parser.add_argument(
+        "--out-dir", required=True, type=Path, metavar="DIR", help="folder for model.json, weights and metrics"
+    )
     args, config = STAGE.parse(parser, argv)
 
     from rollout3d.cot import geometric

@@ -1,6 +1,6 @@
-"""Synthetic worlds on disk, in the genuine formats of the three releases.
+"""Write recordings of worlds in the file formats of the three releases.
 
-One writer a dataset (`scannet`, `scannetpp`, `arkitscenes`: `write_scan`), and `release`, which draws the worlds and
-writes a whole release around them. The writers know the formats from their published descriptions and share no code
-with the readers: a misunderstanding on either side shows as a disagreement.
+`scannet`, `scannetpp` and `arkitscenes` write one scan each (`write_scan`); `release` draws worlds and writes a whole
+release. The writers follow the published descriptions of the formats and share no code with the readers of
+`rollout3d`, so that an error on either side shows as a difference.
 """

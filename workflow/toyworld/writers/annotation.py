@@ -1,4 +1,4 @@
-"""What an annotator would say about a world: raw labels, groups of vertices with their boxes, over-segmentation."""
+"""Annotations of a world, as a human annotator makes them: raw labels, instances with boxes, over-segmentation."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from rollout3d.seeding import generator
-from toyworld.mesh import CEILING, FLOOR, WALL, Mesh
-from toyworld.vocabulary import KINDS
-from toyworld.world import Thing, World
+from toyworld.rendering.mesh import CEILING, FLOOR, WALL, Mesh
+from toyworld.rooms.vocabulary import CATEGORIES
+from toyworld.rooms.world import Thing, World
 from toyworld.writers.placement import moved, yaw_matrix
 
 STRUCTURE = {FLOOR: "floor", WALL: "wall", CEILING: "ceiling"}
-"""Labels of a mesh's structural vertices, by thing id."""
+"""Thing id of structure -> its label."""
 
-SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 _WALL_PATCH_M = 1.5
 
@@ -29,17 +29,17 @@ class Box:
     axes: np.ndarray
 
     def corners(self) -> np.ndarray:
-        """The eight corners, (8, 3)."""
-        return (SIGNS * self.size) @ self.axes + self.center
+        """Return the eight corners, (8, 3)."""
+        return (_SIGNS * self.size) @ self.axes + self.center
 
     def moved(self, matrix: np.ndarray) -> Box:
-        """The same box seen from the frame that the 4x4 `matrix` leads to."""
+        """Return this box in another frame; `matrix`: 4x4 that leads there."""
         return Box(moved(matrix, self.center[None])[0], self.size, self.axes @ matrix[:3, :3].T)
 
 
 @dataclass(frozen=True)
 class Group:
-    """One annotated instance: raw label, id in the world (negative: structure), vertices of the mesh, box."""
+    """One annotated instance: raw label, thing id (negative: structure), indices of mesh vertices, and box."""
 
     label: str
     thing_id: int
@@ -48,28 +48,28 @@ class Group:
 
 
 def box_of(thing: Thing) -> Box:
-    """The yaw-rotated box of a thing, world frame."""
+    """Return the oriented box of a thing, world frame."""
     axes = yaw_matrix(thing.yaw_deg)[:3, :3].T
     return Box(np.asarray(thing.center, float), np.asarray(thing.size, float), axes)
 
 
 def labels_of(world: World, dataset: str, scene_id: str, seed: int) -> dict[int, str | None]:
-    """Raw label of every thing as this dataset's annotators write it; None = they left it out.
+    """Return the raw label of each thing, by thing id, as a dataset's annotators write it; None = left out.
 
-    Where the vocabulary knows several spellings, each thing draws one.
+    Where the vocabulary has several labels, one is drawn per thing.
     """
     labels: dict[int, str | None] = {}
     for thing in world.things:
-        words = KINDS[thing.kind].labels.get(dataset, ())
+        words = CATEGORIES[thing.category].labels.get(dataset, ())
         draw = generator(seed, "label", dataset, scene_id, thing.thing_id)
         labels[thing.thing_id] = words[draw.integers(len(words))] if words else None
     return labels
 
 
 def groups_of(world: World, mesh: Mesh, labels: dict[int, str | None], *, structure: bool) -> list[Group]:
-    """Instances with a label, in the order of their ids, then (with `structure`) floor, wall and ceiling.
+    """Return the labelled instances in the order of their ids, then, with `structure`, floor, wall and ceiling.
 
-    The box of a thing is its own; that of structure is the axis-aligned hull of its vertices. World frame.
+    A thing has its own box; structure has the axis-aligned hull of its vertices. World frame.
     """
     groups = []
     for thing in sorted(world.things, key=lambda thing: thing.thing_id):
@@ -86,10 +86,10 @@ def groups_of(world: World, mesh: Mesh, labels: dict[int, str | None], *, struct
 
 
 def with_oddities(groups: list[Group], mesh: Mesh, patches: np.ndarray, labels: dict[int, str]) -> list[Group]:
-    """Cut one patch out of structural groups and annotate it by itself, as annotators do with what they cannot name.
+    """Make one patch of each structure in `labels` an instance of its own, as releases have them.
 
-    `patches` is `segments_of(mesh)`; `labels` maps a structural id to the label of its patch, such as {WALL: "remove"}.
-    A structure of a single patch stays whole.
+    `patches` is `segments_of(mesh)`; `labels` maps a structure's thing id to the label of its patch, such as
+    {WALL: "remove"}. A structure with a single patch stays whole.
     """
     kept, cut = [], []
     for group in groups:
@@ -104,16 +104,16 @@ def with_oddities(groups: list[Group], mesh: Mesh, patches: np.ndarray, labels: 
 
 
 def hull(points: np.ndarray) -> Box:
-    """Axis-aligned box of points (N, 3)."""
+    """Return the axis-aligned box of points (N, 3)."""
     low, high = points.min(axis=0), points.max(axis=0)
     return Box((low + high) / 2, high - low, np.eye(3))
 
 
 def segments_of(mesh: Mesh) -> np.ndarray:
-    """Over-segmentation (V,): no segment crosses an instance, and each instance has two or three, walls many.
+    """Return an over-segmentation (V,): no segment crosses an instance; things have two or three, walls many.
 
-    Things are cut across their longest side, structure into patches. A segment's number is its first vertex, as a
-    union-find leaves it: numbers are neither small nor consecutive.
+    Things are cut across their longest side, structure into patches of 1.5 m. A segment's number is the index of its
+    first vertex, as union-find gives it: numbers are neither small nor consecutive.
     """
     segments = np.full(len(mesh.vertices), -1, dtype=np.int64)
     for thing_id in np.unique(mesh.thing_ids):

@@ -1,8 +1,8 @@
-"""A recording as an ARKitScenes video, in the layouts of the `raw` and of the `3dod` download.
+"""Write a recording as an ARKitScenes video, in the layouts of the downloads `raw` and `3dod`.
 
-ARKit's world has its origin at the first camera, z up and an arbitrary yaw. Pictures are stored as the sensor saw
-them: a tablet held sideways films sideways. The recording is upright; writing it for a sideways tablet turns pixels,
-intrinsics and poses together, so that projections stay exact.
+ARKit's world has its origin at the first camera, z up and an arbitrary yaw. Pictures are stored as the sensor records
+them, sideways if the tablet is held sideways. The recording is upright; for a sideways tablet pixels, intrinsics and
+poses are turned together, so that projections stay exact.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from rollout3d.seeding import generator, stable_hash
-from toyworld.mesh import mesh_of
-from toyworld.recording import Recording
-from toyworld.world import World
+from toyworld.rendering.mesh import mesh_of
+from toyworld.rendering.recording import Recording
+from toyworld.rooms.world import World
 from toyworld.writers import annotation
 from toyworld.writers.placement import (
     held_sideways,
@@ -34,12 +34,13 @@ FOLDS = {"train": "Training", "val": "Validation"}
 LOWRES = (256, 192)
 """Size of the raw layout's depth images, (long side, short side)."""
 TRAJECTORY_HZ = 10
-"""Lines a second of the trajectory."""
+"""Lines per second of the trajectory."""
 FIRST_OBJECT_ID = 1
+"""objectId of the first annotated thing."""
 
 _Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
 _SHIFTED_PINCAMS = {2: 0.001, 5: -0.001}
-"""Frames whose .pincam is named a millisecond off their picture."""
+"""Frame -> seconds by which the name of its .pincam differs from that of its picture."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +48,27 @@ class Quirks:
     """Oddities that real ARKitScenes videos have."""
 
     rotation_deg: int = 0
-    """Clockwise turn that makes the stored pictures upright: 0, 90, 180 or 270."""
+    """Clockwise turn that makes the stored pictures upright, degrees: 0, 90, 180 or 270."""
     layouts: tuple[Literal["raw", "3dod"], ...] = ("raw", "3dod")
-    """Which downloads hold the video."""
+    """Downloads that hold the video."""
     delimiter: str = "_"
-    """Between the words of a label: "tv_monitor", "tv/monitor", "tv-monitor" or "tv monitor"."""
+    """Separator of the words of a label: "tv_monitor", "tv/monitor", "tv-monitor" or "tv monitor"."""
     skipped: bool = False
-    """The annotators gave up: the annotation says so and lists nothing."""
+    """True for a video that the annotators skipped: its annotation lists nothing."""
 
 
 PLAIN = Quirks()
 
 
 def release_from_world(recording: Recording, scene_id: str, *, seed: int) -> np.ndarray:
-    """The 4x4 from the recording's world to ARKit's: origin at the first camera, some yaw."""
+    """Return the 4x4 from the recording's world to ARKit's: origin at the first camera, a yaw drawn by seed."""
     turn = yaw_matrix(generator(seed, "arkitscenes", "yaw", scene_id).uniform(10.0, 350.0))
     turn[:3, 3] = -moved(turn, recording.poses[:1, :3, 3])[0]
     return turn
 
 
 def labels(world: World, scene_id: str, *, seed: int, quirks: Quirks = PLAIN) -> dict[int, str | None]:
-    """Raw label by thing id; None = in the mesh, but without a box. Structure is never annotated here."""
+    """Return the raw label by thing id; None = in the mesh but without a box. Structure is not annotated."""
     if quirks.skipped:
         return {thing.thing_id: None for thing in world.things}
     spoken = annotation.labels_of(world, "arkitscenes", scene_id, seed)
@@ -75,7 +76,7 @@ def labels(world: World, scene_id: str, *, seed: int, quirks: Quirks = PLAIN) ->
 
 
 def timestamps(recording: Recording, scene_id: str, *, seed: int) -> list[float]:
-    """Capture time of each frame in seconds, eight decimals: a device's uptime, a few hundred microseconds uneven."""
+    """Return the capture time of each frame: seconds of uptime, eight decimals, with jitter of 200 microseconds."""
     draw = generator(seed, "arkitscenes", "clock", scene_id)
     start = draw.uniform(1000.0, 9000.0)
     return [round(start + i / recording.fps + draw.uniform(-2e-4, 2e-4), 8) for i in range(len(recording.poses))]
@@ -95,8 +96,8 @@ def write_scan(
     `root/raw/<fold>/<id>/`: `vga_wide/` PNG pictures, `vga_wide_intrinsics/`, `lowres_depth/` (256x192),
     lowres_wide.traj, `<id>_3dod_annotation.json`, `<id>_3dod_mesh.ply`. `root/3dod/<fold>/<id>/`: annotation and mesh,
     and in `<id>_frames/` `lowres_wide/`, `lowres_depth/` (the pictures' size), `lowres_wide_intrinsics/`,
-    lowres_wide.traj. All pictures have the recording's size and rate. Frames in `recording.lost` have no line in the
-    trajectory, which holds about ten a second. Raises ValueError for an unknown split or turn.
+    lowres_wide.traj. All pictures have the recording's size and rate. The trajectory has about ten lines per
+    second and none for frames in `recording.lost`. Raises ValueError for an unknown split or turn.
     """
     if split not in FOLDS:
         raise ValueError(f"ARKitScenes has the folds {sorted(FOLDS)}, not '{split}'")
@@ -159,9 +160,9 @@ def _write_pictures(
 
 
 def _trajectory(recording: Recording, placement: np.ndarray, scene_id: str, seed: int, quirks: Quirks) -> str:
-    """`ts rx ry rz tx ty tz` a line: axis-angle and translation of world-to-camera, full precision.
+    """Return lines `ts rx ry rz tx ty tz`: axis-angle and translation of world-to-camera, in full precision.
 
-    About ten lines a second, however fast the pictures come: readers interpolate.
+    There are about ten per second whatever the rate of the pictures, so readers must interpolate.
     """
     lines, lost = [], set(recording.lost)
     step = max(1, round(recording.fps / TRAJECTORY_HZ))
@@ -196,7 +197,7 @@ def _entry(scene_id: str, number: int, group: annotation.Group, placement: np.nd
         "children": [],
         "objectId": number,
         "segments": {
-            # The annotation tool's own frame, y up, in centimetres; not for use.
+            # The annotation tool's own frame, y up, in centimetres; readers must not use it.
             "obb": _obb(annotation.Box(tilted.center * 100, tilted.size * 100, tilted.axes)),
             "obbAligned": _obb(box),
         },

@@ -1,4 +1,4 @@
-"""ScanNet++'s `iphone/depth.bin`: 256x192 depth images in one of the three packings found in the release."""
+"""Write ScanNet++'s `iphone/depth.bin`: 256x192 depth images in one of the three packings found in the release."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toyworld.writers.placement import nearest
 
 WIDTH, HEIGHT = 256, 192
 GRAIN_M = 0.01
-"""Depths are written in steps of this: a phone's depth is no better, and 60 images a second stay small on disk."""
+"""Step of the written depths, metres: a phone's depth is no more exact, and 60 images per second stay small."""
 
 Packing = Literal["stream", "records_lz4", "records_deflate"]
 
@@ -41,7 +41,7 @@ class DepthBinWriter:
             deflate = _raw_deflate()
             payload = deflate.compress(metres.astype("<f4").tobytes()) + deflate.flush()
         else:
-            # A full flush makes the frame's blocks independent of what came before, so they may be repeated.
+            # A full flush makes the frame's blocks independent of earlier ones, so they may be repeated.
             payload = self._deflate.compress(metres.astype("<f4").tobytes()) + self._deflate.flush(zlib.Z_FULL_FLUSH)
         if self._packing != "stream":
             payload = struct.pack("<I", len(payload)) + payload
@@ -50,8 +50,8 @@ class DepthBinWriter:
     def __enter__(self) -> DepthBinWriter:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None and self._packing == "stream":
+    def __exit__(self, error_type: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error_type is None and self._packing == "stream":
             self._file.write(self._deflate.flush())
         self._file.close()
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def yaw_matrix(yaw_deg: float, translation: np.ndarray | tuple[float, ...] = (0.0, 0.0, 0.0)) -> np.ndarray:
-    """4x4: turn by `yaw_deg` degrees about +z (counter-clockwise seen from above), then move by metres."""
+    """Return the 4x4 that turns by `yaw_deg` about +z (counter-clockwise seen from above), then moves by metres."""
     angle = np.deg2rad(yaw_deg)
     matrix = np.eye(4)
     matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
@@ -15,17 +15,18 @@ def yaw_matrix(yaw_deg: float, translation: np.ndarray | tuple[float, ...] = (0.
 
 
 def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points (N, 3) under a 4x4 motion."""
+    """Return points (N, 3) moved by a 4x4 motion."""
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def sideways(
     K: np.ndarray, pose: np.ndarray, width: int, height: int, clockwise_deg: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Camera of the picture that becomes upright when turned *clockwise* by 0, 90, 180 or 270 degrees.
+    """Return K (3, 3) and pose (4, 4) of the stored picture that is upright once turned clockwise by `clockwise_deg`.
 
-    `K` (3, 3), `pose` (4, 4, camera-to-world) and the size belong to the upright picture. The stored picture is
-    `held_sideways(image, clockwise_deg)`; the returned K and pose project onto exactly its pixels (integer centres).
+    `K`, `pose` (camera-to-world) and the size belong to the upright picture. The stored picture is
+    `held_sideways(image, clockwise_deg)`, and the returned camera projects onto exactly its pixels (integer centres).
+    Raises ValueError for an angle other than 0, 90, 180 and 270 degrees.
     """
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     x, y, z = pose[:3, 0], pose[:3, 1], pose[:3, 2]
@@ -45,18 +46,18 @@ def sideways(
 
 
 def held_sideways(image: np.ndarray, clockwise_deg: int) -> np.ndarray:
-    """The stored pixels (H', W', ...) that become `image` (H, W, ...) when turned clockwise by the angle."""
+    """Return the stored pixels (H', W', ...) that become `image` (H, W, ...) if turned clockwise by the angle."""
     return np.ascontiguousarray(np.rot90(image, clockwise_deg // 90))
 
 
 def nearest(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize (H, W) by picking the nearest pixel: depths of two surfaces must not be mixed."""
+    """Resize (H, W) by taking the nearest pixel, so that depths of two surfaces are not mixed."""
     rows = np.floor((np.arange(height) + 0.5) * image.shape[0] / height).astype(int)
     columns = np.floor((np.arange(width) + 0.5) * image.shape[1] / width).astype(int)
     return image[rows[:, None], columns[None, :]]
 
 
 def millimetres(depth: np.ndarray) -> np.ndarray:
-    """Depth in metres (0 = none) as uint16 millimetres; what lies beyond 65 m counts as none."""
+    """Return depth in metres (0 = none) as uint16 millimetres; depths beyond 65 m become none."""
     rounded = np.round(depth * 1000.0)
     return np.where(rounded <= np.iinfo(np.uint16).max, rounded, 0).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Binary little-endian PLY meshes with vertex colours."""
+"""Write binary little-endian PLY meshes with vertex colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 def write_ply(path: Path, vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray, *, alpha: bool = False) -> None:
     """Write vertices (V, 3) metres (stored as float32), faces (F, 3) and colours (V, 3) uint8.
 
-    With `alpha`, each vertex has a fourth colour byte of 255, as in ScanNet's meshes (16 bytes a vertex).
+    With `alpha`, each vertex has a fourth colour byte of 255, as in ScanNet's meshes (16 bytes per vertex).
     """
     names = ["red", "green", "blue", "alpha"] if alpha else ["red", "green", "blue"]
     points = np.zeros(len(vertices), dtype=[*((axis, "<f4") for axis in "xyz"), *((name, "u1") for name in names)])

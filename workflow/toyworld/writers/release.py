@@ -1,4 +1,4 @@
-"""A whole synthetic release of one dataset: which scans there are, their worlds, their splits, and what is true."""
+"""Write a whole release of one dataset: its scans, split lists and metadata, and the true answers beside it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Any
 from rollout3d.errors import InvalidInput
 from rollout3d.progress import progress
 from rollout3d.seeding import stable_hash
-from toyworld.recording import Recording, record
+from toyworld.rendering.recording import Recording, record
+from toyworld.rooms.vocabulary import CATEGORIES
+from toyworld.rooms.world import build_world
 from toyworld.settings import Scans
 from toyworld.truth import truth
-from toyworld.vocabulary import KINDS
-from toyworld.world import build_world
 from toyworld.writers import annotation, arkitscenes, scannet, scannetpp
 from toyworld.writers.scannet_labels import write_labels
 
 MARKER = "SYNTHETIC.txt"
-"""Stands in the root of every synthetic release; a directory without it is never overwritten."""
+"""File in the root of every rendered release; a directory without it is never overwritten."""
 
 _WRITERS = {"scannet": scannet, "scannetpp": scannetpp, "arkitscenes": arkitscenes}
 _FEW_FRAMES = 4
-"""Length of ScanNet's test scan, whose pictures are large."""
+"""Frames of ScanNet's test scan, whose pictures are large."""
 _TEST_SIZE = (640, 480)
-"""Colour of ScanNet's test scan; real releases have a few scans of that size among larger ones."""
+"""(width, height) of the colour of ScanNet's test scan; a few scans of the real release have this size."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Planned:
     scene_id: str
     space_id: str
     space: int
-    """Number of the physical space: scans of one space show the same world."""
+    """Number of the physical space; scans of one space show the same world."""
     take: int
-    """Which scan of its space."""
+    """Number of the scan within its space."""
     split: str
     quirks: Any
     """The `Quirks` of the dataset's writer."""
     aside: bool = False
-    """The scan is there for its oddity, which costs it its questions; the counts of `Scans` leave it out."""
+    """True for a scan that no question is asked about because of its quirk; the counts of `Scans` exclude it."""
 
 
 def write_release(dataset: str, root: Path, scans: Scans, seed: int) -> list[dict[str, Any]]:
-    """Plan a release of `dataset`, film it and write it under `root`: see `write_scans`."""
+    """Plan a release of `dataset`, film it and write it under `root`, as `write_scans` does."""
     planned = plan(dataset, scans, seed)
     return write_scans(dataset, root, planned, lambda scan: film(dataset, scan, scans, seed), seed)
 
@@ -59,10 +59,10 @@ def write_scans(
 ) -> list[dict[str, Any]]:
     """Write a release of `dataset` with these scans under `root`; return the rows of `tables.SCANS`, sorted by file.
 
-    `recording_of` is asked for one scan's recording after the other. What is true of each scan goes to
+    `recording_of` is called for one scan after the other. The true answers about a scan go to
     `root/../<dataset>_truth/<scene_id>.json`: `truth.truth`, and under `release` the scan's ids, each thing's label and
-    object id, and the 4x4 from the world to the frame that the scan was written in. A synthetic release that stands at
-    `root` already is replaced. Raises ValueError for an unknown dataset, and for a root that holds anything else.
+    object id, and the 4x4 from the world to the frame of the written scan. A rendered release at `root` is replaced.
+    Raises ValueError for an unknown dataset, and InvalidInput if `root` holds anything else.
     """
     if dataset not in _WRITERS:
         raise ValueError(f"no writer for dataset '{dataset}': choose from {sorted(_WRITERS)}")
@@ -82,10 +82,10 @@ def write_scans(
 
 
 def plan(dataset: str, scans: Scans, seed: int) -> list[Planned]:
-    """The scans of a release: training first; oddities are dealt out by position.
+    """Return the scans of a release, training first; quirks are assigned by position.
 
-    With three or more scans to train on, ScanNet's and ARKitScenes' first space is scanned twice, and a scan aside is
-    added at the end: ScanNet's is of the test split, ARKitScenes' was skipped by the annotators.
+    With three or more training scans, the first space of ScanNet and ARKitScenes is scanned twice, and a scan aside is
+    added at the end: one of the test split for ScanNet, one that the annotators skipped for ARKitScenes.
     """
     n, n_train = scans.scans_per_dataset, scans.scans_per_dataset - scans.val_scans
     twice = dataset != "scannetpp" and n_train >= 3
@@ -115,7 +115,7 @@ def plan(dataset: str, scans: Scans, seed: int) -> list[Planned]:
 
 
 def _names(dataset: str, space: int, take: int, seed: int) -> tuple[str, str]:
-    """Scene id and space id in the dataset's own style."""
+    """Return scene id and space id in the dataset's own style."""
     if dataset == "scannet":
         return f"scene{space:04d}_{take:02d}", f"scene{space:04d}"
     if dataset == "scannetpp":
@@ -146,17 +146,17 @@ def _quirks(dataset: str, i: int) -> Any:
 
 
 def film(dataset: str, scan: Planned, scans: Scans, seed: int) -> Recording:
-    """Record the world of a planned scan, in the orientation in which people watch it."""
+    """Record the world of a planned scan, upright."""
     world = build_world(stable_hash(seed, "world", dataset, scan.space) % 2**31, scans.n_objects)
-    if scan.take:  # another path through the same things
+    if scan.take:  # another walk through the same things
         world = replace(world, seed=stable_hash(world.seed, "take", scan.take) % 2**31)
     size = (scans.width, scans.height)
-    if getattr(scan.quirks, "rotation_deg", 0) in (90, 270):  # the sensor stays landscape, the picture is portrait
+    if getattr(scan.quirks, "rotation_deg", 0) in (90, 270):  # a portrait picture from a landscape sensor
         size = size[::-1]
     hidden = dataset == "scannet" and scan.quirks.hidden
     if hidden:
         size = _TEST_SIZE
-    elif dataset == "scannet" and scan.quirks.depth_divisor == 1:  # the size of the colour stream differs by device
+    elif dataset == "scannet" and scan.quirks.depth_divisor == 1:  # colour differs in size between devices
         size = 2 * round(0.4 * size[0]), 2 * round(0.4 * size[1])
     recording = record(world, scans.seconds, scans.fps, *size)
     return replace(recording, poses=recording.poses[:_FEW_FRAMES], lost=()) if hidden else recording
@@ -180,7 +180,7 @@ def _facts(dataset: str, recording: Recording, scan: Planned, seed: int) -> dict
         "rotation_deg": getattr(scan.quirks, "rotation_deg", 0),
         "release_from_world": placement.tolist(),
         "labels": {str(thing_id): label for thing_id, label in spoken.items()},
-        # By thing, those without a label left out.
+        # By thing id; things without a label are left out.
         "object_ids": {
             str(thing_id): number
             for number, thing_id in enumerate(
@@ -224,7 +224,7 @@ def _share_scannetpp(root: Path, planned: Sequence[Planned]) -> list[Path]:
         f"splits/nvs_sem_{split}.txt": [scan.scene_id for scan in planned if scan.split == split]
         for split in ("train", "val")
     }
-    words = sorted({word for kind in KINDS.values() for word in kind.labels.get("scannetpp", ())})
+    words = sorted({word for each in CATEGORIES.values() for word in each.labels.get("scannetpp", ())})
     structure = list(annotation.STRUCTURE.values())
     texts["metadata/semantic_classes.txt"] = structure + words + ["object", "remove", "split"]
     texts["metadata/instance_classes.txt"] = words
@@ -242,7 +242,7 @@ def _share_arkitscenes(root: Path, planned: Sequence[Planned]) -> list[Path]:
     metadata = [f"{splits[0]},sky_direction,is_in_upsampling,has_laser_scanner_point_clouds"]
     sky = {0: "Up", 90: "Left", 180: "Down", 270: "Right"}
     for i, (line, scan) in enumerate(zip(splits[1:], planned)):
-        # The released column is often wrong: so is every third here.
+        # The released column is often wrong, and so is every third value here.
         metadata.append(f"{line},{'Up' if i % 3 == 1 else sky[scan.quirks.rotation_deg]},False,False")
     return list(
         _write_lines(

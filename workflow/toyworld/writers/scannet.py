@@ -1,7 +1,7 @@
-"""A recording as a ScanNet scan: `scans/<id>/` with its five files.
+"""Write a recording as a ScanNet scan: `scans/<id>/` with its five files.
 
-Everything metric is written in the scan's RAW frame, which is turned about the vertical and shifted against the world;
-`axisAlignment` leads back, so that `axisAlignment @ raw` is the recording's world frame.
+Mesh and poses are in the scan's raw frame, which is turned about the vertical and shifted against the world;
+`axisAlignment @ raw` is the recording's world frame.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from rollout3d.seeding import generator
-from toyworld.mesh import WALL, mesh_of
-from toyworld.recording import Recording
-from toyworld.world import World
+from toyworld.rendering.mesh import WALL, mesh_of
+from toyworld.rendering.recording import Recording
+from toyworld.rooms.world import World
 from toyworld.writers import annotation, scannet_labels
 from toyworld.writers.annotation import STRUCTURE
 from toyworld.writers.placement import millimetres, moved, yaw_matrix
@@ -26,12 +26,13 @@ from toyworld.writers.ply import write_ply
 from toyworld.writers.sens import SensWriter
 
 FIRST_OBJECT_ID = 0
+"""objectId of the first annotated thing."""
 
 _NO_TIME = 0xDEADBEEF00000000
-"""A time stamp that no clock has shown."""
+"""An impossible time stamp."""
 
 _UNANNOTATED_PATCH = 5
-"""Every so-manieth patch of floor, wall and ceiling belongs to no instance."""
+"""One in this many patches of floor, wall and ceiling belongs to no instance."""
 
 _SCENE_TYPES = (
     ("bed", "Bedroom / Hotel"),
@@ -51,8 +52,8 @@ _SCENE_TYPES = (
 
 
 SURFACE_NOISE_M = 0.0005
-"""Standard deviation of the vertices about the true surface. A reconstruction is never exact; and where it is, the
-convex hull has large coplanar faces, which mislead Open3D's search for the minimal box (the box of ScanNet's objects).
+"""Standard deviation of the vertices about the true surface, metres. Reconstructions are never exact, and the convex
+hull of exact surfaces has large coplanar faces, which mislead Open3D's search for the minimal box of an object.
 """
 
 
@@ -61,40 +62,40 @@ class Quirks:
     """Oddities that real ScanNet scans have."""
 
     version: Literal[1, 2] = 2
-    """Version 1 has no axisAlignment and no "scannet." before the names in its json files."""
+    """Version of the release; 1 has no axisAlignment and no "scannet." before the names in its JSON files."""
     hidden: bool = False
-    """A scan of the test split: in scans_test/, without annotation, axisAlignment and sceneType."""
+    """True for a scan of the test split: in scans_test/, without annotation, axisAlignment and sceneType."""
     depth_divisor: int = 2
-    """The depth image is this many times smaller than the colour image; 1 as in scans with 640x480 colour."""
+    """Width of the colour image divided by that of the depth image; 1 as in scans with 640x480 colour."""
     extrinsics: bool = True
-    """Whether the .txt holds colorToDepthExtrinsics; some lack it."""
+    """True if the .txt has colorToDepthExtrinsics, which some lack."""
     corrupt_times: bool = False
-    """The time stamps of the .sens frames are nonsense, as they sometimes are."""
+    """True if the time stamps of the .sens frames are invalid."""
     projected: bool = False
-    """The optional zips are there that hold the annotation of each colour pixel."""
+    """True if the optional zips with the annotation of each colour pixel exist."""
     duplicated_groups: bool = False
-    """Every instance stands twice in the aggregation, as in scene0217_00."""
+    """True if every instance is listed twice in the aggregation, as in scene0217_00."""
     unlisted_label: bool = False
-    """One instance bears a raw label that the label table lacks."""
+    """True if one instance has a raw label that the label table lacks."""
 
 
 PLAIN = Quirks()
 
 
 def axis_alignment(scene_id: str, seed: int) -> np.ndarray:
-    """The 4x4 that leads from the scan's raw frame to the world; six decimals, as the .txt has it."""
+    """Return the 4x4 from the scan's raw frame to the world, with six decimals, as the .txt has it."""
     draw = generator(seed, "scannet", "axis alignment", scene_id)
     yaw = draw.choice([-1.0, 1.0]) * draw.uniform(15.0, 75.0)
     return np.round(yaw_matrix(yaw, draw.uniform([-4.0, -4.0, -0.4], [4.0, 4.0, -0.05])), 6)
 
 
 def release_from_world(recording: Recording, scene_id: str, *, seed: int) -> np.ndarray:
-    """The 4x4 from the recording's world to the frame that mesh and poses are written in."""
+    """Return the 4x4 from the recording's world to the frame of the written mesh and poses."""
     return np.linalg.inv(axis_alignment(scene_id, seed))
 
 
 def labels(world: World, scene_id: str, *, seed: int, quirks: Quirks = PLAIN) -> dict[int, str | None]:
-    """Raw label by thing id; None = in the mesh, but in no instance."""
+    """Return the raw label by thing id; None = in the mesh but in no instance."""
     if quirks.hidden:
         return {thing.thing_id: None for thing in world.things}
     return annotation.labels_of(world, "scannet", scene_id, seed)
@@ -111,8 +112,8 @@ def write_scan(
     """Write one scan under `root` and return its files.
 
     `root/scans/<scene_id>/` gets `<id>.sens`, `.txt`, `_vh_clean_2.ply`, `_vh_clean_2.0.010000.segs.json` and
-    `.aggregation.json`, and with the quirk the zips `_2d-instance-filt` and `_2d-label-filt`; a hidden scan the first
-    three of them, in `root/scans_test/`. Frames named in `recording.lost` get a pose of -inf.
+    `.aggregation.json`, and with `quirks.projected` the zips `_2d-instance-filt` and `_2d-label-filt`. A hidden scan
+    has the first three only, in `root/scans_test/`. Frames in `recording.lost` have a pose of -inf.
     """
     folder = root / ("scans_test" if quirks.hidden else "scans") / scene_id
     folder.mkdir(parents=True, exist_ok=True)
@@ -174,29 +175,32 @@ def write_scan(
 def _write_projections(
     folder: Path, scene_id: str, recording: Recording, of_thing: dict[int, tuple[int, str]]
 ) -> list[Path]:
-    """objectId + 1 (8 bits) and the label table's id (16 bits) of each pixel, 0 = none; `of_thing`: objectId, label."""
+    """Write zips of objectId + 1 (8 bits) and the label table's id (16 bits) per pixel, 0 = none; return their paths.
+
+    `of_thing`: thing id -> (objectId, label).
+    """
     ids, low = scannet_labels.label_ids(), min(STRUCTURE)
     lookup = np.zeros((2, max(of_thing) - low + 2), np.uint16)
     for thing_id, (object_id, label) in of_thing.items():
         lookup[:, thing_id - low] = object_id + 1, ids.get(label, 0)
-    paths = [folder / f"{scene_id}_2d-{kind}-filt.zip" for kind in ("instance", "label")]
+    paths = [folder / f"{scene_id}_2d-{layer}-filt.zip" for layer in ("instance", "label")]
     with zipfile.ZipFile(paths[0], "w") as instances, zipfile.ZipFile(paths[1], "w") as labels:
         for index, (_, _, owner) in enumerate(recording.frames()):
-            # Things that no group annotates lie beyond the table's end.
+            # Things without annotation have ids beyond the table's end.
             shown = lookup[:, np.minimum(owner - low, lookup.shape[1] - 1)]
-            for archive, kind, image in (
+            for archive, layer, image in (
                 (instances, "instance", shown[0].astype(np.uint8)),
                 (labels, "label", shown[1]),
             ):
                 encoded, png = cv2.imencode(".png", image)
                 if not encoded:
                     raise ValueError(f"{folder}: annotation of frame {index} could not be encoded as PNG")
-                archive.writestr(zipfile.ZipInfo(f"{kind}-filt/{index}.png"), png.tobytes())
+                archive.writestr(zipfile.ZipInfo(f"{layer}-filt/{index}.png"), png.tobytes())
     return paths
 
 
 def depth_intrinsics(K: np.ndarray, divisor: int) -> np.ndarray:
-    """K of the picture that keeps every `divisor`-th pixel, starting with pixel (0, 0): exact, pixel for pixel."""
+    """Return K (3, 3) of the picture of every `divisor`-th pixel, starting with pixel (0, 0)."""
     return np.diag([1 / divisor, 1 / divisor, 1.0]) @ K
 
 
@@ -216,7 +220,7 @@ def _write_sens(path: Path, recording: Recording, to_raw: np.ndarray, quirks: Qu
 
 
 def _inertial(recording: Recording, to_raw: np.ndarray):
-    """One record a frame. Gravity in camera axes is true; the other sensors lie still."""
+    """Yield one record (values (15,), microseconds) per frame: true gravity in camera axes, zeros elsewhere."""
     for index, pose in enumerate(recording.poses):
         values = np.zeros(15)
         values[12:15] = -(to_raw @ pose)[2, :3]
@@ -236,7 +240,7 @@ def _write_text(path: Path, recording: Recording, scene_id: str, seed: int, quir
         "numIMUmeasurements": str(n_inertial),
     }
     if quirks.extrinsics:
-        # Not the identity, and not to be applied: the colour stream is already registered to the poses.
+        # Not the identity, and readers must not apply it: poses are those of the colour camera.
         values["colorToDepthExtrinsics"] = _numbers(yaw_matrix(0.4, (0.037, -0.002, 0.021)))
     if not quirks.hidden:
         values["sceneType"] = _scene_type(recording.world.scene_type)
@@ -249,7 +253,7 @@ def _write_text(path: Path, recording: Recording, scene_id: str, seed: int, quir
 
 
 def _scene_type(world_type: str) -> str:
-    """ScanNet's name of a world's kind of room."""
+    """Return ScanNet's name of a world's scene type."""
     return next((name for word, name in _SCENE_TYPES if word in world_type.lower()), "Misc.")
 
 

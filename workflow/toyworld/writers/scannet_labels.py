@@ -1,7 +1,7 @@
-"""The label tables of a synthetic ScanNet release: `scannetv2-labels.combined.tsv` and the first version's.
+"""Write the label tables of a rendered ScanNet release: `scannetv2-labels.combined.tsv` and the first version's.
 
-The rows are our own (the released table may not be passed on); what carries over is its shape: 17 tab-separated
-columns, `raw_category` unique, `id` shared by all raw names of one `category`. The first version has 15 columns, no
+The rows are our own, since the released table may not be redistributed. They have its form: 17 tab-separated columns,
+`raw_category` unique, `id` shared by all raw names of one `category`. The first version has 15 columns, no
 `raw_category`, and the raw name as `category`.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from toyworld.vocabulary import KINDS
+from toyworld.rooms.vocabulary import CATEGORIES
 
 COLUMNS = (
     "id", "raw_category", "category", "count", "nyu40id", "eigen13id", "nyuClass", "nyu40class", "eigen13class",
     "ModelNet40", "ModelNet10", "ShapeNetCore55", "synsetoffset", "wnsynsetid", "wnsynsetkey", "mpcat40",
     "mpcat40index",
 )  # fmt: skip
+"""Columns of version 2."""
 
 COLUMNS_1 = (
     "id", "category", "count", "nyuId", "nyu40id", "eigen13id", "nyuClass", "nyu40class", "eigen13class", "ModelNet40",
@@ -31,7 +32,7 @@ NYU40 = (
     "person", "night_stand", "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture",
     "otherprop",
 )  # fmt: skip
-"""NYU's forty classes in order: nyu40id = position + 1."""
+"""The forty classes of NYU in order: nyu40id = position + 1."""
 
 _CATEGORIES = {
     # category: (nyu40 class, raw names)
@@ -118,14 +119,14 @@ UNLISTED = "dishrack"
 
 
 def label_ids() -> dict[str, int]:
-    """`id` by raw name, as the table of version 2 has it."""
+    """Return `id` by raw name, as in the table of version 2."""
     return {name: number for number, (_, names) in enumerate(_CATEGORIES.values(), start=1) for name in names}
 
 
 def write_labels(path: Path, version: Literal[1, 2] = 2) -> None:
-    """Write the table of a version, tab-separated, with the `count` of every raw name set to 1.
+    """Write the table of a version, with a `count` of 1 for every raw name.
 
-    Raises ValueError if the vocabulary has a ScanNet label that no row explains: readers would lose it silently.
+    Raises ValueError if the vocabulary has a ScanNet label without a row, which readers would silently drop.
     """
     columns, rows, raw_names = {1: COLUMNS_1, 2: COLUMNS}[version], [], set()
     for number, (category, (nyu40, names)) in enumerate(_CATEGORIES.items(), start=1):
@@ -136,7 +137,7 @@ def write_labels(path: Path, version: Literal[1, 2] = 2) -> None:
             row = {"id": number if version == 2 else len(raw_names), "count": 1, **named}
             row |= {"nyu40id": NYU40.index(nyu40) + 1, "nyuClass": category, "nyu40class": shown}
             rows.append([str(row.get(column, "")) for column in columns])
-    used = {label for kind in KINDS.values() for label in kind.labels.get("scannet", ())}
+    used = {label for each in CATEGORIES.values() for label in each.labels.get("scannet", ())}
     missing = sorted(used - raw_names)
     if missing:
         raise ValueError(f"no row for the ScanNet labels {missing}: add them to scannet_labels._CATEGORIES")

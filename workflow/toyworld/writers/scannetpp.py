@@ -1,7 +1,7 @@
-"""A recording as a ScanNet++ scene: `data/<id>/` with the phone's stream and the annotated laser mesh.
+"""Write a recording as a ScanNet++ scene: `data/<id>/` with the phone's stream and the annotated laser mesh.
 
-The mesh lies in the positive octant and is only roughly parallel to the axes, as the release's PCA leaves it; there is
-no alignment matrix. `intrinsic` speaks of 1920x1440 pixels whatever the size of the video.
+The mesh lies in the positive octant and is only roughly parallel to the axes, as after the release's PCA; there is no
+alignment matrix. `intrinsic` belongs to 1920x1440 pixels whatever the size of the video.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from rollout3d.errors import InvalidInput
 from rollout3d.seeding import generator
-from toyworld.mesh import CEILING, FLOOR, WALL, Mesh, mesh_of
-from toyworld.recording import Recording
-from toyworld.world import World
+from toyworld.rendering.mesh import CEILING, FLOOR, WALL, Mesh, mesh_of
+from toyworld.rendering.recording import Recording
+from toyworld.rooms.world import World
 from toyworld.writers import annotation, structure_from_motion
 from toyworld.writers.depthbin import DepthBinWriter, Packing
 from toyworld.writers.placement import moved, yaw_matrix
@@ -25,12 +25,14 @@ from toyworld.writers.ply import write_ply
 from toyworld.writers.video import VideoWriter
 
 FPS = 60
+"""Frames per second of the video."""
 FIRST_OBJECT_ID = 1
+"""objectId of the first annotated thing."""
 SENSOR = (1920, 1440)
-"""Size that the intrinsics speak of."""
+"""(width, height) that the intrinsics belong to, pixels."""
 
 _PHONE_WORLD = np.array([[1, 0, 0, 0.31], [0, 0, 1, -1.2], [0, -1, 0, 0.57], [0, 0, 0, 1.0]])
-"""From the mesh's frame to the phone's own, y up, of which only `pose` speaks."""
+"""4x4 from the mesh's frame to the phone's own, y up, in which only `pose` is given."""
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _SHARED_VERTICES = 12
 _DSLR_STEP = 5
@@ -41,20 +43,20 @@ class Quirks:
     """Oddities that real ScanNet++ scenes have."""
 
     depth_packing: Packing = "stream"
-    """How depth.bin is packed."""
+    """Packing of depth.bin."""
     shared_vertices: bool = True
-    """Some vertices of a small instance are claimed by a larger one too."""
+    """True if some vertices of a small instance also belong to a larger one."""
     odd_length: bool = False
-    """The video has an odd number of frames: the last one, which has no entry, is then among every second frame."""
+    """True for an odd number of video frames: every second frame then includes the last one, which has no entry."""
     dslr: bool = False
-    """The scene was photographed with a DSLR as well."""
+    """True if the scene has DSLR pictures."""
 
 
 PLAIN = Quirks()
 
 
 def release_from_world(recording: Recording, scene_id: str, *, seed: int) -> np.ndarray:
-    """The 4x4 from the recording's world to the frame that mesh and aligned poses are written in."""
+    """Return the 4x4 from the recording's world to the frame of the written mesh and aligned poses."""
     return _placement(mesh_of(recording.world), scene_id, seed)
 
 
@@ -67,7 +69,7 @@ def _placement(mesh: Mesh, scene_id: str, seed: int) -> np.ndarray:
 
 
 def labels(world: World, scene_id: str, *, seed: int, quirks: Quirks = PLAIN) -> dict[int, str | None]:
-    """Raw label by thing id; None = in the mesh, but in no instance."""
+    """Return the raw label by thing id; None = in the mesh but in no instance."""
     return annotation.labels_of(world, "scannetpp", scene_id, seed)
 
 
@@ -75,10 +77,10 @@ def write_scan(recording: Recording, root: Path, scene_id: str, *, seed: int, qu
     """Write one scene under `root` and return its files.
 
     `root/data/<scene_id>/iphone/` gets rgb.mkv, pose_intrinsic_imu.json, depth.bin, exif.json, colmap/ and nerfstudio/;
-    `.../scans/` mesh_aligned_0.05.ply, segments.json and segments_anno.json; with the quirk, `.../dslr/` undistorted
-    pictures, their lists and their cameras. The video runs at 60 fps: every frame of
-    the recording is held, with its pose, for 60 / fps frames. The pose file is one entry short; `recording.lost` has
-    no meaning here, as the release has a pose wherever it has an entry. Raises ValueError if fps does not divide 60.
+    `.../scans/` mesh_aligned_0.05.ply, segments.json and segments_anno.json; with `quirks.dslr`, `.../dslr/`
+    undistorted pictures, their lists and their cameras. The video has 60 fps: every frame of the recording, with its
+    pose, is repeated 60 / fps times. The pose file lacks an entry for the last frame. `recording.lost` is ignored, as
+    the release has a pose in every entry. Raises InvalidInput if fps does not divide 60.
     """
     hold, rest = divmod(FPS, recording.fps)
     if rest:
@@ -93,7 +95,7 @@ def write_scan(recording: Recording, root: Path, scene_id: str, *, seed: int, qu
 
 
 def sensor_intrinsics(K: np.ndarray, width: int, height: int) -> np.ndarray:
-    """K of a width x height picture as K of the 1920x1440 sensor; integer pixel centres on both sides."""
+    """Return K (3, 3) of a width x height picture scaled to the 1920x1440 sensor; integer pixel centres in both."""
     scale = np.array([SENSOR[0] / width, SENSOR[1] / height])
     grown = K.copy()
     grown[[0, 1], [0, 1]] *= scale
@@ -141,7 +143,7 @@ def _write_phone(
 
 
 def _write_dslr(folder: Path, recording: Recording, placement: np.ndarray) -> list[Path]:
-    """Undistorted pictures of every fifth frame, the fourth of them for testing, the second one marked as blurred."""
+    """Write undistorted pictures of every fifth frame; the fourth is for testing, the second is marked as blurred."""
     images = folder / "resized_undistorted_images"
     images.mkdir(parents=True, exist_ok=True)
     poses, files = {}, []
@@ -156,7 +158,7 @@ def _write_dslr(folder: Path, recording: Recording, placement: np.ndarray) -> li
         files.append(images / name)
     test, bad = frozenset(list(poses)[3:4]), frozenset(list(poses)[1:2])
     lists = folder / "train_test_lists.json"
-    # Not in the order of their names: readers sort.
+    # Not in the order of their names, so readers must sort.
     train = [name for name in reversed(poses) if name not in test]
     _write_json(lists, {"train": train, "test": sorted(test), "has_masks": False})
     size = recording.width, recording.height
@@ -167,7 +169,7 @@ def _write_dslr(folder: Path, recording: Recording, placement: np.ndarray) -> li
 
 
 def _about_centre(K: np.ndarray, zoom: np.ndarray) -> np.ndarray:
-    """K with its focal lengths scaled and the principal point left alone."""
+    """Return K with its focal lengths scaled and its principal point unchanged."""
     zoomed = K @ zoom
     zoomed[:2, 2] = K[:2, 2]
     return zoomed

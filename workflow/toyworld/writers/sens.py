@@ -1,4 +1,4 @@
-"""ScanNet's `.sens` container, version 4: RGB-D frames with poses, then inertial records. Little-endian, unpadded."""
+"""Write ScanNet's `.sens` container, version 4: RGB-D frames with poses, then inertial records; little-endian."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _DEPTH_SHIFT = 1000.0
 class SensWriter:
     """Writes a `.sens` file frame by frame; use as a context manager.
 
-    `K_color` and `K_depth` are (3, 3) for colour and depth of their own sizes (width, height). `n_frames` must match
-    the number of `add` calls: it stands before the frames.
+    `K_color` and `K_depth` are (3, 3), for colour and depth of their own sizes (width, height). `n_frames` must be the
+    number of `add` calls, since it is written before the frames.
     """
 
     def __init__(
@@ -51,13 +51,17 @@ class SensWriter:
             raise ValueError(f"{self._path}: frame {self._written} could not be encoded as JPEG")
         color, depth = jpeg.tobytes(), zlib.compress(depth_mm.astype("<u2").tobytes(), 3)
         self._file.write(_floats(np.full((4, 4), -np.inf) if pose is None else pose))
-        # The depth camera fires a little after the colour camera.
+        # Depth is captured 1.2 ms after colour.
         self._file.write(struct.pack("<QQQQ", time_us, time_us + 1200, len(color), len(depth)))
         self._file.write(color + depth)
         self._written += 1
 
     def finish(self, inertial: Iterable[tuple[np.ndarray, int]]) -> None:
-        """Append the inertial records: 15 values (rotation rate, acceleration, magnetic field, attitude, gravity)."""
+        """Append inertial records (values (15,), microseconds).
+
+        The values are rotation rate, acceleration, magnetic field, attitude and gravity. Raises ValueError if fewer or
+        more frames were added than announced.
+        """
         if self._written != self._expected:
             raise ValueError(f"{self._path}: {self._expected} frames announced, {self._written} written")
         records = list(inertial)
@@ -68,7 +72,7 @@ class SensWriter:
     def __enter__(self) -> SensWriter:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, error_type: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
 

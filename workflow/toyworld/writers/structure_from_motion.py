@@ -1,4 +1,4 @@
-"""ScanNet++'s registered cameras, of the phone's video and of the DSLR: COLMAP text and nerfstudio JSON."""
+"""Write registered cameras as ScanNet++ has them for phone and DSLR: COLMAP text and nerfstudio JSON."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 _SWAP = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1.0]])
-"""World axes of the nerfstudio file against COLMAP's."""
+"""4x4 from COLMAP's world axes to those of the nerfstudio file."""
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def write_colmap(folder: Path, K: np.ndarray, size: tuple[int, int], poses: dict[str, np.ndarray]) -> list[Path]:
     """Write cameras.txt, images.txt and points3D.txt; `poses` are camera-to-world (4, 4) by image name.
 
-    One OPENCV camera without distortion. COLMAP puts the first pixel's centre at 0.5, hence the shift of cx, cy.
+    One OPENCV camera without distortion. cx and cy are shifted, since COLMAP puts the first pixel's centre at 0.5.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cameras, images, points = (folder / name for name in ("cameras.txt", "images.txt", "points3D.txt"))
@@ -45,9 +45,9 @@ def write_nerfstudio(
     test: frozenset[str] = frozenset(),
     bad: frozenset[str] = frozenset(),
 ) -> list[Path]:
-    """Write `name`: OpenGL cameras in a world with x and y swapped and z turned over.
+    """Write `name`: OpenGL cameras in a world with x and y swapped and z negated.
 
-    Images named in `test` stand in a list of their own; those in `bad` are marked as bad.
+    Images in `test` are in a list of their own; those in `bad` are marked as bad.
     """
     folder.mkdir(parents=True, exist_ok=True)
     frames: dict[bool, list[dict]] = {False: [], True: []}
@@ -76,7 +76,7 @@ def write_nerfstudio(
 
 
 def _quaternion(R: np.ndarray) -> np.ndarray:
-    """Unit quaternion (w, x, y, z), w >= 0, of a rotation (3, 3): the leading eigenvector of Shepperd's matrix."""
+    """Return the unit quaternion (w, x, y, z), w >= 0, of a rotation (3, 3), by Bar-Itzhack's eigenvalue method."""
     xx, yy, zz = np.diag(R)
     K = np.array(
         [

@@ -1,4 +1,4 @@
-"""H.264 in Matroska, the same bytes on every run."""
+"""Write H.264 in Matroska, with the same bytes on every run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 class VideoWriter:
     """Writes RGB frames to a Matroska file; use as a context manager.
 
-    One thread and the bit-exact flags keep clocks, random ids and the scheduler out of the file. crf 10 without
-    B-frames leaves an error of about a grey level beside what 4:2:0 does to colour edges; a key frame a second lets
-    readers seek.
+    One thread and the bit-exact flags make the file independent of clocks, random ids and scheduling. crf 10 without
+    B-frames leaves an error of about one grey level, apart from the effect of 4:2:0 on colour edges. One key frame per
+    second lets readers seek.
     """
 
     def __init__(self, path: Path, fps: int, width: int, height: int):
@@ -37,7 +37,7 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
+    def __exit__(self, error_type: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error_type is None:
             self._container.mux(self._stream.encode())
         self._container.close()

@@ -1,4 +1,4 @@
-"""Worlds: rooms and the things in them, drawn from a seed.
+"""Draw worlds from a seed: rooms and the things in them.
 
 Frame: metres, z up, floor at z = 0, walls parallel to x and y. A thing at yaw 0 has its width along x, its depth
 along y, its back towards +y and its front towards -y; yaw turns it counter-clockwise seen from above.
@@ -13,22 +13,23 @@ import numpy as np
 
 from rollout3d.errors import InvalidInput
 from rollout3d.seeding import generator
-from toyworld.floorplan import OPENING_HEIGHT, SHAPES, draw_rooms, plan_of
-from toyworld.inventory import draw_inventory
-from toyworld.layout import Furnisher, Placed
-from toyworld.vocabulary import ARKIT, KINDS, SCANNET, SCANNETPP, THEMES, Kind
+from toyworld.rooms.contents import draw_inventory
+from toyworld.rooms.floorplan import OPENING_HEIGHT, SHAPES, draw_rooms, plan_of
+from toyworld.rooms.furnishing import Furnisher, Placed
+from toyworld.rooms.vocabulary import ARKIT, CATEGORIES, SCANNET, SCANNETPP, THEMES, Category
 
 ATTEMPTS = 12
+"""Draws of a world before giving up, each with more floor than the one before."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: its box is exact, so `center`, `size` and `yaw_deg` are the truth that readers must find."""
+    """One object. Its box is exact, so `center`, `size` and `yaw_deg` are what readers must find."""
 
     thing_id: int
     """0-based, dense: `world.things[i].thing_id == i`."""
-    kind: str
-    """A key of `vocabulary.KINDS`."""
+    category: str
+    """Key of `vocabulary.CATEGORIES`."""
     center: tuple[float, float, float]
     """Centre of the box, metres."""
     size: tuple[float, float, float]
@@ -37,35 +38,37 @@ class Thing:
     """Rotation about z, degrees."""
 
     def rotation(self) -> np.ndarray:
-        """(3, 3) local-to-world rotation; its columns are the box's axes."""
+        """Return the (3, 3) local-to-world rotation, whose columns are the box's axes."""
         c, s = np.cos(np.radians(self.yaw_deg)), np.sin(np.radians(self.yaw_deg))
         return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
     def corners(self) -> np.ndarray:
-        """(8, 3) corners of the box in the world."""
+        """Return the (8, 3) corners of the box in the world frame, metres."""
         signs = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
         return (signs * self.size) @ self.rotation().T + self.center
 
 
 @dataclass(frozen=True)
 class Doorway:
-    """An opening, without a leaf, in the wall that two rooms share."""
+    """An opening without a door leaf in the wall that two rooms share."""
 
     start: tuple[float, float]
     end: tuple[float, float]
+    """Its two ends in plan, metres."""
     height: float
+    """Metres."""
 
 
 @dataclass(frozen=True)
 class World:
-    """A room or a flat with its things."""
+    """A room or a flat, and the things in it."""
 
     world_id: str
     seed: int
     rooms: tuple[tuple[tuple[float, float], ...], ...]
     """Simple rectilinear polygons, counter-clockwise, metres. Rooms of a flat share walls of no thickness."""
     height: float
-    """Of the ceiling, metres."""
+    """Height of the ceiling, metres."""
     things: tuple[Thing, ...]
     scene_type: str
     """bedroom | living room | kitchen | bathroom | office | apartment."""
@@ -74,11 +77,11 @@ class World:
 
 
 def build_world(seed: int, n_objects: tuple[int, int] = (15, 40), shape: str | None = None) -> World:
-    """A furnished world drawn from `seed`: the same arguments give the same world.
+    """Draw a furnished world; the same arguments give the same world.
 
-    Between `n_objects[0]` and `n_objects[1]` things stand, hang or lie in rooms of one of `floorplan.SHAPES`
-    (drawn if None; "flat" has several rooms). No two boxes intersect, and the floor stays connected for a person of
-    0.3 m radius. Raises ValueError for an unknown shape or an impossible number.
+    It has between `n_objects[0]` and `n_objects[1]` things, in rooms of `shape`, one of `floorplan.SHAPES` (drawn if
+    None; "flat" has several rooms). No two boxes intersect, and the floor stays connected for a disc of 0.3 m radius.
+    Raises ValueError for an unknown shape, and InvalidInput for numbers that no attempt reaches.
     """
     low, high = n_objects
     if not 1 <= low <= high:
@@ -99,19 +102,19 @@ def _try_world(seed: int, attempt: int, low: int, high: int, shape: str | None) 
         chances = np.array([0.45, 0.25, 0.15 * (n >= 18), 0.2 * (n >= 22)])
         shape = SHAPES[int(rng.choice(len(SHAPES), p=chances / chances.sum()))]
     mix = [THEMES[k] for k in rng.permutation(len(THEMES))]
-    # A single room is lived in: what does not fit its main theme comes from a second one.
+    # A single room has two themes, as lived-in rooms do.
     themes = tuple(mix) if shape == "flat" else (mix[0], mix[1])
     counts = draw_inventory(rng, n, themes)
     rooms, openings = draw_rooms(rng, shape, _area(counts) * (1 + 0.12 * attempt))
     height = round(float(rng.uniform(2.45, 2.8)), 2)
     of_rooms = tuple(themes[k % len(themes)] for k in range(len(rooms)))
     furnisher = Furnisher(rng, plan_of(rooms, openings), height, of_rooms)
-    for name in sorted(counts, key=lambda name: _turn(KINDS[name])):
+    for name in sorted(counts, key=lambda name: _turn(CATEGORIES[name])):
         for _ in range(counts[name]):
             furnisher.place(name)
     repeated = [name for name in counts if counts[name] > 1]
     for name in repeated * 2:
-        if len(furnisher.placed) < n and [p[0] for p in furnisher.placed].count(name) < KINDS[name].most:
+        if len(furnisher.placed) < n and [p[0] for p in furnisher.placed].count(name) < CATEGORIES[name].most:
             furnisher.place(name)
     if not low <= len(furnisher.placed) <= high or not _askable(furnisher.placed, n):
         return None
@@ -122,34 +125,37 @@ def _try_world(seed: int, attempt: int, low: int, high: int, shape: str | None) 
 
 
 def _area(counts: dict[str, int]) -> float:
-    """Floor that a household needs, square metres: its footprint with room to walk, and walls to stand at."""
+    """Return the floor that things need, square metres: footprints with space to walk, and walls to stand at."""
     footprint = wall = 0.0
     for name, n in counts.items():
-        kind = KINDS[name]
-        width, depth, _ = (np.array(kind.smallest) + kind.largest) / 2
-        if kind.spot not in ("top", "hung", "ceiling"):
+        category = CATEGORIES[name]
+        width, depth, _ = (np.array(category.smallest) + category.largest) / 2
+        if category.spot not in ("top", "hung", "ceiling"):
             footprint += n * (width + 0.15) * (depth + 0.15)
-        if kind.spot in ("wall", "edge", "corner"):
+        if category.spot in ("wall", "edge", "corner"):
             wall += n * (width + 0.1)
     return float(max(11.0, 6.0 + 1.9 * footprint, (1.3 * wall / 4) ** 2))
 
 
-def _turn(kind: Kind) -> tuple[int, float]:
-    """Order of placing: doors, large wall furniture, tables, what stands around, what lies on top, what hangs."""
-    if kind.name == "door":
+def _turn(category: Category) -> tuple[int, float]:
+    """Return a sort key: doors first, then wall furniture, tables, other things on the floor, on tops, hung ones."""
+    if category.name == "door":
         return (0, 0.0)
-    rank = {"wall": 1, "free": 2, "corner": 4, "edge": 5, "top": 6, "hung": 7, "ceiling": 8}[kind.spot]
-    return (rank + (kind.name in ("chair", "stool")), -kind.largest[0] * kind.largest[1])
+    rank = {"wall": 1, "free": 2, "corner": 4, "edge": 5, "top": 6, "hung": 7, "ceiling": 8}[category.spot]
+    return (rank + (category.name in ("chair", "stool")), -category.largest[0] * category.largest[1])
 
 
 def _askable(placed: list[Placed], n: int) -> bool:
-    """Whether questions find something in every dataset: five kinds that occur once, and of the kinds that a dataset
-    asks about five in all, three once and one repeatedly. Households of fewer than twelve things are let off."""
+    """Return whether a world has enough to ask about in every dataset.
+
+    It needs five categories that occur once; and of the categories that a dataset asks about, five in all, three of
+    them once and one repeatedly. Worlds of fewer than twelve things are exempt.
+    """
     counts = Counter(item[0] for item in placed)
     if n < 12:
         return True
     for dataset in (SCANNET, SCANNETPP, ARKIT):
-        asked = [count for kind, count in counts.items() if dataset in KINDS[kind].categories]
+        asked = [count for category, count in counts.items() if dataset in CATEGORIES[category].asked_as]
         if len(asked) < 5 or asked.count(1) < 3 or max(asked) < 2:
             return False
     return list(counts.values()).count(1) >= 5

@@ -1,19 +1,22 @@
-"""Rooms straight to frames: training pictures for a small model, without files in between."""
+"""Render a room straight to a few small frames, without files in between: training data of the small model."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from toyworld.mesh import coarse_mesh_of
-from toyworld.path import camera_path, intrinsics
-from toyworld.render import Renderer
-from toyworld.world import World, build_world
+from toyworld.rendering.camera import camera_path, intrinsics
+from toyworld.rendering.mesh import coarse_mesh_of
+from toyworld.rendering.renderer import Renderer
+from toyworld.rooms.world import World, build_world
 
 SECONDS, FPS = 8.0, 10.0
+"""Length and rate of the recording that frames are taken from."""
 ASPECT = 4 / 3
 """Width over height of the camera, whatever the shape of the frames."""
 OVERSAMPLE = 2
+"""Samples per pixel and axis, averaged to smooth edges."""
 MIN_PIXELS = 12.0
+"""A thing counts as shown in a frame from this many of its pixels."""
 
 
 def sample_room(
@@ -26,12 +29,12 @@ def sample_room(
     shape: str | None = None,
     min_pixels: float = MIN_PIXELS,
 ) -> tuple[np.ndarray, World, list[tuple[int, ...]]]:
-    """A room, filmed: (frames (n, H, W, 3) uint8, the world, ids of the things that each frame shows).
+    """Film the world `build_world(seed, n_objects, shape)`; return frames (n, H, W, 3) uint8, world and shown things.
 
-    The frames are those that `n_frames` evenly spaced indices, first and last among them, pick from an eight-second
-    recording of the world, as a model would see them: a 4:3 camera's picture squeezed to `width` x `height` and
-    smoothed by averaging 2 x 2 samples. A frame shows the things that cover `min_pixels` of its pixels. Worlds are
-    those of `build_world(seed, n_objects, shape)`.
+    The frames have `n_frames` evenly spaced indices, first and last included, in a recording of eight seconds. Each is
+    the picture of a 4:3 camera squeezed to `width` x `height` pixels, as a model would be given it, and the mean of
+    2 x 2 samples. The last result lists, per frame, the ids of the things that cover at least `min_pixels` of its
+    pixels.
     """
     world = build_world(seed, n_objects, shape)
     poses = camera_path(world, SECONDS, FPS)
@@ -52,7 +55,7 @@ def sample_room(
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 means of the 2 x 2 blocks of an image of twice the size, halves rounded up."""
+    """Return the means of the 2 x 2 blocks of an image (2H, 2W, 3) uint8, halves rounded up: (H, W, 3) uint8."""
     wide = image.astype(np.uint16)
     rows = wide[0::2] + wide[1::2]
     return ((rows[:, 0::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)

@@ -1,23 +1,23 @@
-"""A z-buffer for small pictures of meshes: colour, depth and owner of every pixel, in about a millisecond."""
+"""Render small pictures of meshes with a z-buffer: colour, depth and owner of every pixel, in about a millisecond."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from toyworld.mesh import Mesh
+from toyworld.rendering.mesh import Mesh
 
 NEAR = 0.05
-"""Nothing nearer than this is drawn, metres."""
+"""Surfaces nearer than this are not drawn, metres."""
 NOTHING = -4
-"""`thing_id` of a pixel where no surface is."""
+"""`thing_id` of a pixel without a surface."""
 
 
 class Renderer:
-    """Draws one mesh from any camera.
+    """Renders one mesh from any camera.
 
-    Faces are flat and seen from one side only, the one that they wind counter-clockwise on. Light comes from above
-    and a little from +x and +y, so that the faces of a block differ.
+    Faces have one colour and are visible only from the side on which they wind counter-clockwise. Light comes from
+    above and a little from +x and +y, so that the faces of a block differ.
     """
 
     def __init__(self, mesh: Mesh) -> None:
@@ -33,7 +33,7 @@ class Renderer:
         light += normals[:, 0] * 0.10 + normals[:, 1] * 0.05
         flat = mesh.colors[mesh.faces[:, 0]] * light[:, None]
         self._colors = np.clip(np.round(flat), 0, 255).astype(np.uint8)
-        # Runs of faces with one owner are skipped together when their bounding sphere is out of view.
+        # Runs of faces with one owner are skipped at once if their bounding sphere is out of view.
         starts = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1 if len(ids) else 0))
         self._runs = np.append(starts, len(ids))
         self._spheres = _spheres(self._corners, self._runs)
@@ -41,10 +41,10 @@ class Renderer:
     def render(
         self, K: np.ndarray, pose: np.ndarray, width: int, height: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(rgb (H, W, 3) uint8, depth (H, W) float32, thing_id (H, W) int32).
+        """Return rgb (H, W, 3) uint8, depth (H, W) float32 and thing_id (H, W) int32 of one picture.
 
-        K (3, 3) and pose (4, 4, camera-to-world, OpenCV axes) follow integer pixel centres. Depth is the z coordinate
-        in the camera, metres, 0 where there is nothing; `thing_id` is negative for floor, walls, ceiling and nothing.
+        K (3, 3) has integer pixel centres; pose (4, 4) is camera-to-world with OpenCV axes. Depth is the z coordinate
+        in the camera, metres, 0 without a surface; `thing_id` is negative for floor, walls, ceiling and no surface.
         """
         intrinsics = np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], dtype=float)
         pose = np.ascontiguousarray(pose, dtype=float)
@@ -64,7 +64,7 @@ class Renderer:
 
 @njit(cache=True)
 def _spheres(corners, runs):
-    """(G, 4) centre of the axis-aligned box of each run of faces, and its radius."""
+    """Return the bounding sphere of each run of faces: (G, 4) centre of its axis-aligned box, and radius."""
     out = np.zeros((len(runs) - 1, 4))
     for g in range(len(runs) - 1):
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
@@ -84,7 +84,7 @@ def _render(corners, planes, colors, ids, runs, spheres, intrinsics, pose, width
     inverse_depth = np.zeros((height, width), dtype=np.float32)
     face_of = np.full((height, width), -1, dtype=np.int32)
     ex, ey, ez = pose[0, 3], pose[1, 3], pose[2, 3]
-    # Slopes x/z and y/z of the picture's borders, for the tests against the bounding spheres.
+    # Slopes x/z and y/z of the picture's borders, to test bounding spheres against.
     left, right = (-0.5 - cx) / fx, (width - 0.5 - cx) / fx
     up, down = (-0.5 - cy) / fy, (height - 0.5 - cy) / fy
     nl, nr = np.sqrt(1 + left * left), np.sqrt(1 + right * right)
@@ -143,7 +143,7 @@ def _render(corners, planes, colors, ids, runs, spheres, intrinsics, pose, width
 
 @njit(cache=True, inline="always")
 def _fill(p, q, r, face, inverse_depth, face_of, width, height):
-    """Draw one triangle of screen corners (u, v, 1/z): rows are spans between edges, 1/z is linear on the screen."""
+    """Draw one triangle with screen corners (u, v, 1/z), row by row between its edges; 1/z is linear on the screen."""
     top, bottom = min(p[1], q[1], r[1]), max(p[1], q[1], r[1])
     if bottom < 0 or top > height - 1 or max(p[0], q[0], r[0]) < 0 or min(p[0], q[0], r[0]) > width - 1:
         return

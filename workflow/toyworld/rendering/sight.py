@@ -1,16 +1,19 @@
-"""Who sees what from where: solid angles of boxes behind walls and other boxes, and where to turn to see them all."""
+"""Compiled kernels on visibility: solid angles of boxes behind walls and other boxes, and directions that show most.
+
+Boxes (B, 8) and walls (S, 4) are those of `rooms.free_space`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from toyworld.space import EPS
+from toyworld.rooms.free_space import EPS
 
 
 @njit(cache=True)
 def _blocked(p, q, skip, walls, boxes):
-    """Whether a wall or a box other than `skip` cuts the segment from p to q (3,)."""
+    """Return whether a wall or a box other than `skip` cuts the segment from p to q (3,)."""
     dx, dy, dz = q[0] - p[0], q[1] - p[1], q[2] - p[2]
     for k in range(len(walls)):
         ax, ay = walls[k, 0] - p[0], walls[k, 1] - p[1]
@@ -52,9 +55,9 @@ def _blocked(p, q, skip, walls, boxes):
 
 @njit(cache=True)
 def visible_angles(eyes, walls, boxes, least):
-    """(E, B) steradians of each box that each eye (E, 3) sees, from two points on every face that looks at it.
+    """Return the solid angle of each box seen from each eye (E, 3): (E, B) steradians.
 
-    Faces below `least` steradians count as unseen.
+    The visible share of a face is estimated from two points on it. Faces below `least` steradians count as unseen.
     """
     out = np.zeros((len(eyes), len(boxes)))
     point = np.empty(3)
@@ -92,9 +95,10 @@ def visible_angles(eyes, walls, boxes, least):
 
 @njit(cache=True)
 def choose_spots(seen, spots, n, apart):
-    """Greedily pick up to `n` spots (rows of `spots` (E, 2)), `apart` metres from each other, that together show most.
+    """Choose up to `n` rows of `spots` (E, 2), `apart` metres from each other, that together show most; greedily.
 
-    `seen` (E, B) is visibility in units of "clearly seen"; the value of a set is the sum over boxes of log(1 + total).
+    `seen` (E, B) is visibility in units of "clearly seen". The value of a set is the sum over boxes of
+    log(1 + 4 total). Returns the indices of the chosen rows.
     """
     total = np.zeros(seen.shape[1])
     chosen = np.empty(n, dtype=np.int64)
@@ -122,10 +126,10 @@ def choose_spots(seen, spots, n, apart):
 
 @njit(cache=True)
 def _worth(yaw, clear, bearing, half_width):
-    """Value of a walk of directions: boxes seen at all count most, then up to three moments each; turning costs.
+    """Return the value of a sequence of directions: boxes seen at all count most, then up to three moments each.
 
-    A moment also counts for the number of boxes in view, up to four: nobody films a bare wall. Directions
-    are averaged with their neighbours first, as the film interpolates them.
+    The number of boxes in view counts too, up to four per moment, so that no bare wall is filmed; turning costs.
+    Directions are first averaged with their neighbours, as the recording interpolates them.
     """
     n_times, n_boxes = clear.shape
     times = np.zeros(n_boxes)
@@ -154,11 +158,11 @@ def _worth(yaw, clear, bearing, half_width):
 
 @njit(cache=True)
 def turn_to_see(clear, bearing, half_width, reach, draws):
-    """Directions, one a moment, that show as many boxes as possible: (T,) unwrapped radians.
+    """Return directions (T,), one per moment, that show as many boxes as possible, in unwrapped radians.
 
-    clear (T, B): how well the picture shows a box at a moment when it looks that way, 0 to 1; bearing (T, B): radians;
-    reach: most radians between moments. The best even sweep is improved by random bends, one for each row of
-    `draws` (R, 4) of uniform numbers, kept when they help.
+    clear (T, B): how well a box is seen at a moment if the camera points at it, 0 to 1; bearing (T, B): its direction,
+    radians; reach: largest turn between moments, radians. The best even sweep is improved by random changes, one for
+    each row of `draws` (R, 4) of uniform numbers, which are kept if they add value.
     """
     n = len(clear)
     best, best_value = np.zeros(n), -1e18
@@ -176,7 +180,7 @@ def turn_to_see(clear, bearing, half_width, reach, draws):
         for t in range(n):
             ramp = 1 - abs(t - middle) / width
             if draws[r, 3] < 0.4:
-                # All that follows (or precedes) turns further.
+                # A step: all directions after the middle turn.
                 ramp = min(max((t - middle) / width, 0.0), 1.0)
             if ramp > 0:
                 yaw[t] += by * ramp

@@ -1,4 +1,4 @@
-"""Filming a world."""
+"""Recordings of worlds: a camera's walk, and the frames that it films."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from rollout3d.seeding import generator
-from toyworld.mesh import coarse_mesh_of
-from toyworld.path import camera_path, intrinsics
-from toyworld.render import Renderer
-from toyworld.world import World
+from toyworld.rendering.camera import camera_path, intrinsics
+from toyworld.rendering.mesh import coarse_mesh_of
+from toyworld.rendering.renderer import Renderer
+from toyworld.rooms.world import World
 
 LOST_SHARE = 0.03
-"""Share of the frames whose pose the tracker loses."""
+"""Share of the frames without a pose, as when a tracker loses the camera."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A film of a world: everything but the pixels, which `frames` renders on demand."""
+    """A recording of a world; its pixels are rendered on demand by `frames`."""
 
     world: World
     fps: float
@@ -30,20 +30,20 @@ class Recording:
     poses: np.ndarray
     """(N, 4, 4) float64 camera-to-world, world frame, OpenCV camera; frame i is taken at i / fps seconds."""
     lost: tuple[int, ...] = ()
-    """Frames whose pose the tracker lost: writers give them no pose (ScanNet: -inf)."""
+    """Indices of frames without a pose (in ScanNet's format: -inf)."""
 
     def frames(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields (rgb (H, W, 3) uint8, depth (H, W) float32 metres with 0 = none, thing_id (H, W) int32)."""
+        """Yield (rgb (H, W, 3) uint8, depth (H, W) float32 metres with 0 = none, thing_id (H, W) int32) per frame."""
         renderer = Renderer(coarse_mesh_of(self.world))
         for pose in self.poses:
             yield renderer.render(self.K, pose, self.width, self.height)
 
 
 def record(world: World, seconds: float, fps: float, width: int, height: int) -> Recording:
-    """Walk through `world` with a camera for `seconds` at `fps` frames a second of `width` x `height` pixels.
+    """Film a walk through `world` of `seconds` at `fps` frames per second, each of `width` x `height` pixels.
 
-    From ten frames on, one short run of frames loses its pose, never the first or the last frame. Raises ValueError
-    for a film without frames.
+    A recording of ten frames or more has one short run of frames without a pose, never the first or the last frame.
+    Raises InvalidInput for a recording without frames.
     """
     poses = camera_path(world, seconds, fps)
     lost: tuple[int, ...] = ()

@@ -1,7 +1,7 @@
-"""Worlds as triangle meshes: a fine one, as a scanner would release it, and a coarse one to render.
+"""Triangle meshes of worlds: a fine one, as a scanner would release it, and a coarse one to render.
 
-Both come from the same rectangles ("facets"), so what is rendered is what is released. Walls have no thickness: each
-room has its own facets, seen from inside, on the lines that it shares with its neighbours. Seen from above, all
+Both are made from the same rectangles ("facets"), so the rendered surfaces are the released ones. Walls have no
+thickness: each room has its own facets, seen from inside, on the lines that it shares with its neighbours. In plan all
 vertices therefore lie within the union of the rooms, which is what the alpha shape of a scan measures.
 """
 
@@ -14,21 +14,22 @@ import numpy as np
 from numba import njit
 
 from rollout3d.seeding import generator
-from toyworld import space
-from toyworld.floorplan import wall_pieces
-from toyworld.shapes import blocks_of
-from toyworld.vocabulary import KINDS
-from toyworld.world import World
+from toyworld.rendering.furniture import blocks_of
+from toyworld.rooms import free_space
+from toyworld.rooms.floorplan import wall_pieces
+from toyworld.rooms.vocabulary import CATEGORIES
+from toyworld.rooms.world import World
 
 FLOOR, WALL, CEILING = -1, -2, -3
-"""`thing_ids` of the surfaces that are no things."""
+"""Values of `Mesh.thing_ids` for surfaces that belong to no thing."""
 
 TILE, CEILING_TILE, BASEBOARD = 0.6, 1.2, 0.12
+"""Side of floor and ceiling tiles, and height of baseboards, metres."""
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles with a colour and an owner for each vertex."""
+    """Triangles, with a colour and an owner for each vertex."""
 
     vertices: np.ndarray
     """(V, 3) float64, metres, world frame."""
@@ -55,11 +56,10 @@ class Facets:
 
 
 def mesh_of(world: World, spacing: float = 0.06) -> Mesh:
-    """The mesh of a scan: the floor's vertices are at most `spacing` metres apart, a third of the ceiling is seen.
+    """Return the mesh of a scan: floor vertices at most `spacing` metres apart, and a third of the ceiling.
 
-    The floor is whole, also under furniture, and finer than the rest, so that 10,000 vertices drawn at random still
-    cover it at the scale of an alpha shape's triangles (0.2 m). Each facet has its own vertices, as colours change at
-    its border.
+    The floor is complete, also under furniture, and finer than the rest, so that 10,000 vertices drawn at random cover
+    it at the scale of an alpha shape's triangles (0.2 m). Facets share no vertices, since colours change at borders.
     """
     facets = _facets(world)
     seen = (facets.thing_ids != CEILING) | (np.arange(len(facets.thing_ids)) % 3 == 0)
@@ -67,7 +67,7 @@ def mesh_of(world: World, spacing: float = 0.06) -> Mesh:
 
 
 def coarse_mesh_of(world: World) -> Mesh:
-    """The same surfaces in as few triangles as possible, with the whole ceiling: for rendering."""
+    """Return the surfaces of `mesh_of` in as few triangles as possible, with the whole ceiling, for rendering."""
     facets = _facets(world)
     return _subdivided(facets, np.ones(len(facets.thing_ids), dtype=bool), np.inf)
 
@@ -86,7 +86,7 @@ def _subdivided(facets: Facets, seen: np.ndarray, spacing: float) -> Mesh:
 
 @njit(cache=True)
 def _grid(corner, u, v, cuts):
-    """Vertices, faces and facet of each vertex, every facet cut into cuts[k, 0] x cuts[k, 1] cells."""
+    """Return vertices, faces and the facet of each vertex, facet k cut into cuts[k, 0] x cuts[k, 1] cells."""
     n_vertices, n_faces = 0, 0
     for k in range(len(corner)):
         n_vertices += (cuts[k, 0] + 1) * (cuts[k, 1] + 1)
@@ -133,17 +133,18 @@ _FACE_V = np.array([[0, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1], [0, 1, 0], [0, -
 
 
 def _thing_facets(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N, 3, 3) corner, u, v of the visible faces of all blocks, with colours and ids."""
+    """Return (N, 3, 3) corner, u, v of the visible faces of all blocks, their colours (N, 3) and thing ids (N,)."""
     rows, colors, owner = [], [], []
     for thing in world.things:
-        for *bounds, color in blocks_of(thing.kind, thing.size):
+        for *bounds, color in blocks_of(thing.category, thing.size):
             rows.append(bounds)
             colors.append(color)
             owner.append(thing.thing_id)
     blocks, owners = np.array(rows, dtype=float).reshape(-1, 3, 2), np.array(owner, dtype=np.int32)
     low, extent = blocks[:, :, 0], blocks[:, :, 1] - blocks[:, :, 0]
     hidden = _hidden(blocks, owners)
-    resting = np.array([KINDS[thing.kind].spot not in ("hung", "ceiling") for thing in world.things], dtype=bool)
+    spots = [CATEGORIES[thing.category].spot for thing in world.things]
+    resting = np.array([spot not in ("hung", "ceiling") for spot in spots], dtype=bool)
     hidden[:, 5] |= resting[owners] & (low[:, 2] < 1e-9)
 
     turn = np.array([thing.rotation() for thing in world.things]).reshape(-1, 3, 3)[owners]
@@ -160,7 +161,7 @@ def _thing_facets(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @njit(cache=True)
 def _hidden(blocks, owners):
-    """(B, 6) whether a face lies wholly against another block of the same thing; order +x -x +y -y +z -z."""
+    """Return (B, 6) bools, True for a face wholly against another block of its thing; order +x -x +y -y +z -z."""
     n = len(blocks)
     out = np.zeros((n, 6), dtype=np.bool_)
     start = 0
@@ -187,7 +188,10 @@ def _hidden(blocks, owners):
 
 
 def _room_facets(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Floor tiles, walls with a baseboard, lintels over openings, ceiling: pale colours that vary with the seed."""
+    """Return (N, 3, 3) corner, u, v of floor tiles, walls, baseboards, lintels and ceiling, their colours and ids.
+
+    Colours are pale and vary with the seed.
+    """
     rng = generator(world.seed, "palette")
     rows: list[tuple] = []
     colors: list[np.ndarray] = []
@@ -205,7 +209,7 @@ def _room_facets(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             add((x, y, 0.0), (dx, 0.0, 0.0), (0.0, dy, 0.0), tiles[odd], FLOOR)
     for room, (_, wall, _) in zip(world.rooms, palettes):
         for (ax, ay), (bx, by) in wall_pieces(room, openings):
-            # Walls along x and walls along y differ a little, so that corners show.
+            # Walls along x and along y differ a little in colour, so that corners are visible.
             tint = wall if abs(ax - bx) > abs(ay - by) else wall - 9
             along = (ax - bx, ay - by, 0.0)
             add((bx, by, 0.0), along, (0.0, 0.0, BASEBOARD), tint * 0.8, WALL)
@@ -214,7 +218,7 @@ def _room_facets(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         for (ax, ay), (bx, by) in ((doorway.start, doorway.end), (doorway.end, doorway.start)):
             middle = np.array([(ax + bx) / 2, (ay + by) / 2])
             inward = np.array([ay - by, bx - ax]) * 0.01
-            side = [space.inside(np.array(room), *(middle + inward)) for room in world.rooms].index(True)
+            side = [free_space.inside(np.array(room), *(middle + inward)) for room in world.rooms].index(True)
             up = (0.0, 0.0, world.height - doorway.height)
             add((bx, by, doorway.height), (ax - bx, ay - by, 0.0), up, palettes[side][1] - 9, WALL)
     for room, (_, _, ceiling) in zip(world.rooms, palettes):
@@ -224,14 +228,14 @@ def _room_facets(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _palette(rng: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
-    """((tile, other tile), wall, ceiling) RGB floats."""
+    """Return the RGB colours ((tile, other tile), wall, ceiling) of a room, as floats."""
     floor = np.array([186.0, 178.0, 168.0]) + rng.uniform(-14, 14) + rng.uniform(-8, 8, 3)
     wall = np.array([224.0, 222.0, 216.0]) + rng.uniform(-8, 8) + rng.uniform(-8, 8, 3)
     return (floor, floor - rng.uniform(8, 16)), wall, np.full(3, 240.0) + rng.uniform(-6, 6)
 
 
 def _tiles(room: tuple[tuple[float, float], ...], step: float) -> list[tuple[float, float, float, float, int]]:
-    """Rectangles (x, y, dx, dy, parity) that pave a rectilinear polygon along a grid of `step` metres."""
+    """Return rectangles (x, y, dx, dy, parity) that pave a rectilinear polygon along a grid of `step` metres."""
     polygon = np.array(room)
     lines = []
     for axis in range(2):
@@ -244,7 +248,7 @@ def _tiles(room: tuple[tuple[float, float], ...], step: float) -> list[tuple[flo
     for x, x1 in pairwise(xs):
         for y, y1 in pairwise(ys):
             middle = ((x + x1) / 2, (y + y1) / 2)
-            if space.inside(polygon, *middle):
+            if free_space.inside(polygon, *middle):
                 odd = int(middle[0] // step + middle[1] // step) % 2
                 tiles.append((x, y, x1 - x, y1 - y, odd))
     return tiles

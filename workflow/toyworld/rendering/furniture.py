@@ -1,23 +1,23 @@
-"""The shape of each kind: upright blocks in two colours, filling a box that their corners span.
+"""The shape of each category: upright blocks in two colours that together span the box of the thing.
 
-`blocks_of` returns rows (x0, x1, y0, y1, z0, z1) in the thing's own frame - origin in the middle of its footprint on
-the floor, front towards -y - with the colour of each. Blocks touch but do not overlap, and among them they reach all
-eight corners of the box: the minimal oriented box of the vertices is then the box itself.
+A block is (x0, x1, y0, y1, z0, z1, colour) in the thing's own frame: metres, origin in the middle of its footprint on
+the floor, front towards -y. Blocks touch but do not overlap, and together they reach all eight corners of the box, so
+the minimal oriented box of the vertices is the box itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from toyworld.vocabulary import KINDS, RGB
+from toyworld.rooms.vocabulary import CATEGORIES, RGB
 
 Block = tuple[float, float, float, float, float, float, RGB]
 
 
-def blocks_of(kind: str, size: tuple[float, float, float]) -> list[Block]:
-    """The blocks of a thing of this kind and size (width, depth, height in metres)."""
-    color, accent = KINDS[kind].color, KINDS[kind].accent
-    return _SHAPES[kind](size[0] / 2, size[1] / 2, size[2], color, accent)
+def blocks_of(category: str, size: tuple[float, float, float]) -> list[Block]:
+    """Return the blocks of a thing of a category and size (width, depth, height in metres)."""
+    color, accent = CATEGORIES[category].color, CATEGORIES[category].accent
+    return _SHAPES[category](size[0] / 2, size[1] / 2, size[2], color, accent)
 
 
 def _dark(color: RGB, factor: float = 0.55) -> RGB:
@@ -25,9 +25,9 @@ def _dark(color: RGB, factor: float = 0.55) -> RGB:
 
 
 def _front(w: float, d: float, h: float, body: RGB, panels: list[tuple[float, float, float, float, RGB]], deep=0.03):
-    """A full box whose front carries sunken panels (x0, x1, z0, z1, colour), side by side or one above the other.
+    """Return a full box whose front has sunken panels (x0, x1, z0, z1, colour) in one row or one column.
 
-    The panels must form one row or one column; what they leave of the front is the body's colour.
+    The rest of the front has the body's colour.
     """
     y, sunk = -d + deep, -d + deep / 2
     blocks: list[Block] = [(-w, w, y, d, 0, h, body)]
@@ -45,7 +45,7 @@ def _legs(w: float, d: float, z: float, thick: float, color: RGB) -> list[Block]
 
 
 def _ring(w: float, d: float, thin: float, z0: float, z1: float, color: RGB) -> list[Block]:
-    """Four walls along the footprint."""
+    """Return four walls along the footprint."""
     return [
         (-w, w, -d, -d + thin, z0, z1, color),
         (-w, w, d - thin, d, z0, z1, color),
@@ -141,7 +141,7 @@ def _washer(w, d, h, color, accent):
         (-cut, cut, middle - r, middle + r, accent),
         (cut, r, middle - cut, middle + cut, accent),
     ]
-    # The three panels make an octagon of sorts; its four corners stay the body's.
+    # The three panels approximate an octagon, whose four corners keep the body's colour.
     bounds = [(middle - r, middle - cut), (middle + cut, middle + r)]
     return [
         *_front(w, d, h - 0.04, color, porthole),

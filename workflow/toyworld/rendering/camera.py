@@ -1,8 +1,8 @@
-"""A walk with a camera in hand: past what there is to see, free of walls and furniture, turning no faster than one can.
+"""Plan the walk of a hand-held camera through a world: poses that show most things and stay clear of obstacles.
 
-The walk is planned in three steps. Spots are chosen that together show most things; a shortest tour joins them on the
-free floor and is pulled smooth like a rubber band; then directions of view are found along it (`sight`). All is a
-function of time: more frames a second see the same walk.
+The walk is planned in three steps. First, spots are chosen that together show most things. Then a shortest tour joins
+them on the free floor and is smoothed. Last, directions of view are found along it (`sight`). The walk is a function of
+time: a higher frame rate samples the same walk more often.
 """
 
 from __future__ import annotations
@@ -14,35 +14,37 @@ from numba import njit
 
 from rollout3d.errors import InvalidInput
 from rollout3d.seeding import generator
-from toyworld import sight, space
-from toyworld.floorplan import CELL, plan_of
-from toyworld.layout import BODY_RADIUS, HEAD
-from toyworld.world import World
+from toyworld.rendering import sight
+from toyworld.rooms import free_space
+from toyworld.rooms.floorplan import CELL, plan_of
+from toyworld.rooms.furnishing import BODY_RADIUS, HEAD
+from toyworld.rooms.world import World
 
 FOCAL = 0.6
-"""Focal length over the picture's width: 80 degrees across, 64 high at 4:3."""
+"""Focal length divided by the width of the picture: 80 degrees across, 64 high at 4:3."""
 SPEED = 1.6
-"""Fastest walk, metres a second."""
+"""Largest speed, metres per second."""
 TURN = 90.0
-"""Fastest turn to the side, degrees a second."""
+"""Largest yaw rate, degrees per second."""
 CLEAR = 0.004
-"""Steradians that show a thing clearly: 37 pixels of a 160 x 120 picture."""
+"""Solid angle from which a thing is clearly seen, steradians: 37 pixels of a 160 x 120 picture."""
 MOMENT = 0.2
-"""Seconds between directions that are planned; what lies between is interpolated."""
+"""Seconds between planned directions of view; directions between them are interpolated."""
 BENDS = 1200
-"""Random changes of direction that are tried."""
+"""Number of random changes to the directions of view that are tried."""
 
 
 def intrinsics(width: int, height: int) -> np.ndarray:
-    """(3, 3) K of square pixels with integer centres, focal length FOCAL times the width."""
+    """Return (3, 3) K of square pixels with integer centres and a focal length of FOCAL times the width."""
     return np.array([[FOCAL * width, 0.0, (width - 1) / 2], [0.0, FOCAL * width, (height - 1) / 2], [0.0, 0.0, 1.0]])
 
 
 def camera_path(world: World, seconds: float, fps: float) -> np.ndarray:
-    """(N, 4, 4) camera-to-world poses, N = round(seconds * fps), frame i taken at i / fps.
+    """Return (N, 4, 4) camera-to-world poses of a walk, N = round(seconds * fps); frame i is taken at i / fps seconds.
 
-    OpenCV camera at 1.4 to 1.6 m, roll within two degrees. The eye keeps 0.25 m from walls, furniture and what hangs
-    below head height. At most TURN degrees and SPEED metres a second. Raises ValueError for a film without frames.
+    The camera has OpenCV axes, is 1.4 to 1.6 m high, rolls within two degrees, turns at most TURN degrees and moves at
+    most SPEED metres per second. It stays 0.25 m from walls, furniture and what hangs below head height. Raises
+    InvalidInput for a recording without frames.
     """
     n = round(seconds * fps)
     if n < 1:
@@ -51,10 +53,10 @@ def camera_path(world: World, seconds: float, fps: float) -> np.ndarray:
     height = rng.uniform(1.45, 1.55)
     phases = rng.uniform(0, 2 * np.pi, 6)
     plan = plan_of(world.rooms, [(d.start, d.end) for d in world.doorways])
-    boxes = np.array([space.box_row(t.center, t.size, t.yaw_deg) for t in world.things]).reshape(-1, 8)
+    boxes = np.array([free_space.box_row(t.center, t.size, t.yaw_deg) for t in world.things]).reshape(-1, 8)
     grid = plan.clearance
     for row in boxes[boxes[:, 6] < HEAD]:
-        grid = space.add_obstacle(grid, row, plan.x0, plan.y0, CELL)
+        grid = free_space.add_obstacle(grid, row, plan.x0, plan.y0, CELL)
 
     band = _route(rng, grid, plan, boxes, height, seconds * SPEED, 3 + len(world.rooms))
     moments = np.linspace(0, seconds, max(round(seconds / MOMENT), 1) + 1)
@@ -63,7 +65,7 @@ def camera_path(world: World, seconds: float, fps: float) -> np.ndarray:
     t = np.arange(n) / fps
     xy = _along(band, t / seconds)
     turn = _spline(yaw, t / (moments[1] - moments[0]))
-    # A hand is never quite still: slow sway of a few millimetres and up to two degrees.
+    # Slow sway of a hand-held camera: a few centimetres and up to two degrees.
     eye = np.column_stack([xy, height + 0.025 * np.sin(2 * np.pi * t / 1.1 + phases[0])])
     pitch = _pitch(t, seconds, phases) + np.radians(0.8) * np.sin(2 * np.pi * t / 1.3 + phases[1])
     roll = np.radians(1.5) * np.sin(2 * np.pi * t / 2.1 + phases[2])
@@ -71,12 +73,12 @@ def camera_path(world: World, seconds: float, fps: float) -> np.ndarray:
 
 
 def _pitch(t: np.ndarray, seconds: float, phases: np.ndarray) -> np.ndarray:
-    """Radians above the horizon: a slow nod, mostly down, where most things are."""
+    """Return the pitch in radians above the horizon: a slow nod, mostly downwards, where most things are."""
     return np.radians(-12.0 + 12.0 * np.sin(2 * np.pi * t / max(seconds / 2.5, 2.4) + phases[3]))
 
 
 def _poses(eye: np.ndarray, yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """Poses from eyes (N, 3) and angles (N,) in radians; yaw 0 looks along +x, positive pitch up."""
+    """Return (N, 4, 4) poses from eyes (N, 3) and angles (N,) in radians; yaw 0 looks along +x, positive pitch up."""
     forward = np.stack([np.cos(pitch) * np.cos(yaw), np.cos(pitch) * np.sin(yaw), np.sin(pitch)], axis=1)
     right = np.stack([np.sin(yaw), -np.cos(yaw), np.zeros_like(yaw)], axis=1)
     down = np.cross(forward, right)
@@ -90,7 +92,7 @@ def _poses(eye: np.ndarray, yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray
 
 
 def _route(rng, grid, plan, boxes, height, longest, most) -> np.ndarray:
-    """(M, 2) points about a cell apart: a smooth tour of the spots that show most."""
+    """Return (M, 2) points about a cell apart: a smooth tour of the spots that show most, `longest` metres at most."""
     spots = _spots(grid, plan)
     eyes = np.column_stack([spots, np.full(len(spots), height)])
     seen = np.minimum(sight.visible_angles(eyes, plan.walls, boxes, CLEAR / 4) / CLEAR, 3.0)
@@ -113,7 +115,7 @@ def _route(rng, grid, plan, boxes, height, longest, most) -> np.ndarray:
 
 
 def _spots(grid: np.ndarray, plan) -> np.ndarray:
-    """(E, 2) places to stand, some 0.5 m apart: the freest of each 5 x 5 block of cells."""
+    """Return (E, 2) places to stand, some 0.5 m apart: the cell of largest clearance in each 5 x 5 block."""
     step = 5
     rows, cols = (-(-n // step) * step for n in grid.shape)
     padded = np.zeros((rows, cols))
@@ -126,7 +128,7 @@ def _spots(grid: np.ndarray, plan) -> np.ndarray:
 
 
 def _shortest_order(hops: list[np.ndarray], cells: np.ndarray) -> tuple[int, ...]:
-    """The order of visits, open at both ends, with the fewest hops."""
+    """Return the order of visits, open at both ends, with the fewest steps."""
     far = np.array([[hop[tuple(cell)] for cell in cells] for hop in hops])
     n = len(cells)
     orders = (order for order in itertools.permutations(range(n)) if order[0] <= order[-1])
@@ -135,7 +137,7 @@ def _shortest_order(hops: list[np.ndarray], cells: np.ndarray) -> tuple[int, ...
 
 @njit(cache=True)
 def _hops(free, j, i):
-    """Steps to four neighbours from a cell to every free cell; -1 where none leads."""
+    """Return the number of steps from a cell to every free cell over four neighbours; -1 where there is no way."""
     rows, cols = free.shape
     out = np.full((rows, cols), -1, dtype=np.int64)
     queue = np.empty(rows * cols, dtype=np.int64)
@@ -155,12 +157,12 @@ def _hops(free, j, i):
 
 @njit(cache=True)
 def _descend(hops, j, i):
-    """Cells (M, 2) from (j, i) down to the cell with 0 hops."""
+    """Return the cells (M, 2) of a shortest way from (j, i) to the cell with 0 steps."""
     path = np.empty((hops[j, i] + 1, 2), dtype=np.int64)
     for m in range(len(path)):
         path[m, 0], path[m, 1] = j, i
         for turn in range(4):
-            # Steps alternate between the axes, so that paths run diagonally rather than along two sides.
+            # Steps alternate between the axes, so that ways run diagonally rather than along two sides.
             k = (turn + 2 * m) % 4
             q, p = j + (k == 0) - (k == 1), i + (k == 2) - (k == 3)
             if 0 <= q < hops.shape[0] and 0 <= p < hops.shape[1] and hops[q, p] == hops[j, i] - 1:
@@ -182,7 +184,7 @@ def _bilinear(grid, x, y):
 
 @njit(cache=True)
 def _rubber_band(points, grid, cell, radius):
-    """Points moved towards the mean of their neighbours, as long as they keep `radius` from what the grid measures."""
+    """Return points moved towards the mean of their neighbours while the grid keeps a clearance of `radius` there."""
     out = points.copy()
     for _ in range(90):
         for k in range(1, len(out) - 1):
@@ -195,7 +197,7 @@ def _rubber_band(points, grid, cell, radius):
 
 
 def _along(band: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(N, 2) points at shares of a band's length, at even speed."""
+    """Return (N, 2) points at shares (N,) of a line's length, so that even shares mean even speed."""
     if len(band) == 1:
         return np.repeat(band, len(share), axis=0)
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(band, axis=0).T))])
@@ -206,8 +208,8 @@ def _along(band: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _spline(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Uniform cubic B-spline with control `values` (K,) at indices 0..K-1: never steeper than their differences."""
-    # Ends are repeated by reflection, so that the curve starts and ends at the outer controls.
+    """Evaluate a uniform cubic B-spline with controls `values` (K,) at indices 0..K-1; no steeper than the controls."""
+    # Controls are reflected at both ends, so that the curve starts and ends at the outer ones.
     controls = np.concatenate([[2 * values[0] - values[min(1, len(values) - 1)]], values])
     tail = 2 * values[-1] - values[max(len(values) - 2, 0)]
     controls = np.concatenate([controls, [tail, tail]])
@@ -218,7 +220,7 @@ def _spline(values: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _directions(rng, xy, height, moments, seconds, phases, walls, boxes) -> np.ndarray:
-    """(T,) yaw in radians at each moment."""
+    """Return the yaw (T,) in radians at each moment."""
     eyes = np.column_stack([xy, np.full(len(xy), height)])
     clear = np.minimum(sight.visible_angles(eyes, walls, boxes, CLEAR / 4) / CLEAR, 1.0)
     centers = np.column_stack([boxes[:, :2], boxes[:, 6:].mean(axis=1)])

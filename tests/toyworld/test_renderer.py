@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from toyworld.direct import sample_room
-from toyworld.mesh import FLOOR, Mesh, coarse_mesh_of, mesh_of
-from toyworld.path import camera_path, intrinsics
-from toyworld.recording import record
-from toyworld.render import NOTHING, Renderer
-from toyworld.world import build_world
+from toyworld.rendering.camera import camera_path, intrinsics
+from toyworld.rendering.mesh import FLOOR, Mesh, coarse_mesh_of, mesh_of
+from toyworld.rendering.quick import sample_room
+from toyworld.rendering.recording import record
+from toyworld.rendering.renderer import NOTHING, Renderer
+from toyworld.rooms.world import build_world
 
 K = np.array([[50.0, 0.0, 31.5], [0.0, 50.0, 23.5], [0.0, 0.0, 1.0]])
 IDENTITY = np.eye(4)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import shapely
 
-from toyworld.path import camera_path
-from toyworld.recording import record
-from toyworld.world import build_world
+from toyworld.rendering.camera import camera_path
+from toyworld.rendering.recording import record
+from toyworld.rooms.world import build_world
 
 CASES = list(itertools.product(("rectangle", "l", "t", "flat"), range(100, 105)))
 FILMS = {case: record(build_world(case[1], shape=case[0]), 8, 10, 160, 120) for case in CASES}

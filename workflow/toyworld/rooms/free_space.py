@@ -1,6 +1,6 @@
-"""Free space in plan: which boxes touch, how far a point is from walls and furniture, whether one can walk through.
+"""Compiled kernels on free space in plan: overlap of boxes, distance to walls and furniture, connected free floor.
 
-Compiled kernels on plain arrays. A box is a row (cx, cy, half width, half depth, cos yaw, sin yaw, bottom, top); a
+A box is a row (cx, cy, half width, half depth, cos yaw, sin yaw, bottom, top); a
 wall is a row (ax, ay, bx, by); all in metres. A grid has its cell (row j, column i) centred at
 (x0 + i * cell, y0 + j * cell).
 """
@@ -14,7 +14,7 @@ EPS = 1e-6
 
 
 def box_row(center: tuple[float, ...], size: tuple[float, ...], yaw_deg: float) -> np.ndarray:
-    """A box (8,) from centre (x, y, z), size (width, depth, height) and yaw."""
+    """Return a box (8,) from centre (x, y, z), size (width, depth, height) and yaw in degrees; metres."""
     yaw = np.radians(yaw_deg)
     half = size[2] / 2
     return np.array(
@@ -24,7 +24,7 @@ def box_row(center: tuple[float, ...], size: tuple[float, ...], yaw_deg: float) 
 
 @njit(cache=True)
 def apart(ax, ay, ahx, ahy, ac, as_, bx, by, bhx, bhy, bc, bs, gap):
-    """Whether two rectangles keep `gap` metres along one of their four axes (separating axis theorem)."""
+    """Return whether two rectangles keep `gap` metres along one of their four axes (separating axis theorem)."""
     dx, dy = bx - ax, by - ay
     c, s = abs(ac * bc + as_ * bs), abs(as_ * bc - ac * bs)
     if abs(dx * ac + dy * as_) > ahx + bhx * c + bhy * s + gap:
@@ -38,7 +38,7 @@ def apart(ax, ay, ahx, ahy, ac, as_, bx, by, bhx, bhy, bc, bs, gap):
 
 @njit(cache=True)
 def hits(box, boxes, n, gap):
-    """Whether `box` comes nearer than `gap` in plan to one of the first `n` boxes at the same height."""
+    """Return whether `box` is nearer than `gap` metres in plan to one of the first `n` boxes at the same height."""
     for k in range(n):
         o = boxes[k]
         if box[6] >= o[7] - EPS or o[6] >= box[7] - EPS:
@@ -50,7 +50,7 @@ def hits(box, boxes, n, gap):
 
 @njit(cache=True)
 def inside(polygon, x, y):
-    """Whether a point lies in a simple polygon (k, 2) (even-odd rule)."""
+    """Return whether a point lies in a simple polygon (k, 2) (even-odd rule)."""
     odd = False
     j = len(polygon) - 1
     for i in range(len(polygon)):
@@ -64,7 +64,7 @@ def inside(polygon, x, y):
 
 @njit(cache=True)
 def fits(box, polygon, gap):
-    """Whether a box lies in a room, `gap` metres from its walls."""
+    """Return whether a box lies in a room (k, 2), `gap` metres from its walls."""
     for a in (-1.0, 1.0):
         for b in (-1.0, 1.0):
             x = box[0] + a * box[2] * box[4] - b * box[3] * box[5]
@@ -86,7 +86,7 @@ def fits(box, polygon, gap):
 
 @njit(cache=True)
 def wall_distance(x, y, walls):
-    """Metres from a point to the nearest wall."""
+    """Return the metres from a point to the nearest wall."""
     best = 1e9
     for k in range(len(walls)):
         ax, ay = walls[k, 0], walls[k, 1]
@@ -98,7 +98,7 @@ def wall_distance(x, y, walls):
 
 @njit(cache=True)
 def box_distance(x, y, box):
-    """Metres in plan from a point to a box; 0 inside."""
+    """Return the metres in plan from a point to a box; 0 inside."""
     dx, dy = x - box[0], y - box[1]
     u = max(abs(dx * box[4] + dy * box[5]) - box[2], 0.0)
     v = max(abs(dy * box[4] - dx * box[5]) - box[3], 0.0)
@@ -107,7 +107,7 @@ def box_distance(x, y, box):
 
 @njit(cache=True)
 def clearance_at(x, y, walls, boxes):
-    """Metres in plan from a point to the nearest wall or box."""
+    """Return the metres in plan from a point to the nearest wall or box."""
     best = wall_distance(x, y, walls)
     for k in range(len(boxes)):
         best = min(best, box_distance(x, y, boxes[k]))
@@ -116,7 +116,10 @@ def clearance_at(x, y, walls, boxes):
 
 @njit(cache=True)
 def empty_clearance(walls, polygons, starts, x0, y0, cell, rows, cols):
-    """Grid of distances to the walls, 0 outside every room; room r is `polygons[starts[r]:starts[r + 1]]`."""
+    """Return a (rows, cols) grid of metres to the walls, 0 outside every room.
+
+    Room r is `polygons[starts[r]:starts[r + 1]]`.
+    """
     grid = np.zeros((rows, cols))
     for j in range(rows):
         for i in range(cols):
@@ -130,7 +133,7 @@ def empty_clearance(walls, polygons, starts, x0, y0, cell, rows, cols):
 
 @njit(cache=True)
 def add_obstacle(grid, box, x0, y0, cell):
-    """The grid with a box added, as a new grid."""
+    """Return a copy of a clearance grid with a box as a further obstacle."""
     out = grid.copy()
     for j in range(grid.shape[0]):
         for i in range(grid.shape[1]):
@@ -141,7 +144,10 @@ def add_obstacle(grid, box, x0, y0, cell):
 
 @njit(cache=True)
 def free_regions(grid, radius):
-    """(cells free for a disc of `radius`, cells of the largest 4-connected region, a cell of it as row, column)."""
+    """Return the number of cells free for a disc of `radius`, that of the largest 4-connected region, and a cell of it.
+
+    The cell is (row, column); (-1, -1) if no cell is free.
+    """
     rows, cols = grid.shape
     seen = np.zeros((rows, cols), dtype=np.bool_)
     stack = np.empty(rows * cols, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Floor plans: a rectangle, an L, a T, or a flat of two to four rooms with openings between them."""
+"""Draw floor plans: a rectangle, an L, a T, or a flat of two to four rooms with openings between them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toyworld import space
+from toyworld.rooms import free_space
 
 SHAPES = ("rectangle", "l", "t", "flat")
 SMALLEST = {"rectangle": 12.0, "l": 17.0, "t": 20.0, "flat": 24.0}
-"""Least floor area, square metres: narrower arms could not be furnished."""
+"""Smallest floor area, square metres: narrower arms could not be furnished."""
 
 OPENING_WIDTH, OPENING_HEIGHT = 1.05, 2.1
+"""Size of an opening, metres."""
 CELL = 0.1
+"""Side of a cell of the clearance grid, metres."""
 
 Point = tuple[float, float]
 Polygon = tuple[Point, ...]
@@ -21,7 +23,10 @@ Opening = tuple[Point, Point]
 
 
 def draw_rooms(rng: np.random.Generator, shape: str, area: float) -> tuple[list[Polygon], list[Opening]]:
-    """Rooms (counter-clockwise, whole centimetres) of about `area` square metres, and the openings between them."""
+    """Draw rooms of about `area` square metres in all; return their polygons and the openings between them.
+
+    Polygons are counter-clockwise, in whole centimetres.
+    """
     area = max(area, SMALLEST[shape])
     aspect = rng.uniform(1.0, 1.55) ** (1 if rng.random() < 0.5 else -1)
     if shape == "flat":
@@ -49,7 +54,7 @@ def _rounded(corners: np.ndarray) -> Polygon:
 
 
 def _flat(rng: np.random.Generator, area: float, aspect: float) -> tuple[list[Polygon], list[Opening]]:
-    """A rectangle cut once across and then on one or both sides; neighbours share walls and openings."""
+    """Cut a rectangle across, then one or both halves along; neighbours share walls and openings."""
     n = 2 if area < 32 else 3 if area < 46 else 4
     width = float(np.round(np.sqrt(area * max(aspect, 1 / aspect)), 2))
     depth = float(np.round(area / width, 2))
@@ -79,7 +84,7 @@ def _flat(rng: np.random.Generator, area: float, aspect: float) -> tuple[list[Po
 
 
 def _opening(rng: np.random.Generator, a: tuple[float, ...], b: tuple[float, ...]) -> Opening | None:
-    """A doorway in the wall that two rectangles (x0, y0, x1, y1) share, 0.4 m from its ends; None if it is short."""
+    """Draw a doorway in the wall that two rectangles (x0, y0, x1, y1) share, 0.4 m from its ends; None if too short."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     span = high - low
     axis = int(np.argmax(span))
@@ -93,7 +98,7 @@ def _opening(rng: np.random.Generator, a: tuple[float, ...], b: tuple[float, ...
 
 
 def wall_pieces(polygon: Polygon, openings: list[Opening]) -> list[tuple[Point, Point]]:
-    """The solid stretches of a room's walls, in the polygon's direction: its edges less the openings."""
+    """Return the solid stretches of a room's walls, in the polygon's direction: its edges minus the openings."""
     pieces = []
     for k, a in enumerate(polygon):
         start, end = np.array(a), np.array(polygon[(k + 1) % len(polygon)])
@@ -116,14 +121,14 @@ def wall_pieces(polygon: Polygon, openings: list[Opening]) -> list[tuple[Point, 
 
 
 def area_of(polygon: Polygon) -> float:
-    """Square metres of a simple polygon, positive if counter-clockwise."""
+    """Return the area of a simple polygon in square metres, positive if counter-clockwise (shoelace formula)."""
     x, y = np.array(polygon, dtype=float).T
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
 
 
 @dataclass
 class Plan:
-    """Rooms as arrays, with a grid of the distance to walls and furniture."""
+    """Rooms as arrays, with a grid of distances to the walls."""
 
     polygons: list[np.ndarray]
     openings: list[Opening]
@@ -138,7 +143,7 @@ class Plan:
 
 
 def plan_of(rooms: list[Polygon] | tuple[Polygon, ...], openings: list[Opening]) -> Plan:
-    """Walls and the grid of an unfurnished floor."""
+    """Return the walls of rooms without furniture, and their clearance grid."""
     polygons = [np.array(room, dtype=float) for room in rooms]
     pieces = [(r, *a, *b) for r, room in enumerate(rooms) for a, b in wall_pieces(room, openings)]
     table = np.array(pieces, dtype=float)
@@ -148,5 +153,5 @@ def plan_of(rooms: list[Polygon] | tuple[Polygon, ...], openings: list[Opening])
     cols, rows = (int(n) for n in np.ceil((points.max(axis=0) - (x0, y0)) / CELL))
     starts = np.cumsum([0, *map(len, polygons)])
     walls = np.ascontiguousarray(table[:, 1:])
-    grid = space.empty_clearance(walls, points, starts, x0, y0, CELL, rows, cols)
+    grid = free_space.empty_clearance(walls, points, starts, x0, y0, CELL, rows, cols)
     return Plan(polygons, openings, walls, table[:, 0].astype(int), float(x0), float(y0), grid)
