@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from measure import Figure, alone, median
-from rollout3d.config import Regions
 from rollout3d.geometry.camera import resize_intrinsics, sample_indices
 from rollout3d.scenes import regions, rows
 from rollout3d.scenes.datasets import scannet
@@ -39,7 +38,7 @@ def timed(root: str, mode: str) -> dict[str, float]:
         objects = [_object(item) for item in scan.room.objects]
         frames = [_frame(scan, index) for index in sample_indices(scan.source.n_frames, N)]
     wall, cpu = time.perf_counter(), time.process_time()
-    found = regions.scene_regions(scannet.NAME, Path(root), REF, objects, frames, mode, Regions())
+    found = regions.scene_regions(scannet.NAME, Path(root), REF, objects, frames, mode)
     return {
         "wall_s": time.perf_counter() - wall,
         "cpu_s": time.process_time() - cpu,

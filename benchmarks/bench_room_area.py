@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from measure import Figure, seconds
-from rollout3d.config import Scenes
-from rollout3d.geometry.room import room_area
+from rollout3d.geometry.room import ALPHA, POINTS, room_area
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.scan import ScanRef
 from scans import SCENE_ID, scannet_root
@@ -20,7 +19,7 @@ def figures() -> Iterator[Figure]:
     except ImportError:
         raise SystemExit("bench_room_area needs the package alphashape: pip install -e '.[bench]'") from None
     room = scannet.read_room(scannet_root(), ScanRef(SCENE_ID, SCENE_ID.split("_")[0], "train"))
-    points, n, alpha = room.vertices[:, :2], Scenes().room_points, Scenes().room_alpha
+    points, n, alpha = room.vertices[:, :2], POINTS, ALPHA
     drawn = points[np.random.default_rng(0).integers(0, len(points), n)]
 
     def ours() -> float:

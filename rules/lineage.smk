@@ -107,7 +107,7 @@ class Looking:
 
 looking = Looking()
 GRAPH = Study(producer)
-STORE = Store(study.results, study.store.keep)
+STORE = Store(study.results)
 STATES = States(GRAPH, STORE)
 
 
@@ -222,7 +222,6 @@ if dump.VARIABLE in os.environ:
         GRAPH,
         targets,
         results=study.results,
-        store_keep=study.store.keep,
         roots=ROOTS,
         keep=study.keep,
         kept={path: " ".join(kept_above(path)) for path in sorted(given) if kept_above(path)},

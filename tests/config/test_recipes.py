@@ -77,7 +77,7 @@ BAD = [
     (ROW, "grpo: {lrr: 1}", "recipe mine (run x): grpo.lrr is not a key"),
     (ROW, "grpo: {lr: -1}", "recipe mine (run x): grpo.lr must be more than 0, not -1"),
     (ROW, "video: {train_max_pixels: 300000}", "recipe mine (run x): video.train_max_pixels: 300000 is more than"),
-    (ROW, "grpo:\n  lr: 1\nscenes: {bev_size: 8}", "mine.yaml:3: scenes.bev_size is not a run's own"),
+    (ROW, "grpo:\n  lr: 1\nscenes: {agreement: flag}", "mine.yaml:3: scenes.agreement is not a run's own"),
     (ROW, "seed: 3", "mine.yaml:1: seed is not a run's own"),
     (
         ROW,

@@ -76,7 +76,7 @@ BAD_ROWS = [
     ("x\tsft\tbase\tocr_rl\t-\t-\t-\t-\t-\t0\t-", "cannot train on ocr_rl, which has no reasoning: name ocr_sft"),
     (
         "x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t0\ttabel2",
-        "column tables[0]: tabel2 is not a table of the paper; did you",
+        "column tables[0]: tabel2 is not a table; did you",
     ),
     ("x\tgrpo\tbase\tocr_rl\tvanila\t-\t-\tocr\t5\t0\t-", "column rollout: vanila is not a rollout"),
     (

@@ -10,12 +10,13 @@ import pytest
 
 from cot.cot_rows import number, question
 from rollout3d import tables
-from rollout3d.config import Cot
+from rollout3d.config import Config
 from rollout3d.cot.annotate import annotate
-from rollout3d.cot.teachers._openai_client import OpenAITeacher
+from rollout3d.cot.teachers._openai_client import OpenAITeacher, options
 from rollout3d.teacher.asking import Asking
 from rollout3d.teacher.client import open_client
 from rollout3d.teacher.errors import TeacherRefused
+from teacher.api_keys import placed
 from teacher.fake_server import serve
 from teacher.frame_rows import frame_rows
 
@@ -51,8 +52,9 @@ def media(tmp_path):
 
 def teacher(server, media, monkeypatch, **cot):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    cot = Cot(**({"max_usd": 1.0, "frames": 3, "attempts": 3} | cot))
-    chat = open_client(cot, "cot", media / "cache", server.base_url)
+    config = Config.model_validate(placed("cot", {"max_usd": 1.0, "frames": 3, "attempts": 3} | cot))
+    cot = config.cot
+    chat = open_client(cot, config.api, options(cot), "cot", media / "cache", server.base_url)
     return OpenAITeacher(
         chat, [media / "frames.parquet"], [media / "maps.parquet"], cot.frames, "uniform32", PROMPT.read_text()
     )

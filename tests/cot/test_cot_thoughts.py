@@ -23,12 +23,7 @@ from rollout3d.questions.reasoning import SENTENCES
 
 Row = Mapping[str, Any]
 CAPS = (None, 1, 2, 3, 4, 5, 6, 8)
-CONFIG = Questions(
-    distance="exact",
-    rel_distance_margin_m=0.05,
-    appearance_gap_s=0.02,
-    per_scene=dict.fromkeys(question_types.NAMES, 8),
-)
+CONFIG = Questions(distance="exact", appearance_gap_s=0.02, per_scene=dict.fromkeys(question_types.NAMES, 8))
 """Margins so small that one decimal often does not tell two numbers apart."""
 
 OPENS = {"find", "stand", "compare", "every", "longest", "sides", "whole", "watch", "begin"}
@@ -51,7 +46,9 @@ def drawn(seed: int) -> tuple[Room, list[Row]]:
     first_seen = {c: round(float(t), 3) for c, t in zip(categories, rng.uniform(0, 6, len(categories)))}
     area = float(rng.uniform(8, 45))
     scene = view(things, first_seen, floor_of(things), scene_id=f"scene{seed:04}_00", room_size_m2=area)
-    rows, _ = questions_for_scene(scene, CONFIG, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rollout3d.questions.types.object_rel_distance.MARGIN_M", 0.05)
+        rows, _ = questions_for_scene(scene, CONFIG, seed)
     return Room(things, scene.counts, first_seen, area), rows
 
 

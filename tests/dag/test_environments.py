@@ -35,7 +35,7 @@ def test_rules_run_the_code_of_their_own_clone(tmp_path, clone):
 
 def test_the_snakefile_uses_the_package_of_its_own_clone(clone):
     sections = clone / "workflow" / "rollout3d" / "config" / "sections.py"
-    sections.write_text(sections.read_text().replace("    jpeg_quality:", "    only_here: int = 3\n    jpeg_quality:"))
+    sections.write_text(sections.read_text().replace("    agreement:", "    only_here: int = 3\n    agreement:"))
     done = snakemake(clone, *TINY, "-n", "--config", 'scenes={"only_here": 4}', "--", TARGET)
     assert done.returncode == 0, done.stderr
 

@@ -43,7 +43,7 @@ def test_before_anything_exists_the_most_is_estimated_from_the_configuration(ann
     assert half == pytest.approx(one / 2, abs=0.01)
     assert "prices of 2026-" in said and "cot.max_usd = 200.00 dollars: it covers every attempt" in said
     assert "covers 42% of one attempt at list price" in note(annotate, cot={"max_usd": 0.42 * one})
-    assert "it covers one attempt in batches" in note(annotate, cot={"max_usd": 0.7 * one, "batch": True})
+    assert "it covers one attempt in batches" in note(annotate, cot={"max_usd": 0.7 * one}, api={"batch": True})
     assert "at most 600 questions" in note(annotate, cot={"per_transition": 100, "fallback": 300})
 
 
@@ -85,9 +85,9 @@ def test_the_judge_is_estimated_once_its_questions_are_imported(tmp_path, monkey
 
 def test_a_model_without_a_price_is_a_problem_that_names_the_keys(annotate):
     (found,) = costs.check(study(cot={"model": "my-llm", "max_usd": 1}), [annotate])
-    assert found.stops and "set cot.usd_per_million_in and cot.usd_per_million_out" in found.text
-    own = {"model": "my-llm", "max_usd": 1, "usd_per_million_in": 0, "usd_per_million_out": 0}
-    assert "0.00 dollars for one attempt" in note(annotate, cot=own)
+    assert found.stops and "set api.prices to {my-llm: [IN, OUT]}" in found.text
+    free = {"prices": {"my-llm": [0, 0]}}
+    assert "0.00 dollars for one attempt" in note(annotate, cot={"model": "my-llm", "max_usd": 1}, api=free)
 
 
 def test_the_geometric_teacher_costs_nothing(annotate):

@@ -17,7 +17,7 @@ from toyworld.settings import StudyConfig
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1200)]
 
-SHAPE = ("results", "keep", "rebuild", "store.", "site.", "runs.", "evaluation.benchmarks", "evaluation.shards")
+SHAPE = ("results", "keep", "rebuild", "site.", "runs.", "evaluation.benchmarks", "evaluation.shards")
 SHAPE += ("difficulty.shards", "difficulty.run", "difficulty.model", "models.", "datasets.")
 """Leaves that decide which jobs there are or what is done with results; tests of their own look at them."""
 
@@ -26,7 +26,6 @@ UNREAD = {
     "grpo.kl": "no group of tiny's few rollouts need teach",
     "grpo.loss": "no group of tiny's few rollouts need teach",
     "grpo.max_grad_norm": "no group of tiny's few rollouts need teach",
-    "questions.rel_distance_margin_large_m": "read in rooms above 40 m2",
     "video.image_max_pixels": "read where pictures are shown: the BEV setting, general data",
     "grpo.grad_rollouts": "read where altered rollouts may teach, and in an update",
 }
@@ -180,4 +179,4 @@ def test_shards_and_models_decide_results_too(graph, tiny_config):
     config, runs = tiny_config
     for key in ("datasets.scannet.shards", "datasets.scannet.splits.train", "models.base.name"):
         assert marked(graph, changed(config, key), runs), key
-    assert not marked(graph, changed(config, "store.keep"), runs)
+    assert not marked(graph, changed(config, "rebuild"), runs)

@@ -34,9 +34,8 @@ def weights(study, run):
             'cot={"sentences": 1}',
             OCR | {"train_base_model", "difficulty", "select_hard", "annotate", "sft_table", "sft"} | {"paper_table"},
         ),
-        ('difficulty={"correct_above": 0.9}', OCR | {"select_hard", "annotate", "sft_table", "sft", "paper_table"}),
+        ('cot={"per_transition": 3}', OCR | {"select_hard", "annotate", "sft_table", "sft", "paper_table"}),
         ('evaluation={"max_new_tokens": 9}', {"evaluate", "merge_predictions", "score", "report"}),
-        ('regions={"min_pixels": 9}', OCR | {"regions"}),
         ('questions={"total": 30}', None),
         ('evaluation={"probes": ["black"]}', {"evaluate", "merge_predictions", "score", "report"}),
         ('grpo={"save_every": 2, "tensorboard": true, "gradient_checkpointing": true}', set()),
@@ -134,7 +133,7 @@ def test_many_changed_values_are_all_seen_by_one_run(study):
     change = (
         *("--config", 'sft={"lr": 0.01}', 'grpo={"sigma0": 64, "temperature": 0.9}', "seed=1"),
         *('difficulty={"max_new_tokens": 3}', 'evaluation={"max_new_tokens": 9}', 'video={"eval_frames": 4}'),
-        *('cot={"attempts": 2}', 'regions={"min_pixels": 9}', 'questions={"total": 30}', 'scenes={"bev_size": 128}'),
+        *('cot={"attempts": 2}', 'questions={"total": 30}', 'scenes={"agreement": "flag"}'),
         *('toyworld={"model": {"steps": 5}, "scans": {"fps": 6}}', 'prompts={"think": "video_r1"}'),
     )
     study.snakemake(*change, "--", "all")

@@ -72,7 +72,6 @@ def with_questions(**changes):
     [
         ({"strict": "remove"}, ["questions", "assemble"]),  # which prunes guesses from the text where strict removes
         ({"budget_answers": True}, ["questions"]),
-        ({"min_room_share": 0.5}, ["questions"]),
     ],
 )
 def test_how_questions_are_judged_makes_the_questions_stale_and_nothing_above_or_beside_them(changes, expected):

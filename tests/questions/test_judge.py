@@ -13,6 +13,7 @@ from rollout3d.questions.assemble import assemble
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.stages import judge as stage
 from rollout3d.stages import registry
+from teacher.api_keys import placed
 from teacher.fake_server import serve
 from teacher.frame_rows import frame_rows
 
@@ -37,7 +38,7 @@ def files(tmp_path, monkeypatch):
 
     def run(server, **judge):
         monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))
-        argv = ["--config", json.dumps({"judge": {"max_usd": 1.0, "frames": 3} | judge})]
+        argv = ["--config", json.dumps(placed("judge", {"max_usd": 1.0, "frames": 3} | judge))]
         argv += ["--questions", str(tmp_path / "q.parquet"), "--frames", str(tmp_path / "f.parquet")]
         stage.main([*argv, "--out", str(tmp_path / "v.parquet")])
         return tables.read(tables.VERDICTS, tmp_path / "v.parquet")

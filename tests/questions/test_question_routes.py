@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from questions.question_rooms import floor_of, random_things, view
-from rollout3d.config import DATASETS, Questions, Scenes
-from rollout3d.geometry.topdown import Walkable, walkable_grid
+from rollout3d.config import DATASETS, Questions
+from rollout3d.geometry.topdown import WALKABLE_CELL_M, Walkable, walkable_grid
 from rollout3d.questions.types import _routes
 from rollout3d.questions.types._navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
 from toyworld.rendering.mesh import coarse_mesh_of
@@ -375,7 +375,7 @@ def test_rooms_without_floor_or_landmarks_have_no_routes():
     assert rows == [] and reasons == {"no landmark can be stood beside": 1}
 
 
-def test_no_route_squeezes_between_obstacles_that_touch():
+def test_no_route_squeezes_between_obstacles_that_touch(monkeypatch):
     """Two halves of a room meet at the corner of two cells: a line may pass there, a path over cells may not."""
     halves = np.zeros((60, 60), bool)
     halves[:30, :30] = halves[30:, 30:] = True
@@ -386,7 +386,8 @@ def test_no_route_squeezes_between_obstacles_that_touch():
     robot = floor(things, halves, 0.05)
     leg = robot.walk(tuple(start), "lamp")
     assert leg is not None and robot.shortest(leg.start, leg.end) == math.inf
-    rows, reasons = routes(things, halves, body_radius_m=0.05)
+    monkeypatch.setattr(_routes, "BODY_RADIUS_M", 0.05)
+    rows, reasons = routes(things, halves)
     assert reasons[_routes.SQUEEZED] > 0 and not [row for row in rows if "until the lamp" in row["question"]]
 
 
@@ -402,6 +403,6 @@ def test_a_room_has_more_than_three_routes_on_average():
     for seed in range(120):
         world = build_world(seed, Scans().n_objects)
         mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
-        scene.walkable = walkable_grid(mesh.vertices, mesh.faces, Scenes().walkable_cell_m, 0.0)
+        scene.walkable = walkable_grid(mesh.vertices, mesh.faces, WALKABLE_CELL_M, 0.0)
         found.append(len(_routes.generate(scene, Questions(), np.random.default_rng(seed))[0]))
     assert np.mean(found) >= 3 and max(found) == Questions().per_scene["route_planning"] == 16

@@ -11,9 +11,9 @@ import pytest
 
 from questions.question_rooms import floor_of, view
 from questions.true_walk import ACTIONS, HEADING, TrueRoom, arrivals
-from rollout3d.config import DATASETS, Questions, Scenes
+from rollout3d.config import DATASETS, Questions
 from rollout3d.geometry.boxes import OrientedBox
-from rollout3d.geometry.topdown import Walkable, walkable_grid
+from rollout3d.geometry.topdown import WALKABLE_CELL_M, Walkable, walkable_grid
 from rollout3d.questions import walk
 from rollout3d.questions.types import _routes
 from rollout3d.questions.types._navigation import Floor
@@ -197,7 +197,7 @@ def synthetic(seed):
 
     world = build_world(seed, Scans().n_objects)
     mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
-    scene.walkable = walkable_grid(mesh.vertices, mesh.faces, Scenes().walkable_cell_m, 0.0)
+    scene.walkable = walkable_grid(mesh.vertices, mesh.faces, WALKABLE_CELL_M, 0.0)
     names = {thing.thing_id: asked_as(thing, scene.dataset) for thing in world.things}
     return scene, TrueRoom(world, {i: name for i, name in names.items() if name in scene.unique})
 

@@ -21,7 +21,6 @@ GATE = visible.Gate(
     remove=False,
     budget_answers=True,
     gap_s=1.0,
-    min_room_share=0.7,
 )
 
 

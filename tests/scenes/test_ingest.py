@@ -286,12 +286,12 @@ def test_listed_scans_that_are_all_absent_are_missing_data(scannet_root, tmp_pat
         run(scannet_root, tmp_path / "out")
 
 
-def test_quality_of_the_frames_is_a_key(scannet_root, tmp_path):
+def test_quality_of_the_frames_is_a_constant(scannet_root, tmp_path, monkeypatch):
     """A JPEG's first quantiser is 16 at quality 50 (ISO 10918-1, table K.1, as libjpeg scales it), 3 at 90."""
     for quality, first in ((50, 16), (90, 3)):
         out = tmp_path / str(quality)
-        config = trained("scannet", scenes={"jpeg_quality": quality})
-        ingest_shard("scannet", scannet_root, out, 0, 1, config, LINEAGE)
+        monkeypatch.setattr("rollout3d.scenes.rows.JPEG_QUALITY", quality)
+        ingest_shard("scannet", scannet_root, out, 0, 1, trained("scannet"), LINEAGE)
         data = tables.read(tables.FRAMES, out / "frames.parquet")[0]["image"]["bytes"]
         assert data[data.index(b"\xff\xdb") + 5] == first
 

@@ -108,21 +108,21 @@ def test_nearer_depth_hides_and_farther_does_not(tmp_path, metres, visible):
     assert any(r["object_id"] == COUCH for r in regions("scannet", root, folder, "aabb_none", tmp_path / "a.parquet"))
 
 
-def test_margin_decides_at_the_surface(tmp_path):
+def test_margin_decides_at_the_surface(tmp_path, monkeypatch):
     """The couch's centre is 2.66 m from the first camera: hidden behind 2.2 m, kept behind 2.5 m by 10 %."""
     root, folder = prepared(tmp_path, np.full((24, 32), 2200, np.uint16))
     near = regions("scannet", root, folder, "instance_depth", tmp_path / "a.parquet")
-    wide = regions(
-        "scannet", root, folder, "instance_depth", tmp_path / "b.parquet", regions={"depth_margin_share": 0.9}
-    )
+    monkeypatch.setattr("rollout3d.scenes.regions.DEPTH_MARGIN_SHARE", 0.9)
+    wide = regions("scannet", root, folder, "instance_depth", tmp_path / "b.parquet")
     area = [sum(r["n_visible"] for r in rows if r["object_id"] == COUCH) for rows in (near, wide)]
     assert 0 < area[0] < 0.8 * area[1]
 
 
-def test_small_regions_are_left_out(unseen, tmp_path):
+def test_small_regions_are_left_out(unseen, tmp_path, monkeypatch):
     rows = regions("scannet", *unseen, "aabb_none", tmp_path / "a.parquet")
     sizes = sorted(row["n_visible"] for row in rows)
-    fewer = regions("scannet", *unseen, "aabb_none", tmp_path / "b.parquet", regions={"min_pixels": sizes[0] + 1})
+    monkeypatch.setattr("rollout3d.scenes.regions.MIN_PIXELS", sizes[0] + 1)
+    fewer = regions("scannet", *unseen, "aabb_none", tmp_path / "b.parquet")
     assert sorted(row["n_visible"] for row in fewer) == [s for s in sizes if s > sizes[0]]
 
 

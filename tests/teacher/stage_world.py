@@ -16,6 +16,7 @@ from typing import Any
 from cot.cot_rows import question
 from rollout3d import tables
 from rollout3d.stages import annotate, judge
+from teacher.api_keys import placed
 from teacher.frame_rows import frame_rows
 from teacher.server import texts
 
@@ -69,7 +70,7 @@ class World:
     def arguments(self, stage: str, **settings: Any) -> list[str]:
         section = {"annotate": "cot", "judge": "judge"}[stage]
         settings = {"max_usd": 9.0, "frames": 3, "request_attempts": 2, "timeout_s": 2.0} | settings
-        found = ["--config", json.dumps({section: settings}), "--out", str(self.path(f"out/{stage}"))]
+        found = ["--config", json.dumps(placed(section, settings)), "--out", str(self.path(f"out/{stage}"))]
         if stage == "judge":
             return [*found, "--questions", str(self.path("questions")), "--frames", str(self.path("uniform16"))]
         found += ["--hard", str(self.path("hard")), "--questions", str(self.path("ocr_rl"))]

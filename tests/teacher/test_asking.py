@@ -63,8 +63,8 @@ def test_a_share_that_cannot_be_kept_any_more_ends_the_work_at_once():
         asked.append(n)
         return Answered([], False, "no")
 
-    with pytest.raises(TooManyFailed, match=r"here: the requests of 11 of 100 questions failed.*x\.max_share_failed"):
-        ask_all(range(100), ask, Asking(1, 0.1, "x", "here"))
+    with pytest.raises(TooManyFailed, match=r"here: the requests of 11 of 100 questions failed.*api\.max_share_failed"):
+        ask_all(range(100), ask, Asking(1, 0.1, "here"))
     assert len(asked) == 11
 
 

@@ -15,6 +15,7 @@ from rollout3d import tables
 from rollout3d.stages import annotate, judge
 from rollout3d.teacher.batch_records import Records
 from teacher import annotate_batched, batch_drive, fake_server
+from teacher.api_keys import placed
 from teacher.batch_server import Answer, Drop, serve
 from teacher.frame_rows import frame_rows
 from teacher.server import Chat
@@ -55,7 +56,7 @@ def world(tmp_path, monkeypatch):
 
 def arguments(world, stage="annotate", **values):
     section = {"annotate": "cot", "judge": "judge"}[stage]
-    values = {section: {"max_usd": 1.0, "frames": 3, "batch": True} | values}
+    values = placed(section, {"max_usd": 1.0, "frames": 3, "batch": True} | values)
     argv = ["--config", json.dumps(values), "--out", str(world / "out" / f"{stage}.parquet")]
     if stage == "judge":
         return [*argv, "--questions", str(world / "questions.parquet"), "--frames", str(world / "uniform16.parquet")]
@@ -173,7 +174,7 @@ def test_open_batches_are_not_paid_for_once_more_by_single_requests(world, monke
         assert len(Records(world / "out" / "replies" / "batches" / "annotate").open) == 1
         with pytest.raises(SystemExit):
             run(world, server, monkeypatch, batch=False)
-        assert "1 batches with 5 requests are not collected yet: set cot.batch: true" in capsys.readouterr().err
+        assert "1 batches with 5 requests are not collected yet: set api.batch: true" in capsys.readouterr().err
         server.faults.clear()
         assert len(run(world, server, monkeypatch)) == 7 and set(server.paid.values()) == {1}
 
@@ -283,4 +284,4 @@ def test_a_model_without_a_price_is_refused_before_anything_is_asked(world, monk
             run(world, server, monkeypatch, "judge", model="my-llm")
         assert server.log == []
     said = capsys.readouterr().err
-    assert "set cot.usd_per_million_in" in said and "set judge.usd_per_million_in" in said
+    assert said.count("set api.prices to {my-llm: [IN, OUT]}") == 2

@@ -227,7 +227,7 @@ def test_a_queue_that_is_full_gets_smaller_batches_one_at_a_time(tmp_path, caplo
     assert "queue for this model is full" in caplog.text and "higher usage tier" in caplog.text
     with serve(echo) as server:
         server.endings = dict.fromkeys(range(20), "failed:token_limit_exceeded")
-        with pytest.raises(TeacherRefused, match=r"batch-\d was not begun: token_limit_exceeded.*cot\.batch"):
+        with pytest.raises(TeacherRefused, match=r"batch-\d was not begun: token_limit_exceeded.*api\.batch"):
             fetch(server.base_url, tmp_path / "b", N)
         assert not server.paid
 
@@ -371,7 +371,7 @@ def test_what_a_killed_process_left_without_a_record_was_never_sent_and_goes(tmp
 
 
 def test_a_server_without_a_batch_api_is_said(tmp_path):
-    with serve(echo) as server, pytest.raises(TeacherRefused, match=r"Has this server a Batch API.*cot\.batch"):
+    with serve(echo) as server, pytest.raises(TeacherRefused, match=r"Has this server a Batch API.*api\.batch"):
         fetch(server.base_url.removesuffix("/v1") + "/v2", tmp_path, N)
 
 

@@ -20,7 +20,7 @@ def load():
 
 
 def made(**changes):
-    values = {"stage": "annotate", "load": load(), "price": price("gpt-4o", None, None, "cot"), "attempts": 3}
+    values = {"stage": "annotate", "load": load(), "price": price("gpt-4o", {}), "attempts": 3}
     values |= {"max_tokens": 1000, "assumed_out": 400, "limit_key": "cot.max_usd", "max_usd": 1.0}
     return Estimate(**values | changes)
 
@@ -65,7 +65,7 @@ def test_the_limit_is_compared():
     assert few.exceeds and "keeps what it paid for" in few.text()
     share = 5.0 / few.usd(batch=False)
     assert f"it covers {share:.0%} of one attempt at list price" in few.text()
-    batch = made(load=load().times(2000), max_usd=6.0, price=price("gpt-4o", None, None, "cot", batch=True))
+    batch = made(load=load().times(2000), max_usd=6.0, price=price("gpt-4o", {}, batch=True))
     assert not batch.exceeds and "covers one attempt in batches" in batch.text()
     assert "nothing is asked until it is raised" in made(max_usd=0.0).text()
 

@@ -66,18 +66,16 @@ def test_every_row_of_the_table_has_a_date_a_source_and_half_price_in_a_batch():
 
 
 def test_the_table_gives_the_price_unless_the_configuration_does():
-    table = price("gpt-4o", None, None, "cot")
+    table = price("gpt-4o", {})
     assert table.cost(1_000_000, 100_000) == pytest.approx(2.5 + 1.0) and "prices of 2026-03" in str(table)
-    half = price("gpt-4o", None, None, "cot", batch=True)
+    half = price("gpt-4o", {}, batch=True)
     assert half.cost(1_000_000, 100_000) == pytest.approx(1.75)
-    own = price("gpt-4o", None, 4.0, "cot")
+    own = price("gpt-4o", {"gpt-4o": (2.5, 4.0)})
     assert own.cost(1_000_000, 1_000_000) == 6.5 and own.date is None and "from the configuration" in str(own)
 
 
 def test_a_model_without_a_price_names_the_keys_to_set():
-    with pytest.raises(PriceError, match=r"model my-llm: set judge\.usd_per_million_in and judge\.usd_per_million_out"):
-        price("my-llm", None, None, "judge")
-    with pytest.raises(PriceError, match=r"set cot\.usd_per_million_out to"):
-        price("my-llm", 0.0, None, "cot")
-    free = price("my-llm", 0.0, 0.0, "cot")
+    with pytest.raises(PriceError, match=r"model my-llm: set api\.prices to \{my-llm: \[IN, OUT\]\}"):
+        price("my-llm", {"another": (1.0, 2.0)})
+    free = price("my-llm", {"my-llm": (0.0, 0.0)})
     assert free.cost(1e6, 1e6) == 0 and free.pictures == Tiles(85, 170)

@@ -6,7 +6,7 @@ import pytest
 
 from rollout3d import tables
 from rollout3d.config import Config, read
-from rollout3d.config.keys import RENAMED, identity_name, present_name
+from rollout3d.config.former import RENAMED, identity_name, present_name
 from rollout3d.stages import registry
 from toyworld import stages
 from toyworld.settings import NoToyWorld, StudyConfig, ToyWorld, settings_of
@@ -53,7 +53,7 @@ def test_scans_and_models_made_before_the_settings_moved_stay_current(name):
 
 
 def test_a_moved_key_has_its_former_name_in_identities_and_its_present_one_in_messages():
-    for prefix, former in RENAMED.items():
+    for prefix, former in ((key, name) for key, name in RENAMED.items() if key.endswith(".")):
         assert identity_name(f"{prefix}x") == f"{former}x" and present_name(f"{former}x") == f"{prefix}x"
     assert identity_name("grpo.lr") == present_name("grpo.lr") == "grpo.lr"
 

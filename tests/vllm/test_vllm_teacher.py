@@ -24,7 +24,7 @@ import torch
 from PIL import Image as Pillow
 
 from rollout3d import tables
-from rollout3d.config import Cot
+from rollout3d.config import Config
 from rollout3d.model.encode import Image as Shown
 from rollout3d.model.encode import Text
 from rollout3d.model.generate_hf import generate
@@ -32,6 +32,7 @@ from rollout3d.model.hub_files import GENERATION
 from rollout3d.model.load import save_policy
 from rollout3d.model.sampling import Sampling
 from rollout3d.teacher.client import Image, TeacherError, TeacherRefused, open_client
+from teacher.api_keys import placed
 from teacher.stage_world import World
 from toyworld.model.architecture import build_tiny
 
@@ -43,8 +44,8 @@ READY_S = 400
 HEIGHT, WIDTH = 56, 84
 PER_PICTURE = HEIGHT * WIDTH // 28**2 + 2
 """Tokens of a picture: its squares of 28 pixels, between two marks."""
-FREE = {"usd_per_million_in": 0.0, "usd_per_million_out": 0.0, "timeout_s": 60.0}
-"""Of the section `cot`, for a server of one's own."""
+API = {"prices": {NAME: (0.0, 0.0)}, "timeout_s": 60.0, "request_attempts": 1}
+"""The section `api`, for a server of one's own."""
 QUESTION = "How many chair(s) are in this room?"
 
 
@@ -113,8 +114,9 @@ def client(server, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
     def make(base_url=server, **changes):
-        settings = {"model": NAME, "max_usd": 1.0, "temperature": 0.0, "max_tokens": 24, "request_attempts": 1}
-        return open_client(Cot(**FREE | settings | changes), "cot", tmp_path / "replies", base_url)
+        config = Config.model_validate(placed("cot", {"model": NAME, "max_usd": 1.0, "max_tokens": 24} | API | changes))
+        options = {"max_tokens": config.cot.max_tokens, "temperature": 0.0}
+        return open_client(config.cot, config.api, options, "cot", tmp_path / "replies", base_url)
 
     return make
 
@@ -206,7 +208,7 @@ def world(tmp_path, frames, monkeypatch):
 
 
 def test_annotate_rejects_what_so_small_a_model_writes(world, server):
-    world.run(server, model=NAME, attempts=2, max_tokens=256, **FREE)
+    world.run(server, model=NAME, attempts=2, max_tokens=256, **API)
     rows = world.result()
     assert [(row["question_id"], row["attempt"]) for row in rows] == [(q, n) for q in world.names for n in range(2)]
     assert {row["verdict"] for row in rows} == {"rejected"}
@@ -215,7 +217,7 @@ def test_annotate_rejects_what_so_small_a_model_writes(world, server):
 
 
 def test_annotate_ends_with_one_error_where_the_server_has_another_model(world, server):
-    log = world.run(server, fails=True, model="another", **FREE)
+    log = world.run(server, fails=True, model="another", **API)
     (error,) = [line for line in log.splitlines() if line.startswith("error: ")]
     assert f"another at {server}" in error and "cot.model" in error and "Traceback" not in log
     assert not world.made() and not world.replies

@@ -11,6 +11,8 @@ FACTOR = 28
 
 MAX_ASPECT = 200
 """Longest side over shortest beyond which Qwen2-VL's processor refuses a picture."""
+JPEG_QUALITY = 90
+"""Quality of stored JPEG pictures, 1 to 100. [assumed]"""
 
 
 def smart_size(

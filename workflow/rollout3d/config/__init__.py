@@ -35,16 +35,14 @@ from rollout3d.config.sections import (
     Prompts,
     Questions,
     RegionMode,
-    Regions,
     Runs,
     Scenes,
     Section,
     Splits,
-    Store,
     Video,
 )
 from rollout3d.config.site import RELEASED_BENCHMARKS, Site
-from rollout3d.config.teacher import Cot, Judge
+from rollout3d.config.teacher import Api, Cot, Judge
 from rollout3d.config.training import Grpo, Optimiser, Sft
 
 
@@ -64,7 +62,6 @@ class Config(Section):
     rebuild: list[str] = []
     """Costly rules (difficulty, annotate, judge, sft, grpo, evaluate) whose results are computed anew when only their
     code has changed; without, such a change is shown."""
-    store: Store = Store()
     datasets: Annotated[dict[DatasetName, Dataset], Field(min_length=1)] = {name: Dataset() for name in DATASETS}
     """Releases that the study uses, at least one; `datasets: {scannetpp: null}` leaves one out."""
     toyworld: dict[str, Any] | None = None
@@ -72,9 +69,9 @@ class Config(Section):
     workflow/toyworld/settings.py); null = the releases."""
     scenes: Scenes = Scenes()
     video: Video = Video()
-    regions: Regions = Regions()
     questions: Questions = Questions()
     external: External = External()
+    api: Api = Api()
     judge: Judge = Judge()
     models: dict[Name, Model] = {
         "base": Model(name="Qwen/Qwen2.5-VL-3B-Instruct"),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any, TypeVar
 
+from rollout3d.config.former import CONSTANTS
 from rollout3d.config.sections import Section
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -28,19 +30,8 @@ NO_EFFECT = (
     "difficulty.batch_size",
     "evaluation.batch_size",
     "cot.max_usd",
-    "cot.batch",
-    "cot.usd_per_million_*",
-    "cot.concurrency",
-    "cot.timeout_s",
-    "cot.request_attempts",
-    "cot.max_share_failed",
     "judge.max_usd",
-    "judge.batch",
-    "judge.usd_per_million_*",
-    "judge.concurrency",
-    "judge.timeout_s",
-    "judge.request_attempts",
-    "judge.max_share_failed",
+    "api.*",
     "external.max_share_dropped",
     "questions.errata",
 )
@@ -67,22 +58,6 @@ LATER: dict[str, Any] = {
 that value the key stands in the lineage, not in the identity: results that cost GPU hours or dollars stay current."""
 
 
-RENAMED: dict[str, str] = {"toyworld.scans.": "synthetic.", "toyworld.model.": "base_model."}
-"""Prefix of keys that have moved -> prefix under which they stand in identities, so that a move makes nothing stale."""
-
-
-def identity_name(key: str) -> str:
-    """Return the name under which a key stands in a result's identity."""
-    prefix = next((each for each in RENAMED if key.startswith(each)), "")
-    return RENAMED[prefix] + key.removeprefix(prefix) if prefix else key
-
-
-def present_name(name: str) -> str:
-    """Return the key that stands in an identity as `name`."""
-    prefix = next((each for each in RENAMED if name.startswith(RENAMED[each])), "")
-    return prefix + name.removeprefix(RENAMED[prefix]) if prefix else name
-
-
 def decides(key: str, value: Any) -> bool:
     """Return whether a key with this value belongs to a result's identity."""
     return has_effect(key) and not (key in LATER and LATER[key] == value)
@@ -106,9 +81,13 @@ def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     """Return the keys that match any of `patterns` (`grpo.lr`, `datasets.*.splits.*`) with their values.
 
+    Former keys that are constants now (`former.CONSTANTS`) have the values of those.
+
     Raises KeyError for a pattern without a wildcard that names no key.
     """
-    found = {key: value for key, value in leaves(section) if any(fnmatchcase(key, p) for p in patterns)}
+    former = ((key, constant.value) for key, constant in CONSTANTS.items())
+    every = chain(leaves(section), former)
+    found = {key: value for key, value in every if any(fnmatchcase(key, p) for p in patterns)}
     unknown = [p for p in patterns if "*" not in p and p not in found]
     if unknown:
         raise KeyError(f"no such keys of the configuration: {', '.join(unknown)}")

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from rollout3d.config.base import plain, type_at
+from rollout3d.config.former import whereabouts
 from rollout3d.config.names import listed, unknown
 from rollout3d.errors import UserError
 
@@ -38,8 +39,6 @@ WHAT = {
     "tables": "a table of the paper",
 }
 """What the names at a path are: members of a list, keys of a dictionary, else the value."""
-MOVED = {"synthetic": "toyworld.scans", "base_model": "toyworld.model"}
-"""Former section -> the section that has its keys now."""
 WHAT_VALUE = {"questions.mix": "a named mix"}
 """What a value is where a dictionary may stand, too."""
 _MARKS = ("[key]", "[name]", "[shares]")
@@ -100,7 +99,7 @@ def _sentences(each: Any, path: tuple[Any, ...], model: type[BaseModel]) -> list
         joined = ["." if text.split(":")[0] in inner else " " if text.startswith("must ") else ": " for text in told]
         return [f"{name}{join}{text}" if path else text for join, text in zip(joined, told, strict=True)]
     if kind == "extra_forbidden":
-        return [_unknown_key(path, model)]
+        return _former(path, given) or [_unknown_key(path, model)]
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
         inside = dotted([step for step in path[: -1 if is_key else None] if not isinstance(step, int)])
@@ -148,11 +147,14 @@ def _fault(kind: str, given: Any, context: Any) -> str:
     return f"cannot be {shown(given)}"
 
 
+def _former(path: tuple[Any, ...], given: Any) -> list[str]:
+    """What became of a key that the configuration once had; of a section that it had, of each of its keys."""
+    inside = [dotted((*path, name)) for name in given] if isinstance(given, dict) else []
+    return whereabouts(dotted(path)) or [sentence for name in inside for sentence in whereabouts(name)]
+
+
 def _unknown_key(path: tuple[Any, ...], model: type[BaseModel]) -> str:
     *above, key = path
-    if not above and key in MOVED:
-        outer, inner = MOVED[key].split(".")
-        return f"{key} is now {MOVED[key]}: write `{outer}:`, `{inner}:` indented below it, and the keys below that"
     section = type_at(model, tuple(above))
     known = list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
     what = f"a key of {dotted(above)}" if above else "a key of the configuration"

@@ -23,7 +23,7 @@ _RANKS: dict[str, int] = _stated("RANK", QUESTION_TYPES.names)
 NAMES: tuple[str, ...] = tuple(sorted(QUESTION_TYPES.names, key=lambda name: (_RANKS.get(name, 100), name)))
 """Question types by rank, then by name: the order of rows, tables and logs."""
 PER_SCENE: dict[str, int] = _stated("PER_SCENE", NAMES)
-"""Question type -> most questions per scene by default, for the types that are asked by default: VSI-Bench's."""
+"""Question type -> most questions per scene by default, for the types that are asked by default."""
 SOURCES: dict[str, str] = _stated("SOURCE", NAMES)
 """Question type -> where its questions come from by default, for the types that may come from other people's files."""
 

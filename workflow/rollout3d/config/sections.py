@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from rollout3d.config import question_types
-from rollout3d.config.base import Above0, From0, NotNegative, Once, Positive, Share, Strict, Text
+from rollout3d.config.base import From0, NotNegative, Once, Positive, Share, Strict, Text
 from rollout3d.config.frames import Frames
 from rollout3d.config.names import SitePath
 
@@ -70,28 +70,6 @@ class Dataset(Section):
 class Scenes(Section):
     """Raw scans to scene tables."""
 
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
-    """[assumed]"""
-    room_points: Positive = 10_000
-    """Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
-    room_alpha: Above0 = 5.0
-    """Alpha of the alpha shape: triangles of circumradius below 1/alpha metres stay. [VSI-Bench generator]"""
-    appearance_min_points: Positive = 21
-    """A category is visible from this many visible points. [VSI-Bench: more than 20 on ARKitScenes]"""
-    appearance_min_share: Share = 0.001
-    """... or from this share of the image's pixels, whichever is more. [assumed]"""
-    clear_share: Annotated[float, Field(gt=0, le=1)] = 0.002
-    """An object is clearly seen in a frame from this share of its pixels: 15x15 of 320x350. [assumed]"""
-    faint_share: Annotated[float, Field(gt=0, le=1)] = 0.0002
-    """An object is faintly seen from this share: what is clearly seen later has an earlier first sight. [assumed]"""
-    depth_tolerance: Above0 = 0.2
-    """A point is visible if |depth - z| <= tolerance * depth. [VSI-Bench generator]"""
-    bev_size: Positive = 432
-    """Side of the BEV picture, pixels. [Ross3D]"""
-    walkable_cell_m: Above0 = 0.05
-    """Cell of the walkable grid. [assumed]"""
-    view_points: Positive = 20_000
-    """At most this many points kept for viewing. [assumed]"""
     agreement: Literal["drop", "flag", "off"] = "drop"
     """What becomes of a scan whose poses, mesh, boxes, colours and depth contradict each other (figures in the table
     scenes): beyond gross limits no question is asked about it (drop), or it is only counted and logged (flag); off
@@ -163,17 +141,6 @@ class Video(Section):
 RegionMode = Literal["aabb_none", "aabb_depth", "instance_none", "instance_depth"]
 
 
-class Regions(Section):
-    """The pixels that each object covers in each training frame."""
-
-    depth_margin_m: From0 = 0.05
-    """With a depth test, a point is visible if z <= d + max(margin, share * d). [assumed]"""
-    depth_margin_share: From0 = 0.1
-    """[assumed]"""
-    min_pixels: Positive = 4
-    """Smaller regions are left out. [assumed]"""
-
-
 Mix = Annotated[
     Annotated[Literal["paper", "benchmark"], Tag("[name]")]
     | Annotated[dict[Literal[*question_types.NAMES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]], Tag("[shares]")],
@@ -195,8 +162,6 @@ class Questions(Section):
     out, too. Off with `compat: vsibench`. [assumed; the paper removes none]"""
     budget_answers: bool = False
     """Store what a sampling that misses the true answer leads to: a count of the instances that it shows. [assumed]"""
-    min_room_share: Share = 0.7
-    """Share of the room's plan that must be seen for its size to be answerable. [assumed]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
     per_scene: dict[Literal[question_types.NAMES], Positive] = question_types.PER_SCENE
@@ -218,14 +183,8 @@ class Questions(Section):
     [OCR, Table 1: correct + wrong]"""
     rel_distance_per_primary: Positive | None = None
     """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
-    rel_distance_margin_m: From0 = 0.15
-    """Smallest nearest distance, and smallest gap between options. [VSI-Bench generator]"""
-    rel_distance_margin_large_m: From0 = 0.30
-    """The gap in rooms above 40 m2. [VSI-Bench paper]"""
     appearance_gap_s: From0 = 1.0
     """Smallest difference between first appearances. [VSI-Bench generator]"""
-    body_radius_m: From0 = 0.2
-    """Free space that the robot of route planning needs around it. [assumed]"""
     sources: dict[Literal[tuple(question_types.SOURCES)], Literal["external", "generated", "both"]] = (
         question_types.SOURCES
     )
@@ -288,8 +247,6 @@ class Difficulty(Section):
     """[OCR: Qwen2.5-VL-7B-Instruct]"""
     run: str = "filter"
     """The GRPO-trained run of setting frames16_grpo. [OCR: 2000 steps]"""
-    correct_above: Share = 0.5
-    """A number counts as correct when its mean relative accuracy exceeds this. [assumed; choices: equality]"""
     batch_size: Positive = 16
     max_new_tokens: Positive = 16
     """Answers without reasoning. [VSI-Bench]"""
@@ -310,10 +267,3 @@ class Runs(Section):
     [assumed]"""
     max_steps: Positive | None = None
     """Cap on the steps of every GRPO run (presets); null = the table's. [OCR: 2000]"""
-
-
-class Store(Section):
-    """The store of finished results, `<results>/.store`, from which they are put back."""
-
-    keep: Positive = 3
-    """Results kept per target, the newest ones: switching back to earlier settings costs seconds. [assumed]"""

@@ -10,27 +10,31 @@ from rollout3d.config.names import name_in
 from rollout3d.config.sections import Section
 
 
-class Paid(Section):
-    """What a paid model may cost, and how it is asked."""
+class Api(Section):
+    """How models behind an API are asked, the teacher and the judge alike."""
 
-    max_usd: From0 = 0.0
-    """Spending limit in dollars for all replies in a cache; the API is refused while it is 0. [assumed]"""
+    prices: dict[str, tuple[From0, From0]] = {}
+    """Dollars per million tokens of prompt and of completion, by model, such as {my-model: [0, 0]} for a server of your
+    own; they replace those of resources/prices.csv. [assumed]"""
     batch: bool = False
     """Ask through the Batch API: half the price, replies within 24 hours. [assumed]"""
-    usd_per_million_in: From0 | None = None
-    """Dollars per million tokens of prompt; null = as resources/prices.csv has it. A server of your own: 0."""
-    usd_per_million_out: From0 | None = None
-    """Dollars per million tokens of reply; null = as resources/prices.csv has it."""
     concurrency: Positive = 8
     """Requests in flight at a time. [assumed]"""
     timeout_s: Above0 = 180.0
     """Seconds without a byte of the reply after which a request counts as unanswered. [assumed]"""
     request_attempts: Positive = 6
-    """How often a request is sent to a server that is busy, out of reach or answers nonsense, before it counts as
-    failed; pauses double from half a second, or are what the server asks for. [assumed]"""
+    """Maximum number of times that a request is sent to a server that is busy, out of reach or answers nonsense, before
+    it counts as failed; pauses double from half a second, or are what the server asks for. [assumed]"""
     max_share_failed: Share = 0.05
-    """A larger share of questions whose requests failed stops the stage: a server that is down must not leave questions
-    out. [assumed]"""
+    """A larger share of questions whose requests failed stops the stage, 0 to 1: a server that is down must not leave
+    questions out. [assumed]"""
+
+
+class Paid(Section):
+    """What a paid model may cost."""
+
+    max_usd: From0 = 0.0
+    """Spending limit in dollars for all replies in a cache; the API is refused while it is 0. [assumed]"""
 
 
 class Judge(Paid):
@@ -41,9 +45,6 @@ class Judge(Paid):
     """[OCR, data construction]"""
     frames: Positive = 16
     """Frames shown with a question. [assumed]"""
-    max_tokens: Positive = 128
-    temperature: From0 = 0.0
-    """[assumed]"""
     generated_sample: NotNegative = 0
     """Generated training questions that are judged, too, as many of each type as of the others; 0 = none. [assumed]"""
 
@@ -76,5 +77,4 @@ class Cot(Paid):
     """Model that is asked about right reasoning with suspicious words; null = nobody. `--estimate` leaves it out.
     [assumed]"""
     max_tokens: Positive = 1024
-    temperature: From0 = 1.0
-    """[Video-R1's annotation]"""
+    """Maximum length of a reply, tokens. [assumed]"""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rollout3d.config.sections import Above0, From0, NotNegative, Positive, Section, Text
+from rollout3d.config.base import Above0, From0, NotNegative, Positive, Text
+from rollout3d.config.sections import Section
 
 
 class Optimiser(Section):

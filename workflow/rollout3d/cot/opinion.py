@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from string import Template
 from typing import Any
 
-from rollout3d.config import Cot
+from rollout3d.config import Api, Cot
 from rollout3d.cot.leaks import undecided
 from rollout3d.cot.verify import Verdict, verify
 from rollout3d.teacher.client import ChatClient, budget
@@ -96,7 +96,7 @@ def verified(text: str, row: Mapping[str, Any], second: SecondOpinion | None) ->
     return replace(verdict, reason=opinion.reason or opinion.error), opinion
 
 
-def open_opinion(cot: Cot, teacher: ChatClient, base_url: str | None, prompt: str) -> SecondOpinion | None:
+def open_opinion(cot: Cot, api: Api, teacher: ChatClient, base_url: str | None, prompt: str) -> SecondOpinion | None:
     """The second opinion that `cot` asks for, None if it asks for none. It is paid from the account of `teacher`.
 
     Raises PriceError for a model that the table of prices lacks.
@@ -104,12 +104,11 @@ def open_opinion(cot: Cot, teacher: ChatClient, base_url: str | None, prompt: st
     model = cot.second_opinion
     if model is None:
         return None
-    own = (cot.usd_per_million_in, cot.usd_per_million_out) if model == cot.model else (None, None)
     try:
-        known = price(model, *own, "cot")
+        known = price(model, api.prices)
     except PriceError:
         raise PriceError(
-            f"no price is known for cot.second_opinion = {model}: name one of resources/prices.csv, or the teacher's"
+            f"no price is known for cot.second_opinion = {model}: name one of resources/prices.csv, or set api.prices"
         ) from None
     chat = ChatClient(
         model,
@@ -118,9 +117,9 @@ def open_opinion(cot: Cot, teacher: ChatClient, base_url: str | None, prompt: st
         max_tokens=MAX_TOKENS,
         temperature=0.0,
         base_url=base_url,
-        attempts=cot.request_attempts,
-        timeout_s=cot.timeout_s,
-        concurrency=cot.concurrency,
+        attempts=api.request_attempts,
+        timeout_s=api.timeout_s,
+        concurrency=api.concurrency,
         account=teacher.account,
         model_key="cot.second_opinion",
     )

@@ -21,6 +21,10 @@ TRANSITIONS = {"frames": "frames16", "bev": "frames16_bev"}
 """Transition -> the setting that turns a wrong answer of `frames2` into a right one."""
 
 
+CORRECT_ABOVE = 0.5
+"""A number counts as correct when its mean relative accuracy exceeds this, 0 to 1. [assumed; choices: equality]"""
+
+
 @dataclass(frozen=True)
 class Count:
     """One row of Table 1."""

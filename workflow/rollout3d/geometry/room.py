@@ -9,6 +9,11 @@ from scipy.spatial import Delaunay, QhullError
 
 from rollout3d.geometry.boxes import minimal_oriented_box
 
+POINTS = 10_000
+"""Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
+ALPHA = 5.0
+"""Alpha of the alpha shape, 1/m: triangles of circumradius below 1/alpha stay. [VSI-Bench generator]"""
+
 
 def room_area(points: ArrayLike, n_points: int, alpha: float, rng: np.random.Generator) -> float:
     """Floor area in m2: the alpha shape of the points (N,2 or 3) seen from above, holes filled (VSI-Bench generator).

@@ -18,6 +18,10 @@ PER_SECOND, AT_LEAST = 4.0, 250
 """Frames of the whole video that are looked at: this many per second, and in short videos this many if it has them."""
 BLIND_S = 1.0
 """A longer stretch of the video without a frame that can be looked at may have shown every object."""
+CLEAR_SHARE = 0.002
+"""An object is clearly seen in a frame from this share of its pixels: 15x15 of 320x350. [assumed]"""
+FAINT_SHARE = 0.0002
+"""An object is faintly seen from this share: what is clearly seen later has an earlier first sight. [assumed]"""
 CELL_M = 0.5
 """Side of the cells of a room's plan."""
 

@@ -17,6 +17,10 @@ BODY_M = 1.6
 """Height of the column that must be free to walk: the height at which hand-held cameras are carried."""
 CEILING_M = 2.2
 """Everything higher above the floor is left out of the BEV picture."""
+BEV_SIZE = 432
+"""Side of the BEV picture, pixels. [Ross3D]"""
+WALKABLE_CELL_M = 0.05
+"""Cell of the walkable grid, metres. [assumed]"""
 BEV_FILL = 0.95
 """Share of the BEV picture that the longer side of the room takes."""
 
@@ -67,7 +71,7 @@ def floor_level(vertices: ArrayLike, faces: ArrayLike | None = None) -> float:
     return float(z[chosen][order][np.searchsorted(share, share[-1] / 2)])
 
 
-def bev(vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None, size: int = 432) -> Bev:
+def bev(vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None, size: int = BEV_SIZE) -> Bev:
     """The room from above: orthographic, +x right, +y up, black where there is nothing (a substitute for Ross3D's).
 
     Ross3D's pictures are released without their generator; this follows what is known of them: 432x432, top view,

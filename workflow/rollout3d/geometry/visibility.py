@@ -23,6 +23,13 @@ _RUN = 256
 """Points that share a box when frames are sorted out."""
 _EVERYTHING = np.iinfo(np.int64).max
 
+MIN_POINTS = 21
+"""A category is visible in a frame from this many visible pixels. [VSI-Bench: more than 20 points on ARKitScenes]"""
+MIN_SHARE = 0.001
+"""... or from this share of the depth picture's pixels, whichever is more. [assumed]"""
+DEPTH_TOLERANCE = 0.2
+"""A point is visible if |depth - z| <= tolerance * depth. [VSI-Bench generator]"""
+
 
 def first_appearances(
     n_frames: int,
@@ -30,9 +37,9 @@ def first_appearances(
     depth_at: Callable[[int], np.ndarray | None],
     timestamp_at: Callable[[int], float],
     points_by_category: Mapping[str, np.ndarray],
-    min_points: int = 21,
-    min_share: float = 0.001,
-    tolerance: float = 0.2,
+    min_points: int = MIN_POINTS,
+    min_share: float = MIN_SHARE,
+    tolerance: float = DEPTH_TOLERANCE,
     spacing_m: float = 0.05,
     mesh: Mesh | None = None,
     faces_by_category: Mapping[str, np.ndarray] | None = None,

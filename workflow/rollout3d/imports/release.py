@@ -17,6 +17,7 @@ from rollout3d.config.frames import train_set
 from rollout3d.imports.media import picture, video_frames
 from rollout3d.imports.records import ExternalError, Unusable
 from rollout3d.progress import progress
+from rollout3d.resize import JPEG_QUALITY
 from rollout3d.tables.groups import GROUP
 
 _log = logging.getLogger(__name__)
@@ -216,7 +217,7 @@ def _load(
         return name, {**found.row, "media": None}
     show = picture if found.shows == "image" else partial(video_frames, sets=sets)
     try:
-        return name, {**found.row, "media": show(found.file, config.video, config.scenes.jpeg_quality)}
+        return name, {**found.row, "media": show(found.file, config.video, JPEG_QUALITY)}
     except OSError as error:
         why = Unusable("unreadable file", error.strerror or str(error))
     except Unusable as unusable:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rollout3d import doors, tables
 from rollout3d.config import Cot, Judge
+from rollout3d.config.former import CONSTANTS
 from rollout3d.config.frames import teacher_set, train_set
 from rollout3d.difficulty.select import TRANSITIONS
 from rollout3d.preflight import Finding, Job, Study, by_rule
@@ -66,7 +67,7 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
 
 def _estimate(study: Study, asked: _Asked, made: set[str]) -> str:
     section, config = asked.section, study.config
-    cost = price(section.model, section.usd_per_million_in, section.usd_per_million_out, asked.key, section.batch)
+    cost = price(section.model, config.api.prices, config.api.batch)
     rows, bound = _rows(study, asked, made)
     if rows is None:
         return (
@@ -79,13 +80,15 @@ def _estimate(study: Study, asked: _Asked, made: set[str]) -> str:
     load = estimate.typical(frames, maps, asked.frame_set, section.frames, text, rule) if frames else None
     if load is None:
         pixels = config.video.eval_max_pixels
-        load = estimate.assumed(section.frames, pixels, config.scenes.bev_size if asked.above else None, text, rule)
+        load = estimate.assumed(
+            section.frames, pixels, CONSTANTS["scenes.bev_size"].value if asked.above else None, text, rule
+        )
     return estimate.of_load(
         asked.stage,
         load.times(rows),
         cost,
         Path(asked.job.outputs[0]).parent / "replies" if asked.job.outputs else None,
-        section.max_tokens,
+        section.max_tokens if isinstance(section, Cot) else CONSTANTS["judge.max_tokens"].value,
         attempts=getattr(section, "attempts", 1),
         limit_key=f"{asked.key}.max_usd",
         max_usd=section.max_usd,

@@ -25,6 +25,12 @@ from rollout3d.teacher.pictures import Image, ScenePictures, frame_pictures
 
 Row = Mapping[str, Any]
 
+MAX_TOKENS = 128
+"""Maximum length of a verdict, tokens. [assumed]"""
+TEMPERATURE = 0.0
+"""Temperature at which the judge replies. [assumed]"""
+OPTIONS = {"max_tokens": MAX_TOKENS, "temperature": TEMPERATURE}
+"""What decides a verdict besides the model and what it is sent."""
 COLUMNS = (
     *("question_id", "scene_id", "split", "dataset", "question_type", "question", "options", "ground_truth"),
     "source",

@@ -1,7 +1,7 @@
 """The gate: which samplings of a scan's video can answer a question, and what each of them would answer.
 
 A sampling is the whole video (`full`), or a set of its frames. A question can be answered where every instance that it,
-its options or its answer names is clearly seen (`scenes.clear_share` of the picture) in some frame. Some types ask for
+its options or its answer names is clearly seen (0.2 % of the picture) in some frame. Some types ask for
 something else: counts, the room's size and orders of appearance have a rule of their own (`QuestionType.sight`).
 
 Neither `question_id` nor the ground truth depend on it: the gate marks finished questions, and removes some if it is
@@ -42,7 +42,6 @@ class Gate:
     remove: bool
     budget_answers: bool
     gap_s: float
-    min_room_share: float
 
     @classmethod
     def of(cls, config: Config) -> Gate | None:
@@ -58,7 +57,6 @@ class Gate:
             remove=questions.strict == "remove",
             budget_answers=questions.budget_answers,
             gap_s=questions.appearance_gap_s,
-            min_room_share=questions.min_room_share,
         )
 
     def shown(self, row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ TERMS = {
     "arkitscenes": "ARKitScenes (Apple's licence in its repository)",
 }
 """What scans of a release are under. [the releases' repositories and pages]"""
-NOT_SHOWN = ("site", "results", "store", "rebuild")
+NOT_SHOWN = ("site", "results", "rebuild")
 """Keys that are places on a machine, or say what is done with results."""
 SOFTWARE = ("torch", "transformers", "vllm", "numpy", "pyarrow")
 

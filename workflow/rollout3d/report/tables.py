@@ -16,6 +16,7 @@ from typing import Any
 
 from rollout3d import doors
 from rollout3d.config import SETTINGS, Config, Run
+from rollout3d.difficulty.select import CORRECT_ABOVE
 from rollout3d.errors import InvalidInput
 from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.report.paper import Given, build_table
@@ -90,7 +91,7 @@ def build(
     predictions: Sequence[Row] = (),
     rl: Sequence[Row] = (),
     sft: Sequence[Row] = (),
-    correct_above: float = 0.5,
+    correct_above: float = CORRECT_ABOVE,
     preset: str | None = None,
     rests_on: Sequence[str] = (),
     models: Mapping[str, str] | None = None,

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from rollout3d import tables
-from rollout3d.config import Config, RegionMode, Regions
+from rollout3d.config import Config, RegionMode
 from rollout3d.config.frames import train_set
 from rollout3d.geometry.camera import NEAR_M, project
 from rollout3d.geometry.masks import mask_box, rle_encode, splat_mask, splat_radius
@@ -27,6 +27,12 @@ from rollout3d.scenes.scan import ROUNDING_M, Room, Scan, ScanError, ScanRef
 from rollout3d.scenes.surface import point_spacing, vertex_areas
 
 Row = dict[str, Any]
+DEPTH_MARGIN_M = 0.05
+"""With a depth test, a point is visible if z <= d + max(margin, share * d); metres. [assumed]"""
+DEPTH_MARGIN_SHARE = 0.1
+"""Share of the depth in that test. [assumed]"""
+MIN_PIXELS = 4
+"""Smaller regions are left out, pixels. [assumed]"""
 
 
 def regions_shard(
@@ -62,28 +68,24 @@ def regions_shard(
             for name in sorted(wanted - {name for row in shown for name in row["sets"]}):
                 raise ScanError(shard_dir / "frames.parquet", f"{scene['scene_id']} has no frames of {name}: reingest")
             ref = ScanRef(scene["scene_id"], scene["space_id"], scene["split"])
-            yield from scene_regions(
-                dataset, Path(root), ref, objects.get(ref.scene_id, []), shown, mode, config.regions
-            )
+            yield from scene_regions(dataset, Path(root), ref, objects.get(ref.scene_id, []), shown, mode)
 
     return tables.write(tables.REGIONS, out, found(), lineage)
 
 
 def scene_regions(
-    dataset: str, root: Path, ref: ScanRef, objects: list[Row], frames: list[Row], mode: RegionMode, config: Regions
+    dataset: str, root: Path, ref: ScanRef, objects: list[Row], frames: list[Row], mode: RegionMode
 ) -> list[Row]:
     """The regions of one scan, by frame and object. `objects`, `frames`: its rows of these tables."""
     reader = datasets.load(dataset)
     of_instance, by_depth = mode.startswith("instance"), mode.endswith("depth")
     if not by_depth:
-        return _regions(reader.read_room(root, ref), None, objects, frames, of_instance, config)
+        return _regions(reader.read_room(root, ref), None, objects, frames, of_instance)
     with reader.read_scan(root, ref) as scan:
-        return _regions(scan.room, scan, objects, frames, of_instance, config)
+        return _regions(scan.room, scan, objects, frames, of_instance)
 
 
-def _regions(
-    room: Room, scan: Scan | None, objects: list[Row], frames: list[Row], of_instance: bool, config: Regions
-) -> list[Row]:
+def _regions(room: Room, scan: Scan | None, objects: list[Row], frames: list[Row], of_instance: bool) -> list[Row]:
     chosen = _surfaces(room, objects, of_instance)
     rows = []
     for frame in sorted(frames, key=lambda row: row["frame_index"]):
@@ -91,11 +93,11 @@ def _regions(
             continue
         K, pose = np.reshape(frame["K"], (3, 3)), np.reshape(frame["pose"], (4, 4))
         size = frame["width"], frame["height"]
-        hidden = _Occlusion(scan, room, frame["frame_index"], K, pose, *size, config) if scan else None
+        hidden = _Occlusion(scan, room, frame["frame_index"], K, pose, *size) if scan else None
         for surface in chosen:
             mask = _covered(surface, K, pose, *size, hidden)
             n_visible = 0 if mask is None else int(np.count_nonzero(mask))
-            if n_visible >= config.min_pixels:
+            if n_visible >= MIN_PIXELS:
                 rows.append(
                     {
                         "scene_id": frame["scene_id"],
@@ -219,12 +221,11 @@ class _Occlusion:
         pose: np.ndarray,
         width: int,
         height: int,
-        config: Regions,
     ):
         depth, depth_K = scan.depth(index), scan.depth_K(index)
         if depth is None:
             depth, depth_K = rasterise(room.vertices, room.faces, K, pose, width, height)[0], K
-        farthest = depth + np.maximum(config.depth_margin_m, config.depth_margin_share * depth)
+        farthest = depth + np.maximum(DEPTH_MARGIN_M, DEPTH_MARGIN_SHARE * depth)
         self._farthest = np.where(depth > 0, farthest, np.inf)
         self._K, self._pose = depth_K, pose
         # The same for every pixel of the frame: both pictures have one pose, so columns and rows map to each other.

@@ -12,14 +12,16 @@ import numpy as np
 from rollout3d.config import Config
 from rollout3d.geometry.camera import resize_intrinsics
 from rollout3d.geometry.frames import frame_set
-from rollout3d.geometry.room import room_area, room_center
-from rollout3d.geometry.topdown import bev, floor_level, floor_rect, pack_grid, walkable_grid
-from rollout3d.resize import FACTOR, resize_frame, smart_size
+from rollout3d.geometry.room import ALPHA, POINTS, room_area, room_center
+from rollout3d.geometry.topdown import WALKABLE_CELL_M, bev, floor_level, floor_rect, pack_grid, walkable_grid
+from rollout3d.resize import FACTOR, JPEG_QUALITY, resize_frame, smart_size
 from rollout3d.scenes.agreement import measure
 from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError
 from rollout3d.seeding import generator
 
 Row = dict[str, Any]
+VIEW_POINTS = 20_000
+"""At most this many points of a scan are kept for viewing. [assumed]"""
 
 _GREY = 160
 
@@ -28,7 +30,6 @@ def scene_row(scan: Scan, config: Config) -> Row:
     """The row of `scenes`: room size and centre by VSI-Bench's generator, instances per category, and
     figures of agreement."""
     ref, room, source = scan.ref, scan.room, scan.source
-    scenes = config.scenes
     rng = generator(config.seed, "room", scan.dataset, ref.scene_id)
     counts = Counter([o.category for o in room.objects if o.category] + room.unboxed)
     return {
@@ -43,7 +44,7 @@ def scene_row(scan: Scan, config: Config) -> Row:
         "height": source.height,
         "rotation_deg": source.rotation_deg,
         "to_aligned": room.to_aligned.ravel().tolist(),
-        "room_size_m2": room_area(room.vertices[:, :2], scenes.room_points, scenes.room_alpha, rng),
+        "room_size_m2": room_area(room.vertices[:, :2], POINTS, ALPHA, rng),
         "room_center": room_center(room.vertices).tolist(),
         "object_counts": [{"category": name, "n": n} for name, n in sorted(counts.items())],
         "flags": list(room.flags),
@@ -93,7 +94,7 @@ def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
                 "timestamp_s": index / source.fps,
                 "sets": members[index],
                 "image": {
-                    "bytes": _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, config.scenes.jpeg_quality]),
+                    "bytes": _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]),
                     "path": f"{scan.ref.scene_id}_{index:06d}.jpg",
                 },
                 "width": width,
@@ -109,10 +110,10 @@ def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
 
 def map_row(scan: Scan, config: Config, appearances: Mapping[str, float]) -> Row:
     """The row of `maps`: BEV picture, floor, walkable grid, points for viewing, first appearances (`Watch`)."""
-    room, scenes, scene_id = scan.room, config.scenes, scan.ref.scene_id
-    top = bev(room.vertices, room.faces, room.colors, scenes.bev_size)
+    room, scene_id = scan.room, scan.ref.scene_id
+    top = bev(room.vertices, room.faces, room.colors)
     level = floor_level(room.vertices, room.faces)
-    walkable = walkable_grid(room.vertices, room.faces, scenes.walkable_cell_m, level)
+    walkable = walkable_grid(room.vertices, room.faces, WALKABLE_CELL_M, level)
     rows, cols = walkable.grid.shape
     return {
         "scene_id": scene_id,
@@ -125,7 +126,7 @@ def map_row(scan: Scan, config: Config, appearances: Mapping[str, float]) -> Row
         "cell_m": walkable.cell_m,
         "grid_origin": walkable.origin.tolist(),
         "grid_size": [cols, rows],
-        "points": _view_points(room, scenes.view_points, generator(config.seed, "view", scan.dataset, scene_id)),
+        "points": _view_points(room, VIEW_POINTS, generator(config.seed, "view", scan.dataset, scene_id)),
         "appearances": [{"category": c, "first_seen_s": t} for c, t in appearances.items()],
     }
 

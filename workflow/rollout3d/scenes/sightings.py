@@ -12,8 +12,8 @@ from rollout3d.config.frames import WHOLE_VIDEO
 from rollout3d.geometry.camera import resize_intrinsics
 from rollout3d.geometry.frames import frame_set
 from rollout3d.geometry.raster import rasterise
-from rollout3d.geometry.sightings import sightings, watched
-from rollout3d.geometry.visibility import Camera, first_appearances
+from rollout3d.geometry.sightings import CLEAR_SHARE, FAINT_SHARE, sightings, watched
+from rollout3d.geometry.visibility import DEPTH_TOLERANCE, MIN_POINTS, MIN_SHARE, Camera, first_appearances
 from rollout3d.scenes.oddities import depth_shape
 from rollout3d.scenes.scan import Room, Scan
 from rollout3d.scenes.surface import point_spacing, vertex_areas
@@ -46,7 +46,7 @@ class Watch:
         Depth is the sensor's; a frame or a scan without any uses the depth of the mesh. What the mesh itself hides is
         not visible: a face is a category's if most of its corners are.
         """
-        room, scenes = self._scan.room, self._config.scenes
+        room = self._scan.room
         indices: dict[str, list[np.ndarray]] = {}
         for item in room.objects:
             if item.category:
@@ -61,9 +61,9 @@ class Watch:
             self._depth if self._shape else self._rendered,
             self._seconds,
             {name: room.vertices[index] for name, index in labelled.items()},
-            scenes.appearance_min_points,
-            scenes.appearance_min_share,
-            scenes.depth_tolerance,
+            MIN_POINTS,
+            MIN_SHARE,
+            DEPTH_TOLERANCE,
             point_spacing(vertex_areas(room.vertices, room.faces), every),
             (room.vertices, room.faces),
             {name: _corners_of(room, index) >= 2 for name, index in labelled.items()},
@@ -71,7 +71,7 @@ class Watch:
 
     def rows(self) -> list[Row]:
         """The rows of `visibility`: by object in the order of the room's, and by sampling."""
-        room, scenes = self._scan.room, self._config.scenes
+        room = self._scan.room
         found = sightings(
             self._samplings,
             {WHOLE_VIDEO},
@@ -81,9 +81,9 @@ class Watch:
             self._size,
             (room.vertices, room.faces),
             [_faces_of(room, item.vertex_index) for item in room.objects],
-            scenes.clear_share,
-            scenes.faint_share,
-            scenes.depth_tolerance,
+            CLEAR_SHARE,
+            FAINT_SHARE,
+            DEPTH_TOLERANCE,
         )
         return [
             {

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("dataset", choices=DATASETS)
     parser.add_argument("path", type=Path, help="folder of one scan, such as ROOT/scans/scene0000_00")
     parser.add_argument("--out", type=Path, metavar="PNG", help="draw the picture there; without it none is drawn")
-    args, config = STAGE.parse(parser, argv)
+    args, _ = STAGE.parse(parser, argv)
     try:
         locate(args.dataset, args.path)  # before the imports: they take seconds
         LOG.info("%s: reading mesh, objects and video", args.path)
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     print(report.text())
     if args.out:
         try:
-            write_picture(report, args.out, config.scenes.bev_size)
+            write_picture(report, args.out)
         except OSError as error:
             why = f"the picture cannot be written ({error.strerror}); name another place"
             raise StageError(f"{args.out}: {why}") from None

@@ -167,7 +167,7 @@ class Stage:
         """
         if not self._study:
             return False
-        store = Store(self._study.results, self._study.store_keep)
+        store = Store(self._study.results)
         entry = store.find(store.target(output), lineage.identity)
         if entry is None or not store.intact(entry):
             return False
@@ -186,9 +186,7 @@ class Stage:
     def keep(self, output: str | Path, lineage: tables.Lineage, names: Sequence[str] = ()) -> None:
         """Keep a finished result in the store: its first output, and the files and folders `names` beside it."""
         if self._study:
-            Store(self._study.results, self._study.store_keep).put(
-                output, lineage.identity, [Path(output).name, *names]
-            )
+            Store(self._study.results).put(output, lineage.identity, [Path(output).name, *names])
 
     def _refuse_changed_code(self) -> None:
         wanted = self._study.code.get(self.name) if self._study else None

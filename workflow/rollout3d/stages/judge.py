@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rollout3d import tables
 from rollout3d.config.frames import train_set
-from rollout3d.questions.judge import COLUMNS, FAILED, Shows, judge, sample
+from rollout3d.questions.judge import COLUMNS, FAILED, OPTIONS, Shows, judge, sample
 from rollout3d.resources import shipped
 from rollout3d.stages.common import Stage
 from rollout3d.teacher import estimate
@@ -47,26 +47,25 @@ def main(argv: list[str] | None = None) -> None:
         lineage = STAGE.lineage({"questions": args.questions, "frames": args.frames})
         if STAGE.restore(args.out, lineage):
             return
-    known = price(want.model, want.usd_per_million_in, want.usd_per_million_out, "judge", want.batch)
+    known = price(want.model, config.api.prices, config.api.batch)
     show = Shows(tables.SceneReader(tables.FRAMES, args.frames), prompt, want.frames, frame_set)
     questions = tables.read_many(tables.QUESTIONS, args.questions, COLUMNS)
     if args.source == "generated":
         shown = [row for row in questions if show.knows(row)]
         splits = {name: dataset.splits for name, dataset in config.datasets.items()}
         questions = sample(shown, want.generated_sample, splits, config.seed)
-    options = {"max_tokens": want.max_tokens, "temperature": want.temperature}
     if args.estimate:
         limit = {"limit_key": "judge.max_usd", "max_usd": want.max_usd}
         parts = (show.parts(row) for row in show.judged(questions))
-        print(estimate.exact("judge", parts, known, cache, options, attempts=1, **limit).text())
+        print(estimate.exact("judge", parts, known, cache, OPTIONS, attempts=1, **limit).text())
         return
-    chat = open_client(want, "judge", cache, config.site.openai_base_url)
-    how, name = Asking.of(chat, want), Path(args.out).stem
-    if want.batch:
+    chat = open_client(want, config.api, OPTIONS, "judge", cache, config.site.openai_base_url)
+    how, name = Asking.of(chat, config.api), Path(args.out).stem
+    if config.api.batch:
         chat = BatchedChat(chat, name)
         chat.fetch([chat.question(lambda row=row: show.parts(row)) for row in show.judged(questions)])
     else:
-        refuse_open(chat.cache, name, "judge.batch")
+        refuse_open(chat.cache, name, "api.batch")
     rows = judge(questions, show, chat, how)
     tables.write(tables.VERDICTS, args.out, rows, lineage)
     STAGE.keep(args.out, lineage)

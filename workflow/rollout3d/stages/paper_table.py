@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
             raise StageError(f"{path}: holds the table '{kind}'; --questions takes ocr_rl and ocr_sft")
         columns = ["question_id", "answer_type", "ground_truth", "question_type", "source"]
         given[kind] += tables.read(tables.TABLES[kind], path, columns)
-    needs, keys = (doors.PAPER_TABLES.constant(args.table, name, ()) for name in ("NEEDS", "KEYS"))
+    needs = doors.PAPER_TABLES.constant(args.table, "NEEDS", ())
     models = {}
     if "runs" in needs:
         named = paper.models_of_settings if "predictions" in needs else paper.models_of
@@ -50,7 +50,6 @@ def main(argv: list[str] | None = None) -> None:
         ),
         rl=given["ocr_rl"],
         sft=given["ocr_sft"],
-        correct_above=config.difficulty.correct_above if "difficulty.correct_above" in keys else 0.5,
         preset=config.preset,
         rests_on=args.kept,
         models=models,

@@ -16,8 +16,9 @@ from typing import Any
 from rollout3d import doors
 from rollout3d.config import Config, Run, question_types
 from rollout3d.config.evaluation import official_scorer
+from rollout3d.config.former import identity_name, of_section
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
-from rollout3d.config.keys import decides, identity_name, values
+from rollout3d.config.keys import decides, values
 from rollout3d.resources import shipped
 from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec, no_types
 
@@ -48,8 +49,7 @@ def _stored_size(config: Config) -> tuple[str, ...]:
 
 def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
     # Figures are stored whatever scenes.agreement says; `questions` and `assemble` judge them.
-    own = (f"scenes.{name}" for name in type(config.scenes).model_fields if name != "agreement")
-    return ("seed", f"datasets.{scope.dataset}.*", *own, *_stored_size(config))
+    return ("seed", f"datasets.{scope.dataset}.*", *of_section("scenes"), *_stored_size(config))
 
 
 def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ def _import_questions(config: Config, scope: Scope) -> tuple[str, ...]:
 def _judge(config: Config, scope: Scope) -> tuple[str, ...]:
     own = (f"judge.{name}" for name in type(config.judge).model_fields if name != "generated_sample")
     drawn = ("judge.generated_sample", "seed", "datasets.*.splits.train") if scope.source == "generated" else ()
-    return ("video.train_frames", *own, *drawn)
+    return ("video.train_frames", *own, *of_section("judge"), "api.*", *drawn)
 
 
 def _own_frames(config: Config, scope: Scope) -> set[str]:
@@ -395,7 +395,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
 def split(found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a job's values into those that decide its result and those that do not (`config.keys.decides`).
 
-    The former have the names under which they stand in the identity (`config.keys.RENAMED`).
+    The former have the names under which they stand in the identity (`config.former.RENAMED`).
     """
     own = {identity_name(key): value for key, value in found.items() if decides(key, value)}
     return own, {key: value for key, value in found.items() if not decides(key, value)}

@@ -6,7 +6,7 @@ import logging
 
 from rollout3d import tables
 from rollout3d.config import SETTINGS
-from rollout3d.difficulty.select import select_hard, table1
+from rollout3d.difficulty.select import CORRECT_ABOVE, select_hard, table1
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("select_hard", __doc__)
@@ -34,8 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     questions = {row["question_id"]: row for row in rows}
     if questions.keys() != {row["question_id"] for row in predictions[SETTINGS[0]]}:
         raise StageError(f"{args.questions}: other questions than were answered; rerun the stage difficulty")
-    selection = select_hard(predictions, questions, config.cot, config.difficulty.correct_above, config.seed)
-    for count in table1(predictions, questions, config.difficulty.correct_above):
+    selection = select_hard(predictions, questions, config.cot, CORRECT_ABOVE, config.seed)
+    for count in table1(predictions, questions, CORRECT_ABOVE):
         LOG.info("%s: %d right, %d wrong, %.2f %%", count.setting, count.correct, count.wrong, count.percent)
     for transition, size in selection.sizes.items():
         LOG.info("transition %s: %d candidates", transition, size)

@@ -33,7 +33,6 @@ class Graph:
     study: Study
     targets: tuple[str, ...]
     results: Path
-    store_keep: int
     roots: dict[str, str]
     """Key of the configuration's `site` -> directory of files outside the workflow."""
     keep: tuple[str, ...]
@@ -103,7 +102,6 @@ def read(about: dict) -> Graph:
         Study(by_path.get),
         tuple(about["targets"]),
         Path(about["results"]),
-        about["store_keep"],
         dict(about["roots"]),
         tuple(about["keep"]),
         dict(about["kept"]),

@@ -32,7 +32,7 @@ def plan(graph: Graph) -> list[Step]:
     Whatever lies below a job that runs, runs too (Snakemake knows no early end); a costly result is then put back if
     its parents' contents turn out equal, which is known only after they are made.
     """
-    store = Store(graph.results, graph.store_keep)
+    store = Store(graph.results)
     at = States(graph.study, store)
     seconds = durations(graph.jobs)
     runs: set[str] = set()

@@ -29,7 +29,6 @@ class Running:
     values: dict[str, Any]
     results: Path
     code: Mapping[str, str]
-    store_keep: int
 
     @classmethod
     def from_environment(cls) -> Running | None:
@@ -45,7 +44,7 @@ class Running:
                 f"unset {VARIABLE} to run a stage by hand"
             ) from None
         config = about["config"]
-        return cls(config, Path(config["results"]), about["code"], config["store"]["keep"])
+        return cls(config, Path(config["results"]), about["code"])
 
 
 def file_name(results: str, config: Mapping[str, Any], code: Mapping[str, str]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rollout3d import code, provenance, tables
+from rollout3d.config.former import present_name
 from rollout3d.config.frames import WHOLE_VIDEO
-from rollout3d.config.keys import present_name
 from rollout3d.study.graph import SETS, Job, Sets, Study
 from rollout3d.tables.store import Store
 

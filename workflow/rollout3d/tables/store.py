@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 FOLDER = ".store"
 ENTRY = "entry.json"
+KEEP = 3
+"""Results kept per target, the newest ones: switching back to earlier settings costs seconds. [assumed]"""
 HASHED_BYTES = 64 << 20
 """Files up to this size are compared by digest before they are put back; larger ones (weights) by size and time."""
 _FICLONE = 0x40049409
@@ -57,7 +59,7 @@ class Entry:
 class Store:
     """The store of one results folder. `keep`: identities kept per target, the newest ones."""
 
-    def __init__(self, results: Path | str, keep: int = 3):
+    def __init__(self, results: Path | str, keep: int = KEEP):
         self.results, self.keep = Path(results), keep
         self.folder = self.results / FOLDER
 

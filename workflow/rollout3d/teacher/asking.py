@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from rollout3d.config import Cot, Judge
+from rollout3d.config import Api
 from rollout3d.errors import UserError
 from rollout3d.progress import progress
 from rollout3d.teacher.client import ChatClient
@@ -43,23 +43,22 @@ class Answered:
 class Asking:
     """How questions are asked; the default is for a teacher that is no server.
 
-    `workers`: calls at a time. `max_share_failed` of the questions may fail, which `section` of the configuration says.
+    `workers`: calls at a time. `max_share_failed` of the questions may fail (`api.max_share_failed`).
     `whom`: model and server, for errors. `spent_usd`: dollars so far. `kept`: what is paid for and where, for errors.
     """
 
     workers: int = 1
     max_share_failed: float = 1.0
-    section: str = "cot"
     whom: str = "the teacher"
     spent_usd: Callable[[], float] = lambda: 0.0
     kept: Callable[[], str] = lambda: "paid replies stay in the cache"
 
     @classmethod
-    def of(cls, chat: ChatClient, settings: Cot | Judge) -> Asking:
-        """Ask through `chat` as a section of the configuration has it."""
-        workers = settings.concurrency + PREPARING
+    def of(cls, chat: ChatClient, api: Api) -> Asking:
+        """Ask through `chat` as the configuration has it."""
+        workers = api.concurrency + PREPARING
         state = (lambda: chat.spent_usd), (lambda: chat.kept)
-        return cls(workers, settings.max_share_failed, chat.section, chat.name, *state)
+        return cls(workers, api.max_share_failed, chat.name, *state)
 
 
 ONE_BY_ONE = Asking()
@@ -91,7 +90,7 @@ def ask_all(
                 if len(failed) > how.max_share_failed * len(questions):
                     raise TooManyFailed(
                         f"{how.whom}: the requests of {len(failed)} of {len(questions)} questions failed, more than "
-                        f"{how.section}.max_share_failed = {how.max_share_failed:g} of them, such as "
+                        f"api.max_share_failed = {how.max_share_failed:g} of them, such as "
                         f"'{answered.failed}'. To go on: mend the cause, then run again, which asks what failed"
                     )
     except (TeacherRefused, TooManyFailed) as error:

@@ -304,7 +304,7 @@ class Batches:
                 )
                 return None
             said += ": other batches of the account fill the queue, or one request is longer than its tier allows: "
-            said += "run again when they have ended, or ask without batches (cot.batch or judge.batch: false)"
+            said += "run again when they have ended, or ask without batches (api.batch: false)"
         return TeacherRefused(self._censor(f"batch {record.batch_id} was not begun: {said or 'no reason given'}"))
 
     def _lines(self, record: Record, batch: Any) -> tuple[int, TeacherRefused | None]:
@@ -382,7 +382,7 @@ class Batches:
     def _refused(self, what: str, error: Exception) -> TeacherRefused:
         said = self._censor(f"{what}: {type(error).__name__}: {error}")
         if isinstance(error, self._openai.NotFoundError):
-            said += ". Has this server a Batch API? Without one, set cot.batch or judge.batch to false"
+            said += ". Has this server a Batch API? Without one, set api.batch to false"
         return TeacherRefused(f"{said}. What was sent is on record in {self._records.folder}: run the stage again")
 
     def _gone(self, record: Record, said: str) -> TeacherRefused:

@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rollout3d import tables
-from rollout3d.config import Cot, Judge
+from rollout3d.config import Api, Cot, Judge
 from rollout3d.teacher.account import Account
 from rollout3d.teacher.errors import KEY_VARIABLE, BadReply, TeacherError, TeacherRefused, api_key
 from rollout3d.teacher.pictures import Image
@@ -65,25 +65,28 @@ def request_digest(model: str, options: dict[str, Any], parts: Parts, attempt: i
     return tables.digest([model, options, said, attempt])
 
 
-def open_client(settings: Cot | Judge, section: str, cache: Path | str, base_url: str | None) -> ChatClient:
-    """The chat client that a section of the configuration (`cot`, `judge`) asks for.
+def open_client(
+    settings: Cot | Judge, api: Api, options: Mapping[str, Any], section: str, cache: Path | str, base_url: str | None
+) -> ChatClient:
+    """Return the chat client that a section of the configuration (`cot`, `judge`) asks for.
+
+    `options`: max_tokens and temperature of every request.
 
     Raises TeacherRefused while its `max_usd` is 0, and PriceError for a model without a price.
     """
-    usd = settings.usd_per_million_in, settings.usd_per_million_out
-    known = model_price(settings.model, *usd, section, settings.batch)
+    known = model_price(settings.model, api.prices, api.batch)
     LOG.info("%s", known)
     return ChatClient(
         settings.model,
         budget(known, settings.max_usd),
         cache,
-        max_tokens=settings.max_tokens,
-        temperature=settings.temperature,
+        max_tokens=options["max_tokens"],
+        temperature=options["temperature"],
         base_url=base_url,
         section=section,
-        attempts=settings.request_attempts,
-        timeout_s=settings.timeout_s,
-        concurrency=settings.concurrency,
+        attempts=api.request_attempts,
+        timeout_s=api.timeout_s,
+        concurrency=api.concurrency,
     )
 
 

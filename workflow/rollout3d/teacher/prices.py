@@ -1,13 +1,14 @@
 """What a model costs: dollars per token, the discount of the Batch API, and the tokens that a picture is billed as.
 
-Prices stand in resources/prices.csv with their date and source; `usd_per_million_in` and `usd_per_million_out` of a
-section of the configuration replace them. Rules for pictures: OpenAI, "Images and vision", Calculating costs.
+Prices stand in resources/prices.csv with their date and source; those of the key `api.prices` replace them. Rules for
+pictures: OpenAI, "Images and vision", Calculating costs.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -121,28 +122,25 @@ def _price(row: dict[str, str]) -> ModelPrice:
     return ModelPrice(row["model"], usd_in, usd_out, rule, discount, row["date"], row["source"])
 
 
-def price(model: str, usd_in: float | None, usd_out: float | None, section: str, batch: bool = False) -> ModelPrice:
-    """The price of `model`: `usd_in` and `usd_out` (dollars per million tokens) where given, else the table's.
+def price(model: str, own: Mapping[str, tuple[float, float]], batch: bool = False) -> ModelPrice:
+    """Return the price of `model`: that of `own` (`api.prices`, dollars per million tokens), else the table's.
 
-    Pictures of a model that the table lacks are counted as GPT-4o's. Raises PriceError, which names the keys of
-    `section` to set, if neither gives a price.
+    Pictures of a model that the table lacks are counted as GPT-4o's. Raises PriceError if neither has the model.
     """
-    known = table().get(model)
+    known, given = table().get(model), own.get(model)
     if known is None:
-        missing = [
-            f"{section}.{name}" for name, usd in zip(_NUMBERS[:2], (usd_in, usd_out), strict=True) if usd is None
-        ]
-        if missing:
+        if given is None:
             raise PriceError(
-                f"no price is known for the model {model}: set {' and '.join(missing)} to its dollars per million "
-                f"tokens (0 for a server of your own). resources/prices.csv has {', '.join(table())}"
+                f"no price is known for the model {model}: set api.prices to {{{model}: [IN, OUT]}}, its dollars per "
+                f"million tokens of prompt and of completion (0 for a server of your own). resources/prices.csv has "
+                f"{', '.join(table())}"
             )
-        return ModelPrice(model, usd_in, usd_out, GPT_4O, batch=batch)
-    given = usd_in is not None or usd_out is not None
+        return ModelPrice(model, *given, GPT_4O, batch=batch)
+    usd_in, usd_out = given or (known.usd_per_million_in, known.usd_per_million_out)
     return ModelPrice(
         model,
-        known.usd_per_million_in if usd_in is None else usd_in,
-        known.usd_per_million_out if usd_out is None else usd_out,
+        usd_in,
+        usd_out,
         known.pictures,
         known.batch_discount,
         None if given else known.date,

@@ -168,7 +168,7 @@ class Sender:
         if status == 403 and not any(word in text.lower() or word in codes for word in _MODERATED):
             return Failure("account", text, f"use a key or a {self._model_key} that has access")
         if status in (408, 409, 429) or status >= 500:
-            remedy = f"wait, or lower {self._section}.concurrency" if status == 429 else "see to the server"
+            remedy = "wait, or lower api.concurrency" if status == 429 else "see to the server"
             return Failure("server", text, remedy, retry_after_s(error.response.headers), status == 429)
         sent = "model, max_tokens, temperature and frames"
         return Failure("request", text, f"see to what is sent ({self._section}: {sent})")

@@ -23,10 +23,13 @@ _ANSWER_FORMS = {
     "number": "the number, in digits, and nothing else",
 }
 
+TEMPERATURE = 1.0
+"""Temperature at which the teacher replies. [Video-R1's annotation]"""
+
 
 def options(cot: Cot) -> dict[str, Any]:
     """Return what decides a reply besides the model and the content of the request."""
-    return {"max_tokens": cot.max_tokens, "temperature": cot.temperature}
+    return {"max_tokens": cot.max_tokens, "temperature": TEMPERATURE}
 
 
 class OpenAITeacher:

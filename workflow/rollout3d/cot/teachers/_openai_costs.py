@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rollout3d.config import Cot
+from rollout3d.config import Api, Cot
 from rollout3d.cot.teachers._openai_client import OpenAITeacher, options
 from rollout3d.errors import InvalidInput
 from rollout3d.teacher import estimate
@@ -19,6 +19,7 @@ QUESTION = "?" * 300
 
 def exact(
     cot: Cot,
+    api: Api,
     rows: Sequence[Mapping[str, Any]],
     frames: Sequence[Path | str],
     maps: Sequence[Path | str],
@@ -29,11 +30,12 @@ def exact(
     """The cost of these questions, and which of them have a reply in the cache. Raises ValueError for missing media."""
     teacher = OpenAITeacher(_Unasked(cot.model), frames, maps, cot.frames, frame_set, prompt)
     parts = (teacher.parts(row) for row in sorted(rows, key=lambda row: row["scene_id"]))
-    return estimate.exact("annotate", parts, _price(cot), cache, options(cot), **_limits(cot))
+    return estimate.exact("annotate", parts, _price(cot, api), cache, options(cot), **_limits(cot))
 
 
 def expected(
     cot: Cot,
+    api: Api,
     n_rows: int,
     frames: Sequence[Path | str],
     maps: Sequence[Path | str],
@@ -42,7 +44,7 @@ def expected(
     cache: Path | None,
 ) -> Estimate:
     """The cost of at most `n_rows` questions about the mean scan of these tables. Raises ValueError without frames."""
-    known = _price(cot)
+    known = _price(cot, api)
     one = estimate.typical(frames, maps, frame_set, cot.frames, prompt + QUESTION, known.pictures)
     if one is None:
         raise InvalidInput(f"the tables of --frames hold no frames of the sampling {frame_set}")
@@ -57,8 +59,8 @@ class _Unasked:
         self.model = model
 
 
-def _price(cot: Cot) -> ModelPrice:
-    return price(cot.model, cot.usd_per_million_in, cot.usd_per_million_out, "cot", cot.batch)
+def _price(cot: Cot, api: Api) -> ModelPrice:
+    return price(cot.model, api.prices, api.batch)
 
 
 def _limits(cot: Cot) -> dict[str, Any]:

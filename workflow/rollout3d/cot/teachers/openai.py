@@ -11,7 +11,7 @@ from rollout3d.config.frames import teacher_set
 from rollout3d.cot.opinion import open_opinion
 from rollout3d.cot.teachers import Opened, Work
 from rollout3d.cot.teachers._openai_batches import fetch
-from rollout3d.cot.teachers._openai_client import OpenAITeacher
+from rollout3d.cot.teachers._openai_client import OpenAITeacher, options
 from rollout3d.cot.teachers._openai_costs import exact, expected
 from rollout3d.resources import shipped
 from rollout3d.teacher.asking import Asking
@@ -26,14 +26,9 @@ KEYS = (
     "cot.frames",
     "cot.max_tokens",
     "cot.temperature",
-    "cot.batch",
     "cot.max_usd",
-    "cot.usd_per_million_*",
     "cot.second_opinion",
-    "cot.concurrency",
-    "cot.timeout_s",
-    "cot.request_attempts",
-    "cot.max_share_failed",
+    "api.*",
     "video.eval_frames",
 )
 
@@ -44,17 +39,17 @@ LEAK_CHECK = shipped("resources/prompts/leak_check.txt")
 def open_teacher(work: Work) -> Opened:
     """Open the chat client, and the second opinion if one is wanted.
 
-    With `cot.batch`, batches have answered every attempt when this returns. Raises TeacherRefused where nothing may be
+    With `api.batch`, batches have answered every attempt when this returns. Raises TeacherRefused where nothing may be
     asked, and where earlier batches are still open though none are wanted; PriceError for a model without a price.
     """
     config, cot = work.config, work.config.cot
     if work.cache is None:
         raise ValueError("paid replies need a cache")
-    chat = open_client(cot, "cot", work.cache, config.site.openai_base_url)
-    how = Asking.of(chat, cot)
-    second = open_opinion(cot, chat, config.site.openai_base_url, LEAK_CHECK.read_text("utf-8"))
-    if not cot.batch:
-        refuse_open(chat.cache, work.name, "cot.batch")
+    chat = open_client(cot, config.api, options(cot), "cot", work.cache, config.site.openai_base_url)
+    how = Asking.of(chat, config.api)
+    second = open_opinion(cot, config.api, chat, config.site.openai_base_url, LEAK_CHECK.read_text("utf-8"))
+    if not config.api.batch:
+        refuse_open(chat.cache, work.name, "api.batch")
         return Opened(_teacher(work, chat), how, second)
     batches = BatchedChat(chat, work.name)
     teacher = _teacher(work, batches)
@@ -67,10 +62,11 @@ def estimate(work: Work, n_questions: int | None) -> str:
 
     Raises ValueError for missing pictures, PriceError for a model without a price, TeacherRefused for a damaged cache.
     """
-    cot, frame_set, prompt = work.config.cot, teacher_set(work.config.video), PROMPT.read_text("utf-8")
+    cot, api = work.config.cot, work.config.api
+    frame_set, prompt = teacher_set(work.config.video), PROMPT.read_text("utf-8")
     if n_questions is not None:
-        return expected(cot, n_questions, work.frames, work.maps, frame_set, prompt, work.cache).text()
-    return exact(cot, work.questions, work.frames, work.maps, frame_set, prompt, work.cache).text()
+        return expected(cot, api, n_questions, work.frames, work.maps, frame_set, prompt, work.cache).text()
+    return exact(cot, api, work.questions, work.frames, work.maps, frame_set, prompt, work.cache).text()
 
 
 def _teacher(work: Work, chat: ChatClient | BatchedChat) -> OpenAITeacher:

@@ -11,7 +11,7 @@ import numpy as np
 from rollout3d.config import Config
 from rollout3d.errors import UserError
 from rollout3d.releases import MissingData
-from rollout3d.resize import FACTOR, resize_frame, smart_size
+from rollout3d.resize import FACTOR, JPEG_QUALITY, resize_frame, smart_size
 from rollout3d.tables.rows import FrameRow, QuestionRow
 
 
@@ -73,7 +73,7 @@ def frame_row(scene: str, index: int, seconds: float, rgb: np.ndarray, sets: Seq
         "timestamp_s": seconds,
         "sets": list(sets),
         "image": {
-            "bytes": _jpeg(resize_frame(rgb, height, width), config.scenes.jpeg_quality),
+            "bytes": _jpeg(resize_frame(rgb, height, width), JPEG_QUALITY),
             "path": f"{scene}_{index:06d}.jpg",
         },
         "width": width,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rollout3d.tables.rows import QuestionRow
 
 LAST = 100
-"""Place of the task of a type that states none: behind VSI-Bench's."""
+"""Place of the task of a type that states none: behind those of the benchmark."""
 Measure = Literal["count", "length", "area"]
 """What a number measures."""
 

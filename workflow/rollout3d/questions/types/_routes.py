@@ -34,6 +34,8 @@ MAX_DETOUR = 3.0
 """Routes are at most this many times as long as the shortest path."""
 MAX_HEIGHT_M = 1.5
 """Objects that begin higher above the floor than this are no landmarks: one walks under them."""
+BODY_RADIUS_M = 0.2
+"""Free space that the robot needs around it, metres. [assumed]"""
 MAX_ROUTES = 16
 """Where the configuration sets no cap."""
 MAX_FOUND = 20_000
@@ -83,13 +85,13 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     if scene.walkable is not None and config.compat != "vsibench":
         others = [item.box for name, items in scene.items.items() if name not in boxes for item in items]
         # The grid knows places to within a cell: a body that is a cell slimmer must find the same.
-        radii = (config.body_radius_m, max(config.body_radius_m - scene.walkable.cell_m, 0.0))
+        radii = (BODY_RADIUS_M, max(BODY_RADIUS_M - scene.walkable.cell_m, 0.0))
         walkers = [Walker(scene.walkable, boxes, radius, others) for radius in radii]
     landmarks = [name for name in _landmarks(scene) if all(walker.large(name) for walker in walkers)]
     if scene.walkable is None or len(landmarks) < 3:
         reasons["no walkable floor known" if scene.walkable is None else "fewer than three landmarks"] += 1
         return [], reasons
-    floor = Floor(scene.walkable, config.body_radius_m, {name: boxes[name] for name in landmarks})
+    floor = Floor(scene.walkable, BODY_RADIUS_M, {name: boxes[name] for name in landmarks})
     starts = [name for name in landmarks if floor.beside(name)]
     if not starts:
         return [], Counter({"no landmark can be stood beside": 1})

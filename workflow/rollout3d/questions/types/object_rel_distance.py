@@ -28,6 +28,10 @@ TEXT = (
     "{category}?"
 )
 N_OPTIONS = 4
+MARGIN_M = 0.15
+"""Smallest nearest distance, and smallest gap between options, metres. [VSI-Bench generator]"""
+MARGIN_LARGE_ROOM_M = 0.30
+"""The gap in rooms above `LARGE_ROOM_M2`, metres. [VSI-Bench paper]"""
 LARGE_ROOM_M2 = 40.0
 """Rooms above this need the larger gap. [VSI-Bench paper]"""
 
@@ -39,19 +43,19 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     """Sets of four other categories for each unique one, drawn uniformly from all that pass.
 
     The distance to a category is that to its nearest instance. A set passes if its nearest is at least
-    `rel_distance_margin_m` away and any two distances differ by more than the gap: that margin, or
-    `rel_distance_margin_large_m` in rooms above 40 m2 or of unknown area.
+    `MARGIN_M` away and any two distances differ by more than the gap: that margin, or
+    `MARGIN_LARGE_ROOM_M` in rooms above 40 m2 or of unknown area.
     """
     reasons: Counter[str] = Counter()
     large = scene.room_size_m2 is None or scene.room_size_m2 > LARGE_ROOM_M2
-    gap = config.rel_distance_margin_large_m if large else config.rel_distance_margin_m
+    gap = MARGIN_LARGE_ROOM_M if large else MARGIN_M
     choices: list[tuple[str, dict[str, float], SpacedSets]] = []
     for primary in scene.unique:
         distances = {c: scene.distance(primary, c, config.distance) for c in scene.located if c != primary}
-        far = {c: d for c, d in distances.items() if d >= config.rel_distance_margin_m}
+        far = {c: d for c, d in distances.items() if d >= MARGIN_M}
         sets = SpacedSets(far, N_OPTIONS, gap)
         choices.append((primary, distances, sets))
-        reasons[f"nearest below {config.rel_distance_margin_m} m"] += comb(len(distances), 4) - comb(len(far), 4)
+        reasons[f"nearest below {MARGIN_M} m"] += comb(len(distances), 4) - comb(len(far), 4)
         reasons[f"two distances within {gap} m"] += comb(len(far), 4) - len(sets)
     text = TYPE.wording(config.wording)
     rows = []

@@ -26,6 +26,8 @@ TEXT = (
     "If multiple rooms are shown, estimate the size of the combined space."
 )
 ANSWER = Number(measure="area", positive=True)
+MIN_ROOM_SHARE = 0.7
+"""Share of the room's plan that must be seen for its size to be answerable. [assumed]"""
 
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
@@ -42,9 +44,9 @@ def recompute(fields: Mapping[str, str], options: Sequence[str], boxes: Boxes) -
 
 
 def sight(row: QuestionRow, sights: Sights, sampling: str, gate: Gate) -> Verdict:
-    """The room's size asks for `questions.min_room_share` of its plan."""
+    """The room's size asks for a share of its plan (`MIN_ROOM_SHARE`)."""
     share = next(iter(sights.of[sampling].values()))["room_share"]
-    if share < gate.min_room_share:
+    if share < MIN_ROOM_SHARE:
         return Verdict(f"{LITTLE} {sampling}: {100 * share:.0f} % of its plan")
     return Verdict()
 

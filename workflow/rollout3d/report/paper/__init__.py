@@ -40,7 +40,7 @@ class Given:
     rl: Sequence[QuestionRow] = ()
     sft: Sequence[QuestionRow] = ()
     correct_above: float = 0.5
-    """Score from which an answer counts as correct (`difficulty.correct_above`)."""
+    """Score from which an answer counts as correct (`difficulty.select.CORRECT_ABOVE`)."""
     marks: Sequence[str] = ()
     """Notes that every number of the study carries: its preset, and what the user keeps."""
     models: Mapping[str, str] = field(default_factory=dict)

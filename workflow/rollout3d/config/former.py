@@ -1,0 +1,102 @@
+"""Keys that the configuration once had: those that are constants of the code now, and those that have another place.
+
+The identity of a result holds a former key as it did before, a constant with its value, so that results which were
+computed then stay current. A configuration that sets a former key is refused with a sentence that names the new place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Constant(NamedTuple):
+    """Value of a former key, and the constant in the code that decides it."""
+
+    value: Any
+    module: str
+    """Module of the constant, below the package `rollout3d`."""
+    name: str
+
+    @property
+    def place(self) -> str:
+        """File and name of the constant, as messages show them."""
+        return f"{self.name} in workflow/rollout3d/{self.module.replace('.', '/')}.py"
+
+
+_TYPES = "questions.types"
+
+CONSTANTS: dict[str, Constant] = {
+    "store.keep": Constant(3, "tables.store", "KEEP"),
+    "scenes.jpeg_quality": Constant(90, "resize", "JPEG_QUALITY"),
+    "scenes.room_points": Constant(10_000, "geometry.room", "POINTS"),
+    "scenes.room_alpha": Constant(5.0, "geometry.room", "ALPHA"),
+    "scenes.appearance_min_points": Constant(21, "geometry.visibility", "MIN_POINTS"),
+    "scenes.appearance_min_share": Constant(0.001, "geometry.visibility", "MIN_SHARE"),
+    "scenes.depth_tolerance": Constant(0.2, "geometry.visibility", "DEPTH_TOLERANCE"),
+    "scenes.clear_share": Constant(0.002, "geometry.sightings", "CLEAR_SHARE"),
+    "scenes.faint_share": Constant(0.0002, "geometry.sightings", "FAINT_SHARE"),
+    "scenes.bev_size": Constant(432, "geometry.topdown", "BEV_SIZE"),
+    "scenes.walkable_cell_m": Constant(0.05, "geometry.topdown", "WALKABLE_CELL_M"),
+    "scenes.view_points": Constant(20_000, "scenes.rows", "VIEW_POINTS"),
+    "regions.depth_margin_m": Constant(0.05, "scenes.regions", "DEPTH_MARGIN_M"),
+    "regions.depth_margin_share": Constant(0.1, "scenes.regions", "DEPTH_MARGIN_SHARE"),
+    "regions.min_pixels": Constant(4, "scenes.regions", "MIN_PIXELS"),
+    "questions.min_room_share": Constant(0.7, f"{_TYPES}.room_size_estimation", "MIN_ROOM_SHARE"),
+    "questions.rel_distance_margin_m": Constant(0.15, f"{_TYPES}.object_rel_distance", "MARGIN_M"),
+    "questions.rel_distance_margin_large_m": Constant(0.3, f"{_TYPES}.object_rel_distance", "MARGIN_LARGE_ROOM_M"),
+    "questions.body_radius_m": Constant(0.2, f"{_TYPES}._routes", "BODY_RADIUS_M"),
+    "judge.max_tokens": Constant(128, "questions.judge", "MAX_TOKENS"),
+    "judge.temperature": Constant(0.0, "questions.judge", "TEMPERATURE"),
+    "difficulty.correct_above": Constant(0.5, "difficulty.select", "CORRECT_ABOVE"),
+    "cot.temperature": Constant(1.0, "cot.teachers._openai_client", "TEMPERATURE"),
+}
+"""Former key -> its constant."""
+
+
+MOVED: dict[str, str] = {
+    "synthetic": "toyworld.scans",
+    "base_model": "toyworld.model",
+    **{f"{section}.usd_per_million_{way}": "api.prices" for section in ("cot", "judge") for way in ("in", "out")},
+    **{
+        f"{section}.{name}": f"api.{name}"
+        for section in ("cot", "judge")
+        for name in ("batch", "concurrency", "timeout_s", "request_attempts", "max_share_failed")
+    },
+}
+"""Former key or section -> where its values are set now."""
+
+RENAMED: dict[str, str] = {"toyworld.scans.": "synthetic.", "toyworld.model.": "base_model."}
+"""Key, or prefix of keys, that has moved -> name under which it stands in identities. Keys without effect need none."""
+
+
+def of_section(section: str) -> tuple[str, ...]:
+    """Return the former keys of a section that are constants now."""
+    return tuple(key for key in CONSTANTS if key.startswith(f"{section}."))
+
+
+def identity_name(key: str) -> str:
+    """Return the name under which a key stands in a result's identity."""
+    prefix = next((each for each in RENAMED if _below(key, each)), "")
+    return RENAMED[prefix] + key.removeprefix(prefix) if prefix else key
+
+
+def present_name(name: str) -> str:
+    """Return the key that stands in an identity as `name`."""
+    prefix = next((each for each in RENAMED if _below(name, RENAMED[each])), "")
+    return prefix + name.removeprefix(RENAMED[prefix]) if prefix else name
+
+
+def _below(key: str, name: str) -> bool:
+    return key.startswith(name) if name.endswith(".") else key == name
+
+
+def whereabouts(key: str) -> list[str]:
+    """Return what became of a former key, or of the keys of a former section: a sentence each; none of other keys."""
+    if key in CONSTANTS:
+        value, place = CONSTANTS[key].value, CONSTANTS[key].place
+        return [f"{key} is no key any more, but a constant: {value} ({place}); remove the line"]
+    if key in MOVED:
+        section, *_, last = MOVED[key].split(".")
+        below = f"`{last}:` indented below it" + ("" if "." in key else ", and the keys below that")
+        return [f"{key} is now {MOVED[key]}: write `{section}:`, {below}"]
+    return []
