@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.small_world import CONFIG, Recorder, map_rows, question_rows, tiny_policy, write_tables
 from rollout3d.config import SETTINGS, Config
-from rollout3d.difficulty.settings import asked, predict
+from rollout3d.difficulty.settings import predict, recipe
 from rollout3d.model.answer import of_shard
 from rollout3d.model.generate_hf import Batches
 from rollout3d.model.media import FrameStore, decode_image
@@ -76,10 +76,10 @@ def test_only_the_model_after_grpo_is_asked_to_reason(files, policy, name):
 
 def test_frames_have_training_size_in_every_setting():
     for name in SETTINGS:
-        setting = asked(name, CONFIG.difficulty, CONFIG.video).setting
+        setting = recipe(name, CONFIG.difficulty, CONFIG.video).setting
         assert (setting.frame_set, setting.pixels, setting.probe) == ("uniform4", (784, 1568), None)
     with pytest.raises(ValueError, match="unknown setting 'frames3'"):
-        asked("frames3", CONFIG.difficulty, CONFIG.video)
+        recipe("frames3", CONFIG.difficulty, CONFIG.video)
 
 
 def test_shards_divide_the_questions_and_keep_a_space_together():

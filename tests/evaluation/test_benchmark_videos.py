@@ -11,7 +11,7 @@ from evaluation import vsibench_release
 from evaluation.prepared import AGAIN, own_folder, prepare
 from evaluation.vsibench_release import write_video
 from rollout3d.evaluation.benchmarks import BenchmarkError
-from rollout3d.evaluation.benchmarks._vsibench_videos import Source
+from rollout3d.evaluation.benchmarks._vsibench_videos import Packed, Source
 from rollout3d.evaluation.benchmarks.vsibench import sample_video
 from rollout3d.geometry.frames import frame_set
 
@@ -26,7 +26,7 @@ def patch(path, box, offset, data):
 
 def sample(path, n):
     shown = [frame_set(f"uniform{n}")]
-    return [found[:3] for found in sample_video(Source(path, None, None), shown, "download it again")]
+    return [found[:3] for found in sample_video(Source(path), shown, "download it again")]
 
 
 def test_rotation_stated_by_the_container_makes_frames_upright(tmp_path):
@@ -141,7 +141,7 @@ def test_a_member_of_zeros_is_refused_before_it_is_unpacked(tmp_path, monkeypatc
         for _ in range(200):
             member.write(bytes(1 << 20))
     with zipfile.ZipFile(path) as archive:
-        source = Source(None, path, archive.getinfo("a.mp4"))
+        source = Source(None, Packed(path, archive.getinfo("a.mp4")))
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(BenchmarkError, match=rf"{path}: member a\.mp4 claims {200 << 20} bytes, too many for a video"):
         source.open("download it again")

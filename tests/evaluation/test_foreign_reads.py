@@ -93,7 +93,7 @@ def test_logs_of_lmms_eval_give_the_scored_text_or_on_request_the_raw_one(tmp_pa
     found = read_predictions(path)
     assert found.texts == {"7": "A", "8": "3"}
     assert (found.id_column, found.text_column) == ("vsibench_overall.id", "filtered_resps")
-    assert found.told["7"] == {"question_type": "object_counting", "ground_truth": "4"}
+    assert found.stated["7"] == {"question_type": "object_counting", "ground_truth": "4"}
     assert read_predictions(path, text_column="resps").texts == {"7": "A", "8": "<think>2?</think>3"}
 
 

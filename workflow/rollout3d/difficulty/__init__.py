@@ -1,4 +1,4 @@
-"""Which training questions are hard: four settings of a filter model, and the questions that tell them apart.
+"""Find hard training questions: four settings of a filter model, and the questions that only some of them answer.
 
 Source: OCR, "Cold Start Data Construction" and Table 1.
 """

@@ -1,4 +1,4 @@
-"""Four tables of predictions -> the hard questions, and the counts of Table 1. Pure functions.
+"""Select the hard questions from four tables of predictions, and count right answers for Table 1. Pure.
 
 Whether an answer is right is worked out from its text; the score stored beside it is never used.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rollout3d.config import SETTINGS, Cot
 from rollout3d.config.evaluation import official_scorer
 from rollout3d.errors import InvalidInput
 from rollout3d.scoring.scorers import score
 from rollout3d.seeding import generator
-
-Row = Mapping[str, Any]
+from rollout3d.tables.rows import HardRow, PredictionRow, QuestionRow
 
 TRANSITIONS = {"frames": "frames16", "bev": "frames16_bev"}
 """Transition -> the setting that turns a wrong answer of `frames2` into a right one."""
@@ -27,7 +26,7 @@ CORRECT_ABOVE = 0.5
 
 @dataclass(frozen=True)
 class Count:
-    """One row of Table 1."""
+    """Right and wrong answers of one setting: a row of Table 1."""
 
     setting: str
     correct: int
@@ -40,8 +39,10 @@ class Count:
 
 
 def is_correct(score: float, correct_above: float) -> bool:
-    """A choice is right or wrong (score 1 or 0); a number counts as right from a mean relative accuracy above the
-    threshold (assumed; OCR does not say how numbers were counted)."""
+    """Return whether a score counts as a correct answer: 1 for a choice, above the threshold for a number.
+
+    A number's score is its mean relative accuracy (assumed; OCR does not say how numbers were counted).
+    """
     return score >= 1 or score > correct_above
 
 
@@ -56,11 +57,11 @@ def scorer_of(setting: str) -> str:
 
 
 def correctness(
-    setting: str, predictions: Iterable[Row], questions: Mapping[str, Row], correct_above: float
+    setting: str, predictions: Iterable[PredictionRow], questions: Mapping[str, QuestionRow], correct_above: float
 ) -> dict[str, bool]:
-    """question_id -> whether the text of its first sample is right.
+    """Return by question id whether the text of its first sample is right.
 
-    `questions`: question_id -> question row, of which answer_type and ground_truth are read. Raises ValueError for an
+    `questions`: question id -> question row, of which answer_type and ground_truth are read. Raises InvalidInput for an
     answer to another question.
     """
     first = [p for p in predictions if p["sample"] == 0]
@@ -78,8 +79,14 @@ def correctness(
     }
 
 
-def table1(predictions: Mapping[str, Iterable[Row]], questions: Mapping[str, Row], correct_above: float) -> list[Count]:
-    """Correct and wrong answers of each setting that was run, in the paper's order; arguments as for `correctness`."""
+def table1(
+    predictions: Mapping[str, Iterable[PredictionRow]], questions: Mapping[str, QuestionRow], correct_above: float
+) -> list[Count]:
+    """Count right and wrong answers of each setting that was run, in the paper's order.
+
+    `predictions`: setting -> its rows; `questions`: question id -> question row. Raises InvalidInput for an answer to
+    another question.
+    """
     counts = []
     for setting in SETTINGS:
         if setting in predictions:
@@ -90,39 +97,46 @@ def table1(predictions: Mapping[str, Iterable[Row]], questions: Mapping[str, Row
 
 @dataclass(frozen=True)
 class Selection:
-    """`rows`: HARD rows. `sizes`: candidates of each transition before the choice. `notes`: what the log must say."""
+    """Rows of the table hard, candidates of each transition before the draw (`sizes`), warnings (`notes`)."""
 
-    rows: list[dict[str, str]]
+    rows: list[HardRow]
     sizes: dict[str, int]
     notes: list[str]
 
 
 def select_hard(
-    predictions: Mapping[str, Sequence[Row]], questions: Mapping[str, Row], cot: Cot, correct_above: float, seed: int
+    predictions: Mapping[str, Sequence[PredictionRow]],
+    questions: Mapping[str, QuestionRow],
+    cot: Cot,
+    correct_above: float,
+    seed: int,
 ) -> Selection:
-    """The hard questions: wrong with 2 frames, right with 16 frames or with the BEV picture, and wrong again after
-    GRPO (OCR, "Cold Start Data Construction"), at most `cot.per_transition` of each kind.
+    """Select the hard questions, at most `cot.per_transition` of each transition.
 
-    A question of both kinds counts once, as "frames". Where the candidates outnumber the limit, the choice is random,
-    by `seed`. `questions`: question rows by question_id. Departure, for presets whose filter model is too weak to show
-    a transition: a kind with fewer than `cot.fallback` questions is topped up to that many with questions that are
-    wrong after GRPO and not chosen yet, marked "fallback".
+    A question is hard if it is wrong with 2 frames, right with 16 frames or with the BEV picture (the two transitions),
+    and wrong again after GRPO (OCR, "Cold Start Data Construction"). A question of both transitions counts once, as
+    "frames". Where the candidates outnumber the limit, they are drawn at random by `seed`. `questions`: question id ->
+    question row.
 
-    Raises ValueError if a setting is missing or the settings did not answer the same questions.
+    Departure, for presets whose filter model is too weak to show a transition: a transition with fewer than
+    `cot.fallback` questions is topped up to that many with questions that are wrong after GRPO and not chosen yet,
+    marked "fallback".
+
+    Raises InvalidInput if a setting is missing or the settings did not answer the same questions.
     """
     missing = [setting for setting in SETTINGS if setting not in predictions]
     if missing:
         raise InvalidInput(f"the hard set needs predictions of all four settings; missing: {', '.join(missing)}")
     right = {s: correctness(s, predictions[s], questions, correct_above) for s in SETTINGS}
-    asked = set(right["frames2"])
+    answered = set(right["frames2"])
     for setting in SETTINGS:
-        if set(right[setting]) != asked:
-            odd = sorted(asked ^ set(right[setting]))
+        if set(right[setting]) != answered:
+            odd = sorted(answered ^ set(right[setting]))
             raise InvalidInput(
                 f"{len(odd)} questions were answered in one of frames2 and {setting} but not in the other, "
                 f"such as {', '.join(odd[:3])}: run both on the same ocr_rl.parquet"
             )
-    still_wrong = {q for q in asked if not right["frames16_grpo"][q]}
+    still_wrong = {q for q in answered if not right["frames16_grpo"][q]}
     chosen: dict[str, str] = {}
     sizes: dict[str, int] = {}
     for transition, setting in TRANSITIONS.items():
@@ -141,7 +155,7 @@ def select_hard(
                 f"{sizes[transition] or 'no'} questions show the transition '{transition}': {len(drawn)} that are "
                 "wrong after GRPO are added (cot.fallback)"
             )
-    rows = [{"question_id": q, "transition": chosen[q]} for q in sorted(chosen)]
+    rows: list[HardRow] = [{"question_id": q, "transition": chosen[q]} for q in sorted(chosen)]
     return Selection(rows, sizes, notes)
 
 

@@ -1,38 +1,39 @@
-"""The four ways in which the filter model is asked (OCR, Table 1)."""
+"""The four settings of the filter model (OCR, Table 1), and its answers in one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import cast
 
 from rollout3d.config import SETTINGS, Difficulty, Video
 from rollout3d.config.frames import train_set
-from rollout3d.difficulty.select import scorer_of
+from rollout3d.difficulty.select import scorer_of, style_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.parts import Parts
 from rollout3d.model.sampling import BackEnd, Sampling
-
-Row = Mapping[str, Any]
+from rollout3d.model.wordings import Style
+from rollout3d.tables.rows import PredictionRow, QuestionRow
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is shown, how it is asked, and how the answer is read."""
+class Recipe:
+    """What a model is shown, its prompt style, and the scorer and longest answer of that style."""
 
     setting: Setting
-    style: Literal["direct", "think"]
-    scorer: Literal["vsibench", "tagged"]
+    style: Style
+    scorer: str
     max_new_tokens: int
 
 
-def asked(name: str, config: Difficulty, video: Video) -> Asked:
-    """One of `config.SETTINGS`: 2 frames; 16 frames; the BEV picture, then 16 frames; 16 frames for the filter model
-    after GRPO, which was trained to reason and is asked to.
+def recipe(name: str, config: Difficulty, video: Video) -> Recipe:
+    """Return how a setting of `config.SETTINGS` is answered.
 
-    2 frames are the first and the last. Frames have training's size in all four. Raises ValueError for another name.
+    The settings are: 2 frames; 16 frames; the BEV picture, then 16 frames; 16 frames for the filter model after GRPO,
+    which was trained to reason and has a prompt for that. 2 frames are the first and the last. Frames have training's
+    size in all four. Raises ValueError for another name.
     """
     if name not in SETTINGS:
         raise ValueError(f"unknown setting '{name}': one of {', '.join(SETTINGS)}")
@@ -43,28 +44,31 @@ def asked(name: str, config: Difficulty, video: Video) -> Asked:
         pixels=video.train_pixels,
         bev=name == "frames16_bev",
     )
-    if name == "frames16_grpo":
-        return Asked(setting, "think", scorer_of(name), config.max_new_tokens_grpo)
-    return Asked(setting, "direct", scorer_of(name), config.max_new_tokens)
+    style = style_of(name)
+    most = config.max_new_tokens_grpo if style == "think" else config.max_new_tokens
+    return Recipe(setting, style, scorer_of(name), most)
 
 
 def predict(
     name: str,
-    rows: Sequence[Row],
+    rows: Sequence[QuestionRow],
     policy: Policy,
     store: FrameStore,
     config: Difficulty,
     video: Video,
     *,
-    think: str,
+    think: str | None,
     seed: int,
     back_end: BackEnd,
     parts: Parts | None = None,
-) -> Iterator[dict[str, Any]]:
-    """PREDICTIONS rows of one setting, greedily decoded. `think` names the wording that asks for reasoning; answers in
-    `parts` are not computed again."""
-    how = asked(name, config, video)
-    return answer(
+) -> Iterator[PredictionRow]:
+    """Answer question rows in one setting and yield prediction rows, greedily decoded.
+
+    `think` names the wording that asks for reasoning, None where the setting asks for none. Answers in `parts` are not
+    computed again.
+    """
+    how = recipe(name, config, video)
+    predictions = answer(
         rows,
         policy,
         store,
@@ -73,8 +77,9 @@ def predict(
         batch_size=config.batch_size,
         scorer=how.scorer,
         prompt_style=how.style,
-        think=think,
+        think=think or "",
         seed=seed,
         back_end=back_end,
         parts=parts,
     )
+    return cast(Iterator[PredictionRow], predictions)

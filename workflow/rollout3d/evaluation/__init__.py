@@ -1,1 +1,1 @@
-"""Benchmarks as released, models answering them, and scores beside what guessing would score."""
+"""Evaluation: benchmarks as released, the answers of models to them, and scores beside those of guessing."""

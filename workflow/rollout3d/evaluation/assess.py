@@ -1,6 +1,7 @@
-"""Predictions of others against the right answers: scores by several scorers side by side, with intervals. Pure.
+"""Score predictions of others against the right answers, by several scorers side by side, with intervals. Pure.
 
-What is missing counts as wrong, what belongs to no question is counted and left out, and both are said.
+Missing predictions count as wrong. Predictions that belong to no question are counted and left out. The report states
+both numbers.
 """
 
 from __future__ import annotations
@@ -12,21 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from rollout3d.evaluation.answers import SIZES, Answers, Asked
+from rollout3d import doors
+from rollout3d.evaluation.answer_key import BENCHMARK, SPLITS, AnswerKey
+from rollout3d.evaluation.benchmarks import Reference
 from rollout3d.evaluation.foreign import ForeignError, Predictions
-from rollout3d.evaluation.intervals import CONFIDENCE, DRAWS, bootstrap
+from rollout3d.evaluation.intervals import CONFIDENCE, DRAWS, Bounds, bootstrap
 from rollout3d.evaluation.settings import UNKNOWN
 from rollout3d.questions import types
 from rollout3d.scoring import aggregate, scorers
 from rollout3d.scoring.parse import first_word
 
-RAW = ("vsibench", "lmms")
-"""Scorers that do not look into the `<answer>` tag."""
-
 
 @dataclass(frozen=True)
 class Cell:
-    """Score of one task by one scorer, 0 to 100, and its interval; None where one scene was asked about."""
+    """Score of one task by one scorer, 0 to 100, and its interval; None where all questions are about one scene."""
 
     score: float
     low: float | None
@@ -35,11 +35,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Assessment:
-    """`cells`: scorer -> task -> its score; `n`, `missing`: task -> questions, and those without a prediction.
+    """Scores of one predictions file.
 
-    `unread`: scorer -> predictions in which it found no answer. `unknown`: ids of no question; `outside`: ids of
-    questions outside the split. `part`: what the questions are of their benchmark, None for all of it. `notes`: what a
-    reader of the numbers must know.
+    `cells`: scorer -> task -> its score; `n`, `missing`: task -> questions, and those without a prediction. `unread`:
+    scorer -> predictions in which it found no answer. `unknown`: ids of no question; `outside`: number of ids of
+    questions outside the split. `part`: which part of the benchmark the questions are, None for all of it. `notes`:
+    what a reader of the numbers must know.
     """
 
     benchmark: str
@@ -57,27 +58,27 @@ class Assessment:
 
 
 def assess(
-    predictions: Predictions, answers: Answers, asked: Sequence[Asked], split: str, names: Sequence[str]
+    predictions: Predictions, answers: AnswerKey, wanted: Sequence[Reference], split: str, names: Sequence[str]
 ) -> Assessment:
-    """Score `predictions` by the scorers `names` on the questions `asked`, which are the split `split` of `answers`.
+    """Score `predictions` by the scorers `names` on the questions `wanted`, which are the split `split` of `answers`.
 
-    Raises ForeignError if no prediction belongs to any of them, or if the predictions name other questions than their
-    ids do.
+    Raises ForeignError if no prediction belongs to any of them, or if the predictions state another question type or
+    answer than the question of their id has.
     """
     texts, known = _by_question(predictions, answers)
-    wanted = {question.id for question in asked}
+    ids = {question.id for question in wanted}
     unknown = [name for name in texts if name not in known]
-    missing = [question.id not in texts for question in asked]
+    missing = [question.id not in texts for question in wanted]
     if all(missing):
         files = ", ".join(str(file) for file in answers.files)
         raise ForeignError(
             f"none of the {len(texts)} ids in '{predictions.id_column}', such as {shown(list(texts))}, is one of "
-            f"{len(asked)} questions of {files} (split {split}), such as {shown([q.id for q in asked])}: "
+            f"{len(wanted)} questions of {files} (split {split}), such as {shown([q.id for q in wanted])}: "
             "name the right column with --id-column, or give the file of these questions"
         )
-    values = np.zeros((len(asked), len(names)))
+    values = np.zeros((len(wanted), len(names)))
     unread: Counter[str] = Counter()
-    for i, question in enumerate(asked):
+    for i, question in enumerate(wanted):
         if missing[i]:
             continue
         row = {"answer_type": question.answer_type, "ground_truth": question.ground_truth}
@@ -85,45 +86,49 @@ def assess(
             found = scorers.score(texts[question.id], row, name)
             values[i, j] = found.score
             unread[name] += found.answer is None
-    kinds = [question.question_type for question in asked]
-    scenes = [question.scene for question in asked]
-    bounds = bootstrap(values, kinds, scenes)
+    by_question = [question.question_type for question in wanted]
+    scenes = [question.scene for question in wanted]
+    bounds = bootstrap(values, by_question, scenes)
     cells: dict[str, dict[str, Cell]] = {}
     for j, name in enumerate(names):
-        means = _average(kinds, values[:, j])
+        means = _average(by_question, values[:, j])
         cells[name] = {
-            task: Cell(100 * mean.score, *(_percent(bounds[task][j]) if bounds[task] else (None, None)))
+            task: Cell(100 * mean.score, *_percent(bounds[task], j))
             for task, mean in means.items()
             if mean.score is not None
         }
-    counts = {task: mean.n for task, mean in _average(kinds, values[:, 0]).items() if mean.n}
-    lost = [kind for kind, gone in zip(kinds, missing, strict=True) if gone]
+    counts = {task: mean.n for task, mean in _average(by_question, values[:, 0]).items() if mean.n}
+    lost = [name for name, gone in zip(by_question, missing, strict=True) if gone]
     lacking = {task: mean.n for task, mean in _average(lost, np.zeros(len(lost))).items() if task in counts}
-    part = None if split == "full" and len(asked) == SIZES["full"] else f"{split}, {len(asked)} of {SIZES['full']}"
-    of_vsibench = answers.released or bool(answers.other_ids)
+    whole = SPLITS["full"]
+    part = None if split == "full" and len(wanted) == whole else f"{split}, {len(wanted)} of {whole}"
+    of_benchmark = answers.released or bool(answers.other_ids)
     return Assessment(
-        "vsibench" if of_vsibench else "questions",
+        BENCHMARK if of_benchmark else "questions",
         split,
-        part if of_vsibench else None,
+        part if of_benchmark else None,
         cells,
         counts,
         lacking,
         dict(unread),
         unknown,
-        sum(name in known and name not in wanted for name in texts),
+        sum(name in known and name not in ids for name in texts),
         len(set(scenes)),
         predictions.settings or UNKNOWN,
         _notes(texts, answers, split, counts, names),
     )
 
 
-def _by_question(predictions: Predictions, answers: Answers) -> tuple[dict[str, str], set[str]]:
-    """Texts by the ids of the answers, and all of these ids. VSI-Bench's ids stand for ours where none of ours fits."""
-    known = {question.id: question for question in answers.questions}
+def _by_question(predictions: Predictions, answers: AnswerKey) -> tuple[dict[str, str], set[str]]:
+    """Return texts by the ids of the answers, and all of these ids.
+
+    The benchmark's own ids stand for ours where none of ours fits.
+    """
+    known = {question.id: question for question in answers.references}
     renamed = answers.other_ids if not predictions.texts.keys() & known.keys() else {}
-    for name, told in predictions.told.items():
+    for name, stated in predictions.stated.items():
         question = known.get(renamed.get(name, name))
-        for field, value in told.items() if question else ():
+        for field, value in stated.items() if question else ():
             if not _same(value, getattr(question, field)):
                 raise ForeignError(
                     f"the prediction with the id {name} is for a question whose {field} is '{value}', but in "
@@ -133,45 +138,52 @@ def _by_question(predictions: Predictions, answers: Answers) -> tuple[dict[str, 
     return {renamed.get(name, name): text for name, text in predictions.texts.items()}, set(known)
 
 
-def _same(told: str, known: str) -> bool:
-    """True if a file's own note agrees: 4.0 for 4, "A. left" for A, object_rel_direction for one of its three types."""
+def _same(stated: str, known: str) -> bool:
+    """Return whether a file's own note agrees with the question.
+
+    4.0 agrees with 4, "A. left" with A, object_rel_direction with each of its three types.
+    """
     try:
-        return float(told) == float(known)
+        return float(stated) == float(known)
     except ValueError:
         of_type = types.known(known)
         names = (known, of_type.scored_as.name) if of_type else (known,)
-        return told.strip() in names or first_word(told) == known
+        return stated.strip() in names or first_word(stated) == known
 
 
-def _average(kinds: Sequence[str], values: np.ndarray) -> dict[str, aggregate.Mean]:
+def _average(question_types: Sequence[str], values: np.ndarray) -> dict[str, aggregate.Mean]:
     grouped: dict[str, list[float]] = {}
-    for kind, value in zip(kinds, values.tolist(), strict=True):
-        grouped.setdefault(kind, []).append(value)
+    for name, value in zip(question_types, values.tolist(), strict=True):
+        grouped.setdefault(name, []).append(value)
     return aggregate.vsibench(grouped)
 
 
-def _percent(bounds: tuple[float, float]) -> tuple[float, float]:
-    return 100 * bounds[0], 100 * bounds[1]
+def _percent(bounds: Sequence[Bounds] | None, scorer: int) -> tuple[float | None, float | None]:
+    """Return the interval of a scorer in percent; None twice where there is none."""
+    if bounds is None:
+        return None, None
+    low, high = bounds[scorer]
+    return 100 * low, 100 * high
 
 
 def _notes(
-    texts: dict[str, str], answers: Answers, split: str, counts: dict[str, int], names: Sequence[str]
+    texts: dict[str, str], answers: AnswerKey, split: str, counts: dict[str, int], names: Sequence[str]
 ) -> list[str]:
     notes = []
-    whole = SIZES.get(split)
+    whole = SPLITS.get(split)
     if answers.released and whole and counts["overall"] != whole:
         notes.append(f"{counts['overall']:,} questions are not the {whole:,} of VSI-Bench's split {split}")
     lacking = [task for task in (each.name for each in aggregate.tasks()) if task not in counts]
     if lacking:
         notes.append(f"overall is without {', '.join(lacking)}: compare it with no other overall")
     tags = sum("</answer>" in text for text in texts.values())
-    if tags and set(names) <= set(RAW):
+    if tags and not any(doors.SCORERS.constant(name, "READS_TAG", False) for name in names):
         notes.append(f"{tags:,} texts hold an <answer> tag, into which no scorer asked for looks: try tagged")
     return notes
 
 
 def report(found: Assessment) -> str:
-    """The table: a line per task with questions, missing predictions and each scorer's score with its interval."""
+    """Return the table: a line per task with questions, missing predictions and each scorer's score and interval."""
     names = list(found.cells)
     lines = ["  ".join([f"{'task':<24}{'n':>7}{'missing':>9}", *(f"{name:>21}" for name in names)])]
     for task in found.n:
@@ -193,12 +205,12 @@ def _shown(cell: Cell) -> str:
 
 
 def shown(ids: Sequence[str]) -> str:
-    """The first three ids, for a message: quoted and cut, since they may hold anything."""
+    """Return the first three ids, for a message: quoted and cut, since they may hold anything."""
     return ", ".join(ascii(name[:40]) for name in ids[:3])
 
 
 def score_rows(found: Assessment, run: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """SCORES rows (`columns` of that table) of an assessment; `run` names the predictions."""
+    """Return rows of the table scores (`columns`) for an assessment; `run` names the predictions."""
     rows = []
     for name, cells in found.cells.items():
         for task, cell in cells.items():

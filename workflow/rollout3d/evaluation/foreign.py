@@ -1,4 +1,4 @@
-"""Other people's predictions: a text per question id, from JSON lines, JSON, CSV or Parquet in the shapes that occur.
+"""Read predictions of others: a text per question id, from JSON lines, JSON, CSV or Parquet in the shapes that occur.
 
 Which columns hold the id and the text is guessed from well-known names, one each, or given. Nothing is guessed from
 values. Known besides flat rows: a dictionary id -> text, a dictionary with one list of rows, the per-sample logs of
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout3d import tables
+from rollout3d import doors, tables
 from rollout3d.errors import UserError
 from rollout3d.evaluation import settings
 from rollout3d.evaluation.views import VIDEO, view_of
@@ -42,12 +42,10 @@ TEXTS = (
 )
 """Well-known names, in lower case. "answer" is not one: in most files it is the right answer."""
 
-LMMS = ("vsibench_overall", "vsibench_score")
-"""Keys under which lmms-eval logs the whole question row, newer releases first."""
+LOG_KEYS = tuple(key for name in doors.BENCHMARKS.names for key in doors.BENCHMARKS.constant(name, "LOG_KEYS", ()))
+"""Keys under which lmms-eval logs the whole question row."""
 
 KEYS, VALUES = "(keys)", "(values)"
-
-Row = Mapping[str, Any]
 
 
 class ForeignError(UserError, ValueError):
@@ -56,10 +54,11 @@ class ForeignError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """`texts`: id -> text. `rows` of the file, `doubled` of them with an id and text seen before, `empty` texts.
+    """Predictions of one file.
 
-    `told`: id -> what the file itself says about its question (`question_type`, `ground_truth`), where it does.
-    `settings`: how the answers were made, None where the file does not say it.
+    `texts`: id -> text. `rows`: number of rows of the file, `doubled`: rows with an id and text seen before, `empty`:
+    empty texts. `stated`: id -> the fields of its question that the file states (`question_type`, `ground_truth`).
+    `settings`: how the answers were made, None where the file does not state it.
     """
 
     texts: dict[str, str]
@@ -68,7 +67,7 @@ class Predictions:
     empty: int
     id_column: str
     text_column: str
-    told: dict[str, dict[str, str]]
+    stated: dict[str, dict[str, str]]
     settings: str | None = None
 
 
@@ -82,7 +81,7 @@ def read_predictions(path: str | Path, id_column: str | None = None, text_column
     rows, unit, made = _rows(path)
     if not rows:
         raise ForeignError(f"{path}: holds no prediction")
-    key = next((key for key in LMMS if isinstance(rows[0][1].get(key), dict)), None)
+    key = next((key for key in LOG_KEYS if isinstance(rows[0][1].get(key), dict)), None)
     if key:
         rows = [(place, _lmms(row, key, f"{path}: {unit} {place}")) for place, row in rows]
         text_column = text_column or "filtered_resps"
@@ -90,7 +89,7 @@ def read_predictions(path: str | Path, id_column: str | None = None, text_column
     ids = KEYS if KEYS in columns and id_column is None else _column(path, columns, id_column, IDS, "id")
     words = VALUES if VALUES in columns and text_column is None else _column(path, columns, text_column, TEXTS, "text")
     texts: dict[str, str] = {}
-    told: dict[str, dict[str, str]] = {}
+    stated: dict[str, dict[str, str]] = {}
     first: dict[str, Any] = {}
     doubled = 0
     for place, row in rows:
@@ -104,10 +103,10 @@ def read_predictions(path: str | Path, id_column: str | None = None, text_column
             doubled += 1
             continue
         texts[name], first[name] = text, place
-        told[name] = {k: str(row[k]) for k in ("question_type", "ground_truth") if row.get(k) is not None}
+        stated[name] = {k: str(row[k]) for k in ("question_type", "ground_truth") if row.get(k) is not None}
     shown = f"{key}.{ids}" if key else ids
     empty = sum(not text.strip() for text in texts.values())
-    return Predictions(texts, len(rows), doubled, empty, shown, words, told, made)
+    return Predictions(texts, len(rows), doubled, empty, shown, words, stated, made)
 
 
 def _column(path: Path, columns: Sequence[str], given: str | None, known: Sequence[str], what: str) -> str:
@@ -127,26 +126,26 @@ def _column(path: Path, columns: Sequence[str], given: str | None, known: Sequen
 
 
 def _id(value: Any, column: str, where: str) -> str:
-    """An id as text: a whole number that pandas stored as 7.0 is 7."""
+    """Return an id as text: a whole number that pandas stored as 7.0 is 7."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not str(value).strip():
         raise ForeignError(f"{where}: its '{column}' is {value!r}, no id of a question")
     return re.sub(r"^(\d+)\.0+$", r"\1", str(value).strip())
 
 
 def _text(value: Any, column: str, where: str) -> str:
-    """What a model wrote; nothing for null. A list of one text, as lmms-eval logs it, is that text."""
+    """Return a model's text; empty for null. A list of one text, as lmms-eval logs it, is that text."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        kind = f"{len(value)} texts" if isinstance(value, list) else type(value).__name__
-        raise ForeignError(f"{where}: its '{column}' holds {kind}, not one text: keep one answer per question")
+        holds = f"{len(value)} texts" if isinstance(value, list) else type(value).__name__
+        raise ForeignError(f"{where}: its '{column}' holds {holds}, not one text: keep one answer per question")
     return str(value)
 
 
-def _lmms(row: Row, key: str, where: str) -> dict[str, Any]:
-    """A line of lmms-eval's log as a flat row. `resps` is logged only where filters have changed the text."""
+def _lmms(row: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    """Return a line of lmms-eval's log as a flat row. `resps` is logged only where filters have changed the text."""
     about = row.get(key)
     if not isinstance(about, dict) or "filtered_resps" not in row:
         raise ForeignError(f"{where}: is without '{key}' or 'filtered_resps': is it a whole log of lmms-eval?")
@@ -154,7 +153,7 @@ def _lmms(row: Row, key: str, where: str) -> dict[str, Any]:
 
 
 Rows = tuple[list[tuple[int, dict[str, Any]]], str, str | None]
-"""(place, row) of each row, what a place is (row or line), and the settings where they are known."""
+"""(place, row) of each row, whether a place is a row or a line, and the settings where they are known."""
 
 
 def _rows(path: Path) -> Rows:

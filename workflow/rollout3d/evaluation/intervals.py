@@ -1,7 +1,7 @@
-"""Intervals of a score by bootstrap over scenes: how far it would move with other rooms.
+"""Confidence intervals of VSI-Bench's scores by bootstrap over scenes.
 
 Questions about one room are not independent, so whole scenes are drawn with replacement, as many as there are, and the
-averages of VSI-Bench are taken of each draw. `seeing` gives the closed form for differences of two views.
+averages of VSI-Bench are taken of each draw. `seeing` has the closed form for differences of two views.
 """
 
 from __future__ import annotations
@@ -21,48 +21,49 @@ Bounds = tuple[float, float]
 def bootstrap(
     scores: np.ndarray, types: Sequence[str], scenes: Sequence[str], draws: int = DRAWS, seed: int = 0
 ) -> dict[str, list[Bounds] | None]:
-    """Task (with questions), and "overall" -> the 95 % interval of each scorer; None where one scene was asked about.
+    """Return the 95 % interval of each scorer, for each task with questions and for "overall".
 
-    `scores`: (questions, scorers), 0 to 1; `types`, `scenes`: question type and scene of each question. All scorers
-    see the same draws. A draw without any question of a task says nothing about that task, and its overall is the mean
-    of the other tasks. Percentile method; the seed makes equal inputs give equal intervals.
+    A task whose questions are all about one scene has None instead. `scores`: (questions, scorers), 0 to 1; `types`,
+    `scenes`: question type and scene of each question. All scorers are evaluated on the same draws. A draw without any
+    question of a task is left out of that task's interval, and its overall is the mean of the other tasks. Percentile
+    method; the seed makes equal inputs give equal intervals.
     """
-    kinds, kind_of = np.unique(np.asarray(types), return_inverse=True)
+    names, type_of = np.unique(np.asarray(types), return_inverse=True)
     rooms, room_of = np.unique(np.asarray(scenes), return_inverse=True)
     n_scorers = scores.shape[1]
-    sums = np.zeros((len(rooms), len(kinds), n_scorers))
-    counts = np.zeros((len(rooms), len(kinds)))
-    np.add.at(sums, (room_of, kind_of), scores)
-    np.add.at(counts, (room_of, kind_of), 1)
+    sums = np.zeros((len(rooms), len(names), n_scorers))
+    counts = np.zeros((len(rooms), len(names)))
+    np.add.at(sums, (room_of, type_of), scores)
+    np.add.at(counts, (room_of, type_of), 1)
     # How often each scene is in each draw, in place of drawing its questions: one product then gives all sums.
     times = np.random.default_rng(seed).multinomial(len(rooms), np.full(len(rooms), 1 / len(rooms)), draws)
-    drawn_sums = (times @ sums.reshape(len(rooms), -1)).reshape(draws, len(kinds), n_scorers)
+    drawn_sums = (times @ sums.reshape(len(rooms), -1)).reshape(draws, len(names), n_scorers)
     drawn_counts = (times @ counts)[:, :, None]
     with np.errstate(invalid="ignore"):
-        means = dict(zip(kinds.tolist(), np.moveaxis(drawn_sums / drawn_counts, 1, 0), strict=True))
-    types_of = {task.name: names for task, names in tasks(kinds.tolist()).items()}
+        means = dict(zip(names.tolist(), np.moveaxis(drawn_sums / drawn_counts, 1, 0), strict=True))
+    types_of = {task.name: parts for task, parts in tasks(names.tolist()).items()}
     averages: dict[str, np.ndarray] = {}
-    for task, names in types_of.items():
-        parts = [means[name] for name in names if name in means]
-        if parts:
-            averages[task] = _mean(parts)
+    for task, parts in types_of.items():
+        found = [means[name] for name in parts if name in means]
+        if found:
+            averages[task] = _mean(found)
     averages["overall"] = _mean(list(averages.values()))
-    types_of["overall"] = tuple(kinds.tolist())
-    asked = {task: _rooms(counts, kinds, types_of[task]) for task in averages}
-    return {task: _bounds(values) if asked[task] > 1 else None for task, values in averages.items()}
+    types_of["overall"] = tuple(names.tolist())
+    n_rooms = {task: _rooms(counts, names, types_of[task]) for task in averages}
+    return {task: _bounds(values) if n_rooms[task] > 1 else None for task, values in averages.items()}
 
 
 def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean of those parts that a draw has; NaN where it has none."""
+    """Return the mean of those parts that a draw has; NaN where it has none."""
     stacked = np.stack(parts)
     there = ~np.isnan(stacked)
     with np.errstate(invalid="ignore"):
         return np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0)
 
 
-def _rooms(counts: np.ndarray, kinds: np.ndarray, wanted: Sequence[str]) -> int:
-    """Return in how many scenes a question of the types `wanted` was asked."""
-    return int((counts[:, np.isin(kinds, wanted)].sum(axis=1) > 0).sum())
+def _rooms(counts: np.ndarray, types: np.ndarray, wanted: Sequence[str]) -> int:
+    """Return the number of scenes with a question of the types `wanted`."""
+    return int((counts[:, np.isin(types, wanted)].sum(axis=1) > 0).sum())
 
 
 def _bounds(values: np.ndarray) -> list[Bounds]:

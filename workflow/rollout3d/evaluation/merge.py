@@ -1,27 +1,29 @@
-"""Predictions of a benchmark's shards -> one table, as if one job had answered all questions. Pure."""
+"""Merge the predictions of a benchmark's shards into one table, as if one job had answered all questions. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from rollout3d.evaluation.views import view_of
 from rollout3d.tables import SETTING_COLUMNS
-
-Row = Mapping[str, Any]
+from rollout3d.tables.rows import PredictionRow
 
 
 def merge(
-    shards: Sequence[Sequence[Row]], questions: Sequence[str], no_twin: Mapping[str, Collection[str]] | None = None
-) -> list[Row]:
-    """The predictions setting by setting, in each in the order of the question ids `questions`.
+    shards: Sequence[Sequence[PredictionRow]],
+    questions: Sequence[str],
+    no_twin: Mapping[str, Collection[str]] | None = None,
+) -> list[PredictionRow]:
+    """Return the predictions setting by setting, in each in the order of the question ids `questions`.
 
     Settings come in the order of the first shard that has any. `no_twin`: probe -> questions that need no answer with
-    it (`evaluation.probes`). Raises ValueError unless every setting answers every other question once, and nothing
-    else: a missing shard, or one of another number of shards, would change the score. So
-    would shards that were answered in another way (`tables.SETTING_COLUMNS`, where they say it).
+    it (`evaluation.probes`).
+
+    Raises ValueError unless every setting answers every other question once, and nothing else: a missing shard, or one
+    of another number of shards, would change the score. It is raised, too, for shards that were answered in different
+    ways (`tables.SETTING_COLUMNS`, where those are not null).
     """
-    found: dict[str, dict[str, list[Row]]] = {}
+    found: dict[str, dict[str, list[PredictionRow]]] = {}
     for shard in shards:
         for setting, answers in _grouped(shard).items():
             others = found.setdefault(setting, {})
@@ -40,16 +42,16 @@ def merge(
         for name in SETTING_COLUMNS:
             values = dict.fromkeys(row.get(name) for samples in answers.values() for row in samples)
             if len(values.keys() - {None}) > 1:
-                told = " and ".join(str(value) for value in values if value is not None)
-                raise ValueError(f"setting {setting}: the shards were answered with {name} {told}")
+                both = " and ".join(str(value) for value in values if value is not None)
+                raise ValueError(f"setting {setting}: the shards were answered with {name} {both}")
     if questions and not found:
         raise ValueError(f"no answer to any of {len(questions)} questions")
     return [row for answers in found.values() for question in questions for row in answers.get(question, ())]
 
 
-def _grouped(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
-    """Setting -> question id -> its samples, in table order."""
-    grouped: dict[str, dict[str, list[Row]]] = {}
+def _grouped(rows: Sequence[PredictionRow]) -> dict[str, dict[str, list[PredictionRow]]]:
+    """Group rows by setting and question id, samples in table order."""
+    grouped: dict[str, dict[str, list[PredictionRow]]] = {}
     for row in rows:
         samples = grouped.setdefault(row["setting"], {}).setdefault(row["question_id"], [])
         if row["sample"] != len(samples):

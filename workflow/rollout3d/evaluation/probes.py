@@ -1,7 +1,7 @@
-"""Twins of a question's video that cannot answer it: how each is made from the stored frames.
+"""Probes: twins of a question's video that cannot answer it, and how each is made from the stored frames.
 
-A model that looks at its video must lose by them; one that guesses from the text does not. Light: no picture is decoded
-here, `model/twins.py` shows them.
+A model that uses its video scores less on them; one that guesses from the text does not. Light: no picture is decoded
+here, `model/twins.py` does that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
+from rollout3d.tables.rows import FrameRow, ProbeRow, QuestionRow
 
-Row = Mapping[str, Any]
 NO_SCENE = "about no scene"
 
 
@@ -29,14 +28,14 @@ class Shown:
     def __init__(self, frames: Iterable[Path | str], name: str):
         self._reader = tables.SceneReader(tables.FRAMES, frames)
         self.name = name
-        self._kept: tuple[str, list[dict[str, Any]]] | None = None
+        self._kept: tuple[str, list[FrameRow]] = ("", [])
 
     def __contains__(self, scene_id: str) -> bool:
         return scene_id in self._reader
 
-    def rows(self, scene_id: str) -> list[dict[str, Any]]:
-        """Frame rows (frame_index) in the order shown, some repeated where the video is shorter than the set."""
-        if self._kept is None or self._kept[0] != scene_id:
+    def rows(self, scene_id: str) -> list[FrameRow]:
+        """Return frame rows (frame_index) in the order shown, some repeated where the video is shorter than the set."""
+        if self._kept[0] != scene_id:
             rows = self._reader.rows(scene_id, ["frame_index", "sets"])
             found = sorted((row for row in rows if self.name in row["sets"]), key=lambda row: row["frame_index"])
             n = frame_set(self.name).n_shown
@@ -46,18 +45,18 @@ class Shown:
 
 @dataclass(frozen=True)
 class Twin:
-    """How a video is altered: which scene's frames, in which order, with which objects drowned; or why it cannot be."""
+    """How a video is altered: which scene's frames, in which order, with which objects drowned; or why that fails."""
 
     scene_id: str | None = None
-    order: Sequence[int] | None = None
+    order: list[int] | None = None
     """Places among the frames shown; None leaves them as they are."""
-    objects: Sequence[int] | None = None
+    objects: list[int] | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True)
 class World:
-    """What the twins of one benchmark are made from. `spaces`: scene -> physical space, of all its questions."""
+    """Data that the twins of one benchmark are made from. `spaces`: scene -> physical space, of all its questions."""
 
     shown: Shown
     spaces: Mapping[str, str]
@@ -66,18 +65,19 @@ class World:
 
 
 def probe_rows(
-    questions: Sequence[Row],
+    questions: Sequence[QuestionRow],
     frames: Iterable[Path | str],
     name: str,
     probes: Sequence[str],
     seed: int,
-    regions: Any = None,
-) -> Iterator[dict[str, Any]]:
-    """PROBES rows: every question with each of `probes`, in that order.
+    regions: tuple[Sequence[Path | str], Sequence[Path | str]] | None = None,
+) -> Iterator[ProbeRow]:
+    """Yield probe rows: every question with each of `probes`, in that order.
 
-    `frames`: frames tables that hold the frame set `name`. `regions`: files of the tables (objects, regions), without
-    which no object can be drowned or left out. A twin that cannot be made keeps its row, with the reason. Draws depend
-    on `seed` and the question's id or scene only. Raises ValueError for a scene without frames of the set.
+    `frames`: frames tables that hold the frame set `name`. `regions`: files of the tables objects and of the tables
+    regions, without which no object can be drowned or left out. A twin that cannot be made keeps its row, with the
+    reason. Draws depend on `seed` and the question's id or scene only. Raises ValueError for a scene without frames of
+    the set.
     """
     shown = Shown(frames, name)
     spaces = {row["scene_id"]: row["space_id"] or row["scene_id"] for row in questions if row["scene_id"]}
@@ -88,17 +88,24 @@ def probe_rows(
     for row in questions:
         for probe in probes:
             twin = TWINS[probe](row, world)
-            made = {"scene_id": twin.scene_id, "order": twin.order, "objects": twin.objects, "reason": twin.reason}
-            yield {"question_id": row["question_id"], "probe": probe, "sets": [name], **made}
+            yield {
+                "question_id": row["question_id"],
+                "probe": probe,
+                "sets": [name],
+                "scene_id": twin.scene_id,
+                "order": twin.order,
+                "objects": twin.objects,
+                "reason": twin.reason,
+            }
 
 
-def black(row: Row, world: World) -> Twin:
-    """Every pixel black."""
+def black(row: QuestionRow, world: World) -> Twin:
+    """Return the twin whose pixels are all black."""
     return Twin(row["scene_id"])
 
 
-def shuffled(row: Row, world: World) -> Twin:
-    """The same frames in another order, which tells what comes first only by chance."""
+def shuffled(row: QuestionRow, world: World) -> Twin:
+    """Return the twin with the same frames in another order, drawn per question."""
     if not row["scene_id"]:
         return Twin(reason=NO_SCENE)
     n = len(world.shown.rows(row["scene_id"]))
@@ -111,8 +118,8 @@ def shuffled(row: Row, world: World) -> Twin:
     return Twin(row["scene_id"], order.tolist())
 
 
-def other_room(row: Row, world: World) -> Twin:
-    """The video of another physical space, one for all questions of a scene."""
+def other_room(row: QuestionRow, world: World) -> Twin:
+    """Return the video of another physical space, the same for all questions of a scene."""
     if not row["scene_id"]:
         return Twin(reason=NO_SCENE)
     own = world.spaces[row["scene_id"]]
@@ -123,16 +130,16 @@ def other_room(row: Row, world: World) -> Twin:
     return Twin(others[int(rng.integers(len(others)))])
 
 
-def drowned(row: Row, world: World) -> Twin:
-    """Every object that the question names under noise, in every frame that shows it. Its outline stays."""
+def drowned(row: QuestionRow, world: World) -> Twin:
+    """Return the twin with noise over every object that the question names, in every frame; outlines stay."""
     named, reason = _named(row, world)
     return Twin(reason=reason) if reason else Twin(row["scene_id"], objects=named)
 
 
-def removed(row: Row, world: World) -> Twin:
-    """Only frames that show none of the objects that the question names, some of them repeated."""
+def removed(row: QuestionRow, world: World) -> Twin:
+    """Return the twin of only those frames that show none of the objects that the question names, some repeated."""
     named, reason = _named(row, world)
-    if reason:
+    if reason or world.regions is None or not row["scene_id"]:
         return Twin(reason=reason)
     hiding = world.regions.frames(row["scene_id"], named)
     frames = [each["frame_index"] for each in world.shown.rows(row["scene_id"])]
@@ -142,8 +149,8 @@ def removed(row: Row, world: World) -> Twin:
     return Twin(row["scene_id"], [left[i] for i in sample_indices(len(left), len(frames))])
 
 
-def _named(row: Row, world: World) -> tuple[list[int], str | None]:
-    """Objects that the question names and the frames show, or why none can be told."""
+def _named(row: QuestionRow, world: World) -> tuple[list[int], str | None]:
+    """Return the objects that the question names and the frames show, or the reason why there is none."""
     if not row["scene_id"]:
         return [], NO_SCENE
     if world.regions is None or row["scene_id"] not in world.regions:
@@ -155,7 +162,7 @@ def _named(row: Row, world: World) -> tuple[list[int], str | None]:
     return found, None if found else "none of its objects is in the frames"
 
 
-TWINS: dict[str, Callable[[Row, World], Twin]] = {
+TWINS: dict[str, Callable[[QuestionRow, World], Twin]] = {
     each.__name__: each for each in (black, shuffled, other_room, drowned, removed)
 }
 """Name of a probe (`config.evaluation.PROBES`) -> its twin of a question's video."""

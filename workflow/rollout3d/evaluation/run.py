@@ -35,7 +35,7 @@ def evaluate(
     video: Video,
     *,
     style: Style,
-    think: str,
+    think: str | None,
     seed: int,
     back_end: BackEnd,
     parts: Parts | None = None,
@@ -46,8 +46,8 @@ def evaluate(
     """Answer question rows and yield prediction rows, those of the questions' own video first.
 
     Answers are scored by the official scorer of `style` on `benchmark`. `think` names the wording that asks for
-    reasoning. Answers in `parts` are not computed again. `split` names the part of the benchmark that its questions
-    are. `twins` has the videos of `config.probes`.
+    reasoning, None for direct answers. Answers in `parts` are not computed again. `split` names the part of the
+    benchmark that its questions are. `twins` has the videos of `config.probes`.
     """
     predictions = answer(
         rows,
@@ -61,7 +61,7 @@ def evaluate(
         batch_size=config.batch_size,
         scorer=official_scorer(style, benchmark),
         prompt_style=style,
-        think=think,
+        think=think or "",
         seed=seed,
         back_end=back_end,
         parts=parts,

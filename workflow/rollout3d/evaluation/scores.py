@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from rollout3d import doors
 from rollout3d.config.evaluation import PROBES, official_scorer
 from rollout3d.evaluation import benchmarks, settings
 from rollout3d.evaluation.baselines import BASELINES, training_answers
@@ -42,9 +43,9 @@ def score_rows(
     `training`: the table that the baselines guess from (question_type and ground_truth are read). `rests_on`: names of
     kept rules and runs, written into every row. `scorers`: the first one is the official one of this run; auto stands
     for the official scorer of the prompt style (`official_scorer`). `wanted`: what the configuration asks for
-    (`settings.configured`), with which the predictions must agree. `well_formed` is given for the tagged scorer only:
-    direct answers have no format to keep. In the view of a probe only questions with such a twin have answers
-    (`evaluation.probes`).
+    (`settings.configured`), with which the predictions must agree. `well_formed` is given for scorers
+    with a `FORMAT` only: direct answers have no format to keep. In the view of a probe only questions with such a twin
+    have answers (`evaluation.probes`).
 
     Raises ValueError if a view does not answer each of its questions exactly once, because unanswered questions would
     silently raise or lower the average; for an unknown scorer; and what `settings.line` raises.
@@ -95,7 +96,7 @@ def score_rows(
             for p, value in zip(answered, found, strict=True):
                 question_type = types[p["question_id"]]
                 scores.setdefault(question_type, []).append(value)
-                if scorer == "tagged":
+                if doors.SCORERS.constant(scorer, "FORMAT", False):
                     formed.setdefault(question_type, []).append(well_formed(p["text"], strict=False))
             add_means(view, scores, made[view] | {"scorer": scorer}, formed)
             by_view[view] = {p["question_id"]: value for p, value in zip(answered, found, strict=True)}

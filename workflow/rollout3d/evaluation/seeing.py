@@ -1,4 +1,4 @@
-"""Whether a run uses its video: the score with the true frames less the one with black frames, with its interval.
+"""Measure whether a run uses its video: score on real frames minus score on a probe's, with a 95 % interval.
 
 Both answer the same questions, so differences are taken question by question; questions about one room are not
 independent, so the variance is the cluster-robust one over physical spaces (Liang and Zeger, 1986), with C / (C - 1)
@@ -21,7 +21,7 @@ Average = Callable[[Mapping[str, Sequence[float]]], dict[str, Mean]]
 
 @dataclass(frozen=True)
 class Gain:
-    """`mean` of the differences, and its interval; `low` and `high` are None where a single space was asked about."""
+    """Mean of `n` differences and its interval; `low` and `high` are None where all questions are about one space."""
 
     mean: float
     low: float | None
@@ -30,32 +30,32 @@ class Gain:
 
 
 def gains(
-    differences: Mapping[str, float], kinds: Mapping[str, str], spaces: Mapping[str, str], average: Average
+    differences: Mapping[str, float], types: Mapping[str, str], spaces: Mapping[str, str], average: Average
 ) -> dict[str, Gain]:
-    """Task -> gain, tasks without questions left out.
+    """Return the gain of each task, tasks without questions left out.
 
-    `differences`: question id -> score with the video less score with black frames, -1 to 1; `kinds`, `spaces`:
-    question id -> question type, physical space.
+    `differences`: question id -> score on the video minus score on the probe, -1 to 1; `types`, `spaces`: question id
+    -> question type, physical space; `average`: of the benchmark.
     """
     from scipy.stats import t
 
-    by_kind: dict[str, list[str]] = {}
+    by_type: dict[str, list[str]] = {}
     for question in differences:
-        by_kind.setdefault(kinds[question], []).append(question)
-    means = average({kind: [differences[q] for q in ids] for kind, ids in by_kind.items()})
-    centre = {kind: math.fsum(differences[q] for q in ids) / len(ids) for kind, ids in by_kind.items()}
+        by_type.setdefault(types[question], []).append(question)
+    means = average({name: [differences[q] for q in ids] for name, ids in by_type.items()})
+    centre = {name: math.fsum(differences[q] for q in ids) / len(ids) for name, ids in by_type.items()}
     squares = dict.fromkeys(means, 0.0)
     clusters = dict.fromkeys(means, 0)
     for space in sorted(set(spaces[q] for q in differences)):
         own = {
-            kind: [differences[q] - centre[kind] if spaces[q] == space else 0.0 for q in ids]
-            for kind, ids in by_kind.items()
+            name: [differences[q] - centre[name] if spaces[q] == space else 0.0 for q in ids]
+            for name, ids in by_type.items()
         }
-        asked = average({kind: [1.0 for q in ids if spaces[q] == space] for kind, ids in by_kind.items()})
+        counts = average({name: [1.0 for q in ids if spaces[q] == space] for name, ids in by_type.items()})
         for task, part in average(own).items():
             if part.score is not None:
                 squares[task] += part.score**2
-                clusters[task] += asked[task].n > 0
+                clusters[task] += counts[task].n > 0
     found = {}
     for task, mean in means.items():
         if mean.score is None:

@@ -1,11 +1,14 @@
-"""How the answers of a predictions table were made, beside what the configuration asks for. Pure, without torch."""
+"""Compare how the answers of a predictions table were made with the configuration, and put it in words. Pure.
+
+Needs no torch, so that scoring can read it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rollout3d import doors
 from rollout3d.config import Config
@@ -15,15 +18,14 @@ from rollout3d.errors import InvalidInput
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.wordings import Style, wording_digest, wording_name
 from rollout3d.tables import SETTING_COLUMNS
-
-Row = Mapping[str, Any]
+from rollout3d.tables.rows import PredictionRow, QuestionRow, ScoreRow
 
 UNKNOWN = "settings unknown"
-"""Settings of predictions that do not say how they were made."""
+"""Settings of predictions that do not state how they were made."""
 AUTO = "auto"
 """Name that stands for the official scorer in `evaluation.scorers`."""
 MAY_KEEP = ("evaluate", "merge_predictions")
-"""Rules that make predictions: where one is kept, predictions may differ from the configuration, with a mark."""
+"""Rules that make predictions: where one is kept, predictions may differ from the configuration, and are marked."""
 COMPARED = tuple(name for name in SETTING_COLUMNS if name not in ("model_digest", "split"))
 """Columns that the configuration decides."""
 KEYS = {
@@ -41,12 +43,12 @@ TOKENS = {"direct": "evaluation.max_new_tokens_direct", "think": "evaluation.max
 
 
 def style_of(method: str) -> Style:
-    """A model as released is asked directly, as VSI-Bench does; a trained run was taught to reason and is asked to."""
+    """Return the prompt style of a run: direct for a released model, as VSI-Bench does; think for a trained run."""
     return "direct" if method == "none" else "think"
 
 
 def configured(config: Config, style: Style) -> dict[str, Any]:
-    """Return what the configuration asks a run for, by column of `COMPARED`."""
+    """Return the settings that the configuration demands of a run, by column of `COMPARED`."""
     evaluation, video = config.evaluation, config.video
     frames = frame_set(eval_set(evaluation, video))
     prompt = wording_name(style, None if style == "direct" else config.prompts.think)
@@ -62,8 +64,8 @@ def configured(config: Config, style: Style) -> dict[str, Any]:
     }
 
 
-def style_in(predictions: Sequence[Row]) -> Style | None:
-    """Return the style in which all answers were asked for; None if that is unknown or differs."""
+def style_in(predictions: Sequence[PredictionRow]) -> Style | None:
+    """Return the prompt style of all answers; None if that is unknown or differs."""
     prompts = {row.get("prompt") for row in predictions}
     if None in prompts:
         return None
@@ -71,17 +73,20 @@ def style_in(predictions: Sequence[Row]) -> Style | None:
     return styles.pop() if len(styles) == 1 else None
 
 
-def wanted(config: Config, predictions: Sequence[Row], method: str | None = None) -> dict[str, Any] | None:
-    """Return what the configuration asks a run of `method` for; without a method, what it asks for in the style that
-    the predictions were made in. None where that style is unknown, so that nothing can be compared."""
+def wanted(config: Config, predictions: Sequence[PredictionRow], method: str | None = None) -> dict[str, Any] | None:
+    """Return the settings that the configuration demands of a run of `method`.
+
+    Without a method, those that it demands in the prompt style of the predictions; None where that style is unknown, so
+    that nothing can be compared.
+    """
     style = style_of(method) if method else style_in(predictions)
     return None if style is None else configured(config, style)
 
 
-def check_model(predictions: Sequence[Row], model_json: Path | str) -> None:
+def check_model(predictions: Sequence[PredictionRow], model_json: Path | str) -> None:
     """Raise ValueError if predictions that name their model come from other weights than `model_json` describes."""
     now = json.loads(Path(model_json).read_text(encoding="utf-8")).get("digest")
-    before = {row.get("model_digest") for row in predictions} - {None}
+    before = {digest for row in predictions if (digest := row.get("model_digest")) is not None}
     if before - {now}:
         raise InvalidInput(
             f"the answers come from the model {', '.join(sorted(digest[:12] for digest in before))}, {model_json} "
@@ -89,8 +94,8 @@ def check_model(predictions: Sequence[Row], model_json: Path | str) -> None:
         )
 
 
-def official(scores: Iterable[Row]) -> list[Row]:
-    """The SCORES rows of each run's first scorer on each benchmark, and the guesses: one number per run and task."""
+def official(scores: Iterable[ScoreRow]) -> list[ScoreRow]:
+    """Return the rows of each run's first scorer on each benchmark, and the guesses: one number per run and task."""
     first: dict[tuple[str, str], str] = {}
     kept = []
     for row in scores:
@@ -100,7 +105,7 @@ def official(scores: Iterable[Row]) -> list[Row]:
     return kept
 
 
-def part_of(benchmark: str, questions: Sequence[Row]) -> str | None:
+def part_of(benchmark: str, questions: Sequence[QuestionRow]) -> str | None:
     """Name the part of a benchmark that `questions` are, such as "scannet, 2071 of 5130"; None for the whole.
 
     A benchmark whose file states no `SIZE` is whole whatever it holds.
@@ -112,11 +117,11 @@ def part_of(benchmark: str, questions: Sequence[Row]) -> str | None:
     return f"{' and '.join(datasets) or 'nothing'}, {len(questions)} of {size}"
 
 
-def filled(predictions: Sequence[Row], about: Row) -> list[Row]:
-    """Predictions of version 1 with the settings that their table's lineage `about` tells; others as they are.
+def filled(predictions: Sequence[PredictionRow], about: Mapping[str, Any]) -> list[PredictionRow]:
+    """Return predictions of version 1 with the settings that their table's lineage `about` states; others unchanged.
 
-    Version 1 knew one frame policy. What another stage wrote, or was asked in another style than its lineage says (an
-    option of `evaluate`), stays unknown.
+    Version 1 had one frame policy. Settings stay unknown of what another stage wrote, and of answers in another prompt
+    style than the lineage states (an option of `evaluate`).
     """
     values = about.get("values", {})
     prompts = {
@@ -128,18 +133,22 @@ def filled(predictions: Sequence[Row], about: Row) -> list[Row]:
         return list(predictions)
     ((prompt, digest),) = prompts.items()
     style: Style = "direct" if prompt == "direct" else "think"
-    told = {column: values.get(key) for column, key in KEYS.items()}
-    told |= {"frame_policy": "uniform", "prompt": prompt, "prompt_digest": digest}
-    told["max_new_tokens"] = values.get(TOKENS[style])
-    return [row | told if row["scorer"] == official_scorer(style) else row for row in predictions]
+    stated = {column: values.get(key) for column, key in KEYS.items()}
+    stated |= {"frame_policy": "uniform", "prompt": prompt, "prompt_digest": digest}
+    stated["max_new_tokens"] = values.get(TOKENS[style])
+    scorer = official_scorer(style)
+    return [cast(PredictionRow, {**row, **stated}) if row["scorer"] == scorer else row for row in predictions]
 
 
-def line(predictions: Sequence[Row], wanted: Row | None = None, kept: Collection[str] = ()) -> str:
-    """Say in one line how the answers of one view were made.
+def line(
+    predictions: Sequence[PredictionRow], wanted: Mapping[str, Any] | None = None, kept: Collection[str] = ()
+) -> str:
+    """Describe in one line how the answers of one view were made.
 
-    `wanted`: what the configuration asks for (`configured`); `kept`: rules that the user keeps. Raises ValueError if
-    the answers were made under several settings or under others than `wanted`, naming both values; where the rules
-    that make predictions are kept, both stand in the line instead. What is unknown is said and not compared.
+    `wanted`: settings that the configuration demands (`configured`); `kept`: rules that the user keeps. Raises
+    ValueError if the answers were made under several settings or under others than `wanted`, naming both values; where
+    the rules that make predictions are kept, both stand in the line instead. Unknown settings are named as such and not
+    compared.
     """
     unknown = [row for row in predictions if all(row.get(name) is None for name in COMPARED)]
     if len(unknown) == len(predictions):
@@ -155,14 +164,14 @@ def line(predictions: Sequence[Row], wanted: Row | None = None, kept: Collection
             continue  # another file has another digest
         if len(values) > 1:
             problems.append(f"{_plain(name)} is {' and '.join(map(str, values))} in different answers")
-        asked = None if wanted is None else wanted.get(name)
-        if asked is not None and any(value != asked for value in values):
-            marked[name] = asked
-            tokens = TOKENS["direct" if wanted.get("prompt") == "direct" else "think"]
+        demanded = (wanted or {}).get(name)
+        if demanded is not None and any(value != demanded for value in values):
+            marked[name] = demanded
+            tokens = TOKENS["direct" if (wanted or {}).get("prompt") == "direct" else "think"]
             key = tokens if name == "max_new_tokens" else KEYS.get(name)
             problems.append(
-                f"{_plain(name)} is {' and '.join(map(str, values))} in the predictions, {asked} in the configuration"
-                + (f" ({key})" if key else "")
+                f"{_plain(name)} is {' and '.join(map(str, values))} in the predictions, {demanded} in the "
+                + (f"configuration ({key})" if key else "configuration")
             )
     if problems and not may_differ:
         raise InvalidInput(
@@ -174,21 +183,21 @@ def line(predictions: Sequence[Row], wanted: Row | None = None, kept: Collection
     return ", ".join(part for part in parts if part)
 
 
-def _words(name: str, values: Sequence[Any], found: Mapping[str, Sequence[Any]], marked: Row) -> str:
-    """One setting in words; another value of the configuration stands behind it, in brackets."""
-    told = " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+def _words(name: str, values: Sequence[Any], found: Mapping[str, Sequence[Any]], marked: Mapping[str, Any]) -> str:
+    """Put one setting in words; a different value of the configuration stands behind it, in brackets."""
+    shown = " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
     if name == "frame_policy" and found["frames"] and name not in marked:
         return ""  # stands with the frames
     if name == "prompt_digest":
         return "in another wording [configured: the present file]" if name in marked else ""
     policy = " or ".join(found["frame_policy"])
     sentence = {
-        "frames": f"{told} frames {policy}".rstrip(),
-        "frame_policy": f"frames {told}",
-        "max_pixels": f"at most {told} px",
-        "temperature": f"temperature {told}",
-        "max_new_tokens": f"{told} tokens",
-    }.get(name, told)
+        "frames": f"{shown} frames {policy}".rstrip(),
+        "frame_policy": f"frames {shown}",
+        "max_pixels": f"at most {shown} px",
+        "temperature": f"temperature {shown}",
+        "max_new_tokens": f"{shown} tokens",
+    }.get(name, shown)
     return f"{sentence} [configured: {marked[name]}]" if name in marked else sentence
 
 

@@ -1,11 +1,14 @@
-"""Ask the filter model the training questions of one shard, in one of the four settings (OCR, Table 1)."""
+"""Let the filter model answer the training questions of one shard, in one of the four settings (OCR, Table 1)."""
 
 from __future__ import annotations
+
+from typing import cast
 
 from rollout3d import tables
 from rollout3d.config import SETTINGS
 from rollout3d.model.parts import Parts
 from rollout3d.stages.common import Stage, StageError
+from rollout3d.tables.rows import QuestionRow
 
 STAGE = Stage("difficulty", __doc__)
 
@@ -44,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.model.backends import open_model
     from rollout3d.model.media import FrameStore
 
-    rows = of_shard(tables.read(tables.OCR_RL, args.questions), *shard)
+    rows = cast("list[QuestionRow]", of_shard(tables.read(tables.OCR_RL, args.questions), *shard))
     predictions = ()
     if rows:
         policy, back_end = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from rollout3d import tables
 from rollout3d.model.parts import Parts
 from rollout3d.stages.common import Stage, StageError
+from rollout3d.tables.rows import QuestionRow
 
 STAGE = Stage("evaluate", __doc__)
 
@@ -49,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.model.twins import Twins
 
     questions = tables.read(tables.QUESTIONS, args.questions)
-    rows = of_shard(questions, *shard)
+    rows = cast("list[QuestionRow]", of_shard(questions, *shard))
     style = args.style or style_of(args.method)
     predictions = ()
     if rows:

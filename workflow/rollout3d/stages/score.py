@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from rollout3d import doors, files, tables
-from rollout3d.evaluation import answers, assess, foreign, settings
+from rollout3d.evaluation import answer_key, assess, foreign, settings
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.stages.common import Stage, StageError
 
@@ -71,9 +71,9 @@ def score_foreign(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     names = list(dict.fromkeys(args.scorer))
     predictions = foreign.read_predictions(args.predictions, args.id_column, args.text_column)
-    right = answers.read_answers(args.answers)
-    asked = answers.of_split(right, args.split, args.tiny_ids)
-    found = assess.assess(predictions, right, asked, args.split, names)
+    right = answer_key.read_answers(args.answers)
+    wanted = right.of_split(args.split, args.tiny_ids)
+    found = assess.assess(predictions, right, wanted, args.split, names)
     print(_heading(args, predictions, right, found))
     print(assess.report(found))
     if args.json:
@@ -98,7 +98,7 @@ def _foreign_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scorer", nargs="+", default=["vsibench"], choices=doors.SCORERS.names, help="rules, side by side [vsibench]"
     )
-    parser.add_argument("--split", default="full", choices=answers.SPLITS, help="part of VSI-Bench [full]")
+    parser.add_argument("--split", default="full", choices=tuple(answer_key.SPLITS), help="part of VSI-Bench [full]")
     parser.add_argument("--tiny-ids", help="file with the ids of the split tiny, which the release does not hold")
     parser.add_argument("--id-column", help="column of the question's id [guessed]")
     parser.add_argument("--text-column", help="column of the model's text [guessed]")
@@ -108,7 +108,7 @@ def _foreign_parser() -> argparse.ArgumentParser:
 
 
 def _heading(
-    args: argparse.Namespace, predictions: foreign.Predictions, right: answers.Answers, found: assess.Assessment
+    args: argparse.Namespace, predictions: foreign.Predictions, right: answer_key.AnswerKey, found: assess.Assessment
 ) -> str:
     missing, n = found.missing.get("overall", 0), found.n["overall"]
     counts = [f"{missing:,} missing (count as wrong)", f"{predictions.empty:,} empty (wrong)"]
@@ -117,14 +117,14 @@ def _heading(
     counts.append(f"{len(found.unknown):,} of unknown ids (ignored{strange})")
     if found.outside:
         counts.append(f"{found.outside:,} outside the split (ignored)")
-    told = "settings of these predictions are unknown"
+    unknown = "settings of these predictions are unknown"
     return "\n".join(
         [
             f"{args.predictions}: {predictions.rows:,} predictions; id from column '{predictions.id_column}', "
             f"text from '{predictions.text_column}'",
             f"{', '.join(str(file) for file in right.files)}: {n:,} questions, split {found.split}",
             f"predictions: {'; '.join(counts)}",
-            told if predictions.settings is None else f"settings: {predictions.settings}",
+            unknown if predictions.settings is None else f"settings: {predictions.settings}",
             *(f"note: {note}" for note in found.notes),
             "",
         ]

@@ -8,6 +8,8 @@ configuration, rules and stages read without importing it (`Door.constant`). Eac
 - `SIZE = None`: number of questions of the whole benchmark. Scores over another number of questions name the part.
 - `KEYS = ()`: keys of the configuration that `prepare` reads, besides those that decide how frames are stored.
 - `SCORERS = {"direct": "vsibench", "think": "tagged"}`: the official scorer of answers without and with reasoning.
+- `SPLITS = {"full": None}`: name of each split -> its number of questions, None where that is not fixed.
+- `LOG_KEYS = ()`: keys under which lmms-eval's per-sample logs hold the whole question.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from typing import Protocol, cast
 from rollout3d import doors
 from rollout3d.config import Config
 from rollout3d.config.frames import eval_set
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference
 from rollout3d.scoring.aggregate import Mean
 
-__all__ = ["Benchmark", "BenchmarkError", "Given", "Prepared", "get", "prepare", "released"]
+__all__ = ["Benchmark", "BenchmarkError", "Given", "Prepared", "Reference", "get", "prepare", "released"]
 
 
 class Benchmark(Protocol):
@@ -44,6 +46,34 @@ class Benchmark(Protocol):
         """Return a message about each part of the release that is not there; empty if `prepare` can begin.
 
         Only of a benchmark with `RELEASED = True`. It looks at names of files and opens none.
+        """
+        ...
+
+    def question_files(self, root: Path, /) -> list[Path]:
+        """Return the released question files in a folder, for `rollout3d score` on predictions of others.
+
+        This function, `references` and `of_split` are only of a benchmark that such predictions are scored on. They
+        raise BenchmarkError, with the remedy.
+        """
+        ...
+
+    def references(self, path: Path, /) -> list[Reference]:
+        """Read the right answers from one released question file."""
+        ...
+
+    def of_split(
+        self,
+        references: Sequence[Reference],
+        split: str,
+        files: str,
+        ids: Path | str | None,
+        other_ids: Mapping[str, str],
+        /,
+    ) -> list[Reference]:
+        """Return the questions of a split.
+
+        `files` names their files in errors; `ids` is a file of ids, if one is given; `other_ids`: the benchmark's own
+        id -> id in `references`.
         """
         ...
 

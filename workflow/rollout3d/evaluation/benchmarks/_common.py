@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,21 @@ from rollout3d.tables.rows import FrameRow, QuestionRow
 
 class BenchmarkError(UserError, ValueError):
     """A benchmark that cannot be prepared; the message says what is missing and how to get it."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The right answer to one question: `id` as predictions of others name it, `scene` the physical space of its video.
+
+    `flags`: other columns of the release that decide which splits the question belongs to.
+    """
+
+    id: str
+    question_type: str
+    answer_type: str
+    ground_truth: str
+    scene: str
+    flags: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ def frame_row(scene: str, index: int, seconds: float, rgb: np.ndarray, sets: Seq
 
     `rgb`: (height, width, 3) u8, upright. Camera and pose are null: no benchmark brings them.
     """
-    height, width = smart_size(*rgb.shape[:2], FACTOR**2, config.video.stored_pixels)
+    height, width = smart_size(rgb.shape[0], rgb.shape[1], FACTOR**2, config.video.stored_pixels)
     return {
         "scene_id": scene,
         "frame_index": index,

@@ -1,7 +1,7 @@
 """VSI-Bench's videos: `<dataset>/<scene>.mp4`, or members of `<dataset>.zip` as downloaded.
 
-Archives are read member by member and never extracted. Their checksums tell damage that a decoder may not notice, so a
-folder that was unpacked is held against the archive where that still lies beside it.
+Archives are read member by member and never extracted. Their checksums reveal damage that a decoder may not notice, so
+a folder that was unpacked is compared with the archive where that still lies beside it.
 """
 
 from __future__ import annotations
@@ -24,47 +24,20 @@ _CHUNK = 1 << 22
 _LARGEST = 1 << 30
 """Bytes of a video that is read into memory; the largest released ones have tens of megabytes."""
 _DENSEST = 100
-"""How many times its packed size a video may have: videos hardly shrink, zeros do a thousandfold."""
+"""Maximum ratio of a video's size to its packed size: videos hardly shrink, zeros do a thousandfold."""
 _UNREADABLE = (OSError, EOFError, NotImplementedError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
 """What `zipfile` raises for archives that are damaged, encrypted, or packed in a way that it does not know."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where one video lies: a file, a member of an archive, or both."""
+class Packed:
+    """A video in an archive: path of the archive, and the member."""
 
-    file: Path | None
-    archive: Path | None
-    member: zipfile.ZipInfo | None
+    archive: Path
+    member: zipfile.ZipInfo
 
-    def open(self, how: str) -> Video:
-        """Open the video. Raises BenchmarkError naming file or archive and member, and saying `how` to mend it."""
-        from rollout3d.scenes.formats.video import Video
-        from rollout3d.scenes.scan import ScanError
-
-        try:
-            if self.file is not None:
-                self._check_file()
-                return Video(self.file)
-            return Video(self.archive / self.member.filename, self._content(how))
-        except ScanError as error:
-            raise damaged(error, how) from error
-
-    def _check_file(self) -> None:
-        """Compare size and checksum of an unpacked file with those that its archive states."""
-        if self.member is None:
-            return
-        checksum = 0
-        with open(self.file, "rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                checksum = zlib.crc32(chunk, checksum)
-        if checksum != self.member.CRC or self.file.stat().st_size != self.member.file_size:
-            raise BenchmarkError(
-                f"{self.file}: not the video that {self.archive.name} holds as {self.member.filename}: damaged? Delete "
-                "it (the archive is read as it is), or unpack it again"
-            )
-
-    def _content(self, how: str) -> bytes:
+    def read(self, how: str) -> bytes:
+        """Read the video. Raises BenchmarkError naming archive and member, with `how` to get it again."""
         where = f"{self.archive}: member {self.member.filename}"
         if self.member.file_size > min(_LARGEST, _DENSEST * self.member.compress_size):
             raise BenchmarkError(f"{where} claims {self.member.file_size} bytes, too many for a video; {how}")
@@ -74,9 +47,45 @@ class Source:
         except _UNREADABLE as error:
             raise BenchmarkError(f"{where} is damaged ({error}); {how}") from error
 
+    def check(self, file: Path) -> None:
+        """Raise BenchmarkError unless an unpacked file has the size and checksum that the archive states."""
+        checksum = 0
+        with open(file, "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+        if checksum != self.member.CRC or file.stat().st_size != self.member.file_size:
+            raise BenchmarkError(
+                f"{file}: not the video that {self.archive.name} holds as {self.member.filename}: damaged? Delete "
+                "it (the archive is read as it is), or unpack it again"
+            )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one video lies: a file, a member of an archive, or both."""
+
+    file: Path | None
+    packed: Packed | None = None
+
+    def open(self, how: str) -> Video:
+        """Open the video. Raises BenchmarkError naming file, or archive and member, with `how` to get it again."""
+        from rollout3d.scenes.formats.video import Video
+        from rollout3d.scenes.scan import ScanError
+
+        try:
+            if self.file is not None:
+                if self.packed is not None:
+                    self.packed.check(self.file)
+                return Video(self.file)
+            if self.packed is None:
+                raise ValueError("a source is a file, a member of an archive, or both")
+            return Video(self.packed.archive / self.packed.member.filename, self.packed.read(how))
+        except ScanError as error:
+            raise damaged(error, how) from error
+
 
 def damaged(error: ValueError, how: str) -> BenchmarkError:
-    """The error of a video that cannot be read whole."""
+    """Return the error of a video that cannot be read whole."""
     return BenchmarkError(f"{error}: damaged or cut off; delete it, and {how}")
 
 
@@ -101,8 +110,8 @@ def find(root: Path, datasets: dict[str, str], how: str) -> dict[str, Source]:
         if not unpacked and dataset in faults:
             raise faults[dataset]
         if unpacked or scene in members:
-            archive = root / f"{dataset}.zip" if scene in members else None
-            found[scene] = Source(file if unpacked else None, archive, members.get(scene))
+            packed = Packed(root / f"{dataset}.zip", members[scene]) if scene in members else None
+            found[scene] = Source(file if unpacked else None, packed)
         else:
             missing.append(file)
     for dataset in faults:
@@ -118,7 +127,7 @@ def find(root: Path, datasets: dict[str, str], how: str) -> dict[str, Source]:
 
 
 def _members(path: Path, dataset: str, how: str) -> dict[str, zipfile.ZipInfo]:
-    """The videos of an archive by scene, none where there is no archive. Names must stay within the archive."""
+    """List the videos of an archive by scene, none where there is no archive. Names must stay within the archive."""
     if not path.is_file():
         return {}
     try:

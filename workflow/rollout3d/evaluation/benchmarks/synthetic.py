@@ -28,7 +28,7 @@ def prepare(given: Given) -> Prepared:
             f"{given.questions}: holds no question; give datasets.<name>.splits.test a split that has scans"
         )
     reader = tables.SceneReader(tables.FRAMES, given.frames)
-    scenes = sorted({row["scene_id"] for row in rows})
+    scenes = sorted({str(row["scene_id"]) for row in rows})
     lost = [scene for scene in scenes if scene not in reader]
     if lost:
         raise BenchmarkError(f"{len(lost)} test scenes are in none of the frame tables, such as {', '.join(lost[:3])}")

@@ -7,23 +7,39 @@ questions, or with other frames, is another number. `evaluation.datasets` asks a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from rollout3d.config import Config
 from rollout3d.evaluation.benchmarks import _vsibench_questions, _vsibench_videos
-from rollout3d.evaluation.benchmarks._common import Given, Prepared, frame_row, missing_root, require
+from rollout3d.evaluation.benchmarks._common import Given, Prepared, Reference, frame_row, missing_root, require
 from rollout3d.evaluation.benchmarks._vsibench_questions import question_files, read_rows
+from rollout3d.evaluation.benchmarks._vsibench_splits import of_split
 from rollout3d.evaluation.benchmarks._vsibench_videos import Source
 from rollout3d.geometry.frames import FrameSet, frame_set
 from rollout3d.progress import progress
 from rollout3d.scoring import aggregate
+from rollout3d.spaces import space_of
 from rollout3d.tables.rows import FrameRow
 
-__all__ = ["average", "missing", "prepare", "question_files", "read_rows", "sample_video"]
+__all__ = [
+    "average",
+    "missing",
+    "of_split",
+    "prepare",
+    "question_files",
+    "read_rows",
+    "references",
+    "sample_video",
+]
 
 SIZE = 5130
 """Released questions. The card says 5,131."""
+SPLITS = {"full": 5130, "debiased": 2363, "pruned": None, "tiny": 400}
+"""Card and paper differ on the size of `pruned` by one, so that one is not compared."""
+LOG_KEYS = ("vsibench_overall", "vsibench_score")
+"""Keys of lmms-eval's logs, newer releases first."""
 KEYS = ("evaluation.datasets",)
 HOW = (
     "download nyu-visionx/VSI-Bench from Hugging Face: the question file, and scannet.zip, scannetpp.zip and "
@@ -64,6 +80,21 @@ def missing(given: Given) -> list[str]:
         if not (root / f"{dataset}.zip").is_file() and not any((root / dataset).glob("*.mp4")):
             found.append(f"vsibench: no videos in {root / dataset}, and no {dataset}.zip. To get them: {HOW}")
     return found
+
+
+def references(path: Path) -> list[Reference]:
+    """Read the right answers from one released question file. Raises BenchmarkError if it is not one."""
+    return [
+        Reference(
+            str(row["id"]),
+            str(row["question_type"]),
+            "choice" if row.get("options") else "number",
+            str(row["ground_truth"]),
+            space_of(str(row["dataset"]), str(row["scene_name"])),
+            {name: row[name] for name in ("pruned", "tiny") if row.get(name) is not None},
+        )
+        for row in read_rows(path)
+    ]
 
 
 def _frames(videos: dict[str, Source], sets: Iterable[str], config: Config, how: str) -> Iterator[FrameRow]:

@@ -1,8 +1,14 @@
 """Scorers: each reads the text that a model wrote for a question and scores it. One file of this folder per scorer.
 
-A scorer defines `score(text, row, numeric) -> Score`. Scorers differ in where they look for the answer and in what they
-forgive, so scores of different scorers must never share a column without the scorer's name beside them. A text without
-an answer earns nothing from any of them, whatever it is compared with.
+A file defines `score(text, row, numeric) -> Score`, and literals that others read without importing it
+(`Door.constant`), each with a default:
+
+- `READS_TAG = False`: whether it looks for the answer in the `<answer>` tag.
+- `FORMAT = False`: whether its answers must keep the format `<think>..</think> <answer>..</answer>`, so that scores
+  state the share of well-formed answers.
+
+Scorers differ in where they look for the answer and in what they forgive, so scores of different scorers must never
+share a column without the scorer's name beside them. A text without an answer scores 0 by each of them.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ class Scorer(Protocol):
     """What a file of this folder defines."""
 
     def score(self, text: str, row: Mapping[str, Any], numeric: Numeric, /) -> Score:
-        """Score the text that a model wrote for a question row."""
+        """Score the text that a model wrote for a question row (`answer_type` and `ground_truth` are read)."""
         ...
 
 

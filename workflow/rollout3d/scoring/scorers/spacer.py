@@ -27,6 +27,8 @@ from rollout3d.scoring import metric
 from rollout3d.scoring.match import NOTHING, Numeric, Score, match, true_number
 from rollout3d.scoring.parse import extract_answer
 
+READS_TAG = True
+
 _LISTED = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety zero a an"

@@ -13,6 +13,9 @@ from typing import Any
 from rollout3d.scoring.match import NOTHING, Numeric, Score, match_first_word
 from rollout3d.scoring.parse import extract_answer
 
+READS_TAG = True
+FORMAT = True
+
 
 def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
     """Score the first word of the tag's content."""

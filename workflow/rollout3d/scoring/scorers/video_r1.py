@@ -22,6 +22,8 @@ import numpy as np
 from rollout3d.scoring.match import NOTHING, Numeric, Score, match, true_number
 from rollout3d.scoring.parse import extract_answer
 
+READS_TAG = True
+
 _ALLOWED = np.float32(1) - (0.5 + 0.05 * np.arange(10)).astype(np.float32)
 
 
