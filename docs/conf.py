@@ -5,6 +5,7 @@ Sources are the Markdown files of the repository where they lie, so that their l
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -16,7 +17,7 @@ project = "rollout3d"
 author = "the authors of rollout3d"
 release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.apidoc", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.apidoc", "sphinx_copybutton", "sphinxcontrib.mermaid"]
 root_doc = "docs/index"
 include_patterns = [
     "README.md",
@@ -33,7 +34,7 @@ html_theme = "furo"
 html_title = f"rollout3d {release}"
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence"]
+myst_fence_as_directive = ["mermaid"]
 
 # Docstrings: single backticks are code, types stand in the signatures.
 default_role = "code"
@@ -53,4 +54,29 @@ apidoc_modules = [
     }
     for package in ("rollout3d", "toyworld")
 ]
-nitpicky = False
+
+# Types of signatures name classes that several modules have, such as `Video`: the link is left out then.
+suppress_warnings = ["ref.python"]
+
+_LIST = re.compile(r"\s*([-*]|\d+\.)\s")
+
+
+def plain(app, what, name, obj, options, lines: list[str]) -> None:
+    """Let a docstring be plain text: its bars and stars are no markup, and an indented part is a paragraph of its own."""
+    out: list[str] = []
+    for line in lines:
+        text = "`".join(
+            part if i % 2 else re.sub(r"([|*\\]|(?<=\w)_(?!\w))", r"\\\1", part)
+            for i, part in enumerate(line.split("`"))
+        )
+        before = next((given for given in reversed(out) if given.strip()), "")
+        indent, above = (len(given) - len(given.lstrip()) for given in (text, before))
+        if text.strip() and out and out[-1].strip() and indent != above and not _LIST.match(before):
+            out.append("")
+        out.append(text)
+    lines[:] = [*out, ""]
+
+
+def setup(app) -> None:
+    """Register `plain`."""
+    app.connect("autodoc-process-docstring", plain)
