@@ -62,18 +62,19 @@ _LIST = re.compile(r"\s*([-*]|\d+\.)\s")
 
 
 def plain(app, what, name, obj, options, lines: list[str]) -> None:
-    """Let a docstring be plain text: its bars and stars are no markup, and an indented part is a paragraph of its own."""
+    """Let a docstring be plain text: bars and stars are no markup, and an indented part is a paragraph of its own."""
+    text = "`".join(
+        " ".join(part.split("\n")) if i % 2 else re.sub(r"([|*\\]|(?<=\w)_(?!\w))", r"\\\1", part)
+        for i, part in enumerate("\n".join(lines).split("`"))
+    )
     out: list[str] = []
-    for line in lines:
-        text = "`".join(
-            part if i % 2 else re.sub(r"([|*\\]|(?<=\w)_(?!\w))", r"\\\1", part)
-            for i, part in enumerate(line.split("`"))
-        )
+    for line in text.split("\n"):
         before = next((given for given in reversed(out) if given.strip()), "")
-        indent, above = (len(given) - len(given.lstrip()) for given in (text, before))
-        if text.strip() and out and out[-1].strip() and indent != above and not _LIST.match(before):
+        indent, above = (len(given) - len(given.lstrip()) for given in (line, before))
+        begins = _LIST.match(line) or (indent != above and not _LIST.match(before))
+        if line.strip() and out and out[-1].strip() and begins:
             out.append("")
-        out.append(text)
+        out.append(line)
     lines[:] = [*out, ""]
 
 

@@ -14,7 +14,7 @@ ELSEWHERE = [
         r"\(design[:)]|\(design, section|\bdesign,? (section )?\d|\[design\]",
         "state the reason itself: there is no design document here",
     ),
-    (r"\bfacts,? (section )?\d|\bdataset facts\b|\bfacts/\w+\.md|\(facts\)", "state the fact and its public source"),
+    (r"\bfacts,? (section )?\d|\bdataset facts\b|\bfacts/\w+\.md", "state the fact and its public source"),
     (r"\b(the|this|our) issue\b", "state the reason: issues are not in the repository"),
 ]
 """Wordings that point at a document outside the repository, and what to write instead."""
