@@ -248,7 +248,7 @@ def test_every_resource_of_the_clone_counts_for_some_stage(package):
 PRUNED = [
     ("train_grpo", GRPO, "training/rollouts/object_centric.py", "training/rollouts/downsample.py"),
     ("train_grpo", GRPO | {"rollout": "vanilla"}, "training/rollouts/vanilla.py", "training/rollouts/noisy.py"),
-    ("train_grpo", GRPO | {"reward": "ocr_length"}, "training/rewards/length.py", "training/rewards/temporal.py"),
+    ("train_grpo", GRPO | {"reward": "ocr_length"}, "training/rewards/ocr_length.py", "training/rewards/_temporal.py"),
     ("train_grpo", GRPO | {"backend": "hf"}, "model/generate_hf.py", "model/generate_vllm.py"),
     ("train_grpo", GRPO | {"deepspeed": "none"}, "training/engine.py", "training/deepspeed_engine.py"),
     ("train_grpo", GRPO, "training/grpo.py", "training/sft.py"),

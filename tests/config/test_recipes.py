@@ -8,6 +8,7 @@ import pytest
 from rollout3d import config
 from rollout3d.config.recipes import CELLS, RECIPE_KEYS, SHIPPED, of_run, read_recipe
 from rollout3d.config.runs import Run
+from rollout3d.doors import ROLLOUTS
 from rollout3d.stages import registry
 
 HEADER = "run\tmethod\tinit\ttrain_table\trollout\treward\tsteps\tseed\trecipe"
@@ -126,7 +127,7 @@ STUDYS = (
 def test_a_recipe_may_set_what_the_stages_of_a_run_read_and_nothing_else():
     read = set()
     whole = config.Config()
-    for rollout in registry.ROLLOUT_KEYS:
+    for rollout in ROLLOUTS.names:
         row = {"run": "x", "init": "base", "train_table": "ocr_rl", "rollout": rollout, "schedule": "linear"}
         for method in ("none", "sft", "grpo"):
             table = "ocr_sft" if method == "sft" else "ocr_rl"

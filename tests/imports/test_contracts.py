@@ -18,6 +18,7 @@ from rollout3d.questions.templates import option_text
 from rollout3d.scoring.scorers import score
 from rollout3d.training.rewards import Written, judge
 
+GRPO = Config().grpo
 EVERY = {"spatial_types": list(question_types.NAMES), "max_share_dropped": 0.0, "general": 10_000}
 FOUR = ["A. bed", "B. sofa", "C. stool", "D. lamp"]
 ORDERS = ["A. bed, tv, lamp, door", "B. tv, bed, lamp, door"]
@@ -54,7 +55,7 @@ def check(rows):
         for scorer in set(SCORERS.names) - ({"spacer"} if truth.startswith("-") else set()):
             text = f"<answer>{truth}</answer>" if scorer in ("tagged", "video_r1") else truth
             assert score(text, row, scorer).score > (0.6 if short else 0.999), (scorer, row)
-        (judged,) = judge("ocr", row, [Written(f"<think>so</think> <answer>{truth}</answer>", 9)])
+        (judged,) = judge("ocr", row, [Written(f"<think>so</think> <answer>{truth}</answer>", 9)], GRPO)
         assert judged.total > (0.6 if short else 0.999), row
 
 

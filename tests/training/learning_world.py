@@ -185,7 +185,10 @@ def clean_rewards(world: World, model: Path, black: bool = False) -> np.ndarray:
     sampling = Sampling(SAMPLES, settings.grpo.temperature, settings.grpo.top_p, MAX_NEW_TOKENS)
     written = generate(policy, prompts, sampling, 0, [row["question_id"] for row in rows])
     earned = [
-        [judged.total for judged in judge("ocr", row, [Written(c.text, len(c.token_ids)) for c in completions])]
+        [
+            judged.total
+            for judged in judge("ocr", row, [Written(c.text, len(c.token_ids)) for c in completions], settings.grpo)
+        ]
         for row, completions in zip(rows, written)
     ]
     return np.mean(earned, axis=1)

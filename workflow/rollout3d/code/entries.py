@@ -39,7 +39,6 @@ SCHEMA = ("tables/fields.py", *DECLARING)
 
 REGISTRIES: Mapping[tuple[str, str], str] = {
     ("toyworld/writers/release.py", "_WRITERS"): "dataset",
-    ("training/rewards/__init__.py", "COMBINE"): "reward",
     ("training/schedule.py", "SHAPES"): "schedule",
 }
 """(File, name of a dictionary at module level) -> the key whose values are the dictionary's keys.
@@ -73,8 +72,7 @@ CONDITIONS: Mapping[tuple[str, str], Condition] = {
     ("model/backends.py", "model/generate_vllm.py"): _if("backend", "vllm"),
     ("training/engine.py", "model/generate_vllm.py"): _if("backend", "vllm"),
     ("training/engine.py", "training/deepspeed_engine.py"): _if("deepspeed", "zero0", "zero2", "zero3"),
-    ("training/rewards/__init__.py", "training/rewards/length.py"): _if("reward", "ocr_length", "video_r1_length"),
-    ("training/rewards/__init__.py", "training/rewards/temporal.py"): _if("rollout", "temporal"),
+    ("training/rewards/__init__.py", "training/rewards/_temporal.py"): _if("rollout", "temporal"),
     ("training/run.py", "training/grpo.py"): _if("method", "grpo"),
     ("training/run.py", "training/sft.py"): _if("method", "sft"),
 }

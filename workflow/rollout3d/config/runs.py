@@ -35,8 +35,8 @@ class Run(Section):
     rollout: name_in(doors.ROLLOUTS) | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
-    reward: Literal["ocr", "ocr_length", "video_r1", "video_r1_length"] | None = None
-    """`training/rewards`: OCR's product of correctness and format, or Video-R1's sum; either with the length bonus."""
+    reward: name_in(doors.REWARDS) | None = None
+    """A file of `training/rewards`."""
     steps: Positive | None = None
     seed: NotNegative = 0
     tables: list[name_in(doors.PAPER_TABLES)] = []
@@ -54,8 +54,8 @@ class Run(Section):
     def _complete(self) -> Run:
         needed = {"none": (), "sft": ("train_table",), "grpo": ("train_table", "rollout", "reward", "steps")}
         missing = [key for key in needed[self.method] if getattr(self, key) is None]
-        if self.rollout == "object_centric":
-            missing += [key for key in ("schedule", "regions") if getattr(self, key) is None]
+        if self.rollout is not None:
+            missing += [key for key in doors.ROLLOUTS.constant(self.rollout, "NEEDS", ()) if getattr(self, key) is None]
         if missing:
             raise ValueError(f"run '{self.run}' ({self.method}) lacks {', '.join(missing)}")
         return self

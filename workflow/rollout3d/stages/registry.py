@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 from rollout3d import doors
@@ -116,22 +116,15 @@ def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
     return (*_MODEL, *TRAIN_VIDEO, "prompts.think", *(f"sft.{name}" for name in own))
 
 
-ROLLOUT_KEYS: dict[str, tuple[str, ...]] = {
-    "vanilla": (),
-    "temporal": (),
-    "noisy": (),
-    "downsample": ("downsample",),
-    "object_centric": ("noise", "noise_frames", "object_count", "query_objects"),
-}
-"""Keys of `grpo` that only one rollout method reads, besides those of its schedule."""
-
-
-def _rollout_keys(config: Config, run: Run) -> tuple[str, ...]:
-    found = ROLLOUT_KEYS[run.rollout]
-    if run.schedule:
-        found += ("delta_start",)
-    if run.rollout == "object_centric" and config.grpo.noise == "additive":
-        found += ("sigma0",)
+def _chosen_keys(config: Config, run: Run) -> tuple[str, ...]:
+    """Keys of `grpo` that only the run's schedule, rollout method or reward reads: their files declare them."""
+    found: tuple[str, ...] = ("delta_start",) if run.schedule else ()
+    for door, name in ((doors.ROLLOUTS, run.rollout), (doors.REWARDS, run.reward)):
+        if name is None:
+            continue
+        found += door.constant(name, "KEYS", ())
+        for (key, value), more in door.constant(name, "KEYS_IF", {}).items():
+            found += more if reduce(getattr, key.split("."), config.grpo) == value else ()
     return found
 
 
@@ -147,7 +140,7 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
     if grpo.offpolicy_correction != "none":
         own += ("offpolicy_cap",)
     if scope.run:
-        own += _rollout_keys(config, scope.run)
+        own += _chosen_keys(config, scope.run)
     return (*_MODEL, *TRAIN_VIDEO, "prompts.think", *(f"grpo.{name}" for name in own))
 
 

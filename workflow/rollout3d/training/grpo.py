@@ -114,7 +114,7 @@ def request_size(grpo: Grpo) -> int:
 def reward(group: Group, name: str, grpo: Grpo) -> None:
     """Judge a group's rollouts (equation 3) and normalise over the pooled ones (equation 4)."""
     seen = [Written(r.completion.text, len(r.completion.token_ids), not r.view.pooled) for r in group.rollouts]
-    for rollout, judged in zip(group.rollouts, judge(name, group.row, seen, grpo.numeric, grpo.mra_thresholds)):
+    for rollout, judged in zip(group.rollouts, judge(name, group.row, seen, grpo)):
         rollout.judged = judged
     for pool in group.pools:
         rewards = torch.tensor([rollout.judged.total for rollout in pool], dtype=torch.float64)

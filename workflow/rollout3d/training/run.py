@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rollout3d import tables
+from rollout3d import doors, tables
 from rollout3d.config import Config, Run
 from rollout3d.config.training import Optimiser
 from rollout3d.files import remove_leftovers
@@ -130,7 +130,8 @@ def run_grpo(
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
         _board(grpo)
         questions = _questions(config, run, inputs, *_read(inputs.train))
-        regions = _regions(inputs, questions) if run.rollout == "object_centric" else None
+        perturbs = "regions" in doors.ROLLOUTS.constant(run.rollout, "NEEDS", ())
+        regions = _regions(inputs, questions) if perturbs else None
         lineage, key = _origin(inputs, lineage_of, world)
         if _finished(out, lineage, lock, restore, world):
             return

@@ -1,82 +1,58 @@
-"""Rewards: what a group of rollouts earns. One file a part, one registry of the ways to combine them.
+"""Rewards: what the rollouts of a question earn. One file per reward, found by its name; parts that several of them use
+begin with an underscore.
 
-Every part is a number from 0 up for each rollout; `Judgement.total` is what the advantage uses.
+Every part is a number from 0 up for each rollout. Three parts belong to every reward: `correctness` and `format`, which
+the metrics report, and `temporal` where the rollout method draws a shuffled control group. A reward adds its own parts
+and says how they become one number, the one that the advantage uses. So any reward goes with any rollout method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from rollout3d.scoring.scorers import Numeric
-from rollout3d.training.rewards.correctness import correctness
-from rollout3d.training.rewards.format_ import well_formedness
-from rollout3d.training.rewards.length import length_bonus
-from rollout3d.training.rewards.temporal import temporal_bonus
+from rollout3d import doors
+from rollout3d.config import Grpo
+from rollout3d.tables.rows import QuestionRow
+from rollout3d.training.rewards._answers import Answers, Judgement, Parts, Written
+from rollout3d.training.rewards._correctness import correctness
+from rollout3d.training.rewards._format import well_formedness
+from rollout3d.training.rewards._temporal import temporal_bonus
 
-Parts = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a reward sees of a rollout. `shuffled`: it saw the frames out of order, to be compared with (T-GRPO)."""
-
-    text: str
-    n_tokens: int
-    shuffled: bool = False
+__all__ = ["Answers", "Judgement", "Parts", "Reward", "Written", "judge"]
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """`answer`: as extracted, None if there is none; `parts`: named reward parts; `total`: their combination."""
+class Reward(Protocol):
+    """What a file of this folder defines.
 
-    answer: str | None
-    parts: Parts
-    total: float
-
-
-def _ocr(parts: Parts) -> float:
-    """1 if correct and well-formed, else 0; a number earns its mean relative accuracy (OCR, preliminary). Bonuses count
-    in a well-formed answer only."""
-    return parts["format"] * (parts["correctness"] + parts.get("temporal", 0.0) + parts.get("length", 0.0))
-
-
-def _sum(parts: Parts) -> float:
-    """The sum of the parts (Video-R1)."""
-    return sum(parts.values())
-
-
-COMBINE: dict[str, Callable[[Parts], float]] = {
-    "ocr": _ocr,
-    "ocr_length": _ocr,
-    "video_r1": _sum,
-    "video_r1_length": _sum,
-}
-"""Reward name of the run table -> how its parts become one number. Those named `_length` have the length bonus."""
-
-
-def judge(
-    reward: str, row: Mapping[str, Any], rollouts: Sequence[Written], numeric: Numeric = "mra", thresholds: int = 10
-) -> list[Judgement]:
-    """Score all rollouts of one question together, since bonuses look at the group.
-
-    `numeric`, `thresholds`: how right a number is, see `correctness`. Raises ValueError for an unknown name.
+    A file may also assign `KEYS`, a tuple of the keys of `grpo` that no other reward reads (`doors.Door.constant`).
     """
-    if reward not in COMBINE:
-        raise ValueError(f"unknown reward '{reward}': one of {sorted(COMBINE)}")
-    scores = [correctness(rollout.text, row, numeric, thresholds) for rollout in rollouts]
-    parts: list[Parts] = [
-        {"correctness": score.score, "format": well_formedness(rollout.text)}
-        for score, rollout in zip(scores, rollouts)
-    ]
-    correct = [score.score for score in scores]
-    if any(rollout.shuffled for rollout in rollouts):
-        for part, bonus in zip(parts, temporal_bonus(correct, [rollout.shuffled for rollout in rollouts])):
-            part["temporal"] = bonus
-    if reward.endswith("_length"):
-        # The control group sets the temporal bonus and nothing else: its right answers are none of this group.
-        within = [0.0 if rollout.shuffled else score for score, rollout in zip(correct, rollouts)]
-        for part, bonus in zip(parts, length_bonus(within, [rollout.n_tokens for rollout in rollouts])):
-            part["length"] = bonus
-    return [Judgement(score.answer, part, COMBINE[reward](part)) for score, part in zip(scores, parts)]
+
+    def parts(self, answers: Answers, /) -> Mapping[str, Sequence[float]]:
+        """Return the reward's own parts by name, each with one number per rollout; a usual part's name replaces it."""
+        ...
+
+    def total(self, parts: Parts, /) -> float:
+        """Return what a rollout with these parts earns."""
+        ...
+
+
+def judge(name: str, question: QuestionRow, rollouts: Sequence[Written], grpo: Grpo) -> list[Judgement]:
+    """Score all rollouts of one question together, since bonuses compare the rollouts of a group.
+
+    `name`: of the reward; `grpo.numeric` and `grpo.mra_thresholds` decide how right a number is (`_correctness`).
+    Raises ValueError for an unknown name.
+    """
+    reward: Reward = doors.REWARDS.load(name)
+    scores = [correctness(rollout.text, question, grpo.numeric, grpo.mra_thresholds) for rollout in rollouts]
+    answers = Answers(question, rollouts, [score.score for score in scores], grpo)
+    named: dict[str, Sequence[float]] = {
+        "correctness": answers.correct,
+        "format": [well_formedness(rollout.text) for rollout in rollouts],
+    }
+    shuffled = [rollout.shuffled for rollout in rollouts]
+    if any(shuffled):
+        named["temporal"] = temporal_bonus(answers.correct, shuffled)
+    named |= reward.parts(answers)
+    each: list[Parts] = [{part: values[i] for part, values in named.items()} for i in range(len(rollouts))]
+    return [Judgement(score.answer, parts, reward.total(parts)) for score, parts in zip(scores, each, strict=True)]

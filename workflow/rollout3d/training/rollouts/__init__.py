@@ -18,7 +18,12 @@ __all__ = ["CLEAN", "Context", "Rollout", "View", "make_views"]
 
 
 class Rollout(Protocol):
-    """What a file of this folder defines."""
+    """What a file of this folder defines.
+
+    A file may also assign literals, which are read without importing it (`doors.Door.constant`): `NEEDS`, the cells
+    (schedule, regions) without which its runs are refused; `KEYS`, the keys of `grpo` that only it reads; `KEYS_IF`,
+    further ones by the (key, value) that makes it read them. A key that is not declared cannot be read.
+    """
 
     def views(self, row: Mapping[str, Any], frames: np.ndarray | None, context: Context, /) -> list[View]:
         """Return the views of a question, the clean one first; `frames` as in `make_views`."""

@@ -17,6 +17,9 @@ import numpy as np
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.training.rollouts._view import Context, View
 
+NEEDS = ("schedule",)
+KEYS = ("downsample",)
+
 
 def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
     """The video as it is, n_clean times; and with fewer frames, n_perturbed times."""

@@ -22,6 +22,10 @@ import numpy as np
 from rollout3d.training.rollouts import noisy
 from rollout3d.training.rollouts._view import Context, View
 
+NEEDS = ("schedule", "regions")
+KEYS = ("noise", "noise_frames", "object_count", "query_objects")
+KEYS_IF = {("noise", "additive"): ("sigma0",)}
+
 
 def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
     """The video as it is, n_clean times; and with objects drowned in noise, n_perturbed times."""

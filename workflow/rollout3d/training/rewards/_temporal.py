@@ -1,4 +1,4 @@
-"""T-GRPO's bonus: a model that answers better with the frames in order is using their order."""
+"""T-GRPO's bonus for right answers, given only if the group answers better with the frames in order than shuffled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ BONUS, SHARE, RIGHT = 0.3, 0.8, 0.1
 
 
 def temporal_bonus(correct: Sequence[float], shuffled: Sequence[bool]) -> list[float]:
-    """+0.3 for every right ordered rollout if mean(ordered) >= 0.8 mean(shuffled), else 0; shuffled ones get none."""
+    """Return +0.3 for every right ordered rollout if mean(ordered) >= 0.8 mean(shuffled), else 0; shuffled ones get 0.
+
+    `correct`: correctness of each rollout, 0 to 1; `shuffled`: True for those of the control group. Without a control
+    group nothing is earned.
+    """
     ordered = [score for score, out_of_order in zip(correct, shuffled) if not out_of_order]
     control = [score for score, out_of_order in zip(correct, shuffled) if out_of_order]
     # 0.6 >= 0.8 * 0.75 holds, but not in float64.
