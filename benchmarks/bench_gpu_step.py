@@ -52,7 +52,8 @@ from rollout3d.planning.cards import Card
 from rollout3d.planning.flops import trained_of
 from rollout3d.training.agreement import check_agreement
 from rollout3d.training.data import Questions
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.choose import MakeOptimiser, make_engine, make_optimiser
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.group import Group
 from rollout3d.training.grpo import reward, roll_out, show, update
 from rollout3d.training.metrics import Clock, peak_memory_mb
@@ -153,7 +154,8 @@ class Timed(Engine):
     @property
     def updated(self) -> int:
         """Parameters that this process's optimiser updates."""
-        return sum(p.numel() for p in self.trained.values())
+        whole = sum(p.numel() for p in self.trained.values())
+        return getattr(self.optimiser, "share", whole)
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -188,12 +190,12 @@ class Step:
         shape: Case,
         backend: str,
         device: torch.device,
-        kind: type[Timed] = Timed,
+        optimiser: MakeOptimiser = make_optimiser,
         weights: Path | None = None,
         **settings: Any,
     ):
-        """`kind`: of engine. `weights`: folder of a model that an earlier step has saved, or where to save it.
-        `settings`: further ones of `grpo`."""
+        """`optimiser`: makes the engine's. `weights`: folder of a model that an earlier step has saved, or where to
+        save it. `settings`: further ones of `grpo`."""
         self.shape, self.backend = shape, backend
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
@@ -211,9 +213,14 @@ class Step:
         weights = weights or folder
         if not (weights / "model.json").exists():
             self._save_random(weights, device)
-        options = {"peak_lr": self.grpo.lr, "shape": "cosine", "total": RUN.steps, "reference": True}
-        self.engine = kind(
-            weights / "model.json", self.grpo, World(device=device), video=self.video, backend=backend, **options
+        self.engine = make_engine(
+            weights / "model.json",
+            self.grpo,
+            World(device=device),
+            video=self.video,
+            total=RUN.steps,
+            optimiser=optimiser,
+            of=Timed,
         )
         self.engine.policy.eos_ids = (-1,)  # nothing ends early
         self.questions, self.regions, self.row = self._ask(folder)

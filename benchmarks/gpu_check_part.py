@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import transformers
 
-from bench_gpu_step import PHASES, SHAPES, TRAINING, Case, Measured, Step, Timed
+from bench_gpu_step import PHASES, SHAPES, TRAINING, Case, Measured, Step
 from bench_perturb import RUN
 from devices import wait
 from flops import prompt_sizes, row_sizes, shape_of
@@ -25,6 +25,7 @@ from rollout3d.planning.memory import GIB, USABLE
 from rollout3d.planning.report import LORA_RANK
 from rollout3d.planning.report import PARTS as ORDER
 from rollout3d.planning.work import grpo_work
+from rollout3d.training.engines.choose import MakeOptimiser, make_optimiser
 from zero2_share import RANKS, ZeroTwoShare
 
 LENGTHS = (300, 768, 433, 635, 366, 701, 500, 568)
@@ -38,7 +39,7 @@ class Part:
     """One configuration of the step."""
 
     backend: str
-    kind: type[Timed]
+    optimiser: MakeOptimiser
     settings: dict[str, Any]
     """Of `grpo`, as the step runs."""
     planned: dict[str, Any]
@@ -51,7 +52,7 @@ MADE = dict(
     zip(
         PARTS,
         (
-            Part("hf", Timed, {"lora_rank": LORA_RANK}, {}, 1),
+            Part("hf", make_optimiser, {"lora_rank": LORA_RANK}, {}, 1),
             Part("hf", ZeroTwoShare, {}, SHARED, RANKS),
             Part("vllm", ZeroTwoShare, {}, SHARED, RANKS),
         ),
@@ -70,7 +71,7 @@ def run(part: Part, dry: bool, weights: Path, seconds: float) -> dict[str, Any]:
     device = torch.device("cpu" if dry else "cuda", None if dry else 0)
     dtype = "float32" if dry else "bfloat16"
     try:
-        step = Step(DRY if dry else CHECK, part.backend, device, part.kind, weights, dtype=dtype, **part.settings)
+        step = Step(DRY if dry else CHECK, part.backend, device, part.optimiser, weights, dtype=dtype, **part.settings)
     except (torch.OutOfMemoryError, ValueError) as error:  # vLLM raises the latter where memory is short
         return {"not_measured": str(error).strip().splitlines()[0]}
     try:
@@ -125,7 +126,7 @@ def _reload(step: Step) -> float:
     engine = step.engine
     wait(engine.world.device)
     started = time.perf_counter()
-    engine._vllm.load_weights(engine.policy)
+    engine.sampler.vllm.load_weights(engine.policy)
     wait(engine.world.device)
     return time.perf_counter() - started
 

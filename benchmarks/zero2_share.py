@@ -15,48 +15,48 @@ import math
 import torch
 from torch import nn
 
-from bench_gpu_step import Timed
-from rollout3d.training.deepspeed_engine import CONFIGS
+from rollout3d.training.engines.plain import PlainOptimiser
+from rollout3d.training.engines.policy import TrainedPolicy
+from rollout3d.training.engines.zero import CONFIGS
+from rollout3d.training.world import World
 
 RANKS = 8
 BUCKET = json.loads((CONFIGS / "zero2.json").read_text())["zero_optimization"]["reduce_bucket_size"]
 
 
-class ZeroTwoShare(Timed):
-    """The engine as the first of `RANKS` processes under ZeRO-2."""
+class ZeroTwoShare(PlainOptimiser):
+    """The optimiser of the first of `RANKS` processes under ZeRO-2."""
 
-    @property
-    def updated(self) -> int:
+    def __init__(self, trained: TrainedPolicy, world: World, peak_lr: float):
+        self._trained, self._world = trained, world
+        self.updates = 0
+        parameters = trained.parameters.values()
+        total = sum(p.numel() for p in parameters)
+        self.share = size = math.ceil(total / RANKS)
         """Parameters of this process's share, padding included."""
-        return len(self._master)
-
-    def _build(self) -> None:
-        total = sum(p.numel() for p in self.trained.values())
-        size = math.ceil(total / RANKS)
         # Parameter -> how many of its first numbers are in the share, and where they begin there.
         self._places: dict[nn.Parameter, tuple[int, int]] = {}
         at = 0
-        for parameter in self.trained.values():
+        for parameter in parameters:
             if at < size:
                 self._places[parameter] = (min(parameter.numel(), size - at), at)
             at += parameter.numel()
-        device = self.world.device
-        self._master = nn.Parameter(torch.zeros(size, device=device))
+        self._master = nn.Parameter(torch.zeros(size, device=world.device))
         with torch.no_grad():
             for parameter, (n, start) in self._places.items():
                 self._master[start : start + n] = parameter.flatten()[:n].float()
         # The fused kernel is the plain engine's; DeepSpeed is given torch's default.
-        self._optimiser = torch.optim.AdamW([self._master], lr=self.peak_lr, weight_decay=self.settings.weight_decay)
+        self.adam = torch.optim.AdamW([self._master], lr=peak_lr, weight_decay=trained.settings.weight_decay)
         self._gradient: torch.Tensor | None = None
         self._bucket: torch.Tensor | None = None
         self._filled = 0
-        for parameter in self.trained.values():
+        for parameter in parameters:
             parameter.register_post_accumulate_grad_hook(self._reduce)
 
     def _reduce(self, parameter: nn.Parameter) -> None:
         if self._gradient is None:
             self._gradient = torch.zeros_like(self._master, requires_grad=False)
-            whole = sum(p.numel() for p in self.trained.values())
+            whole = sum(p.numel() for p in self._trained.parameters.values())
             self._bucket = torch.empty(min(BUCKET, whole), dtype=parameter.dtype, device=parameter.device)
         gradient = parameter.grad.flatten()
         # A parameter that is larger than the bucket is reduced where it is.
@@ -69,19 +69,18 @@ class ZeroTwoShare(Timed):
         self._gradient[start : start + n] += gradient[:n]
         parameter.grad = None
 
-    def step(self, step: int) -> float:
+    def step(self, lr: float) -> float:
         """Clip and update this process's share; the norm is that of the share's gradient."""
-        with self.timed("optimiser"):
-            self._set_lr(step)
-            self._bucket = None
-            self._master.grad, self._gradient = self._gradient, None
-            norm = float(nn.utils.clip_grad_norm_([self._master], self.settings.max_grad_norm))
-            if math.isfinite(norm):
-                self._optimiser.step()
-                self.updates += 1
-            self._master.grad = None
-            with torch.no_grad():
-                for parameter, (n, start) in self._places.items():
-                    parameter.view(-1)[:n] = self._master[start : start + n].to(parameter.dtype)
-        self._stale = True
+        for group in self.adam.param_groups:
+            group["lr"] = lr
+        self._bucket = None
+        self._master.grad, self._gradient = self._gradient, None
+        norm = float(nn.utils.clip_grad_norm_([self._master], self._trained.settings.max_grad_norm))
+        if math.isfinite(norm):
+            self.adam.step()
+            self.updates += 1
+        self._master.grad = None
+        with torch.no_grad():
+            for parameter, (n, start) in self._places.items():
+                parameter.view(-1)[:n] = self._master[start : start + n].to(parameter.dtype)
         return norm

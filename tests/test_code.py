@@ -156,7 +156,7 @@ CHANGED = {
     "constant": ("training/run.py", "VIDEOS_KEPT = 64", "VIDEOS_KEPT = 65"),
     "int to float": ("training/run.py", "VIDEOS_KEPT = 64", "VIDEOS_KEPT = 64.0"),
     "operator": ("training/run.py", "if value % world.size", "if value // world.size"),
-    "comparison": ("training/run.py", "reference=grpo.beta > 0", "reference=grpo.beta >= 0"),
+    "comparison": ("training/engines/choose.py", "grpo.beta > 0", "grpo.beta >= 0"),
     "default": ("training/schedule.py", "start: float = 0.5", "start: float = 0.6"),
     "call in a log message": ("training/run.py", "log.info(", "log.info(change()); log.info("),
     "lazily imported": (
@@ -250,10 +250,10 @@ PRUNED = [
     ("train_grpo", GRPO | {"rollout": "vanilla"}, "training/rollouts/vanilla.py", "training/rollouts/noisy.py"),
     ("train_grpo", GRPO | {"reward": "ocr_length"}, "training/rewards/ocr_length.py", "training/rewards/_temporal.py"),
     ("train_grpo", GRPO | {"backend": "hf"}, "model/generate_hf.py", "model/generate_vllm.py"),
-    ("train_grpo", GRPO | {"deepspeed": "none"}, "training/engine.py", "training/deepspeed_engine.py"),
+    ("train_grpo", GRPO | {"deepspeed": "none"}, "training/engines/choose.py", "training/engines/zero.py"),
     ("train_grpo", GRPO, "training/grpo.py", "training/sft.py"),
     ("train_sft", {"method": "sft", "rollout": (), "reward": ()}, "training/sft.py", "training/grpo.py"),
-    ("evaluate", {"backend": "vllm"}, "model/generate_vllm.py", "training/engine.py"),
+    ("evaluate", {"backend": "vllm"}, "model/generate_vllm.py", "training/engines/engine.py"),
     ("ingest", {"dataset": "scannet"}, "scenes/datasets/scannet.py", "scenes/datasets/scannetpp.py"),
     ("ingest", {"dataset": {"scannet", "scannetpp"}}, "scenes/datasets/scannetpp.py", "scenes/datasets/arkitscenes.py"),
     (

@@ -14,7 +14,7 @@ from rollout3d.model.sampling import Sampling
 from rollout3d.planning import flops
 from rollout3d.planning.flops import RowSize
 from rollout3d.planning.shape import Shape, released
-from rollout3d.training.engine import add_adapters
+from rollout3d.training.engines.policy import add_adapters
 from rollout3d.training.packing import LogProbs, Row, pack
 from toyworld.model.architecture import build_tiny, control_ids, sized_config, tiny_tokenizer
 

@@ -20,7 +20,7 @@ from rollout3d.planning.memory import GIB, checkpoint_bytes, memory
 from rollout3d.planning.seconds import Rates, seconds, step_seconds
 from rollout3d.planning.shape import Shape, Unplannable, released
 from rollout3d.planning.work import steps, work
-from rollout3d.training.engine import add_adapters
+from rollout3d.training.engines.policy import add_adapters
 from rollout3d.training.packing import LogProbs, Row, pack
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
 

@@ -3,7 +3,7 @@
 import sys
 
 from rollout3d.stages.train_grpo import main
-from rollout3d.training import engine
+from rollout3d.training.engines import engine
 
 if __name__ == "__main__":
     engine.MICRO_TOKENS = 1

@@ -13,8 +13,8 @@ import training_world as tw
 from torch.utils import _cpp_extension_versioner, cpp_extension
 from training_world import LAUNCH
 
-from rollout3d.training import extensions
-from rollout3d.training.extensions import built_aside
+from rollout3d.training.engines import extensions
+from rollout3d.training.engines.extensions import built_aside
 from rollout3d.training.world import World
 
 COMPILER = """#!/bin/sh
@@ -31,7 +31,7 @@ exec g++ "$@"
 START = """
 import sys
 from torch.utils.cpp_extension import load
-from rollout3d.training.extensions import built_aside
+from rollout3d.training.engines.extensions import built_aside
 from rollout3d.training.world import World
 
 world = World.start()

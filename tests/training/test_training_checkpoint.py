@@ -9,7 +9,8 @@ import training_world as tw
 
 from rollout3d import tables
 from rollout3d.training import checkpoint, loop
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.choose import make_engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.metrics import GrowingTable
 from rollout3d.training.run import run_grpo, run_sft
 from rollout3d.training.world import World
@@ -131,7 +132,7 @@ def test_checkpoints_of_another_configuration_are_not_resumed(files, taught, tmp
 @pytest.fixture
 def engine(files):
     settings = tw.config().grpo
-    return Engine(files["init"], settings, World(), video=tw.config().video, peak_lr=1e-3, shape="cosine", total=9)
+    return make_engine(files["init"], settings, World(), video=tw.config().video, total=9)
 
 
 def test_the_newest_undamaged_checkpoint_is_found_and_old_ones_go(tmp_path, engine):
@@ -175,7 +176,7 @@ def test_a_process_that_the_checkpoint_does_not_know_joins_without_a_random_stat
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, files, engine):
     checkpoint.save(tmp_path, 2, engine, World())
     settings = tw.config(freeze_vision=True).grpo
-    frozen = Engine(files["init"], settings, World(), video=tw.config().video, peak_lr=1e-3, shape="cosine", total=9)
+    frozen = make_engine(files["init"], settings, World(), video=tw.config().video, total=9)
     with pytest.raises(ValueError, match="another model"):
         checkpoint.restore(checkpoint.newest(tmp_path), frozen, World())
 

@@ -131,7 +131,7 @@ def test_the_kl_can_be_that_of_whole_sequences(files):
     ours, told = gradient(motor, [made], grpo)
     logp = each(LogProbs(motor.policy), made, CLEAN_WORDS, (0, 1))
     with torch.no_grad():
-        ref = each(motor._reference, made, CLEAN_WORDS, (0, 1))
+        ref = each(motor.reference.module, made, CLEAN_WORDS, (0, 1))
     loss = 0.0
     for i in range(2):
         kl = torch.exp(ref[i] - logp[i]) - (ref[i] - logp[i]) - 1
@@ -146,8 +146,8 @@ def test_kl_weights_sum_over_the_tokens_and_average_over_sequences():
 
 
 def test_further_updates_keep_the_first_policy_as_the_old_one_and_clip(files):
-    grpo = tw.config(updates_per_rollout=2, beta=0.1).grpo
-    motor = engine(files, grpo, peak_lr=3e-2)
+    grpo = tw.config(updates_per_rollout=2, beta=0.1, lr=3e-2).grpo
+    motor = engine(files, grpo)
     made = group(files, motor, grpo, (1.0, 0.0, 0.0, 0.0))
     policy, states, totals = LogProbs(motor.policy), [], []
     real = motor.update
@@ -258,7 +258,7 @@ def test_whole_runs_take_them(files, taught, tmp_path, settings):
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_sampler_and_trainer_are_compared_before_the_first_update(files, temperature):
     grpo = tw.config(temperature=temperature).grpo
-    motor = engine(files, grpo, temperature=temperature)
+    motor = engine(files, grpo)
     asked = questions(files)
     groups = [show(row, asked, Context(grpo, tw.run("vanilla"), 0, 0, 4), motor) for row in asked.batch(0, 2)]
     roll_out(groups, motor, grpo, 0)

@@ -12,7 +12,10 @@ from rollout3d import tables
 from rollout3d.model import generate_vllm
 from rollout3d.model.load import load_policy
 from rollout3d.training.data import NotTrainable
-from rollout3d.training.engine import LORA_TARGETS, Engine
+from rollout3d.training.engines.choose import make_engine
+from rollout3d.training.engines.engine import LearningRate
+from rollout3d.training.engines.plain import PlainOptimiser
+from rollout3d.training.engines.policy import LORA_TARGETS
 from rollout3d.training.packing import Row, pack
 from rollout3d.training.run import _divide, run_grpo, run_sft
 from rollout3d.training.world import World
@@ -23,8 +26,9 @@ def _long(value):
 
 
 def engine(files, **settings):
-    options = {"peak_lr": 1e-2, "shape": "linear", "total": 10, "reference": True}
-    return Engine(files["init"], tw.config(**settings).grpo, World(), video=tw.config().video, **options)
+    motor = make_engine(files["init"], tw.config(**settings).grpo, World(), video=tw.config().video, total=10)
+    motor.schedule = LearningRate(1e-2, "linear", 10)
+    return motor
 
 
 def some_rows(motor):
@@ -77,14 +81,14 @@ def test_a_frozen_vision_tower_does_not_move(files):
 
 def test_bfloat16_keeps_steps_too_small_for_it_in_its_masters(files):
     motor = engine(files, dtype="bfloat16", lr=1e-6)
-    motor.peak_lr = 1e-6
+    motor.schedule.peak = 1e-6
     name = next(n for n, p in motor.trained.items() if p.ndim == 2)
-    before = motor._masters[name].detach().clone()
+    before = motor.optimiser.masters[name].detach().clone()
     descend(motor, 3)
-    moved = (motor._masters[name].detach() - before).abs()
-    assert motor.trained[name].dtype == torch.bfloat16 and motor._masters[name].dtype == torch.float32
+    moved = (motor.optimiser.masters[name].detach() - before).abs()
+    assert motor.trained[name].dtype == torch.bfloat16 and motor.optimiser.masters[name].dtype == torch.float32
     assert 1e-6 < moved.max() < 4e-6
-    assert torch.equal(motor.trained[name], motor._masters[name].to(torch.bfloat16))
+    assert torch.equal(motor.trained[name], motor.optimiser.masters[name].to(torch.bfloat16))
 
 
 def test_a_gradient_that_is_not_finite_updates_nothing(files):
@@ -100,24 +104,24 @@ def test_the_optimiser_of_a_gpu_trains_the_same_and_resumes(files, monkeypatch, 
     """Fused, which torch offers on a CPU too; two steps, saved and restored, two more."""
     usual = engine(files, dtype=dtype)
     descend(usual, 4)
-    monkeypatch.setattr(Engine, "_fused", True)
+    monkeypatch.setattr(PlainOptimiser, "fused", True)
     first, second = engine(files, dtype=dtype), engine(files, dtype=dtype)
     descend(first, 2)
     second.restore({name: dict(tensors) for name, tensors in first.state()}, first.updates)
     for motor in (first, second):
         for step in (2, 3):
             motor.update(some_rows(motor), lambda logp, _: -logp.mean(), step)
-        assert {float(state["step"]) for state in motor._optimiser.state.values()} == {4.0}
-    for name, master in second._masters.items():
-        assert torch.equal(master, first._masters[name])
+        assert {float(state["step"]) for state in motor.optimiser.adam.state.values()} == {4.0}
+    for name, master in second.optimiser.masters.items():
+        assert torch.equal(master, first.optimiser.masters[name])
         if dtype == "float32":
-            assert torch.allclose(master, usual._masters[name], atol=1e-4)
+            assert torch.allclose(master, usual.optimiser.masters[name], atol=1e-4)
     assert all(p.grad is None for motor in (usual, second) for p in motor.trained.values())
 
 
 def test_norms_and_biases_do_not_decay(files):
     motor = engine(files, weight_decay=0.3)
-    decays = {id(p): group["weight_decay"] for group in motor._optimiser.param_groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in motor.optimiser.adam.param_groups for p in group["params"]}
     for p in motor.trained.values():
         assert decays[id(p)] == (0.3 if p.ndim >= 2 else 0.0)
 
@@ -136,8 +140,7 @@ def test_vllm_takes_the_configured_share_of_the_memory(files, monkeypatch):
     monkeypatch.setattr(generate_vllm, "Engine", lambda *_, **options: taken.append(options["gpu_memory_utilization"]))
     for share in (0.3, 0.15):
         grpo = tw.config(backend="vllm", vllm_memory_share=share).grpo
-        options = {"peak_lr": 1e-2, "shape": "linear", "total": 10, "backend": grpo.backend}
-        Engine(files["init"], grpo, World(), video=tw.config().video, vllm_memory_share=share, **options)
+        make_engine(files["init"], grpo, World(), video=tw.config().video, total=10)
     assert taken == [0.3, 0.15]
 
 

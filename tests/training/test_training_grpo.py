@@ -37,7 +37,7 @@ def test_the_loss_is_the_equation_written_out(files, rewards):
 
     r = torch.tensor(rewards)
     a = (r - r.mean()) / (r.std() + 1e-4)
-    policy, reference = LogProbs(motor.policy), motor._reference
+    policy, reference = LogProbs(motor.policy), motor.reference.module
     loss, kls = 0.0, []
     for i, words in enumerate(CLEAN_WORDS):
         packed = pack([Row(made.rollouts[i].prompt, [words])])
@@ -106,9 +106,9 @@ def test_groups_without_spread_are_skipped_but_counted(files, loss):
     assert nothing is None and told["loss"] == told["grad_norm"] == 0.0
 
 
-def moved(files, grpo, **options):
+def moved(files, grpo):
     """An engine whose policy differs from its reference, so that there is a KL."""
-    motor = engine(files, grpo, **options)
+    motor = engine(files, grpo)
     with torch.no_grad():
         for p in motor.trained.values():
             p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())), alpha=0.02)
@@ -136,7 +136,7 @@ def test_groups_without_spread_can_keep_their_kl(files, kl, grad_rollouts):
             prompt = made.rollouts[i if grad_rollouts == "both_on_own" else 0].prompt
             logp = policy(pack([Row(prompt, [words])]))
             with torch.no_grad():
-                ref = motor._reference(pack([Row(prompt, [words])]))
+                ref = motor.reference.module(pack([Row(prompt, [words])]))
             x = ref - logp
             k3 = torch.exp(x) - x - 1
             gain = torch.exp(logp - logp.detach()) * a[i]

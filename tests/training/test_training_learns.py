@@ -9,7 +9,7 @@ import training_world as tw
 
 from rollout3d import tables
 from rollout3d.training import grpo
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.objective import clipped_ratio
 from rollout3d.training.run import run_grpo
 

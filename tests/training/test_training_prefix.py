@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
 
 from rollout3d import tables
-from rollout3d.training import engine as engines
 from rollout3d.training import prefix as prefixes
+from rollout3d.training.engines import engine as engines
 from rollout3d.training.group import Group
 from rollout3d.training.grpo import update
 from rollout3d.training.packing import LogProbs, Row, idle_row, pack
@@ -179,12 +179,12 @@ def test_each_video_is_looked_at_once_by_policy_and_reference(files, monkeypatch
     monkeypatch.setattr(engines, "MICRO_TOKENS", ALONE)
     grpo = tw.config(grad_rollouts="both_on_clean", beta=0.1, updates_per_rollout=2).grpo
     motor, seen = training_step.engine(files, grpo), []
-    for name, module in (("policy", motor.policy), ("reference", motor._reference.policy)):
+    for name, module in (("policy", motor.policy), ("reference", motor.reference.module.policy)):
         tower = module.core.model.visual
         tower.register_forward_hook(lambda *_, name=name: seen.append(name))
     update([training_step.group(files, motor, grpo, (1.0, 0.0, 0.3, 0.5))], motor, grpo, 0)
     assert seen == ["policy", "reference", "policy"]
-    assert motor._behind is None, "the reference's keys and values are not kept beyond their group"
+    assert motor.reference._prefix is None, "the reference's keys and values are not kept beyond their group"
 
 
 def test_where_rows_are_not_cut_a_long_one_stays_whole(files, monkeypatch):
@@ -193,7 +193,7 @@ def test_where_rows_are_not_cut_a_long_one_stays_whole(files, monkeypatch):
     motor = training_step.engine(files, tw.config().grpo)
     row = Row(training_step.group(files, motor, tw.config().grpo, (1.0,)).rollouts[0].prompt, COMPLETIONS)
     sizes = []
-    for motor.cuts in (False, True):
+    for motor.optimiser.cuts in (False, True):
         motor.update([row], lambda logp, _: sizes.append(len(logp)) or -logp.mean(), 0)
     assert sizes == [11, 4, 1, 6]
 

@@ -294,5 +294,5 @@ def test_downsampling_can_keep_evenly_spaced_frames():
 
 
 def test_downsampling_needs_a_schedule():
-    with pytest.raises(ValueError, match="needs a schedule"):
+    with pytest.raises(ValueError, match="lacks schedule"):
         make_views(ROW, FRAMES, context("downsample"))

@@ -189,7 +189,7 @@ def test_a_table_without_targets_is_refused(files, tmp_path):
 
 def test_micro_batches_change_nothing(files, tmp_path, monkeypatch):
     run_sft(tw.config(), tw.run(method="sft"), tw.inputs(files, train="ocr_sft"), tmp_path / "whole", tw.lineage)
-    monkeypatch.setattr("rollout3d.training.engine.MICRO_TOKENS", 1)
+    monkeypatch.setattr("rollout3d.training.engines.engine.MICRO_TOKENS", 1)
     run_sft(tw.config(), tw.run(method="sft"), tw.inputs(files, train="ocr_sft"), tmp_path / "single", tw.lineage)
     whole, single = (tables.read(tables.METRICS, tmp_path / name / "metrics.parquet") for name in ("whole", "single"))
     for one, other in zip(whole, single):

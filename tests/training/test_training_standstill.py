@@ -13,7 +13,7 @@ from test_training_checkpoint import crash, interrupt_at, same_run
 from rollout3d import tables
 from rollout3d.config.keys import has_effect
 from rollout3d.errors import UserError
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.metrics import has_updated, parts_of
 from rollout3d.training.run import run_grpo
 from rollout3d.training.standstill import NoUpdate, diagnosis, watched

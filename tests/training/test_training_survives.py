@@ -14,7 +14,8 @@ from test_training_checkpoint import crash, interrupt_at, same_run, terminate, t
 from rollout3d import tables
 from rollout3d.model.load import read_model
 from rollout3d.training import checkpoint, loop
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.choose import make_engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.lock import LOCK
 from rollout3d.training.run import _complete, run_grpo, run_sft
 from rollout3d.training.world import World
@@ -153,7 +154,7 @@ def test_a_finished_result_that_is_found_is_not_trained(files, taught, tmp_path,
 
 def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_before_older_ones_go(files, tmp_path, monkeypatch):
     settings = tw.config().grpo
-    engine = Engine(files["init"], settings, World(), video=tw.config().video, peak_lr=1e-3, shape="cosine", total=9)
+    engine = make_engine(files["init"], settings, World(), video=tw.config().video, total=9)
     for step in (1, 2):
         checkpoint.save(tmp_path, step, engine, World())
     calls = []

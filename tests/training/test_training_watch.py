@@ -15,7 +15,7 @@ from rollout3d import tables
 from rollout3d.stages.watch import main
 from rollout3d.training import checkpoint, loop
 from rollout3d.training.data import NotTrainable
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.run import run_grpo
 from rollout3d.training.watch import NoRun, Reader, sparkline, watch
 

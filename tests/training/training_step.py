@@ -10,7 +10,7 @@ from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Completion
 from rollout3d.training.data import Questions
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.choose import make_engine
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.grpo import update
 from rollout3d.training.objective import advantages
@@ -27,9 +27,8 @@ def questions(files, rows=None):
     return Questions(rows or tables.read(tables.OCR_RL, files["ocr_rl"]), store, tw.config().video, "plain", 0)
 
 
-def engine(files, grpo, **options):
-    options = {"peak_lr": grpo.lr, "shape": "cosine", "total": 4, "reference": grpo.beta > 0} | options
-    return Engine(files["init"], grpo, World(), video=tw.config().video, **options)
+def engine(files, grpo):
+    return make_engine(files["init"], grpo, World(), video=tw.config().video, total=4)
 
 
 def group(files, motor, grpo, rewards, words=(*CLEAN_WORDS, *NOISY_WORDS), question="q00"):

@@ -70,8 +70,8 @@ def _if(key: str, *values: str) -> Condition:
 
 CONDITIONS: Mapping[tuple[str, str], Condition] = {
     ("model/backends.py", "model/generate_vllm.py"): _if("backend", "vllm"),
-    ("training/engine.py", "model/generate_vllm.py"): _if("backend", "vllm"),
-    ("training/engine.py", "training/deepspeed_engine.py"): _if("deepspeed", "zero0", "zero2", "zero3"),
+    ("training/engines/choose.py", "model/generate_vllm.py"): _if("backend", "vllm"),
+    ("training/engines/choose.py", "training/engines/zero.py"): _if("deepspeed", "zero0", "zero2", "zero3"),
     ("training/rewards/__init__.py", "training/rewards/_temporal.py"): _if("rollout", "temporal"),
     ("training/run.py", "training/grpo.py"): _if("method", "grpo"),
     ("training/run.py", "training/sft.py"): _if("method", "sft"),
@@ -91,7 +91,7 @@ class Folder:
 FOLDERS: Mapping[str, Folder] = {
     "model/wordings.py": Folder("think", "think_{}.txt", ("direct.txt",)),
     "scenes/categories.py": Folder("dataset", "{}.csv", ("not_perturbable.csv",)),
-    "training/deepspeed_engine.py": Folder("deepspeed", "{}.json"),
+    "training/engines/zero.py": Folder("deepspeed", "{}.json"),
 }
 """File -> how it chooses from the folder that it names. A file that is not listed here reads all of its folder."""
 

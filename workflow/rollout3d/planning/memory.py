@@ -1,6 +1,6 @@
 """Bytes that each GPU holds while a run trains, by part and by moment.
 
-Counted from what the engines keep (`training/engine.py`, `deepspeed_engine.py`, DeepSpeed 0.19): weights and reference
+Counted from what the engines keep (`training/engines`, DeepSpeed 0.19): weights and reference
 in the model's precision, masters and Adam's two means in float32, gradients in the model's precision and, where ZeRO
 gathers them, in float32. What torch and CUDA take beside that is an allowance.
 """
@@ -14,7 +14,7 @@ from rollout3d.model.generate_hf import RESERVE
 from rollout3d.planning.activations import Activations, scoring, training
 from rollout3d.planning.flops import RowSize
 from rollout3d.planning.work import MODEL_LENGTH, Work
-from rollout3d.training.deepspeed_engine import CONFIGS
+from rollout3d.training.engines.zero import CONFIGS
 
 GIB = 2**30
 USABLE = 0.99

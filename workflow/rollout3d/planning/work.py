@@ -21,7 +21,7 @@ from rollout3d.model.pixels import TEMPORAL_PATCH, grid_of
 from rollout3d.planning.flops import Grid, RowSize, Trained, trained_of
 from rollout3d.planning.shape import Shape, Unplannable, base_model, model_shape
 from rollout3d.resize import smart_size
-from rollout3d.training.engine import MICRO_TOKENS
+from rollout3d.training.engines.engine import MICRO_TOKENS
 from rollout3d.training.packing import HEAD_CHUNKS, LARGE_VOCABULARY, micro_batches
 from rollout3d.training.rollouts import Context, make_views
 
@@ -92,12 +92,12 @@ class Work:
 
     @property
     def whole_reference(self) -> bool:
-        """True if the reference is a second model on the GPU (`Engine._reference_is_whole`)."""
+        """True if the reference is a second model on the GPU (`engines.policy.Reference`)."""
         return self.reference and (self.zero == 3 or not self.settings.lora_rank)
 
     @property
     def copied(self) -> bool:
-        """True if rollouts read a second copy of the weights (`Engine._needs_copy`): vLLM's on the host."""
+        """True if rollouts read a second copy of the weights (`engines.choose`): vLLM's on the host."""
         return self.backend is not None and (self.zero == 3 or (self.backend == "vllm" and self.settings.lora_rank > 0))
 
     @property

@@ -13,7 +13,7 @@ import torch
 
 from rollout3d.config import Grpo
 from rollout3d.errors import UserError
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.group import Group
 from rollout3d.training.packing import Packed, Row
 

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from rollout3d.files import sync, sync_files
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.world import World
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def save(directory: Path, step: int, engine: Engine, world: World, **about: Any)
         aside.mkdir(parents=True)
         random = {f"{kind}.{rank}": state for rank, kinds in enumerate(states) for kind, state in kinds.items()}
         save_file(random, aside / "random.safetensors")
-    for name, tensors in engine.state() if world.first or engine.lockstep else ():
+    for name, tensors in engine.state() if world.first or engine.optimiser.lockstep else ():
         if world.first:
             save_file(dict(tensors), aside / f"{name}.safetensors")
         else:

@@ -36,7 +36,7 @@ from rollout3d.seeding import stable_hash
 from rollout3d.training.agreement import check_agreement, watch_agreement
 from rollout3d.training.ahead import Ahead
 from rollout3d.training.data import Questions
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock

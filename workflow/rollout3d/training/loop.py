@@ -16,7 +16,7 @@ from rollout3d.files import write_atomically
 from rollout3d.model.load import save_policy
 from rollout3d.progress import progress
 from rollout3d.training import checkpoint
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.lock import Lock
 from rollout3d.training.metrics import Board, GrowingTable
 from rollout3d.training.world import World

@@ -8,7 +8,7 @@ from itertools import count
 from statistics import stdev
 from typing import Any
 
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.group import Group
 from rollout3d.training.metrics import Clock, named, peak_memory_mb
 from rollout3d.training.rollouts import CLEAN, Context

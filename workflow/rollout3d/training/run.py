@@ -22,7 +22,7 @@ from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
 from rollout3d.training.data import NotTrainable, Questions
-from rollout3d.training.engine import make_engine
+from rollout3d.training.engines.choose import make_engine
 from rollout3d.training.grpo import train_grpo
 from rollout3d.training.lock import LOCK, POLL_S, Lock
 from rollout3d.training.loop import Loop
@@ -95,16 +95,7 @@ def run_sft(
         if _finished(out, lineage, lock, restore, world):
             return
         total = sft_steps(len(questions), sft)
-        engine = make_engine(
-            inputs.init,
-            sft,
-            world,
-            video=config.video,
-            peak_lr=sft.lr,
-            shape="linear",
-            total=total,
-            seed=run.seed,
-        )
+        engine = make_engine(inputs.init, sft, world, video=config.video, total=total, seed=run.seed)
         loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage, lock)
         train_sft(sft, questions, engine, loop)
         loop.finish(keep, name=run.run, **_about("sft", config, run, lineage))
@@ -135,20 +126,7 @@ def run_grpo(
         lineage, key = _origin(inputs, lineage_of, world)
         if _finished(out, lineage, lock, restore, world):
             return
-        engine = make_engine(
-            inputs.init,
-            grpo,
-            world,
-            video=config.video,
-            peak_lr=grpo.lr,
-            shape="cosine",
-            total=run.steps,
-            seed=run.seed,
-            temperature=grpo.temperature,
-            reference=grpo.beta > 0,
-            backend=grpo.backend,
-            vllm_memory_share=grpo.vllm_memory_share,
-        )
+        engine = make_engine(inputs.init, grpo, world, video=config.video, total=run.steps, seed=run.seed)
         loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
         train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
         loop.finish(keep, name=run.run, **_about("grpo", config, run, lineage))

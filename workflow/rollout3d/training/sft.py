@@ -24,7 +24,7 @@ from rollout3d.config import Sft
 from rollout3d.model.encode import Encoder, Prompt
 from rollout3d.training.ahead import Ahead
 from rollout3d.training.data import Questions
-from rollout3d.training.engine import Engine
+from rollout3d.training.engines.engine import Engine
 from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock, named, peak_memory_mb
 from rollout3d.training.packing import Packed, Row
