@@ -350,7 +350,7 @@ class Step:
 
     def _length(self, questions: Questions, row: dict[str, Any]) -> int:
         encoder: Encoder = self.engine.policy.encoder
-        return len(questions.prompt(row, questions.frames(row), encoder))
+        return len(questions.prompt(row, questions.media(row), encoder))
 
 
 def config_3b(tokenizer: Any) -> Qwen2_5_VLConfig:

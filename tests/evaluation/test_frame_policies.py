@@ -91,8 +91,11 @@ def test_at_a_rate_a_short_video_shows_each_frame_once():
             asked.append((frame_set, n))
             return Clip(np.zeros((4, 28, 28, 3), np.uint8), 1.0)
 
+        def rows(self, scene, frame_set, n):
+            return []
+
     class Shown:
-        encoder = SimpleNamespace(prompt=list)
+        encoder = SimpleNamespace(prompt=lambda parts, system: parts)
 
     for policy in ("fps1max64", "official"):
         shown = settings(evaluation(frame_policy=policy), VIDEO)[0]

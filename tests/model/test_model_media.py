@@ -6,7 +6,7 @@ import pytest
 from rollout3d import tables
 from rollout3d.config import Video
 from rollout3d.geometry.camera import sample_indices
-from rollout3d.model.media import FrameStore, MissingFrames, decode_image, own_images, own_times, own_video
+from rollout3d.model.media import FrameStore, MissingFrames, decode_image, question_media
 from rollout3d.model.pixels import resize
 from rollout3d.resize import smart_size
 
@@ -118,12 +118,17 @@ def test_threads_may_share_a_store(store):
 def test_a_questions_own_pictures_are_decoded(question, encoded, frames):
     picture = frames(1, 30, 40)[0]
     row = question(media=[{"bytes": encoded(picture), "path": "a.png"}])
-    assert np.array_equal(own_images(row)[0], picture)
-    assert own_images(question()) == []
+    assert np.array_equal(media_of(row).images[0], picture)
+    assert media_of(row).video is None
     with pytest.raises(ValueError, match="picture 0 of question q"):
-        own_images(question(media=[{"bytes": b"rubbish", "path": None}]))
+        media_of(question(media=[{"bytes": b"rubbish", "path": None}]))
     with pytest.raises(ValueError, match="can be decoded"):
         decode_image(None, "x")
+
+
+def media_of(row, *how):
+    """What a question without a scene shows."""
+    return question_media(row, None, *how)
 
 
 def _clip(encoded, frames, greys=(0, 10, 20, 30)):
@@ -135,21 +140,21 @@ def _clip(encoded, frames, greys=(0, 10, 20, 30)):
 
 def test_frames_of_a_questions_own_video_are_one_video_and_no_pictures(question, encoded, frames):
     row = question(media=_clip(encoded, frames))
-    assert own_images(row) == [] and own_times(row) == [0.0, 0.5, 1.0, 1.5]
-    video = own_video(row)
+    assert media_of(row).images == () and media_of(row).times == (0.0, 0.5, 1.0, 1.5)
+    video = media_of(row).video
     assert _grey(video.frames) == [0, 10, 20, 30] and video.frames.shape == (4, 56, 84, 3)
     assert video.seconds_per_frame == pytest.approx(0.5)
-    for none in (question(), question(media=[{"bytes": encoded(video.frames[0]), "path": "image/0.png"}])):
-        assert own_video(none) is None and own_times(none) == []
+    none = media_of(question(media=[{"bytes": encoded(video.frames[0]), "path": "image/0.png"}]))
+    assert none.video is None and none.frames is None and none.times == ()
 
 
 def test_fewer_or_more_frames_of_an_own_video_are_spread_with_both_ends(question, encoded, frames):
     row = question(media=_clip(encoded, frames))
-    two, seven = own_video(row, None, 2, (784, 1568)), own_video(row, "uniform7", 7)
+    two, seven = media_of(row, None, 2, (784, 1568)).video, media_of(row, "uniform7", 7).video
     assert _grey(two.frames) == [0, 30] and two.seconds_per_frame == pytest.approx(1.5)
     assert two.frames.shape[1:3] == (28, 28)  # 56x84 shrunk by 1.73 to 32.3 and 48.5, rounded down
     assert _grey(seven.frames) == [0, 0, 10, 20, 20, 20, 30] and seven.seconds_per_frame == pytest.approx(0.25)
-    assert own_video(question(media=row["media"][:1])).seconds_per_frame == 0.0
+    assert media_of(question(media=row["media"][:1])).video.seconds_per_frame == 0.0
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_video_r1_shows_at_least_128_tokens_a_frame(question, encoded, frames, w
     half = size[0] // 2, size[1] // 2
     origin = tables.Origin(0, 1, 25.0, size[1], size[0])
     media = [{"bytes": encoded(frames(1, *half)[0]), "path": tables.frame_path(0.0, origin)}]
-    own = own_video(question(media=media), "fps2max16", None, Video().train_pixels)
+    own = media_of(question(media=media), "fps2max16", None, Video().train_pixels)
     assert own.frames.shape[1:3] == shown  # by the size of the video, not of what is stored
 
 
@@ -174,17 +179,17 @@ def test_an_own_video_shows_the_frames_of_the_set_and_says_if_it_lacks_them(ques
     # 4 s at 2 a second: 8 frames at round(linspace(0, 39, 8)); 4 frames at 0, 13, 26, 39.
     rate, four = [0, 6, 11, 17, 22, 28, 33, 39], [0, 13, 26, 39]
     row = question(media=media(sorted({*rate, *four})))
-    assert _grey(own_video(row, "fps2max16").frames) == rate
-    assert _grey(own_video(row, "uniform4", 4).frames) == four
-    assert own_times(row, "fps2max16") == pytest.approx([i / 10 for i in rate])
+    assert _grey(media_of(row, "fps2max16").frames) == rate
+    assert _grey(media_of(row, "uniform4", 4).frames) == four
+    assert media_of(row, "fps2max16").times == pytest.approx([i / 10 for i in rate])
     with pytest.raises(ValueError, match="question q: its table does not hold the frames uniform5"):
-        own_video(row, "uniform5", 5)
+        media_of(row, "uniform5", 5)
 
 
 def test_a_bad_frame_of_an_own_video_names_the_question(question, encoded, frames):
     row = question(media=[*_clip(encoded, frames), {"bytes": b"rubbish", "path": tables.frame_path(9)}])
     with pytest.raises(ValueError, match="frame 4 of the video of question q"):
-        own_video(row)
+        media_of(row)
     row["media"][-1]["bytes"] = encoded(frames(1, 28, 28)[0])
     with pytest.raises(ValueError, match="question q differ in size"):
-        own_video(row)
+        media_of(row)

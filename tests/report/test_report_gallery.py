@@ -48,7 +48,7 @@ def trained(study, example):
     store = FrameStore(study["frames"], study["maps"])
     questions = Questions(rows, store, CONFIG.video, CONFIG.prompts.think, (CONFIG.seed, 0))
     row = next(row for row in rows if row["question_id"] == example.question["question_id"])
-    clean = questions.frames(row)
+    clean = questions.media(row).frames
     regions = Regions(study["objects"], study["regions"], questions.frame_rows)
     run = Run.model_validate(RUNS["ocr"])
     context = Context(CONFIG.grpo, run, CONFIG.seed, example.step, run.steps, regions)

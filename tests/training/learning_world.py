@@ -180,8 +180,8 @@ def clean_rewards(world: World, model: Path, black: bool = False) -> np.ndarray:
     store = FrameStore([world.files["frames"]])
     asked = Questions(rows, store, settings.video, settings.prompts.think, 0)
     policy = load_policy(model, video=settings.video)
-    shown = [np.zeros_like(asked.frames(row)) if black else asked.frames(row) for row in rows]
-    prompts = [asked.prompt(row, frames, policy.encoder) for row, frames in zip(rows, shown)]
+    shown = [asked.media(row).blackened() if black else asked.media(row) for row in rows]
+    prompts = [asked.prompt(row, media, policy.encoder) for row, media in zip(rows, shown)]
     sampling = Sampling(SAMPLES, settings.grpo.temperature, settings.grpo.top_p, MAX_NEW_TOKENS)
     written = generate(policy, prompts, sampling, 0, [row["question_id"] for row in rows])
     earned = [

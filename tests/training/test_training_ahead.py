@@ -5,8 +5,8 @@ import threading
 import pytest
 import training_world as tw
 
+from rollout3d.model.ahead import Ahead
 from rollout3d.training import grpo as module
-from rollout3d.training.ahead import Ahead
 from rollout3d.training.run import run_grpo
 
 
@@ -23,6 +23,16 @@ def test_the_next_step_is_begun_when_a_step_is_taken():
         assert begun[2].wait(10)  # without being asked for
         assert ahead.take(2) == 4
     assert not begun[0].is_set() and not begun[3].is_set()
+
+
+def test_several_steps_can_be_begun_ahead_and_asked_for():
+    begun = [threading.Event() for _ in range(5)]
+    with Ahead(lambda step: begun[step].set() or step, 5, depth=2) as ahead:
+        assert ahead.take(0) == 0
+        assert begun[1].wait(10) and begun[2].wait(10) and not begun[3].is_set()
+        while not ahead.ready(1):
+            pass
+        assert [ahead.take(step) for step in (1, 2, 3, 4)] == [1, 2, 3, 4]
 
 
 def test_each_step_is_made_once_by_one_thread():

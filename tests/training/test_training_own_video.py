@@ -45,10 +45,10 @@ def asked_of(files, rows, media=None):
 def test_an_own_video_is_prompted_as_a_video_with_its_time(files):
     row = general(0, clip(2 * tw.N_FRAMES))
     questions = asked_of(files, [row])
-    frames = questions.frames(row)
+    media = questions.media(row)
     # round(linspace(0, 15, 8)): 2.14 i.
-    assert frames[:, 0, 0, 0].tolist() == [0, 20, 40, 60, 90, 110, 130, 150]
-    prompt = questions.prompt(row, frames, tw.tiny_policy().encoder)
+    assert media.frames[:, 0, 0, 0].tolist() == [0, 20, 40, 60, 90, 110, 130, 150]
+    prompt = questions.prompt(row, media, tw.tiny_policy().encoder)
     assert [medium.kind for medium in prompt.media] == ["video"]
     assert prompt.video_grid_thw.tolist() == [[4, 4, 6]] and prompt.image_grid_thw is None
 
@@ -59,11 +59,12 @@ def test_time_of_a_scene_is_that_of_its_frames(files, monkeypatch):
     questions = asked_of(files, [row])
     stamps = [shown["timestamp_s"] for shown in questions.frame_rows(row["scene_id"])]
     seen = []
-    monkeypatch.setattr("rollout3d.training.data.question_parts", lambda row, video, **_: seen.append(video) or [])
-    frames = questions.frames(row)
+    monkeypatch.setattr("rollout3d.model.prompts.question_parts", lambda row, video, **_: seen.append(video) or [])
+    media = questions.media(row)
+    frames = media.frames
     encoder = tw.tiny_policy().encoder
     for shown in (frames, frames[::2]):
-        questions.prompt(row, shown, encoder)
+        questions.prompt(row, media.showing(shown), encoder)
     whole = stamps[-1] - stamps[0]
     assert whole > 0
     told = [video.seconds_per_frame for video in seen]
@@ -74,15 +75,15 @@ def test_time_of_fewer_frames_spans_the_whole_own_video(files, monkeypatch):
     row = general(0, clip(tw.N_FRAMES))
     questions = asked_of(files, [row])
     seen = []
-    monkeypatch.setattr("rollout3d.training.data.question_parts", lambda row, video, **_: seen.append(video) or [])
-    questions.prompt(row, questions.frames(row)[::7], tw.tiny_policy().encoder)
+    monkeypatch.setattr("rollout3d.model.prompts.question_parts", lambda row, video, **_: seen.append(video) or [])
+    questions.prompt(row, questions.media(row).showing(questions.media(row).frames[::7]), tw.tiny_policy().encoder)
     assert seen[0].seconds_per_frame == pytest.approx(7 / 4)
 
 
 def test_an_own_video_is_shown_at_the_training_size(files):
     row = general(0, clip(tw.N_FRAMES, 112, 168))  # 18816 pixels; the world trains with 4704: half of each side
     questions = asked_of(files, [row])
-    prompt = questions.prompt(row, questions.frames(row), tw.tiny_policy().encoder)
+    prompt = questions.prompt(row, questions.media(row), tw.tiny_policy().encoder)
     assert prompt.video_grid_thw.tolist() == [[4, 4, 6]]
 
 

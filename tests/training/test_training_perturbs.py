@@ -68,8 +68,8 @@ def perturbed_views(files, **grpo):
     for number, scene in enumerate(tw.SCENES):
         row = tw.question_row(number, scene)
         context = Context(tw.config(**grpo).grpo, tw.run(), 0, 0, 4, regions)
-        clean, altered = make_views(row, asked.frames(row), context)
-        assert clean.frames is asked.frames(row)
+        clean, altered = make_views(row, asked.media(row).frames, context)
+        assert clean.frames is asked.media(row).frames
         yield scene, clean.frames, altered
 
 
@@ -135,7 +135,7 @@ def check_what_is_trained_on(files, taught, out, monkeypatch, **grpo):
     with monkeypatch.context() as patch:
         patch.setattr(LogProbs, "forward", watched)
         run_grpo(tw.config(max_new_tokens=24, **grpo), tw.run(steps=2), tw.inputs(files, taught), out, tw.lineage)
-    videos = {asked.frames(row).tobytes() for row in tables.read(tables.OCR_RL, files["ocr_rl"])}
+    videos = {asked.media(row).frames.tobytes() for row in tables.read(tables.OCR_RL, files["ocr_rl"])}
     rollouts = tables.read(tables.ROLLOUTS, out / "rollouts.parquet")
     clean: dict[tuple, list[str]] = {}
     for rollout in rollouts:

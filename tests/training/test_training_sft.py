@@ -147,7 +147,7 @@ def test_the_first_loss_is_the_mean_cross_entropy_of_the_batchs_targets(files, t
     questions = Questions(rows, store, tw.config().video, "plain", 0)
     total = count = 0
     for row in rows:
-        prompt = questions.prompt(row, questions.frames(row), policy.encoder)
+        prompt = questions.prompt(row, questions.media(row), policy.encoder)
         target = policy.encoder.completion(row["target"])
         ids = torch.cat([prompt.input_ids, target])[None]
         after = prompt.next_position + torch.arange(len(target))

@@ -36,11 +36,12 @@ def group(files, motor, grpo, rewards, words=(*CLEAN_WORDS, *NOISY_WORDS), quest
     asked = questions(files)
     row = next(r for r in tables.read(tables.OCR_RL, files["ocr_rl"]) if r["question_id"] == question)
     regions = Regions([files["objects"]], [files["regions"]], asked.frame_rows)
-    views = make_views(row, asked.frames(row), Context(grpo, tw.run(), 0, 0, 4, regions))
+    media = asked.media(row)
+    views = make_views(row, media.frames, Context(grpo, tw.run(), 0, 0, 4, regions))
     made = Group(row, views)
     for place, (tokens, earned) in enumerate(zip(words, rewards)):
         view = views[place // 2]
-        prompt = asked.prompt(row, view.frames, motor.policy.encoder)
+        prompt = asked.prompt(row, media.showing(view.frames), motor.policy.encoder)
         rollout = Rollout(view, prompt, Completion(list(tokens), "", True))
         rollout.judged = Judgement(None, {"correctness": earned, "format": 1.0}, earned)
         made.rollouts.append(rollout)

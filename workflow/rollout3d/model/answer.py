@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from rollout3d.errors import InvalidInput
 from rollout3d.geometry.frames import FrameSet, frame_set
-from rollout3d.model.encode import Image, Prompt
+from rollout3d.model.encode import Prompt
 from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import Policy
-from rollout3d.model.media import FrameStore, own_images, own_video
+from rollout3d.model.media import FrameStore, question_media
 from rollout3d.model.parts import Key, Parts, Samples
-from rollout3d.model.prompts import Style, question_parts
+from rollout3d.model.prompts import Style, question_prompt
 from rollout3d.model.sampling import BackEnd, Batch, Sampling
 from rollout3d.model.twins import BLACK, Twins
 from rollout3d.model.wordings import wording_digest, wording_name
@@ -74,33 +72,21 @@ def build_prompt(
     think: str = "video_r1",
     twins: Twins | None = None,
 ) -> Prompt:
-    """The prompt of one question: its scene's video (and top view), or its own pictures and video if it brings any.
+    """Encode one question with its scene's video (and top view), or its own pictures and video if it brings any.
 
-    `twins` has the videos of a setting with a probe other than black.
+    `twins`: the videos of a setting with a probe other than black.
     """
     shown = setting.frame_set, setting.n, setting.pixels
-    pictures, video = own_images(row), own_video(row, *shown)
-    bev = None
-    if not pictures and video is None:
-        if store is None or not row["scene_id"]:
-            raise InvalidInput(f"question {row['question_id']} has neither pictures nor a scene with frames")
-        video = store.video(row["scene_id"], *shown)
-        bev = store.bev(row["scene_id"]) if setting.bev else None
+    media = question_media(row, store, *shown, bev=setting.bev)
     if setting.probe == BLACK:
-        pictures = [np.zeros_like(picture) for picture in pictures]
-        video = None if video is None else replace(video, frames=np.zeros_like(video.frames))
-        bev = None if bev is None else np.zeros_like(bev)
+        media = media.blackened()
     elif setting.probe:
-        video = twins.video(row, setting.probe, video, setting.n, setting.pixels)
-    parts = question_parts(
-        row,
-        video,
-        images=[Image(picture) for picture in pictures],
-        bev=None if bev is None else Image(bev),
-        style=prompt_style,
-        think=think,
-    )
-    return policy.encoder.prompt(parts)
+        if twins is None or media.video is None:
+            raise ValueError(
+                f"setting {setting.name}: question {row['question_id']} has no video, or no table of probes"
+            )
+        media = replace(media, video=twins.video(row, setting.probe, media.video, setting.n, setting.pixels))
+    return question_prompt(row, media, policy.encoder, prompt_style, think)
 
 
 def answer(

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
+from rollout3d.model.ahead import Ahead
 from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy
 from rollout3d.model.sampling import Batch, Completion, Generate, Sampling, choose, uniforms
@@ -82,15 +82,10 @@ class Batches:
         self, policy: Policy, batches: Iterable[Batch], sampling: Sampling, seed: int = 0
     ) -> Iterator[tuple[Batch, list[list[Completion]]]]:
         """Yield the batches with their answers, in order."""
-        with ThreadPoolExecutor(max_workers=1) as ahead:
-            current = encoded = None
-            for batch in batches:
-                following = ahead.submit(batch.encode)
-                if current is not None:
-                    yield current, self.generate(policy, encoded.result(), sampling, seed, current.keys)
-                current, encoded = batch, following
-            if current is not None:
-                yield current, self.generate(policy, encoded.result(), sampling, seed, current.keys)
+        listed = list(batches)
+        with Ahead(lambda place: listed[place].encode(), len(listed)) as ahead:
+            for place, batch in enumerate(listed):
+                yield batch, self.generate(policy, ahead.take(place), sampling, seed, batch.keys)
 
 
 @contextmanager

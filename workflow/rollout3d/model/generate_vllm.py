@@ -16,15 +16,14 @@ before and after an update of the weights. Not checked: GPUs, bfloat16, engines 
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rollout3d.model.ahead import Ahead
 from rollout3d.model.encode import Encoder, Medium, Prompt
 from rollout3d.model.load import ModelError, Policy
 from rollout3d.model.pixels import TEMPORAL_PATCH
@@ -120,23 +119,18 @@ class Engine:
         At most `IN_FLIGHT` requests, and one batch beyond, are in the engine. Raises AssertionError if
         vLLM expands a prompt to other tokens than the encoder.
         """
-        todo = iter(batches)
-        encoding: deque[tuple[Batch, Future[list[Prompt]]]] = deque()
+        listed = list(batches)
         queue = _Queue(self.llm, policy, sampling, seed)
-        with ThreadPoolExecutor(max_workers=1) as ahead:
+        with Ahead(lambda place: listed[place].encode(), len(listed), AHEAD) as ahead:
             try:
-                while True:
-                    while len(encoding) < AHEAD and (batch := next(todo, None)) is not None:
-                        encoding.append((batch, ahead.submit(batch.encode)))
+                place = 0
+                while len(queue) or place < len(listed):
                     # An idle engine waits for a prompt; a busy one takes those that are ready.
-                    while encoding and (not len(queue) or (len(queue) < IN_FLIGHT and encoding[0][1].done())):
-                        batch, prompts = encoding.popleft()
-                        queue.add(batch, prompts.result())
-                    if not len(queue) and not encoding:
-                        return
+                    while place < len(listed) and (not len(queue) or (len(queue) < IN_FLIGHT and ahead.ready(place))):
+                        queue.add(listed[place], ahead.take(place))
+                        place += 1
                     yield from queue.step()
             finally:
-                ahead.shutdown(wait=False, cancel_futures=True)
                 queue.abort()
 
     def load_weights(self, policy: Policy) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from rollout3d.geometry.frames import frame_set
 from rollout3d.model.encode import Video
 from rollout3d.model.pixels import resize
 from rollout3d.resize import smart_size
+from rollout3d.tables.rows import FrameRow, Image, QuestionRow
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ class MissingFrames(UserError, ValueError):
 
 
 def decode_image(data: bytes | None, what: str) -> np.ndarray:
-    """An encoded picture as RGB (H, W, 3) uint8. Raises ValueError naming `what` if it cannot be decoded."""
+    """Decode a picture to RGB (H, W, 3) uint8. Raises ValueError that names `what` if it cannot be decoded."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if pixels is None:
         raise ValueError(f"{what}: not a picture that can be decoded; rebuild the table that holds it")
@@ -63,9 +65,9 @@ class FrameStore:
         """Scenes with frames, in file order."""
         return self._frames.scenes
 
-    def rows(self, scene_id: str, frame_set: str, n: int | None = None) -> list[dict[str, Any]]:
-        """Rows of `tables.FRAMES` of one scene's frame set, such as `uniform16`, in time order; n of them, evenly
-        spaced with both ends, or all. A scene with fewer than n frames repeats some."""
+    def rows(self, scene_id: str, frame_set: str, n: int | None = None) -> list[FrameRow]:
+        """Return the frame rows of one scene's frame set, such as `uniform16`, in time order; n of them, evenly spaced
+        with both ends, or all. A scene with fewer than n frames repeats some. Raises MissingFrames."""
         with self._lock:
             found = self._keep(("rows", scene_id, frame_set), lambda: self._read_rows(scene_id, frame_set))
         return list(found) if n is None else [found[i] for i in sample_indices(len(found), n)]
@@ -73,9 +75,11 @@ class FrameStore:
     def frames(
         self, scene_id: str, frame_set: str, n: int | None = None, pixels: tuple[int, int] | None = None
     ) -> np.ndarray:
-        """RGB frames (n, H, W, 3) uint8, read-only, at the size at which a model sees them that is shown `pixels`
-        (fewest and most) a frame: sides multiples of 28, from the size of the video (`resize.smart_size`). None leaves
-        them as stored."""
+        """Return RGB frames (n, H, W, 3) uint8, read-only, at the size at which a model sees them.
+
+        `pixels`: fewest and most per frame; sides are multiples of 28 and follow from the size of the video
+        (`resize.smart_size`). None leaves frames as stored. Raises MissingFrames.
+        """
         with self._lock:
             key = ("frames", scene_id, frame_set, n, pixels)
             return self._keep(key, lambda: self._read_frames(scene_id, frame_set, n, pixels))
@@ -83,17 +87,16 @@ class FrameStore:
     def video(
         self, scene_id: str, frame_set: str, n: int | None = None, pixels: tuple[int, int] | None = None
     ) -> Video:
-        """`frames` as a part of a prompt, with the true time between two of them."""
+        """Return the frames as a part of a prompt, with the true time between two of them; arguments as of `frames`."""
         times = [row["timestamp_s"] for row in self.rows(scene_id, frame_set, n)]
-        seconds = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
-        return Video(self.frames(scene_id, frame_set, n, pixels), seconds)
+        return Video(self.frames(scene_id, frame_set, n, pixels), _rate(times, len(times)))
 
     def bev(self, scene_id: str) -> np.ndarray:
-        """The top view (S, S, 3) uint8 of a scene, read-only."""
+        """Return the top view (S, S, 3) uint8 RGB of a scene, read-only. Raises MissingFrames."""
         with self._lock:
             return self._keep(("bev", scene_id), lambda: self._read_bev(scene_id))
 
-    def _read_rows(self, scene_id: str, frame_set: str) -> list[dict[str, Any]]:
+    def _read_rows(self, scene_id: str, frame_set: str) -> list[FrameRow]:
         rows = self._frames.rows(scene_id)
         found = sorted((row for row in rows if frame_set in row["sets"]), key=lambda row: row["frame_index"])
         if not found:
@@ -130,43 +133,85 @@ class FrameStore:
         if key not in self._kept:
             value = read()
             self._kept[key] = value
-            # Rows hold encoded frames and pictures decoded ones: counted together, three entries a scene at most.
+            # Rows hold encoded frames and pictures decoded ones: counted together, three entries per scene at most.
             while len(self._kept) > 3 * self._capacity:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
 
 
-def own_images(row: Mapping[str, Any]) -> list[np.ndarray]:
-    """The still pictures (H, W, 3) that a question of general data brings along; empty for a question about a scene."""
-    return [
-        decode_image(image["bytes"], f"picture {i} of question {row['question_id']}")
-        for i, image in enumerate(row.get("media") or ())
-        if tables.frame_seconds(image["path"]) is None
-    ]
+@dataclass(frozen=True, eq=False)
+class QuestionMedia:
+    """What a model is shown with one question, before the words."""
+
+    images: tuple[np.ndarray, ...] = ()
+    """Still pictures (H, W, 3) uint8 RGB, as stored."""
+    video: Video | None = None
+    times: tuple[float, ...] = ()
+    """Seconds of each frame of the video as it was read."""
+    bev: np.ndarray | None = None
+    """Top view (S, S, 3) uint8 RGB."""
+
+    @property
+    def frames(self) -> np.ndarray | None:
+        """Frames (n, H, W, 3) uint8 RGB of the video; None without one. Not to be changed: others may share them."""
+        return None if self.video is None else self.video.frames
+
+    def showing(self, frames: np.ndarray | None) -> QuestionMedia:
+        """Return the same media with other frames in the video, evenly spread over its time; None changes nothing.
+
+        An altered video of as many frames keeps its rate, one of fewer frames has a lower rate.
+        """
+        if frames is None or self.video is None:
+            return self
+        return replace(self, video=Video(frames, _rate(self.times, len(frames))))
+
+    def blackened(self) -> QuestionMedia:
+        """Return the same media with every picture black."""
+        return replace(
+            self,
+            images=tuple(np.zeros_like(image) for image in self.images),
+            video=None if self.video is None else replace(self.video, frames=np.zeros_like(self.video.frames)),
+            bev=None if self.bev is None else np.zeros_like(self.bev),
+        )
 
 
-def own_times(row: Mapping[str, Any], shown: str | None = None, n: int | None = None) -> list[float]:
-    """Seconds of the frames that `own_video` shows; empty for a question that brings no video."""
-    frames = _own_frames(row)
-    return [tables.frame_seconds(frames[i]["path"]) for i in _chosen(row, frames, shown, n)]
-
-
-def own_video(
-    row: Mapping[str, Any],
+def question_media(
+    row: QuestionRow,
+    store: FrameStore | None,
     shown: str | None = None,
     n: int | None = None,
     pixels: tuple[int, int] | None = None,
-) -> Video | None:
-    """The video that a question of general data brings along (`tables.frame_path`); None if it brings none.
+    bev: bool = False,
+) -> QuestionMedia:
+    """Return the pictures and the video that a question brings along (general data), else the video of its scene.
 
-    `shown`: the frame set; None for all stored frames. Of these n, evenly spaced with both ends, some repeated if there
-    are fewer; or all. `pixels`: fewest and most of a frame, the size following from that of the video; None leaves
-    frames as stored. Raises ValueError if frames differ in size, cannot be decoded or are not those of the set.
+    `shown`: the frame set; None for all frames of an own video. Of these n, evenly spaced with both ends, some repeated
+    if there are fewer; or all. `pixels`: fewest and most of a frame, the size following from that of the video; None
+    leaves frames as stored. `bev`: add the top view of the scene. Raises ValueError for a question that has nothing to
+    show, and if frames of an own video differ in size, cannot be decoded or are not those of the set.
     """
-    frames = _own_frames(row)
+    if row["media"]:
+        return _own(row, shown, n, pixels)
+    scene = row["scene_id"]
+    if store is None or not scene or shown is None:
+        raise ValueError(f"question {row['question_id']} has neither pictures nor a scene with frames")
+    video = store.video(scene, shown, n, pixels)
+    times = tuple(frame["timestamp_s"] for frame in store.rows(scene, shown, n))
+    return QuestionMedia((), video, times, store.bev(scene) if bev else None)
+
+
+def _own(row: QuestionRow, shown: str | None, n: int | None, pixels: tuple[int, int] | None) -> QuestionMedia:
+    """Return the still pictures and the video (`tables.frame_path`) that a question brings along."""
+    media = row["media"] or []
+    images = tuple(
+        decode_image(image["bytes"], f"picture {i} of question {row['question_id']}")
+        for i, image in enumerate(media)
+        if tables.frame_seconds(image["path"]) is None
+    )
+    frames = [image for image in media if tables.frame_seconds(image["path"]) is not None]
     if not frames:
-        return None
+        return QuestionMedia(images)
     chosen = _chosen(row, frames, shown, n)
     what = f"of the video of question {row['question_id']}"
     pictures = {i: decode_image(frames[i]["bytes"], f"frame {i} {what}") for i in dict.fromkeys(chosen)}
@@ -175,23 +220,32 @@ def own_video(
     stacked = np.stack([pictures[i] for i in chosen])
     if pixels is not None:
         origin = tables.frame_origin(frames[0]["path"])
-        source = (origin.height, origin.width) if origin else stacked.shape[1:3]
-        stacked = resize(stacked, *smart_size(*source, *pixels))
-    times = own_times(row, shown, n)
-    return Video(stacked, (times[-1] - times[0]) / max(1, len(times) - 1))
+        height, width = (origin.height, origin.width) if origin else stacked.shape[1:3]
+        stacked = resize(stacked, *smart_size(height, width, *pixels))
+    times = tuple(_seconds(frames[i]) for i in chosen)
+    return QuestionMedia(images, Video(stacked, _rate(times, len(times))), times)
 
 
-def _own_frames(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The stored frames of a question's own video, in time order."""
-    return [image for image in row.get("media") or () if tables.frame_seconds(image["path"]) is not None]
+def _rate(times: Sequence[float], n: int) -> float:
+    """Return the seconds between two of n frames that are spread over the time from the first to the last of `times`;
+    0 for a single time."""
+    return (times[-1] - times[0]) / max(1, n - 1)
 
 
-def _chosen(row: Mapping[str, Any], frames: Sequence[Mapping[str, Any]], shown: str | None, n: int | None) -> list[int]:
-    """Places among the stored frames of those to show."""
+def _seconds(frame: Image) -> float:
+    """Return the seconds at which a stored frame of a video was taken."""
+    seconds = tables.frame_seconds(frame["path"])
+    assert seconds is not None
+    return seconds
+
+
+def _chosen(row: QuestionRow, frames: Sequence[Image], shown: str | None, n: int | None) -> list[int]:
+    """Return the places, among the stored frames, of those to show."""
     places = list(range(len(frames)))
     if shown is not None and frames:
-        origins = [tables.frame_origin(image["path"]) for image in frames]
-        if all(origins):
+        found = [tables.frame_origin(image["path"]) for image in frames]
+        origins = [origin for origin in found if origin is not None]
+        if len(origins) == len(found):
             held = {origin.index: place for place, origin in enumerate(origins)}
             wanted = frame_set(shown).indices(origins[0].n_frames, origins[0].fps)
             if not set(wanted) <= held.keys():
@@ -201,7 +255,7 @@ def _chosen(row: Mapping[str, Any], frames: Sequence[Mapping[str, Any]], shown: 
                 )
             places = [held[index] for index in wanted]
         else:  # nothing else is known of the video: it is what is stored
-            span = tables.frame_seconds(frames[-1]["path"]) - tables.frame_seconds(frames[0]["path"])
+            span = _seconds(frames[-1]) - _seconds(frames[0])
             places = frame_set(shown).indices(len(frames), (len(frames) - 1) / span if span else 1.0)
     return places if n is None or not places else [places[i] for i in sample_indices(len(places), n)]
 

@@ -4,7 +4,7 @@ Wordings live in `resources/prompts/`: `direct.txt`, and `think_NAME.txt` for ea
 A file is a remark followed by sections, `== name ==` and the exact text below it, blanks and empty lines included:
 
 - `bev`, `video`, `images`: what comes before the question if it is shown a top view, a video, pictures of its own;
-- `options`: what is appended to a question with options, `{options}` standing for one option a line;
+- `options`: what is appended to a question with options, `{options}` standing for one option per line;
 - `question`: the body, `{question}` standing for the question and its options;
 - `choice`, `number`, `text`, `ocr`, `regression`: the end, by type of answer.
 """
@@ -16,11 +16,31 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from rollout3d.model.encode import Image, Part, Text, Video
+from rollout3d.model.encode import Encoder, Image, Part, Prompt, Text, Video
+from rollout3d.model.media import QuestionMedia
 from rollout3d.model.wordings import DIRECTORY, Style, wording_name
+from rollout3d.tables.rows import QuestionRow
 
 ANSWER_TYPES = ("choice", "number", "text", "ocr", "regression")
 SECTIONS = ("bev", "video", "images", "options", "question", *ANSWER_TYPES)
+
+
+def question_prompt(
+    row: QuestionRow,
+    media: QuestionMedia,
+    encoder: Encoder,
+    style: Style = "direct",
+    think: str = "video_r1",
+    system: str | None = None,
+) -> Prompt:
+    """Encode a question as a model is asked it, in training and in evaluation alike.
+
+    `think` names the wording of style `think`; `system`: words of the system turn, None for the chat template's own.
+    Raises ValueError for an answer type that the wording does not know.
+    """
+    images = [Image(image) for image in media.images]
+    bev = None if media.bev is None else Image(media.bev)
+    return encoder.prompt(question_parts(row, media.video, images=images, bev=bev, style=style, think=think), system)
 
 
 def question_parts(
@@ -32,7 +52,7 @@ def question_parts(
     style: Style = "direct",
     think: str = "video_r1",
 ) -> list[Part]:
-    """The parts of the user's turn for one question row: media first, then the words.
+    """Return the parts of the user's turn for one question row: media first, then the words.
 
     The top view comes before the video, as in the paper's annotation (OCR, cold start data construction). `think` names
     the wording of style `think`.
@@ -48,7 +68,7 @@ def question_text(
     style: Style = "direct",
     think: str = "video_r1",
 ) -> str:
-    """The words of the user's turn; `shown` lists what precedes them: bev, video, images.
+    """Return the words of the user's turn; `shown` lists what precedes them: bev, video, images.
 
     Raises ValueError for an answer type that the wording does not know.
     """
@@ -64,7 +84,7 @@ def question_text(
 
 @cache
 def wording(name: str) -> dict[str, str]:
-    """The sections of `resources/prompts/NAME.txt`. Raises ValueError if the file or one of its sections is missing."""
+    """Return the sections of `resources/prompts/NAME.txt`. Raises ValueError if the file or a section is missing."""
     path = DIRECTORY / f"{name}.txt"
     if not path.exists():
         known = sorted(p.stem for p in DIRECTORY.glob("*.txt") if p.stem == "direct" or p.stem.startswith("think_"))

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable, Sequence
 
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
 from rollout3d.config.frames import train_set
 from rollout3d.errors import UserError
 from rollout3d.geometry.frames import frame_set
-from rollout3d.model.encode import Encoder, Image, Prompt, Video
-from rollout3d.model.media import FrameStore, own_images, own_times, own_video
-from rollout3d.model.prompts import question_parts
+from rollout3d.model.encode import Encoder, Prompt
+from rollout3d.model.media import FrameStore, QuestionMedia, question_media
+from rollout3d.model.prompts import question_prompt
+from rollout3d.tables.rows import FrameRow, QuestionRow
 from rollout3d.training.sampler import Sampler
 
 log = logging.getLogger(__name__)
@@ -35,7 +33,7 @@ class Questions:
 
     def __init__(
         self,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[QuestionRow],
         store: FrameStore,
         video: VideoConfig,
         think: str,
@@ -47,7 +45,7 @@ class Questions:
         self._n = frame_set(self._set).n_shown
         listed = list(rows)
         self._media, self._place = media, {row["question_id"]: i for i, row in enumerate(listed)}
-        self._rows = {row["question_id"]: row for row in listed if row["media"] or row["scene_id"] in store}
+        self._rows = {row["question_id"]: row for row in listed if row["media"] or (row["scene_id"] or "") in store}
         if len(self._rows) < len(listed):
             log.warning(
                 "%d of %d questions have no frames and are left out", len(listed) - len(self._rows), len(listed)
@@ -62,42 +60,30 @@ class Questions:
     @property
     def scenes(self) -> set[str]:
         """Scenes that questions are about."""
-        return {row["scene_id"] for row in self._rows.values() if not row["media"]}
+        return {row["scene_id"] for row in self._rows.values() if row["scene_id"] and not row["media"]}
 
-    def batch(self, step: int, size: int, rank: int = 0, world: int = 1) -> list[Mapping[str, Any]]:
-        """The rows of a step of `size` questions over all processes that are this process's."""
+    def batch(self, step: int, size: int, rank: int = 0, world: int = 1) -> list[QuestionRow]:
+        """Return this process's questions of a step that has `size` questions over all processes."""
         return [self._whole(question_id) for question_id in self._sampler.take(step * size, size, rank, world)]
 
-    def _whole(self, question_id: str) -> Mapping[str, Any]:
+    def _whole(self, question_id: str) -> QuestionRow:
+        """Return a question with the bytes of its own pictures, if it brings any."""
         row = self._rows[question_id]
         return {**row, "media": self._media[self._place[question_id]]} if self._media and row["media"] else row
 
-    def frames(self, row: Mapping[str, Any]) -> np.ndarray | None:
-        """The question's video (k, H, W, 3) uint8, read-only; None if it brings still pictures."""
-        if row["media"]:
-            video = own_video(row, self._set, self._n, self._video.train_pixels)
-            return None if video is None else video.frames
-        return self._store.frames(row["scene_id"], self._set, self._n, self._video.train_pixels)
+    def media(self, question: QuestionRow) -> QuestionMedia:
+        """Return the question's pictures, or its video of `video.train_frames` frames at the training size."""
+        return question_media(question, self._store, self._set, self._n, self._video.train_pixels)
 
-    def frame_rows(self, scene_id: str) -> Sequence[Mapping[str, Any]]:
-        """The rows of `tables.FRAMES` behind `frames`, in the same order."""
+    def frame_rows(self, scene_id: str) -> Sequence[FrameRow]:
+        """Return the frame rows of a scene's video as it is shown, in order, repeats included."""
         return self._store.rows(scene_id, self._set, self._n)
 
     def prompt(
-        self, row: Mapping[str, Any], frames: np.ndarray | None, encoder: Encoder, system: str | None = None
+        self, question: QuestionRow, media: QuestionMedia, encoder: Encoder, system: str | None = None
     ) -> Prompt:
-        """The question asked about these frames (altered ones, perhaps fewer), in the style that asks for reasoning.
+        """Encode the question with these media (altered ones, perhaps), in the style that asks for reasoning.
 
         `system`: words of the system turn; None: the chat template's own.
         """
-        video = None
-        if frames is not None:
-            times = (
-                own_times(row, self._set, self._n)
-                if row["media"]
-                else [shown["timestamp_s"] for shown in self.frame_rows(row["scene_id"])]
-            )
-            video = Video(frames, (times[-1] - times[0]) / max(1, len(frames) - 1))
-        images = [Image(picture) for picture in own_images(row)]
-        parts = question_parts(row, video, images=images, style="think", think=self._think)
-        return encoder.prompt(parts, system)
+        return question_prompt(question, media, encoder, "think", self._think, system)

@@ -30,11 +30,11 @@ import torch
 
 from rollout3d import tables
 from rollout3d.config import Grpo, Run
+from rollout3d.model.ahead import Ahead
 from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Sampling
 from rollout3d.seeding import stable_hash
 from rollout3d.training.agreement import check_agreement, watch_agreement
-from rollout3d.training.ahead import Ahead
 from rollout3d.training.data import Questions
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.group import Group, Rollout
@@ -85,8 +85,9 @@ def train_grpo(
 
 def show(row: Mapping[str, Any], questions: Questions, context: Context, engine: Engine) -> Group:
     """A question with the views of its rollout method, encoded."""
-    views = make_views(row, questions.frames(row), context)
-    prompts = [questions.prompt(row, view.frames, engine.policy.encoder) for view in views]
+    media = questions.media(row)
+    views = make_views(row, media.frames, context)
+    prompts = [questions.prompt(row, media.showing(view.frames), engine.policy.encoder) for view in views]
     return Group(row, views, prompts, separate=context.grpo.advantage_group == "separate")
 
 

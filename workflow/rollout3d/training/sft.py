@@ -21,8 +21,8 @@ import torch
 
 from rollout3d import tables
 from rollout3d.config import Sft
+from rollout3d.model.ahead import Ahead
 from rollout3d.model.encode import Encoder, Prompt
-from rollout3d.training.ahead import Ahead
 from rollout3d.training.data import Questions
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.loop import Loop
@@ -79,7 +79,7 @@ def sample(
     row: Mapping[str, Any], questions: Questions, encoder: Encoder, mode: LabelMode, system: str | None = None
 ) -> Row:
     """One row of an `ocr_sft` table as prompt, completion and labels; `system` None: the template's system turn."""
-    prompt = questions.prompt(row, questions.frames(row), encoder, system)
+    prompt = questions.prompt(row, questions.media(row), encoder, system)
     # The template ends a turn with a line break, which no model has to write; Video-R1 trains on it all the same.
     written = encoder.completion(row["target"], after="\n" if mode == "video_r1" else "")
     return Row(prompt, [written.tolist()], prompt_labels(prompt, encoder, mode))
