@@ -63,6 +63,8 @@ NULLABLE = {
     "runs.max_steps": "2",
     "cot.second_opinion": "gpt-4o-mini",
     "sft.system": "Be brief",
+    "sft.tracker": "wandb",
+    "grpo.tracker": "tensorboard",
     "site.openai_base_url": "http://localhost:1",
     "models.base.same_as": "filter_base",
 }

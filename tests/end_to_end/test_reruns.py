@@ -38,7 +38,7 @@ def weights(study, run):
         ('evaluation={"max_new_tokens": 9}', {"evaluate", "merge_predictions", "score", "report"}),
         ('questions={"total": 30}', None),
         ('evaluation={"probes": ["black"]}', {"evaluate", "merge_predictions", "score", "report"}),
-        ('grpo={"save_every": 2, "tensorboard": true, "gradient_checkpointing": true}', set()),
+        ('grpo={"save_every": 2, "tracker": "tensorboard", "gradient_checkpointing": true}', set()),
         ('evaluation={"batch_size": 3}', set()),
         ('cot={"max_usd": 5}', set()),
     ],

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 import training_world as tw
@@ -12,11 +13,13 @@ from rich.console import Console
 from test_training_checkpoint import crash, interrupt_at, same_run, train_grpo
 
 from rollout3d import tables
+from rollout3d.doors import TRACKERS
 from rollout3d.stages.watch import main
 from rollout3d.training import checkpoint, loop
 from rollout3d.training.data import NotTrainable
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.run import run_grpo
+from rollout3d.training.trackers import Tracked, open_board
 from rollout3d.training.watch import NoRun, Reader, sparkline, watch
 
 
@@ -96,14 +99,14 @@ def test_tables_do_not_depend_on_when_they_were_flushed(files, taught, tmp_path,
     assert often == seldom
 
 
-# --- TensorBoard -----------------------------------------------------------------------------------------------------
+# --- trackers --------------------------------------------------------------------------------------------------------
 
 
 def test_metrics_reach_tensorboard(files, taught, tmp_path):
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run_grpo(tw.config(tensorboard=True), tw.run(steps=2), tw.inputs(files, taught), tmp_path, tw.lineage)
+    run_grpo(tw.config(tracker="tensorboard"), tw.run(steps=2), tw.inputs(files, taught), tmp_path, tw.lineage)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     metrics = tables.read(tables.METRICS, tmp_path / "metrics.parquet")
     for name in ("grad_norm", "completion_len_mean", "delta"):
@@ -112,10 +115,28 @@ def test_metrics_reach_tensorboard(files, taught, tmp_path):
     assert {"rewards/total", "seconds/rollouts"} <= set(events.Tags()["scalars"])
 
 
-def test_tensorboard_that_is_not_there_is_said_at_the_start(files, taught, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", TRACKERS.names)
+def test_a_tracker_that_is_not_installed_is_reported_at_the_start(files, taught, tmp_path, monkeypatch, name):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(NotTrainable, match=r"pip install 'rollout3d\[tensorboard\]'"):
-        run_grpo(tw.config(tensorboard=True), tw.run(), tw.inputs(files, taught), tmp_path, tw.lineage)
+    with pytest.raises(NotTrainable, match=rf"grpo.tracker: {name} needs .* pip install 'rollout3d\[{name}\]'"):
+        run_grpo(tw.config(tracker=name), tw.run(), tw.inputs(files, taught), tmp_path, tw.lineage)
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_an_online_tracker_is_given_every_step_and_the_same_run_after_a_resume(tmp_path, monkeypatch, name):
+    """By the calls alone, as the packages document them: neither is installed here."""
+    calls = []
+    run = SimpleNamespace(log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append("end"))
+    package = SimpleNamespace(init=lambda **how: calls.append(how) or run)
+    monkeypatch.setitem(sys.modules, name, package)
+    for start in (0, 1):
+        board = open_board(name, Tracked(tmp_path / "ocr", "abcdef0123456789", start))
+        board.add(start, {"loss": 0.5, "rewards/total": 1.0})
+        board.close()
+    first, again = calls[:3], calls[3:]
+    assert first[0] == again[0] and first[0]["resume"] == "allow" and first[0]["project"] == "rollout3d"
+    assert "ocr-abcdef012345" in first[0].values()
+    assert first[1:] == [(0, {"loss": 0.5, "rewards/total": 1.0}), "end"] and again[1][0] == 1
 
 
 # --- kill -9 ---------------------------------------------------------------------------------------------------------

@@ -79,5 +79,6 @@ REWARDS = Door("reward", "training/rewards")
 ROLLOUTS = Door("rollout", "training/rollouts")
 SCORERS = Door("scorer", "scoring/scorers")
 TEACHERS = Door("teacher", "cot/teachers")
+TRACKERS = Door("tracker", "training/trackers")
 
-DOORS = (BENCHMARKS, DATASETS, PAPER_TABLES, QUESTION_TYPES, REWARDS, ROLLOUTS, SCORERS, TEACHERS)
+DOORS = (BENCHMARKS, DATASETS, PAPER_TABLES, QUESTION_TYPES, REWARDS, ROLLOUTS, SCORERS, TEACHERS, TRACKERS)

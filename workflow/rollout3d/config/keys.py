@@ -22,7 +22,7 @@ NO_EFFECT = (
     "*.nodes",
     "*.gradient_checkpointing",
     "*.save_every",
-    "*.tensorboard",
+    "*.tracker",
     "*.max_logprob_gap",
     "*.warn_without_update",
     "*.stop_without_update",

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from rollout3d import doors
 from rollout3d.config.base import Above0, From0, NotNegative, Positive, Text
+from rollout3d.config.names import name_in
 from rollout3d.config.sections import Section
 
 
@@ -30,8 +32,9 @@ class Optimiser(Section):
     """[Video-R1 trains it]"""
     save_every: Positive = 100
     """Steps between checkpoints. [Video-R1]"""
-    tensorboard: bool = False
-    """Also write the metrics for TensorBoard, beside the run's tables. [assumed]"""
+    tracker: name_in(doors.TRACKERS) | None = None
+    """Program that draws the metrics while a run trains, a file of training/trackers; null = the run's tables alone.
+    [assumed]"""
     nodes: Positive = 1
     """Nodes of the job; the Slurm profile may set more."""
 

@@ -37,7 +37,7 @@ _MODEL = ("seed", "torch_threads", *ENCODER)
 _SAMPLES = ("scenes.jpeg_quality", "video.image_max_pixels", "video.min_pixels", "external.max_share_dropped")
 _OPTIMISER = (
     *("weight_decay", "max_grad_norm", "dtype", "gradient_checkpointing", "deepspeed", "lora_rank"),
-    *("freeze_vision", "save_every", "tensorboard", "lr"),
+    *("freeze_vision", "save_every", "tracker", "lr"),
 )
 
 
@@ -365,7 +365,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["benchmark"] = scope.benchmark
     if scope.run and stage in ("train_sft", "train_grpo"):
         run, section = scope.run, config.sft if scope.run.method == "sft" else config.grpo
-        found |= {"method": run.method, "deepspeed": section.deepspeed}
+        found |= {"method": run.method, "deepspeed": section.deepspeed, "tracker": section.tracker or ()}
         found |= {name: getattr(run, name) or () for name in ("rollout", "reward", "schedule")}
     if stage in ("train_grpo", "difficulty", "evaluate"):
         found["backend"] = {"train_grpo": config.grpo, "difficulty": config.difficulty, "evaluate": config.evaluation}[

@@ -18,7 +18,8 @@ from rollout3d.progress import progress
 from rollout3d.training import checkpoint
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.lock import Lock
-from rollout3d.training.metrics import Board, GrowingTable
+from rollout3d.training.metrics import GrowingTable, flat
+from rollout3d.training.trackers import Board, Tracked, open_board
 from rollout3d.training.world import World
 
 FLUSH_SECONDS = 10.0
@@ -94,7 +95,8 @@ class Loop:
             rows = [row for part in gathered for row in part]
             self._tables[table.name].add(rows)
             if self._board is not None and table is tables.METRICS:
-                self._board.add(rows)
+                for row in rows:
+                    self._board.add(row["step"], flat(row))
 
     def rows(self, table: tables.Table) -> list[Mapping[str, Any]]:
         """All rows of one of the tables so far, those before a resume included; none on other processes than the first.
@@ -166,8 +168,8 @@ class Loop:
         """Write state.json, which `rollout3d watch` reads."""
         if not self.world.first:
             return
-        if self.engine.settings.tensorboard:
-            self._board = Board(self.out / "tensorboard", start)
+        if self.engine.settings.tracker:
+            self._board = open_board(self.engine.settings.tracker, Tracked(self.out, self._checkpoints.name, start))
         about = {"identity": self._checkpoints.name, "total": self.total, "start": start}
         write_atomically(self._checkpoints.parent / STATE, json.dumps(about))
 

@@ -78,28 +78,6 @@ def parts_of(table: tables.Table, directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{table.name}-*.parquet"))
 
 
-class Board:
-    """Metrics for TensorBoard, if asked for: every number of a row, reward parts and phases by name."""
-
-    def __init__(self, directory: Path, start: int):
-        """Steps from `start` on are written again, so those of an earlier attempt are hidden.
-
-        Raises ImportError where tensorboard is not installed.
-        """
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(directory), purge_step=start)
-
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Rows of `tables.METRICS`."""
-        for row in rows:
-            for name, value in flat(row).items():
-                self._writer.add_scalar(name, value, row["step"])
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 def flat(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a row of `tables.METRICS` but its step; those of its lists as rewards/<part>, seconds/<phase>."""
     found: dict[str, float] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from rollout3d.training.grpo import train_grpo
 from rollout3d.training.lock import LOCK, POLL_S, Lock
 from rollout3d.training.loop import Loop
 from rollout3d.training.sft import sft_steps, train_sft
+from rollout3d.training.trackers import missing_package
 from rollout3d.training.world import World
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def run_sft(
     sft = config.sft
     with _process(config, sft, out) as (world, lock):
         _divide("sft.batch_size", sft.batch_size, world)
-        _board(sft)
+        _tracker("sft.tracker", sft.tracker)
         rows, media = _read(inputs.train)
         if "target" not in rows[0]:
             raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
@@ -119,7 +119,7 @@ def run_grpo(
     grpo = config.grpo
     with _process(config, grpo, out) as (world, lock):
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
-        _board(grpo)
+        _tracker("grpo.tracker", grpo.tracker)
         questions = _questions(config, run, inputs, *_read(inputs.train))
         perturbs = "regions" in doors.ROLLOUTS.constant(run.rollout, "NEEDS", ())
         regions = _regions(inputs, questions) if perturbs else None
@@ -190,9 +190,12 @@ def _complete(out: Path, lineage: tables.Lineage) -> bool:
         return False
 
 
-def _board(settings: Optimiser) -> None:
-    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise NotTrainable("tensorboard: true needs the package: pip install 'rollout3d[tensorboard]', or set it false")
+def _tracker(key: str, name: str | None) -> None:
+    """Raise NotTrainable if the package of a tracker is missing: at the start, and not after the first step."""
+    package = missing_package(name) if name else None
+    if package:
+        remedy = f"pip install 'rollout3d[{name}]', or set it to null"
+        raise NotTrainable(f"{key}: {name} needs the package {package}, which is not installed: {remedy}")
 
 
 def _divide(name: str, value: int, world: World) -> None:
