@@ -32,7 +32,7 @@ from rollout3d.training.world import World
 log = logging.getLogger(__name__)
 
 VARIABLE = "TORCH_EXTENSIONS_DIR"
-"""Environment variable by which torch is told where to build."""
+"""Environment variable of the folder in which torch builds."""
 PREFIX = "rollout3d-extensions-"
 """Begins the name of a folder in which one start builds."""
 HOLDER = "holder.json"
