@@ -8,9 +8,9 @@ from pathlib import Path
 
 from measure import Figure, alone, median
 from rollout3d.geometry.camera import resize_intrinsics, sample_indices
-from rollout3d.scenes import regions, rows
+from rollout3d.scenes import datasets, regions, rows
 from rollout3d.scenes.datasets import scannet
-from rollout3d.scenes.scan import ScanRef
+from rollout3d.scenes.release import ScanRef
 from scans import HEIGHT, SCENE_ID, WIDTH, scannet_root
 
 REF = ScanRef(SCENE_ID, SCENE_ID.split("_")[0], "train")
@@ -34,7 +34,7 @@ def figures() -> Iterator[Figure]:
 
 def timed(root: str, mode: str) -> dict[str, float]:
     """Regions of the scan; its objects and frames are prepared before the clock starts."""
-    with scannet.read_scan(Path(root), REF) as scan:
+    with datasets.read_scan(scannet, Path(root), REF) as scan:
         objects = [_object(item) for item in scan.room.objects]
         frames = [_frame(scan, index) for index in sample_indices(scan.source.n_frames, N)]
     wall, cpu = time.perf_counter(), time.process_time()

@@ -9,7 +9,7 @@ import numpy as np
 from measure import Figure, seconds
 from rollout3d.geometry.room import ALPHA, POINTS, room_area
 from rollout3d.scenes.datasets import scannet
-from rollout3d.scenes.scan import ScanRef
+from rollout3d.scenes.release import ScanRef
 from scans import SCENE_ID, scannet_root
 
 

@@ -43,6 +43,7 @@ from rollout3d.stages import registry
 from rollout3d.tables import canonical_json
 from toyworld import stages as _toy_stages  # makes the two stages of the toy world known to `registry`
 from toyworld.settings import StudyConfig
+from toyworld.rooms.vocabulary import FORMATS
 
 MODULE = None if workflow.modifier.is_main_snakefile() else workflow.modifier
 """Of a workflow that another one imports by `module`: what Snakemake knows about the import."""
@@ -111,7 +112,8 @@ def site_of(study):
     """The machine's paths, with the synthetic scans in place of the releases where the preset makes them."""
     site = study.site.model_dump(mode="json")
     if study.toyworld:
-        site["roots"] = {name: f"{study.results}/scans/{name}" for name in study.datasets}
+        others = {name: root for name, root in site["roots"].items() if name in study.datasets}
+        site["roots"] = others | {name: f"{study.results}/scans/{name}" for name in study.datasets if name in FORMATS}
     return site
 
 

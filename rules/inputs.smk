@@ -166,8 +166,11 @@ def object_tables(wildcards):
 
 
 def scan_manifest(wildcards):
-    """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none)."""
-    return f"<results>/scans/{wildcards.dataset}.parquet" if study.toyworld else []
+    """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none).
+
+    Scans of a dataset in whose format the toy world cannot write are real ones in any study.
+    """
+    return f"<results>/scans/{wildcards.dataset}.parquet" if study.toyworld and wildcards.dataset in FORMATS else []
 
 
 def models_where(tiny):

@@ -24,7 +24,6 @@ FLOORS = [
         "config",
         "provenance",
         "seeding",
-        "spaces",
         "texts",
         "progress",
         "resources",

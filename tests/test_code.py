@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -216,14 +217,10 @@ def opened(*calls):
     return {f"{row['root']}/{row['path']}" for row in record.rows() if row["kind"] == "file"}
 
 
-@pytest.mark.parametrize(
-    ("dataset", "labels"), [("scannetpp", "scannetpp_labels"), ("arkitscenes", "arkitscenes_labels")]
-)
-def test_the_category_files_that_a_dataset_opens_are_those_that_count(package, dataset, labels):
-    from rollout3d.scenes import categories
-
-    arguments = [None] if dataset == "scannetpp" else []
-    found = opened(lambda: getattr(categories, labels).__wrapped__(*arguments))
+@pytest.mark.parametrize(("dataset", "helper"), [("scannetpp", "_scannetpp_labels"), ("arkitscenes", "_arkit_labels")])
+def test_the_category_files_that_a_dataset_opens_are_those_that_count(package, dataset, helper):
+    labels = import_module(f"rollout3d.scenes.datasets.{helper}")
+    found = opened(lambda: labels.meanings.__wrapped__(*([None] if dataset == "scannetpp" else [])))
     counted = package.closure("ingest", {"dataset": dataset}).files
     assert found == {file for file in counted if file.startswith("resources/")}
 
@@ -311,7 +308,7 @@ def test_no_registry_is_forgotten():
     whole = {
         *(("stages/bias.py", "READABLE"), ("stages/registry.py", "STAGES"), ("code/entries.py", "MODULES")),
         *(("model/directory.py", "RELEASED"), ("scenes/formats/headers.py", "CHECKS")),
-        ("scenes/datasets/scannetpp.py", "DSLR"),
+        ("scenes/datasets/_scannetpp_video.py", "DSLR"),
     }
     found = set()
     for file in PACKAGE.rglob("*.py"):

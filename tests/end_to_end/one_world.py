@@ -18,7 +18,7 @@ from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import option_text
 from rollout3d.scenes.ingest import NAMES, ingest_shard
 from toyworld.rendering.recording import Recording
-from toyworld.rooms.vocabulary import CATEGORIES
+from toyworld.rooms.vocabulary import CATEGORIES, FORMATS
 from toyworld.truth import truth
 from toyworld.writers import arkitscenes, release, scannet, scannetpp
 
@@ -44,7 +44,7 @@ NAMES_OF = {
 }
 CATEGORY = {
     dataset: {kind.name: kind.asked_as[dataset] for kind in CATEGORIES.values() if dataset in kind.asked_as}
-    for dataset in config.DATASETS
+    for dataset in FORMATS
 }
 KIND = {dataset: {category: kind for kind, category in named.items()} for dataset, named in CATEGORY.items()}
 SET = "uniform4"

@@ -19,6 +19,7 @@ from rollout3d import config
 from rollout3d.config.frames import WHOLE_VIDEO
 from rollout3d.questions.templates import option_text
 from toyworld.rendering.recording import record
+from toyworld.rooms.vocabulary import FORMATS
 from toyworld.rooms.world import build_world
 
 
@@ -35,10 +36,10 @@ def cases(tmp_path_factory) -> dict[str, Case]:
         "appearance_gap_s": 0.4,
         "per_scene": {"object_rel_distance": 300, "obj_appearance_order": 300, "route_planning": 1},
     }
-    shards = {name: {"shards": 1} for name in config.DATASETS}
+    shards = {name: {"shards": 1} for name in FORMATS}
     settings = config.Config.model_validate({"datasets": shards, "video": small, "questions": questions})
     accounts = {shape: {} for shape in films}
-    for dataset in config.DATASETS:
+    for dataset in FORMATS:
         for shape, account in accounts_of(base, dataset, films, settings):
             accounts[shape][dataset] = account
     return {shape: Case(shape, film, accounts[shape]) for shape, film in films.items()}
@@ -56,7 +57,7 @@ def spread(answers: dict[str, str]) -> float:
 
 def shared(told: dict[tuple[str, ...], dict[str, str]]) -> dict[tuple[str, ...], dict[str, str]]:
     """Questions that all three datasets ask."""
-    return {question: answers for question, answers in told.items() if len(answers) == len(config.DATASETS)}
+    return {question: answers for question, answers in told.items() if len(answers) == len(FORMATS)}
 
 
 def test_counts_are_the_worlds(case):
@@ -108,7 +109,7 @@ def test_room_areas_agree_within_two_percent(case):
     for area in areas.values():
         assert area == pytest.approx(case.truth["room_area_m2"], rel=0.02)
     assert {(question, *answers) for question, answers in case.told("room_size_estimation").items()} == {
-        (("room_size_estimation",), *config.DATASETS)
+        (("room_size_estimation",), *FORMATS)
     }
 
 
@@ -204,7 +205,7 @@ def test_questions_about_the_order_have_the_films_answer(case):
             for pair in combinations(order, 2):
                 assert told[frozenset(pair)].setdefault(dataset, pair) == pair
     assert all(len(set(answers.values())) == 1 for answers in told.values())
-    assert max(map(len, told.values())) == len(config.DATASETS)
+    assert max(map(len, told.values())) == len(FORMATS)
 
 
 def test_no_question_that_passes_the_gate_names_what_the_masks_never_show(case):

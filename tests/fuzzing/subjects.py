@@ -25,7 +25,7 @@ from rollout3d.evaluation import benchmarks, foreign
 from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
 from rollout3d.imports import records, released, video_r1
 from rollout3d.releases import MissingData
-from rollout3d.scenes import categories
+from rollout3d.scenes.datasets import _scannet_labels, _scannetpp_labels
 from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.ingest import NAMES, TooManyFailures, ingest_shard
 from rollout3d.scenes.meta import MetaError, read_meta
@@ -66,8 +66,8 @@ class Subject:
 
 def forget() -> None:
     """Label tables are kept in memory by their path."""
-    categories.scannet_labels.cache_clear()
-    categories.scannetpp_labels.cache_clear()
+    _scannet_labels.meanings.cache_clear()
+    _scannetpp_labels.meanings.cache_clear()
 
 
 # --- scans -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from rollout3d.config import Config
 from rollout3d.questions import guard
 from rollout3d.questions.assemble import assemble
 from rollout3d.questions.types import object_size_estimation
-from rollout3d.spaces import space_of
+from rollout3d.scenes.datasets import space_of
 from rollout3d.stages import assemble as stage
 
 CONFIG = {

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from questions.question_rooms import floor_of, random_things, view
-from rollout3d.config import DATASETS, Questions
+from rollout3d.config import Questions
 from rollout3d.geometry.topdown import WALKABLE_CELL_M, Walkable, walkable_grid
 from rollout3d.questions.types import _routes
 from rollout3d.questions.types._navigation import ARRIVED_M, MAX_SIDESTEP_M, MIN_LEG_M, REACH_M, Floor
 from toyworld.rendering.mesh import coarse_mesh_of
+from toyworld.rooms.vocabulary import FORMATS
 from toyworld.rooms.world import build_world
 from toyworld.settings import Scans
 
@@ -402,7 +403,7 @@ def test_a_room_has_more_than_three_routes_on_average():
     found = []
     for seed in range(120):
         world = build_world(seed, Scans().n_objects)
-        mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
+        mesh, scene = coarse_mesh_of(world), scene_view(world, FORMATS[seed % 3], [], f"room{seed}")
         scene.walkable = walkable_grid(mesh.vertices, mesh.faces, WALKABLE_CELL_M, 0.0)
         found.append(len(_routes.generate(scene, Questions(), np.random.default_rng(seed))[0]))
     assert np.mean(found) >= 3 and max(found) == Questions().per_scene["route_planning"] == 16

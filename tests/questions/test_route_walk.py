@@ -11,7 +11,7 @@ import pytest
 
 from questions.question_rooms import floor_of, view
 from questions.true_walk import ACTIONS, HEADING, TrueRoom, arrivals
-from rollout3d.config import DATASETS, Questions
+from rollout3d.config import Questions
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.topdown import WALKABLE_CELL_M, Walkable, walkable_grid
 from rollout3d.questions import walk
@@ -19,6 +19,7 @@ from rollout3d.questions.types import _routes
 from rollout3d.questions.types._navigation import Floor
 from rollout3d.questions.walk import Instructions, Walker
 from toyworld.rendering.mesh import coarse_mesh_of
+from toyworld.rooms.vocabulary import FORMATS
 from toyworld.rooms.world import build_world
 from toyworld.settings import Scans
 
@@ -196,7 +197,7 @@ def synthetic(seed):
     from toyworld.model.lessons import asked_as, scene_view
 
     world = build_world(seed, Scans().n_objects)
-    mesh, scene = coarse_mesh_of(world), scene_view(world, DATASETS[seed % 3], [], f"room{seed}")
+    mesh, scene = coarse_mesh_of(world), scene_view(world, FORMATS[seed % 3], [], f"room{seed}")
     scene.walkable = walkable_grid(mesh.vertices, mesh.faces, WALKABLE_CELL_M, 0.0)
     names = {thing.thing_id: asked_as(thing, scene.dataset) for thing in world.things}
     return scene, TrueRoom(world, {i: name for i, name in names.items() if name in scene.unique})

@@ -15,6 +15,7 @@ from rollout3d.scenes.ingest import NAMES, ingest_shard
 from rollout3d.scenes.scan import Scan
 from scenes import mini
 from toyworld.rendering.recording import Recording
+from toyworld.rooms.vocabulary import FORMATS
 from toyworld.settings import Scans
 from toyworld.writers import release
 
@@ -27,7 +28,7 @@ def settings(**changes) -> config.Config:
     """One shard a dataset, train and val, small frames."""
     spec = {"shards": 1, "splits": {"train": ["train"], "test": ["val"]}}
     values = {
-        "datasets": {name: spec for name in config.DATASETS},
+        "datasets": {name: spec for name in FORMATS},
         "video": {
             "train_frames": 6,
             "eval_frames": 9,
@@ -99,7 +100,7 @@ class Release:
         """A scan as its reader gives it."""
         reader = datasets.load(self.dataset)
         (ref,) = (ref for ref in reader.list_scans(self.root, [plan.split]) if ref.scene_id == plan.scene_id)
-        return reader.read_scan(self.root, ref)
+        return datasets.read_scan(reader, self.root, ref)
 
     def recordings(self):
         """Scene row and recording of every scan that has questions."""
@@ -113,7 +114,7 @@ def releases(tmp_path_factory) -> dict[str, Release]:
     """All three datasets, written and ingested once."""
     base = tmp_path_factory.mktemp("releases")
     made = {}
-    for dataset in config.DATASETS:
+    for dataset in FORMATS:
         root, out = base / dataset, base / f"{dataset}_tables"
         release.write_release(dataset, root, SYNTHETIC, SEED)
         ingest_shard(dataset, root, out, 0, 1, settings(), LINEAGE)
@@ -122,6 +123,6 @@ def releases(tmp_path_factory) -> dict[str, Release]:
     return made
 
 
-@pytest.fixture(params=config.DATASETS)
+@pytest.fixture(params=FORMATS)
 def made(request, releases) -> Release:
     return releases[request.param]

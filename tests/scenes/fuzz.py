@@ -17,7 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 
 _WANTED = int(os.environ.get("ROLLOUT3D_FUZZ", 0))
 _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]

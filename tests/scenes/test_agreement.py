@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.config import DATASETS
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.scenes import agreement, datasets
 from rollout3d.scenes.agreement import FIGURES, box_tests, measure
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.locate import locate
-from rollout3d.scenes.scan import Annotated, Room, ScanError
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.scan import Annotated, Room
 from rollout3d.scenes.verdict import LIMITS, judge
 from scenes.conftest import settings
 from scenes.damages import change_boxes, change_mesh, change_poses, copied, folders
+from toyworld.rooms.vocabulary import FORMATS
 from toyworld.writers.placement import yaw_matrix
 
 ELSEWHERE = yaw_matrix(70, (1.5, -1.0, 0.2))
@@ -87,7 +88,7 @@ MESHES = {
 def figures(made, folder):
     """The row of `scenes` as far as it is judged, read from the damaged folder."""
     root, ref = locate(made.dataset, folder)
-    with datasets.load(made.dataset).read_scan(root, ref) as scan:
+    with datasets.read_scan(datasets.load(made.dataset), root, ref) as scan:
         return {"agreement": measure(scan).row()}
 
 
@@ -101,8 +102,8 @@ def dropped_by(row):
 def cases(names, everywhere):
     """Dataset and name: the first `everywhere` names in all formats, the others in one format each, in turn."""
     names = list(names)
-    found = [(dataset, name) for name in names[:everywhere] for dataset in DATASETS]
-    return found + [(DATASETS[k % 3], name) for k, name in enumerate(names[everywhere:])]
+    found = [(dataset, name) for name in names[:everywhere] for dataset in FORMATS]
+    return found + [(FORMATS[k % 3], name) for k, name in enumerate(names[everywhere:])]
 
 
 @pytest.mark.parametrize(("dataset", "damage"), cases(POSES, 4))

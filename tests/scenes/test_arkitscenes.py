@@ -8,9 +8,11 @@ from scipy.spatial.transform import Rotation
 import filmed
 from rollout3d.geometry.camera import project
 from rollout3d.releases import MissingData
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import arkitscenes
 from rollout3d.scenes.datasets._arkit_frames import poses_at, read_trajectory
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 from scenes import mini
 from toyworld.writers import arkitscenes as writer
 
@@ -116,7 +118,7 @@ def test_missing_release_and_missing_split(root):
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_frames_are_upright_and_camera_agrees_with_the_turned_pixels(tmp_path, rotation):
     write_video(tmp_path, rotation=rotation)
-    with arkitscenes.read_scan(tmp_path, REF) as scan:
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan:
         source = scan.source
         assert source.rotation_deg == rotation
         turned = rotation in (90, 270)
@@ -142,20 +144,20 @@ def test_frames_are_upright_and_camera_agrees_with_the_turned_pixels(tmp_path, r
 
 
 def test_times_give_rate_and_lost_frames(root):
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         assert (scan.source.fps, scan.source.n_frames) == (10, 6)
         assert [scan.camera(i)[1] is None for i in range(6)] == [False, False, False, True, False, False]
         assert scan.frame(3).shape == (HEIGHT, WIDTH, 3)
 
 
 def test_intrinsics_a_millisecond_off_are_found(root):
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         assert [scan.camera(i)[0][0, 0] for i in (1, 2, 4)] == [51, 52, 54]
 
 
 def test_low_resolution_release_alone_is_enough(tmp_path):
     write_video(tmp_path, "3dod")
-    with arkitscenes.read_scan(tmp_path, REF) as scan:
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan:
         assert scan.source.n_frames == 6 and scan.depth(1).shape == (12, 16)
         assert scan.depth_K(1)[0, 0] == pytest.approx(51 / 4)
 
@@ -191,7 +193,7 @@ def test_missing_files_are_named(root, name):
     path = root / "raw" / "Training" / VIDEO / name.format(VIDEO)
     path.unlink()
     with pytest.raises(ScanError) as caught:
-        arkitscenes.read_scan(root, REF)
+        datasets.read_scan(arkitscenes, root, REF)
     assert caught.value.path == path and not caught.value.expected
 
 
@@ -199,11 +201,11 @@ def test_video_without_any_pose_says_so(tmp_path):
     write_video(tmp_path, lost=(1, 2, 3, 4, 5))
     path = tmp_path / "raw" / "Training" / VIDEO / "lowres_wide.traj"
     path.write_text("1.0 0 0 0 0 0 0\n")
-    with arkitscenes.read_scan(tmp_path, REF) as scan:
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan:
         assert scan.camera(0)[1] is None and scan.source.rotation_deg == 0 and "no_poses" in scan.room.flags
     path.write_text("1.0 0 0 0\n")
     with pytest.raises(ScanError, match=r"lowres_wide\.traj"):
-        arkitscenes.read_scan(tmp_path, REF)
+        datasets.read_scan(arkitscenes, tmp_path, REF)
 
 
 def test_trajectory_is_world_to_camera(tmp_path):
@@ -235,7 +237,7 @@ def test_faster_recordings_are_thinned_to_thirty_a_second(tmp_path):
         cv2.imwrite(
             str(folder / "vga_wide" / f"{VIDEO}_{START + i / 60:.3f}.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         )
-    with arkitscenes.read_scan(tmp_path, REF) as scan:
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan:
         assert (scan.source.n_frames, scan.source.fps) == (30, pytest.approx(30, abs=1))
 
 
@@ -243,7 +245,7 @@ def test_videos_that_the_release_itself_lacks_files_of_are_expected_drops(root):
     for video, expected in (("47334522", True), ("41069021", False)):
         (root / "raw" / "Training" / video).mkdir(parents=True)
         with pytest.raises(ScanError, match="no such file") as caught:
-            arkitscenes.read_scan(root, ScanRef(video, video, "train"))
+            datasets.read_scan(arkitscenes, root, ScanRef(video, video, "train"))
         assert caught.value.expected == expected
 
 
@@ -275,10 +277,10 @@ def test_of_two_intrinsics_a_millisecond_off_the_earlier_is_taken(tmp_path):
     for offset, focal in ((-0.001, 70), (0.001, 80)):
         beside = exact.with_name(f"{VIDEO}_{START + 0.1 + offset:.3f}.pincam")
         beside.write_text(f"{WIDTH} {HEIGHT} {focal} {focal} 31 23\n")
-    with arkitscenes.read_scan(tmp_path, REF) as scan:
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan:
         assert scan.camera(1)[0][0, 0] == 51
     exact.unlink()
-    with arkitscenes.read_scan(tmp_path, REF) as scan:
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan:
         assert scan.camera(1)[0][0, 0] == 70
 
 
@@ -289,7 +291,7 @@ def test_other_assets_are_not_taken_for_the_video(root):
         (folder / asset).mkdir()
         for i in range(12):
             cv2.imwrite(str(folder / asset / f"{VIDEO}_{START + i / 60:.3f}.png"), np.full(shape, 2, np.uint8))
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         assert (scan.source.n_frames, scan.source.width, scan.source.height) == (6, WIDTH, HEIGHT)
 
 
@@ -317,7 +319,7 @@ def test_trajectory_of_ten_a_second_serves_pictures_of_thirty(tmp_path, monkeypa
     recording = filmed.film(fps=30)
     writer.write_scan(recording, tmp_path, VIDEO, seed=1, quirks=writer.Quirks(rotation_deg=90, layouts=("raw",)))
     move = writer.release_from_world(recording, VIDEO, seed=1)
-    with arkitscenes.read_scan(tmp_path, REF) as scan:
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan:
         assert (scan.source.fps, scan.source.n_frames) == (pytest.approx(30, abs=1), 7)
         for index, pose in enumerate(recording.poses):
             _, found = scan.camera(index)
@@ -329,7 +331,7 @@ def test_trajectory_of_ten_a_second_serves_pictures_of_thirty(tmp_path, monkeypa
 
 
 def flags_of(root):
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         return scan.room.flags
 
 
@@ -361,5 +363,5 @@ def test_a_frame_that_borrows_its_intrinsics_is_a_flag(tmp_path):
 def test_intrinsics_of_other_pictures_are_refused(tmp_path, text, reason):
     folder = write_video(tmp_path)
     next((folder / "vga_wide_intrinsics").glob(f"*_{START:.3f}.pincam")).write_text(text + "\n")
-    with arkitscenes.read_scan(tmp_path, REF) as scan, pytest.raises(ScanError, match=reason):
+    with datasets.read_scan(arkitscenes, tmp_path, REF) as scan, pytest.raises(ScanError, match=reason):
         scan.camera(0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
+from rollout3d.scenes.datasets import _scannet_labels
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages import ask as stage
 from scenes import mini
@@ -104,9 +105,8 @@ def test_a_scannet_scan_by_itself_says_what_it_lacks(root, tmp_path, capsys):
 
 
 def test_the_label_names_of_the_lists_count_without_a_table():
-    from rollout3d.scenes.categories import scannet_labels
 
-    meaning = scannet_labels(None)
+    meaning = _scannet_labels.meanings(None)
     assert meaning("chair") == ("chair", True, True) and meaning("Trash can").category == "trash bin"
     assert meaning("office chair") == (None, True, False)
     assert meaning("wall") == (None, False, True)

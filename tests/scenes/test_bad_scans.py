@@ -12,7 +12,7 @@ import pytest
 
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import NAMES, ingest_scan
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 from scenes import mini
 from scenes.bad import edit_json, ingested, png
 from scenes.conftest import settings

@@ -5,7 +5,8 @@ import csv
 import pytest
 
 from rollout3d.releases import MissingData
-from rollout3d.scenes.categories import RESOURCES, arkitscenes_labels, scannet_labels, scannetpp_labels
+from rollout3d.scenes.categories import RESOURCES
+from rollout3d.scenes.datasets import _arkit_labels, _scannet_labels, _scannetpp_labels
 from scenes import mini
 
 # The categories that occur in VSI-Bench's published annotations.
@@ -43,7 +44,7 @@ def test_lists_hold_every_category_that_the_benchmark_uses():
 @pytest.fixture
 def scannet(tmp_path):
     mini.write_tsv(tmp_path / "labels.tsv")
-    return scannet_labels(tmp_path / "labels.tsv")
+    return _scannet_labels.meanings(tmp_path / "labels.tsv")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_scannet_label(scannet, label, category):
 def test_structure_and_marks_are_not_perturbable(scannet):
     for label in ("wall", "closet wall", "floor", "remove", "split", "REMOVE"):
         assert not scannet(label).perturbable
-    for labels in (scannetpp_labels(None), arkitscenes_labels()):
+    for labels in (_scannetpp_labels.meanings(None), _arkit_labels.meanings()):
         assert not labels("SPLIT").perturbable and not labels("ceiling").perturbable
         assert labels("box").perturbable and labels("box").category is None
 
@@ -82,7 +83,7 @@ def test_structure_and_marks_are_not_perturbable(scannet):
 def test_first_version_of_the_label_table_is_understood(tmp_path):
     path = tmp_path / "v1.tsv"
     path.write_text("id\tcategory\tcount\tnyu40id\n1\tcouch\t5\t6\n2\tlamp\t5\t35\n3\tnothing\t5\t\n")
-    labels = scannet_labels(path)
+    labels = _scannet_labels.meanings(path)
     assert [labels(name).category for name in ("couch", "lamp", "nothing")] == ["sofa", "lamp", None]
 
 
@@ -90,25 +91,25 @@ def test_label_table_of_another_kind_is_named(tmp_path):
     path = tmp_path / "odd.tsv"
     path.write_text("a\tb\n1\t2\n")
     with pytest.raises(MissingData, match=r"odd\.tsv: has no column raw_category or category, only a, b"):
-        scannet_labels(path)
+        _scannet_labels.meanings(path)
 
 
 def test_scannetpp_labels_are_renamed_dropped_or_kept(tmp_path):
-    plain = scannetpp_labels(None)
+    plain = _scannetpp_labels.meanings(None)
     names = ("office chair", "ceiling lamp", "mouse", "trash can", "cabinet", "office visitor chair")
     assert [plain(n).category for n in names] == ["chair", "ceiling light", "computer mouse", "trash can", None, None]
     path = tmp_path / "map_benchmark.csv"
     path.write_text(
         "class,count,semantic_map_to,instance_map_to\noffice visitor chair,9,x,office chair\ntable,9,,\nbed,1,,None\n"
     )
-    mapped = scannetpp_labels(path)
+    mapped = _scannetpp_labels.meanings(path)
     assert mapped("office visitor chair").category == "chair"
     assert mapped("table").category == "table"
     assert mapped("bed").category is None and mapped("bed").perturbable
 
 
 def test_arkitscenes_labels_are_normalised():
-    labels = arkitscenes_labels()
+    labels = _arkit_labels.meanings()
     assert labels("tv/monitor").category == labels("tv_monitor").category == labels("TV-monitor").category == "tv"
     assert labels("shelf").category is None and labels("shelf").perturbable
 
@@ -126,7 +127,7 @@ def test_names_that_share_an_id_with_others_keep_their_meaning(tmp_path):
             cells |= {"id": number, "raw_category": name, "category": raw, "nyu40id": nyu40}
             lines.append("\t".join(str(cells[column]) for column in mini.TSV_COLUMNS))
     (tmp_path / "ids.tsv").write_text("\n".join(lines) + "\n")
-    labels = scannet_labels(tmp_path / "ids.tsv")
+    labels = _scannet_labels.meanings(tmp_path / "ids.tsv")
     for raw, (_, category) in wanted.items():
         assert labels(raw).category == category, raw
         assert labels(f"stack of {raw}s").category == category, "which the category column normalises"
@@ -134,8 +135,8 @@ def test_names_that_share_an_id_with_others_keep_their_meaning(tmp_path):
 
 def test_names_are_not_harmonised_across_datasets(scannet):
     assert scannet("trash can").category == "trash bin"
-    assert scannetpp_labels(None)("trash can").category == "trash can"
-    assert (scannet("desk").category, scannetpp_labels(None)("desk").category) == ("table", None)
+    assert _scannetpp_labels.meanings(None)("trash can").category == "trash can"
+    assert (scannet("desk").category, _scannetpp_labels.meanings(None)("desk").category) == ("table", None)
 
 
 def test_labels_that_the_benchmark_drops_are_known_perturbable_and_never_asked_about():
@@ -149,7 +150,7 @@ def test_labels_that_the_benchmark_drops_are_known_perturbable_and_never_asked_a
         "tap|tissue box|toilet brush|toilet paper|towel|whiteboard eraser|cabinet|kitchen cabinet|storage cabinet"
     )
     for label in dropped.split("|"):
-        assert scannetpp_labels(None)(label) == (None, True, True), label
+        assert _scannetpp_labels.meanings(None)(label) == (None, True, True), label
 
 
 def test_the_seventeen_labels_of_arkitscenes_are_known_in_any_spelling():
@@ -158,5 +159,5 @@ def test_the_seventeen_labels_of_arkitscenes_are_known_in_any_spelling():
     )
     for name in (names + "tv_monitor sofa").split():
         for joint in "_ -/":
-            assert arkitscenes_labels()(name.replace("_", joint)).known
-    assert not arkitscenes_labels()("hammock").known
+            assert _arkit_labels.meanings()(name.replace("_", joint)).known
+    assert not _arkit_labels.meanings()("hammock").known

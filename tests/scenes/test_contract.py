@@ -9,7 +9,8 @@ from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.releases import MissingData
 from rollout3d.scenes import contract
 from rollout3d.scenes.contract import Refused, accept
-from rollout3d.scenes.scan import Annotated, Room, ScanError
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.scan import Annotated, Room
 
 HOW = "ask for it"
 

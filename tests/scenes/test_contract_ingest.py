@@ -13,7 +13,8 @@ from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.datasets._scannetpp_dslr import DslrSource
 from rollout3d.scenes.datasets._scannetpp_fisheye import FisheyeSource
 from rollout3d.scenes.ingest import shard_scans
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 from rollout3d.stages import ingest as stage
 from scenes import mini
 from scenes.bad import edit_json, ingested

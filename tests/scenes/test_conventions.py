@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from rollout3d.geometry import boxes, camera, raster
-from rollout3d.scenes import scan
+from rollout3d.scenes import datasets, scan
 from rollout3d.scenes.datasets import _arkit_frames as arkit_frames
-from rollout3d.scenes.datasets import scannet, scannetpp
-from rollout3d.scenes.scan import ScanRef
+from rollout3d.scenes.datasets import _scannet_room, _scannet_video, _scannetpp_video, scannet, scannetpp
+from rollout3d.scenes.formats.ply import read_ply
+from rollout3d.scenes.release import ScanRef
 from scenes import mini
 
 POSE = np.array([[0.0, 0, 1, 1], [-1, 0, 0, 2], [0, -1, 0, 1.5], [0, 0, 0, 1]])
@@ -52,7 +53,7 @@ def test_alignment_of_scannet_moves_mesh_and_poses_alike(tmp_path):
     """Both cameras look at the couch, so its middle lands on the principal point; and both are where they stand."""
     mini.write_tsv(tmp_path / "scannetv2-labels.combined.tsv")
     mini.write_scannet(tmp_path / "scans" / "scene0001_00", "scene0001_00")
-    with scannet.read_scan(tmp_path, ScanRef("scene0001_00", "scene0001", "train")) as found:
+    with datasets.read_scan(scannet, tmp_path, ScanRef("scene0001_00", "scene0001", "train")) as found:
         (couch,) = (item for item in found.room.objects if item.label == "couch")
         middle = (couch.aabb_min + couch.aabb_max) / 2
         assert np.allclose(middle, mini.COUCH_CENTER, atol=1e-5), "the mesh is aligned"
@@ -68,7 +69,7 @@ def test_scannetpp_uses_the_aligned_pose_at_the_size_of_the_video(tmp_path):
     intrinsic = [[1500.0, 0, 959.5], [0, 1500, 719.5], [0, 0, 1]]
     entry = {"pose": np.eye(4).tolist(), "aligned_pose": POSE.tolist(), "intrinsic": intrinsic}
     mini.write_json(tmp_path / "pose_intrinsic_imu.json", {f"frame_{i:06d}": entry for i in range(4)})
-    source = scannetpp.PhoneSource(tmp_path)
+    source = _scannetpp_video.PhoneSource(tmp_path)
     intrinsics, pose = source.camera(0)
     source.close()
     assert np.allclose(pose, POSE)
@@ -144,7 +145,7 @@ def shifted(rasterise):
     return lambda v, f, K, pose, width, height: rasterise(v, f, K - half, pose, width, height)
 
 
-class Unaligned(scannet.SensSource):
+class Unaligned(_scannet_video.SensSource):
     def __init__(self, path, to_aligned):
         super().__init__(path, np.eye(4))
 
@@ -160,7 +161,7 @@ MUTATIONS = {
         scannet, "SensSource", Unaligned, test_alignment_of_scannet_moves_mesh_and_poses_alike
     ),
     "alignment of the poses only": (
-        scannet, "read_ply", raw_mesh(scannet.read_ply), test_alignment_of_scannet_moves_mesh_and_poses_alike
+        _scannet_room, "read_ply", raw_mesh(read_ply), test_alignment_of_scannet_moves_mesh_and_poses_alike
     ),
     "pixels not turned": (
         arkit_frames, "rotate_image", lambda image, degrees: image, test_masks_turn_with_the_picture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rollout3d.scenes.formats.depth_bin import DepthBin
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 
 SHAPE = (192, 256)
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from rollout3d.geometry.camera import project
+from rollout3d.scenes import datasets
 from rollout3d.scenes.check import check_scan
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import ingest_scan
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 from scenes import mini
 from scenes.conftest import settings
 
@@ -61,7 +63,7 @@ def exported(root, **layout):
 
 
 def flags(root):
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         return scan.room.flags
 
 
@@ -90,7 +92,7 @@ def test_both_forms_of_a_scan_give_the_same_tables(root):
 
 def test_depth_and_pictures_are_those_of_the_frame(root):
     exported(root)
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert (scan.source.n_frames, scan.source.fps, scan.source.width, scan.source.height) == (3, 24, 64, 48)
         assert scan.camera(1)[1] is None, "tracking was lost"
         for index in (0, 2):
@@ -103,7 +105,7 @@ def test_depth_and_pictures_are_those_of_the_frame(root):
 
 def test_every_nth_frame_keeps_its_time(root):
     exported(root, step=2)
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert (scan.source.n_frames, scan.source.fps) == (2, 12)
         assert "every_nth_frame:2" in scan.room.flags
         assert np.allclose(scan.camera(1)[1], mini.POSES[1], atol=1e-5)
@@ -112,7 +114,7 @@ def test_every_nth_frame_keeps_its_time(root):
 
 def test_resized_pictures_get_the_intrinsics_of_their_size(root):
     exported(root, size=(32, 24))
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         K, pose = scan.camera(0)
         assert "color_resized:32x24" in scan.room.flags
         expected, _ = mini.pixel(mini.COLOR_K, mini.POSES[0], mini.COUCH_CENTER)
@@ -124,7 +126,7 @@ def test_intrinsics_that_were_resized_with_the_pictures_are_left_alone(root):
     four = np.eye(4)
     four[:3, :3] = [[30.0, 0, 15.5], [0, 30.5, 11.5], [0, 0, 1]]
     (folder / "intrinsic" / "intrinsic_color.txt").write_text(text_of(four))
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert np.allclose(scan.camera(0)[0], four[:3, :3])
 
 
@@ -132,7 +134,7 @@ def test_intrinsics_of_the_scans_text_stand_in_for_those_of_the_export(root):
     folder = exported(root)
     shutil.rmtree(folder / "intrinsic")
     with pytest.raises(ScanError, match="states no fx_color: export") as caught:
-        scannet.read_scan(root, REF)
+        datasets.read_scan(scannet, root, REF)
     assert caught.value.path == folder / "intrinsic" / "intrinsic_color.txt"
     meta = folder / f"{REF.scene_id}.txt"
     named = {"fx": (0, 0), "fy": (1, 1), "mx": (0, 2), "my": (1, 2)}
@@ -142,7 +144,7 @@ def test_intrinsics_of_the_scans_text_stand_in_for_those_of_the_export(root):
         for name, at in named.items()
     ]
     meta.write_text(meta.read_text() + "\n".join(lines) + "\n")
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert np.allclose(scan.camera(0)[0], mini.COLOR_K) and np.allclose(scan.depth_K(0), mini.DEPTH_K)
         assert {"intrinsics_of_meta:color", "intrinsics_of_meta:depth"} <= set(scan.room.flags)
 
@@ -156,7 +158,7 @@ def test_intrinsics_of_no_camera_with_such_pictures_are_refused(root, at, value)
     path = folder / "intrinsic" / "intrinsic_color.txt"
     path.write_text(text_of(four))
     with pytest.raises(ScanError, match="intrinsics of no camera with pictures of 64x48") as caught:
-        scannet.read_scan(root, REF)
+        datasets.read_scan(scannet, root, REF)
     assert caught.value.path == path
 
 
@@ -175,18 +177,18 @@ def test_a_damaged_sens_file_is_replaced_by_its_export_with_a_flag(root):
     assert {"video:exported", f"damaged:{REF.scene_id}.sens"} <= set(flags(root))
     (folder_of(root) / "color" / "1.jpg").unlink()
     with pytest.raises(ScanError, match=r"truncated.*; what could replace it is no better: color: frame 1 is missing"):
-        scannet.read_scan(root, REF)
+        datasets.read_scan(scannet, root, REF)
 
 
 def test_frames_without_depth_or_pose_stay_and_are_counted(root):
     folder = exported(root)
     (folder / "depth" / "0.png").unlink()
     (folder / "pose" / "2.txt").unlink()
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert scan.depth(0) is None and scan.depth(2) is not None and scan.camera(2)[1] is None
         assert "frames_without_depth:1" in scan.room.flags
     shutil.rmtree(folder / "depth")
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert scan.depth_K(0) is None and "no_depth" in scan.room.flags
 
 
@@ -194,7 +196,7 @@ def test_frames_without_depth_or_pose_stay_and_are_counted(root):
 def test_one_damaged_depth_picture_costs_the_depth_of_its_frame(root, data):
     folder = exported(root)
     (folder / "depth" / "0.png").write_bytes(data)
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert scan.depth(0) is None and np.allclose(scan.depth(2), 1.002)
         assert scan.without_depth == {0} and not any("depth" in flag for flag in scan.room.flags)
 
@@ -211,7 +213,7 @@ def test_one_damaged_depth_picture_costs_the_depth_of_its_frame(root, data):
 )
 def test_depth_that_cannot_be_used_costs_the_depth_and_not_the_scan(root, change):
     change(exported(root))
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert scan.room.flags.count("damaged:depth") == 1
         assert scan.depth_K(0) is None and scan.depth(2) is None
         assert scan.source.n_frames == 3 and np.allclose(scan.camera(0)[0], mini.COLOR_K)
@@ -240,7 +242,7 @@ def test_an_early_end_is_a_flag(root):
 def test_what_is_refused_is_named(root, change, at, said):
     folder = exported(root)
     change(folder)
-    with pytest.raises(ScanError, match=said) as caught, scannet.read_scan(root, REF) as scan:
+    with pytest.raises(ScanError, match=said) as caught, datasets.read_scan(scannet, root, REF) as scan:
         scan.camera(0), scan.source.depth(0)
     assert caught.value.path == folder / at
 
@@ -248,7 +250,7 @@ def test_what_is_refused_is_named(root, change, at, said):
 def test_without_any_video_the_message_says_what_is_there_and_what_to_do(root):
     (folder_of(root) / f"{REF.scene_id}.sens").unlink()
     with pytest.raises(ScanError) as caught:
-        scannet.read_scan(root, REF)
+        datasets.read_scan(scannet, root, REF)
     for said in ("no such file", "color", "_vh_clean_2.ply", "SensReader"):
         assert said in caught.value.reason
 

@@ -15,7 +15,7 @@ from rollout3d.scenes.formats.depth_bin import DepthBin
 from rollout3d.scenes.formats.pictures import decode_picture
 from rollout3d.scenes.formats.ply import read_ply
 from rollout3d.scenes.formats.sens import SensFile
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 from scenes import mini
 from scenes.fuzz import damaged, fuzzed, survives
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from scipy.spatial.transform import Rotation
 
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
+from rollout3d.scenes.datasets import _scannetpp_video, arkitscenes, scannet, scannetpp
 from rollout3d.scenes.datasets._arkit_frames import ArkitSource, read_trajectory
-from rollout3d.scenes.scan import ScanRef
+from rollout3d.scenes.release import ScanRef
 from scenes import mini
 from scenes.fuzz import damaged_json, damaged_text, fuzzed, survives
 
@@ -146,7 +146,7 @@ def test_scannetpp(scannetpp_root, name):
     def read():
         if name.startswith("scans"):
             return check_room(scannetpp.read_room(scannetpp_root, SCANNETPP))
-        source = scannetpp.PhoneSource(folder / "iphone")
+        source = _scannetpp_video.PhoneSource(folder / "iphone")
         try:
             return check_source(source)
         finally:

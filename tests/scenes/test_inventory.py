@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.formats import headers
 from rollout3d.scenes.formats.video import Video
 from rollout3d.scenes.inventory import look, take_inventory
-from rollout3d.scenes.scan import ScanError, ScanRef, read_json
+from rollout3d.scenes.reading import ScanError, read_json
+from rollout3d.scenes.release import ScanRef
 from rollout3d.stages import inventory as stage
 from scenes import mini
 from scenes.conftest import output_of
@@ -135,7 +137,7 @@ def test_whatever_file_is_removed_or_emptied_inventory_and_reader_agree(dataset,
                 path.write_bytes(damaged)
             row = look(dataset, where, ref)
             try:
-                reader.read_scan(where, ref).source.close()
+                datasets.read_scan(reader, where, ref).source.close()
             except ScanError as error:
                 assert row["state"] == ("missing" if damaged is None else "damaged"), path
                 assert row["file"] == error.path.relative_to(where).as_posix()

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from rollout3d import fingerprint
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import arkitscenes
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.inventory import look
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 from scenes.conftest import settings
 from scenes.test_arkitscenes import REF, VIDEO, write_video
 
@@ -27,12 +28,12 @@ def root(tmp_path):
 
 
 def flags(root):
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         return scan.room.flags
 
 
 def size(root):
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         scan.frame(0), scan.camera(0)
         return scan.source.width, scan.source.height
 
@@ -90,7 +91,7 @@ def test_wide_serves_with_a_flag(root):
 def test_names_of_the_first_release(root):
     """color, color_intrinsics, color.traj, depth_densified, and files named by their time alone."""
     folder = raw(root)
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         expected = [(scan.frame(i), scan.camera(i), scan.depth(i)) for i in (0, 4)]
     shutil.rmtree(folder / "lowres_wide_intrinsics")
     for old, new in (
@@ -103,7 +104,7 @@ def test_names_of_the_first_release(root):
     for name in ("color", "color_intrinsics", "depth_densified"):
         for path in list((folder / name).iterdir()):
             path.rename(path.with_name(path.name.removeprefix(f"{VIDEO}_")))
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         assert {"video:color", "trajectory:color.traj"} <= set(scan.room.flags)
         for index, (picture, (K, pose), depth) in zip((0, 4), expected):
             assert np.array_equal(scan.frame(index), picture) and np.array_equal(scan.depth(index), depth)
@@ -141,7 +142,7 @@ def test_a_member_that_is_spelled_in_two_ways_is_refused(root):
 def test_archives_that_were_looked_for_are_recorded_as_absent(root):
     shutil.rmtree(raw(root) / "lowres_depth")
     with fingerprint.Recorder({"roots.arkitscenes": root}) as recorder:
-        arkitscenes.read_scan(root, REF)
+        datasets.read_scan(arkitscenes, root, REF)
     absent = {row["path"] for row in recorder.rows() if row["kind"] == "absent"}
     assert {f"3dod/Training/{VIDEO}.zip", f"raw/Training/{VIDEO}/lowres_depth.zip"} <= absent
 
@@ -174,7 +175,7 @@ def test_a_damaged_archive_gives_way_or_is_named(root):
     assert size(root) == (32, 24) and flags(root) == ["damaged:vga_wide.zip"]
     shutil.rmtree(raw(root) / "lowres_wide")
     with pytest.raises(ScanError, match="no readable zip archive") as caught:
-        arkitscenes.read_scan(root, REF)
+        datasets.read_scan(arkitscenes, root, REF)
     assert caught.value.path == path
 
 
@@ -183,7 +184,7 @@ def test_a_damaged_archive_of_a_whole_video_is_named(tmp_path):
     shutil.rmtree(path.with_suffix(""))
     path.write_bytes(b"PK\x03\x04 and nothing more")
     with pytest.raises(ScanError, match="no readable zip archive") as caught:
-        arkitscenes.read_scan(tmp_path, REF)
+        datasets.read_scan(arkitscenes, tmp_path, REF)
     assert caught.value.path == path
 
 
@@ -208,14 +209,14 @@ def spoil_archive(folder):
     ],
 )
 def test_damaged_depth_costs_the_depth_and_not_the_scan(root, spoil, name):
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         expected = scan.depth(2)
     spoil(raw(root) / "lowres_depth")
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         assert scan.room.flags == [f"damaged:{name}"]
         assert scan.depth_K(2) is None and scan.depth(2) is None and scan.frame(2).shape == (48, 64, 3)
     write_video(root, "3dod")
-    with arkitscenes.read_scan(root, REF) as scan:
+    with datasets.read_scan(arkitscenes, root, REF) as scan:
         assert scan.room.flags == [f"damaged:{name}"] and np.array_equal(scan.depth(2), expected)
 
 
@@ -255,7 +256,7 @@ def test_an_error_page_instead_of_a_trajectory_gives_way_or_is_named(root):
     page = '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
     (raw(root) / "lowres_wide.traj").write_text(page)
     with pytest.raises(ScanError, match="a server's error page instead of a trajectory; download it again"):
-        arkitscenes.read_scan(root, REF)
+        datasets.read_scan(arkitscenes, root, REF)
     write_video(root, "3dod")
     assert flags(root) == ["damaged:lowres_wide.traj"]
 
@@ -264,7 +265,7 @@ def test_without_any_video_the_message_says_what_is_there_and_what_to_do(root):
     for name in ("vga_wide", "vga_wide_intrinsics"):
         shutil.rmtree(raw(root) / name)
     with pytest.raises(ScanError) as caught:
-        arkitscenes.read_scan(root, REF)
+        datasets.read_scan(arkitscenes, root, REF)
     for said in ("no such file", "lowres_wide", "wide", "holds", "lowres_depth/"):
         assert said in caught.value.reason
     assert "download vga_wide and vga_wide_intrinsics" in caught.value.reason
@@ -273,8 +274,8 @@ def test_without_any_video_the_message_says_what_is_there_and_what_to_do(root):
 def test_archives_are_recorded_among_the_files_that_were_read(root):
     pack(raw(root) / "vga_wide")
     with fingerprint.Recorder({"roots.arkitscenes": root}) as recorder:
-        arkitscenes.read_scan(root, REF)
-        arkitscenes.read_scan(root, REF)
+        datasets.read_scan(arkitscenes, root, REF)
+        datasets.read_scan(arkitscenes, root, REF)
     kinds = {row["path"]: row["kind"] for row in recorder.rows()}
     base = f"raw/Training/{VIDEO}"
     assert kinds[f"{base}/vga_wide.zip"] == "file" and kinds[f"{base}/vga_wide"] == "absent"

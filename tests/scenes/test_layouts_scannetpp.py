@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from rollout3d.geometry.camera import project
-from rollout3d.scenes.datasets import scannetpp
+from rollout3d.scenes import datasets
+from rollout3d.scenes.datasets import _scannetpp_colmap, scannetpp
 from rollout3d.scenes.datasets._scannetpp_fisheye import FisheyeSource, pinhole
 from rollout3d.scenes.inventory import look
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 from scenes import mini
 from scenes.conftest import SEED, SYNTHETIC
 from toyworld.writers import release
@@ -47,7 +49,7 @@ def opened(root):
 
 
 def as_mp4(root, name="rgb.mp4"):
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         pictures = [scan.frame(index) for index in range(scan.source.n_frames) for _ in range(2)]
     mini.write_video(phone(root) / name, pictures)
     return pictures
@@ -136,7 +138,7 @@ def test_colmaps_cameras_serve_without_the_phones_own_poses(root):
 
 
 def test_a_video_that_ends_before_colmaps_cameras_is_a_flag(root):
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         pictures = [scan.frame(index) for index in range(scan.source.n_frames) for _ in range(2)]
     (phone(root) / "pose_intrinsic_imu.json").unlink()
     source, flags = opened(root)
@@ -321,7 +323,7 @@ def test_colmaps_camera_must_be_one_of_the_phones_pictures(root, camera, says):
 def test_colmaps_camera_of_smaller_pictures_is_resized(root):
     (phone(root) / "pose_intrinsic_imu.json").unlink()
     (phone(root) / "colmap" / "cameras.txt").write_text("1 PINHOLE 960 720 800 790 480 360\n")
-    found = scannetpp.registered_video.read_cameras(phone(root) / "colmap" / "images.txt", (1920, 1440), 120, 60.0)[1]
+    found = _scannetpp_colmap.read_cameras(phone(root) / "colmap" / "images.txt", (1920, 1440), 120, 60.0)[1]
     assert np.allclose(found[0], [[1600, 0, 959.5], [0, 1580, 719.5], [0, 0, 1]])
 
 

@@ -9,10 +9,13 @@ import lz4.block
 import numpy as np
 import pytest
 
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.datasets._arkit_frames import ArkitSource
 from rollout3d.scenes.oddities import depth_flags, orientation_flags, time_flags
-from rollout3d.scenes.scan import Room, Scan, ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
+from rollout3d.scenes.scan import Room, Scan
 from scenes import mini
 from scenes.bad import ingested, png
 from scenes.test_arkitscenes import VIDEO, write_video
@@ -90,7 +93,7 @@ def test_depth_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):
     frame = raw_poses()[0].astype("<f4").tobytes() + struct.pack("<4Q", 0, 0, len(COLOR), len(bomb)) + COLOR + bomb
     path = root / "scans" / SCENE / f"{SCENE}.sens"
     path.write_bytes(data[:-8] + struct.pack("<Q", 1) + frame)
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         tracemalloc.start()
         assert scan.depth(0) is None and tracemalloc.get_traced_memory()[1] < 2**20
         tracemalloc.stop()
@@ -213,10 +216,10 @@ def test_a_sens_file_that_skips_frames_is_flagged(tmp_path):
     root = scannet_root(tmp_path, [(raw_poses()[i % 2], COLOR, depth) for i in range(6)])
     path = root / "scans" / SCENE / f"{SCENE}.sens"
     data = path.read_bytes()
-    assert not [flag for flag in scannet.read_scan(root, REF).room.flags if flag.startswith("video")]
+    assert not [flag for flag in datasets.read_scan(scannet, root, REF).room.flags if flag.startswith("video")]
     late = struct.pack("<2Q", 5000, 5007)
     path.write_bytes(data.replace(late, struct.pack("<2Q", 9000, 9007)))
-    assert "video_gaps:1" in scannet.read_scan(root, REF).room.flags
+    assert "video_gaps:1" in datasets.read_scan(scannet, root, REF).room.flags
 
 
 def test_entries_of_a_trajectory_out_of_order_are_flagged(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rollout3d.scenes.formats.ply import read_ply
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 from scenes import mini
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.5]], np.float32)

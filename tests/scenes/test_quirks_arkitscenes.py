@@ -11,8 +11,9 @@ import json
 import numpy as np
 import pytest
 
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import arkitscenes
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 from scenes.conftest import SEED, SYNTHETIC
 from toyworld.writers import release
 
@@ -82,7 +83,7 @@ def test_video_that_the_annotators_skipped_is_an_expected_drop(made):
     (aside,) = (scan for scan in release.plan("arkitscenes", SYNTHETIC, SEED) if scan.aside)
     ref = next(r for r in arkitscenes.list_scans(made.root, ["train"]) if r.scene_id == aside.scene_id)
     with pytest.raises(ScanError, match="skipped") as caught:
-        arkitscenes.read_scan(made.root, ref)
+        datasets.read_scan(arkitscenes, made.root, ref)
     assert caught.value.expected
     assert [row["scene_id"] for row in made.rows["scenes_dropped"]] == [aside.scene_id]
 

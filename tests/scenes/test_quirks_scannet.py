@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import filmed
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import ingest_shard
 from scenes.conftest import LINEAGE, SEED, SYNTHETIC, settings
@@ -93,7 +94,7 @@ def test_scan_of_the_test_split_is_read_at_640x480_without_alignment_or_annotati
     (plan,) = (scan for scan in release.plan("scannet", SYNTHETIC, SEED) if scan.aside)
     recording = made.film(plan)
     move = np.array(made.truth(ref.scene_id)["release"]["release_from_world"])
-    with scannet.read_scan(made.root, ref) as scan:
+    with datasets.read_scan(scannet, made.root, ref) as scan:
         assert sorted(scan.room.flags) == ["no_annotation", "no_axis_alignment"]
         assert scan.room.objects == [] and scan.room.scene_type is None
         assert np.array_equal(scan.room.to_aligned, np.eye(4))
@@ -220,7 +221,7 @@ def test_release_of_the_first_version(tmp_path, monkeypatch):
     (tmp_path / "scannetv1_train.txt").write_text("scene0003_00")
     (ref,) = scannet.list_scans(tmp_path, ["train"])
     move = writer.release_from_world(recording, "scene0003_00", seed=1)
-    with scannet.read_scan(tmp_path, ref) as scan:
+    with datasets.read_scan(scannet, tmp_path, ref) as scan:
         assert sorted(scan.room.flags) == ["no_axis_alignment", "unknown_label:dishrack"]
         named = {item.object_id: (item.label, item.category) for item in scan.room.objects}
         assert [named[k][1] for k in range(5)] == ["sofa", "chair", "tv", "backpack", "trash bin"]

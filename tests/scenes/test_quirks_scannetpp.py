@@ -12,8 +12,10 @@ import shutil
 import numpy as np
 import pytest
 
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import scannetpp
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 from scenes.conftest import SYNTHETIC
 
 
@@ -133,17 +135,17 @@ def test_registered_cameras_agree_and_a_disagreement_is_noticed(made, tmp_path):
     drift = np.eye(4)
     drift[0, 3] = 0.2
     moved(lambda pose: drift @ pose)
-    with scannetpp.read_scan(tmp_path, ref) as scan:
+    with datasets.read_scan(scannetpp, tmp_path, ref) as scan:
         assert flags(scan) == ["poses_off_colmap:0.20m_0deg", "poses_off_nerfstudio:0.20m_0deg"]
     for wrong in (np.linalg.inv, lambda pose: pose @ np.diag([1.0, -1, -1, 1])):  # world-to-camera; OpenGL axes
         moved(wrong)
         with pytest.raises(ScanError, match=r"off those of .*images\.txt") as caught:
-            scannetpp.read_scan(tmp_path, ref)
+            datasets.read_scan(scannetpp, tmp_path, ref)
         assert caught.value.path == path
     moved(lambda pose: pose)
     (folder / "iphone" / "colmap" / "images.txt").write_text("1 0.5 0.5\n")
     (folder / "iphone" / "nerfstudio" / "transforms.json").unlink()
-    with scannetpp.read_scan(tmp_path, ref) as scan:
+    with datasets.read_scan(scannetpp, tmp_path, ref) as scan:
         assert flags(scan) == ["colmap_unreadable"]
 
 
@@ -154,7 +156,7 @@ def test_scene_without_the_phone_is_shown_by_its_dslr_pictures(made, tmp_path):
         made.film(plan),
         np.array(made.truth(plan.scene_id)["release"]["release_from_world"]),
     )
-    with scannetpp.read_scan(tmp_path, ref) as scan:
+    with datasets.read_scan(scannetpp, tmp_path, ref) as scan:
         # Every fifth frame, without the fourth of them, which is for testing; the second one is marked as bad.
         assert (scan.source.n_frames, scan.source.fps) == (3, 3.0) and "dslr_pictures" in scan.room.flags
         pictures = [rgb for rgb, _, _ in recording.frames()][::5]
@@ -169,4 +171,4 @@ def test_scene_without_the_phone_is_shown_by_its_dslr_pictures(made, tmp_path):
         assert scan.source.fps == 30 and "dslr_pictures" not in scan.room.flags, "where there is a phone, it goes first"
     (folder / "dslr" / "train_test_lists.json").write_text('{"train": []}')
     with pytest.raises(ScanError, match="no training images"):
-        scannetpp.read_scan(tmp_path, ref)
+        datasets.read_scan(scannetpp, tmp_path, ref)

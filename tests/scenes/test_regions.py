@@ -6,8 +6,8 @@ import pytest
 from rollout3d import tables
 from rollout3d.geometry.masks import rle_decode
 from rollout3d.scenes.ingest import ingest_shard
+from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.regions import regions_shard
-from rollout3d.scenes.scan import ScanError
 from rollout3d.stages import regions as stage
 from scenes import mini
 from scenes.conftest import LINEAGE, SYNTHETIC, settings, trained

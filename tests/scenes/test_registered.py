@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rollout3d.scenes.datasets._scannetpp_registered import cross_check, read_colmap, read_nerfstudio
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 
 POSE = np.array([[0, 0, 1, 1], [-1, 0, 0, 2], [0, -1, 0, 1.5], [0, 0, 0, 1]])
 """A camera at (1, 2, 1.5) that looks along +x, upright: the worked example of the format's description."""

@@ -5,8 +5,10 @@ import pytest
 
 from rollout3d.geometry.camera import project
 from rollout3d.releases import MissingData
+from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import scannet
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 from scenes import mini
 
 REF = ScanRef("scene0007_01", "scene0007", "train")
@@ -32,7 +34,7 @@ def test_splits_come_from_their_files_in_order_with_or_without_final_newline(roo
 
 def test_mesh_and_poses_are_aligned_together(root):
     vertices, _, _ = mini.world()
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert np.allclose(scan.room.vertices, vertices, atol=1e-6)
         assert np.allclose(scan.room.to_aligned, mini.ALIGN)
         for index, truth in ((0, mini.POSES[0]), (2, mini.POSES[1])):
@@ -55,14 +57,14 @@ def test_golden_projection(root):
 
 
 def test_lost_frame_keeps_its_picture_and_has_no_pose(root):
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         K, pose = scan.camera(1)
         assert pose is None and np.allclose(K, mini.COLOR_K)
         assert abs(int(scan.frame(1).mean()) - 100) <= 2
 
 
 def test_video_is_every_frame_at_24_a_second(root):
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         source = scan.source
         assert (source.fps, source.n_frames, source.width, source.height) == (24, 3, 64, 48)
         assert source.rotation_deg == 0 and scan.room.scene_type == "Living room / Lounge"
@@ -114,7 +116,7 @@ def test_missing_files_are_named(root, name):
     path = root / "scans" / REF.scene_id / name.format(REF.scene_id)
     path.unlink()
     with pytest.raises(ScanError) as caught:
-        scannet.read_scan(root, REF)
+        datasets.read_scan(scannet, root, REF)
     assert caught.value.path == path and not caught.value.expected
 
 
@@ -171,19 +173,19 @@ def test_poses_that_are_no_rigid_motion_are_lost(root, lost):
     content = [(p, mini.jpeg(np.zeros((48, 64, 3), np.uint8)), np.ones((24, 32))) for p in (pose, lost)]
     path = root / "scans" / REF.scene_id / f"{REF.scene_id}.sens"
     path.write_bytes(mini.sens_bytes(content, mini.COLOR_K, mini.DEPTH_K, (64, 48), (32, 24)))
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert scan.camera(0)[1] is not None and scan.camera(1)[1] is None
 
 
 def test_sizes_and_intrinsics_are_the_streams_and_no_extrinsics_are_applied(root):
     """The text file of a scan may tell another size, and its colour-to-depth motion is in the poses already."""
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         before = scan.camera(0), scan.depth_K(0)
     path = root / "scans" / REF.scene_id / f"{REF.scene_id}.txt"
     shift = " ".join(f"{v:.6f}" for v in mini.look_at((0.5, 0.2, 0.1), (1, 2, 0)).ravel())
     misleading = f"colorWidth = 1296\ncolorHeight = 968\nfx_color = 1170.2\ncolorToDepthExtrinsics = {shift}\n"
     path.write_text(path.read_text() + misleading)
-    with scannet.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannet, root, REF) as scan:
         assert (scan.source.width, scan.source.height) == (64, 48)
         for found, expected in zip((*scan.camera(0), scan.depth_K(0)), (*before[0], before[1])):
             assert np.array_equal(found, expected)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from rollout3d.releases import MissingData
-from rollout3d.scenes.datasets import scannetpp
-from rollout3d.scenes.scan import ScanError, ScanRef
+from rollout3d.scenes import datasets
+from rollout3d.scenes.datasets import _scannetpp_room, scannetpp
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 from scenes import mini
 
 REF = ScanRef("7b6477cb95", "7b6477cb95", "train")
@@ -95,7 +97,7 @@ def test_splits(root):
 
 
 def test_video_is_every_second_frame_at_30_a_second(root):
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         source = scan.source
         assert (source.n_frames, source.width, source.height) == (5, WIDTH, HEIGHT)
         assert source.fps == pytest.approx(30)
@@ -105,7 +107,7 @@ def test_video_is_every_second_frame_at_30_a_second(root):
 
 
 def test_camera_is_the_aligned_pose_with_the_frames_own_intrinsics_scaled_to_the_stream(root):
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         K, pose = scan.camera(3)
         assert np.allclose(pose, pose_of(6))
         scale = WIDTH / 1920
@@ -115,7 +117,7 @@ def test_camera_is_the_aligned_pose_with_the_frames_own_intrinsics_scaled_to_the
 
 
 def test_frame_without_an_entry_is_lost(root):
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         K, pose = scan.camera(4)  # frame 8 of the file, which has no entry
         assert pose is None and K[0, 0] == pytest.approx(1607 * WIDTH / 1920)
         assert scan.frame(4).mean() == pytest.approx(220, abs=4)
@@ -158,7 +160,7 @@ def test_surface_points_are_added_behind_the_vertices_and_join_their_instance(ro
     assert np.allclose(room.vertices[: len(vertices)], vertices, atol=1e-6) and room.faces.max() < len(vertices)
     added = room.vertices[len(vertices) :]
     area = 4 * 3 + 2 * (1.0 * 0.6 + 1.0 * 0.5 + 0.6 * 0.5)
-    assert len(added) == pytest.approx(area / scannetpp.SURFACE_SPACING_M**2, rel=0.05)
+    assert len(added) == pytest.approx(area / _scannetpp_room.SURFACE_SPACING_M**2, rel=0.05)
     assert room.colors.shape == room.vertices.shape and (room.colors == 90).all()
     couch = room.vertices[room.objects[0].vertex_index]
     assert len(couch) > 5 * room.objects[0].n_points
@@ -172,7 +174,7 @@ def test_scan_without_depth_or_plain_mesh_still_reads(root):
     folder = root / "data" / REF.scene_id
     (folder / "iphone" / "depth.bin").unlink()
     (folder / "scans" / "mesh_aligned_0.05.ply").unlink()
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         assert scan.depth(0) is None and scan.depth_K(0) is None
 
 
@@ -183,7 +185,7 @@ def test_missing_files_are_named(root, name):
     path = root / "data" / REF.scene_id / name
     path.unlink()
     with pytest.raises(ScanError) as caught:
-        scannetpp.read_scan(root, REF)
+        datasets.read_scan(scannetpp, root, REF)
     assert caught.value.path == path
 
 
@@ -191,7 +193,7 @@ def test_odd_poses_are_named(root):
     path = root / "data" / REF.scene_id / "iphone" / "pose_intrinsic_imu.json"
     mini.write_json(path, {"frame_000000": {"intrinsic": FULL_K.tolist()}})
     with pytest.raises(ScanError, match="aligned_pose"):
-        scannetpp.read_scan(root, REF)
+        datasets.read_scan(scannetpp, root, REF)
 
 
 def test_a_frame_in_the_middle_may_lack_its_entry_or_a_usable_pose(root):
@@ -200,7 +202,7 @@ def test_a_frame_in_the_middle_may_lack_its_entry_or_a_usable_pose(root):
     del entries["frame_000002"]
     entries["frame_000004"]["aligned_pose"] = np.full((4, 4), np.nan).tolist()
     path.write_text(json.dumps(entries))
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         assert [scan.camera(index)[1] is None for index in range(5)] == [False, True, True, False, True]
         assert np.allclose(scan.camera(3)[1], pose_of(6)), "entries go by their name, not by their place"
 
@@ -210,7 +212,7 @@ def test_the_video_may_be_an_mp4_and_masks_beside_it_are_no_video(root):
     (folder / "rgb.mkv").unlink()
     mini.write_video(folder / "rgb.mp4", [np.full((HEIGHT, WIDTH, 3), 200, np.uint8)] * N_VIDEO)
     mini.write_video(folder / "rgb_mask.mkv", [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 3)
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         assert scan.source.n_frames == 5 and scan.frame(4).mean() == pytest.approx(200, abs=4)
 
 
@@ -265,11 +267,11 @@ def test_labels_that_no_list_explains_are_flagged_and_stay_perturbable(root):
 
 def test_a_video_that_ends_before_its_poses_is_a_flag(root):
     folder = root / "data" / REF.scene_id / "iphone"
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         assert scan.room.flags == ["unknown_label:couch thing"]
     pictures = [np.full((HEIGHT, WIDTH, 3), 20 + 25 * i, np.uint8) for i in range(N_VIDEO - 3)]
     mini.write_video(folder / "rgb.mkv", pictures)
-    with scannetpp.read_scan(root, REF) as scan:
+    with datasets.read_scan(scannetpp, root, REF) as scan:
         assert "video_shorter_than_poses:2" in scan.room.flags
 
 
@@ -277,4 +279,4 @@ def test_a_video_of_another_shape_than_its_intrinsics_is_refused(root):
     pictures = [np.full((WIDTH, HEIGHT, 3), 20 + 25 * i, np.uint8) for i in range(N_VIDEO)]
     mini.write_video(root / "data" / REF.scene_id / "iphone" / "rgb.mkv", pictures)
     with pytest.raises(ScanError, match=r"rgb\.mkv: pictures of 120x160 pixels, for intrinsics of 1920x1440"):
-        scannetpp.read_scan(root, REF)
+        datasets.read_scan(scannetpp, root, REF)

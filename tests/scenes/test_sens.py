@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rollout3d.scenes.formats.sens import SensFile
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 from scenes import mini
 
 COLOR_K = np.array([[40.0, 0, 19.5], [0, 41.0, 14.5], [0, 0, 1]])

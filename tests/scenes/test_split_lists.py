@@ -3,9 +3,10 @@
 import pytest
 
 from rollout3d import fingerprint
-from rollout3d.releases import MissingData, label_table, missing, missing_lists, outside
+from rollout3d.releases import MissingData
 from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.ingest import shard_scans
+from rollout3d.scenes.release import label_table, missing, missing_lists, outside
 from scenes import mini
 from scenes.conftest import settings
 
@@ -27,7 +28,7 @@ def ids(refs):
 def test_scannets_lists_are_found_in_and_beside_the_release(root, place):
     mini.write_bytes(root / place / "scannetv2_train.txt", b"scene0007_01\n")
     assert ids(scannet.list_scans(root, ["train"])) == ["scene0007_01"]
-    assert not [text for text in missing_lists("scannet", root, ["train"]) if "split file" in text]
+    assert not [text for text in missing_lists(scannet.RELEASE, root, ["train"]) if "split file" in text]
 
 
 def test_the_release_goes_before_its_surroundings_and_version_2_before_version_1(root):
@@ -81,10 +82,12 @@ def test_arkitscenes_tables_may_be_given(tmp_path):
 
 
 def test_the_label_table_may_lie_beside_too(root):
-    assert label_table(root) is None and any("no scannetv2-labels" in t for t in missing_lists("scannet", root, []))
+    assert label_table(scannet.RELEASE, root) is None and any(
+        "no scannetv2-labels" in t for t in missing_lists(scannet.RELEASE, root, [])
+    )
     mini.write_tsv(root.parent / "scannetv2-labels.combined.tsv")
-    assert label_table(root) == root.parent / "scannetv2-labels.combined.tsv"
-    assert missing_lists("scannet", root, []) == []
+    assert label_table(scannet.RELEASE, root) == root.parent / "scannetv2-labels.combined.tsv"
+    assert missing_lists(scannet.RELEASE, root, []) == []
 
 
 def test_scans_may_lie_in_folders_by_split(tmp_path):
@@ -98,15 +101,15 @@ def test_scans_may_lie_in_folders_by_split(tmp_path):
 
 
 def test_a_root_one_level_too_deep_is_recognised(root):
-    assert "name the one above it" in missing("scannet", root / "scans")
-    assert missing("scannet", root) is None
+    assert "name the one above it" in missing(scannet.RELEASE, root / "scans")
+    assert missing(scannet.RELEASE, root) is None
 
 
 def test_lists_outside_the_release_are_recorded_with_the_files_that_were_read(root):
     beside = root.parent / "scannetv2_train.txt"
     mini.write_bytes(beside, b"scene0007_01\n")
     (root.parent / "notes.txt").write_text("not a list")
-    with fingerprint.Recorder({"roots.scannet": root}, outside("scannet", root)) as recorder:
+    with fingerprint.Recorder({"roots.scannet": root}, outside(scannet.RELEASE, root)) as recorder:
         scannet.list_scans(root, ["train"])
         (root.parent / "notes.txt").read_text()
     found = {row["path"]: row["kind"] for row in recorder.rows()}
@@ -149,11 +152,11 @@ def test_given_tables_of_arkitscenes_are_recorded_with_the_files_that_were_read(
     (root / "raw" / "Training" / "41048190").mkdir(parents=True)
     mini.write_bytes(table, b"video_id,visit_id,fold\n41048190,420673,Training\n")
     roots = {"roots.arkitscenes": root}
-    with fingerprint.Recorder(roots, outside("arkitscenes", root, table.parent)) as recorder:
+    with fingerprint.Recorder(roots, outside(arkitscenes.RELEASE, root, table.parent)) as recorder:
         arkitscenes.list_scans(root, ["train"], table.parent)
     found = {row["path"]: row["kind"] for row in recorder.rows()}
     assert found["../tables/metadata.csv"] == "file" and found["../tables/raw/metadata.csv"] == "absent"
     table.write_bytes(b"video_id,visit_id,fold\n41048190,4206730,Training\n")
     differences = fingerprint.compare(recorder.rows(), roots)
     assert [(each.path, each.what) for each in differences] == [("../tables/metadata.csv", "changed")]
-    assert outside("arkitscenes", root) == outside("arkitscenes", root, root) == []
+    assert outside(arkitscenes.RELEASE, root) == outside(arkitscenes.RELEASE, root, root) == []

@@ -13,7 +13,7 @@ from hypothesis import given
 
 from rollout3d.scenes.formats.pictures import MAX_PIXELS
 from rollout3d.scenes.formats.video import Video
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 from scenes import mini
 from scenes.fuzz import damaged, fuzzed, survives
 

@@ -24,7 +24,7 @@ from rollout3d.config.problems import ConfigError
 from rollout3d.config.recipes import of_run
 from rollout3d.config.runs import Run, read_runs
 from rollout3d.config.sections import (
-    DATASETS,
+    PAPER_DATASETS,
     SETTINGS,
     Dataset,
     DatasetName,
@@ -62,7 +62,7 @@ class Config(Section):
     rebuild: list[str] = []
     """Costly rules (difficulty, annotate, judge, sft, grpo, evaluate) whose results are computed anew when only their
     code has changed; without, such a change is shown."""
-    datasets: Annotated[dict[DatasetName, Dataset], Field(min_length=1)] = {name: Dataset() for name in DATASETS}
+    datasets: Annotated[dict[DatasetName, Dataset], Field(min_length=1)] = {name: Dataset() for name in PAPER_DATASETS}
     """Releases that the study uses, at least one; `datasets: {scannetpp: null}` leaves one out."""
     toyworld: dict[str, Any] | None = None
     """Rooms rendered in place of the releases, and the small model trained on such rooms (presets only; keys:

@@ -13,10 +13,12 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, mode
 from rollout3d.config import question_types
 from rollout3d.config.base import From0, NotNegative, Once, Positive, Share, Strict, Text
 from rollout3d.config.frames import Frames
-from rollout3d.config.names import SitePath
+from rollout3d.config.names import SitePath, name_in
+from rollout3d.doors import DATASETS
 
-DATASETS = ("scannet", "scannetpp", "arkitscenes")
-DatasetName = Literal["scannet", "scannetpp", "arkitscenes"]
+DatasetName = name_in(DATASETS)
+PAPER_DATASETS = ("scannet", "scannetpp", "arkitscenes")
+"""Datasets of the default study, the paper's; every known one: `doors.DATASETS.names`."""
 GENERAL = ("multiple choice", "numerical", "OCR", "free-form", "regression")
 """Types of questions that are not about scans, as Video-R1 spells them."""
 

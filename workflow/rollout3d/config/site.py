@@ -7,7 +7,7 @@ from typing import Literal
 from rollout3d import doors
 from rollout3d.config.base import Share
 from rollout3d.config.names import Address, SitePath, name_among
-from rollout3d.config.sections import DatasetName, Section
+from rollout3d.config.sections import PAPER_DATASETS, DatasetName, Section
 
 RELEASED_BENCHMARKS = tuple(n for n in doors.BENCHMARKS.names if doors.BENCHMARKS.constant(n, "RELEASED", True))
 """Benchmarks that others released, which need files."""
@@ -18,11 +18,7 @@ ExternalName = Literal["spacer", "vlm3r_route", "vlm3r_order", "video_r1", "vide
 class Site(Section):
     """This machine: its paths, and the state of its data. Put it into config/local.yaml."""
 
-    roots: dict[DatasetName, SitePath] = {
-        "scannet": "data/scannet",
-        "scannetpp": "data/scannetpp",
-        "arkitscenes": "data/arkitscenes",
-    }
+    roots: dict[DatasetName, SitePath] = {name: f"data/{name}" for name in PAPER_DATASETS}
     """Directories of the releases, as downloaded."""
     splits: dict[DatasetName, SitePath] = {}
     """Folder of a release's split lists (ARKitScenes: of its tables), by dataset, if they lie neither in the release

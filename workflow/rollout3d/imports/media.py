@@ -17,7 +17,7 @@ from rollout3d.imports.records import Unusable
 from rollout3d.resize import resize_frame, smart_size
 from rollout3d.scenes.formats.pictures import picture_size
 from rollout3d.scenes.formats.video import Video
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 
 MOST_PIXELS = 1 << 27
 """A JPEG or PNG that claims more is damaged, or made to fill the memory: it is refused before it is decoded."""

@@ -27,9 +27,9 @@ from rollout3d.imports.video_r1 import ANSWER_TYPES
 from rollout3d.imports.wording import Reading
 from rollout3d.questions.templates import lettered
 from rollout3d.questions.types import QuestionType
+from rollout3d.scenes.datasets import space_of
 from rollout3d.scoring.scorers import match
 from rollout3d.seeding import stable_hash
-from rollout3d.spaces import space_of
 
 SOURCES = ("spacer", "vlm3r_route", "vlm3r_order", "video_r1")
 """Keys of `site.external` that are files of questions; the name of a source in the table."""

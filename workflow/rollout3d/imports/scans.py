@@ -1,31 +1,41 @@
 """Which scan a released record is about: from its fields, and from paths and addresses in any form.
 
-A scan is known by the form of its name (`scene0000_00` ScanNet, ten hexadecimal digits ScanNet++, eight digits
-ARKitScenes) wherever it stands in a path, on any machine. Names in another form count only beside their dataset.
+A scan is known by the form of its name, which its dataset states (`Release.scan_form`), wherever it stands in a path,
+on any machine. Names in another form count only beside their dataset.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from rollout3d.config import DATASETS
+from rollout3d.doors import DATASETS
 from rollout3d.imports.records import Unusable, text_of
+from rollout3d.scenes import datasets
+from rollout3d.scenes.release import Release
 
 _SCENE_KEYS = ("scene_name", "scene_id", "scene")
 _PATH_KEYS = ("video", "path", "video_path", "videos", "video_id", "images", "image")
 _DATASET_KEYS = ("dataset", "data_source", "dataset_name")
 
-_FORMS: dict[str, re.Pattern[str]] = {
-    # SpatialEvo names the scans of all datasets as ScanNet's: scene410c470782_00, scene45261725_00.
-    "scannet": re.compile(r"(?<![a-z0-9])(scene\d{4}_\d{2})(?!\d)"),
-    "scannetpp": re.compile(r"(?<![a-z0-9])(?:scene(?=[0-9a-f]{10}_\d\d(?!\d)))?([0-9a-f]{10})(?![a-z0-9])"),
-    "arkitscenes": re.compile(r"(?<![a-z0-9])(?:scene(?=\d{8}_\d\d(?!\d)))?(4\d{7})(?![a-z0-9])"),
-}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
-_DATASET = re.compile(r"^(scannetpp|scannet|arkitscenes?)(?:pp)?(?:v\d)?(?:_|$|[^a-z])", re.I)
+
+
+@cache
+def _releases() -> dict[str, Release]:
+    """Releases by dataset; those whose form of names no other dataset has come first."""
+    found = [datasets.load(name).RELEASE for name in DATASETS.names]
+    return {release.name: release for release in sorted(found, key=lambda release: not release.own_form)}
+
+
+@cache
+def _spelling() -> re.Pattern[str]:
+    """Pattern of a text that begins with a dataset's name, in any of its spellings."""
+    names = sorted({name for each in _releases().values() for name in (each.name, *each.spellings)}, key=len)
+    return re.compile(rf"^({'|'.join(reversed(names))})(?:pp)?(?:v\d)?(?:_|$|[^a-z])", re.I)
 
 
 def scan_of(record: Mapping[str, Any]) -> tuple[str, str]:
@@ -34,27 +44,27 @@ def scan_of(record: Mapping[str, Any]) -> tuple[str, str]:
     paths = [parts for key in _PATH_KEYS for parts in _paths(record.get(key))]
     if not stated and not paths:
         raise Unusable("unknown scan", "no scene_name, video or path")
-    datasets = list(dict.fromkeys(d for text in _said(record, paths) if (d := _dataset(text))))
+    stated_as = list(dict.fromkeys(d for text in _said(record, paths) if (d := _dataset(text))))
     names = [[text] for text in stated] + paths
-    found = {scan for parts in names if (scan := _scan(parts, datasets))}
+    found = {scan for parts in names if (scan := _scan(parts, stated_as))}
     if len(found) > 1:
         raise Unusable("ambiguous scan", " and ".join(sorted("/".join(scan) for scan in found))[:80])
     if found:
         return found.pop()
     name = stated[0] if stated else re.sub(r"\.\w{1,5}$", "", paths[0][-1])
-    if len(datasets) != 1 or datasets == ["scannet"] or not _PLAIN_NAME.fullmatch(name):
+    if len(stated_as) != 1 or _releases()[stated_as[0]].own_form or not _PLAIN_NAME.fullmatch(name):
         raise Unusable("unknown scan", f"{name[:60]}: of which dataset?")
-    return datasets[0], name
+    return stated_as[0], name
 
 
-def _scan(parts: list[str], datasets: list[str]) -> tuple[str, str] | None:
-    """The scan that parts of one path name, the last part first; the form must fit the dataset, if one is named."""
+def _scan(parts: list[str], named: list[str]) -> tuple[str, str] | None:
+    """Return the scan that parts of one path name, the last part first; its form must fit a named dataset, if any."""
     for part in reversed(parts):
-        for dataset, form in _FORMS.items():
-            match = form.search(part.lower())
-            sure = dataset == "scannet" or dataset in datasets
-            # Ten digits without a letter are a time as often as a scan of ScanNet++.
-            if match and (sure or (not datasets and not (dataset == "scannetpp" and match[1].isdigit()))):
+        for dataset, release in _releases().items():
+            sure = release.own_form or dataset in named
+            form = release.scan_form if sure else "" if named else release.scan_form_alone or release.scan_form
+            match = re.search(form, part.lower()) if form else None
+            if match:
                 return dataset, match[1]
     return None
 
@@ -69,11 +79,10 @@ def _said(record: Mapping[str, Any], paths: list[list[str]]) -> Iterator[str]:
 
 def _dataset(text: str) -> str | None:
     """The dataset that a field or a part of a path names: "ScanNet++", "scannetppv2", "ARKitScenes_scannet_like"."""
-    found = _DATASET.match(text.lower().replace("+", "p").replace("-", "_").replace(" ", ""))
+    found = _spelling().match(text.lower().replace("+", "p").replace("-", "_").replace(" ", ""))
     if not found:
         return None
-    name = "arkitscenes" if found[1].startswith("arkit") else found[1]
-    return name if name in DATASETS else None
+    return next(each.name for each in _releases().values() if found[1].lower() in (each.name, *each.spellings))
 
 
 def _paths(value: Any) -> Iterator[list[str]]:

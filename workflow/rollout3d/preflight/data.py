@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from rollout3d import doors, releases
 from rollout3d.evaluation import benchmarks
 from rollout3d.preflight import Finding, Job, Study, by_rule
+from rollout3d.scenes import datasets
+from rollout3d.scenes.release import missing, missing_lists
 from rollout3d.teacher.errors import KEY_VARIABLE
 
 
@@ -21,10 +23,10 @@ def _scans(study: Study, jobs: Sequence[Job]) -> list[str]:
     found: list[str] = []
     if study.config.toyworld is None:
         for name in sorted({job.wildcards["dataset"] for job in by_rule(jobs, "ingest", "regions")}):
-            splits = study.config.datasets[name].splits
-            absent = releases.missing(name, site.roots[name])
+            release, splits = datasets.load(name).RELEASE, study.config.datasets[name].splits
+            absent = missing(release, site.roots[name])
             wanted, lists = [*splits.train, *splits.test], site.splits.get(name)
-            found += [absent] if absent else releases.missing_lists(name, site.roots[name], wanted, lists)
+            found += [absent] if absent else missing_lists(release, site.roots[name], wanted, lists)
     for name in sorted({job.wildcards["benchmark"] for job in by_rule(jobs, "prepare_benchmark")}):
         if benchmarks.released(name):
             found += benchmarks.get(name).missing(benchmarks.given(name, study.config))

@@ -17,9 +17,8 @@ from pathlib import Path
 from rollout3d.model import directory
 from rollout3d.preflight import Job, Study
 from rollout3d.preflight.models import hub_directory
+from rollout3d.scenes import datasets
 
-SCANS = {"scannet": 1513, "scannetpp": 1006, "arkitscenes": 5047}
-"""Scans of each release, all splits together: an upper bound of what is ingested."""
 MB = 10**6
 PER_SCAN = {"ingest": 5 * MB, "regions": 2 * MB, "questions": MB // 2, "render_scans": 100 * MB}
 """Bytes per scan: 48 JPEG frames of 100 kB and maps; run-length regions; questions; a rendered recording."""
@@ -66,7 +65,8 @@ def _scans(study: Study, job: Job) -> float:
     else:
         splits = config.datasets[name].splits
         limit = config.datasets[name].max_scans
-        scans = min(SCANS[name], limit * len([*splits.train, *splits.test])) if limit else SCANS[name]
+        most = datasets.load(name).RELEASE.n_scans
+        scans = min(most, limit * len([*splits.train, *splits.test])) if limit else most
     return scans if job.rule == "render_scans" else scans / config.datasets[name].shards
 
 

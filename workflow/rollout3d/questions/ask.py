@@ -16,7 +16,8 @@ from rollout3d.releases import MissingData
 from rollout3d.scenes import datasets
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.locate import locate
-from rollout3d.scenes.scan import UNKNOWN_LABEL, ScanRef
+from rollout3d.scenes.release import ScanRef
+from rollout3d.scenes.scan import UNKNOWN_LABEL
 from rollout3d.scenes.verdict import CONTRADICTS, Verdict, judge
 
 Row = dict[str, Any]

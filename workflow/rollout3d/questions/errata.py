@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import DATASETS, question_types
+from rollout3d.config import question_types
 from rollout3d.config.names import unknown
+from rollout3d.doors import DATASETS
 from rollout3d.errors import UserError
 from rollout3d.questions import types
 from rollout3d.questions.letters import movable, reordered
@@ -158,8 +159,8 @@ def _column_faults(columns: Sequence[str], where: str) -> list[str]:
 def _faults(row: Erratum) -> list[str]:
     """What is wrong with a row, as far as the row alone tells."""
     faults = [f"{name} is empty" for name in NEEDED if not getattr(row, name)]
-    if row.dataset and row.dataset not in DATASETS:
-        faults.append(f"dataset: {unknown(row.dataset, DATASETS, 'a dataset')}")
+    if row.dataset and row.dataset not in DATASETS.names:
+        faults.append(f"dataset: {unknown(row.dataset, DATASETS.names, 'a dataset')}")
     if not row.question_type and not row.question_id:
         faults.append("question_type and question_id are empty: write one of them")
     if row.question_type and row.question_type not in question_types.NAMES:

@@ -2,7 +2,7 @@
 
 Splits are per scan, leaks are per space: two scans of one room may carry different splits, a benchmark names single
 scans, and imported training data names scans of the validation side. Spaces are compared by space_id alone
-(`rollout3d.spaces`).
+(`scenes.datasets.space_of`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rollout3d import doors
 from rollout3d.config import Splits
 from rollout3d.errors import UserError
-from rollout3d.spaces import space_of
+from rollout3d.scenes import datasets
+from rollout3d.scenes.datasets import space_of
 
 _log = logging.getLogger(__name__)
 
@@ -45,29 +47,35 @@ def benchmark_spaces(benchmark: Iterable[Row], scenes: Iterable[Row]) -> dict[st
     """Spaces that a benchmark tests -> why, from its questions and the rows of all scans.
 
     The space of a benchmark's scan is that of the scan in `scenes`; a scan that is not there is held out by its own
-    name and by what its name tells of its space. For ARKitScenes that leaves other scans of the same visit to their
-    split, which a warning says.
+    name and by what its name tells of its space. For datasets whose spaces only a table of the release tells
+    (ARKitScenes), other scans of the same space are then held out by their split alone; a warning says so.
     """
     known = {(row["dataset"], row["scene_id"]): row["space_id"] for row in scenes}
     held: dict[str, str] = {}
-    unknown: set[str] = set()
+    unknown: dict[str, set[str]] = {}
     for row in benchmark:
         if row["scene_id"] is None:
             continue
         key = (row["dataset"], row["scene_id"])
         space = known.get(key, space_of(*key))
-        if row["dataset"] == "arkitscenes" and key not in known:
-            unknown.add(row["scene_id"])
+        if key not in known and _listed_spaces(row["dataset"]):
+            unknown.setdefault(row["dataset"], set()).add(row["scene_id"])
         for name in (space, row["scene_id"]):
             held.setdefault(name, f"space {space} is tested by {row['source']}")
-    if unknown and any(dataset == "arkitscenes" for dataset, _ in known):
+    for dataset in sorted(unknown.keys() & {dataset for dataset, _ in known}):
         _log.warning(
-            "leak guard: %d ARKitScenes videos of the benchmark, such as %s, are not among the ingested scans: other "
-            "scans of their visits are held out by their split only",
-            len(unknown),
-            min(unknown),
+            "leak guard: %d %s videos of the benchmark, such as %s, are not among the ingested scans: other scans of "
+            "the same spaces are held out by their split only",
+            len(unknown[dataset]),
+            datasets.load(dataset).RELEASE.title,
+            min(unknown[dataset]),
         )
     return held
+
+
+def _listed_spaces(dataset: str) -> bool:
+    """Return whether only a table of the dataset's release tells the spaces of its scans."""
+    return dataset in doors.DATASETS.names and datasets.load(dataset).RELEASE.listed_spaces
 
 
 def guard(train: Sequence[Row], held_out: Mapping[str, str]) -> tuple[list[Row], list[Row]]:

@@ -17,15 +17,10 @@ from typing import Any
 from rollout3d import provenance, tables
 from rollout3d.config import Config
 from rollout3d.config.keys import has_effect, leaves
+from rollout3d.scenes import datasets
 
 LICENCE = "Apache-2.0"
 """Of the code; a test compares it with pyproject.toml."""
-TERMS = {
-    "scannet": "ScanNet (ScanNet Terms of Use: non-commercial, no redistribution)",
-    "scannetpp": "ScanNet++ (ScanNet++ Terms of Use: non-commercial, no redistribution)",
-    "arkitscenes": "ARKitScenes (Apple's licence in its repository)",
-}
-"""What scans of a release are under. [the releases' repositories and pages]"""
 NOT_SHOWN = ("site", "results", "rebuild")
 """Keys that are places on a machine, or say what is done with results."""
 SOFTWARE = ("torch", "transformers", "vllm", "numpy", "pyarrow")
@@ -113,6 +108,6 @@ def _licences(config: Config) -> Iterable[str]:
     if config.toyworld is not None:
         yield "The scenes are synthetic, made by that code."
         return
-    terms = ", ".join(TERMS[name] for name in config.datasets)
+    terms = ", ".join(datasets.load(name).RELEASE.terms for name in config.datasets)
     yield f"Pictures, maps and questions made from scans stay under the terms of their release: {terms}."
     yield "Read them before you pass this page on."

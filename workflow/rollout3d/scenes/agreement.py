@@ -22,7 +22,10 @@ from rollout3d.geometry.camera import resize_intrinsics, sample_indices, thin_ou
 from rollout3d.geometry.raster import rasterise, surface_colors
 from rollout3d.geometry.topdown import floor_level
 from rollout3d.progress import progress
-from rollout3d.scenes.scan import THUMBNAIL_PIXELS, Annotated, Room, Scan, ScanError
+from rollout3d.scenes import datasets
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import Evidence
+from rollout3d.scenes.scan import THUMBNAIL_PIXELS, Annotated, Room, Scan
 
 FRAMES, FEWEST = 32, 6
 """Frames that are compared, evenly spaced over the video; ranks need at least `FEWEST` that have a pose."""
@@ -80,7 +83,7 @@ class Figures:
     boxes_in_room: float | None = None
     """Share of the boxes whose centre is within the mesh's bounds and 0.5 m."""
     boxes_hold: float | None = None
-    """Share of the boxes that hold the vertices annotated as theirs; ARKitScenes: any vertex."""
+    """Share of the boxes that hold the vertices annotated as theirs (any vertex, if the annotation names none)."""
     boxes_filled: float | None = None
     """Share of the boxes that the mesh in them fills along each side."""
     boxes_agree: float | None = None
@@ -110,7 +113,7 @@ def _steps(items: Collection[Any], what: str, told: bool) -> Iterable[Any]:
 
 def measure(scan: Scan) -> Figures:
     """Every figure of a scan; frames and depth pictures that cannot be read are left out."""
-    found = measure_boxes(scan.room, scan.dataset)
+    found = measure_boxes(scan.room, evidence_of(scan.dataset))
     poses = Poses(scan)
     return measure_pictures(scan, poses, measure_path(scan, poses, found))
 
@@ -149,14 +152,19 @@ def measure_path(scan: Scan, poses: Poses, found: Figures) -> Figures:
     return replace(
         found,
         height_m=float(np.median(matrices[:, 2, 3])) - floor_level(room.vertices, room.faces),
-        floor_m=floor_at_zero(room, scan.dataset),
+        floor_m=floor_at_zero(room, evidence_of(scan.dataset)),
         in_room=agreement.share_within(matrices[:, :3, 3], *_bounds(room), ROOM_MARGIN_M),
     )
 
 
-def floor_at_zero(room: Room | None, dataset: str) -> float | None:
+def evidence_of(dataset: str) -> Evidence:
+    """Return what the release of a dataset allows to check."""
+    return datasets.load(dataset).RELEASE.evidence
+
+
+def floor_at_zero(room: Room | None, evidence: Evidence) -> float | None:
     """Height of the floor, metres, if the release puts it at 0."""
-    if room is None or not len(room.faces) or dataset != "scannet" or "no_axis_alignment" in room.flags:
+    if room is None or not len(room.faces) or not evidence.floor_at_zero or "no_axis_alignment" in room.flags:
         return None
     return floor_level(room.vertices, room.faces)
 
@@ -268,7 +276,7 @@ def _measure_depth(scan: Scan, poses: Poses, frames: list[int], alike: np.ndarra
     )
 
 
-def measure_boxes(room: Room | None, dataset: str, told: bool = False) -> Figures:
+def measure_boxes(room: Room | None, evidence: Evidence, told: bool = False) -> Figures:
     """Boxes against the mesh. Walls and marks of the annotators are surfaces without a shape of their own."""
     boxed = [item for item in room.objects if item.perturbable] if room is not None else []
     if not boxed or not len(room.faces):
@@ -276,19 +284,19 @@ def measure_boxes(room: Room | None, dataset: str, told: bool = False) -> Figure
     centres = [item.box.centroid for item in _steps(boxed, "boxes", told)]
     return Figures(
         boxes_in_room=agreement.share_within(centres, *_bounds(room), ROOM_MARGIN_M / 2),
-        boxes_hold=_share(box_tests(room, dataset, "hold"), boxed),
-        boxes_filled=_share(box_tests(room, dataset, "filled"), boxed),
-        boxes_agree=_share(box_tests(room, dataset, "agree"), boxed),
+        boxes_hold=_share(box_tests(room, evidence, "hold"), boxed),
+        boxes_filled=_share(box_tests(room, evidence, "filled"), boxed),
+        boxes_agree=_share(box_tests(room, evidence, "agree"), boxed),
     )
 
 
-def box_tests(room: Room, dataset: str, name: str) -> Callable[[Annotated], bool | None]:
+def box_tests(room: Room, evidence: Evidence, name: str) -> Callable[[Annotated], bool | None]:
     """One of the tests behind `Figures.boxes_NAME`: of an object whether it passes, None if it cannot be tested."""
     if name == "agree":
-        return corners_agree if dataset == "scannetpp" else lambda item: None
+        return corners_agree if evidence.states_corners else lambda item: None
     if name == "filled":
         return partial(_filled, room.vertices[np.argsort(room.vertices[:, 0], kind="stable")])
-    if dataset == "arkitscenes":  # its objects are what is in their box
+    if evidence.points_in_box:
         return lambda item: item.n_points > 0
     annotated = np.zeros(len(room.vertices), bool)
     annotated[room.faces] = True  # the others are samples of the surface

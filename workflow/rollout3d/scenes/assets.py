@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from rollout3d.fingerprint import note
 from rollout3d.scenes.formats.packed import PackedPath
-from rollout3d.scenes.scan import Contradiction, ScanError
+from rollout3d.scenes.reading import Contradiction, ScanError
 
 T = TypeVar("T")
 
@@ -70,8 +70,9 @@ class Asset:
     def first(self, use: Callable[[Candidate], T]) -> tuple[T, list[str]]:
         """What `use` makes of the first candidate that is there and intact, and flags that tell of the choice.
 
-        A `ScanError` about one of a candidate's own paths passes it over; a `Contradiction`, and one about another
-        file, is raised. Raises `ScanError` if there is no candidate, or none that can be used.
+        A `ScanError` about one of a candidate's own paths passes it over. Raised are a `Contradiction`, an error about
+        another file, and an expected one, which the release itself announces. Raises `ScanError` if there is no
+        candidate, or none that can be used.
         """
         problems: list[tuple[ScanError, Path]] = []
         incomplete: list[Path] = []
@@ -84,6 +85,8 @@ class Asset:
             except Contradiction:
                 raise
             except ScanError as error:
+                if error.expected:
+                    raise
                 own = next((path for path in candidate.paths if _concerns(error.path, path)), None)
                 if own is None:
                     raise

@@ -36,10 +36,11 @@ from rollout3d.scenes.contract import LOST_OBJECTS, NoObjects
 from rollout3d.scenes.ingest import is_there, touching
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.scenes.oddities import depth_flags, orientation_flags
-from rollout3d.scenes.scan import FrameSource, Room, Scan, ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import Evidence, ScanRef
+from rollout3d.scenes.scan import FrameSource, Room, Scan
 
 MAX_PHOTOMETRIC = 0.6
-MAX_DEPTH_M = {"scannet": 0.05, "scannetpp": 0.10, "arkitscenes": 0.10}
 MIN_UPRIGHT = 0.5
 MAX_FLOOR_M = 0.1
 MIN_LABEL_IOU, LARGE = 0.5, 0.01
@@ -65,8 +66,8 @@ MAX_OFFSET_S = 0.2
 def check_scan(dataset: str, path: Path) -> Report:
     """Read one scan from its folder and check it.
 
-    `path`: ROOT/scans/<id> (ScanNet), ROOT/data/<id> (ScanNet++), ROOT/{raw,3dod}/{Training,Validation}/<id>
-    (ARKitScenes), with the release's own files where they belong under ROOT. Raises `UnusableScan`.
+    `path`: folder of the scan (`Release.scan_folder`), with the release's own files where they belong under its root.
+    Raises `UnusableScan`.
     """
     root, ref = locate(dataset, Path(path))
     report = Report(dataset, ref.scene_id)
@@ -84,16 +85,17 @@ def check_scan(dataset: str, path: Path) -> Report:
         _describe(report, room, source, problems)
         _check_files(report, problems)
         _check_annotation(report, room, problems)
-        boxes = measure_boxes(room, dataset, told=True)
+        evidence = datasets.load(dataset).RELEASE.evidence
+        boxes = measure_boxes(room, evidence, told=True)
         if source is None:
             _skip(report, (*PATH, *PICTURES), "no video")
         else:
             scan = Scan(ref, dataset, room, source)
             _check_cameras(report, scan)
             flags += _scan_flags(scan)
-        _check_boxes(report, room, boxes)
-        if dataset == "scannet":
-            _check_labels(report, source)
+        _check_boxes(report, room, boxes, evidence)
+        if evidence.instance_pictures:
+            _check_labels(report, source, evidence.instance_pictures)
         report.found += [("flag", flag) for flag in dict.fromkeys([*(room.flags if room else []), *flags])]
     finally:
         if source is not None:
@@ -258,7 +260,7 @@ def _check_pictures(report: Report, scan: Scan, poses: Poses) -> None:
     if found.depth_m is None:
         return _skip(report, PICTURES[4:], "no depth")
     note = "" if is_known(found.depth_m) else "measured depth and mesh share no pixels"
-    report.at_most(PICTURES[4], found.depth_m, MAX_DEPTH_M[report.dataset], " m", note)
+    report.at_most(PICTURES[4], found.depth_m, datasets.load(report.dataset).RELEASE.evidence.max_depth_m, " m", note)
     return _if_known(report, PICTURES[5], found.depth_misfit, MAX_MISFIT, "of the other poses, in the worse half")
 
 
@@ -286,16 +288,16 @@ def _shot(room: Room, scan: Scan, index: int, pose: np.ndarray) -> Shot:
     return Shot(index, K, pose, picture, drawing, owner, depth, mesh_depth)
 
 
-def _check_boxes(report: Report, room: Room | None, found: Figures) -> None:
+def _check_boxes(report: Report, room: Room | None, found: Figures, evidence: Evidence) -> None:
     """Boxes against the mesh, and the floor where the release aligns it."""
     names = {"hold": "objects inside their box", "filled": "mesh fills the boxes", "agree": "axes and corners agree"}
-    if report.dataset == "scannet":
-        level = floor_at_zero(room, report.dataset)
+    if evidence.floor_at_zero:
+        level = floor_at_zero(room, evidence)
         if level is None:
             _skip(report, ["floor at z = 0"], "no mesh" if room is None else "no axisAlignment")
         else:
             report.at_most("floor at z = 0", abs(level), MAX_FLOOR_M, " m")
-    elif report.dataset == "arkitscenes":
+    if evidence.points_in_box:
         names["hold"] = "boxes hold mesh"
     if found.boxes_in_room is None:
         return _skip(report, [names["hold"], "boxes in the room"], "no objects")
@@ -304,15 +306,15 @@ def _check_boxes(report: Report, room: Room | None, found: Figures) -> None:
     for name, shown in names.items():
         share = getattr(found, f"boxes_{name}")
         if share is not None:
-            passes = box_tests(room, report.dataset, name)
+            passes = box_tests(room, evidence, name)
             wrong = [f"{item.object_id} {item.label}" for item in boxed if passes(item) is False]
             note = "not so: " + ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "") if wrong else ""
             report.at_least(shown, share, MIN_SHARE, note)
     return None
 
 
-def _check_labels(report: Report, source: FrameSource | None) -> None:
-    """ScanNet's own pictures of instances, which few download, against the instances of the mesh."""
+def _check_labels(report: Report, source: FrameSource | None, archive: str) -> None:
+    """Compare the release's own pictures of instances, which few download, with the instances of the mesh."""
     name = "labels of the release"
     if not report.shots or not report.room.objects:
         report.checks.append(Check(name, None, note="no frame with a pose, or no objects"))
@@ -328,7 +330,7 @@ def _check_labels(report: Report, source: FrameSource | None) -> None:
         report.checks.append(Check(name, False, "damaged", note=str(error)))
         return
     if not overlaps:
-        report.checks.append(Check(name, None, note="no 2d-instance-filt.zip, or none of the frames is in it"))
+        report.checks.append(Check(name, None, note=f"no {archive}, or none of the frames is in it"))
         return
     note = f"median IoU of {len(overlaps)} large objects"
     report.at_least(name, float(np.median(overlaps)), MIN_LABEL_IOU, note)

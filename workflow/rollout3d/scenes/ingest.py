@@ -23,7 +23,9 @@ from rollout3d.scenes import datasets, oddities, rows
 from rollout3d.scenes.contract import MAX_ROOM_M2
 from rollout3d.scenes.damage import more_than_chance
 from rollout3d.scenes.datasets import Dataset
-from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan, ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
+from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan
 from rollout3d.scenes.sightings import Watch
 from rollout3d.seeding import shard_of
 
@@ -61,14 +63,15 @@ def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Con
 
 def _nothing(reader: Dataset, root: Path, splits: list[str], refs: list[ScanRef]) -> str:
     """Return what was looked for, and what is there instead."""
+    name = reader.RELEASE.name
     example = refs[0] if refs else ScanRef("<scan>", "", splits[0])
     places = sorted({folder.parent for folder in reader.folders(root, example)})
     there = "; ".join(f"{place} {_content(place)}" for place in [root, *places])
     listed = f"none of the {len(refs)} scans of" if refs else "no scan in"
     looked = " or ".join(str(folder) for folder in reader.folders(root, example))
     return (
-        f"{reader.NAME}: {listed} the splits {', '.join(splits)} is there, looked for as {looked}. What is there: "
-        f"{there}. Download the scans, or point site.roots.{reader.NAME} at them in config/local.yaml"
+        f"{name}: {listed} the splits {', '.join(splits)} is there, looked for as {looked}. What is there: "
+        f"{there}. Download the scans, or point site.roots.{name} at them in config/local.yaml"
     )
 
 
@@ -189,7 +192,7 @@ def ingest_scan(
 ) -> dict[str, list[rows.Row]]:
     """Return the rows of one scan by table: scenes, objects, frames, maps, visibility; `sets` as of `ingest_shard`.
     Raises `ScanError` if it cannot be used."""
-    with touching(reader, root, ref), reader.read_scan(root, ref) as scan:
+    with touching(reader, root, ref), datasets.read_scan(reader, root, ref) as scan:
         try:
             sets = sets or stored_sets(config)
             frames = rows.frame_rows(scan, config, sets)

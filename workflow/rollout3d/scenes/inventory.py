@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.progress import progress
-from rollout3d.releases import MissingData, label_table, missing_lists, require
+from rollout3d.releases import MissingData
 from rollout3d.scenes import datasets
 from rollout3d.scenes.assets import Candidate
 from rollout3d.scenes.formats.headers import check_header
 from rollout3d.scenes.ingest import is_there, touching
-from rollout3d.scenes.scan import ScanError, ScanRef, read_json
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import SPLITS, ScanRef, label_table, missing_lists, require
 
 Row = dict[str, Any]
 
 STATES = ("usable", "missing", "damaged", "left_out")
 UNLISTED = "unlisted"
 """Split of a scan that is on disk and in no split list: ingest does not read it."""
-_SPLITS = ("train", "val", "test")
 _NAMED = 3
 
 
@@ -53,10 +53,10 @@ def take_inventory(dataset: str, root: Path, lists: Path | str | None = None) ->
     Raises `MissingData` if there is no release at `root`.
     """
     reader = datasets.load(dataset)
-    require(dataset, root)
+    require(reader.RELEASE, root)
     found = Inventory(dataset, root)
     refs: dict[str, ScanRef] = {}
-    for split in _SPLITS[: 2 if dataset == "arkitscenes" else 3]:
+    for split in reader.RELEASE.splits:
         try:
             for ref in reader.list_scans(root, [split], lists):
                 refs.setdefault(ref.scene_id, ref)
@@ -65,8 +65,8 @@ def take_inventory(dataset: str, root: Path, lists: Path | str | None = None) ->
     listed = set(refs)
     for ref in reader.on_disk(root):
         refs.setdefault(ref.scene_id, ref)
-    lacks_labels = dataset == "scannet" and label_table(root) is None
-    found.notes += missing_lists(dataset, root, [], lists)
+    lacks_labels = bool(reader.RELEASE.label_tables) and label_table(reader.RELEASE, root) is None
+    found.notes += missing_lists(reader.RELEASE, root, [], lists)
     for ref in progress(list(refs.values()), f"{dataset} scans"):
         row = look(dataset, root, ref)
         if lacks_labels and row["state"] == "usable":
@@ -94,10 +94,8 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
                 if not each.needed:
                     continue
                 asset = each.what
-                path, flags = each.first(_probed)
+                _, flags = each.first(_probed)
                 row["flags"] += flags
-                if asset == "annotation":
-                    _check_skipped(Path(path), path)
     except ScanError as error:
         there = is_there(error.path) or any(parent.suffix == ".zip" for parent in error.path.parents)
         state = "left_out" if error.expected else "damaged" if there else "missing"
@@ -114,12 +112,6 @@ def _probed(candidate: Candidate) -> Path:
     return candidate.paths[0]
 
 
-def _check_skipped(name: Path, path: Any) -> None:
-    """Raise ScanError, expected, for a video that ARKitScenes' annotators skipped."""
-    if name.name.endswith("_3dod_annotation.json") and read_json(path).get("skipped"):
-        raise ScanError(name, "the annotators skipped this video", expected=True)
-
-
 def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
@@ -130,7 +122,7 @@ def lines(inventory: Inventory, every: bool = False) -> Iterator[str]:
     yield f"{inventory.dataset} at {inventory.root}: {len(rows)} scans, {inventory.n_usable} usable"
     yield ""
     yield "split      " + "".join(f"{name.replace('_', ' '):>10}" for name in ("scans", *STATES))
-    splits = [split for split in (*_SPLITS, UNLISTED) if inventory.count(split=split)]
+    splits = [split for split in (*SPLITS, UNLISTED) if inventory.count(split=split)]
     for split in splits:
         counts = [inventory.count(split=split), *(inventory.count(split=split, state=state) for state in STATES)]
         yield f"{split:<11}" + "".join(f"{n:>10}" for n in counts)

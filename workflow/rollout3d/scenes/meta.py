@@ -19,20 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from rollout3d.config import DATASETS
+from rollout3d import doors
 from rollout3d.errors import UserError
-from rollout3d.scenes.contract import (
-    MAX_ROOM_M2,
-    extent_fault,
-    is_scan_name,
-    label_text,
-    object_id,
-    read_stated,
-    size_fault,
-)
+from rollout3d.scenes.contract import MAX_ROOM_M2, extent_fault, label_text, object_id, read_stated, size_fault
 from rollout3d.scenes.damage import more_than_chance
-from rollout3d.scenes.scan import ScanError, matrix, read_json
-from rollout3d.spaces import space_of
+from rollout3d.scenes.datasets import load, space_of
+from rollout3d.scenes.lists import is_scan_name
+from rollout3d.scenes.reading import ScanError, read_json
+from rollout3d.scenes.scan import matrix
 
 Row = dict[str, Any]
 
@@ -151,7 +145,7 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
         raise ScanError(file, f"{scene_id!r}: a {type(content).__name__} where a scene's metadata belongs")
     dataset = _dataset(file, content.get("dataset"))
     counts = _counts(file, content.get("object_counts"))
-    flags = ["meta_only"] + (["no_visit_id"] if dataset == "arkitscenes" else [])
+    flags = ["meta_only"] + (["no_visit_id"] if load(dataset).RELEASE.listed_spaces else [])
     area = content.get("room_size")
     if area is None:
         flags.append("no_room_size")
@@ -191,9 +185,9 @@ def _dataset(file: Path, stated: Any) -> str:
     """The dataset as the entry spells it ("ScanNet++" too), else as the file's name begins."""
     for text in (stated, file.name.split("_")[0]):
         plain = re.sub(r"[^a-z]", "", re.sub(r"[ _]?v\d+$", "", str(text).lower().replace("+", "p")))
-        if plain in DATASETS:
+        if plain in doors.DATASETS.names:
             return plain
-    raise ScanError(file, f"dataset {stated!r} is none of {', '.join(DATASETS)}")
+    raise ScanError(file, f"dataset {stated!r} is none of {', '.join(doors.DATASETS.names)}")
 
 
 def _counts(file: Path, stated: Any) -> dict[str, int]:

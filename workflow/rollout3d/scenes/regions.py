@@ -23,7 +23,9 @@ from rollout3d.geometry.masks import mask_box, rle_encode, splat_mask, splat_rad
 from rollout3d.geometry.raster import rasterise
 from rollout3d.progress import progress
 from rollout3d.scenes import datasets
-from rollout3d.scenes.scan import ROUNDING_M, Room, Scan, ScanError, ScanRef
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
+from rollout3d.scenes.scan import ROUNDING_M, Room, Scan
 from rollout3d.scenes.surface import point_spacing, vertex_areas
 
 Row = dict[str, Any]
@@ -81,7 +83,7 @@ def scene_regions(
     of_instance, by_depth = mode.startswith("instance"), mode.endswith("depth")
     if not by_depth:
         return _regions(reader.read_room(root, ref), None, objects, frames, of_instance)
-    with reader.read_scan(root, ref) as scan:
+    with datasets.read_scan(reader, root, ref) as scan:
         return _regions(scan.room, scan, objects, frames, of_instance)
 
 

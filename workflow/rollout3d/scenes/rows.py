@@ -16,7 +16,8 @@ from rollout3d.geometry.room import ALPHA, POINTS, room_area, room_center
 from rollout3d.geometry.topdown import WALKABLE_CELL_M, bev, floor_level, floor_rect, pack_grid, walkable_grid
 from rollout3d.resize import FACTOR, JPEG_QUALITY, resize_frame, smart_size
 from rollout3d.scenes.agreement import measure
-from rollout3d.scenes.scan import Annotated, Room, Scan, ScanError
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.scan import Annotated, Room, Scan
 from rollout3d.seeding import generator
 
 Row = dict[str, Any]

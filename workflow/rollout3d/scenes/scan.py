@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
-import struct
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,74 +12,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rollout3d import texts
-from rollout3d.errors import UserError
 from rollout3d.geometry.boxes import OrientedBox
-from rollout3d.releases import MissingData
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
 
 _log = logging.getLogger(__name__)
-
-
-class ScanError(UserError, ValueError):
-    """A scan that cannot be used: the file at fault and why.
-
-    `expected` marks what the release itself announces (an annotation marked as skipped): it is dropped like a broken
-    scan, but does not count as damage.
-    """
-
-    def __init__(self, path: Path | str, reason: str, *, expected: bool = False):
-        super().__init__(f"{path}: {reason}")
-        self.path, self.reason, self.expected = Path(path), reason, expected
-
-
-class Contradiction(ScanError):
-    """Two files of a scan contradict each other: which one is wrong is unknown, so no other file replaces either."""
-
-
-_DAMAGE = (
-    *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, EOFError),
-    *(RecursionError, struct.error, zlib.error, csv.Error),
-)
 
 
 _SHORTEST, _LONGEST = 0.1, 10.0
 """Focal length over the longer side of the picture: from an opening of 157 degrees to one of 6. [assumed]"""
 _SQUARE, _SKEWED = 1.5, 0.01
 """How far from square a pixel may be, and from upright, as a share of the focal length. [assumed]"""
-
-
-@contextmanager
-def reading(path: Path | str) -> Iterator[None]:
-    """Turn whatever a damaged file provokes in a parser into a `ScanError` that names the file.
-
-    `MissingData` passes: it concerns the release, not the scan that is being read.
-    """
-    try:
-        yield
-    except (ScanError, MissingData):
-        raise
-    except FileNotFoundError as error:
-        raise ScanError(error.filename or path, "no such file") from error
-    except json.JSONDecodeError as error:
-        raise ScanError(path, f"not valid JSON ({error}): damaged or truncated") from error
-    except _DAMAGE as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise ScanError(path, what) from error
-
-
-def read_text(path: Path) -> str:
-    """The text of a file of a release, whatever encoding `rollout3d.texts` knows. Raises `ScanError`."""
-    with reading(path):
-        return texts.decode(path.read_bytes())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file, an object in all three releases. Raises `ScanError`."""
-    with reading(path):
-        content = texts.loads(path.read_bytes())
-    if not isinstance(content, dict):
-        raise ScanError(path, f"a JSON object was expected, not a {type(content).__name__}")
-    return content
 
 
 def matrix(values: Any, rows: int, cols: int) -> np.ndarray:
@@ -130,24 +68,6 @@ def released_box(obb: Mapping[str, Any]) -> OrientedBox:
     """The oriented box of an annotation of ScanNet++ or ARKitScenes: nine numbers whose rows are the axes."""
     axes = matrix(obb["normalizedAxes"], 3, 3)
     return OrientedBox(matrix(obb["centroid"], 1, 3)[0], matrix(obb["axesLengths"], 1, 3)[0], axes)
-
-
-@dataclass(frozen=True)
-class ScanRef:
-    """One scan of a release. `present` is false for scans that the split file lists but the disk lacks.
-
-    `annotated` is false to read the scan without its objects, whatever its annotation holds. `folder` is where its
-    files lie if that is not their place in a release. `alone` is true for a scan that is read by itself: tables that a
-    release shares among its scans may then be missing.
-    """
-
-    scene_id: str
-    space_id: str
-    split: str
-    present: bool = True
-    annotated: bool = True
-    folder: Path | None = None
-    alone: bool = False
 
 
 @dataclass

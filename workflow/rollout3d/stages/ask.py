@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.config import DATASETS
+from rollout3d.doors import DATASETS
 from rollout3d.releases import MissingData
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages.common import Stage, StageError
@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> None:
     """`DATASET PATH [--out DIR] [--show N | --all]`; PATH is the scan's own folder."""
     parser = STAGE.parser()
-    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("dataset", choices=DATASETS.names)
     parser.add_argument("path", type=Path, help="folder of one scan, such as ROOT/scans/scene0000_00")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go; default: a new temporary folder")
     shown = parser.add_mutually_exclusive_group()
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         from rollout3d.scenes import datasets
         from rollout3d.scenes.check_picture import write_png
         from rollout3d.scenes.overview import overview
-        from rollout3d.scenes.scan import ScanError
+        from rollout3d.scenes.reading import ScanError
 
         asked = ask(args.dataset, args.path, config)
         room = datasets.load(args.dataset).read_room(asked.root, asked.ref)

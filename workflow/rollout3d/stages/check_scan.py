@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from rollout3d.config import DATASETS
+from rollout3d.doors import DATASETS
 from rollout3d.scenes.locate import UnusableScan, locate
 from rollout3d.stages.common import Stage, StageError
 
@@ -26,7 +26,7 @@ LOG = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> None:
     """`DATASET PATH [--out PICTURE.png]`; PATH is the scan's own folder in the release."""
     parser = STAGE.parser()
-    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("dataset", choices=DATASETS.names)
     parser.add_argument("path", type=Path, help="folder of one scan, such as ROOT/scans/scene0000_00")
     parser.add_argument("--out", type=Path, metavar="PNG", help="draw the picture there; without it none is drawn")
     args, _ = STAGE.parse(parser, argv)

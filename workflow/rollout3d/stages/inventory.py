@@ -16,8 +16,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.config import DATASETS
-from rollout3d.releases import MissingData, missing
+from rollout3d.doors import DATASETS
+from rollout3d.releases import MissingData
+from rollout3d.scenes import datasets
+from rollout3d.scenes.release import missing
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("inventory", __doc__)
@@ -27,13 +29,13 @@ STAGE = Stage("inventory", __doc__)
 def main(argv: list[str] | None = None) -> None:
     """`DATASET [ROOT] [--out PARQUET] [--list]`; ROOT is the release's directory."""
     parser = STAGE.parser()
-    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("dataset", choices=DATASETS.names)
     parser.add_argument("root", type=Path, nargs="?", help="directory of the release; default: site.roots.<dataset>")
     parser.add_argument("--out", type=Path, metavar="PARQUET", help="table inventory: one row per scan")
     parser.add_argument("--list", action="store_true", help="print every scan that cannot be used")
     args, config = STAGE.parse(parser, argv)
     root = args.root or Path(config.site.roots[args.dataset])
-    absent = missing(args.dataset, root)
+    absent = missing(datasets.load(args.dataset).RELEASE, root)
     if absent:
         raise StageError(absent, 2)
     from rollout3d.scenes.inventory import lines, take_inventory

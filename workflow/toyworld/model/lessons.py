@@ -31,7 +31,7 @@ from rollout3d.questions import generate
 from rollout3d.questions.scene import Item, SceneView
 from rollout3d.seeding import generator, stable_hash
 from toyworld.rendering.quick import sample_room
-from toyworld.rooms.vocabulary import CATEGORIES
+from toyworld.rooms.vocabulary import CATEGORIES, FORMATS
 from toyworld.rooms.world import Thing, World
 from toyworld.settings import settings_of
 
@@ -94,7 +94,7 @@ def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
     rng = generator(config.seed, "base model", index)
     # Mostly the number of frames of training, sometimes those of evaluation and of the setting frames2.
     n_frames = int(rng.choice([most_frames(config.video.train_frames)] * 7 + [config.video.eval_frames] * 2 + [2]))
-    dataset = str(rng.choice(configuration.DATASETS))
+    dataset = str(rng.choice(FORMATS))
     height, width = frame_size(config.video)
     frames, world, seen = sample_room(
         stable_hash(config.seed, "base model room", index),

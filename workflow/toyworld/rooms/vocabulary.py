@@ -14,7 +14,8 @@ Spot = Literal["wall", "free", "edge", "corner", "top", "hung", "ceiling"]
 """Where a thing is placed. wall: its back to a wall; free: out in the room; edge: loosely along a wall; corner: in a
 corner; top: on furniture; hung: on a wall above the floor; ceiling: under the ceiling."""
 
-SCANNET, SCANNETPP, ARKIT = "scannet", "scannetpp", "arkitscenes"
+FORMATS = SCANNET, SCANNETPP, ARKIT = "scannet", "scannetpp", "arkitscenes"
+"""Datasets in whose formats rooms can be written."""
 
 
 @dataclass(frozen=True)

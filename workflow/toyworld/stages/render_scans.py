@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.config import DATASETS
 from rollout3d.stages.common import Stage
+from toyworld.rooms.vocabulary import FORMATS
 from toyworld.settings import settings_of
 
 STAGE = Stage("render_scans", __doc__)
@@ -19,7 +19,7 @@ STAGE = Stage("render_scans", __doc__)
 def main(argv: list[str] | None = None) -> None:
     """Run the stage; size and number of the scans come from `toyworld.scans`."""
     parser = STAGE.parser()
-    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--dataset", required=True, choices=FORMATS)
     parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="directory of the release, replaced")
     parser.add_argument("--out", required=True, type=Path, metavar="PARQUET", help="the files written, with digests")
     args, config = STAGE.parse(parser, argv)

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.config import DATASETS
 from rollout3d.evaluation.benchmarks._common import BenchmarkError
 from rollout3d.fingerprint import note
 from rollout3d.questions.counts import BENCHMARK
-from rollout3d.spaces import space_of
+from rollout3d.scenes.datasets import space_of
 from rollout3d.tables.rows import QuestionRow
 
 COLUMNS = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth")
@@ -26,6 +25,8 @@ COLUMNS = ("id", "dataset", "scene_name", "question_type", "question", "ground_t
 
 COUNTS = BENCHMARK
 """Released questions per question type."""
+DATASETS = ("scannet", "scannetpp", "arkitscenes")
+"""Datasets whose scans the benchmark asks about."""
 WHOLE = sum(COUNTS.values())
 """Released questions: 5,130."""
 HALVES: Mapping[str, int] = {"test_debiased.parquet": 2363, "test_pruned.parquet": 2767}

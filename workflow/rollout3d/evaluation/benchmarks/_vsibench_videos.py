@@ -70,7 +70,7 @@ class Source:
     def open(self, how: str) -> Video:
         """Open the video. Raises BenchmarkError naming file, or archive and member, with `how` to get it again."""
         from rollout3d.scenes.formats.video import Video
-        from rollout3d.scenes.scan import ScanError
+        from rollout3d.scenes.reading import ScanError
 
         try:
             if self.file is not None:

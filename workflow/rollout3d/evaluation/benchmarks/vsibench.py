@@ -19,8 +19,8 @@ from rollout3d.evaluation.benchmarks._vsibench_splits import of_split
 from rollout3d.evaluation.benchmarks._vsibench_videos import Source
 from rollout3d.geometry.frames import FrameSet, frame_set
 from rollout3d.progress import progress
+from rollout3d.scenes.datasets import space_of
 from rollout3d.scoring import aggregate
-from rollout3d.spaces import space_of
 from rollout3d.tables.rows import FrameRow
 
 __all__ = [
@@ -113,7 +113,7 @@ def sample_video(
     sets that hold it. Indices count the frames that the container shows, all of which must decode. Raises
     BenchmarkError if one does not.
     """
-    from rollout3d.scenes.scan import ScanError
+    from rollout3d.scenes.reading import ScanError
 
     video = source.open(how)
     try:

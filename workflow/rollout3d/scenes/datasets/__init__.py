@@ -1,24 +1,40 @@
 """Datasets: where the scans of a release lie, and how one is read. One file of this folder per dataset.
 
-A scan is read as a room (mesh and objects) and a video with poses, both in one aligned world: metres, +z up.
+A scan is read as a room (mesh and objects) and a video with poses, both in one aligned world: metres, +z up. The file
+itself is light, because configuration checks and the Snakefile's preflight load it: what reads meshes and videos is
+imported inside its functions.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol, cast
 
 from rollout3d import doors
-from rollout3d.scenes.assets import Asset
-from rollout3d.scenes.scan import FrameSource, Room, Scan, ScanRef
+from rollout3d.scenes.release import Release, ScanRef
 
-__all__ = ["Dataset", "load"]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rollout3d.scenes.assets import Asset
+    from rollout3d.scenes.scan import FrameSource, Room, Scan
+
+__all__ = ["Dataset", "load", "read_scan", "space_of"]
 
 
 class Dataset(Protocol):
     """What a file of this folder defines. `root`: directory of the release."""
+
+    RELEASE: Release
+    """Facts about the release: how to get it, where its scans and lists lie, what its annotation allows to check."""
+
+    def space_of(self, scene_id: str, visit: str | None = None, /) -> str:
+        """Return the physical space that a scan shows; `visit`: what a table of the release says about it."""
+        ...
+
+    def placed(self, path: Path, /) -> tuple[Path, ScanRef] | None:
+        """Return root and scan of a folder that lies where the release has its scans; None for any other folder."""
+        ...
 
     def list_scans(self, root: Path, splits: list[str], lists: Path | str | None = None) -> list[ScanRef]:
         """Return the scans of the splits, also those that the disk lacks. Raises `MissingData` without the release.
@@ -27,34 +43,49 @@ class Dataset(Protocol):
         """
         ...
 
-    def on_disk(self, root: Path) -> list[ScanRef]:
+    def on_disk(self, root: Path, /) -> list[ScanRef]:
         """Return the scans that have a folder, whatever the split lists say, sorted by name."""
         ...
 
-    def folders(self, root: Path, ref: ScanRef) -> list[Path]:
+    def folders(self, root: Path, ref: ScanRef, /) -> list[Path]:
         """Return the folders in which the files of a scan are looked for."""
         ...
 
-    def assets(self, root: Path, ref: ScanRef) -> list[Asset]:
+    def assets(self, root: Path, ref: ScanRef, /) -> list[Asset]:
         """Return what a scan consists of, in the order in which it is read."""
         ...
 
-    def read_room(self, root: Path, ref: ScanRef) -> Room:
+    def read_room(self, root: Path, ref: ScanRef, /) -> Room:
         """Read mesh and objects of a scan. Raises `ScanError`."""
         ...
 
-    def open_video(self, root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
+    def open_video(self, root: Path, ref: ScanRef, to_aligned: np.ndarray, /) -> tuple[FrameSource, list[str]]:
         """Open the video of a scan, with poses moved by `to_aligned` (4,4); return it with flags of the scene.
 
         Raises `ScanError`.
         """
         ...
 
-    def read_scan(self, root: Path, ref: ScanRef) -> Scan:
-        """Read a scan: its room and its video. Raises `ScanError`."""
-        ...
-
 
 def load(name: str) -> Dataset:
     """Import the file of a dataset. Raises ValueError that lists the known names."""
     return cast(Dataset, doors.DATASETS.load(name))
+
+
+def read_scan(dataset: Dataset, root: Path, ref: ScanRef) -> Scan:
+    """Read a scan: its room and its video, with the flags of both. Raises `ScanError`."""
+    from rollout3d.scenes.scan import Scan
+
+    room = dataset.read_room(root, ref)
+    source, flags = dataset.open_video(root, ref, room.to_aligned)
+    room.flags += flags
+    return Scan(ref, dataset.RELEASE.name, room, source)
+
+
+def space_of(dataset: str, scene_id: str, visit: str | None = None) -> str:
+    """Return the physical space of a scan: the one definition, for splits, shards, leak guard, benchmarks, intervals.
+
+    Two scans of one space show the same room, so they must not stand on both sides of a split. `visit`: what a table of
+    the release says about the space. A scan of an unknown dataset is a space of its own.
+    """
+    return load(dataset).space_of(scene_id, visit) if dataset in doors.DATASETS.names else scene_id

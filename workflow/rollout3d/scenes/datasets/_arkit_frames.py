@@ -18,7 +18,8 @@ from rollout3d.scenes.datasets import _arkit_layout as arkit_layout
 from rollout3d.scenes.formats.packed import PackedPath, check_archive, unpacked
 from rollout3d.scenes.formats.pictures import MAX_PIXELS, decode_picture
 from rollout3d.scenes.oddities import time_flags
-from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
+from rollout3d.scenes.reading import ScanError, read_text, reading
+from rollout3d.scenes.scan import intrinsics
 
 VIDEO_FPS = 30.0
 """VSI-Bench's videos; assets recorded faster are thinned to it, slower ones kept."""

@@ -7,10 +7,13 @@ Raw: <video>/<asset>/ or <asset>.zip, each asset with <asset>_intrinsics/; 3dod:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rollout3d.scenes.assets import Asset, Candidate
 from rollout3d.scenes.formats.packed import PackedPath, unpacked
+from rollout3d.scenes.reading import ScanError, read_json
 
 VIDEOS = (("vga_wide", "lowres_wide"), ("wide",), ("color",))
 """Assets that can be the video: all places are searched for the first group, then for the next."""
@@ -26,20 +29,31 @@ def places(folders: Sequence[Folder], video: str) -> list[Folder]:
     return [place for folder in folders for place in (folder, folder / f"{video}_frames")]
 
 
+def read_annotation(path: Folder) -> dict[str, Any]:
+    """Read the annotation of a video. Raises `ScanError`, expected for a video that the annotators skipped."""
+    content = read_json(path)
+    if content.get("skipped"):
+        raise ScanError(Path(path), "the annotators skipped this video", expected=True)
+    return content
+
+
 def assets(folders: Sequence[Folder], video: str, annotated: bool = True, released: bool = True) -> list[Asset]:
     """What a video consists of, in the order in which it is read: annotation if wanted, mesh, trajectory, video, depth.
 
     `folders`: where its files are looked for, raw first.
     """
-    files = [(f"{video}_3dod_annotation.json", "annotation"), (f"{video}_3dod_mesh.ply", "mesh")]
+    files = [
+        (f"{video}_3dod_annotation.json", "annotation", lambda path: partial(read_annotation, path)),
+        (f"{video}_3dod_mesh.ply", "mesh", lambda path: None),
+    ]
     found = [
         Asset(
             what,
-            tuple(Candidate(name, (folder / name,), usual=True) for folder in folders),
+            tuple(Candidate(name, (folder / name,), usual=True, check=check(folder / name)) for folder in folders),
             f"download {name} with the release's script",
             released=released,
         )
-        for name, what in files[0 if annotated else 1 :]
+        for name, what, check in files[0 if annotated else 1 :]
     ]
     bases = places(folders, video)
     trajectories = [

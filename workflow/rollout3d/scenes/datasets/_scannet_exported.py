@@ -22,12 +22,9 @@ from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.scenes.datasets._scannet_instances import optional_pictures
 from rollout3d.scenes.formats.pictures import decode_picture, picture_size
-from rollout3d.scenes.scan import ScanError, intrinsics, matrix, read_text, reading
+from rollout3d.scenes.reading import ScanError, read_text, reading
+from rollout3d.scenes.scan import intrinsics, matrix
 
-FOLDERS = (".", "exported", "frames", "sens", "output")
-"""Where an export is looked for below the scan's folder; also in a folder named as the scan."""
-OUTSIDE = ("exported", "frames")
-"""Folders beside scans/ that may hold exports, in folders named as the scans."""
 _PICTURES, _DEPTHS, _POSES = (".jpg", ".jpeg", ".png"), (".png",), (".txt",)
 _HEADER_BYTES = 1 << 16
 _log = logging.getLogger(__name__)
@@ -206,12 +203,6 @@ class ExportedSource:
     def close(self) -> None:
         if self._pictures:
             self._pictures.close()
-
-
-def export_folders(folder: Path) -> list[Path]:
-    """Where an export of the scan in `folder` may lie, the likeliest first."""
-    below = [folder / name if name != "." else folder for name in (*FOLDERS, folder.name)]
-    return [*below, *(folder.parent.parent / name / folder.name for name in OUTSIDE)]
 
 
 def numbered(folder: Path, suffixes: Sequence[str]) -> dict[int, Path]:

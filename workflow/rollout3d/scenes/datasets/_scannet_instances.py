@@ -16,7 +16,7 @@ import numpy as np
 from rollout3d.fingerprint import note
 from rollout3d.scenes.formats.archive import Archive
 from rollout3d.scenes.formats.pictures import decode_picture
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 
 _MEMBER = re.compile(r"instance-filt/(0|[1-9][0-9]{0,8})\.png")
 

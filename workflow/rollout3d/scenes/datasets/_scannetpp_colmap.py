@@ -14,7 +14,8 @@ import numpy as np
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.scenes.datasets._arkit_frames import poses_at
 from rollout3d.scenes.datasets._scannetpp_registered import read_colmap
-from rollout3d.scenes.scan import ScanError, intrinsics, read_text, reading
+from rollout3d.scenes.reading import ScanError, read_text, reading
+from rollout3d.scenes.scan import intrinsics
 
 MAX_GAP_S = 0.5
 """Between registered frames further apart the pose is lost. [assumed]"""

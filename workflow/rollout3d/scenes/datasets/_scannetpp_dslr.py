@@ -14,10 +14,11 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes.contract import file_name
 from rollout3d.scenes.datasets._scannetpp_registered import cross_check, read_nerfstudio
 from rollout3d.scenes.formats.pictures import decode_picture
-from rollout3d.scenes.scan import ScanError, intrinsics, read_json, reading
+from rollout3d.scenes.lists import file_name
+from rollout3d.scenes.reading import ScanError, read_json, reading
+from rollout3d.scenes.scan import intrinsics
 
 VIDEO_FPS = 3.0
 """VLM-3R shows the pictures at this rate."""

@@ -17,7 +17,8 @@ from rollout3d.geometry.camera import valid_pose
 from rollout3d.scenes.datasets._scannetpp_dslr import VIDEO_FPS, DslrSource, listed_pictures
 from rollout3d.scenes.datasets._scannetpp_registered import cross_check, read_colmap, read_nerfstudio
 from rollout3d.scenes.formats.pictures import MAX_PIXELS, decode_picture
-from rollout3d.scenes.scan import ScanError, intrinsics, read_json, read_text, reading
+from rollout3d.scenes.reading import ScanError, read_json, read_text, reading
+from rollout3d.scenes.scan import intrinsics
 
 _MODEL = "OPENCV_FISHEYE"
 

@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import valid_pose
-from rollout3d.scenes.scan import Contradiction, ScanError, matrix, read_json, read_text, reading
+from rollout3d.scenes.reading import Contradiction, ScanError, read_json, read_text, reading
+from rollout3d.scenes.scan import matrix
 
 OFF_M, OFF_DEG = 0.1, 5.0
 """Median difference from which a scan is flagged. [assumed]"""

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.reading import ScanError, reading
 
 _ENCRYPTED = 1
 

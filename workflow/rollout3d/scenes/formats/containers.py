@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.reading import ScanError, reading
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 

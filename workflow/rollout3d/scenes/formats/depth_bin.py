@@ -14,7 +14,7 @@ from pathlib import Path
 import lz4.block
 import numpy as np
 
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.reading import ScanError, reading
 
 WIDTH, HEIGHT = 256, 192
 _MILLIMETRES = WIDTH * HEIGHT * 2

@@ -16,7 +16,7 @@ from rollout3d.scenes.formats.packed import PackedPath, check_archive
 from rollout3d.scenes.formats.pictures import picture_size
 from rollout3d.scenes.formats.ply import check_ply
 from rollout3d.scenes.formats.sens import SensFile
-from rollout3d.scenes.scan import ScanError, read_json, reading
+from rollout3d.scenes.reading import ScanError, read_json, reading
 
 SMALL_BYTES = 1 << 22
 """JSON files up to this size are parsed; of larger ones (poses of a phone's video) both ends are looked at."""

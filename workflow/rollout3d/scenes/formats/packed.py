@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from rollout3d.fingerprint import note
 from rollout3d.scenes.formats.archive import Archive
-from rollout3d.scenes.scan import ScanError
+from rollout3d.scenes.reading import ScanError
 
 _MOST_BYTES = 1 << 31
 """A larger member is no mesh, picture or text."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.reading import ScanError, reading
 
 _TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",

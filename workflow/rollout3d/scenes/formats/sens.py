@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from rollout3d.scenes.formats.pictures import MAX_PIXELS, decode_picture
-from rollout3d.scenes.scan import ScanError, intrinsics, reading
+from rollout3d.scenes.reading import ScanError, reading
+from rollout3d.scenes.scan import intrinsics
 
 _FRAME = struct.Struct("<16f4Q")
 _COLOR = {0: "raw", 1: "png", 2: "jpeg"}

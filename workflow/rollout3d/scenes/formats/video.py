@@ -18,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 
 from rollout3d.fingerprint import note
 from rollout3d.scenes.formats.pictures import MAX_PIXELS
-from rollout3d.scenes.scan import ScanError, reading
+from rollout3d.scenes.reading import ScanError, reading
 
 LOG = logging.getLogger(__name__)
 _NEAR = 8

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rollout3d.spaces import space_of, visit_of
+from rollout3d.scenes.datasets import space_of
+from rollout3d.scenes.datasets.arkitscenes import visit_of
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,7 @@ def test_a_video_without_a_visit_is_a_space_of_its_own(cell):
 def test_only_arkitscenes_has_visits():
     assert space_of("scannet", "scene0207_02", "420673") == "scene0207"
     assert space_of("scannetpp", "09c1414f1b", "420673") == "09c1414f1b"
+
+
+def test_a_scan_of_an_unknown_dataset_is_a_space_of_its_own():
+    assert space_of("matterport", "scene0207_02") == "scene0207_02"

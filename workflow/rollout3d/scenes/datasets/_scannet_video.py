@@ -1,0 +1,98 @@
+"""ScanNet's videos: the `.sens` file of a scan, or its export."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from rollout3d.fingerprint import note
+from rollout3d.geometry.camera import valid_pose
+from rollout3d.scenes.assets import Candidate
+from rollout3d.scenes.datasets._scannet_exported import ExportedSource
+from rollout3d.scenes.datasets._scannet_instances import InstancePictures, optional_pictures
+from rollout3d.scenes.datasets._scannet_room import read_meta
+from rollout3d.scenes.datasets.scannet import assets, folders
+from rollout3d.scenes.formats.sens import SensFile
+from rollout3d.scenes.oddities import time_flags
+from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.release import ScanRef
+from rollout3d.scenes.scan import FrameSource
+
+VIDEO_FPS = 24.0
+"""VSI-Bench writes every frame of the 30 Hz sensor into a 24 fps video: times are seconds of that video."""
+
+
+def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
+    """Open the video of a scan, moved by `to_aligned` (4,4); flags of its choice and oddities. Raises `ScanError`."""
+    video = assets(root, ref)[-1]
+
+    def use(candidate: Candidate) -> FrameSource:
+        if candidate.name == "sens":
+            return SensSource(candidate.paths[0], to_aligned)
+        return open_export(ref, folders(root, ref)[0], candidate.paths[0].parent, to_aligned)
+
+    source, flags = video.first(use)
+    return source, [*flags, *getattr(source, "flags", [])]
+
+
+def open_export(ref: ScanRef, folder: Path, place: Path, to_aligned: np.ndarray | None = None) -> ExportedSource:
+    """Open the export at a place of the scan in a folder; reads names, headers and intrinsics. Raises `ScanError`."""
+    meta, archive = folder / f"{ref.scene_id}.txt", folder / f"{ref.scene_id}_2d-instance-filt.zip"
+    values = read_meta(meta) if note(meta).is_file() else {}
+    return ExportedSource(place, np.eye(4) if to_aligned is None else to_aligned, values, VIDEO_FPS, archive)
+
+
+class SensSource:
+    """The video of a scan: every frame of the `.sens` file at 24 fps. Depth has the pose of colour.
+
+    The optional archive of instance pictures is opened where it lies beside the `.sens` file: one that is not this
+    scan's is an error, because it says that files were mixed up.
+    """
+
+    fps = VIDEO_FPS
+    rotation_deg = 0
+
+    def __init__(self, path: Path, to_aligned: np.ndarray):
+        self.poses_path, self._to_aligned = path, to_aligned
+        self._pictures: InstancePictures | None = None
+        self._sens = SensFile(path)
+        self.n_frames = self._sens.n_frames
+        self.flags = time_flags(self._sens.times, "video")
+        self.width, self.height = self._sens.color_size
+        if not self.n_frames:
+            self.close()
+            raise ScanError(path, "holds no frames")
+        archive = path.with_name(f"{path.stem}_2d-instance-filt.zip")
+        try:
+            self._pictures = optional_pictures(archive, self._sens.color_size, self.n_frames)
+        except ScanError:
+            self.close()
+            raise
+
+    @cached_property
+    def poses(self) -> list[np.ndarray | None]:
+        """Aligned camera-to-world of each frame. Lost frames are sorted out first: -inf times 0 is NaN."""
+        return [self._to_aligned @ pose if valid_pose(pose) else None for pose in self._sens.poses]
+
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._sens.color_K, self.poses[index]
+
+    def frame(self, index: int) -> np.ndarray:
+        return self._sens.color(index)
+
+    def depth_K(self, index: int) -> np.ndarray:
+        return self._sens.depth_K
+
+    def depth(self, index: int) -> np.ndarray:
+        return self._sens.depth(index)
+
+    def instances(self, index: int) -> np.ndarray | None:
+        """The release's own objectId of each pixel (height, width), -1 = none; None without its optional archive."""
+        return self._pictures.frame(index) if self._pictures else None
+
+    def close(self) -> None:
+        self._sens.close()
+        if self._pictures:
+            self._pictures.close()
