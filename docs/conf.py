@@ -63,10 +63,14 @@ _LIST = re.compile(r"\s*([-*]|\d+\.)\s")
 
 def plain(app, what, name, obj, options, lines: list[str]) -> None:
     """Let a docstring be plain text: bars and stars are no markup, and an indented part is a paragraph of its own."""
-    text = "`".join(
-        " ".join(part.split("\n")) if i % 2 else re.sub(r"([|*\\]|(?<=\w)_(?!\w))", r"\\\1", part)
-        for i, part in enumerate("\n".join(lines).split("`"))
-    )
+    parts = "\n".join(lines).split("`")
+    for i, part in enumerate(parts):
+        if i % 2:
+            parts[i] = " ".join(part.split("\n"))
+        else:
+            escaped = re.sub(r"([|*\\]|(?<=\w)_(?!\w))", r"\\\1", part)
+            parts[i] = f"\\ {escaped}" if i and escaped[:1].isalnum() else escaped
+    text = "`".join(parts)
     out: list[str] = []
     for line in text.split("\n"):
         before = next((given for given in reversed(out) if given.strip()), "")
