@@ -12,6 +12,8 @@ sys.path.insert(0, str(ROOT / "docs"))
 import drawings  # noqa: E402
 import figures  # noqa: E402
 
+import seconds  # noqa: E402
+
 PICTURES = ROOT / "docs" / "pictures"
 MOST = 200_000
 """Bytes of a picture at most."""
@@ -41,3 +43,21 @@ def test_pictures_are_small_and_shown(path):
     assert path.stat().st_size < MOST
     shown = [(ROOT / "README.md").read_text(), (ROOT / "docs" / "architecture.md").read_text()]
     assert any(f"pictures/{path.name}" in text for text in shown)
+
+
+def test_the_map_of_the_tests_has_every_folder():
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "tests" / "README.md").read_text(), re.MULTILINE)
+    assert sorted(folders - {"__pycache__"}) == listed
+
+
+def test_seconds_of_a_run_are_written_into_the_map(tmp_path):
+    (tmp_path / "junit.xml").write_text(
+        '<testsuite><testcase classname="tests.model.test_a" time="1.6"/><testcase classname="tests.model.test_b" '
+        'time="1.1"/><testcase classname="tests.scenes.test_c" time="9"><skipped/></testcase></testsuite>'
+    )
+    times = seconds.measured(tmp_path / "junit.xml")
+    assert times == {"model": (2, pytest.approx(2.7))}
+    page = "machine of the last measurement: -.\n| `model` | x | - | - |\n| `scenes` | y | - | - |\n"
+    expected = "machine of the last measurement: mine.\n| `model` | x | 2 | 3 |\n| `scenes` | y | - | - |\n"
+    assert seconds.written(page, times, "mine") == expected
