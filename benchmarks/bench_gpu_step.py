@@ -199,6 +199,7 @@ class Step:
         self.shape, self.backend = shape, backend
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
+        Grpo.max_logprob_gap = 1e9  # measured here, not judged
         self.grpo = Grpo(
             n_clean=shape.rollouts,
             n_perturbed=shape.rollouts,
@@ -206,7 +207,6 @@ class Step:
             max_new_tokens=shape.tokens,
             deepspeed="none",
             backend=backend,
-            max_logprob_gap=1e9,  # measured here, not judged
             **settings,
         )
         self.video = Video(train_frames=shape.frames)

@@ -1,12 +1,15 @@
 """The configuration: the committed file is the models', presets parse, typos are errors, values are the paper's."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from rollout3d import config
-from rollout3d.config.__main__ import render_yaml
+from rollout3d.config.__main__ import render_schema, render_yaml
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "config" / "presets").glob("*.yaml"))
@@ -19,6 +22,18 @@ def load(*overlays):
 def test_committed_configuration_is_what_the_models_say():
     assert (ROOT / "config" / "config.yaml").read_text() == render_yaml(), "run: python -m rollout3d.config"
     assert load() == config.Config()
+
+
+def test_committed_schema_is_that_of_the_models_and_editors_find_it():
+    assert (ROOT / "config" / "schema.json").read_text() == render_schema(), "run: python -m rollout3d.config"
+    schema = Draft202012Validator(json.loads(render_schema()))
+    for path in [ROOT / "config" / "config.yaml", *PRESETS]:
+        first = path.read_text().splitlines()[0]
+        assert first.startswith("# yaml-language-server: $schema=")
+        assert (path.parent / first.split("=")[1]).resolve() == ROOT / "config" / "schema.json"
+        assert list(schema.iter_errors(yaml.safe_load(path.read_text()))) == [], path
+    wrong = {"grop": {}, "grpo": {"lr": "fast"}, "datasets": {"scannetpp": None}}
+    assert len(list(schema.iter_errors(wrong))) == 2
 
 
 def test_default_models_are_the_papers():

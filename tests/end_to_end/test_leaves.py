@@ -25,7 +25,6 @@ UNREAD = {
     "grpo.clip_eps": "no group of tiny's few rollouts need teach",
     "grpo.kl": "no group of tiny's few rollouts need teach",
     "grpo.loss": "no group of tiny's few rollouts need teach",
-    "grpo.max_grad_norm": "no group of tiny's few rollouts need teach",
     "video.image_max_pixels": "read where pictures are shown: the BEV setting, general data",
     "grpo.grad_rollouts": "read where altered rollouts may teach, and in an update",
 }

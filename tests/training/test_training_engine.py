@@ -9,6 +9,7 @@ import training_world as tw
 from training_world import command
 
 from rollout3d import tables
+from rollout3d.config import Grpo
 from rollout3d.model import generate_vllm
 from rollout3d.model.load import load_policy
 from rollout3d.training.data import NotTrainable
@@ -119,8 +120,9 @@ def test_the_optimiser_of_a_gpu_trains_the_same_and_resumes(files, monkeypatch, 
     assert all(p.grad is None for motor in (usual, second) for p in motor.trained.values())
 
 
-def test_norms_and_biases_do_not_decay(files):
-    motor = engine(files, weight_decay=0.3)
+def test_norms_and_biases_do_not_decay(files, monkeypatch):
+    monkeypatch.setattr(Grpo, "weight_decay", 0.3)
+    motor = engine(files)
     decays = {id(p): group["weight_decay"] for group in motor.optimiser.adam.param_groups for p in group["params"]}
     for p in motor.trained.values():
         assert decays[id(p)] == (0.3 if p.ndim >= 2 else 0.0)

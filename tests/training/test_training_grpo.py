@@ -12,6 +12,7 @@ import training_world as tw
 from training_step import CLEAN_WORDS, NOISY_WORDS, engine, gradient, group, questions
 
 from rollout3d import tables
+from rollout3d.config import Grpo
 from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Completion, Sampling
 from rollout3d.training.data import NotTrainable
@@ -160,8 +161,9 @@ def test_without_a_kl_term_of_theirs_groups_without_spread_have_no_forward(files
     assert nothing is None and told["loss"] == told["kl"] == told["kl_tokens"] == 0
 
 
-def test_a_step_that_teaches_nothing_changes_nothing(files):
-    grpo = tw.config(weight_decay=0.5).grpo
+def test_a_step_that_teaches_nothing_changes_nothing(files, monkeypatch):
+    monkeypatch.setattr(Grpo, "weight_decay", 0.5)
+    grpo = tw.config().grpo
     motor = engine(files, grpo)
     before = {name: p.clone() for name, p in motor.trained.items()}
     update([group(files, motor, grpo, (0.0, 0.0, 0.0, 0.0))], motor, grpo, 0)

@@ -1,7 +1,11 @@
-"""Write config/config.yaml from the models: `python -m rollout3d.config`, in the root of the repository."""
+"""Write config/config.yaml and config/schema.json from the models: `python -m rollout3d.config`, in the root folder.
+
+Editors that know the YAML language server read the schema: it lists and explains the keys, and marks wrong ones.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from rollout3d.config import Config, Section
 def render_yaml() -> str:
     """The default configuration as commented YAML: the text of `config/config.yaml`."""
     lines = [
+        "# yaml-language-server: $schema=schema.json",
         "# The paper's configuration, with the source of every value. Generated: python -m rollout3d.config",
         "# Do not edit: lay presets or config/local.yaml over it (config/README.md).",
     ]
@@ -52,5 +57,28 @@ def _scalar(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=1000).strip().removesuffix("...").strip()
 
 
+def render_schema() -> str:
+    """Return the JSON schema of the configuration: the text of `config/schema.json`.
+
+    It is that of an overlay: no key is required, and null removes an entry of a dictionary. Settings of the toy world
+    are checked when the configuration is read.
+    """
+    schema = _overlay(Config.model_json_schema())
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Configuration of rollout3d"}
+    return json.dumps({**schema, **head, "description": "Generated: python -m rollout3d.config"}, indent=1) + "\n"
+
+
+def _overlay(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_overlay(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _overlay(value) for key, value in schema.items() if key not in ("required", "default")}
+    if isinstance(entries := found.get("additionalProperties"), dict):
+        found["additionalProperties"] = {"anyOf": [entries, {"type": "null"}]}
+    return found
+
+
 if __name__ == "__main__":
     Path("config/config.yaml").write_text(render_yaml())
+    Path("config/schema.json").write_text(render_schema())

@@ -48,6 +48,14 @@ CONSTANTS: dict[str, Constant] = {
     "judge.max_tokens": Constant(128, "questions.judge", "MAX_TOKENS"),
     "judge.temperature": Constant(0.0, "questions.judge", "TEMPERATURE"),
     "difficulty.correct_above": Constant(0.5, "difficulty.select", "CORRECT_ABOVE"),
+    "sft.weight_decay": Constant(0.0, "config.training", "SFT_WEIGHT_DECAY"),
+    "sft.max_grad_norm": Constant(5.0, "config.training", "MAX_GRAD_NORM"),
+    "grpo.weight_decay": Constant(0.01, "config.training", "GRPO_WEIGHT_DECAY"),
+    "grpo.max_grad_norm": Constant(5.0, "config.training", "MAX_GRAD_NORM"),
+    "grpo.std_eps": Constant(1e-4, "config.training", "STD_EPS"),
+    "grpo.top_p": Constant(0.95, "config.training", "TOP_P"),
+    "grpo.offpolicy_cap": Constant(2.0, "config.training", "OFFPOLICY_CAP"),
+    "grpo.max_logprob_gap": Constant(0.05, "config.training", "MAX_LOGPROB_GAP"),
     "cot.temperature": Constant(1.0, "cot.teachers._openai_client", "TEMPERATURE"),
 }
 """Former key -> its constant."""
@@ -64,6 +72,13 @@ MOVED: dict[str, str] = {
     },
 }
 """Former key or section -> where its values are set now."""
+
+_INSTEAD = {
+    "nodes": "the number of nodes is the profile's (ROLLOUT3D_NODES); remove the line",
+    "tensorboard": "write `tracker: tensorboard`",
+}
+GONE: dict[str, str] = {f"{section}.{key}": do for section in ("sft", "grpo") for key, do in _INSTEAD.items()}
+"""Former key that has no successor of the same values -> what to do instead."""
 
 RENAMED: dict[str, str] = {"toyworld.scans.": "synthetic.", "toyworld.model.": "base_model."}
 """Key, or prefix of keys, that has moved -> name under which it stands in identities. Keys without effect need none."""
@@ -95,6 +110,8 @@ def whereabouts(key: str) -> list[str]:
     if key in CONSTANTS:
         value, place = CONSTANTS[key].value, CONSTANTS[key].place
         return [f"{key} is no key any more, but a constant: {value} ({place}); remove the line"]
+    if key in GONE:
+        return [f"{key} is no key any more: {GONE[key]}"]
     if key in MOVED:
         section, *_, last = MOVED[key].split(".")
         below = f"`{last}:` indented below it" + ("" if "." in key else ", and the keys below that")

@@ -19,7 +19,6 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 NO_EFFECT = (
     "*.deepspeed",
-    "*.nodes",
     "*.gradient_checkpointing",
     "*.save_every",
     "*.tracker",

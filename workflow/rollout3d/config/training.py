@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,14 +11,27 @@ from rollout3d.config.base import Above0, From0, NotNegative, Positive, Text
 from rollout3d.config.names import name_in
 from rollout3d.config.sections import Section
 
+SFT_WEIGHT_DECAY = 0.0
+"""[Video-R1: not set, its trainer's default]"""
+GRPO_WEIGHT_DECAY = 0.01
+"""[Video-R1]"""
+MAX_GRAD_NORM = 5.0
+"""Norm to which gradients are clipped. [Video-R1]"""
+STD_EPS = 1e-4
+"""Added to the deviation of a group's rewards. [Video-R1]"""
+TOP_P = 0.95
+"""Probability mass of the tokens that rollouts are sampled from. [Video-R1]"""
+OFFPOLICY_CAP = 2.0
+"""Where the weight of a perturbed rollout's token is cut off. [assumed]"""
+MAX_LOGPROB_GAP = 0.05
+"""Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
+
 
 class Optimiser(Section):
     """What SFT and GRPO share."""
 
-    weight_decay: From0 = 0.0
-    """[Video-R1: not set, its trainer's default]"""
-    max_grad_norm: Above0 = 5.0
-    """[Video-R1]"""
+    weight_decay: ClassVar[float] = SFT_WEIGHT_DECAY
+    max_grad_norm: ClassVar[float] = MAX_GRAD_NORM
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """[Video-R1]"""
     gradient_checkpointing: bool = True
@@ -35,8 +48,6 @@ class Optimiser(Section):
     tracker: name_in(doors.TRACKERS) | None = None
     """Program that draws the metrics while a run trains, a file of training/trackers; null = the run's tables alone.
     [assumed]"""
-    nodes: Positive = 1
-    """Nodes of the job; the Slurm profile may set more."""
 
 
 class Sft(Optimiser):
@@ -59,8 +70,11 @@ class Sft(Optimiser):
 
 
 class Grpo(Optimiser):
-    weight_decay: From0 = 0.01
-    """[Video-R1]"""
+    weight_decay: ClassVar[float] = GRPO_WEIGHT_DECAY
+    std_eps: ClassVar[float] = STD_EPS
+    top_p: ClassVar[float] = TOP_P
+    offpolicy_cap: ClassVar[float] = OFFPOLICY_CAP
+    max_logprob_gap: ClassVar[float] = MAX_LOGPROB_GAP
     deepspeed: Literal["none", "zero0", "zero2", "zero3"] = "zero2"
     """As for SFT. [assumed: a 3B policy needs no more; Video-R1: ZeRO-3 for 7B]"""
     n_clean: Positive = 4
@@ -84,12 +98,8 @@ class Grpo(Optimiser):
     """Equation 2. [assumed]"""
     temperature: Above0 = 1.0
     """[Video-R1]"""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """[Video-R1]"""
     max_new_tokens: Positive = 768
     """[Video-R1; SpaceR: 1024]"""
-    std_eps: Above0 = 1e-4
-    """[Video-R1]"""
     std: Literal["unbiased", "biased", "none"] = "unbiased"
     """[Video-R1]"""
     advantage_group: Literal["pooled", "separate"] = "pooled"
@@ -102,8 +112,6 @@ class Grpo(Optimiser):
     """n, or the 2n of equation 6. [assumed: a mean over those that take part]"""
     offpolicy_correction: Literal["none", "truncated"] = "none"
     """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout: none]"""
-    offpolicy_cap: Above0 = 2.0
-    """Where that weight is cut off. [assumed]"""
     numeric: Literal["mra", "regression", "exact"] = "mra"
     """Correctness of a number. [assumed; OCR does not say]"""
     mra_thresholds: Annotated[int, Field(ge=10, le=11)] = 10
@@ -137,8 +145,6 @@ class Grpo(Optimiser):
     vllm_memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of each GPU's memory that vLLM takes beside the training, its weights included; less where a run does not
     fit. [assumed]"""
-    max_logprob_gap: Above0 = 0.05
-    """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
 
     @model_validator(mode="after")
     def _compares_something(self) -> Grpo:
