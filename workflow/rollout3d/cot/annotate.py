@@ -1,21 +1,20 @@
-"""Hard questions and a teacher -> annotations: try, verify, try again; every attempt is kept."""
+"""Let a teacher annotate the hard questions: try, verify, try again; every attempt is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from rollout3d.cot.opinion import Opinion, SecondOpinion, verified
 from rollout3d.errors import InvalidInput
+from rollout3d.tables.rows import AnnotationRow, HardRow, QuestionRow
 from rollout3d.teacher.asking import ONE_BY_ONE, Answered, Asking, ask_all
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a teacher wrote; `error` instead of `text` where it could not write.
+    """A teacher's text; `error` instead of `text` where it could not write.
 
     `problem`: why the text, though paid for, is no answer (cut off, refused, filtered).
     """
@@ -36,24 +35,28 @@ class Teacher(Protocol):
     name: str
     model: str
 
-    def write(self, row: Row, attempt: int) -> Draft: ...
+    def write(self, row: QuestionRow, attempt: int) -> Draft:
+        """Write for a question; `attempt` counts from 0."""
+        ...
 
 
 def annotate(
-    hard: Iterable[Row],
-    questions: Iterable[Row],
+    hard: Iterable[HardRow],
+    questions: Iterable[QuestionRow],
     teacher: Teacher,
     attempts: int,
     how: Asking = ONE_BY_ONE,
     second: SecondOpinion | None = None,
-) -> list[dict[str, Any]]:
-    """ANNOTATIONS rows, sorted by question and attempt; a question is tried until accepted, at most `attempts` times.
+) -> list[AnnotationRow]:
+    """Return annotation rows, sorted by question and attempt.
 
-    A question whose request failed for good ends with a row of the verdict `failed`: asked again, it goes on there.
-    `second` is asked about right reasoning that no rule decides; its cost is in the row's.
-    Questions are asked scene by scene. Raises ValueError if a hard question is unknown, and TooManyFailed if more
-    questions fail than may. An exception of the teacher that is not about one question (a spending
-    limit, a wrong key) ends the work; replies paid for until then are in the teacher's cache.
+    A question is tried until a text is accepted, at most `attempts` times. A question whose request failed for good
+    ends with a row of the verdict `failed`; a rerun continues there. `second` gives an opinion on right reasoning that
+    no rule decides; its cost is part of the row's. Questions come scene by scene.
+
+    Raises InvalidInput if a hard question is unknown, and TooManyFailed if more questions fail than may. An exception
+    of the teacher that is not about one question (a spending limit, a wrong key) ends the work; replies paid for until
+    then are in its cache.
     """
     by_id = {row["question_id"]: row for row in questions}
     wanted = sorted(row["question_id"] for row in hard)
@@ -61,7 +64,7 @@ def annotate(
     if unknown:
         raise InvalidInput(f"{len(unknown)} hard questions are not in the question table, such as {unknown[0]}")
 
-    def ask(row: Row) -> Answered:
+    def ask(row: QuestionRow) -> Answered:
         rows = list(_attempts(row, teacher, attempts, second))
         last = rows[-1]["verdict"]
         return Answered(rows, last == "accepted", rows[-1]["reason"] if last == "failed" else None)
@@ -71,10 +74,13 @@ def annotate(
         ask,
         how,
     )
-    return sorted(rows, key=lambda row: (row["question_id"], row["attempt"]))
+    rows.sort(key=lambda row: (row["question_id"], row["attempt"]))
+    return cast("list[AnnotationRow]", rows)
 
 
-def _attempts(row: Row, teacher: Teacher, attempts: int, second: SecondOpinion | None) -> Iterator[dict[str, Any]]:
+def _attempts(
+    row: QuestionRow, teacher: Teacher, attempts: int, second: SecondOpinion | None
+) -> Iterator[dict[str, Any]]:
     for attempt in range(attempts):
         draft = teacher.write(row, attempt)
         verdict, opinion = None, Opinion()

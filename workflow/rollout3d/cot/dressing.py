@@ -1,14 +1,15 @@
-"""Undress a teacher's reply: fences, emphasis, brackets and units around a right answer are no reason to pay again.
+"""Clean a teacher's reply of fences, emphasis, brackets and units around its answer.
 
-The student learns the clean answer ("2.9", "B"), which is what VSI-Bench's evaluator can read. Nothing is guessed: two
-numbers, two letters, a letter with another option's text, or a unit that the question did not ask for are no answer.
+Without this, a right answer in the wrong dress would be paid for again. The student learns the clean answer ("2.9",
+"B"), which VSI-Bench's evaluator can read. Nothing is guessed: two numbers, two letters, a letter with another option's
+text, or a unit that the question did not ask for are no answer.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+
+from rollout3d.tables.rows import QuestionRow
 
 _BETWEEN = r"(?:\s|```\w*|~~~\w*|\*\*|__)*"
 _REPLY = re.compile(
@@ -83,8 +84,8 @@ def parts(text: str) -> tuple[str, str] | None:
     return (fenced[2] if fenced else think).strip(), found["answer"].strip()
 
 
-def clean_answer(answer: str, row: Mapping[str, Any]) -> str | None:
-    """Return `answer` as the student shall write it, or None if it is no single answer to question `row`.
+def clean_answer(answer: str, row: QuestionRow) -> str | None:
+    """Return `answer` in the form that the student learns, or None if it is no single answer to question `row`.
 
     A choice becomes its letter, and a number its digits; both may carry the words of the question around them: the
     option's text, the unit. Other answers lose only what stands around the whole.
@@ -98,7 +99,7 @@ def clean_answer(answer: str, row: Mapping[str, Any]) -> str | None:
 
 
 def _undress(text: str) -> str:
-    """Take away white space, pairs of marks and a leading "Answer:" until nothing changes."""
+    """Remove white space, pairs of marks and a leading "Answer:" until nothing changes."""
     before = None
     while text != before:
         before = text = text.strip()
@@ -120,14 +121,14 @@ def _letter(text: str, options: list[str]) -> str | None:
     found = _LETTER_AND_TEXT.fullmatch(text)
     if found and texts.get(found[1].upper()) == _plain(found[2]):
         return found[1].upper()
-    same = [letter for letter, said in texts.items() if said and said == _plain(text)]
+    same = [letter for letter, words in texts.items() if words and words == _plain(text)]
     return same[0] if len(same) == 1 else None
 
 
 def _option(option: str) -> tuple[str, str]:
-    """Letter and text of an option such as "A. left"."""
-    letter, _, said = option.partition(".")
-    return letter.strip().upper(), _plain(said)
+    """Return letter and text of an option such as "A. left"."""
+    letter, _, words = option.partition(".")
+    return letter.strip().upper(), _plain(words)
 
 
 def _plain(text: str) -> str:
@@ -142,15 +143,16 @@ def _number(text: str, question: str) -> str | None:
     else:
         found = _SPELT.fullmatch(text.rstrip(". "))
         number = _spelt(found[1]) if found else None
-        if number is None:
+        if found is None or number is None:
             return None
         rest = found[2]
     return number if _is_unit(_undress(rest), question) else None
 
 
 def _spelt(words: str) -> str | None:
-    values = [_WORDS.get(word) for word in re.split(r"[- ]", words.lower())]
-    if None in values or (len(values) == 2 and not (values[0] >= 20 and 0 < values[1] < 10)):
+    parts = re.split(r"[- ]", words.lower())
+    values = [_WORDS[word] for word in parts if word in _WORDS]
+    if len(values) < len(parts) or (len(values) == 2 and not (values[0] >= 20 and 0 < values[1] < 10)):
         return None
     return str(sum(values))
 

@@ -1,4 +1,4 @@
-"""Ask a cheap model about reasoning that the rules for leaks cannot decide: a short question, without pictures.
+"""Second opinion: ask a cheap model about reasoning that the rules for leaks cannot decide, without pictures.
 
 Ours, no paper's; off unless asked for. Only texts that are right and break no rule come here, and of these only those
 with suspicious words (`rollout3d.cot.leaks.undecided`).
@@ -7,14 +7,13 @@ with suspicious words (`rollout3d.cot.leaks.undecided`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from string import Template
-from typing import Any
 
 from rollout3d.config import Api, Cot
 from rollout3d.cot.leaks import undecided
 from rollout3d.cot.verify import Verdict, verify
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.teacher.client import ChatClient, budget
 from rollout3d.teacher.errors import TeacherError
 from rollout3d.teacher.prices import PriceError, price
@@ -26,8 +25,8 @@ MAX_TOKENS = 128
 _REPLY = re.compile(r"\W*(YES|NO)\b\W*(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def question_about(think: str, row: Mapping[str, Any], prompt: str) -> str | None:
-    """Return what to ask about the reasoning `think` for question `row`; None if there is nothing to ask.
+def question_about(think: str, row: QuestionRow, prompt: str) -> str | None:
+    """Return the prompt about the reasoning `think` for question `row`; None if the rules decide.
 
     `prompt` is a template with $question, $think and $words.
     """
@@ -39,9 +38,9 @@ def question_about(think: str, row: Mapping[str, Any], prompt: str) -> str | Non
 
 
 def read_reply(text: str) -> str | None:
-    """Return the reason of a verdict against the reasoning; None if the reply finds it innocent.
+    """Return the reason of a verdict against the reasoning; None if the reply finds no leak.
 
-    A reply that is neither YES nor NO clears nothing: the reasoning is not kept.
+    After a reply that is neither YES nor NO the reasoning is not kept.
     """
     found = _REPLY.match(text)
     if found is None:
@@ -53,8 +52,10 @@ def read_reply(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What was thought of a reasoning and what that cost. `reason` is None where nothing speaks against it; `error`
-    says why the request failed for good."""
+    """A verdict on a reasoning, and its cost.
+
+    `reason` is None where nothing speaks against the reasoning; `error`: why the request failed for good.
+    """
 
     reason: str | None = None
     error: str | None = None
@@ -64,14 +65,14 @@ class Opinion:
 
 
 class SecondOpinion:
-    """Asks a model without pictures, each question once. Safe to share between threads."""
+    """Sends questions about reasoning to a model, each once. Safe to share between threads."""
 
     def __init__(self, chat: ChatClient, prompt: str):
         self._chat, self._prompt = chat, prompt
         self._failed: dict[str, str] = {}
 
-    def of(self, think: str, row: Mapping[str, Any]) -> Opinion:
-        """What the model says of right reasoning that breaks no rule. Raises TeacherRefused at the spending limit."""
+    def of(self, think: str, row: QuestionRow) -> Opinion:
+        """Return the opinion on right reasoning that breaks no rule. Raises TeacherRefused at the spending limit."""
         question = question_about(think, row, self._prompt)
         if question is None:
             return Opinion()
@@ -87,17 +88,17 @@ class SecondOpinion:
         return Opinion(reason, None, reply.tokens_in, reply.tokens_out, reply.usd)
 
 
-def verified(text: str, row: Mapping[str, Any], second: SecondOpinion | None) -> tuple[Verdict, Opinion]:
+def verified(text: str, row: QuestionRow, second: SecondOpinion | None) -> tuple[Verdict, Opinion]:
     """Verify `text` by the rules and, where they accept it but cannot decide, by a second opinion."""
     verdict = verify(text, row)
-    if second is None or not verdict.accepted:
+    if second is None or not verdict.accepted or verdict.think is None:
         return verdict, Opinion()
     opinion = second.of(verdict.think, row)
     return replace(verdict, reason=opinion.reason or opinion.error), opinion
 
 
 def open_opinion(cot: Cot, api: Api, teacher: ChatClient, base_url: str | None, prompt: str) -> SecondOpinion | None:
-    """The second opinion that `cot` asks for, None if it asks for none. It is paid from the account of `teacher`.
+    """Open the second opinion that `cot` names, None if it names none. It is paid from the account of `teacher`.
 
     Raises PriceError for a model that the table of prices lacks.
     """

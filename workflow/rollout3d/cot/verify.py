@@ -1,14 +1,13 @@
-"""Verify whether a teacher's text may be trained on: form, answer, and no trace of what only the teacher was shown."""
+"""Verify a teacher's text before it is trained on: form, answer, and no trace of what only the teacher was shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rollout3d.cot.dressing import clean_answer, parts
 from rollout3d.cot.leaks import find_leak
 from rollout3d.scoring import scorers
+from rollout3d.tables.rows import QuestionRow
 
 NUMBER_ABOVE = 0.5
 """A number is right from a mean relative accuracy above this (assumed, as in the difficulty filter)."""
@@ -16,7 +15,7 @@ NUMBER_ABOVE = 0.5
 
 @dataclass(frozen=True)
 class Verdict:
-    """`think` and `answer` of the text (None if absent); `reason` is None when accepted.
+    """Reasoning and answer of a text (None if absent), and the `reason` for rejecting it, None when accepted.
 
     The answer of an accepted text is clean ("2.9", "B"): the student learns it, however the teacher wrote it.
     """
@@ -30,7 +29,7 @@ class Verdict:
         return self.reason is None
 
 
-def verify(text: str, row: Mapping[str, Any]) -> Verdict:
+def verify(text: str, row: QuestionRow) -> Verdict:
     """Judge `text` as a sample for question `row`.
 
     Accepted only if it is one `<think>` and one `<answer>` block, neither empty, and nothing else but fences, emphasis
@@ -54,7 +53,7 @@ def verify(text: str, row: Mapping[str, Any]) -> Verdict:
     return Verdict(think, answer, _fault(think, answer, row))
 
 
-def _fault(think: str, answer: str, row: Mapping[str, Any]) -> str | None:
+def _fault(think: str, answer: str, row: QuestionRow) -> str | None:
     score = scorers.score(f"<answer>{answer}</answer>", row, "tagged").score
     right = score == 1 if row["answer_type"] == "choice" else score > NUMBER_ABOVE
     if not right:

@@ -1,1 +1,1 @@
-"""Answers: reading them from a model's text, scoring them, and averaging scores as VSI-Bench does."""
+"""Read answers from a model's text, score them, and average scores as VSI-Bench does."""

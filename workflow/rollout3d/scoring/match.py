@@ -1,4 +1,4 @@
-"""How well an answer fits the ground truth: the matching that scorers share once they have found the answer."""
+"""Compare an answer with the ground truth: the matching that scorers share once they have found the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Numeric = Literal["mra", "mra_11", "regression", "exact"]
 
 @dataclass(frozen=True)
 class Score:
-    """`answer`: what was read from the text, None if nothing; `score`: from 0 to 1."""
+    """`answer`: the answer read from the text, None without one; `score`: from 0 to 1."""
 
     answer: str | None
     score: float
@@ -27,10 +27,11 @@ NOTHING = Score(None, 0.0)
 
 
 def match(answer: str, answer_type: str, truth: str, numeric: Numeric = "mra") -> float:
-    """How well an extracted answer fits the ground truth, from 0 to 1.
+    """Return the score of an extracted answer, from 0 to 1.
 
     choice: equality, ignoring case (VSI-Bench); number: see `Numeric`; regression: 1 - relative error; ocr: word
-    accuracy; text: ROUGE (the last three as Video-R1 rewards them). An answer that is no number scores 0.
+    accuracy; text: ROUGE (the last three as Video-R1 rewards them). An answer that is no number scores 0. Raises
+    ValueError for another answer type.
     """
     if answer_type == "choice":
         return _same_letter(first_word(answer), truth)
@@ -51,21 +52,21 @@ def match_first_word(text: str, row: Mapping[str, Any], numeric: Numeric = "mra"
     The first word is taken once. Taking it again would forgive more than the benchmark does: "A.\\n" leaves "A.",
     which is no option there.
     """
-    kind, truth = row["answer_type"], row["ground_truth"]
-    if kind not in ("choice", "number"):
-        return Score(text, match(text, kind, truth, numeric)) if text.strip() else NOTHING
+    answer_type, truth = row["answer_type"], row["ground_truth"]
+    if answer_type not in ("choice", "number"):
+        return Score(text, match(text, answer_type, truth, numeric)) if text.strip() else NOTHING
     word = first_word(text)
     if not word:
         return NOTHING
-    if kind == "choice":
+    if answer_type == "choice":
         return Score(word, _same_letter(word, truth))
     if numeric == "exact":
         return Score(word, metric.same_number(word, truth))
-    return Score(word, _number(as_number(word), kind, truth, numeric))
+    return Score(word, _number(as_number(word), answer_type, truth, numeric))
 
 
 def true_number(row: Mapping[str, Any]) -> float:
-    """Ground truth of a number question. Raises ValueError if it is no number."""
+    """Return the ground truth of a number question. Raises ValueError if it is no number."""
     number = parse_number(row["ground_truth"])
     if number is None:
         raise ValueError(f"ground truth '{row['ground_truth']}' of a {row['answer_type']} question is not a number")
@@ -76,10 +77,10 @@ def _same_letter(word: str, truth: str) -> float:
     return float(word.lower() == truth.lower())
 
 
-def _number(prediction: float | None, kind: str, truth: str, numeric: Numeric) -> float:
-    wanted = true_number({"answer_type": kind, "ground_truth": truth})
+def _number(prediction: float | None, answer_type: str, truth: str, numeric: Numeric) -> float:
+    wanted = true_number({"answer_type": answer_type, "ground_truth": truth})
     if prediction is None:
         return 0.0
-    if kind == "regression" or numeric == "regression":
+    if answer_type == "regression" or numeric == "regression":
         return metric.relative_closeness(prediction, wanted)
     return metric.mean_relative_accuracy(prediction, wanted, 11 if numeric == "mra_11" else 10)

@@ -1,6 +1,6 @@
-"""Reading an answer out of what a model wrote: tags, option letters, numbers.
+"""Parse an answer out of a model's text: tags, option letters, numbers.
 
-Two conventions meet here. VSI-Bench's evaluator takes the text before the first space and drops final full stops,
+There are two conventions. VSI-Bench's evaluator takes the text before the first space and drops final full stops,
 whatever it is. Models that reason write `<think>..</think> <answer>..</answer>`, the format of Video-R1.
 """
 
@@ -14,7 +14,7 @@ _FORMAT = re.compile(r"<think>.*?</think>\s*<answer>.*?</answer>", re.DOTALL)
 
 
 def extract_answer(text: str) -> str | None:
-    """What stands in the first `<answer>` tag, without surrounding space; None without a closed tag or if empty.
+    """Return the content of the first `<answer>` tag, without surrounding space; None if it is empty or not closed.
 
     An empty answer is no answer: some published scorers give it full marks by substring matching.
     """
@@ -23,7 +23,7 @@ def extract_answer(text: str) -> str | None:
 
 
 def well_formed(text: str, strict: bool = True) -> bool:
-    """Whether the text is `<think>..</think> <answer>..</answer>` and nothing else (Video-R1's format reward).
+    """Return whether the text is `<think>..</think> <answer>..</answer>` alone (Video-R1's format reward).
 
     Strict, as Video-R1 has it, refuses even white space before or after; `strict=False` allows that.
     """
@@ -31,12 +31,15 @@ def well_formed(text: str, strict: bool = True) -> bool:
 
 
 def first_word(text: str) -> str:
-    """VSI-Bench's fuzzy matching: the text before the first space, without final full stops and outer white space."""
+    """Return the text before the first space, without final full stops and outer white space.
+
+    This is VSI-Bench's fuzzy matching.
+    """
     return text.split(" ")[0].rstrip(".").strip()
 
 
 def option_letter(text: str) -> str | None:
-    """The option letter of an answer in upper case, by VSI-Bench's fuzzy matching, or None.
+    """Return the option letter of an answer in upper case, by VSI-Bench's fuzzy matching, or None.
 
     "A", "a." and "A. left" give "A"; "(A)" and "Answer: A" give None, as they earn nothing there.
     """
@@ -45,7 +48,7 @@ def option_letter(text: str) -> str | None:
 
 
 def as_number(word: str) -> float | None:
-    """`float` of a word; None if that is no finite number.
+    """Return the `float` of a word; None if that is no finite number.
 
     As in VSI-Bench's evaluator, Python's `float` decides: "1e3", "1_000" and digits of other scripts are numbers,
     "1,200" and "3m" are not. That evaluator reads "inf" and "nan" too, which score 0 there as they do here.
@@ -58,5 +61,5 @@ def as_number(word: str) -> float | None:
 
 
 def parse_number(text: str) -> float | None:
-    """The number of an answer by VSI-Bench's rule, `float` of the first word; None if that is no finite number."""
+    """Return the number of an answer by VSI-Bench's rule: `float` of the first word, None if it is not finite."""
     return as_number(first_word(text))

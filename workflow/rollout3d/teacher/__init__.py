@@ -1,1 +1,1 @@
-"""Paid or local teachers behind an OpenAI-compatible API: retries, a spending limit, and a cache of paid replies."""
+"""Client of models behind an OpenAI-compatible API: retries, a spending limit, and a cache of paid replies."""

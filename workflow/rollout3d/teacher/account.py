@@ -1,4 +1,4 @@
-"""What the replies in a cache have cost, and what requests in flight may still cost. Clients may share it."""
+"""Account of a spending limit: cost of the replies in a cache, and most that requests in flight may still cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import contextmanager
 
 
 class Account:
-    """`max_usd` dollars for `n_replies` replies that cost `spent_usd` so far. Safe to share between threads."""
+    """Spending limit `max_usd`, with `spent_usd` dollars for `n_replies` replies so far. Safe to share.
+
+    Several threads and several clients may share one account.
+    """
 
     def __init__(self, max_usd: float, spent_usd: float, n_replies: int):
         self.max_usd, self.spent_usd, self.n_replies = max_usd, spent_usd, n_replies
@@ -17,7 +20,7 @@ class Account:
 
     @contextmanager
     def reserved(self, worst: float, refuse: Callable[[float], Exception]) -> Iterator[None]:
-        """Keep money for a request in flight; wait for the others where only their worst case exceeds the limit.
+        """Reserve money for a request in flight; wait for others where only their worst case exceeds the limit.
 
         Raises `refuse(worst)` where the limit allows no further request.
         """
@@ -36,11 +39,11 @@ class Account:
                 self._changed.notify_all()
 
     def count(self, usd: float) -> None:
-        """Note money that is spent."""
+        """Add dollars that were spent."""
         with self._changed:
             self.spent_usd += usd
 
     def kept(self) -> None:
-        """Note a reply that is in the cache."""
+        """Count one more reply in the cache."""
         with self._changed:
             self.n_replies += 1

@@ -1,8 +1,8 @@
-"""Put many questions to a model: side by side, with a failure limit and progress. Teacher and judge share it."""
+"""Send many questions to a model: side by side, with a failure limit and progress. Teacher and judge share it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,7 @@ from rollout3d.teacher.errors import TeacherRefused
 T = TypeVar("T")
 R = TypeVar("R")
 PREPARING = 4
-"""Threads beyond the number of requests in flight: they read pictures and write replies while others wait."""
+"""Threads beyond the number of requests in flight, for reading pictures and writing replies."""
 
 ASK_AGAIN = (
     "%d questions are left out because their requests failed. To ask them again: `rollout3d forget %s`, then run the "
@@ -32,7 +32,7 @@ class TooManyFailed(UserError, RuntimeError):
 
 @dataclass(frozen=True)
 class Answered:
-    """What became of a question: rows for the table; `failed` is the reason if its request failed for good."""
+    """Outcome of a question: rows for the table; `failed` is the reason if its request failed for good."""
 
     rows: list[dict[str, Any]]
     accepted: bool
@@ -41,10 +41,11 @@ class Answered:
 
 @dataclass(frozen=True)
 class Asking:
-    """How questions are asked; the default is for a teacher that is no server.
+    """How questions are sent; the default is for a teacher that is no server.
 
     `workers`: calls at a time. `max_share_failed` of the questions may fail (`api.max_share_failed`).
-    `whom`: model and server, for errors. `spent_usd`: dollars so far. `kept`: what is paid for and where, for errors.
+    `whom`: model and server, for errors. `spent_usd`: dollars so far. `kept`: number and place of paid replies, for
+    errors.
     """
 
     workers: int = 1
@@ -55,7 +56,7 @@ class Asking:
 
     @classmethod
     def of(cls, chat: ChatClient, api: Api) -> Asking:
-        """Ask through `chat` as the configuration has it."""
+        """Return how questions are sent through `chat` under a configuration."""
         workers = api.concurrency + PREPARING
         state = (lambda: chat.spent_usd), (lambda: chat.kept)
         return cls(workers, api.max_share_failed, chat.name, *state)
@@ -67,7 +68,7 @@ ONE_BY_ONE = Asking()
 def ask_all(
     questions: Sequence[T], ask: Callable[[T], Answered], how: Asking
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Rows of all questions in no particular order, and the reasons of those that failed.
+    """Return rows of all questions in no particular order, and the reasons of those that failed.
 
     `ask` is called from several threads if `how.workers` is more than 1. Raises TooManyFailed as soon as more questions
     have failed than may. An exception of `ask` ends the work once the requests in flight are answered.
@@ -77,8 +78,8 @@ def ask_all(
     accepted = 0
 
     def status() -> str:
-        said = f"{accepted} accepted" + (f", {len(failed)} failed" if failed else "")
-        return f"{said}, {how.spent_usd():.2f} dollars"
+        counts = f"{accepted} accepted" + (f", {len(failed)} failed" if failed else "")
+        return f"{counts}, {how.spent_usd():.2f} dollars"
 
     answers = side_by_side(ask, questions, how.workers)
     try:
@@ -91,7 +92,7 @@ def ask_all(
                     raise TooManyFailed(
                         f"{how.whom}: the requests of {len(failed)} of {len(questions)} questions failed, more than "
                         f"api.max_share_failed = {how.max_share_failed:g} of them, such as "
-                        f"'{answered.failed}'. To go on: mend the cause, then run again, which asks what failed"
+                        f"'{answered.failed}'. To go on: remove the cause, then run again, which asks what failed"
                     )
     except (TeacherRefused, TooManyFailed) as error:
         answers.close()  # what is in flight is kept, and counted
@@ -99,8 +100,11 @@ def ask_all(
     return rows, failed
 
 
-def side_by_side(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """Yield `work(item)` as the calls end; at most `workers` run, and few wait. Ends when running calls have ended."""
+def side_by_side(work: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R]:
+    """Yield `work(item)` as the calls end; at most `workers` run at a time, and few wait.
+
+    Closing the generator waits for the running calls.
+    """
     if workers == 1:
         yield from map(work, items)
         return

@@ -1,9 +1,9 @@
-"""Chat requests through OpenAI's Batch API: half the price, within 24 hours, and never paid for twice.
+"""Send chat requests through OpenAI's Batch API: half the price, within 24 hours, and never paid for twice.
 
 Requests go out in files of at most 50,000; a batch is created from each, polled, and its replies are collected into
-the cache that ordinary requests use. `batch_records` keeps what is out. Whatever moment the process is killed at, the
-next one continues: an input file on disk is uploaded, a batch that was created but not noted is found on the server by
-the digest of its input file, a batch that ended is collected.
+the cache that ordinary requests use. `batch_records` records open batches. At whatever moment the process is killed,
+the next one continues: an input file on disk is uploaded, a batch that was created but not recorded is found on the
+server by the digest of its input file, a batch that ended is collected.
 
 Source: OpenAI, "Batch API" guide.
 """
@@ -23,15 +23,15 @@ from rollout3d.teacher.client import TeacherError, TeacherRefused
 
 LOG = logging.getLogger(__name__)
 POLL_S = 30.0
-"""Seconds between two looks at the open batches."""
+"""Seconds between two polls of the open batches."""
 OUTAGE_S = 3600.0
-"""Seconds for which the server may stay out of reach while batches are open."""
+"""Maximum time for which the server may be out of reach while batches are open, seconds."""
 LOOKS_S = (2.0, 10.0, 30.0)
 """Seconds before each search for a batch whose creation was not confirmed."""
 SUBMISSIONS = 3
-"""How often a request is sent that batches leave unanswered."""
+"""Maximum number of times that a request is sent which batches leave unanswered."""
 DOWNLOADS = 3
-"""How often a result file is read that holds damaged lines or fewer than the server counts."""
+"""Maximum number of times that a result file is read which holds damaged lines or fewer than the server counts."""
 UPLOAD_TIMEOUT_S = 900.0
 KEPT_S = 30 * 86400
 """Seconds for which the server keeps results. [OpenAI: 30 days]"""
@@ -45,15 +45,19 @@ class Ledger(Protocol):
 
     def has(self, digest: str) -> bool:
         """Return whether the reply is in the cache."""
+        ...
 
     def keep(self, digest: str, completion: dict[str, Any]) -> None:
         """Put a chat completion into the cache at the batch price. Raises TeacherError if it is none."""
+        ...
 
     def room_usd(self) -> float:
-        """Dollars that may still be spent, open batches not counted."""
+        """Return the dollars that may still be spent, open batches not counted."""
+        ...
 
     def refuse(self, worst_usd: float, promised_usd: float) -> TeacherRefused:
-        """The error that says that the limit is reached."""
+        """Return the error of a reached limit."""
+        ...
 
 
 class _Broken(Exception):
@@ -73,10 +77,10 @@ class Batches:
         self._censor = censor
         self._most = MAX_REQUESTS
         self._alone = False
-        """True once the server's queue was full: one batch at a time then."""
+        """True once the server's queue was full: batches are then sent one at a time."""
         self._failed: dict[str, str] = {}
         self._nonsense: dict[str, str] = {}
-        """What was wrong with a reply that could not be kept, by digest."""
+        """Digest -> fault of a reply that could not be kept."""
         self._tried: Counter[str] = Counter()
         self._said = ""
 
@@ -133,7 +137,7 @@ class Batches:
         return True
 
     def _send(self, record: Record) -> None:
-        """Take a record from where it stands to a batch that the server has."""
+        """Continue a record until the server has its batch."""
         path = self._records.input_file(record)
         if record.batch_id is None:
             found = self._find(record)
@@ -207,7 +211,7 @@ class Batches:
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """Look at the open batches until one of them changes its status; collect those that have ended."""
+        """Poll the open batches until one of them changes its status; collect those that have ended."""
         reached = time.monotonic()
         while True:
             ended, changed = [], False
@@ -287,7 +291,7 @@ class Batches:
         return stop
 
     def _invalid(self, record: Record, errors: list[Any]) -> TeacherRefused | None:
-        """What to do about a batch that the server did not begin: None if smaller ones may do."""
+        """Return the error of a batch that the server did not begin; None if smaller batches may succeed."""
         codes = [error.code for error in errors]
         said = "; ".join(f"{e.code}: {e.message}" + (f" (line {e.line})" if e.line else "") for e in errors[:3])
         if "token_limit_exceeded" in codes:
@@ -338,7 +342,7 @@ class Batches:
         return len(good), stop
 
     def _take(self, line: Line) -> bool:
-        """Keep what one line says; return True if it is a reply."""
+        """Keep the reply or the error of one line; return True if it is a reply."""
         if line.completion is None:
             if not line.again:
                 self._failed[line.digest] = self._censor(line.error)
@@ -367,14 +371,14 @@ class Batches:
             raise
 
     def _forget_input(self, record: Record) -> None:
-        """Delete the pictures from the server; that it fails costs nothing."""
+        """Delete the pictures from the server; a failure is logged only."""
         try:
             self._api.files.delete(record.file_id)
         except self._openai.APIError as error:
             LOG.info("input file %s stays on the server: %s", record.file_id, self._censor(str(error)))
 
     def _passes(self, error: Exception) -> bool:
-        """Return whether an error may pass; the server may have done what it was asked for all the same."""
+        """Return whether an error may pass; the server may have carried out the request all the same."""
         if isinstance(error, self._openai.RateLimitError):
             return getattr(error, "code", None) not in STOPS
         return isinstance(error, self._openai.APIConnectionError | self._openai.InternalServerError)

@@ -1,4 +1,4 @@
-"""Lines of the output file and the error file of a batch."""
+"""Read lines of the output file and the error file of a batch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ STOPS = NO_MONEY | {"invalid_api_key", "model_not_found"}
 
 @dataclass(frozen=True)
 class Line:
-    """What became of one request: a `completion`, or an `error`. `again`: worth sending once more. `stops`: the error
-    is about the account or the model, so that no further request is worth sending."""
+    """Outcome of one request: a `completion`, or an `error`.
+
+    `again`: the request may be sent once more. `stops`: the error is about the account or the model, so that no further
+    request can succeed.
+    """
 
     digest: str
     completion: dict[str, Any] | None = None
@@ -26,25 +29,25 @@ class Line:
     stops: bool = False
 
 
-def read_line(text: str | bytes) -> Line | None:
+def read_line(line: str | bytes) -> Line | None:
     """Read one line; None if it is damaged."""
     try:
-        row = json.loads(text)
+        row = json.loads(line)
         digest, response, error = row["custom_id"], row.get("response"), row.get("error")
         if not isinstance(digest, str):
             return None
         if response is None:
             code = (error or {}).get("code") or "no answer"
-            said = (error or {}).get("message") or code
-            return Line(digest, error=f"{code}: {said}", again=code in _UNANSWERED, stops=code in STOPS)
+            message = (error or {}).get("message") or code
+            return Line(digest, error=f"{code}: {message}", again=code in _UNANSWERED, stops=code in STOPS)
         status, body = int(response["status_code"]), response["body"]
         if status == 200 and isinstance(body, dict):
             return Line(digest, completion=body)
         problem = body.get("error") if isinstance(body, dict) else None
         problem = problem if isinstance(problem, dict) else {"message": str(body)[:200]}
         code = problem.get("code") or ""
-        said = f"status {status}: {problem.get('message') or code}"
+        text = f"status {status}: {problem.get('message') or code}"
         stops = code in STOPS or status in (401, 403)
-        return Line(digest, error=said, again=not stops and (status in (408, 409, 429) or status >= 500), stops=stops)
+        return Line(digest, error=text, again=not stops and (status in (408, 409, 429) or status >= 500), stops=stops)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -1,7 +1,7 @@
-"""What is on disk of requests sent through a Batch API: one record per batch, and the input file until it is sent.
+"""Records on disk of requests sent through a Batch API: one per batch, and the input file until it is sent.
 
-A record is written, and synced, before each step that cannot be taken twice, so a killed process leaves all that the
-next one needs to continue: which requests are out, what they may cost, and the server's names of file and batch.
+A record is written, and synced, before each step that cannot be repeated, so a killed process leaves all that the next
+one needs to continue: the requests that are out, their maximum cost, and the server's names of file and batch.
 """
 
 from __future__ import annotations
@@ -41,15 +41,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Record:
-    """One batch as far as it has come. `input`: sha256 of the input file. `file_id`, `batch_id`: the server's names,
-    None until known. `status`: the server's last one, "prepared" before. `done`: everything is collected."""
+    """State of one batch.
+
+    `input`: sha256 of the input file. `file_id`, `batch_id`: the server's names, None until known. `status`: the
+    server's last one, "prepared" before. `done`: everything is collected.
+    """
 
     number: int
     input: str
     n_bytes: int
     digests: tuple[str, ...]
     promised_usd: float
-    """What the requests cost at most."""
+    """Maximum cost of the requests, dollars."""
     file_id: str | None = None
     batch_id: str | None = None
     status: str = "prepared"
@@ -91,7 +94,7 @@ class Records:
 
     @property
     def promised_usd(self) -> float:
-        """What open batches may cost, and what lost replies did."""
+        """Maximum cost of open batches plus the estimated cost of lost replies, dollars."""
         return sum(record.promised_usd for record in self.open) + sum(r.lost_usd for r in self.all.values())
 
     @property

@@ -16,7 +16,7 @@ Parts = Sequence[str | Image]
 
 @dataclass(frozen=True)
 class Question:
-    """One chat request to be. `parts` reads the pictures again when it is called: they are not held in memory."""
+    """One future chat request. `parts` reads the pictures again when it is called: they are not held in memory."""
 
     digest: str
     worst_tokens: tuple[int, int]
@@ -48,18 +48,18 @@ class BatchedChat:
         return self._chat.digest(parts, attempt)
 
     def question(self, parts: Callable[[], Parts], attempt: int = 0) -> Question:
-        """The request that asks `parts()`, with its digest and what it costs at most."""
-        asked = parts()
-        return Question(self.digest(asked, attempt), self._chat.worst_tokens(asked), parts)
+        """Return the request with the content `parts()`, its digest and its maximum number of tokens."""
+        content = parts()
+        return Question(self.digest(content, attempt), self._chat.worst_tokens(content), parts)
 
     def peek(self, digest: str) -> Reply | None:
-        """The reply that was fetched, None if it was not asked for. Raises TeacherError if the request failed."""
+        """Return the fetched reply, None if it was not requested. Raises TeacherError if the request failed."""
         if digest in self._failed:
             raise TeacherError(self._failed[digest])
         return self._chat.cached(digest)
 
     def chat(self, parts: Parts, attempt: int = 0) -> Reply:
-        """The reply that was fetched. Raises TeacherError if the request failed, or was not asked for."""
+        """Return the fetched reply. Raises TeacherError if the request failed, or was never sent."""
         reply = self.peek(self.digest(parts, attempt))
         if reply is None:
             raise TeacherError("no batch has answered this request")
@@ -107,7 +107,7 @@ class _Ledger:
 
 
 def records_folder(cache: Path, name: str) -> Path:
-    """Where the records of batches lie, beside the replies."""
+    """Return the folder of the records of batches, beside the replies."""
     return cache / "batches" / name
 
 

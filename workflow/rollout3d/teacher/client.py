@@ -54,15 +54,15 @@ class Price:
 
 
 def budget(known: ModelPrice, max_usd: float) -> Price:
-    """What a client pays, in batches or at the list price, and its limit."""
+    """Return a client's price, in batches or at the list price, with its limit."""
     rates = (known.cost(1e6, 0), known.cost(0, 1e6))
     return Price(*rates, max_usd, known.pictures)
 
 
 def request_digest(model: str, options: dict[str, Any], parts: Parts, attempt: int) -> str:
-    """Digest under which the reply to a request is kept."""
-    said = [part if isinstance(part, str) else part.digest for part in parts]
-    return tables.digest([model, options, said, attempt])
+    """Return the digest under which the reply to a request is kept."""
+    content = [part if isinstance(part, str) else part.digest for part in parts]
+    return tables.digest([model, options, content, attempt])
 
 
 def open_client(
@@ -91,7 +91,7 @@ def open_client(
 
 
 class ChatClient:
-    """Asks one model. Safe to share between threads.
+    """Sends requests to one model. Safe to share between threads.
 
     `cache` is a folder of one JSON file per reply; what it holds counts as spent. `section` of the configuration is
     named in remedies, for the model `model_key` (default: `section`.model). `account`: another client's, for one limit
@@ -164,14 +164,15 @@ class ChatClient:
         return self.account.spent_usd
 
     def digest(self, parts: Parts, attempt: int = 0) -> str:
-        """sha256 of all that decides the reply: model, options, texts, pictures, number of the attempt."""
+        """Return the sha256 of all that decides the reply: model, options, texts, pictures, number of the attempt."""
         return request_digest(self.model, self._options, parts, attempt)
 
     def chat(self, parts: Parts, attempt: int = 0) -> Reply:
         """Send `parts` as one user message, in order; a cached reply is returned without a request.
 
-        Look at `Reply.problem` before its text. Raises TeacherRefused if the worst case of this request would exceed
-        the limit or no request can succeed; TeacherError if the server refuses this request or leaves it unanswered.
+        Check `Reply.problem` before using its text. Raises TeacherRefused if the worst case of this request would
+        exceed the limit or no request can succeed; TeacherError if the server refuses this request or leaves it
+        unanswered.
         """
         digest = self.digest(parts, attempt)
         with self._asking(digest):  # two questions may be one request
@@ -194,7 +195,7 @@ class ChatClient:
             return reply
 
     def cached(self, digest: str) -> Reply | None:
-        """The reply in the cache, None if there is none."""
+        """Return the reply in the cache, None if there is none."""
         return self._replies.get(digest)
 
     def keep(self, digest: str, completion: Any, worst_tokens: tuple[int, int] | None = None) -> None:
@@ -210,7 +211,7 @@ class ChatClient:
         self.account.count(reply.usd)
 
     def body(self, parts: Parts) -> dict[str, Any]:
-        """The request's JSON, pictures encoded."""
+        """Return the request's JSON, pictures encoded."""
         content: list[dict[str, Any]] = [
             {"type": "text", "text": part}
             if isinstance(part, str)
@@ -220,7 +221,7 @@ class ChatClient:
         return {"model": self.model, "messages": [{"role": "user", "content": content}], **self._options}
 
     def encoded(self, parts: Parts) -> bytes:
-        """The request's JSON as bytes: joined by hand, because to escape megabytes of pictures takes longest."""
+        """Return the request's JSON as bytes, joined by hand: escaping megabytes of pictures would take longest."""
         empty = json.dumps(self.body([])).encode()
         content = b", ".join(
             json.dumps({"type": "text", "text": part}).encode()
@@ -231,17 +232,17 @@ class ChatClient:
         return empty.replace(b'"content": []', b'"content": [%s]' % content, 1)
 
     def worst_tokens(self, parts: Parts) -> tuple[int, int]:
-        """Most tokens in and out that a request may cost: every character of text counts as half a token."""
+        """Return the maximum tokens in and out of a request: every character of text counts as half a token."""
         rule = self.price.pictures
         tokens = (math.ceil(len(p) / 2) if isinstance(p, str) else rule.tokens(p.width, p.height) for p in parts)
         return 32 + sum(tokens), self._options["max_tokens"]
 
     def worst_usd(self, parts: Parts) -> float:
-        """What a request costs at most."""
+        """Return the maximum cost of a request, dollars."""
         return self.price.cost(*self.worst_tokens(parts))
 
     def limit_reached(self, worst: float, promised: float = 0.0) -> TeacherRefused:
-        """The error that says that the limit allows no further request."""
+        """Return the error of a limit that allows no further request."""
         key = f"{self.section}.max_usd"
         return TeacherRefused(
             f"spending limit: {self.spent_usd + promised:.2f} of {key} = {self.account.max_usd:.2f} dollars are spent "
@@ -249,14 +250,14 @@ class ChatClient:
         )
 
     def censored(self, text: str) -> str:
-        """A text without the key and the address's password, cut to 500 characters."""
+        """Return a text without the key and the address's password, cut to 500 characters."""
         for secret, name in self._secrets:
             text = text.replace(secret, name)
         return text[:500]
 
     @property
     def kept(self) -> str:
-        """What is paid for and where, for the end of an error."""
+        """Number and place of paid replies, for the end of an error."""
         return f"{self.account.n_replies} paid replies stay in {self.cache} and are not paid for again"
 
     def _put(self, digest: str, reply: Reply) -> None:
@@ -265,7 +266,7 @@ class ChatClient:
 
 
 class _Keyed:
-    """One lock per key, as long as somebody holds or awaits it."""
+    """One lock per key, as long as a thread holds or awaits it."""
 
     def __init__(self) -> None:
         self._lock, self._locks, self._users = threading.Lock(), {}, Counter()
@@ -286,13 +287,13 @@ class _Keyed:
 
 
 def _secrets(base_url: str, key: str | None) -> list[tuple[str, str]]:
-    """Texts that no message may hold, the longest first, and what stands for each."""
+    """Return texts that no message may hold, the longest first, each with its replacement."""
     parts = urlsplit(base_url)
     found = {key: "[key]"} if key else {}
-    for said in (parts.password, f"{parts.username}:{parts.password}"):
-        if parts.password and said:
-            plain = unquote(said)
-            for form in (said, plain, base64.b64encode(plain.encode()).decode()):
+    for secret in (parts.password, f"{parts.username}:{parts.password}"):
+        if parts.password and secret:
+            plain = unquote(secret)
+            for form in (secret, plain, base64.b64encode(plain.encode()).decode()):
                 found[form] = "[password]"
     if parts.query:
         found[parts.query] = "[query]"
@@ -300,6 +301,6 @@ def _secrets(base_url: str, key: str | None) -> list[tuple[str, str]]:
 
 
 def _public(base_url: str) -> str:
-    """An address without user, password and query."""
+    """Return an address without user, password and query."""
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"

@@ -1,4 +1,4 @@
-"""What may go wrong with a paid model: one request failed, or no further request may be sent."""
+"""Errors of paid models: one request failed, or no further request may be sent."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class BadReply(ValueError):
 
 
 def api_key() -> str | None:
-    """The key from the environment; None if there is none. Raises TeacherRefused for one that no server could accept.
+    """Return the key from the environment, None if there is none.
 
-    HTTP libraries show a header that they refuse to send in their errors.
+    Raises TeacherRefused for one that no server could accept: HTTP libraries show a header that they refuse to send in
+    their errors.
     """
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not all("!" <= character <= "~" for character in key):

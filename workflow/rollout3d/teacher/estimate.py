@@ -1,4 +1,4 @@
-"""What questions to a paid model will cost, before the first of them is sent: pictures, tokens and dollars.
+"""Estimate the cost of questions to a paid model before the first is sent: pictures, tokens and dollars.
 
 Pictures are counted with their real sizes by the rule of the price table. Text is counted as one token per four
 characters (assumed: English). A reply is at most `max_tokens` long; its expected length is the mean of the replies in
@@ -22,16 +22,16 @@ from rollout3d.teacher.replies import read_reply
 CHARACTERS_PER_TOKEN = 4
 """[assumed: English, as OpenAI's rule of thumb has it]"""
 OVERHEAD = 8
-"""Tokens that a message costs beside its parts. [assumed]"""
+"""Tokens per message beside its parts. [assumed]"""
 ASSUMED_OUT = {"annotate": 350, "judge": 30}
 """Tokens per reply of each stage while none is in the cache. [assumed]"""
 FILES = 16
-"""Scene tables that are read for the mean size of pictures."""
+"""Maximum number of scene tables read for the mean size of pictures."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one attempt at every question sends. `source` says where the sizes of the pictures come from."""
+    """Content of one attempt at every question. `source`: origin of the sizes of the pictures, in words."""
 
     rows: int
     pictures: float
@@ -44,14 +44,17 @@ class Load:
         return self.picture_tokens + self.text_tokens
 
     def times(self, rows: int) -> Load:
-        """The same mean request, `rows` times."""
+        """Return the load of the same mean request, `rows` times."""
         share = rows / self.rows
         found = (self.pictures * share, self.picture_tokens * share, self.text_tokens * share)
         return Load(rows, *found, self.source)
 
 
 def replies(cache: Path | str) -> dict[str, Any]:
-    """Number, tokens and dollars of the replies in a cache, as `Estimate` takes them. Raises TeacherRefused."""
+    """Return number, tokens and dollars of the replies in a cache, as `Estimate` takes them.
+
+    Raises TeacherRefused for a damaged reply.
+    """
     found = [read_reply(path) for path in Path(cache).glob("*.json")]
     return {
         "replies": len(found),
@@ -61,12 +64,12 @@ def replies(cache: Path | str) -> dict[str, Any]:
 
 
 def text_tokens(text: str) -> float:
-    """Tokens of a text as expected, by its length."""
+    """Return the expected number of tokens of a text, by its length."""
     return len(text) / CHARACTERS_PER_TOKEN
 
 
 def counted(requests: Iterable[tuple[str, Sequence[tuple[int, int]]]], rule: PictureRule) -> Load:
-    """The load of real requests: the text of each, and (width, height) of its pictures."""
+    """Return the load of real requests: the text of each, and (width, height) of its pictures."""
     rows, pictures, seen, read = 0, 0, 0, 0.0
     for text, sizes in requests:
         rows, pictures = rows + 1, pictures + len(sizes)
@@ -83,7 +86,7 @@ def typical(
     text: str,
     rule: PictureRule,
 ) -> Load | None:
-    """The mean request about a scan of these tables, of which at most FILES are read; None if they hold no frames."""
+    """Return the mean request about a scan of these tables, of which at most FILES are read; None without frames."""
     shown: list[list[tuple[int, int]]] = []
     for path in _spread(frames):
         with tables.TableFile(path, tables.FRAMES) as file:
@@ -102,7 +105,7 @@ def typical(
 
 
 def assumed(n_frames: int, max_pixels: int, bev_size: int | None, text: str, rule: PictureRule) -> Load:
-    """A request about a scan that is not ingested yet: frames of 4:3 as large as `max_pixels` allows."""
+    """Return a request about a scan that is not ingested yet: frames of 4:3 as large as `max_pixels` allows."""
     height, width = smart_size(3000, 4000, 1, max_pixels)
     sizes = [(width, height)] * n_frames + ([(bev_size, bev_size)] if bev_size else [])
     return replace(counted([(text, sizes)], rule), source=f"assumed: frames of {width}x{height} pixels")
@@ -115,20 +118,20 @@ def _spread(paths: Sequence[Path | str]) -> list[Path | str]:
 
 
 def _bev_size(path: Path | str) -> tuple[int, int] | None:
-    """Size of the first view from above in a table; all have the same."""
+    """Return the size of the first view from above in a table; all have the same."""
     with tables.TableFile(path, tables.MAPS) as file:
         rows = file.rows(0, ["bev"]) if file.n_rows else []
     return png_size(rows[0]["bev"]["bytes"]) if rows else None
 
 
 def png_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the header of a PNG file."""
+    """Read (width, height) from the header of a PNG file."""
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a stage will cost. Its text is what `--estimate` prints."""
+    """Estimated cost of a stage; `text` is printed by `--estimate`."""
 
     stage: str
     load: Load
@@ -155,7 +158,7 @@ class Estimate:
         return min(float(self.max_tokens), mean)
 
     def usd(self, batch: bool, worst: bool = False, rows: int | None = None) -> float:
-        """Dollars for one attempt at each question, or at `rows` of them."""
+        """Return the dollars for one attempt at each question, or at `rows` of them."""
         rows = self.load.rows if rows is None else rows
         if not rows:
             return 0.0
@@ -173,7 +176,7 @@ class Estimate:
         return self.usd(self.price.batch, rows=self.left) > self.max_usd - self.replies_usd
 
     def text(self) -> str:
-        """Several lines: rows, pictures, tokens, dollars at both prices, what is paid and what the limit allows."""
+        """Return several lines: rows, pictures, tokens, dollars at both prices, money spent and left."""
         load, most = self.load, "at most " if self.upper_bound else ""
         if not load.rows:
             return f"{self.stage}: no questions, no cost"
@@ -197,7 +200,7 @@ class Estimate:
         return "\n".join(lines)
 
     def short(self) -> str:
-        """One line for the preflight."""
+        """Return one line for the preflight."""
         here, there = self.usd(False), self.usd(True)
         most = "at most " if self.upper_bound else "about "
         return (
@@ -247,7 +250,7 @@ def exact(
     options: dict[str, Any],
     **limits: Any,
 ) -> Estimate:
-    """The cost of real requests, and how many of them have a reply in the cache. `limits`: the rest of `Estimate`."""
+    """Estimate the cost of real requests, and count those with a reply in the cache. `limits`: rest of `Estimate`."""
     answered = 0
     cached = {path.stem for path in cache.glob("*.json")} if cache else set()
 
@@ -264,6 +267,6 @@ def exact(
 
 
 def of_load(stage: str, load: Load, known: ModelPrice, cache: Path | None, max_tokens: int, **limits: Any) -> Estimate:
-    """The cost of a load, with what the replies in the cache tell. `limits`: the rest of `Estimate`."""
+    """Estimate the cost of a load, with the mean reply of the cache. `limits`: rest of `Estimate`."""
     paid = replies(cache) if cache else {}
     return Estimate(stage, load, known, max_tokens=max_tokens, assumed_out=ASSUMED_OUT[stage], **paid, **limits)

@@ -1,4 +1,4 @@
-"""What a teacher or judge is shown: the stored frames, byte by byte, read and encoded when they are sent."""
+"""Pictures for a teacher or judge: the stored frames, byte by byte, read and encoded when they are sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout3d.errors import InvalidInput
 from rollout3d.geometry.camera import sample_indices
 
 KEPT_SCENES = 4
-"""Scenes whose pictures stay in memory: questions are asked scene by scene."""
+"""Number of scenes whose pictures stay in memory: questions come scene by scene."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ScenePictures:
 
 
 def frame_pictures(frames: tables.SceneReader, scene_id: str, frame_set: str, n: int) -> list[Image]:
-    """`n` evenly spread frames of a scan, or all where it has fewer, of those of the sampling `frame_set`.
+    """Return `n` evenly spread frames of a scan, or all where it has fewer, of those of the set `frame_set`.
 
     Raises ValueError if there are none.
     """

@@ -1,4 +1,4 @@
-"""What a model costs: dollars per token, the discount of the Batch API, and the tokens that a picture is billed as.
+"""Prices of models: dollars per token, the discount of the Batch API, and the tokens that a picture is billed as.
 
 Prices stand in resources/prices.csv with their date and source; those of the key `api.prices` replace them. Rules for
 pictures: OpenAI, "Images and vision", Calculating costs.
@@ -72,7 +72,7 @@ class Patches:
 
 
 GPT_4O = Tiles(85, 170)
-"""How pictures count for a model that the table lacks."""
+"""Rule for pictures of a model that the table lacks."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class ModelPrice:
     """True where replies come through the Batch API: every cost is discounted."""
 
     def cost(self, tokens_in: float, tokens_out: float) -> float:
-        """Dollars for tokens, those of pictures among the ones in."""
+        """Return the dollars for tokens, those of pictures among the ones in."""
         usd = (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
         return usd * (1 - self.batch_discount) if self.batch else usd
 
     @property
     def dated(self) -> str:
-        """When and where the price was read."""
+        """Date and source of the price, in words."""
         return f"prices of {self.date}, {self.source}" if self.date else f"prices from {self.source}"
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ class ModelPrice:
 
 @cache
 def table(path: Path = TABLE) -> dict[str, ModelPrice]:
-    """Prices by model, as `resources/prices.csv` has them."""
+    """Read prices by model from `resources/prices.csv`."""
     with open(path, newline="", encoding="utf-8") as stream:
         return {row["model"]: _price(row) for row in csv.DictReader(stream)}
 

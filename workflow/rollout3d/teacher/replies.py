@@ -14,7 +14,7 @@ from rollout3d.teacher.errors import BadReply, TeacherRefused
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. `usd` is computed from the tokens that the server says it billed."""
+    """A reply of a paid model. `usd` is computed from the tokens that the server states as billed."""
 
     text: str
     request_id: str | None
@@ -24,13 +24,13 @@ class Reply:
     finish: str = "stop"
     """`finish_reason` of the server."""
     refusal: str | None = None
-    """What the model wrote instead of an answer."""
+    """The model's text where it refused to answer."""
     estimated: bool = False
-    """True if the server did not say what it billed: tokens and dollars are then the most that the request may cost."""
+    """True if the server stated no usage: tokens and dollars are then the maximum cost of the request."""
 
     @property
     def problem(self) -> str | None:
-        """Why the text is no answer, although it was paid for; None if it may be one."""
+        """Reason why the text is no answer, although it was paid for; None if it may be one."""
         if self.refusal is not None:
             return f"refused by the model: {' '.join(self.refusal.split())[:200]}"
         if self.finish == "length":
@@ -41,9 +41,9 @@ class Reply:
 
 
 def reply_of(completion: Any, usd: Callable[[int, int], float], worst: tuple[int, int] | None = None) -> Reply:
-    """The reply in a chat completion, as JSON has it. `usd`: dollars for tokens in and out.
+    """Return the reply in a chat completion, given as parsed JSON. `usd`: dollars for tokens in and out.
 
-    `worst`: most tokens in and out that the request may cost; they count where the server states no usage. Raises
+    `worst`: maximum tokens in and out of the request; they count where the server states no usage. Raises
     BadReply for anything else than a completion, and for one without usage where `worst` is not given.
     """
     try:
@@ -53,14 +53,17 @@ def reply_of(completion: Any, usd: Callable[[int, int], float], worst: tuple[int
         if not isinstance(text, str | None) or not isinstance(refusal, str | None):
             raise TypeError
     except (KeyError, IndexError, TypeError, AttributeError):
-        said = completion.get("error") if isinstance(completion, dict) else None
-        raise BadReply(f"the reply is no chat completion: {json.dumps(said or completion)[:200]}") from None
+        fault = completion.get("error") if isinstance(completion, dict) else None
+        raise BadReply(f"the reply is no chat completion: {json.dumps(fault or completion)[:200]}") from None
     used = completion.get("usage") or {}
-    tokens = tuple(used.get(name) for name in ("prompt_tokens", "completion_tokens")) if isinstance(used, dict) else ()
-    told = len(tokens) == 2 and all(isinstance(n, int) and n >= 0 for n in tokens)
-    if not told and worst is None:
+    names = ("prompt_tokens", "completion_tokens") if isinstance(used, dict) else ()
+    tokens = [n for n in map(used.get, names) if isinstance(n, int) and n >= 0]
+    if len(tokens) == 2:
+        tokens_in, tokens_out = tokens
+    elif worst is None:
         raise BadReply(f"the reply {completion.get('id')} states no usage")
-    tokens_in, tokens_out = tokens if told else worst
+    else:
+        tokens_in, tokens_out = worst
     return Reply(
         text or "",
         completion.get("id"),
@@ -69,12 +72,12 @@ def reply_of(completion: Any, usd: Callable[[int, int], float], worst: tuple[int
         usd(tokens_in, tokens_out),
         str(choice.get("finish_reason") or "stop"),
         refusal,
-        not told,
+        len(tokens) < 2,
     )
 
 
 OPINIONS = "opinions"
-"""Folder inside a cache for the replies of a second model: paid from the same budget, but no measure of the first's."""
+"""Folder inside a cache for the replies of a second model: paid from the same budget, not counted as the first's."""
 
 
 class ReplyCache:
@@ -82,8 +85,8 @@ class ReplyCache:
 
     `n` and `usd` are number and dollars of the replies at the start, with those in `OPINIONS` inside.
 
-    Raises TeacherRefused for a file that is damaged, and where the folder cannot be read or written: what was paid for
-    must not be paid for again, or lost, unnoticed.
+    Raises TeacherRefused for a damaged file, and where the folder cannot be read or written: replies that were paid for
+    must not be lost, or paid for again, unnoticed.
     """
 
     def __init__(self, folder: Path | str):
@@ -97,12 +100,12 @@ class ReplyCache:
         self.n, self.usd = len(found), sum(reply.usd for reply in found)
 
     def get(self, digest: str) -> Reply | None:
-        """The reply to a request; None if it was not paid for yet."""
+        """Return the reply to a request; None if it was not paid for yet."""
         path = self._path(digest)
         return read_reply(path) if path.exists() else None
 
     def put(self, digest: str, reply: Reply) -> None:
-        """Keep a reply: it is on the disk when this returns."""
+        """Store a reply: it is on the disk when this returns."""
         try:
             write_atomically(self._path(digest), json.dumps(asdict(reply)))
         except OSError as error:
@@ -115,7 +118,7 @@ class ReplyCache:
 
 
 def read_reply(path: Path) -> Reply:
-    """The reply in a file of the cache. Raises TeacherRefused for a damaged one."""
+    """Read a reply from a file of the cache. Raises TeacherRefused for a damaged one."""
     try:
         reply = Reply(**json.loads(path.read_bytes()))
         if not isinstance(reply.text, str) or not all(

@@ -1,6 +1,6 @@
-"""Send one request until it is answered, and notice soon when nothing will be.
+"""Send one request until it is answered, and stop early once no request can succeed.
 
-Three causes of failure are told apart. "account": key, money or model are not accepted, so that no request can succeed.
+There are three causes of failure. "account": key, money or model are not accepted, so that no request can succeed.
 "request": the server refuses this one. "server": it is out of reach, busy or answers nonsense, which may pass, so that
 the request is sent again.
 """
@@ -21,20 +21,20 @@ from rollout3d.teacher.errors import KEY_VARIABLE, BadReply, TeacherError, Teach
 T = TypeVar("T")
 MAX_BACKOFF_S = 30.0
 MAX_WAIT_S = 300.0
-"""Longest Retry-After that is waited for."""
+"""Longest Retry-After that is honoured, seconds."""
 MIN_SCANS = 4
-"""One broken scan is no broken server, although questions are asked scan by scan."""
+"""Minimum number of scans with refused requests before the server counts as broken: one scan alone may be faulty."""
 NO_MONEY = frozenset(
     ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded", "insufficient_balance")
 )
-"""Codes with which servers say that the account has no money left, under status 400, 403 or 429."""
+"""Error codes of an account without money, under status 400, 403 or 429."""
 _NO_ACCESS = frozenset(("invalid_api_key", "model_not_found", "account_deactivated", "access_terminated"))
 _MODERATED = ("moderation", "flagged", "content_policy", "content_filter")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request got no reply. `wait_s`: how long the server asks to wait."""
+    """Cause of a request without reply. `wait_s`: seconds to wait that the server states."""
 
     cause: Literal["account", "request", "server"]
     text: str
@@ -108,7 +108,7 @@ class Sender:
             self._stopped.wait(wait_s)
 
     def known(self) -> None:
-        """Note a reply from the cache: the server has taken requests like these."""
+        """Reset the count of refused requests after a reply from the cache: the server has accepted such requests."""
         with self._lock:
             self._refused.clear()
 
@@ -175,7 +175,7 @@ class Sender:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a response asks to wait: `Retry-After-Ms`, or `Retry-After` in seconds or as a date."""
+    """Return the wait that a response states, seconds: `Retry-After-Ms`, or `Retry-After` in seconds or as a date."""
     for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:
             return max(0.0, float(headers[name]) * scale)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Protocol
 
 from rollout3d import tables
 from rollout3d.config import Cot
 from rollout3d.cot.annotate import Draft
 from rollout3d.errors import InvalidInput
 from rollout3d.tables.rows import QuestionRow
-from rollout3d.teacher.batched import BatchedChat
-from rollout3d.teacher.client import ChatClient
 from rollout3d.teacher.errors import TeacherError
 from rollout3d.teacher.estimate import png_size
 from rollout3d.teacher.pictures import Image, ScenePictures, frame_pictures
+from rollout3d.teacher.replies import Reply
 
 _ANSWER_FORMS = {
     "choice": "the letter of the option and nothing else",
@@ -32,6 +31,23 @@ def options(cot: Cot) -> dict[str, Any]:
     return {"max_tokens": cot.max_tokens, "temperature": TEMPERATURE}
 
 
+class Chat(Protocol):
+    """The part of a chat client that a teacher uses."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        ...
+
+    def digest(self, parts: Sequence[str | Image], attempt: int = 0) -> str:
+        """Return the digest of a request."""
+        ...
+
+    def chat(self, parts: Sequence[str | Image], attempt: int = 0) -> Reply:
+        """Return the reply to a request."""
+        ...
+
+
 class OpenAITeacher:
     """Sends the view from above and `n_frames` frames of the frame set `frame_set` with each question.
 
@@ -42,7 +58,7 @@ class OpenAITeacher:
 
     def __init__(
         self,
-        chat: ChatClient | BatchedChat,
+        chat: Chat,
         frames: Iterable[Path | str],
         maps: Iterable[Path | str],
         n_frames: int,
@@ -96,5 +112,5 @@ class OpenAITeacher:
         if not maps:
             raise InvalidInput(f"scene {scene_id} has no map: rerun ingest for its shard")
         frames = frame_pictures(self._frames, scene_id, self._set, self._n_frames)
-        bev = maps[0]["bev"]["bytes"]
+        bev = maps[0]["bev"]["bytes"] or b""
         return [Image(bev, "image/png", *png_size(bev)), *frames]

@@ -53,7 +53,7 @@ def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
 
 
 def without_reasoning(text: str) -> str:
-    """The text without its blocks of reasoning and without outer white space."""
+    """Return the text without its blocks of reasoning and without outer white space."""
     for opening, closing in REASONING:
         while opening in text and closing in text:
             start = text.index(opening)
@@ -67,7 +67,7 @@ def without_reasoning(text: str) -> str:
 
 
 def first_number(text: str) -> float | None:
-    """The first number of a text, in digits or in English words; None if there is none."""
+    """Return the first number of a text, in digits or in English words; None if there is none."""
     text = text.strip().lower()
     digits = _DIGITS.search(text)
     from_number = dropwhile(lambda word: word[0] not in _NUMBERS, _WORD.finditer(text))
@@ -78,7 +78,7 @@ def first_number(text: str) -> float | None:
 
 
 def _value(words: list[str]) -> float:
-    """Value of a run of number words: those since the last scale are summed, a scale multiplies them."""
+    """Return the value of a run of number words: those since the last scale are summed, a scale multiplies them."""
     thousands, rest = 0, 0
     for word in words:
         if word == "thousand":

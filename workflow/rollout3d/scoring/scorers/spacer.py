@@ -41,28 +41,28 @@ _DIGITS = re.compile(r"\d+(?:\.\d+)?")
 
 
 def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
-    """Score the tag's content, or the whole text."""
+    """Score a text by the content of its tag, or as a whole (`answer_type` and `ground_truth` of `row` are read)."""
     answer = extract_answer(text) or text
     if not answer.strip():
         return NOTHING
-    kind, truth = row["answer_type"], row["ground_truth"]
-    if kind == "choice":
+    answer_type, truth = row["answer_type"], row["ground_truth"]
+    if answer_type == "choice":
         chosen = letter(answer.replace("Answer:", ""))
         return Score(chosen or None, float(chosen.lower() == truth.lower()))
-    if kind != "number":
-        return Score(answer, match(answer, kind, truth))
+    if answer_type != "number":
+        return Score(answer, match(answer, answer_type, truth))
     wanted, found = true_number(row), number(answer)
     return NOTHING if found is None else Score(found, metric.mean_relative_accuracy(float(found), wanted))
 
 
 def letter(text: str) -> str:
-    """The letter A to D that is the text up to its first space, else the whole text without outer white space."""
+    """Return the letter A to D before the first space, else the whole text without outer white space."""
     word = text.split(" ")[0].strip()
     return word[0] if word.removesuffix(".") in ("A", "B", "C", "D") else text.strip()
 
 
 def number(text: str) -> str | None:
-    """The number of a text, as digits: of the listed words that occur the first in the list, else the first digits."""
+    """Return the number of a text as digits: the listed word that comes first in the list, else the first digits."""
     text = text.strip().lower()
     words = _ANY_WORD.findall(text)
     if words:

@@ -28,15 +28,15 @@ _ALLOWED = np.float32(1) - (0.5 + 0.05 * np.arange(10)).astype(np.float32)
 
 
 def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
-    """Score the tag's content, or the whole text."""
+    """Score a text by the content of its tag, or as a whole (`answer_type` and `ground_truth` of `row` are read)."""
     answer = (extract_answer(text) or text).strip()
     if not answer:
         return NOTHING
-    kind, truth = row["answer_type"], row["ground_truth"]
-    if kind == "choice":
+    answer_type, truth = row["answer_type"], row["ground_truth"]
+    if answer_type == "choice":
         return Score(answer, float(answer == truth.strip()))
-    if kind not in ("number", "regression"):
-        return Score(answer, match(answer, kind, truth))
+    if answer_type not in ("number", "regression"):
+        return Score(answer, match(answer, answer_type, truth))
     wanted = true_number(row)
     try:
         number = float(answer.replace(",", ""))
@@ -46,7 +46,10 @@ def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
 
 
 def strict_relative_accuracy(prediction: float, truth: float) -> float:
-    """Share of the ten thresholds t with |prediction - truth| / (|truth| + 1e-8) < 1 - t, in single precision."""
+    """Return the share of the ten thresholds t with |prediction - truth| / (|truth| + 1e-8) < 1 - t.
+
+    Computed in single precision.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         predicted, wanted = np.float32(prediction), np.float32(truth)
         error = np.abs(predicted - wanted) / (np.abs(wanted) + np.float32(1e-8))
