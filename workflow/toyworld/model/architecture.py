@@ -99,10 +99,10 @@ def tiny_tokenizer(corpus: Iterable[str], vocab_size: int) -> Qwen2Tokenizer:
     vocabulary |= {token: len(vocabulary) + i for i, token in enumerate((*NUMBERS, *SPECIALS))}
     tokenizer = Qwen2Tokenizer(
         vocab=vocabulary,
-        merges=[tuple(pair) for pair in model["merges"]],
+        merges=[tuple(pair) for pair in model["merges"]],  # pyright: ignore[reportArgumentType]  # as the class reads them
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        unk_token=None,
+        unk_token=None,  # pyright: ignore[reportArgumentType]  # bytes leave nothing unknown
         extra_special_tokens=list(SPECIALS),
         model_max_length=32768,
     )
@@ -165,7 +165,9 @@ def tiny_config(
 
 def control_ids(tokenizer: Qwen2Tokenizer) -> dict[str, int]:
     """Return the id of each control token in a tokeniser's vocabulary."""
-    return {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIALS}
+    found = tokenizer.convert_tokens_to_ids(list(SPECIALS))
+    assert isinstance(found, list)
+    return dict(zip(SPECIALS, found, strict=True))
 
 
 def sized_config(sizes: Mapping[str, Any], ids: Mapping[str, int]) -> Qwen2_5_VLConfig:
@@ -198,5 +200,6 @@ def build_tiny(
     config = tiny_config(len(tokenizer), tokenizer=tokenizer, **sizes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen2_5_VLForConditionalGeneration(config).to(dtype)
+        model = Qwen2_5_VLForConditionalGeneration(config)
+        torch.nn.Module.to(model, dtype)
     return Policy(model.eval(), tokenizer, video=video, name=name)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.multiprocessing.spawn import start_processes
 from torch.optim import _muon
 
 from rollout3d import tables
@@ -60,7 +61,7 @@ def train(config: Config, name: str, out_dir: Path, lineage: tables.Lineage, rea
     with tempfile.TemporaryDirectory() as meeting:
         arguments = (processes, f"file://{meeting}/rendezvous", rooms, config, name, out_dir, lineage)
         # Forked before torch has started a thread: workers share the rooms' memory and import nothing again.
-        torch.multiprocessing.start_processes(_work, arguments, nprocs=processes, start_method="fork")
+        start_processes(_work, arguments, nprocs=processes, start_method="fork")
 
 
 def _work(rank: int, world: int, meeting: str, rooms: Sequence[lessons.Room], config: Config, name: str, *out) -> None:
@@ -126,7 +127,7 @@ def _loop(policy: Policy, rooms: Sequence[lessons.Room], config: Config, rank: i
             (-(logp * weights).sum() / weights.sum() / world).backward()
         _sum_over_processes(parameters, loss)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, 1.0))
-        rate = schedules[0].get_last_lr()[0]
+        rate = float(schedules[0].get_last_lr()[0])
         for stepped in (*optimizers, *schedules):
             stepped.step()
         policy.model.zero_grad(set_to_none=True)
@@ -161,16 +162,14 @@ def orthogonalised(update: torch.Tensor, coefficients: tuple[float, ...], steps:
 
 def _sum_over_processes(parameters: Sequence[torch.Tensor], loss: torch.Tensor) -> None:
     """Sum gradients and loss over all processes, in place, in one all-reduce."""
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    flat = torch.cat([loss.reshape(1), *(p.grad.flatten() for p in parameters)])
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([loss.reshape(1), *(gradient.flatten() for gradient in gradients)])
     dist.all_reduce(flat)
     loss.copy_(flat[0])
     start = 1
-    for parameter in parameters:
-        parameter.grad.copy_(flat[start : start + parameter.numel()].view_as(parameter))
-        start += parameter.numel()
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+        start += gradient.numel()
 
 
 def lesson_row(policy: Policy, room: lessons.Room) -> Lessoned:

@@ -216,7 +216,7 @@ def _spline(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     k = np.clip(np.floor(at).astype(int), 0, len(values) - 1)
     f = at - k
     basis = ((1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3)
-    return sum(w * controls[k + j] for j, w in enumerate(basis)) / 6
+    return np.asarray(sum(w * controls[k + j] for j, w in enumerate(basis))) / 6
 
 
 def _directions(rng, xy, height, moments, seconds, phases, walls, boxes) -> np.ndarray:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from toyworld.rooms.vocabulary import CATEGORIES, RGB
 
 Block = tuple[float, float, float, float, float, float, RGB]
+Panel = tuple[float, float, float, float, RGB]
 
 
 def blocks_of(category: str, size: tuple[float, float, float]) -> list[Block]:
@@ -21,10 +22,11 @@ def blocks_of(category: str, size: tuple[float, float, float]) -> list[Block]:
 
 
 def _dark(color: RGB, factor: float = 0.55) -> RGB:
-    return tuple(int(c * factor) for c in color)  # type: ignore[return-value]
+    red, green, blue = (int(c * factor) for c in color)
+    return red, green, blue
 
 
-def _front(w: float, d: float, h: float, body: RGB, panels: list[tuple[float, float, float, float, RGB]], deep=0.03):
+def _front(w: float, d: float, h: float, body: RGB, panels: list[Panel], deep: float = 0.03) -> list[Block]:
     """Return a full box whose front has sunken panels (x0, x1, z0, z1, colour) in one row or one column.
 
     The rest of the front has the body's colour.
@@ -54,7 +56,7 @@ def _ring(w: float, d: float, thin: float, z0: float, z1: float, color: RGB) -> 
     ]
 
 
-def _chair(w, d, h, color, accent):
+def _chair(w, d, h, color, accent) -> list[Block]:
     seat, post = 0.48 * h, 0.05
     return [
         *_legs(w, d, seat - 0.07, post, accent),
@@ -65,11 +67,11 @@ def _chair(w, d, h, color, accent):
     ]
 
 
-def _table(w, d, h, color, accent):
+def _table(w, d, h, color, accent) -> list[Block]:
     return [*_legs(w, d, h - 0.06, 0.07, accent), (-w, w, -d, d, h - 0.06, h, color)]
 
 
-def _sofa(w, d, h, color, accent):
+def _sofa(w, d, h, color, accent) -> list[Block]:
     arm, back, seat = 0.18, 0.2, 0.42 * h
     n = 3 if w > 0.95 else 2
     step = 2 * (w - arm) / n
@@ -82,15 +84,15 @@ def _sofa(w, d, h, color, accent):
     ]
 
 
-def _screen(w, d, h, color, accent):
+def _screen(w, d, h, color, accent) -> list[Block]:
     return _front(w, d, h, color, [(-w + 0.05, w - 0.05, 0.05, h - 0.05, accent)])
 
 
-def _stool(w, d, h, color, accent):
+def _stool(w, d, h, color, accent) -> list[Block]:
     return [*_legs(w, d, h - 0.1, 0.05, accent), (-w, w, -d, d, h - 0.1, h, color)]
 
 
-def _bed(w, d, h, color, accent):
+def _bed(w, d, h, color, accent) -> list[Block]:
     return [
         (-w, w, -d, d, 0, 0.5 * h, color),
         (-w, w, -d, 0.25 * d, 0.5 * h, h, color),
@@ -98,7 +100,7 @@ def _bed(w, d, h, color, accent):
     ]
 
 
-def _toilet(w, d, h, color, accent):
+def _toilet(w, d, h, color, accent) -> list[Block]:
     tank, bowl, rail = 0.2, 0.5 * h, 0.035
     return [
         (-w, w, -d, d - tank, 0, 0.05, color),
@@ -112,7 +114,7 @@ def _toilet(w, d, h, color, accent):
     ]
 
 
-def _stove(w, d, h, color, accent):
+def _stove(w, d, h, color, accent) -> list[Block]:
     top, rim, mid = h - 0.03, 0.06, 0.04
     burners = [
         (x0, x1, y0, y1, top, h - 0.01, accent)
@@ -123,7 +125,7 @@ def _stove(w, d, h, color, accent):
     return [*_front(w, d, top, color, window), *burners, *_ring(w, d, rim, top, h, color)]
 
 
-def _bathtub(w, d, h, color, accent):
+def _bathtub(w, d, h, color, accent) -> list[Block]:
     rim = 0.1
     return [
         *_ring(w, d, rim, 0, 0.3 * h, color),
@@ -133,7 +135,7 @@ def _bathtub(w, d, h, color, accent):
     ]
 
 
-def _washer(w, d, h, color, accent):
+def _washer(w, d, h, color, accent) -> list[Block]:
     r = min(0.25 * h, w - 0.08)
     middle, cut, y = 0.47 * h, 0.6 * r, -d + 0.03
     porthole = [
@@ -151,7 +153,7 @@ def _washer(w, d, h, color, accent):
     ]
 
 
-def _refrigerator(w, d, h, color, accent):
+def _refrigerator(w, d, h, color, accent) -> list[Block]:
     x0, x1, split = -w + 0.06, -w + 0.14, 0.62 * h
     grips = [
         (x0, x1, 0.25 * h, split - 0.05, accent),
@@ -161,7 +163,7 @@ def _refrigerator(w, d, h, color, accent):
     return _front(w, d, h, color, grips)
 
 
-def _fireplace(w, d, h, color, accent):
+def _fireplace(w, d, h, color, accent) -> list[Block]:
     jamb, shelf, hearth = 0.24, 0.12, 0.1
     soot, back = (30, 24, 22), d - 0.08
     flames = [
@@ -177,7 +179,7 @@ def _fireplace(w, d, h, color, accent):
     ]
 
 
-def _dishwasher(w, d, h, color, accent):
+def _dishwasher(w, d, h, color, accent) -> list[Block]:
     return [
         *_front(w, d, h - 0.03, color, [(-w + 0.04, w - 0.04, 0.78 * h, 0.92 * h, accent)]),
         (-w, w, -d, -0.4 * d, h - 0.03, h, accent),
@@ -185,7 +187,7 @@ def _dishwasher(w, d, h, color, accent):
     ]
 
 
-def _cabinet(w, d, h, color, accent):
+def _cabinet(w, d, h, color, accent) -> list[Block]:
     n, seam = (3 if w > 0.55 else 2), 0.02
     step = 2 * (w - 0.04) / n
     doors = []
@@ -195,7 +197,7 @@ def _cabinet(w, d, h, color, accent):
     return [*_front(w, d, h - 0.04, color, doors), (-w, w, -d, d, h - 0.04, h, accent)]
 
 
-def _bookshelf(w, d, h, color, accent):
+def _bookshelf(w, d, h, color, accent) -> list[Block]:
     side, n = 0.05, 4
     step = (h - side) / n
     colors = (accent, (225, 70, 60), (70, 110, 220), accent, (240, 190, 60))
@@ -216,7 +218,7 @@ def _bookshelf(w, d, h, color, accent):
     return blocks
 
 
-def _nightstand(w, d, h, color, accent):
+def _nightstand(w, d, h, color, accent) -> list[Block]:
     drawers = [
         (-w + 0.05, w - 0.05, 0.08, 0.46 * h, accent),
         (-w + 0.05, w - 0.05, 0.46 * h, 0.52 * h, color),
@@ -225,7 +227,7 @@ def _nightstand(w, d, h, color, accent):
     return _front(w, d, h, color, drawers)
 
 
-def _door(w, d, h, color, accent):
+def _door(w, d, h, color, accent) -> list[Block]:
     panels = [
         (-0.6 * w, 0.6 * w, 0.1 * h, 0.42 * h, accent),
         (-0.6 * w, 0.6 * w, 0.42 * h, 0.52 * h, color),
@@ -234,7 +236,7 @@ def _door(w, d, h, color, accent):
     return _front(w, d, h, color, panels)
 
 
-def _radiator(w, d, h, color, accent):
+def _radiator(w, d, h, color, accent) -> list[Block]:
     n = 9
     step = 2 * w / n
     fins: list[Block] = []
@@ -244,7 +246,7 @@ def _radiator(w, d, h, color, accent):
     return fins
 
 
-def _plant(w, d, h, color, accent):
+def _plant(w, d, h, color, accent) -> list[Block]:
     pot = 0.34 * h
     leaf = _dark(color, 0.75)
     return [
@@ -258,7 +260,7 @@ def _plant(w, d, h, color, accent):
     ]
 
 
-def _bin(w, d, h, color, accent):
+def _bin(w, d, h, color, accent) -> list[Block]:
     thin = 0.025
     return [
         *_ring(w, d, thin, 0, 0.45 * h, color),
@@ -268,7 +270,7 @@ def _bin(w, d, h, color, accent):
     ]
 
 
-def _backpack(w, d, h, color, accent):
+def _backpack(w, d, h, color, accent) -> list[Block]:
     y = -0.4 * d
     return [
         (-w, w, y, d, 0, h - 0.05, color),
@@ -281,7 +283,7 @@ def _backpack(w, d, h, color, accent):
     ]
 
 
-def _pillow(w, d, h, color, accent):
+def _pillow(w, d, h, color, accent) -> list[Block]:
     return [
         (-w, -0.5 * w, -d, d, 0, h, color),
         (-0.5 * w, 0.5 * w, -d, d, 0, h, accent),
@@ -289,7 +291,7 @@ def _pillow(w, d, h, color, accent):
     ]
 
 
-def _lamp(w, d, h, color, accent):
+def _lamp(w, d, h, color, accent) -> list[Block]:
     return [
         (-w, w, -d, d, 0, 0.05, accent),
         (-0.2 * w, 0.2 * w, -0.2 * d, 0.2 * d, 0.05, 0.45 * h, accent),
@@ -297,7 +299,7 @@ def _lamp(w, d, h, color, accent):
     ]
 
 
-def _monitor(w, d, h, color, accent):
+def _monitor(w, d, h, color, accent) -> list[Block]:
     foot, y = 0.22 * h, -0.2 * d
     return [
         (-w, w, -d, d, 0, 0.02, color),
@@ -308,7 +310,7 @@ def _monitor(w, d, h, color, accent):
     ]
 
 
-def _keyboard(w, d, h, color, accent):
+def _keyboard(w, d, h, color, accent) -> list[Block]:
     rim = 0.025
     return [
         (-w, w, -d, d, 0, 0.5 * h, color),
@@ -317,11 +319,11 @@ def _keyboard(w, d, h, color, accent):
     ]
 
 
-def _mouse(w, d, h, color, accent):
+def _mouse(w, d, h, color, accent) -> list[Block]:
     return [(-w, w, -d, 0.3 * d, 0, h, color), (-w, w, 0.3 * d, d, 0, h, accent)]
 
 
-def _printer(w, d, h, color, accent):
+def _printer(w, d, h, color, accent) -> list[Block]:
     return [
         *_front(w, d, h - 0.04, color, [(-0.8 * w, 0.8 * w, 0.2 * h, 0.55 * h, accent)]),
         (-w, w, -d, -0.2 * d, h - 0.04, h, accent),
@@ -329,7 +331,7 @@ def _printer(w, d, h, color, accent):
     ]
 
 
-def _microwave(w, d, h, color, accent):
+def _microwave(w, d, h, color, accent) -> list[Block]:
     panels = [
         (-w + 0.03, 0.4 * w, 0.04, h - 0.07, accent),
         (0.4 * w, 0.5 * w, 0.04, h - 0.07, color),
@@ -342,7 +344,7 @@ def _microwave(w, d, h, color, accent):
     ]
 
 
-def _clock(w, d, h, color, accent):
+def _clock(w, d, h, color, accent) -> list[Block]:
     y, rim, hand = -d + 0.02, 0.05, 0.02
     middle = h / 2
     return [
@@ -358,7 +360,7 @@ def _clock(w, d, h, color, accent):
     ]
 
 
-def _ceiling_light(w, d, h, color, accent):
+def _ceiling_light(w, d, h, color, accent) -> list[Block]:
     return [
         (-w, w, -d, d, 0, 0.45 * h, color),
         (-0.9 * w, 0.9 * w, -0.9 * d, 0.9 * d, 0.45 * h, 0.8 * h, accent),

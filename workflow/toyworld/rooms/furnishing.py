@@ -17,7 +17,9 @@ GAP = 0.04
 TRIES = 24
 """Proposals per thing; half as many for one that stands on furniture."""
 
-Placed = tuple[str, tuple[float, float, float], tuple[float, float, float], float]
+Size = tuple[float, float, float]
+"""Width, depth, height, metres."""
+Placed = tuple[str, tuple[float, float, float], Size, float]
 """Category, centre, size, yaw in degrees."""
 
 
@@ -46,7 +48,8 @@ class Furnisher:
     def place(self, name: str) -> bool:
         """Place one more thing of a category; return whether a try succeeded."""
         category, rng = CATEGORIES[name], self.rng
-        size = tuple(round(float(v), 3) for v in rng.uniform(category.smallest, category.largest))
+        width, depth, height = (round(float(v), 3) for v in rng.uniform(category.smallest, category.largest))
+        size = (width, depth, height)
         way = getattr(self, f"_{category.spot}")
         for attempt in range(TRIES if category.spot != "top" else TRIES // 2):
             # The first half of the tries insists on a room of a fitting theme.
@@ -58,7 +61,7 @@ class Furnisher:
 
     # Proposals, one method per spot: (room, (x, y), bottom, yaw in degrees) or None.
 
-    def _wall(self, category: Category, size: tuple[float, ...], picky: bool, gap: float = 0.03, bottom: float = 0.0):
+    def _wall(self, category: Category, size: Size, picky: bool, gap: float = 0.03, bottom: float = 0.0):
         k = int(np.searchsorted(self.wall_chance, self.rng.random()))
         k = min(k, len(self.wall_lengths) - 1)
         room, long = int(self.plan.wall_room[k]), self.wall_lengths[k]
@@ -72,15 +75,15 @@ class Furnisher:
         at = np.array([x0, y0]) + along * t + inward * (size[1] / 2 + gap)
         return room, at, bottom, float(np.degrees(np.arctan2(inward[0], -inward[1])))
 
-    def _edge(self, category: Category, size: tuple[float, ...], picky: bool):
+    def _edge(self, category: Category, size: Size, picky: bool):
         found = self._wall(category, size, picky, gap=0.1 + 0.15 * self.rng.random())
         return found and (*found[:3], found[3] + self.rng.uniform(-25, 25))
 
-    def _hung(self, category: Category, size: tuple[float, ...], picky: bool):
+    def _hung(self, category: Category, size: Size, picky: bool):
         bottom = min(self.rng.uniform(*category.heights), self.height - size[2] - 0.1)
         return self._wall(category, size, picky, gap=0.02, bottom=bottom)
 
-    def _corner(self, category: Category, size: tuple[float, ...], picky: bool):
+    def _corner(self, category: Category, size: Size, picky: bool):
         if self.rng.random() < 0.4:
             return self._edge(category, size, picky)
         room = self._room()
@@ -91,7 +94,7 @@ class Furnisher:
         offset = max(size[:2]) / 2 + 0.12
         return room, b + (before + after) * offset, 0.0, self.rng.uniform(-8, 8)
 
-    def _free(self, category: Category, size: tuple[float, ...], picky: bool):
+    def _free(self, category: Category, size: Size, picky: bool):
         if category.name == "table" and self.rng.random() < 0.5:
             return self._wall(category, size, picky, gap=0.05)
         tables = [k for k, item in enumerate(self.placed) if item[0] == "table"]
@@ -104,7 +107,7 @@ class Furnisher:
         at = low + (high - low) * self.rng.random(2)
         return room, at, 0.0, 90.0 * self.rng.integers(4) + self.rng.uniform(-12, 12)
 
-    def _beside(self, host: int, size: tuple[float, ...]):
+    def _beside(self, host: int, size: Size):
         """Propose a place at one of the four sides of a table, facing it."""
         side = self.rng.integers(4)
         _, _, table, yaw = self.placed[host]
@@ -117,7 +120,7 @@ class Furnisher:
         at = self._to_world(host, local)
         return self._room_at(at), at, 0.0, yaw + turn + self.rng.uniform(-14, 14)
 
-    def _top(self, category: Category, size: tuple[float, ...], picky: bool):
+    def _top(self, category: Category, size: Size, picky: bool):
         hosts = [k for k, item in enumerate(self.placed) if item[0] in category.hosts]
         if not hosts:
             return None
@@ -137,7 +140,7 @@ class Furnisher:
         at = self._to_world(host, local)
         return self._room_at(at), at, center[2] + top[2] / 2, yaw + self.rng.uniform(-6, 6)
 
-    def _ceiling(self, category: Category, size: tuple[float, ...], picky: bool):
+    def _ceiling(self, category: Category, size: Size, picky: bool):
         room = self._room()
         low, high = self.plan.polygons[room].min(axis=0), self.plan.polygons[room].max(axis=0)
         at = low + (high - low) * self.rng.uniform(0.2, 0.8, 2)
@@ -145,9 +148,7 @@ class Furnisher:
 
     # Acceptance.
 
-    def _accept(
-        self, category: Category, size: tuple[float, ...], room: int, at: np.ndarray, bottom: float, yaw: float
-    ) -> bool:
+    def _accept(self, category: Category, size: Size, room: int, at: np.ndarray, bottom: float, yaw: float) -> bool:
         """Place a thing if it fits its room, touches nothing and keeps the floor connected; return whether it does."""
         if room < 0:
             return False

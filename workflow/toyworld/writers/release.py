@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rollout3d.errors import InvalidInput
 from rollout3d.progress import progress
@@ -25,6 +25,7 @@ MARKER = "SYNTHETIC.txt"
 """File in the root of every rendered release; a directory without it is never overwritten."""
 
 _WRITERS = {"scannet": scannet, "scannetpp": scannetpp, "arkitscenes": arkitscenes}
+_LAYOUTS: tuple[tuple[Literal["raw", "3dod"], ...], ...] = (("raw",), ("3dod",), ("raw", "3dod"))
 _FEW_FRAMES = 4
 """Frames of ScanNet's test scan, whose pictures are large."""
 _TEST_SIZE = (640, 480)
@@ -140,7 +141,7 @@ def _quirks(dataset: str, i: int) -> Any:
         return scannetpp.Quirks(depth_packing=packing, odd_length=i % 3 == 2, dslr=i == 1)
     return arkitscenes.Quirks(
         rotation_deg=(0, 90, 180, 270)[i % 4],
-        layouts=(("raw",), ("3dod",), ("raw", "3dod"))[i % 3],
+        layouts=_LAYOUTS[i % 3],
         delimiter=("_", " ", "/", "-")[i % 4],
     )
 
