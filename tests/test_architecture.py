@@ -1,4 +1,4 @@
-"""The floors of the house: nothing imports upward, or sideways among the rooms that must not know each other."""
+"""The layers of the package: nothing imports from a higher layer, or from a neighbour that must stay independent."""
 
 import ast
 from pathlib import Path
@@ -38,11 +38,11 @@ FLOORS = [
     {"study", "stages"},
 ]
 STRANGERS = [{"imports"}, {"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]
-"""Rooms of one floor that must not import each other."""
+"""Modules of one layer that must not import each other."""
 
 
 def imports(path: Path, package: str = "rollout3d") -> set[str]:
-    """Names of a package's modules that a file imports, anywhere in it."""
+    """Return the names of a package's modules that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package:

@@ -1,4 +1,4 @@
-"""The code digest: what counts, what does not, and that the closure misses nothing that a stage imports."""
+"""The code digest: what counts, what does not, and that the closure holds everything that a stage imports."""
 
 import ast
 import dataclasses
@@ -30,7 +30,7 @@ def package():
 
 
 def copied(folder):
-    """A copy of the packages and of what they read, which a test may edit."""
+    """Return a copy of the packages and of the files that they read, which a test may edit."""
     ignore = shutil.ignore_patterns("__pycache__", "three")
     shutil.copytree(PACKAGE.parent, folder / "workflow", ignore=ignore)
     shutil.copytree(ROOT / "resources", folder / "resources")
@@ -89,7 +89,7 @@ def test_the_closure_holds_every_module_that_a_stage_imports(package):
     )
     imported = dict(json.loads(line) for line in done.stdout.splitlines())
     assert sorted({*imported} - {"common"}) == STAGES, done.stderr
-    # What every stage shares imports no more than configuration, tables and bookkeeping.
+    # The module that all stages share imports only configuration, tables and bookkeeping.
     shared = {Path(file).relative_to(ROOT).as_posix() for file in imported.pop("common")}
     allowed = (
         *("__init__.py", "doors.py", "errors.py", "files.py", "progress.py", "provenance.py", "resources.py"),
@@ -210,7 +210,7 @@ def test_resources_count_where_they_are_read(clone, stage, chosen, file, counts)
 
 
 def opened(*calls):
-    """Files of resources/ and config/deepspeed/ that functions open."""
+    """Return the files of resources/ and config/deepspeed/ that functions open."""
     with Recorder({"resources": ROOT / "resources", "config/deepspeed": ROOT / "config" / "deepspeed"}) as record:
         for call in calls:
             call()

@@ -1,4 +1,4 @@
-"""Files that are complete and on the disk, or absent."""
+"""Atomic writes: a file is complete and on the disk, or absent."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from rollout3d import files
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What reached the disk, in order: ("sync", path) and ("replace", path)."""
+    """Record the calls that reach the disk, in order: ("sync", path) and ("replace", path)."""
     seen = []
     sync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(("sync", os.readlink(f"/proc/self/fd/{fd}"))), sync(fd)))

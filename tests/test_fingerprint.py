@@ -1,4 +1,4 @@
-"""Files outside the workflow: what is recorded, what its digest covers, and what a comparison finds."""
+"""Files outside the workflow: the record of those that were read, its digest, and the comparison with the disk."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def root(tmp_path):
 
 
 def read(root):
-    """What a stage may do; returns its record."""
+    """Read files as a stage does; return the record."""
     with Recorder({"roots.scannet": root}) as raw:
         (root / "split.txt").read_text()
         for path in sorted((root / "scans").iterdir()):

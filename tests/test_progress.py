@@ -1,4 +1,4 @@
-"""The lines that long work leaves in a log."""
+"""Progress lines in a log."""
 
 from rollout3d import progress
 
@@ -7,7 +7,7 @@ def test_time_left_follows_the_pace_of_this_process(monkeypatch, capsys):
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     assert list(progress.progress(iter("abcd"), "questions", total=100, before=96)) == list("abcd")
-    # One is done in 20 s, three in 40 s: what another process did long ago does not count.
+    # One in 20 s, three in 40 s: the items that an earlier process finished do not count.
     assert capsys.readouterr().err.splitlines() == [
         "questions 97/100, 0:01:00 left",
         "questions 99/100, 0:00:13 left",

@@ -1,4 +1,4 @@
-"""Text that others wrote: encodings, and JSON in which a key stands twice."""
+"""Text files of releases: encodings, and JSON objects with a repeated key."""
 
 import codecs
 import math
@@ -43,7 +43,7 @@ def test_an_empty_file_is_empty_text():
         (codecs.BOM_UTF8 + b"b\xfcro", "cannot be decoded as UTF-8-SIG"),
     ],
 )
-def test_what_is_no_text_is_refused_with_a_remedy(data, says):
+def test_binary_data_is_refused_with_a_remedy(data, says):
     with pytest.raises(ValueError, match=says) as caught:
         decode(data)
     assert "save it as UTF-8, or download it again" in str(caught.value)
@@ -60,6 +60,6 @@ def test_a_key_with_two_values_is_refused_by_name():
     assert loads(b'{"a": {"objectId": 1, "objectId": 1}}') == {"a": {"objectId": 1}}
 
 
-def test_numbers_that_are_none_are_left_to_those_who_use_them():
+def test_numbers_that_are_not_finite_are_kept():
     found = loads(b'{"a": [NaN, Infinity, -Infinity]}')["a"]
     assert math.isnan(found[0]) and found[1:] == [math.inf, -math.inf]

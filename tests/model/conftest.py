@@ -7,14 +7,7 @@ import torch
 
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
-from toyworld.model.architecture import build_tiny, tiny_tokenizer
-
-CORPUS = [
-    "These are frames of a video. How many chair(s) are in this room?",
-    "Please answer the question using a single word or phrase.",
-    "Answer with the option's letter from the given choices directly.",
-    "<think> The sofa is left of the table. </think> <answer>3</answer>",
-] * 4
+from toyworld.model.architecture import build_tiny
 
 
 def sharpen(policy, factor=4.0):
@@ -24,11 +17,6 @@ def sharpen(policy, factor=4.0):
             if weight.ndim > 1:
                 weight.mul_(factor)
     return policy
-
-
-@pytest.fixture(scope="session")
-def tokenizer():
-    return tiny_tokenizer(CORPUS, 450)
 
 
 @pytest.fixture(scope="session")

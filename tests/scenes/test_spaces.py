@@ -1,4 +1,4 @@
-"""What a physical space is."""
+"""The physical space of a scan."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from rollout3d.scenes.datasets.arkitscenes import visit_of
         ("arkitscenes", "41069025", "41069025"),
     ],
 )
-def test_space_that_a_name_tells(dataset, scene_id, space):
+def test_the_space_follows_from_the_name(dataset, scene_id, space):
     assert space_of(dataset, scene_id) == space
 
 

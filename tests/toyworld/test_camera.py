@@ -1,4 +1,4 @@
-"""Walks: upright, slow, clear of everything, and past what there is to see."""
+"""Walks of the camera: upright, slow, clear of obstacles, and past most things."""
 
 import itertools
 
@@ -64,7 +64,7 @@ def test_the_camera_walks_and_looks_around():
         assert np.degrees(np.ptp(heading)) > 120
 
 
-def test_more_frames_a_second_see_the_same_walk():
+def test_a_higher_frame_rate_samples_the_same_walk():
     world = build_world(6)
     assert camera_path(world, 8, 60)[::6] == pytest.approx(camera_path(world, 8, 10), abs=1e-12)
 
@@ -82,6 +82,6 @@ def test_any_length_gives_that_many_frames_at_a_walking_pace(seconds, fps, n):
     assert n == 1 or (np.linalg.norm(np.diff(poses[:, :2, 3], axis=0), axis=1) * fps).max() < 1.8
 
 
-def test_a_film_without_frames_is_refused():
+def test_a_recording_without_frames_is_refused():
     with pytest.raises(ValueError, match="no frame"):
         camera_path(build_world(6), 0.01, 10)

@@ -1,4 +1,4 @@
-"""What the presets' small model is taught: true statements about rooms, and loss on answers only."""
+"""Training data of the small model: true statements about rooms, and a loss mainly on answers."""
 
 import json
 import re
@@ -25,7 +25,7 @@ REASON = partial(geometric.reasoning, seed=STUDY.seed)
 
 
 def with_model(**changes):
-    """The study with other settings of the small model."""
+    """Return the study with other settings of the small model."""
     toyworld = STUDY.toyworld.model_copy(update={"model": STUDY.toyworld.model.model_copy(update=changes)})
     return STUDY.model_copy(update={"toyworld": toyworld})
 
@@ -63,7 +63,7 @@ def test_every_moment_counts_what_its_pair_of_frames_shows():
         assert {name: int(n) for n, name in re.findall(r"(\d+) ([a-z ]+)", listed)} == true
 
 
-def test_a_clip_is_taught_what_its_own_frames_show(room):
+def test_a_clips_lesson_describes_its_own_frames(room):
     rng = np.random.default_rng(0)
     assert lessons.describe(room.moments) == room.lessons[0]
     shown = set()
@@ -84,7 +84,7 @@ def test_some_rooms_are_black_and_have_no_clips():
     assert 0 < sum(black) < 12
     assert [not room.moments for room in made] == black
     for room, other in zip(made, lessons.make_rooms(none, REASON, 1)):
-        assert room.lessons == other.lessons  # what is taught about it stays
+        assert room.lessons == other.lessons  # lessons do not depend on the frames' colour
 
 
 def test_inventory_counts_the_world():
@@ -165,8 +165,8 @@ def test_the_saved_model_is_an_ordinary_hugging_face_directory(tmp_path):
     assert len(losses) == STUDY.toyworld.model.steps and losses[-1] < losses[0]
 
 
-def test_clips_are_learnt_from_beside_the_rooms(room, monkeypatch):
-    """One process: with clips the same step moves the weights elsewhere."""
+def test_clips_add_to_the_loss_of_the_rooms(room, monkeypatch):
+    """With clips, the same steps lead to other weights."""
     monkeypatch.setattr(training, "_sum_over_processes", lambda parameters, loss: None)
     moved = []
     for clips in (0, 2):
@@ -181,7 +181,7 @@ def test_clips_are_learnt_from_beside_the_rooms(room, monkeypatch):
 
 
 def test_muons_update_equals_torchs_but_for_its_rounding():
-    """In float32, since bfloat16 is slow on CPUs without instructions for it."""
+    """Ours is float32, since bfloat16 is slow on CPUs without instructions for it."""
     import torch
     from torch.optim import _muon
 

@@ -1,4 +1,4 @@
-"""The renderer against rays, planes and hand-computed pixels; recordings and direct frames are what it draws."""
+"""The renderer against rays, planes and hand-computed pixels; recordings and quick frames consist of its pictures."""
 
 import cv2
 import numpy as np
@@ -16,14 +16,14 @@ IDENTITY = np.eye(4)
 
 
 def quad(corners, color=(200, 100, 50), owner=0) -> Mesh:
-    """One quadrilateral, counter-clockwise from its visible side."""
+    """Return a mesh of one quadrilateral, counter-clockwise seen from its visible side."""
     vertices = np.array(corners, dtype=float)
     faces = np.array([[0, 1, 2], [0, 2, 3]], dtype=np.int32)
     return Mesh(vertices, faces, np.tile(np.array(color, np.uint8), (4, 1)), np.full(4, owner, np.int32))
 
 
 def facing(z: float, left: float, right: float, top: float, bottom: float, **more) -> Mesh:
-    """A rectangle at depth z before a camera at the origin that looks along +z, bounds in pixels of K."""
+    """Return a rectangle at depth z before a camera at the origin that looks along +z; bounds in pixels of K."""
     x0, x1 = (left - 31.5) / 50 * z, (right - 31.5) / 50 * z
     y0, y1 = (top - 23.5) / 50 * z, (bottom - 23.5) / 50 * z
     return quad([(x0, y0, z), (x0, y1, z), (x1, y1, z), (x1, y0, z)], **more)
@@ -66,7 +66,7 @@ def test_a_face_is_invisible_from_behind_and_behind_the_camera():
 
 
 def test_a_floor_that_passes_under_the_camera_is_clipped_not_dropped():
-    """Camera 1.5 m above a large floor, looking level: below the horizon, depth = 1.5 f / (v - cy)."""
+    """A level camera 1.5 m above a large floor has depth 1.5 f / (v - cy) below the horizon."""
     floor = quad([(-50, -50, 0), (50, -50, 0), (50, 50, 0), (-50, 50, 0)], owner=FLOOR)
     pose = np.eye(4)
     pose[:3, :3] = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -92,7 +92,7 @@ def test_colours_keep_their_hue_and_faces_of_a_block_differ():
 
 
 def test_a_room_is_drawn_as_rays_find_it():
-    """Colour, depth and owner of pixels against Moeller-Trumbore rays over all triangles."""
+    """Compare colour, depth and owner of pixels with Moeller-Trumbore rays over all triangles."""
     world = build_world(5, shape="l")
     mesh = coarse_mesh_of(world)
     renderer = Renderer(mesh)
@@ -115,7 +115,7 @@ def test_a_room_is_drawn_as_rays_find_it():
                 q = np.cross(s, e1)
                 across = q @ ray / det
                 t = np.sum(e2 * q, axis=1) / det
-            # With counter-clockwise faces a positive determinant is the visible side.
+            # With counter-clockwise faces a positive determinant means the visible side.
             hit = (det > 1e-12) & (along >= 0) & (across >= 0) & (along + across <= 1) & (t > 0.05)
             first = np.argmin(np.where(hit, t, np.inf))
             tested += 1
@@ -151,7 +151,7 @@ def test_a_recording_renders_its_poses_and_loses_a_short_run_of_them():
     assert b"".join(f[0].tobytes() for f in second.frames()) == b"".join(f[0].tobytes() for f in frames)
 
 
-def test_direct_frames_are_a_recordings_frames_squeezed():
+def test_quick_frames_are_a_recordings_frames_squeezed():
     frames, world, shown = sample_room(9, n_frames=5, width=84, height=56)
     assert frames.shape == (5, 56, 84, 3) and len(shown) == 5
     film = record(world, 8, 10, 336, 252)

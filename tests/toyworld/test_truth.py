@@ -1,4 +1,4 @@
-"""Truth against hand-computed boxes, and against counting pixels."""
+"""The true answers against hand-computed boxes and against counts of pixels."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ ROOM = ((0.0, 0.0), (6.0, 0.0), (6.0, 2.0), (3.0, 2.0), (3.0, 5.0), (0.0, 5.0))
 
 
 def world_of(*boxes: tuple) -> World:
-    """A world of (category, center, size, yaw)."""
+    """Return a world of things (category, center, size, yaw)."""
     things = tuple(Thing(k, *box) for k, box in enumerate(boxes))
     return World("by hand", 1, (ROOM,), 2.5, things, "office")
 
@@ -73,7 +73,7 @@ def test_truth_of_a_room_by_hand():
 
 
 class Scripted(Recording):
-    """A film whose owners are given: one row of pixels a frame."""
+    """A recording with given owners: one row of pixels per frame."""
 
     SCRIPT = ((0, 0), (19, 0), (10, 10), (20, 0), (0, 26))
 
@@ -88,14 +88,14 @@ class Scripted(Recording):
 @pytest.mark.parametrize(
     "categories, width, first, seen",
     [
-        # Twenty pixels make a category seen; two things of a category add up, but each is seen by itself.
+        # Twenty pixels are enough; pixels of two things add up for their category, but each is seen by itself.
         (("chair", "chair"), 100, {"chair": 0.4}, [0, 1]),
         (("chair", "table"), 100, {"chair": 0.6, "table": 0.8}, [0, 1]),
-        # In a picture of 26,000 pixels, a thousandth is 26: the first thing's 20 no longer do.
+        # A thousandth of 26,000 pixels is 26, so the 20 pixels of the first thing are too few.
         (("chair", "table"), 260, {"table": 0.8}, [1]),
     ],
 )
-def test_a_kind_is_first_seen_when_enough_pixels_show_it(categories, width, first, seen):
+def test_a_category_is_first_seen_when_enough_pixels_show_it(categories, width, first, seen):
     box = ((1.0, 1.0, 0.5), (0.5, 0.6, 1.0), 0.0)
     world = world_of(*[(category, *box) for category in categories])
     film = Scripted(world, 5, width, 100, np.eye(3), np.tile(np.eye(4), (5, 1, 1)))
@@ -103,7 +103,7 @@ def test_a_kind_is_first_seen_when_enough_pixels_show_it(categories, width, firs
     assert found["first_seen_s"] == pytest.approx(first) and found["seen"] == seen
 
 
-def test_appearances_of_a_drawn_world_spread_over_the_film():
+def test_appearances_of_a_drawn_world_spread_over_the_recording():
     """Questions about order need categories that appear more than a second apart."""
     gaps = []
     for seed in range(5):
@@ -121,6 +121,6 @@ def test_appearances_of_a_drawn_world_spread_over_the_film():
     assert np.median(gaps) >= 4
 
 
-def test_lost_poses_do_not_hide_what_the_film_shows():
+def test_frames_without_a_pose_count_for_appearances():
     film = record(build_world(3), 3, 10, 80, 60)
     assert truth(film) == truth(replace(film, lost=()))

@@ -1,4 +1,4 @@
-"""Worlds: furniture that touches nothing, floors one can walk on, meshes whose boxes and areas are the truth."""
+"""Worlds: separate boxes, walkable floors, and meshes with the true boxes and areas."""
 
 import ctypes
 import itertools
@@ -81,7 +81,7 @@ def test_a_person_can_walk_everywhere(world):
     blocked = shapely.union_all([*obstacles, solid_walls(world)]).buffer(0.3)
     free = floor_of(world).difference(blocked)
     pieces = sorted((piece.area for piece in shapely.get_parts(free)), reverse=True)
-    # Walking is judged on a 10 cm grid: corners of free floor smaller than a few cells may be cut off.
+    # Free floor is a 10 cm grid, so corners smaller than a few cells may be cut off.
     assert pieces[0] > 2.0
     assert pieces[0] / sum(pieces) > 0.97
     for room in world.rooms:
@@ -99,7 +99,7 @@ def test_worlds_have_something_to_ask_in_every_dataset():
         assert [thing.thing_id for thing in world.things] == list(range(len(world.things)))
 
 
-def test_every_kind_occurs_and_those_that_may_repeat_occur_once_and_more_often():
+def test_every_category_occurs_and_those_that_may_repeat_occur_once_and_more_often():
     seen = {category: set() for category in CATEGORIES}
     for seed in range(70):
         for category, n in Counter(thing.category for thing in build_world(seed).things).items():
@@ -121,7 +121,7 @@ def test_distances_between_centres_spread_over_what_questions_ask():
     assert shares.min() > 0.02
 
 
-def test_kinds_differ_in_colours_and_in_the_names_that_each_dataset_asks_by():
+def test_categories_differ_in_colours_and_in_their_names_in_each_dataset():
     pairs = {name: np.array([category.color, category.accent], dtype=float) for name, category in CATEGORIES.items()}
     for a, b in itertools.combinations(pairs, 2):
         same = np.linalg.norm(pairs[a] - pairs[b], axis=1).max()

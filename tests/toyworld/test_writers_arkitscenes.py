@@ -1,4 +1,4 @@
-"""ARKitScenes as written, read back by a parser made from the published layout alone."""
+"""The written ARKitScenes format, read back by a parser made from the published layout alone."""
 
 import json
 
@@ -30,7 +30,7 @@ def write(recording, root, split="train", **quirks):
 
 
 def stamps(folder):
-    """Time stamps in the names of a folder's files, as written, in order."""
+    """Return the time stamps in the names of a folder's files, as text, sorted."""
     return sorted((path.stem.removeprefix(f"{SCENE}_") for path in folder.iterdir()), key=float)
 
 
@@ -39,7 +39,7 @@ def picture(path):
 
 
 def rodrigues(r):
-    """Rotation matrix of an axis-angle vector: cos I + sin [k] + (1 - cos) k k^T."""
+    """Return the rotation matrix of an axis-angle vector: cos I + sin [k] + (1 - cos) k k^T."""
     angle = np.linalg.norm(r)
     k = r / angle
     cross = np.array([[0, -k[2], k[1]], [k[2], 0, -k[0]], [-k[1], k[0], 0]])
@@ -47,7 +47,7 @@ def rodrigues(r):
 
 
 def trajectory(path):
-    """Camera-to-world by the time stamp's three-decimal name."""
+    """Return camera-to-world poses by the time stamp with three decimals."""
     found = {}
     for line in path.read_text().splitlines():
         stamp, *values = line.split()
@@ -59,7 +59,7 @@ def trajectory(path):
 
 
 def intrinsics(folder, stamp):
-    """(K, width, height) of the .pincam nearest in time."""
+    """Return (K, width, height) of the .pincam nearest in time."""
     nearest = min(folder.glob("*.pincam"), key=lambda p: abs(float(p.stem.split("_")[1]) - float(stamp)))
     w, h, fx, fy, cx, cy = map(float, nearest.read_text().split())
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), int(w), int(h)
@@ -109,7 +109,7 @@ def test_vertices_in_a_box_land_on_their_own_pixels_of_the_stored_picture(record
             obb = {key: np.array(value) for key, value in entry["segments"]["obbAligned"].items()}
             local = (xyz - obb["centroid"]) @ obb["normalizedAxes"].reshape(3, 3).T
             inside = (np.abs(local) <= obb["axesLengths"] / 2 + 1e-4).all(axis=1)
-            # One pixel's depth is off by centimetres on a sloping surface, hence exact images and a small slack.
+            # On a sloping surface the depth changes by centimetres per pixel, hence exact images and a small slack.
             hits, seen = filmed.landing(
                 K, poses[stamp], xyz[inside], np.rot90(owner, turn // 90), entry["objectId"] - 1,
                 np.rot90(depth, turn // 90),
@@ -144,7 +144,7 @@ def test_lost_frames_have_no_line_in_the_trajectory(recording, tmp_path):
     assert set(poses) < set(names)
 
 
-def test_the_trajectory_has_ten_lines_a_second_however_fast_the_pictures_come(tmp_path):
+def test_the_trajectory_has_ten_lines_per_second_whatever_the_frame_rate(tmp_path):
     folder = write(filmed.film(fps=30), tmp_path)
     names = stamps(folder / "vga_wide")
     assert len(names) == 7 and sorted(trajectory(folder / "lowres_wide.traj")) == [names[0], names[3], names[6]]

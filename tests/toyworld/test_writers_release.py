@@ -1,4 +1,4 @@
-"""Whole synthetic releases: which scans, in which splits, with the truth out of the readers' sight."""
+"""Whole rendered releases: their scans, splits and manifest, and the true answers beside them."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ DATASETS = ("scannet", "scannetpp", "arkitscenes")
 
 @pytest.fixture(scope="module", params=DATASETS)
 def written(request, tmp_path_factory):
-    """(dataset, root, rows) of a tiny release."""
+    """Return (dataset, root, rows) of a tiny release."""
     root = tmp_path_factory.mktemp("release") / request.param
     return request.param, root, release.write_release(request.param, root, TINY, seed=5)
 
@@ -40,7 +40,7 @@ def test_manifest_lists_every_file_with_its_digest(written):
     assert all(row["scene_id"] in row["file"] for row in rows)
 
 
-def test_truth_lies_beside_the_release_and_speaks_of_its_scans(written):
+def test_the_true_answers_lie_beside_the_release_by_scan(written):
     dataset, root, rows = written
     facts = sorted((root.parent / f"{dataset}_truth").glob("*.json"))
     assert {path.stem for path in facts} == {row["scene_id"] for row in rows} - {""}
@@ -53,7 +53,7 @@ def test_truth_lies_beside_the_release_and_speaks_of_its_scans(written):
 
 
 def annotated(dataset, root, scene_id):
-    """Label by object id, as the annotation file has it."""
+    """Return the label by object id, from the annotation file."""
     if dataset == "arkitscenes":
         (path, *_) = root.rglob(f"{scene_id}_3dod_annotation.json")
         groups = json.loads(path.read_text())["data"]
@@ -64,7 +64,7 @@ def annotated(dataset, root, scene_id):
     return {group["objectId"]: group["label"] for group in groups}
 
 
-def test_truth_knows_the_annotated_object_of_each_labelled_thing(written):
+def test_the_true_answers_name_the_annotated_object_of_each_labelled_thing(written):
     dataset, root, _ = written
     for path in (root.parent / f"{dataset}_truth").glob("*.json"):
         value = json.loads(path.read_text())["release"]
@@ -139,8 +139,8 @@ def test_videos_cover_all_four_turns_and_sideways_ones_are_filmed_in_portrait():
         assert (recording.width, recording.height) == ((48, 64) if portrait else (64, 48))
 
 
-def test_oddities_that_cost_a_scan_its_questions_are_scans_aside():
-    """So a small release has them too, and loses no question to them."""
+def test_quirks_that_leave_a_scan_without_questions_are_on_scans_aside():
+    """A small release then has them too, without fewer questions."""
     asides = {d: [s for s in release.plan(d, sized(4, 1), 0) if s.aside] for d in DATASETS}
     (hidden,), (skipped,) = asides["scannet"], asides["arkitscenes"]
     assert asides["scannetpp"] == [] and hidden.quirks.hidden and skipped.quirks.skipped

@@ -1,4 +1,4 @@
-"""ScanNet as written, read back by a parser made from the published layout alone."""
+"""The written ScanNet format, read back by a parser made from the published layout alone."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def write(recording, root, quirks=scannet.PLAIN):
 
 
 def sens(path):
-    """Every field of a version 4 .sens file, in file order."""
+    """Return every field of a version 4 .sens file, in file order."""
     data, at = path.read_bytes(), 0
 
     def take(form):
@@ -136,7 +136,7 @@ def test_mesh_has_an_alpha_byte_and_whole_triangles(recording, tmp_path):
 
 
 def instances(folder):
-    """Vertex indices of each instance by (objectId, label), and the set of all that belong to none."""
+    """Return the vertex indices of each instance by (objectId, label), and the set of those in no instance."""
     segments = json.loads((folder / f"{SCENE}_vh_clean_2.0.010000.segs.json").read_text())
     groups = json.loads((folder / f"{SCENE}.aggregation.json").read_text())
     of = np.array(segments["segIndices"])

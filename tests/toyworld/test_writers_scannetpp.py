@@ -1,4 +1,4 @@
-"""ScanNet++ as written, read back by a parser made from the published layout alone."""
+"""The written ScanNet++ format, read back by a parser made from the published layout alone."""
 
 import json
 import struct
@@ -52,7 +52,7 @@ def mesh(scene):
 
 
 def video_intrinsics(entry):
-    """K of the 64x48 video from that of the 1920x1440 sensor: 30 times smaller, integer pixel centres."""
+    """Return K of the 64x48 video from that of the 1920x1440 sensor: 30 times smaller, integer pixel centres."""
     K = np.array(entry["intrinsic"])
     K[:2, 2] = (K[:2, 2] + 0.5) / 30 - 0.5
     K[[0, 1], [0, 1]] /= 30
@@ -77,7 +77,7 @@ def test_pose_file_is_one_entry_short_and_numbered_from_zero(recording, tmp_path
     np.testing.assert_allclose(np.diff(times), 1 / 60, atol=1e-6)
 
 
-def test_intrinsics_speak_of_the_sensor_and_vary_slightly(recording, tmp_path):
+def test_intrinsics_belong_to_the_sensor_and_vary_slightly(recording, tmp_path):
     entries = list(cameras(write(recording, tmp_path)).values())
     focal = np.array([entry["intrinsic"][0][0] for entry in entries])
     assert len(np.unique(focal)) > 10
@@ -186,7 +186,7 @@ def test_depth_has_an_image_for_every_video_frame_in_each_packing(recording, tmp
         np.testing.assert_allclose(found[number, 2::4, 2::4], depth, atol=0.0051)  # four times the size, 1 cm steps
 
 
-def test_colmap_and_nerfstudio_tell_the_same_cameras(recording, tmp_path):
+def test_colmap_and_nerfstudio_hold_the_same_cameras(recording, tmp_path):
     scene = write(recording, tmp_path)
     entries = cameras(scene)
     lines = [line for line in (scene / "iphone/colmap/images.txt").read_text().splitlines() if line[:1] != "#"]
@@ -207,7 +207,7 @@ def test_colmap_and_nerfstudio_tell_the_same_cameras(recording, tmp_path):
         np.testing.assert_allclose(M @ by_name[name] @ np.diag([1, -1, -1, 1]), pose, atol=1e-9)
 
 
-def test_the_dslr_took_some_pictures_too(recording, tmp_path):
+def test_dslr_pictures_are_written_with_their_lists(recording, tmp_path):
     scene = write(recording, tmp_path, scannetpp.Quirks(dslr=True))
     lists = json.loads((scene / "dslr" / "train_test_lists.json").read_text())
     cameras = json.loads((scene / "dslr" / "nerfstudio" / "transforms_undistorted.json").read_text())
