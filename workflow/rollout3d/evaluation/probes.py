@@ -17,6 +17,7 @@ from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
+from rollout3d.tables.frame_sets import of_set
 from rollout3d.tables.rows import FrameRow, ProbeRow, QuestionRow
 
 NO_SCENE = "about no scene"
@@ -36,8 +37,7 @@ class Shown:
     def rows(self, scene_id: str) -> list[FrameRow]:
         """Return frame rows (frame_index) in the order shown, some repeated where the video is shorter than the set."""
         if self._kept[0] != scene_id:
-            rows = self._reader.rows(scene_id, ["frame_index", "sets"])
-            found = sorted((row for row in rows if self.name in row["sets"]), key=lambda row: row["frame_index"])
+            found = of_set(self._reader.rows(scene_id, ["frame_index", "sets"]), self.name)
             n = frame_set(self.name).n_shown
             self._kept = scene_id, found if n is None else [found[i] for i in sample_indices(len(found), n)]
         return self._kept[1]

@@ -15,7 +15,7 @@ from rollout3d.config import Video as VideoConfig
 from rollout3d.geometry.frames import frame_set
 from rollout3d.imports.records import Unusable
 from rollout3d.resize import resize_frame, smart_size
-from rollout3d.scenes.formats.pictures import picture_size
+from rollout3d.scenes.formats.pictures import encode_jpeg, picture_size
 from rollout3d.scenes.formats.video import Video
 from rollout3d.scenes.reading import ScanError
 
@@ -49,7 +49,7 @@ def picture(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]
     size = _size(height, width, *video.image_pixels)
     suffix = next((suffix for magic, suffix in _KEPT.items() if data.startswith(magic)), None)
     if suffix is None or height * width > video.image_max_pixels:
-        data, suffix = _jpeg(resize_frame(pixels, *size), quality), ".jpg"
+        data, suffix = encode_jpeg(resize_frame(pixels, *size)[:, :, ::-1], quality), ".jpg"
     return [{"bytes": data, "path": f"image/0{suffix}"}]
 
 
@@ -64,11 +64,10 @@ def video_frames(path: Path, video: VideoConfig, quality: int, sets: Collection[
         try:
             wanted = {i for name in sets for i in frame_set(name).indices(source.n_frames, source.fps)}
             for index in sorted(wanted):
-                rgb = source.frame(index)
-                rgb = np.ascontiguousarray(np.rot90(rgb, round(source.rotation_deg / 90)))
+                rgb = source.upright(index)
                 height, width = rgb.shape[:2]
                 size = _stored_size(height, width, video.stored_pixels)
-                data = _jpeg(resize_frame(rgb, *size)[:, :, ::-1], quality)
+                data = encode_jpeg(resize_frame(rgb, *size), quality)
                 origin = tables.Origin(index, source.n_frames, source.fps, width, height)
                 media.append({"bytes": data, "path": tables.frame_path(index / source.fps, origin)})
         finally:
@@ -91,7 +90,3 @@ def _size(height: int, width: int, min_pixels: int, max_pixels: int | None) -> t
         return smart_size(height, width, min_pixels, max_pixels)
     except ValueError as error:
         raise Unusable("cannot be shown", str(error)) from None
-
-
-def _jpeg(bgr: np.ndarray, quality: int) -> bytes:
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

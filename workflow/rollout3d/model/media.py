@@ -19,6 +19,7 @@ from rollout3d.geometry.frames import frame_set
 from rollout3d.model.encode import Video
 from rollout3d.model.pixels import resize
 from rollout3d.resize import smart_size
+from rollout3d.tables.frame_sets import of_set
 from rollout3d.tables.rows import FrameRow, Image, QuestionRow
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ class FrameStore:
 
     def _read_rows(self, scene_id: str, frame_set: str) -> list[FrameRow]:
         rows = self._frames.rows(scene_id)
-        found = sorted((row for row in rows if frame_set in row["sets"]), key=lambda row: row["frame_index"])
+        found = of_set(rows, frame_set)
         if not found:
             lacks = f"no frames of set '{frame_set}'" if rows else "no frames"
             raise MissingFrames(

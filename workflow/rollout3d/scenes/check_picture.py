@@ -16,6 +16,7 @@ import numpy as np
 from rollout3d.geometry.camera import project, project_lines, sample_indices
 from rollout3d.geometry.topdown import Bev, bev
 from rollout3d.scenes.check_report import Report, Shot
+from rollout3d.scenes.formats.pictures import encode_png
 from rollout3d.scenes.scan import Annotated, Room
 
 COLUMNS, COLUMN = 5, 320
@@ -47,7 +48,7 @@ def write_png(picture: np.ndarray, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.is_dir():
         raise IsADirectoryError(EISDIR, "is a folder")
-    data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    data = encode_png(picture)
     aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     aside.write_bytes(data)
     os.replace(aside, out)

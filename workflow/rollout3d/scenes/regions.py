@@ -27,6 +27,7 @@ from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import ScanRef
 from rollout3d.scenes.scan import ROUNDING_M, Room, Scan
 from rollout3d.scenes.surface import point_spacing, vertex_areas
+from rollout3d.tables.frame_sets import of_sets
 
 Row = dict[str, Any]
 DEPTH_MARGIN_M = 0.05
@@ -65,10 +66,10 @@ def regions_shard(
 
     def found() -> Iterator[Row]:
         for scene in progress(scenes, f"regions {dataset} {mode}"):
-            rows = frames.rows(scene["scene_id"], columns)
-            shown = [row | {"sets": sorted(wanted & set(row["sets"]))} for row in rows if wanted & set(row["sets"])]
-            for name in sorted(wanted - {name for row in shown for name in row["sets"]}):
-                raise ScanError(shard_dir / "frames.parquet", f"{scene['scene_id']} has no frames of {name}: reingest")
+            shown, absent = of_sets(frames.rows(scene["scene_id"], columns), wanted)
+            if absent:
+                reason = f"{scene['scene_id']} has no frames of {absent[0]}: reingest"
+                raise ScanError(shard_dir / "frames.parquet", reason)
             ref = ScanRef(scene["scene_id"], scene["space_id"], scene["split"])
             yield from scene_regions(dataset, Path(root), ref, objects.get(ref.scene_id, []), shown, mode)
 

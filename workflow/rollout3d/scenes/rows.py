@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 
 from rollout3d.config import Config
@@ -16,7 +15,7 @@ from rollout3d.geometry.room import ALPHA, POINTS, room_area, room_center
 from rollout3d.geometry.topdown import WALKABLE_CELL_M, bev, floor_level, floor_rect, pack_grid, walkable_grid
 from rollout3d.resize import FACTOR, JPEG_QUALITY, resize_frame, smart_size
 from rollout3d.scenes.agreement import measure
-from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.formats.pictures import encode_jpeg, encode_png
 from rollout3d.scenes.scan import Annotated, Room, Scan
 from rollout3d.seeding import generator
 
@@ -95,7 +94,7 @@ def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
                 "timestamp_s": index / source.fps,
                 "sets": members[index],
                 "image": {
-                    "bytes": _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]),
+                    "bytes": encode_jpeg(picture, JPEG_QUALITY),
                     "path": f"{scan.ref.scene_id}_{index:06d}.jpg",
                 },
                 "width": width,
@@ -118,7 +117,7 @@ def map_row(scan: Scan, config: Config, appearances: Mapping[str, float]) -> Row
     rows, cols = walkable.grid.shape
     return {
         "scene_id": scene_id,
-        "bev": {"bytes": _encode(top.rgb, ".png", []), "path": f"{scene_id}_bev.png"},
+        "bev": {"bytes": encode_png(top.rgb), "path": f"{scene_id}_bev.png"},
         "m_per_px": top.m_per_px,
         "x0": top.x0,
         "y0": top.y0,
@@ -141,10 +140,3 @@ def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Row]:
     xyz = room.vertices[chosen].astype(np.float32)
     names = ("x", "y", "z", "red", "green", "blue")
     return [dict(zip(names, (*p, *c))) for p, c in zip(xyz.tolist(), colors.tolist())]
-
-
-def _encode(rgb: np.ndarray, suffix: str, options: list[int]) -> bytes:
-    done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise ScanError("", f"a picture of {rgb.shape} could not be encoded as {suffix}")
-    return data.tobytes()

@@ -15,6 +15,8 @@ from typing import Any
 from rollout3d import tables
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.resize import smart_size
+from rollout3d.tables.frame_sets import of_set
+from rollout3d.tables.rows import FrameRow
 from rollout3d.teacher.client import Image, request_digest
 from rollout3d.teacher.prices import ModelPrice, PictureRule
 from rollout3d.teacher.replies import read_reply
@@ -90,12 +92,13 @@ def typical(
     shown: list[list[tuple[int, int]]] = []
     for path in _spread(frames):
         with tables.TableFile(path, tables.FRAMES) as file:
-            scans: dict[str, list[tuple[int, int, int]]] = {}
+            scans: dict[str, list[FrameRow]] = {}
             for row in file.rows(columns=["scene_id", "frame_index", "sets", "width", "height"]):
-                if frame_set in row["sets"]:
-                    scans.setdefault(row["scene_id"], []).append((row["frame_index"], row["width"], row["height"]))
+                scans.setdefault(row["scene_id"], []).append(row)
         for rows in scans.values():
-            sizes = [(width, height) for _, width, height in sorted(rows)]
+            sizes = [(row["width"], row["height"]) for row in of_set(rows, frame_set)]
+            if not sizes:
+                continue
             shown.append([sizes[i] for i in dict.fromkeys(sample_indices(len(sizes), n_frames))])
     if not shown:
         return None

@@ -12,6 +12,7 @@ from functools import cached_property
 from rollout3d import tables
 from rollout3d.errors import InvalidInput
 from rollout3d.geometry.camera import sample_indices
+from rollout3d.tables.frame_sets import of_set
 
 KEPT_SCENES = 4
 """Number of scenes whose pictures stay in memory: questions come scene by scene."""
@@ -65,8 +66,7 @@ def frame_pictures(frames: tables.SceneReader, scene_id: str, frame_set: str, n:
 
     Raises ValueError if there are none.
     """
-    rows = frames.rows(scene_id, ["frame_index", "sets", "image", "width", "height"])
-    rows = sorted((row for row in rows if frame_set in row["sets"]), key=lambda row: row["frame_index"])
+    rows = of_set(frames.rows(scene_id, ["frame_index", "sets", "image", "width", "height"]), frame_set)
     if not rows:
         raise InvalidInput(f"scene {scene_id} has no frames: rerun ingest for its shard")
     chosen = dict.fromkeys(sample_indices(len(rows), n))  # a short video repeats frames

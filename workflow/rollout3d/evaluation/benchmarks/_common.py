@@ -82,6 +82,8 @@ def frame_row(scene: str, index: int, seconds: float, rgb: np.ndarray, sets: Seq
 
     `rgb`: (height, width, 3) u8, upright. Camera and pose are null: no benchmark brings them.
     """
+    from rollout3d.scenes.formats.pictures import encode_jpeg  # OpenCV loads late
+
     height, width = smart_size(rgb.shape[0], rgb.shape[1], FACTOR**2, config.video.stored_pixels)
     return {
         "scene_id": scene,
@@ -89,7 +91,7 @@ def frame_row(scene: str, index: int, seconds: float, rgb: np.ndarray, sets: Seq
         "timestamp_s": seconds,
         "sets": list(sets),
         "image": {
-            "bytes": _jpeg(resize_frame(rgb, height, width), JPEG_QUALITY),
+            "bytes": encode_jpeg(resize_frame(rgb, height, width), JPEG_QUALITY),
             "path": f"{scene}_{index:06d}.jpg",
         },
         "width": width,
@@ -99,9 +101,3 @@ def frame_row(scene: str, index: int, seconds: float, rgb: np.ndarray, sets: Seq
         "K": None,
         "pose": None,
     }
-
-
-def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    import cv2
-
-    return cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -8,6 +8,7 @@ from pathlib import Path
 from rollout3d import tables
 from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared
 from rollout3d.scoring import aggregate
+from rollout3d.tables.frame_sets import of_sets
 from rollout3d.tables.rows import FrameRow
 
 RELEASED = False
@@ -38,10 +39,7 @@ def prepare(given: Given) -> Prepared:
 
 def _frames(reader: tables.SceneReader[FrameRow], scenes: list[str], wanted: set[str]) -> Iterator[FrameRow]:
     for scene in scenes:
-        rows = reader.rows(scene)
-        for name in sorted(wanted - {name for row in rows for name in row["sets"]}):
-            raise BenchmarkError(f"scene {scene} has no frames of the set {name}: rerun ingest for its shard")
-        for row in sorted(rows, key=lambda row: row["frame_index"]):
-            kept = sorted(wanted & set(row["sets"]))
-            if kept:
-                yield {**row, "sets": kept}
+        rows, absent = of_sets(reader.rows(scene), wanted)
+        if absent:
+            raise BenchmarkError(f"scene {scene} has no frames of the set {absent[0]}: rerun ingest for its shard")
+        yield from rows

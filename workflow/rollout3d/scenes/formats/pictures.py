@@ -1,4 +1,4 @@
-"""JPEG and PNG pictures of a release, checked before they are decoded.
+"""JPEG and PNG pictures: those of a release, checked before they are decoded, and ours, encoded in one way.
 
 A decoder allocates what the header claims, and fills what damaged JPEG data lack with grey instead of failing. So the
 size is read from the header first, and a JPEG must be whole: every marker behind the start of its data is one that may
@@ -51,6 +51,23 @@ def decode_picture(data: bytes, flags: int, size: tuple[int, int] | None = None)
     if picture is None or picture.shape[1::-1] != found:
         raise ValueError("a picture that cannot be decoded: damaged or truncated")
     return picture
+
+
+def encode_jpeg(rgb: np.ndarray, quality: int) -> bytes:
+    """Encode a picture (H,W,3) u8, RGB, as JPEG of a quality from 1 to 100. Raises ValueError if that fails."""
+    return _encoded(rgb, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def encode_png(rgb: np.ndarray) -> bytes:
+    """Encode a picture (H,W,3) u8, RGB, as PNG. Raises ValueError if that fails."""
+    return _encoded(rgb, ".png", [])
+
+
+def _encoded(rgb: np.ndarray, suffix: str, options: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError(f"a picture of {rgb.shape} could not be encoded as {suffix}")
+    return data.tobytes()
 
 
 def picture_size(data: bytes) -> tuple[int, int]:

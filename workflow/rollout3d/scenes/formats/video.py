@@ -157,6 +157,13 @@ class Video:
             raise ScanError(self.path, f"frame {index} cannot be decoded ({error})") from error
         raise ScanError(self.path, f"ends before frame {index} of {self.n_frames}")
 
+    def upright(self, index: int) -> np.ndarray:
+        """Return a frame as `frame` does, turned upright as the container states. Raises `ScanError`."""
+        return self._upright(self.frame(index))
+
+    def _upright(self, picture: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.rot90(picture, round(self.rotation_deg / 90)))
+
     def sample(self, indices: Collection[int]) -> Iterator[tuple[int, float, np.ndarray]]:
         """Decode the whole video once; yield each wanted frame: index, seconds since the first frame, upright RGB.
 
@@ -182,7 +189,7 @@ class Video:
                     if n in wanted:
                         picture = self._picture(frame, n)
                         seconds = float((frame.pts - int(self._times[0])) * Fraction(stream.time_base))
-                        yield n, seconds, np.ascontiguousarray(np.rot90(picture, round(self.rotation_deg / 90)))
+                        yield n, seconds, self._upright(picture)
                     n += 1
         except ScanError:
             raise
