@@ -13,7 +13,7 @@ from rollout3d.config import of_run
 from rollout3d.preflight import Finding, Job, Study
 
 PACKAGES: dict[str, tuple[str, ...]] = {
-    "scenes": ("numba", "scipy", "trimesh", "open3d", "cv2", "av"),
+    "scenes": ("numba", "scipy", "open3d", "cv2", "av"),
     "train": ("torch", "transformers", "peft"),
     "vllm": ("torch", "transformers"),
     "api": ("openai",),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -173,8 +176,16 @@ def _next(root: Path) -> str:
         lines.append(f"  {root}/report/index.html   tables, curves, clean and perturbed frames")
     sample = root / "train" / "ocr_rl.parquet"
     if sample.exists():
-        lines.append(f"""  duckdb -c "from '{sample}' limit 5"   any table opens like this""")
+        lines.append(f"  {program()} show {sample}   any table, and what its columns mean")
     return "\n".join(["Look at:", *lines]) if lines else ""
+
+
+def program() -> str:
+    """Return how `rollout3d` is typed here: its name where a shell finds it, else its path beside the interpreter."""
+    own = Path(sys.executable).with_name("rollout3d")
+    if shutil.which("rollout3d") or not own.exists():
+        return "rollout3d"
+    return min(os.path.relpath(own), str(own), key=len)
 
 
 def _rows(paths: list[Path]) -> int:

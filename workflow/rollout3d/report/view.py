@@ -118,11 +118,11 @@ def collect(located: Located, max_mb: float = MAX_MB) -> View:
     Raises ViewError if `max_mb` is too little for the page without any picture, TableError for a damaged table.
     """
     scene_id, notes = located.row["scene_id"], []
-    objects = [_object(row, notes) for row in _rows(tables.OBJECTS, located, "objects", notes)]
-    maps = _rows(tables.MAPS, located, "maps", notes)
-    rows = sorted(_rows(tables.FRAMES, located, "frames", notes), key=lambda row: row["frame_index"])
+    objects = [_object(row, notes) for row in rows_of(tables.OBJECTS, located, "objects", notes)]
+    maps = rows_of(tables.MAPS, located, "maps", notes)
+    rows = sorted(rows_of(tables.FRAMES, located, "frames", notes), key=lambda row: row["frame_index"])
     row = maps[0] if maps else None
-    points = _points(row["points"]) if row and row["points"] else None
+    points = points_of(row["points"]) if row and row["points"] else None
     if row and points is None:
         notes.append("The maps table holds no points of this scan.")
     for entry in row["appearances"] or [] if row else []:
@@ -148,7 +148,7 @@ def collect(located: Located, max_mb: float = MAX_MB) -> View:
     return view
 
 
-def _rows(table: tables.Table, located: Located, name: str, notes: list[str]) -> list[dict[str, Any]]:
+def rows_of(table: tables.Table, located: Located, name: str, notes: list[str]) -> list[dict[str, Any]]:
     """The scan's rows of a table of its shard; none, and a note, where the file is absent or does not know the scan."""
     path = located.folder / f"{name}.parquet"
     if not path.exists():
@@ -240,7 +240,7 @@ def _map(row: Row) -> dict[str, Any]:
     }
 
 
-def _points(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+def points_of(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
     """xyz (N,3) float32 and rgb (N,3) uint8, without points that are not finite."""
     xyz = np.array([[row[axis] for axis in "xyz"] for row in rows], np.float32)
     rgb = np.array([[row[name] for name in ("red", "green", "blue")] for row in rows], np.uint8)

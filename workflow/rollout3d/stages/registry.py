@@ -288,6 +288,7 @@ STAGES: dict[str, Spec] = {
     "score": Spec(_score, prompts=_asked),
     "paper_table": Spec(_paper_table),
     "summary": Spec(_fixed("*")),
+    "show": Spec(_fixed("*")),
     "view": Spec(_fixed("*")),
     "watch": Spec(_fixed("*")),
     "export": Spec(_fixed("*")),

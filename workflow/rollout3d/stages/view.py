@@ -29,9 +29,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--max-mb", type=float, default=MAX_MB, help="largest page, million bytes; frames go first (%(default)g)"
     )
+    parser.add_argument("--glb", type=Path, help="write points and boxes to this file instead, for Blender or MeshLab")
     args, config = STAGE.parse(parser, argv)
     folders = [args.tables] if args.tables else shards(args.results or Path(config.results))
-    view = collect(locate(args.scene, folders), args.max_mb)
+    located = locate(args.scene, folders)
+    if args.glb:
+        from rollout3d.report import glb
+
+        print(f"{args.glb}: {glb.write(located, args.glb)} boxes")
+        return
+    view = collect(located, args.max_mb)
     for note in view.notes:
         LOG.warning("%s: %s", args.scene, note)
     out = args.out or Path(re.sub(r"[^\w.-]", "_", args.scene) + ".html")
