@@ -14,13 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from rollout3d import resources
 from rollout3d.files import write_atomically
-from rollout3d.resources import clone
 from rollout3d.tables import Lineage
 
 FOLDER = ".made"
 PACKAGES = (
-    "rollout3d",
     "torch",
     "transformers",
     "vllm",
@@ -69,7 +68,7 @@ def _place(results: Path, stage: str, identity: str) -> Path:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"rollout3d": own} if (own := resources.version()) else {}
     for name in PACKAGES:
         try:
             found[name] = version(name)
@@ -90,7 +89,7 @@ def _gpu() -> str | None:
 def commit() -> str | None:
     """Return the commit of this clone, with `+` where files differ from it; None for an installed package or outside
     git."""
-    root = clone()
+    root = resources.clone()
     if root is None or shutil.which("git") is None:
         return None
     try:

@@ -6,6 +6,8 @@ In a clone they lie beside `workflow/`, where they are edited. A wheel holds the
 
 from __future__ import annotations
 
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -23,6 +25,18 @@ def clone() -> Path | None:
     """Return the root of the clone that this package runs from; None if it is installed."""
     found = root()
     return None if found.name == INSTALLED else found
+
+
+def version() -> str | None:
+    """Return the version of this package: in a clone that of its pyproject.toml, also where the environment has another
+    one installed. None for a folder that is neither."""
+    own = clone()
+    if own and (own / "pyproject.toml").is_file():
+        return tomllib.loads((own / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    try:
+        return metadata.version("rollout3d")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def found(path: Path | str) -> Path | str:

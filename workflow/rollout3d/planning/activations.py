@@ -15,23 +15,23 @@ from rollout3d.planning.shape import Shape
 
 FLOAT32 = 4
 LOGIT_BYTES = 12
-"""Per logit at the peak of a log-softmax: logits, scaled logits and their log-softmax, all in float32."""
+"""Bytes per logit at the peak of a log-softmax: logits, scaled logits and their log-softmax, all in float32."""
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Bytes of one micro-batch, by what they hold."""
+    """Bytes of one micro-batch, by content."""
 
     saved: float
-    """Kept from the forward until the backward has passed: inputs of layers, or all that they save."""
+    """Tensors that are kept from the forward until the backward: inputs of layers, or all that layers save."""
     working: float
-    """Of the layer or block that is computed at the moment, where it takes most."""
+    """Largest working set of a layer or block while it is computed."""
     logits: float
-    """Of the piece of the vocabulary's scores that is computed at the moment."""
+    """Logits of the piece of the vocabulary that is computed at one time."""
     mask: float
-    """Of the tree mask, and of the copies that attention makes of it in the model's precision."""
+    """Tree mask, and the copies that attention makes of it in the model's precision."""
     vision: float
-    """All of the moment in which the vision tower runs forward, pixels included."""
+    """Everything held while the vision tower runs forward, pixels included."""
 
     @property
     def peak(self) -> float:

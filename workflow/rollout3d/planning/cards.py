@@ -1,4 +1,4 @@
-"""What GPUs can do at most, from their makers' data sheets."""
+"""Peak rates of GPUs, from their makers' data sheets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NVLINK_3, NVLINK_4, PCIE_4, PCIE_5 = 300e9, 450e9, 32e9, 64e9
 
 @dataclass(frozen=True)
 class Card:
-    """Peaks of one GPU."""
+    """Peak rates of one GPU."""
 
     name: str
     flops: float
@@ -23,7 +23,7 @@ class Card:
     """Bytes per second in one direction to the other GPUs of its node."""
 
     def derated(self, compute: float, memory: float) -> Card:
-        """The card at shares of its peaks: `compute` of the operations, `memory` of the bytes per second."""
+        """Return the card at shares of its peaks, 0 to 1: `compute` of operations, `memory` of bytes per second."""
         return replace(self, flops=self.flops * compute, bandwidth=self.bandwidth * memory, link=self.link * memory)
 
 
@@ -45,12 +45,12 @@ CARDS = (
 
 
 def known(name: str) -> Card | None:
-    """The card whose name is part of `name`; None if there is none."""
+    """Return the first card whose name is part of `name`; None if there is none."""
     return next((card for card in CARDS if card.name in name), None)
 
 
 def choose(name: str | None, gib: float) -> Card:
-    """The card of that name, else one with `gib` GiB: A100-SXM4-80GB, L40S (48) or RTX 4090 (24).
+    """Return the card of that name, else one with `gib` GiB: A100-SXM4-80GB, L40S (48) or RTX 4090 (24).
 
     Raises Unplannable for a name that is not in `CARDS`.
     """

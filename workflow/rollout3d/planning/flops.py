@@ -60,22 +60,22 @@ class Forward:
     patches: float
     """Patch embedding of the vision tower."""
     vision: float
-    """Its blocks."""
+    """Blocks of the vision tower."""
     merger: float
     language: float
     """Layers of the language model, adapters excluded."""
     head: float
     """Logits of the tokens that are scored."""
     attention: float
-    """Of the layers, the products of queries, keys and values."""
+    """Of `language`, the products of queries, keys and values."""
     vision_attention: float
-    """Of the blocks, the same."""
+    """Of `vision`, the products of queries, keys and values."""
     vision_spared: float
-    """Of the blocks, the last product of each: its result is not needed again by the backward."""
+    """Of `vision`, the last product of each block: the backward does not need its result again."""
     spared: float
-    """Of the layers, the last product of each."""
+    """Of `language`, the last product of each layer: the backward does not need its result again."""
     first_projections: float
-    """Of the first layer, the products that make queries, keys and values."""
+    """Of `language`, the products that make queries, keys and values in the first layer."""
     adapters: float = 0.0
     """LoRA adapters of the layers."""
     first_adapters: float = 0.0
@@ -108,7 +108,8 @@ class Forward:
         return self.total + self.backward(trained, checkpointing)
 
     def recomputed(self, head: bool, trained: Trained = "everything") -> float:
-        """What gradient checkpointing computes once more; `head`: the logits too (`packing.LARGE_VOCABULARY`)."""
+        """Return the operations that gradient checkpointing repeats; `head`: the logits too
+        (`packing.LARGE_VOCABULARY`)."""
         language = self.language - self.spared
         if trained == "adapters":
             language = self.language + self.adapters - self.adapters_spared
@@ -116,7 +117,7 @@ class Forward:
 
 
 def trained_of(settings: Optimiser) -> Trained:
-    """What a run trains."""
+    """Return which parameters a run trains."""
     if settings.lora_rank:
         return "adapters"
     return "language" if settings.freeze_vision else "everything"

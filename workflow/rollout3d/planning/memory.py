@@ -26,9 +26,9 @@ CONTEXT = 1.0 * GIB
 GRAPHS = 0.7 * GIB
 """CUDA graphs of vLLM, which its share does not count. [assumed]"""
 FRAGMENTATION = 0.05
-"""Of what torch allocates outside vLLM, what is lost between blocks. [assumed]"""
+"""Share of torch's memory outside vLLM that is lost to fragmentation. [assumed]"""
 VLLM_WORK = 2.0 * GIB
-"""What vLLM sets aside for its own activations when it starts. [assumed]"""
+"""Bytes that vLLM reserves for its own activations when it starts. [assumed]"""
 ALLREDUCE_BUCKET = 500_000_000
 """Gradient elements per all-reduce of ZeRO-0, DeepSpeed's default."""
 
@@ -36,7 +36,7 @@ Parts = dict[str, float]
 
 
 def memory(work: Work, gib: float) -> dict[str, Parts]:
-    """Bytes by moment of a step (rollouts, update, optimiser) and part, on each GPU of `gib` GiB."""
+    """Return bytes by moment of a step (rollouts, update, optimiser) and part, on each GPU of `gib` GiB."""
     always, zero = _always(work, gib), _zero(work)
     split = work.gpus if work.zero in (2, 3) else 1
     trained, size = work.trained_parameters, work.itemsize
@@ -69,7 +69,7 @@ def memory(work: Work, gib: float) -> dict[str, Parts]:
 
 
 def activations(work: Work) -> Activations:
-    """Activations of the micro-batch that takes most; the reference runs while the policy's are kept."""
+    """Return the activations of the largest micro-batch; the reference runs while the policy's are kept."""
     settings, found = work.settings, []
     for batch in work.batches:
         policy = training(
@@ -90,12 +90,12 @@ def activations(work: Work) -> Activations:
 
 
 def peak(moments: Mapping[str, Parts]) -> tuple[str, float]:
-    """The moment that needs most, and its bytes."""
+    """Return the moment that needs most memory, and its bytes."""
     return max(((name, sum(parts.values())) for name, parts in moments.items()), key=lambda pair: pair[1])
 
 
 def least_share(work: Work, gib: float) -> float:
-    """The smallest share of a GPU in which vLLM's weights, activations and one request of full length fit."""
+    """Return the smallest share of a GPU that holds vLLM's weights, activations and one request of full length."""
     cache = MODEL_LENGTH * work.shape.cache_bytes(work.itemsize)
     return (work.shape.parameters * work.itemsize + VLLM_WORK + cache) / (USABLE * gib * GIB)
 
@@ -111,7 +111,7 @@ def checkpoint_bytes(work: Work) -> float:
 
 
 def _always(work: Work, gib: float) -> Parts:
-    """What is held in every moment."""
+    """Return the parts that are held in every moment."""
     size, trained = work.itemsize, work.trained_parameters
     adapters = trained if work.settings.lora_rank else 0
     weights, split = (work.shape.parameters + adapters) * size, work.gpus if work.zero in (2, 3) else 1
@@ -156,7 +156,7 @@ def _overhead(work: Work, parts: Parts) -> float:
 
 
 def _zero(work: Work) -> dict[str, float]:
-    """Sizes in the settings of DeepSpeed."""
+    """Return the sizes in DeepSpeed's settings."""
     if work.zero is None:
         return {}
     return json.loads((CONFIGS / f"{work.settings.deepspeed}.json").read_text())["zero_optimization"]

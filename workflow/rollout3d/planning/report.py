@@ -1,4 +1,4 @@
-"""Plans in words: the text of `rollout3d plan`, and the README's table."""
+"""Text of a plan: the output of `rollout3d plan`, and the README's table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = (
     *("weights", "gathered weights", "reference", "rollout copy", "optimiser", "gradients", "activations"),
     *("tree mask", "rollout cache", "vLLM weights", "vLLM cache", "overhead"),
 )
-"""Order of the lines."""
+"""Parts of memory, in the order of the lines."""
 NOTES = {
     "vLLM cache": "keys, values and activations of vLLM",
     "overhead": "CUDA, NCCL, fragmentation: assumed",
@@ -27,10 +27,10 @@ NOTES = {
     "tree mask": "and attention's copies of it",
 }
 LORA_RANK = 64
-"""Rank that is proposed, and in the table."""
+"""LoRA rank that is proposed to runs that do not fit, and that the table shows. [assumed]"""
 TABLE_GIB = (24, 48, 80)
 STEPS = 2000
-"""Of OCR's run. [OCR, implementation details]"""
+"""Steps of OCR's GRPO run. [OCR, implementation details]"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Plan:
     steps: int
     steps_from: str
     kept: int
-    """Checkpoints on the disk at one time."""
+    """Most checkpoints on the disk at one time."""
 
     @property
     def moments(self) -> dict[str, memory.Parts]:
@@ -65,7 +65,7 @@ class Plan:
 
 
 def problems(work: Work, gib: float) -> list[str]:
-    """What does not fit, in sentences; empty if everything does."""
+    """Return a sentence per part that does not fit; empty if everything fits."""
     usable = USABLE * gib
     found = []
     moment, needed = memory.peak(memory.memory(work, gib))
@@ -81,7 +81,7 @@ def problems(work: Work, gib: float) -> list[str]:
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """The plan as text."""
+    """Yield the lines of a plan."""
     step, settings = plan.work, plan.work.settings
     usable = USABLE * plan.gib
     yield f"{plan.run}: {plan.model}, {step.shape.parameters / 1e9:.2f} billion parameters"
@@ -156,7 +156,7 @@ def _verdict(plan: Plan) -> Iterator[str]:
 
 
 def changes(work: Work, gib: float, most: int = 3) -> list[tuple[dict[str, Any], Work]]:
-    """Settings that make a run fit, fewest first: (the values to set, the changed step). None contains another."""
+    """Return settings that make a run fit, fewest first: (values to set, changed step). None contains another."""
     alone: list[dict[str, Any]] = [
         {},
         {"gradient_checkpointing": True},
@@ -179,7 +179,7 @@ def changes(work: Work, gib: float, most: int = 3) -> list[tuple[dict[str, Any],
 
 
 def fitting_share(work: Work, gib: float) -> float:
-    """The least share of a GPU that holds vLLM, rounded up to a twentieth; at most 0.95."""
+    """Return the smallest share of a GPU that holds vLLM, rounded up to a twentieth; at most 0.95."""
     return min(0.95, math.ceil(20 * memory.least_share(work, gib)) / 20)
 
 
@@ -191,10 +191,10 @@ def _changed(work: Work, values: dict[str, Any]) -> Work:
 
 
 def table(gpus: int = 8) -> Iterator[str]:
-    """Markdown: GiB per GPU that OCR training of the two released models takes, and on which cards it fits.
+    """Yield a Markdown table: GiB per GPU that OCR training of the two released models takes, and which cards hold it.
 
-    In brackets who samples: vLLM with the least share that holds it, else transformers (hf). Hours: of `STEPS` steps
-    on the largest card.
+    In brackets the sampling back end: vLLM with the smallest share that holds it, else transformers (hf). Hours: of
+    `STEPS` steps on the largest card.
     """
     yield f"| {gpus} GPUs | " + " | ".join(f"{gib} GiB" for gib in TABLE_GIB) + " | hours |"
     yield "|---" * (len(TABLE_GIB) + 2) + "|"
@@ -222,8 +222,8 @@ def table(gpus: int = 8) -> Iterator[str]:
 
 
 def _ocr(size: str, values: dict[str, Any], gpus: int) -> Work:
-    """OCR's step with the paper's settings but for `values`."""
-    config = Config(grpo=values)
+    """Return OCR's step with the paper's settings, `values` laid over them."""
+    config = Config.model_validate({"grpo": values})
     run = Run(
         run="ocr",
         method="grpo",

@@ -1,4 +1,4 @@
-"""Seconds of the phases of a step: operations over a card's peak, bytes over its bandwidth.
+"""Predict the seconds of each phase of a step: operations over a card's peak, bytes over its bandwidth.
 
 `floors` is the least that a phase can take. A plan takes the same floors on a card at assumed shares of its peaks, and
 adds what is neither: Python between decoded tokens, the transfer of weights to vLLM, checkpoints.
@@ -27,7 +27,7 @@ FRAME_S = 0.01
 
 @dataclass(frozen=True)
 class Rates:
-    """What is assumed of the machine."""
+    """Assumed rates of the machine."""
 
     compute: float = 0.4
     """Share of the card's operations per second that training reaches."""
@@ -53,7 +53,7 @@ def floors(
     reference: bool = True,
     lora_rank: int = 0,
 ) -> dict[str, float]:
-    """Least seconds of generation, reference, policy forward, policy backward and optimiser on one card.
+    """Return the least seconds of generation, reference, policy forward, policy backward and optimiser on one card.
 
     `batches`: micro-batches of packed rows. `prompts`: what is prefilled. `answers`: tokens of each completion's
     prompt; all are decoded to `longest` tokens. `updated`: parameters that this GPU's optimiser updates. `pieces`:
@@ -84,8 +84,8 @@ def floors(
 
 
 def seconds(work: Work, card: Card, rates: Rates) -> dict[str, float]:
-    """Expected seconds of a step by phase: views, rollouts, reference, update, save. Views are made during the step
-    before: what exceeds the other phases is waited for. `save` is a checkpoint's share of each step."""
+    """Return the expected seconds of a step by phase: views, rollouts, reference, update, save. Views are made during
+    the step before: what exceeds the other phases is waited for. `save` is a checkpoint's share of each step."""
     usual = work.typical
     split = work.gpus if work.zero in (2, 3) else 1
     real = card.derated(rates.compute, rates.memory)
@@ -120,13 +120,13 @@ def seconds(work: Work, card: Card, rates: Rates) -> dict[str, float]:
 
 
 def step_seconds(phases: dict[str, float]) -> float:
-    """Seconds of a step: all phases but the views, or the views if they take longer."""
+    """Return the seconds of a step: all phases but the views, or the views if they take longer."""
     rest = sum(spent for phase, spent in phases.items() if phase != "views")
     return max(rest, phases["views"])
 
 
 def _collectives(work: Work) -> float:
-    """Bytes that each GPU sends for the gradients and weights of one update."""
+    """Return the bytes that each GPU sends for the gradients and weights of one update."""
     if work.gpus == 1:
         return 0.0
     trained, others = work.trained_parameters * work.itemsize, (work.gpus - 1) / work.gpus

@@ -1,4 +1,4 @@
-"""The sizes of a Qwen2.5-VL that decide its cost, from any form of its configuration."""
+"""Sizes of a Qwen2.5-VL that decide its cost, read from any form of its configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rollout3d.preflight.models import hub_directory
 
 
 class Unplannable(UserError, ValueError):
-    """A run or a setting that cannot be planned; the message says what to change."""
+    """Error about a run or a setting that cannot be planned; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Shape:
 
 
 def released(name: str) -> Shape:
-    """The sizes of a release by its name on the Hugging Face Hub, with or without its owner.
+    """Return the sizes of a release by its name on the Hugging Face Hub, with or without its owner.
 
     Raises Unplannable if they are not built in.
     """
@@ -134,7 +134,7 @@ def released(name: str) -> Shape:
 
 
 def base_model(config: Config, runs: Mapping[str, Run], run: str) -> str:
-    """The key of `models` whose weights a run goes back to, through the runs that it starts from."""
+    """Return the key of `models` at the start of a run's chain of `init`."""
     key = run
     while key in runs:
         key = runs[key].init
@@ -142,7 +142,7 @@ def base_model(config: Config, runs: Mapping[str, Run], run: str) -> str:
 
 
 def model_shape(config: Config, key: str) -> tuple[Shape, str]:
-    """The sizes of a model of the configuration, and where they are from.
+    """Return the sizes of a model of the configuration, and the file that they are from.
 
     From `config.json` in the directory that `site.models` names or in the Hugging Face cache, else built in by the
     model's name. Raises Unplannable or ModelError if they are nowhere.

@@ -1,4 +1,4 @@
-"""What one optimiser step of a run computes on each GPU, from the configuration and the run's row."""
+"""Compute the work of one optimiser step on each GPU from the configuration and the run's row."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLD_START_SAMPLES = 165_000
 SOURCE = (480, 640)
 """Height and width of a recorded frame; all 4:3 frames are shown at the same size. [ScanNet, ARKitScenes]"""
 VLLM_SHARE = 0.3
-"""Share of the GPU that vLLM takes where the configuration has no key for it."""
+"""Share of the GPU's memory that vLLM takes where the configuration has no key for it."""
 MODEL_LENGTH = inspect.signature(generate_vllm.Engine).parameters["max_model_len"].default
 """Tokens of prompt and answer that vLLM's cache must be able to hold."""
 
@@ -57,7 +57,7 @@ class Work:
     reference: bool = False
     """True if a reference scores the rows too."""
     backend: Literal["hf", "vllm"] | None = None
-    """Who samples; None for SFT."""
+    """Back end that samples; None for SFT."""
     share: float = 0.0
     """Share of the GPU's memory that vLLM takes."""
     frames: int = 0
@@ -72,7 +72,7 @@ class Work:
 
     @property
     def trained(self) -> Trained:
-        """What receives a gradient."""
+        """Parameters that receive a gradient, by name."""
         return trained_of(self.settings)
 
     @property
@@ -82,7 +82,7 @@ class Work:
 
     @property
     def chunks(self) -> int:
-        """Pieces in which logits are computed."""
+        """Number of pieces in which logits are computed."""
         return HEAD_CHUNKS if self.shape.vocabulary >= LARGE_VOCABULARY else 1
 
     @property
@@ -102,12 +102,14 @@ class Work:
 
     @property
     def batches(self) -> list[list[RowSize]]:
-        """The rows by micro-batch, as the trainer forms them."""
-        return list(micro_batches(self.rows, MICRO_TOKENS, 1 if self.zero == 3 else None))
+        """Packed rows by micro-batch, as the trainer forms them."""
+        sizes: Any = self.rows  # the batches depend on lengths alone, so sizes stand for rows
+        batches: Any = micro_batches(sizes, MICRO_TOKENS, 1 if self.zero == 3 else None)
+        return list(batches)
 
     @property
     def typical(self) -> Work:
-        """The same step with completions of average length."""
+        """This step with every completion of average length."""
         rows = [replace(row, completions=tuple(self.tokens for _ in row.completions)) for row in self.rows]
         return replace(self, rows=tuple(rows), longest=self.tokens)
 
@@ -122,8 +124,8 @@ def work(
     share: float | None = None,
     shape: Shape | None = None,
 ) -> Work:
-    """The step of a run of the run table. `tokens`: mean length of a completion (default: half of the most). `share`:
-    of the GPU for vLLM, instead of the configuration's. `shape`: instead of the run's own model.
+    """Return the step of a run of the run table. `tokens`: mean length of a completion (default: half of the most).
+    `share`: of the GPU for vLLM, instead of the configuration's. `shape`: instead of the run's own model.
 
     Raises Unplannable for a run that trains nothing or whose batch cannot be shared out over `gpus` processes.
     """
@@ -167,8 +169,8 @@ def grpo_work(
     tokens: int | None = None,
     share: float | None = None,
 ) -> Work:
-    """The step of a GRPO run: the views are those that its rollout method makes (`training/rollouts`), at the start of
-    training. `prompt_tokens`: of a prompt, visual ones included (default: `TEXT_TOKENS` beside them)."""
+    """Return the step of a GRPO run: the views are those that its rollout method makes (`training/rollouts`), at the
+    start of training. `prompt_tokens`: of a prompt, visual ones included (default: `TEXT_TOKENS` beside them)."""
     rows: list[RowSize] = []
     views: list[tuple[RowSize, int]] = []
     frames = 0
@@ -204,7 +206,8 @@ def grpo_work(
 
 
 def prompt_size(video: Video, frames: int, tokens: int | None = None) -> RowSize:
-    """A prompt that shows that many frames. `tokens`: all of it (default: `TEXT_TOKENS` beside the visual ones)."""
+    """Return the size of a prompt that shows that many frames. `tokens`: all of it (default: `TEXT_TOKENS` beside the
+    visual ones)."""
     grid = video_grid(video, frames)
     t, h, w = grid
     visual = t * h * w // 4
@@ -214,15 +217,17 @@ def prompt_size(video: Video, frames: int, tokens: int | None = None) -> RowSize
 
 
 def video_grid(video: Video, frames: int) -> Grid:
-    """Patches in time, height and width of a video of 4:3 frames, at the size that training shows."""
+    """Return the patches in time, height and width of a video of 4:3 frames, at the size that training shows."""
     height, width = smart_size(*SOURCE, *video.train_pixels)
     even = frames + frames % TEMPORAL_PATCH
     return grid_of(np.broadcast_to(np.uint8(0), (even, height, width, 3)))
 
 
 def steps(config: Config, run: Run, samples: int | None = None) -> tuple[int, str]:
-    """Optimiser steps of a run, and where their number is from. `samples`: of SFT, if its table does not exist yet."""
+    """Return the optimiser steps of a run, and the source of their number. `samples`: of SFT, if its table does not
+    exist yet."""
     if run.method == "grpo":
+        assert run.steps is not None  # the run table demands it
         return run.steps, "run table"
     config = of_run(config, run)
     table = Path(config.results) / "train" / f"{run.train_table}.parquet"
@@ -238,17 +243,18 @@ def steps(config: Config, run: Run, samples: int | None = None) -> tuple[int, st
 
 
 class _NoRegions:
-    """Stands for the regions of a scene without objects: which pixels are noisy costs nothing on a GPU."""
+    """Stand-in for the regions of a scan without objects: the choice of noisy pixels costs nothing on a GPU."""
 
     def objects(self, scene_id: str) -> list[int]:
         return []
 
 
 def _views(grpo: Grpo, run: Run, frames: int) -> list[Any]:
-    """The views of a question about a scene, at the first step."""
+    """Return the views of a question about a scan."""
     row = {"question_id": "plan", "scene_id": "plan", "objects": []}
     shown = np.zeros((frames, 1, 1, 3), np.uint8)
     always = grpo.model_copy(update={"reallocate_when_zero": False})
     total = run.steps or 1
     # Last step: what a schedule alters has gone, so that no frame is missing and a prompt has its full length.
-    return make_views(row, shown, Context(always, run, 0, total - 1, total, _NoRegions()))
+    regions: Any = _NoRegions()
+    return make_views(row, shown, Context(always, run, 0, total - 1, total, regions))

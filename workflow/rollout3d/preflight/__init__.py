@@ -1,4 +1,4 @@
-"""Checks before the first job of a run: everything that the jobs will need, all problems at once, each with its remedy.
+"""Check before the first job everything that a run's jobs need; list all problems at once, each with its remedy.
 
 Only what the given jobs need is checked. Nothing here imports torch or another heavy package: what an environment holds
 is asked of its own interpreter. The Snakefile calls `check` when a real run starts; `rollout3d preflight` has Snakemake
@@ -15,7 +15,7 @@ from rollout3d.cluster import Cluster
 from rollout3d.config import Config, Run
 
 VARIABLE = "ROLLOUT3D_PREFLIGHT"
-"""Names a file for the result where a run is to end after the preflight."""
+"""Environment variable that names a file for the findings; the run then ends after the preflight."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Study:
-    """What is checked: the configuration, the runs and the site."""
+    """The study that is checked: configuration, runs and site."""
 
     config: Config
     runs: Mapping[str, Run]
@@ -48,7 +48,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem, or a note that stops nothing; the text says what is wrong and what to do."""
+    """A problem, or a note that does not stop the run; the text says what is wrong and what to do."""
 
     text: str
     stops: bool = True
@@ -66,7 +66,7 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
 
 
 def render(findings: Sequence[Finding], n_jobs: int) -> str:
-    """The findings as text: one line each, problems first, and a summary as the first line."""
+    """Return the findings as text: a summary, then one line per finding, problems first."""
     problems = sum(finding.stops for finding in findings)
     if problems:
         head = f"Preflight: {problems} {'problem' if problems == 1 else 'problems'}; nothing was run."

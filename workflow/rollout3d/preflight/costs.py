@@ -1,4 +1,4 @@
-"""What the API stages will cost, as notes; a model without a price is a problem."""
+"""Estimate the cost of the API stages, as notes; a model without a price is a problem."""
 
 from __future__ import annotations
 

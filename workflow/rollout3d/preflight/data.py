@@ -14,7 +14,7 @@ from rollout3d.teacher.errors import KEY_VARIABLE
 
 
 def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
-    """Check what lies outside the workflow and is no model."""
+    """Check releases, benchmarks, imported files and keys, which lie outside the workflow."""
     return [Finding(text) for text in (*_scans(study, jobs), *_files(study, jobs), *_api(study, jobs))]
 
 

@@ -71,7 +71,8 @@ def _scans(study: Study, job: Job) -> float:
 
 
 def parameters(study: Study, run: str) -> int:
-    """Parameters of the model that a run trains: from its directory, else from its name ("3B"), else 8 billion."""
+    """Return the parameters of the model that a run trains: from its directory, else its name ("3B"), else 8
+    billion."""
     config, key = study.config, run
     while key in study.runs:
         key = study.runs[key].init

@@ -1,4 +1,4 @@
-"""Packages that jobs import, asked of the interpreter that will run them."""
+"""Check that each environment holds the packages that its jobs import, by asking its own interpreter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from rollout3d.cluster import GPU_JOBS
 from rollout3d.config import of_run
@@ -38,7 +39,7 @@ print(json.dumps({"missing": missing, "failed": failed, "python": sys.executable
 
 
 def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
-    """Ask each environment that jobs run in, once."""
+    """Ask the interpreter of each environment that jobs run in, once."""
     found = []
     named: dict[tuple[str, str | None], Job] = {}
     for job in jobs:
@@ -52,7 +53,8 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
 def _ask(study: Study, environment: str, prefix: str | None, job: Job) -> list[Finding]:
     backend = "vllm" if environment == "vllm" else "-"
     arguments = [_ASK, ",".join(PACKAGES[environment]), backend]
-    given = None if prefix else study.config.site.python.get(environment)
+    interpreters = cast("Mapping[str, str]", study.config.site.python)
+    given = None if prefix else interpreters.get(environment)
     try:
         # As the rule runs it: environment.sh knows the stage by the name of its module, and selects the interpreter.
         stage = {"sft": "train_sft", "grpo": "train_grpo"}.get(job.rule, job.rule)

@@ -1,4 +1,4 @@
-"""The machine: GPUs here or partitions of the cluster, disk space, and trainers that still run."""
+"""Checks of the machine: GPUs or partitions of the cluster, disk space, trainers that still run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIB = 2**30
 
 
 def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
-    """Check what jobs ask of the machine."""
+    """Check GPUs, partitions, disk space and running trainers against what the jobs ask for."""
     submitted = [job for job in jobs if not job.local]
     return [
         *_gpus([job for job in jobs if job.local]),
@@ -52,7 +52,7 @@ def _gpus(jobs: Sequence[Job]) -> list[Finding]:
 
 
 def gpus_here() -> int:
-    """GPUs that this process may use: those that nvidia-smi lists, CUDA_VISIBLE_DEVICES respected."""
+    """Count the GPUs that this process may use: those that nvidia-smi lists, within CUDA_VISIBLE_DEVICES."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     listed = [line for line in _output("nvidia-smi", "-L").splitlines() if line.startswith("GPU ")]
     count = len(listed) or len([p for p in Path("/dev").glob("nvidia*") if p.name.removeprefix("nvidia").isdigit()])
@@ -103,7 +103,7 @@ def _gpus_per_node(job: Job) -> int:
 
 
 def _partitions() -> dict[str, tuple[int | None, int]]:
-    """Partition -> its time limit in minutes (None: no limit) and the most GPUs that one of its nodes has."""
+    """Return partition -> its time limit in minutes (None: no limit) and the most GPUs of one of its nodes."""
     found: dict[str, tuple[int | None, int]] = {}
     for line in _output("sinfo", "-h", "-o", "%R|%l|%G").splitlines():
         name, limit, gres = [*line.split("|"), "", ""][:3]
@@ -115,7 +115,7 @@ def _partitions() -> dict[str, tuple[int | None, int]]:
 
 
 def minutes_of(limit: str) -> int | None:
-    """Minutes of a Slurm time limit such as "2-00:00:00" or "30:00"; None for "infinite" and what is none."""
+    """Return the minutes of a Slurm time limit such as "2-00:00:00" or "30:00"; None for "infinite" and other text."""
     match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
     if not match:
         return None

@@ -1,4 +1,4 @@
-"""Models that jobs load: a whole Qwen2.5-VL each, in a directory or in the cache of the Hugging Face Hub."""
+"""Check that each model that jobs load is a complete Qwen2.5-VL in a directory or in the Hugging Face cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rollout3d.preflight import Finding, Job, Study, by_rule
 
 
 def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
-    """Check every model that exists before the first job; those that jobs will train are none of them."""
+    """Check every model that must exist before the first job; those that jobs train are left out."""
     found = []
     for name, where in dict.fromkeys(_models(study, jobs)):
         found += _check(study, name, where)
@@ -21,7 +21,7 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
 
 
 def _models(study: Study, jobs: Sequence[Job]) -> Iterator[tuple[str, str]]:
-    """Configuration key or file that names a model, and the directory or Hugging Face name."""
+    """Yield the configuration key or file that names a model, and its directory or Hugging Face name."""
     config = study.config
     for job in by_rule(jobs, "describe_model"):
         key = job.wildcards["key"]
@@ -67,7 +67,7 @@ def _check(study: Study, name: str, where: str) -> list[Finding]:
 
 
 def hub_directory(name: str) -> Path | None:
-    """The newest snapshot of a model in the Hugging Face cache; None if there is none."""
+    """Return the newest snapshot of a model in the Hugging Face cache; None if there is none."""
     home = os.environ.get("HF_HOME") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
     )

@@ -1,4 +1,4 @@
-"""Where the page's results come from: date, version, commits, software, configuration, licence.
+"""Origin of the page's results: date, version, commits, software, configuration, licence.
 
 The page holds no time of its own making: it would be another page each time. Its date is the day of the newest result
 that it shows, as noted beside the results (`rollout3d.provenance`), so that the same results give the same page. When
@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rollout3d import provenance, tables
 from rollout3d.config import Config
 from rollout3d.config.keys import has_effect, leaves
+from rollout3d.resources import version
 from rollout3d.scenes import datasets
 
 LICENCE = "Apache-2.0"
-"""Of the code; a test compares it with pyproject.toml."""
+"""Licence of the code; a test compares it with pyproject.toml."""
 NOT_SHOWN = ("site", "results", "rebuild")
-"""Keys that are places on a machine, or say what is done with results."""
+"""Keys that are paths of a machine, or decide where results are stored."""
 SOFTWARE = ("torch", "transformers", "vllm", "numpy", "pyarrow")
 
 
 @dataclass(frozen=True)
 class About:
-    """What stands on the page about the study as a whole."""
+    """Facts on the page about the study as a whole."""
 
     date: str | None = None
     """Day (UTC) of the newest result; None without results."""
@@ -45,7 +45,7 @@ class About:
 
 
 def about(files: Iterable[Path | str], results: Path | None, values: Mapping[str, Any]) -> About:
-    """What is known about the results in `files`, tables in the folder `results`.
+    """Collect the origin of the tables `files` of the folder `results`.
 
     `values`: every key of the configuration. Without notes beside the results (stages run by hand) the date is that of
     the newest file, and the commit is this clone's.
@@ -57,7 +57,7 @@ def about(files: Iterable[Path | str], results: Path | None, values: Mapping[str
     shown = {key: value for key, value in leaves(config) if has_effect(key) and key.split(".")[0] not in NOT_SHOWN}
     return About(
         date=made[-1]["at"].strftime("%Y-%m-%d") if made else None,
-        version=_version(),
+        version=version(),
         commits=tuple(commits or [provenance.commit() or "outside git"]),
         software=tuple(f"{name} {' and '.join(sorted(found))}" for name, found in software.items() if found),
         digest=tables.digest(shown)[:12],
@@ -67,9 +67,11 @@ def about(files: Iterable[Path | str], results: Path | None, values: Mapping[str
 
 
 def _notes(files: Sequence[Path | str], results: Path | None) -> list[dict[str, Any]]:
-    """How tables were made: `at`, `commit`, `versions`; times of the files alone if nothing was noted of any."""
+    """Return the notes on how tables were made (`at`, `commit`, `versions`); file times alone if there are no notes."""
     found = []
-    for path in files if results else ():
+    for path in files:
+        if results is None:
+            break
         lineage = tables.Lineage.from_dict(tables.lineage(path))
         noted = provenance.read(results, lineage.stage, lineage.identity)
         if noted:
@@ -79,13 +81,6 @@ def _notes(files: Sequence[Path | str], results: Path | None) -> list[dict[str, 
         return found
     times = [datetime.fromtimestamp(Path(path).stat().st_mtime, UTC) for path in files]
     return [{"at": at, "commit": commit, "versions": {}} for commit in [provenance.commit()] for at in times]
-
-
-def _version() -> str | None:
-    try:
-        return version("rollout3d")
-    except PackageNotFoundError:
-        return None
 
 
 def _changed(shown: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -28,7 +28,7 @@ COLORS = (BLUE, ORANGE, GREEN, RED, MUTED)
 FONT = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 """The page's. Room is made for DejaVu Sans, which is wider than the others."""
 NARROW = 3.5
-"""Inches: 336 pixels of a browser, what a phone of 360 shows."""
+"""Width in inches of a figure for phones: 336 pixels of the 360 of a narrow screen."""
 _POINTS = 300
 """Points of a curve; longer ones are drawn as the band between the extremes of as many bins."""
 
@@ -61,7 +61,8 @@ class Panel:
 
 
 def scores_chart(scores: Sequence[Row], benchmark: str) -> Drawing | None:
-    """Overall score of each run on its video and on black frames, over the two guessing baselines; None without."""
+    """Draw each run's overall score with its video and with black frames, over the two guessing baselines. None without
+    scores."""
     overall = [row for row in scores if row["benchmark"] == benchmark and row["task"] == "overall"]
     if not overall:
         return None
@@ -69,7 +70,7 @@ def scores_chart(scores: Sequence[Row], benchmark: str) -> Drawing | None:
 
 
 def score_bars(overall: Sequence[Row], width: float) -> Figure:
-    """`scores_chart` as a figure of `width` inches."""
+    """Return the chart of overall scores as a figure of `width` inches."""
     runs = list(dict.fromkeys(row["run"] for row in overall))
     value = {(row["run"], row["view"]): row["score"] for row in overall}
     figure = Figure(figsize=(width, 0.95 + (0.5 if width > NARROW else 0.9) + 0.55 * len(runs)), layout="constrained")
@@ -98,7 +99,7 @@ def score_bars(overall: Sequence[Row], width: float) -> Figure:
 
 
 def training_curves(metrics: Sequence[Row]) -> list[Panel]:
-    """What a run's metrics hold, one panel per quantity: raw values thin, a running mean thick."""
+    """Return one panel per quantity of a run's metrics: raw values thin, a running mean thick."""
     panels = []
     for title, series in _panels(metrics):
         if series:
@@ -108,7 +109,7 @@ def training_curves(metrics: Sequence[Row]) -> list[Panel]:
 
 
 def curves(series: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Curves of (step, value) points; axes lie at the same place in every figure, so that panels align."""
+    """Draw curves of (step, value) points; axes lie at the same place in every figure, so that panels align."""
     figure = Figure(figsize=(2.75, 1.6))
     axes = figure.add_axes((0.16, 0.15, 0.81, 0.75))
     _clean(axes, grid="y")
@@ -158,14 +159,14 @@ def _panels(metrics: Sequence[Row]) -> Iterable[tuple[str, dict[str, list[tuple[
 
 
 def dataset_chart(cells: Sequence[Row]) -> Drawing | None:
-    """Figure 3: questions of each type in OCR-RL and OCR-SFT, most frequent first; None without questions."""
+    """Draw Figure 3: questions of each type in OCR-RL and OCR-SFT, most frequent first. None without questions."""
     if not any(cell["ours"] for cell in cells):
         return None
     return Drawing(_svg(question_bars(cells, 8)), _svg(question_bars(cells, NARROW)))
 
 
 def question_bars(cells: Sequence[Row], width: float) -> Figure:
-    """`dataset_chart` as a figure of `width` inches: upright bars if wide, lying ones with their names if narrow."""
+    """Return Figure 3 as a figure of `width` inches: vertical bars if wide, horizontal ones if narrow."""
     kinds = list(dict.fromkeys(cell["row"] for cell in cells))
     count = {(cell["row"], cell["column"]): cell["ours"] or 0 for cell in cells}
     names = [words(kind).replace("relative direction, ", "direction ") for kind in kinds]
@@ -193,7 +194,7 @@ def question_bars(cells: Sequence[Row], width: float) -> Figure:
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over a centred window of a tenth of the series, shorter at both ends."""
+    """Return the mean over a centred window of a tenth of the series, shorter at both ends."""
     half = len(values) // 20
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
@@ -201,7 +202,7 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return (sums[high] - sums[low]) / (high - low)
 
 
-def _clean(axes: Axes, grid: str) -> None:
+def _clean(axes: Axes, grid: Literal["x", "y"]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
     axes.tick_params(colors=INK, labelsize=8, length=0)
@@ -210,7 +211,7 @@ def _clean(axes: Axes, grid: str) -> None:
 
 
 def _svg(figure: Figure) -> bytes:
-    """The figure with text as text, in the page's font; the same figure gives the same bytes."""
+    """Return a figure as SVG with text as text, in the page's font; the same figure gives the same bytes."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rollout3d"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

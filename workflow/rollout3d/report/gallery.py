@@ -1,4 +1,4 @@
-"""What the training saw: clean and perturbed frames side by side, the objects in the noise, and what was answered.
+"""Gallery of training steps: clean and perturbed frames side by side, the objects under noise, and the rollouts.
 
 Perturbed frames are not stored. They are made again by the code that made them: frames are decoded and resized by the
 trainer's own store, and draws depend on names only (seed, run, step, question), so the objects and the noise are those
@@ -30,11 +30,11 @@ Row = Mapping[str, Any]
 LOG = logging.getLogger(__name__)
 
 FRAMES_SHOWN = 4
-"""Frames of an example."""
+"""Frames per example."""
 
 
 class Pictures:
-    """Frames and top views of scenes, from the tables."""
+    """Frames and top views of scans, read from the tables."""
 
     def __init__(self, frames: Iterable[Path | str], maps: Iterable[Path | str], video: Video):
         self._store = FrameStore(frames, (), capacity=2)
@@ -46,22 +46,23 @@ class Pictures:
         return scene_id in self._store
 
     def rows(self, scene_id: str) -> list[dict[str, Any]]:
-        """The frame rows that training shows, in order, repeats included. Raises MissingFrames for an unknown scene."""
+        """Return the frame rows that training shows, in order, repeats included. Raises MissingFrames for an unknown
+        scene."""
         return self._store.rows(scene_id, self._set, self._n)
 
     def video(self, scene_id: str) -> np.ndarray:
-        """(k, H, W, 3) uint8 RGB, read-only: the pixels that training shows."""
+        """Return the pixels that training shows, (k, H, W, 3) uint8 RGB, read-only."""
         return self._store.frames(scene_id, self._set, self._n, self._video.train_pixels)
 
     def bev(self, scene_id: str) -> bytes | None:
-        """The top view as stored (PNG), None if the scene has no map."""
+        """Return the top view as stored (PNG); None if the scan has no map."""
         rows = self._maps.rows(scene_id, ["bev"])
         return rows[0]["bev"]["bytes"] if rows else None
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One frame of an example, clean and perturbed."""
+    """One frame of an example, as stored and under noise."""
 
     index: int
     """Place among the frames that training shows, from 0."""
@@ -77,7 +78,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Example:
-    """One question of a training step, as it was shown and answered."""
+    """One question of a training step: its frames, perturbed objects and rollouts."""
 
     run: str
     step: int
@@ -86,7 +87,7 @@ class Example:
     delta: float
     sigma: float
     objects: tuple[str, ...]
-    """Label of each object in the noise."""
+    """Label of each object under noise."""
     n_objects: int
     """M of equation 5: objects that could have been chosen."""
     frames: tuple[Shown, ...]
@@ -95,7 +96,7 @@ class Example:
     share: float
     """Share of the pixels of all frames that the noise covers."""
     gives_gradient: bool
-    """Whether the rollouts of the perturbed view enter the loss."""
+    """True if the rollouts of the perturbed view enter the loss."""
     bev: bytes | None
     rollouts: tuple[Row, ...]
 
@@ -111,7 +112,7 @@ def examples(
     seed: int,
     n: int = 4,
 ) -> list[Example]:
-    """`n` questions whose perturbed view really lost objects, spread over the training from its start.
+    """Return `n` questions whose perturbed view covers at least one object, spread evenly over the training.
 
     A question whose recreated view does not name the objects that the training recorded is left out with a warning:
     the tables then belong to another configuration.
@@ -142,6 +143,7 @@ def examples(
         context = Context(grpo, run, seed, step, total, masks)
         clean = pictures.video(scene)
         altered = next(view for view in make_views(question, clean, context) if view.name == "perturbed")
+        assert altered.frames is not None and altered.sigma is not None and context.delta is not None
         recorded = next(row["perturbed_objects"] for row in rows if row["perturbed_objects"])
         if list(altered.perturbed_objects) != list(recorded):
             LOG.warning("run %s, step %d: the view of question %s is not the recorded one", run.run, step, question_id)
@@ -176,7 +178,7 @@ def _shown(
     pictures: Pictures,
     regions: Regions,
 ) -> tuple[tuple[Shown, ...], float]:
-    """The frames to show, and the share of all pixels that the noise covers.
+    """Return the frames to show, and the share of all pixels that the noise covers.
 
     Of each of `FRAMES_SHOWN` equal parts of the video it is the frame in which the noise covers most: with few objects,
     evenly spaced frames may hold none of them.
@@ -209,7 +211,7 @@ def _shown(
 
 
 def border(mask: np.ndarray) -> str:
-    """The border of the true pixels of a mask (H, W) as an SVG path along the edges of pixels, one unit per pixel."""
+    """Return the border of the true pixels of a mask (H, W) as an SVG path along pixel edges, one unit per pixel."""
     padded = np.pad(mask, 1)
     rows = [
         f"M{x0} {y}H{x1}" for y, x0, x1 in _runs(padded[1:, 1:-1] != padded[:-1, 1:-1])
@@ -219,13 +221,13 @@ def border(mask: np.ndarray) -> str:
 
 
 def _runs(edges: np.ndarray) -> Iterable[tuple[int, int, int]]:
-    """(row, start, end) of each run of true values in the rows of an array (n, m)."""
+    """Yield (row, start, end) of each run of true values in the rows of an array (n, m)."""
     changes = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (row, start), (_, end) = np.nonzero(changes == 1), np.nonzero(changes == -1)
     return zip(row.tolist(), start.tolist(), end.tolist())
 
 
 def webp(frame: np.ndarray) -> bytes:
-    """A frame (H, W, 3) uint8 RGB as WebP without loss."""
+    """Encode a frame (H, W, 3) uint8 RGB as lossless WebP."""
     # A quality above 100 asks for the lossless mode.
     return cv2.imencode(".webp", frame[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()

@@ -6,6 +6,7 @@ Points are those of the maps table (at most 20,000), boxes are the oriented boxe
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -39,11 +40,12 @@ def write(located: Located, path: Path) -> int:
         place[:3, :3], place[:3, 3] = box.normalized_axes.T, box.centroid
         mesh = trimesh.creation.box(extents=box.axes_lengths, transform=place)
         colour = colours.setdefault(row["label"], [*rng.integers(60, 256, 3).tolist(), ALPHA])
-        mesh.visual.face_colors = colour
+        mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=colour)
         scene.add_geometry(mesh, node_name=f"{row['label']} {row['object_id']}")
         boxes += 1
     if not scene.geometry:
         raise ViewError(f"{located.row['scene_id']}: its tables hold no points and no boxes")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(scene.export(file_type="glb"))
+    data: Any = scene.export(file_type="glb")
+    path.write_bytes(data)
     return boxes

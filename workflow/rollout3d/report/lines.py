@@ -1,4 +1,4 @@
-"""The tables of the page, from rows."""
+"""Sheets of the page, made from rows of tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROBE_WORDS = {
     "drowned": "its objects under noise",
     "removed": "only frames without its objects",
 }
-"""Probe -> what was shown."""
+"""Probe -> the frames that the model was shown, in words."""
 VIEWS = (
     ("video", "its video", "mine"),
     *(
@@ -43,7 +43,7 @@ VIEWS = (
 )
 GUESSES = (("random", "random guess"), ("frequent", "frequent answer"))
 HOW = ("settings", "scorer", "part")
-"""Columns of SCORES that say how a score was made, where a table has them."""
+"""Columns of the score table that record how a score was made; older tables lack them."""
 
 
 def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[str]]:
@@ -66,9 +66,10 @@ def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[s
 
 
 def paper_sheet(name: str, cells: Sequence[Row]) -> Sheet:
-    """One of the paper's tables, our numbers beside its own."""
+    """Return the sheet of one of the paper's tables, with our numbers beside its own."""
     columns, lines, common = pivot(cells)
-    names = SETTINGS if name == "table1" else {}
+    by_setting = "predictions" in doors.PAPER_TABLES.constant(name, "NEEDS", ())
+    names = SETTINGS if by_setting else {}
 
     def cell(line: Mapping[str, Any], column: str) -> Cell:
         found = line["cells"].get(column)
@@ -76,12 +77,12 @@ def paper_sheet(name: str, cells: Sequence[Row]) -> Sheet:
 
     return plain_sheet(
         name,
-        TITLES[name],
-        "Setting" if name == "table1" else "Model",
+        TITLES[name] or name,
+        "Setting" if by_setting else "Model",
         [Column(column, digits=DIGITS.get(column, 1)) for column in columns],
         [
             Line(
-                names.get(line["name"], line["name"]),
+                names.get(line["name"]) or line["name"],
                 [cell(line, column) for column in columns],
                 line["notes"],
                 "mine" if line["ours"] else "theirs",
@@ -127,13 +128,13 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
 
 
 def _told(rows: Sequence[Row], run: str, column: str) -> str:
-    """What SCORES says in a column of `HOW` about a run; empty for tables that lack the column."""
+    """Return a run's value in a column of `HOW`; empty for score tables without that column."""
     own = (row.get(column) for row in rows if row["run"] == run and row["view"] == "video")
     return next((value for value in own if value), "")
 
 
 def _words(told: Mapping[str, str], mixed: Sequence[str]) -> list[str]:
-    """The parts of what is said about a run's scores; what is not said counts only where other runs differ in it."""
+    """Return how a run's scores were made, part by part; an unknown part is listed only where runs differ in it."""
     words = told["settings"].split(", ") if told["settings"] else ["settings unknown"] if "settings" in mixed else []
     if told["scorer"] or "scorer" in mixed:
         words.append(f"scorer {told['scorer'] or 'unknown'}")
@@ -163,7 +164,7 @@ def _score_line(rows: Sequence[Row], tasks: Iterable[str], run: str, view: str, 
 
 
 def source_sheet(rows: Sequence[Row]) -> Sheet:
-    """Where the training questions come from."""
+    """Return the sheet of the sources of the training questions."""
     columns = [*(Column(fate.capitalize()) for fate in FATES), Column("Left out because", text=True)]
     lines = [
         Line(line["source"], [*(Cell(n) for n in line["fates"]), Cell(line["reasons"])]) for line in source_lines(rows)
@@ -172,7 +173,7 @@ def source_sheet(rows: Sequence[Row]) -> Sheet:
 
 
 def bias_sheet(rows: Sequence[Row]) -> Sheet:
-    """What the text of questions and options gives away, marked where a rule is well above chance."""
+    """Return the sheet of guessing from the text alone; rules well above random guessing are marked."""
     rules, found = bias_lines(rows)
     columns = [Column("n"), Column("Chance"), *(Column(rule) for rule in rules)]
     lines = []
@@ -186,7 +187,7 @@ def bias_sheet(rows: Sequence[Row]) -> Sheet:
 
 
 def figure3_sheet(cells: Sequence[Row]) -> Sheet:
-    """The numbers behind Figure 3."""
+    """Return the sheet with the numbers of Figure 3."""
     columns, lines, common = pivot(cells)
     counted = [Line(words(line["name"]), [Cell(_whole(line["cells"][c]["ours"])) for c in columns]) for line in lines]
     return plain_sheet("figure3", "Questions per type", "Type", [Column(column) for column in columns], counted, common)
@@ -197,14 +198,14 @@ def _whole(value: float | None) -> int | None:
 
 
 def hard_sheet(rows: Sequence[Row]) -> Sheet:
-    """Hard questions per transition."""
+    """Return the sheet of hard questions per transition."""
     counts = sorted(Counter(row["transition"] for row in rows).items())
     lines = [Line(name, [Cell(n)]) for name, n in counts]
     return plain_sheet("hard", "Hard questions", "Transition", [Column("Questions")], lines)
 
 
 def verdict_sheet(annotations: Sequence[Row]) -> Sheet:
-    """The teacher's attempts: verdict, number, and the most frequent reasons."""
+    """Return the sheet of the teacher's attempts: verdict, number, and the most frequent reasons."""
     lines = []
     for verdict in ("accepted", "rejected", "failed"):
         rows = [row for row in annotations if row["verdict"] == verdict]
@@ -217,7 +218,7 @@ def verdict_sheet(annotations: Sequence[Row]) -> Sheet:
 
 
 def rollout_sheet(name: str, title: str, rows: Sequence[Row]) -> Sheet:
-    """The rollouts of one question and their rewards."""
+    """Return the sheet of the rollouts of one question and their rewards."""
     parts = list(dict.fromkeys(part["name"] for row in rows for part in row["rewards"]))
     columns = [Column("Answer", text=True, limit=24), *(Column(part, digits=2) for part in parts)]
     columns += [Column("Advantage", digits=2), Column("Text", text=True, limit=420)]
@@ -233,7 +234,7 @@ def rollout_sheet(name: str, title: str, rows: Sequence[Row]) -> Sheet:
 
 
 def recipe_sheet(recipes: Mapping[str, Mapping[str, Any]]) -> Sheet:
-    """In what runs differ from the study's configuration by their recipes (`config.recipes.summaries`), run by run."""
+    """Return the sheet of recipes: per run, each key whose value is not the study's."""
     groups = []
     for run, told in recipes.items():
         lines = [
@@ -248,7 +249,7 @@ def recipe_sheet(recipes: Mapping[str, Mapping[str, Any]]) -> Sheet:
 
 
 def setting_sheet(changed: Sequence[tuple[str, str, str]]) -> Sheet:
-    """Keys of the configuration whose value is not the paper's."""
+    """Return the sheet of the keys of the configuration whose value is not the paper's."""
     lines = [Line(key, [Cell(here), Cell(paper)]) for key, here, paper in changed]
     columns = [Column("This study", text=True, limit=200), Column("The paper's configuration", text=True, limit=200)]
     return plain_sheet("configuration", "Settings that are not the paper's", "Key", columns, lines)

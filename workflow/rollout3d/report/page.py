@@ -36,11 +36,11 @@ OUTLINES = ("#ffd400", "#00e5ff", "#ff5cf4", "#7dff5c", "#ff9a3c", "#b9a4ff")
 
 @dataclass(frozen=True)
 class Study:
-    """Everything the page shows; empty parts are left out of it."""
+    """Contents of the page; empty parts are left out."""
 
     preset: str | None
     counts: Sequence[tuple[str, str, str]]
-    """What was built: name, number, remark."""
+    """Name, number and remark of each part of the study that was built."""
     tables: Mapping[str, Sequence[Row]]
     """REPORT rows by table."""
     scores: Sequence[Row] = ()
@@ -57,12 +57,12 @@ class Study:
     bevs: Mapping[str, bytes] = field(default_factory=dict)
     """PNG by scene, of the samples."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What runs have for themselves (`config.recipes.summaries`)."""
+    """Run -> its recipe's differences from the study (`config.recipes.summaries`)."""
     about: About = field(default_factory=About)
 
 
 def sample_questions(train: Sequence[Row], seed: int, n: int = 10) -> list[Row]:
-    """`n` questions, one of each type as long as types last, drawn by `seed`."""
+    """Draw `n` questions by `seed`: one of each type in turn, as long as there are types with more."""
     by_kind: dict[str, list[Row]] = {}
     for row in train:
         by_kind.setdefault(row["question_type"], []).append(row)
@@ -78,7 +78,7 @@ def sample_questions(train: Sequence[Row], seed: int, n: int = 10) -> list[Row]:
 
 
 def render(study: Study) -> str:
-    """The page's HTML. Nothing in it is loaded from elsewhere."""
+    """Return the page as HTML that loads nothing from elsewhere."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -129,12 +129,12 @@ def _several(labels: Sequence[str]) -> str:
 
 
 def _uri(data: bytes | str, kind: str) -> str:
-    """Data as an address that needs no other file."""
+    """Return data as a data URL, so that the page needs no other file."""
     return f"data:{kind};base64," + base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
 
 
 def _pretty(evidence: str) -> str:
-    """Evidence without the room's other objects, one key a line."""
+    """Return evidence as text without the room's other objects, one line per key."""
     values = json.loads(evidence)
     if not isinstance(values, dict):
         return evidence

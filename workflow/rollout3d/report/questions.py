@@ -1,4 +1,4 @@
-"""The training questions in two tables: where they come from, and what their text gives away."""
+"""Two tables on the training questions: their sources, and scores of guessing from their text alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Row = Mapping[str, Any]
 
 FATES = ("train", "test", "dropped", "unusable", "refused")
 SHOWN = 3
-"""Reasons, and answers, that a line tells."""
+"""Most frequent reasons, or answers, that are listed in a line."""
 ABOVE = 0.05
-"""A rule this far above chance is marked."""
+"""Score above random guessing, 0 to 1, from which a guessing rule is marked. [assumed]"""
 
 
 def source_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A line a source: its questions by fate, and the most frequent reasons for leaving questions out."""
+    """Return a line per source: its questions by fate, and the most frequent reasons for leaving questions out."""
     lines = []
     for source in sorted({row["source"] for row in rows}, key=lambda name: (name != "generated", name)):
         fates: Counter[str] = Counter()
@@ -33,7 +33,8 @@ def source_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def guess_line(rows: Sequence[Row]) -> str:
-    """What the text of training gives away, in a line: the types farthest above chance, from SOURCES rows."""
+    """Return one line on guessing from the text alone: the question types whose rules score farthest above random
+    guessing."""
     known = {row["question_type"]: row for row in rows if row["text_only"] is not None}
     worst = sorted(known.values(), key=lambda row: (row["chance"] - row["text_only"], row["question_type"]))
     told = (f"{r['question_type']} {100 * r['text_only']:.1f} ({100 * r['chance']:.1f})" for r in worst[:SHOWN])
@@ -41,7 +42,7 @@ def guess_line(rows: Sequence[Row]) -> str:
 
 
 def bias_lines(rows: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Rules in the order of the table, and a line a type: chance, the score of each rule, the most frequent answers."""
+    """Return the guessing rules, and per question type the scores of random guessing and of each rule, in percent."""
     rules = [name for name in dict.fromkeys(r["name"] for r in rows if r["measure"] == "score") if name != "chance"]
     kinds, names = {row["question_type"] for row in rows}, question_types.NAMES
     lines = []

@@ -1,4 +1,4 @@
-"""A table of the page: one description from which the page, a CSV file and a LaTeX table are made."""
+"""Tables of the page: one description from which HTML, a CSV file and a LaTeX table are made."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MISSING = "–"
-"""What a cell without a number shows, on the page and in LaTeX; CSV leaves it empty."""
+"""Text of a cell without a number, on the page and in LaTeX; CSV leaves it empty."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column behind the first one, which names the lines."""
+    """A column of values; the first column, which names the lines, is none."""
 
     title: str
     text: bool = False
-    """Whether its cells are text: aligned to the left, wrapped."""
+    """True if its cells are text, aligned to the left and wrapped."""
     digits: int = 1
     """Decimals of its numbers; whole numbers (int) have none."""
     limit: int | None = None
@@ -26,7 +26,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of this study or a text, and what stands beside it."""
+    """A number of this study or a text, with the paper's number, interval and mark."""
 
     value: float | int | str | None = None
     paper: float | None = None
@@ -35,7 +35,7 @@ class Cell:
     mark: str = ""
     """good | bad | empty."""
     signed: bool = False
-    """Whether a positive number shows its sign."""
+    """True if a positive number shows its sign."""
     unit: str = ""
 
 
@@ -46,7 +46,7 @@ class Line:
     name: str
     cells: Sequence[Cell]
     notes: Sequence[str] = ()
-    """What a reader must know about this line."""
+    """Footnotes of this line."""
     look: str = ""
     """mine | theirs | quiet | guess | empty: how the page shows it."""
 
@@ -58,7 +58,7 @@ class Group:
     name: str
     lines: Sequence[Line]
     settings: str = ""
-    """What the numbers of the group were made with, if it is not the same for all groups."""
+    """Settings of the group's numbers, if they are not the same for all groups."""
     notes: Sequence[str] = ()
 
 
@@ -76,9 +76,9 @@ class Sheet:
     group: str = ""
     """Title of the column that names the groups in CSV; empty if they have no names."""
     notes: Sequence[str] = ()
-    """What a reader must know about the whole table."""
+    """Footnotes of the whole table."""
     warning: str = ""
-    """Why its lines must not be compared as they stand."""
+    """Reason why its lines must not be compared; empty if they may be."""
 
     @property
     def lines(self) -> list[Line]:
@@ -91,7 +91,7 @@ class Sheet:
 
     @property
     def csv(self) -> str:
-        """Comma-separated text: a header, then a line per line.
+        """Comma-separated text: a header, then one row per line.
 
         The paper's numbers and the ends of intervals have columns of their own. Numbers are rounded as on the page.
         """
@@ -200,19 +200,19 @@ class Sheet:
 def plain_sheet(
     name: str, title: str, first: str, columns: Sequence[Column], lines: Sequence[Line], notes: Sequence[str] = ()
 ) -> Sheet:
-    """A table without headings between its lines."""
+    """Return a table without headings between its lines."""
     return Sheet(name, title, first, columns, [Group("", lines)], notes=notes)
 
 
 def shown(value: float | int | str | None, column: Column, signed: bool = False) -> str:
-    """A value as the page shows it."""
+    """Return a value as the page shows it."""
     if isinstance(value, str):
         return value if column.limit is None or len(value) <= column.limit else value[: column.limit - 1].rstrip() + "…"
     return number(value, 0 if isinstance(value, int) else column.digits, signed)
 
 
 def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
-    """A number with thousands separated and a true minus sign; a dash for None."""
+    """Return a number with thousands separated and a true minus sign; a dash for None."""
     if value is None:
         return MISSING
     text = f"{value:{'+' if signed else ''},.{digits}f}"
@@ -221,12 +221,12 @@ def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
 
 
 def span(interval: tuple[float, float], digits: int = 1) -> str:
-    """ "0.2 to 12.0"."""
+    """Return an interval as text, such as 0.2 to 12.0."""
     return f"{number(interval[0], digits)} to {number(interval[1], digits)}"
 
 
 def _bare(value: float | int | str | None, digits: int) -> str:
-    """A value for other programs: no separators, an ASCII minus sign, empty for None."""
+    """Return a value for other programs: no separators, an ASCII minus sign, empty for None."""
     if value is None or isinstance(value, str):
         return value or ""
     return number(value, 0 if isinstance(value, int) else digits).replace(",", "").replace("\N{MINUS SIGN}", "-")
@@ -254,7 +254,7 @@ _SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Text for LaTeX: special signs escaped, white space (line breaks too) as single spaces.
+    """Return text for LaTeX: special signs escaped, white space (line breaks too) as single spaces.
 
     Signs beyond Latin-1 that are no letters, which a model may say and pdfLaTeX lacks, become question marks.
     """

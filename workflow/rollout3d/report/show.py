@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rollout3d import tables
 from rollout3d.errors import UserError
@@ -41,7 +41,7 @@ def frame(path: Path | str, columns: Sequence[str] | None = None, where: str | N
             found = found.query(where)
         except Exception as error:  # pandas raises whatever Python's parser or an operator raises
             raise Unshowable(f"--where {where!r}: {error}; write it as \"question_type == 'room_size'\"") from None
-    return found[list(columns)] if columns else found
+    return cast("pd.DataFrame", found[list(columns)] if columns else found)
 
 
 def table_of(path: Path | str) -> tables.Table[Any]:

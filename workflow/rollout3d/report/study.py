@@ -1,4 +1,4 @@
-"""Tables on disk -> everything that the page shows."""
+"""Read the tables of a study into the contents of the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rollout3d import doors, tables
 from rollout3d.config import Config, Run, read_runs
@@ -17,6 +17,7 @@ from rollout3d.report import tables as paper
 from rollout3d.report.about import About
 from rollout3d.report.page import Study, sample_questions
 from rollout3d.scenes.verdict import Mode, judge
+from rollout3d.tables.rows import ReportRow, ScoreRow
 
 Row = Mapping[str, Any]
 LOG = logging.getLogger(__name__)
@@ -47,12 +48,12 @@ def collect(
     files: Files,
     config: Config,
     about: About | None = None,
-    recipes: Mapping[str, Mapping[str, Any]] | None = None,
+    recipes: Mapping[str, dict[str, Any]] | None = None,
     configured: Callable[[Mapping[str, Any]], Config] | None = None,
 ) -> Study:
-    """Read what there is. Tables of scores that were not made on their own are built from the scores given.
+    """Read the tables that exist. Tables of scores that no stage made are built from the scores given.
 
-    `recipes`: what runs have for themselves (`config.recipes.summaries`); `configured` lays keys of a run over
+    `recipes`: differences of runs from the study (`config.recipes.summaries`); `configured` lays keys of a run over
     `config`.
     """
     recipes = recipes or {}
@@ -61,7 +62,7 @@ def collect(
     sft = _read(tables.OCR_SFT, files.sft)
     hard = _read(tables.HARD, files.hard)
     annotations = _read(tables.ANNOTATIONS, files.annotations)
-    scores = official(tables.read_many(tables.SCORES, files.scores))
+    scores = cast("list[ScoreRow]", official(tables.read_many(tables.SCORES, files.scores)))
     metrics = {Path(path).parent.name: tables.read(tables.METRICS, path) for path in files.metrics}
     samples = sample_questions(train, config.seed)
     pictures = gallery.Pictures(files.frames, files.maps, config.video)
@@ -92,7 +93,7 @@ def _read(table: tables.Table, path: str | None) -> list[dict[str, Any]]:
 def _own(
     config: Config, told: Mapping[str, Any] | None, configured: Callable[[Mapping[str, Any]], Config] | None
 ) -> Config:
-    """The configuration of one run."""
+    """Return the configuration of one run: the study's with its recipe laid over it."""
     if not told or not told["differs"] or configured is None:
         return config
     return configured({key: own for key, (_, own) in told["differs"].items()})
@@ -100,11 +101,11 @@ def _own(
 
 def _tables(
     files: Files,
-    scores: Sequence[Row],
+    scores: Sequence[ScoreRow],
     config: Config,
     runs: Mapping[str, Run],
-    recipes: Mapping[str, Mapping[str, Any]],
-) -> dict[str, list[dict[str, Any]]]:
+    recipes: Mapping[str, dict[str, Any]],
+) -> dict[str, list[ReportRow]]:
     reference = paper.read_reference()
     models = paper.models_of(config, runs)
     found = {Path(path).stem: tables.read(tables.REPORT, path) for path in files.tables}
@@ -130,7 +131,7 @@ def _examples(
     runs: Mapping[str, Run],
     own: Callable[[str], Config],
 ) -> list[gallery.Example]:
-    """Examples of the first object-centric run that has been trained; `own`: the configuration of a run."""
+    """Return examples of the first object-centric run that is trained; `own` gives the configuration of a run."""
     trained: dict[str, str] = {Path(path).parent.name: path for path in files.rollouts}
     for name, run in runs.items():
         if run.rollout != "object_centric" or name not in trained:

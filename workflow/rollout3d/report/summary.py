@@ -1,4 +1,4 @@
-"""The last lines of a run: what was built, what it scores beside guessing, where to look next."""
+"""Summary of a results directory: tables built, scores beside guessing, and files to open next."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from rollout3d.report.questions import guess_line
 from rollout3d.scenes.verdict import Mode, counts, judge
 
 _FORMAT_LOST = 0.05
-"""Drop of the share of well-formed answers from which a difference of scores is no sign of sight. [assumed]"""
+"""Drop of the share of well-formed answers from which a score difference is no evidence of grounding. [assumed]"""
 
 
 def summary(results: Path | str, agreement: Mode = "drop") -> str:
-    """A few lines of text about a results directory; parts that do not exist yet are left out.
+    """Return a few lines of text about a results directory; parts that do not exist yet are left out.
 
     `agreement`: the configuration's scenes.agreement, by which scans are counted as flagged and dropped.
     """
@@ -148,19 +148,20 @@ def _scores(root: Path) -> str:
 
 
 def _format_lost(video: float | None, probe: float | None) -> str:
-    """A word of caution where the answers to a probe lose the format, and with it points that tell nothing of sight."""
+    """Return a caution where the answers to a probe lose the format: such a difference is no evidence of visual
+    grounding."""
     if video is None or probe is None or video - probe < _FORMAT_LOST:
         return ""
     return f"   of little meaning: {probe:.0%} of those answers keep the format, {video:.0%} with the video"
 
 
 def _wide(view: str) -> int:
-    """Width of a view's column."""
+    """Return the width of a view's column in characters."""
     return max(10, len(view) + 2)
 
 
 def _settings(of_run: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """How the scores were made: one line if all runs agree, else one per way, with the runs that share it."""
+    """Return how the scores were made: one line if all runs agree, else one line per group of runs that do."""
     runs: dict[str, list[str]] = {}
     for run, row in of_run.items():
         part = f", part: {row['part']}" if row["part"] else ""

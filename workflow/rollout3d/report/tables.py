@@ -1,6 +1,6 @@
-"""The paper's tables and Figure 3 from whatever results exist, its number beside ours.
+"""Cells of the paper's tables: the paper's number, ours where the result exists, and a note on how it was made.
 
-A cell without a result says "not run"; nothing is ever filled in. The paper's numbers are in
+The note of a cell without a result is "not run"; no number is ever filled in. The paper's numbers are in
 `resources/reference/ocr.csv`: table, row, column, value, source, the run (or the guessing baseline) of this study that
 answers to the row, and the model that the paper's number is of. A run without a row of its own appears under its own
 name; so does a run of another model than the one that names the paper's row.
@@ -12,7 +12,7 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rollout3d import doors
 from rollout3d.config import SETTINGS, Config, Run
@@ -22,7 +22,7 @@ from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.report.paper import Given, build_table
 from rollout3d.resources import shipped
 from rollout3d.scoring.aggregate import task_named, tasks
-from rollout3d.tables.rows import ReportRow
+from rollout3d.tables.rows import PredictionRow, QuestionRow, ReportRow, ScoreRow
 
 Row = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ TABLES = doors.PAPER_TABLES.names
 REFERENCE = shipped("resources/reference/ocr.csv")
 
 GUESSES = ("random", "frequent")
-"""Views of SCORES that look at no video."""
+"""Views of the score table that use no video."""
 NOT_RUN = "not run"
 NO_QUESTIONS = "the benchmark has no questions of this task"
 NOT_OURS = "reported by the paper, not part of this study"
@@ -38,7 +38,7 @@ _COLUMNS = ("table", "row", "column", "value", "source", "run", "model")
 
 
 def read_reference(path: Path | str = REFERENCE) -> list[dict[str, str]]:
-    """Rows of the reference file. Raises ValueError if its columns are not the expected ones."""
+    """Return the rows of the reference file. Raises ValueError if its columns are not the expected ones."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or tuple(rows[0]) != _COLUMNS:
@@ -47,7 +47,7 @@ def read_reference(path: Path | str = REFERENCE) -> list[dict[str, str]]:
 
 
 def main_benchmark(scores: Iterable[Row]) -> str | None:
-    """The benchmark that the tables report: VSI-Bench where it was run, else the first in alphabetical order."""
+    """Return the benchmark that the tables report: VSI-Bench where it was run, else the first in alphabetical order."""
     names = sorted({row["benchmark"] for row in scores})
     return "vsibench" if "vsibench" in names else names[0] if names else None
 
@@ -87,27 +87,25 @@ def build(
     table: str,
     reference: Sequence[Mapping[str, str]],
     *,
-    scores: Sequence[Row] = (),
-    predictions: Sequence[Row] = (),
-    rl: Sequence[Row] = (),
-    sft: Sequence[Row] = (),
+    scores: Sequence[ScoreRow] = (),
+    predictions: Sequence[PredictionRow] = (),
+    rl: Sequence[QuestionRow] = (),
+    sft: Sequence[QuestionRow] = (),
     correct_above: float = CORRECT_ABOVE,
     preset: str | None = None,
     rests_on: Sequence[str] = (),
     models: Mapping[str, str] | None = None,
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
-) -> list[dict[str, Any]]:
-    """REPORT rows of one of `TABLES`.
+) -> list[ReportRow]:
+    """Return the cells of one of `TABLES`, made from those arguments that its file needs (`report.paper`).
 
-    `scores`: rows of SCORES (tables 2 to 5); `predictions`: rows of PREDICTIONS of the four settings (table 1), whose
-    texts are scored against the questions in `rl`; `rl` and `sft`: rows of the two training tables (figure 3).
-    `models`: which model was run, by run (`models_of`), or by setting for table 1 (`models_of_settings`). `recipes`:
-    what runs have for themselves (`config.recipes.summaries`).
+    `predictions`: of the four settings; their texts are scored against the questions in `rl`. `rl`, `sft`: the two
+    training tables. `models`: name of the model that was really run, by run (`models_of`), or by setting for a table of
+    predictions (`models_of_settings`). `recipes`: what the recipes of runs say (`config.recipes.summaries`).
 
-    `preset` goes into every note, because its numbers must not be read as the paper's; and so do kept rules and runs
-    that a number rests on (`rests_on` in table 1 and figure 3, those of its scores in the others), scorer and settings
-    of a number, the part of the benchmark that it is of, a model that is not the paper's, and what a run's recipe says
-    otherwise than the configuration of the study.
+    The note of a number names the preset, since its numbers must not be read as the paper's; the kept rules and runs
+    that it rests on (`rests_on`, or those of its scores); scorer, settings and part of the benchmark; a model that is
+    not the paper's; and each value of a run's recipe that is not the study's. Raises ValueError for an unknown table.
     """
     doors.PAPER_TABLES.check(table)
     marks = [f"preset {preset}"] if preset else []
@@ -117,7 +115,7 @@ def build(
         Given(
             table,
             [row for row in reference if row["table"] == table],
-            scores=official(scores),
+            scores=cast("list[ScoreRow]", official(scores)),
             predictions=predictions,
             rl=rl,
             sft=sft,
@@ -130,12 +128,12 @@ def build(
 
 
 def kept_note(names: Sequence[str]) -> list[str]:
-    """The note of a number that rests on what the user keeps; no note if it rests on nothing of the kind."""
+    """Return the note of a number that rests on kept rules or runs (`keep`); none if it rests on none."""
     return [f"rests on kept {', '.join(names)}"] if names else []
 
 
 def made_note(row: Row) -> list[str]:
-    """The notes of a number on how it was made: scorer, settings, part of the benchmark; for a guess the part alone."""
+    """Return the notes on how a score was made: scorer, settings, part of the benchmark; for a guess the part alone."""
     part = [f"part: {row['part']}"] if row.get("part") else []
     if row.get("scorer") is None:
         return part
@@ -143,7 +141,7 @@ def made_note(row: Row) -> list[str]:
 
 
 def recipe_note(told: Mapping[str, Any] | None) -> list[str]:
-    """The note of a run's recipe: its name, and each key with the run's value and the study's."""
+    """Return the note of a run's recipe: its name, and each key with the run's value and the study's."""
     if not told:
         return []
     said = [f"{key} {value_text(own)} (study: {value_text(study)})" for key, (study, own) in told["differs"].items()]
@@ -152,12 +150,12 @@ def recipe_note(told: Mapping[str, Any] | None) -> list[str]:
 
 
 def value_text(value: Any) -> str:
-    """A value of the configuration as a reader sees it."""
+    """Return a value of the configuration as text."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def other_model(row: Mapping[str, str], model: str | None) -> list[str]:
-    """The note of a number beside a row of the paper, of another model than the paper's; none if it is the same."""
+    """Return the note of a number whose model is not the one of the paper's row; none if it is the same."""
     same = model is None or not row["model"] or _short(model) == _short(row["model"])
     return [] if same else [f"{model}, not {_short(row['model'])}"]
 
@@ -230,8 +228,11 @@ def cell(
     marks: list[str],
     source: str | None = None,
     missing: str = NOT_RUN,
-) -> dict[str, Any]:
-    """`missing` is the note of a cell that has no number of ours."""
+) -> ReportRow:
+    """Return a cell: the paper's number as text (empty without one), ours with its number of questions, and its note.
+
+    `source`: what ours is of, such as "run ocr". `marks`: notes of our number; `missing`: the note where there is none.
+    """
     return {
         "table": table,
         "row": row,

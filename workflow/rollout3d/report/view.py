@@ -43,7 +43,7 @@ _RELATIVE = re.compile(r"""(from\s*|import\s*)(["'])\.{1,2}/(?:[\w.-]+/)*([\w.]+
 
 
 class ViewError(UserError, ValueError):
-    """A scene that cannot be shown; the message says which and what to do."""
+    """Error about a scan that cannot be shown; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Located:
 
 
 def shards(results: Path) -> list[Path]:
-    """Folders of the scene tables below a results directory, in order. Raises ViewError if there are none."""
+    """Return the folders of the scene tables below a results directory, in order. Raises ViewError if there are
+    none."""
     found = sorted(path.parent for path in results.glob("scenes/*/*/scenes.parquet"))
     if not found:
         raise ViewError(
@@ -66,7 +67,7 @@ def shards(results: Path) -> list[Path]:
 
 
 def locate(scene_id: str, folders: Iterable[Path]) -> Located:
-    """The scan of that id among shards. Raises ViewError, naming ids like it, if there is none or more than one."""
+    """Find a scan by its id among shards. Raises ViewError, naming similar ids, if there is none or more than one."""
     known: list[str] = []
     found: list[Located] = []
     for folder in folders:
@@ -84,7 +85,7 @@ def locate(scene_id: str, folders: Iterable[Path]) -> Located:
 
 
 def _near(scene_id: str, known: Sequence[str]) -> str:
-    """What to say about an unknown id: ids that contain it, else ids that look like it, else the first ones."""
+    """Return a hint for an unknown id: ids that contain it, else ids spelt like it, else the first ones."""
     inside = [name for name in known if scene_id.lower() in name.lower()] if scene_id else []
     near = inside[:_NEAR_MATCHES] or difflib.get_close_matches(scene_id, known, n=_NEAR_MATCHES, cutoff=0.75)
     if near:
@@ -94,7 +95,7 @@ def _near(scene_id: str, known: Sequence[str]) -> str:
 
 @dataclass
 class View:
-    """What the page shows of a scan, as JSON values, and sentences about what is missing."""
+    """Contents of a scan's page as JSON values, with notes on missing tables."""
 
     scene: dict[str, Any]
     objects: list[dict[str, Any]]
@@ -102,8 +103,8 @@ class View:
     regions: dict[str, dict[str, list[list[Any]]]]
     map: dict[str, Any] | None
     points: dict[str, Any] | None
-    floor: float
-    bounds: list[list[float]]
+    floor: float | None
+    bounds: list[list[float | None]]
     notes: list[str] = field(default_factory=list)
 
     def payload(self) -> dict[str, Any]:
@@ -111,9 +112,9 @@ class View:
 
 
 def collect(located: Located, max_mb: float = MAX_MB) -> View:
-    """Everything the tables say about one scan, in a page of at most `max_mb` million bytes.
+    """Collect one scan's rows for a page of at most `max_mb` million bytes.
 
-    A table that is absent, or has no row of the scan, is said in `notes` and the rest is shown. If the pictures do not
+    A table that is absent, or has no row of the scan, is named in `notes` and the rest is shown. If the pictures do not
     fit, those of frames with regions come first and the rest are spread evenly; frames without one keep their camera.
     Raises ViewError if `max_mb` is too little for the page without any picture, TableError for a damaged table.
     """
@@ -149,7 +150,7 @@ def collect(located: Located, max_mb: float = MAX_MB) -> View:
 
 
 def rows_of(table: tables.Table, located: Located, name: str, notes: list[str]) -> list[dict[str, Any]]:
-    """The scan's rows of a table of its shard; none, and a note, where the file is absent or does not know the scan."""
+    """Return a scan's rows of a table of its shard; none, and a note, where the file is absent or lacks the scan."""
     path = located.folder / f"{name}.parquet"
     if not path.exists():
         notes.append(f"There is no {name} table: {path.name} is not in the shard's folder.")
@@ -166,7 +167,7 @@ def _of(table: tables.Table, path: Path, scene_id: str) -> list[dict[str, Any]]:
 
 
 def _object(row: Row, notes: list[str]) -> dict[str, Any]:
-    """One object: both boxes as numbers; corners in the order of OrientedBox.corners."""
+    """Return an object with both of its boxes; corners in the order of OrientedBox.corners."""
     low, high = row["aabb_min"], row["aabb_max"]
     corners = [[(low, high)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)]
     try:
@@ -203,7 +204,7 @@ def _frame(row: Row) -> dict[str, Any]:
 def _regions(
     located: Located, frames: Sequence[Row], objects: Sequence[Row], notes: list[str]
 ) -> dict[str, dict[str, list[list[Any]]]]:
-    """Way of choosing points -> frame index as text -> [object id, pixels, run lengths in base64], largest first."""
+    """Return region mode -> frame index as text -> [object id, pixels, run lengths in base64], largest first."""
     files = [p for p in sorted(located.folder.glob("regions.*.parquet")) if not p.stem.endswith("_raw_files")]
     if not files:
         notes.append("There is no regions table (regions.MODE.parquet): frames are shown without masks.")
@@ -241,7 +242,7 @@ def _map(row: Row) -> dict[str, Any]:
 
 
 def points_of(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """xyz (N,3) float32 and rgb (N,3) uint8, without points that are not finite."""
+    """Return xyz (N,3) float32 in metres and rgb (N,3) uint8, without points that are not finite."""
     xyz = np.array([[row[axis] for axis in "xyz"] for row in rows], np.float32)
     rgb = np.array([[row[name] for name in ("red", "green", "blue")] for row in rows], np.uint8)
     kept = np.isfinite(xyz).all(axis=1)
@@ -255,8 +256,8 @@ def _packed(points: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
 
 def _extent(
     points: tuple[np.ndarray, np.ndarray] | None, objects: Sequence[Row], floor_rect: Sequence[float] | None
-) -> tuple[list[float], list[float], float]:
-    """Lowest and highest corner of what is worth looking at, and the floor's height.
+) -> tuple[list[float | None], list[float | None], float | None]:
+    """Return the lowest and highest corner of the region to show, and the floor's height, in metres.
 
     Sideways the floor's rectangle decides where there is one: points seen through windows lie far outside.
     """
@@ -270,11 +271,11 @@ def _extent(
         floor = float(low[2])
     if floor_rect and floor_rect[0] < floor_rect[2] and floor_rect[1] < floor_rect[3]:
         low[:2], high[:2] = floor_rect[:2], floor_rect[2:]
-    return _numbers(low), _numbers(high), _number(floor)
+    return [_number(value) for value in low], [_number(value) for value in high], _number(floor)
 
 
 def _bound(view: View, rows: Sequence[Row], limit: int) -> None:
-    """Give the frames their pictures as far as the page's limit allows; frames without one lose their masks."""
+    """Add pictures to frames as far as the page's limit allows; frames without one lose their masks."""
     masks = view.regions
     view.regions = {mode: {} for mode in masks}
     bare = len(render(view).encode())
@@ -301,7 +302,8 @@ def _bound(view: View, rows: Sequence[Row], limit: int) -> None:
 
 
 def _fitting(frames: list[int], cost: Mapping[int, int], first: set[int], budget: int) -> set[int]:
-    """Frames whose pictures fit: those in `first`, then the others; where not all fit, fewer, spread evenly."""
+    """Return the frames whose pictures fit: those in `first`, then the others; where not all fit, fewer, spread
+    evenly."""
     chosen: set[int] = set()
     for pool in ([index for index in frames if index in first], [index for index in frames if index not in first]):
         for n in range(len(pool), -1, -1):
@@ -315,7 +317,7 @@ def _fitting(frames: list[int], cost: Mapping[int, int], first: set[int], budget
 
 
 def render(view: View) -> str:
-    """The page's HTML. Nothing in it is loaded from elsewhere; the same tables give the same bytes."""
+    """Return the page as HTML that loads nothing from elsewhere; the same tables give the same bytes."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -332,7 +334,7 @@ def render(view: View) -> str:
 
 
 def _modules() -> dict[str, str]:
-    """Module name -> data URL, for the page's import map. Relative imports cannot work there: they become names."""
+    """Return module name -> data URL for the page's import map; relative imports, which fail there, become names."""
     imports = {}
     for path in sorted((*ASSETS.glob("*.js"), *(ASSETS / "three").glob("*.js"))):
         source = _RELATIVE.sub(r"\1\2\3\2", path.read_text())
@@ -346,7 +348,7 @@ def _base64(data: bytes) -> str:
 
 
 def _number(value: float | None, digits: int = 4) -> float | None:
-    """Rounded for the page; None for what is no number, which JSON cannot say."""
+    """Return a rounded number; None for NaN and infinity, which JSON lacks."""
     return round(float(value), digits) if value is not None and np.isfinite(value) else None
 
 

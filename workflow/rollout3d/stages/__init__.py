@@ -8,8 +8,6 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-import tomllib
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rollout3d import resources
@@ -68,15 +66,8 @@ def about(name: str) -> str:
 
 def release() -> str:
     """Return the version of the package; in a clone with its commit, and `+` where files differ from it."""
-    clone = resources.clone()
-    if clone and (clone / "pyproject.toml").is_file():
-        number = tomllib.loads((clone / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-        made = commit()
-        return f"{number} ({made})" if made else number
-    try:
-        return version("rollout3d")
-    except PackageNotFoundError:  # a folder on PYTHONPATH
-        return "of unknown version"
+    number, made = resources.version() or "of unknown version", commit()
+    return f"{number} ({made})" if made else number
 
 
 def _typed(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Look at one raw scan before trusting a thousand: what is there, whether poses, axes and boxes agree.
+"""Run sanity checks on one raw scan: files, poses, axes, depth and boxes against each other.
 
     rollout3d check-scan scannet ROOT/scans/scene0000_00 --out look.png
 

@@ -1,4 +1,4 @@
-"""Write a trained model as a directory that others can load: transformers, vLLM, or the Hub.
+"""Write a trained model as a directory for transformers, vLLM or the Hugging Face Hub.
 
     rollout3d export results/runs/ocr --to ocr-3b
 

@@ -1,4 +1,4 @@
-"""List a release before ingest: which scans can be used, which are missing or damaged, and why.
+"""List the scans of a release before ingest: usable, missing or damaged, with the reason.
 
     rollout3d inventory scannet /data/scannet
     rollout3d inventory scannetpp /data/scannetpp --out inventory.parquet --list

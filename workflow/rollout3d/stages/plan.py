@@ -1,4 +1,4 @@
-"""Work out what a run needs before any GPU is used: memory per GPU by part, seconds per phase, hours, disk.
+"""Predict what a run needs before any GPU is used: memory per GPU by part, seconds per phase, hours, disk.
 
     rollout3d plan ocr --gpus 8 --gib 80
     rollout3d plan ocr --gpus 8 --gib 24 --vllm-share 0.45 --config 'grpo={"lora_rank": 64, "deepspeed": "none"}'

@@ -1,4 +1,4 @@
-"""Check what a run will need, without starting any job: `rollout3d preflight [options and targets of Snakemake]`.
+"""Check everything that a run needs without starting a job; takes Snakemake's options and targets.
 
 Give it what you would give Snakemake, such as `rollout3d preflight --profile slurm all`. Snakemake works out the jobs,
 and their data, models, environments, API key, GPUs or partitions and disk space are checked, as at the start of every

@@ -1,4 +1,4 @@
-"""One self-contained page that shows the study."""
+"""Write one self-contained page that shows the study: tables, curves, data and examples."""
 
 from __future__ import annotations
 

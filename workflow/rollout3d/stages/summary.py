@@ -1,4 +1,4 @@
-"""Print what a results directory holds: counts, scores beside guessing, where to look next."""
+"""Print a summary of a results directory: counts, scores beside guessing, files to open next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One scan as one page to turn around in a browser: points, boxes, cameras, frames and their regions.
+"""Show one scan as a page to turn in a browser: points, boxes, cameras, frames and their regions.
 
 The page is one file that needs no network: copy it from the head node and open it, or read it through a tunnel. It
 shows the scene tables of a results directory (the configuration's own if neither --results nor --tables is given).

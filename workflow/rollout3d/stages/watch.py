@@ -1,4 +1,4 @@
-"""Look at a training run from a terminal: progress, rewards, lengths, phases. Works while it trains and afterwards."""
+"""Watch a training run in a terminal: progress, rewards, lengths, phases; while it trains and afterwards."""
 
 from __future__ import annotations
 
