@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from rollout3d import doors, releases
 from rollout3d.evaluation import benchmarks
@@ -34,7 +35,7 @@ def _scans(study: Study, jobs: Sequence[Job]) -> list[str]:
 
 
 def _files(study: Study, jobs: Sequence[Job]) -> list[str]:
-    external = study.config.site.external
+    external = cast("Mapping[str, str]", study.config.site.external)
     sources = {job.wildcards["source"] for job in by_rule(jobs, "import_questions")}
     sources |= {"video_r1_cot"} if by_rule(jobs, "import_cot") else set()
     messages = [releases.missing_file(source, external.get(source)) for source in sorted(sources)]

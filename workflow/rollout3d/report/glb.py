@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
+from trimesh.visual import ColorVisuals
 
 from rollout3d import tables
 from rollout3d.geometry.boxes import OrientedBox
@@ -40,7 +41,7 @@ def write(located: Located, path: Path) -> int:
         place[:3, :3], place[:3, 3] = box.normalized_axes.T, box.centroid
         mesh = trimesh.creation.box(extents=box.axes_lengths, transform=place)
         colour = colours.setdefault(row["label"], [*rng.integers(60, 256, 3).tolist(), ALPHA])
-        mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=colour)
+        mesh.visual = ColorVisuals(mesh, face_colors=colour)
         scene.add_geometry(mesh, node_name=f"{row['label']} {row['object_id']}")
         boxes += 1
     if not scene.geometry:
