@@ -23,6 +23,7 @@ from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
+from rollout3d.tables.rows import FrameRow
 from rollout3d.training.rollouts import Context, make_views
 from rollout3d.training.rollouts.object_centric import eligible
 
@@ -45,7 +46,7 @@ class Pictures:
     def __contains__(self, scene_id: str) -> bool:
         return scene_id in self._store
 
-    def rows(self, scene_id: str) -> list[dict[str, Any]]:
+    def rows(self, scene_id: str) -> list[FrameRow]:
         """Return the frame rows that training shows, in order, repeats included. Raises MissingFrames for an unknown
         scene."""
         return self._store.rows(scene_id, self._set, self._n)
