@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def tree_bytes(root: int) -> int:
-    """Resident memory of a process and its descendants (shared pages counted once a process: an upper bound)."""
+    """Resident memory of a process and its descendants (shared pages counted once per process: an upper bound)."""
     parents: dict[int, int] = {}
     resident: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):

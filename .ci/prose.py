@@ -84,7 +84,7 @@ RULES = [
         "say what it does or is, as a verb or a noun phrase",
         first=True,
     ),
-    _rule("rate with 'a'", rf"\b{_COUNTED} an? {_UNIT}\b(?!['’-])", "write 'per'"),
+    _rule("rate with 'a'", rf"(?<![\w-]){_COUNTED} an? {_UNIT}\b(?!['’-])", "write 'per'"),
     _rule("rate with 'a'", rf"\bone (\w+ )?{_SINGLE} an? (training )?{_UNIT}\b(?!['’-])", "write 'one ... per ...'"),
     _rule(
         "'less' for minus",

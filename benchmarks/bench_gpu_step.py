@@ -261,9 +261,9 @@ class Step:
             reward(self.group, RUN.reward, grpo)
         _spread(self.group)
         with engine.timed("update"):
-            told = update([self.group], engine, grpo, self._taken)
-        if not np.isfinite([told["loss"], told["grad_norm"], told["kl"]]).all() or not told["grad_norm"]:
-            raise AssertionError(f"the step did not train: {told}")
+            metrics = update([self.group], engine, grpo, self._taken)
+        if not np.isfinite([metrics["loss"], metrics["grad_norm"], metrics["kl"]]).all() or not metrics["grad_norm"]:
+            raise AssertionError(f"the step did not train: {metrics}")
         self._taken += 1
         inside = sum(clock.seconds[phase] for phase in (*TRAINING, "optimiser"))
         return clock.seconds | {"rest": clock.seconds["update"] - inside}

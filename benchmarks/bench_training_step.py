@@ -97,7 +97,7 @@ def _train(policy: Policy, reference: Policy, rows: Sequence[Row]) -> None:
 
 
 def _train_behind(policy: Policy, reference: Policy, row: Row) -> None:
-    """The same for one group, its prompt once and every completion by itself."""
+    """Update one group with its prompt computed once and every completion by itself."""
     own = Prefix(policy, row.prompt)
     with torch.no_grad():
         theirs = Prefix(reference, row.prompt)

@@ -13,7 +13,7 @@ from rollout3d.planning import cards
 
 @dataclass(frozen=True)
 class Peak:
-    """Operations and bytes a second, and where they are from."""
+    """Operations and bytes per second, and where they are from."""
 
     name: str
     flops: float

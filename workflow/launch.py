@@ -2,7 +2,7 @@
 
 One process is plain Python. One node with several GPUs is torchrun. Several nodes are srun with one torchrun each,
 inside a Slurm job whose rule uses `mpi: srun`; Snakemake's job step removes Slurm's variables except the job's id, so
-the meeting point is asked of `scontrol`. Without a GPU there is one process a node, which talks by gloo. This program
+the meeting point is asked of `scontrol`. Without a GPU there is one process per node, which talks by gloo. This program
 replaces itself by what it starts, so signals reach that directly: start it with `exec` in a job's shell.
 """
 

@@ -17,7 +17,7 @@ Point = Sequence[float]
 
 NEAR_M = 1.5
 MM, CM = 0.0015, 0.015
-"""How exactly the teacher is told single lengths and positions, and the (x, y) of things beside the question."""
+"""How exactly the teacher knows single lengths and positions, and the (x, y) of things beside the question."""
 
 NUMBER, NAME = r"[0-9]+(?:[.][0-9]+)?", r"[a-z][a-z ]*?"
 
@@ -67,7 +67,7 @@ def hold(condition: bool, why: str) -> None:
 
 
 def rounded(said: str, true: float, slack: float = MM) -> None:
-    """`said` is `true` to the decimals said; `slack` is for what the teacher itself was told rounded."""
+    """`said` is `true` to the decimals said; `slack` is for what the teacher itself knows only rounded."""
     half = 0.5 * 10.0 ** -len(said.partition(".")[2])
     hold(abs(float(said) - true) <= half + slack + 1e-9, f"{said} is said of {true}")
 

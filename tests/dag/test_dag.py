@@ -49,7 +49,7 @@ def jobs(folder, preset=None, *targets):
 
 
 def reads(graph, consumer, of):
-    """Whether some job writing a path that contains `consumer` reads a path that contains `of`."""
+    """Return whether some job writing a path that contains `consumer` reads a path that contains `of`."""
     every = [job for listed in graph.values() for job in listed]
     return any(consumer in out and of in read for outs, ins in every for out in outs for read in ins)
 

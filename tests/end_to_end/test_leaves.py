@@ -1,4 +1,4 @@
-"""Every leaf of the configuration: what it marks is what can change, told from keys that jobs were seen to read."""
+"""Every leaf of the configuration: what it marks is what can change, by the keys that jobs were seen to read."""
 
 from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
@@ -147,7 +147,7 @@ def test_every_leaf_marks_the_jobs_that_read_it_and_all_below_them(graph, tiny_c
         readers = read_by.get(key, set())
         own = {job.name for job in graph.jobs if place(job) in readers} if has_effect(key) else set()
         expected, found = below(graph, own), marked(graph, changed(config, key), runs)
-        if key == "prompts.think":  # the text is told by its digest beside the name
+        if key == "prompts.think":  # the digest beside the name stands for the text
             expected |= found
         if expected - found:
             wrong.append(f"{key}: read by {sorted(expected - found)[:3]}, which it does not mark")

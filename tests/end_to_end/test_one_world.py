@@ -175,7 +175,7 @@ def test_categories_appear_in_the_same_order(case):
     The world's own: the first frame with a pose in which twenty pixels (0.1 %) show a kind. The depth pictures of the
     datasets have other sizes and so another twenty pixels: a frame's difference is left to them, and the order of two
     kinds is compared where they are more than two frames apart. Seconds are not compared: ScanNet's videos play 24
-    frames a second, ScanNet++'s thirty.
+    frames per second, ScanNet++'s thirty.
     """
     for account in case.accounts.values():
         mine = [kind for kind in case.things if kind in CATEGORY[account.dataset]]

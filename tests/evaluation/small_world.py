@@ -39,7 +39,7 @@ def picture(seed: int, extension: str, side: int = 56) -> dict[str, Any]:
 
 
 def frame_rows() -> list[dict[str, Any]]:
-    """Ten frames a scene: uniform4 are 0 3 6 9, uniform6 are 0 2 4 5 7 9."""
+    """Ten frames per scene: uniform4 are 0 3 6 9, uniform6 are 0 2 4 5 7 9."""
     return [
         {
             "scene_id": scene,

@@ -101,7 +101,7 @@ def test_seeing_is_the_video_less_black_frames_with_an_interval_over_rooms():
 
 
 def test_seeing_weighs_tasks_as_the_benchmark_does():
-    """One room a question: overall is half counting, half directions, whose types count alike."""
+    """One room per question: overall is half counting, half directions, whose types count alike."""
     gains = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
     asked = [q | {"space_id": str(i)} for i, q in enumerate(QUESTIONS)]
     answered = [prediction(q, g) for q, g in zip(asked, gains)]

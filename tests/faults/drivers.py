@@ -1,4 +1,4 @@
-"""The driver dies, or there are two of them; the trainers are told to stop. Without a cluster."""
+"""The driver dies, or there are two of them; the trainers get a signal to stop. Without a cluster."""
 
 from __future__ import annotations
 

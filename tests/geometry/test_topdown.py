@@ -12,7 +12,7 @@ RED, GREEN = (255, 0, 0), (0, 200, 0)
 
 
 def cells(walkable, x, y) -> bool:
-    """Whether the cell under a world position is walkable."""
+    """Return whether the cell under a world position is walkable."""
     col, row = np.floor((np.array([x, y]) - walkable.origin) / walkable.cell_m).astype(int)
     return bool(walkable.grid[row, col])
 

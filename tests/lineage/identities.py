@@ -18,7 +18,7 @@ PRESETS = ("", "demo", "tiny", "smoke", "seeing", "ablations")
 MODES = ("aabb_none", "instance_depth")
 SOURCES = ("spacer", "generated")
 BY_NAME = {"score", "merge_predictions", "probes"}
-"""Stages that are told the name of a run or benchmark, and read no row."""
+"""Stages that are given the name of a run or benchmark, and read no row."""
 
 
 def scopes(stage: str, config: Config, runs: dict[str, Run]) -> Iterator[tuple[Config, Any]]:

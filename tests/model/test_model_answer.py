@@ -251,7 +251,7 @@ def test_settings_are_answered_in_turn_and_kept_apart(rows, policy, store, parts
 
 
 def test_scores_come_from_the_kept_texts(question, policy, store, parts):
-    """What is kept is what was written: a mended scorer or ground truth needs no model."""
+    """What is kept is what was written: a corrected scorer or ground truth needs no model."""
     parts().add({("frames2", "q"): [("4", 1)]})
     row = question(ground_truth="4")
     (found,) = _answer([row], policy, store, back_end=Dying(0), parts=parts())

@@ -176,7 +176,7 @@ def test_an_own_video_shows_the_frames_of_the_set_and_says_if_it_lacks_them(ques
         paths = [tables.frame_path(i / 10, tables.Origin(i, 40, 10.0, 84, 56)) for i in indices]
         return [{"bytes": encoded(np.full((56, 84, 3), i, np.uint8)), "path": path} for i, path in zip(indices, paths)]
 
-    # 4 s at 2 a second: 8 frames at round(linspace(0, 39, 8)); 4 frames at 0, 13, 26, 39.
+    # 4 s at 2 per second: 8 frames at round(linspace(0, 39, 8)); 4 frames at 0, 13, 26, 39.
     rate, four = [0, 6, 11, 17, 22, 28, 33, 39], [0, 13, 26, 39]
     row = question(media=media(sorted({*rate, *four})))
     assert _grey(media_of(row, "fps2max16").frames) == rate

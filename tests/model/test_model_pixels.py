@@ -15,7 +15,7 @@ def test_size_follows_the_processor_of_qwen(size, max_pixels):
 
 
 def test_video_r1_shows_four_by_three_frames_as_130_tokens_a_pair():
-    # Video-R1's cap is 1.05 times 128 * 28 * 28 pixels a frame.
+    # Video-R1's cap is 1.05 times 128 * 28 * 28 pixels per frame.
     height, width = smart_size(480, 640, 3136, 105_369)
     assert (height, width) == (280, 364)
     assert height * width // 28**2 == 130

@@ -82,7 +82,7 @@ def test_steps_are_the_run_tables_or_follow_from_the_samples():
     assert steps(CONFIG, RUNS["ocr"]) == (2000, "run table")
     assert steps(CONFIG, RUNS["sft"], 2000)[0] == 2000 * CONFIG.sft.epochs // CONFIG.sft.batch_size
     cold, source = steps(CONFIG, RUNS["sft_video_r1"])
-    assert source.startswith("165,") and cold == pytest.approx(165_575 / 8, rel=0.01)  # its recipe: 1 epoch, 8 a step
+    assert source.startswith("165,") and cold == pytest.approx(165_575 / 8, rel=0.01)  # its recipe: 1 epoch, 8 per step
 
 
 @pytest.mark.parametrize(("run", "gpus", "says"), [("nowhere", 8, "not in the run table"), ("qwen3b", 8, "trains")])

@@ -215,7 +215,7 @@ def test_one_scan_of_each_space_trains_if_asked_for():
 
 
 def guessable(n=120):
-    """Counts whose answer stands in the question: the learned guess is right where chance is not."""
+    """Counts whose answer stands in the question: the learned guess is right where a random guess is not."""
     rows = []
     for k in range(n):
         thing, answer = (("chair", "2"), ("lamp", "9"), ("table", "40"))[k % 3]

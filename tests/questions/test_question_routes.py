@@ -395,7 +395,7 @@ def test_no_route_squeezes_between_obstacles_that_touch(monkeypatch):
 def test_a_room_has_more_than_three_routes_on_average():
     """Synthetic rooms of the default size, each as one of the three datasets labels it, with the default cap.
 
-    Floors are those of the mesh, boxes exact. Over 240 rooms 3.57 a room, standard error 0.34; 105 rooms have none,
+    Floors are those of the mesh, boxes exact. Over 240 rooms 3.57 per room, standard error 0.34; 105 rooms have none,
     mostly because fewer than four large objects are the only ones of their category.
     """
     from toyworld.model.lessons import scene_view

@@ -25,7 +25,7 @@ LINEAGE = tables.Lineage("ingest")
 
 
 def settings(**changes) -> config.Config:
-    """One shard a dataset, train and val, small frames."""
+    """One shard per dataset, train and val, small frames."""
     spec = {"shards": 1, "splits": {"train": ["train"], "test": ["val"]}}
     values = {
         "datasets": {name: spec for name in FORMATS},

@@ -285,7 +285,7 @@ def test_of_two_intrinsics_a_millisecond_off_the_earlier_is_taken(tmp_path):
 
 
 def test_other_assets_are_not_taken_for_the_video(root):
-    """Raw downloads may hold the low resolution at 60 a second, confidences and large depth as well."""
+    """Raw downloads may hold the low resolution at 60 per second, confidences and large depth as well."""
     folder = root / "raw" / "Training" / VIDEO
     for asset, shape in (("lowres_wide", (12, 16, 3)), ("wide", (144, 192, 3)), ("confidence", (12, 16))):
         (folder / asset).mkdir()

@@ -40,7 +40,7 @@ def shard(sound, tmp_path):
     shutil.copytree(sound[0], root)
 
     def drops(file, *says, counts=True):
-        # None may be damaged where the scan counts as expected; one of two is chance at the default share.
+        # None may be damaged where the scan counts as expected; one of two may happen at the default share.
         rows = ingested(root, tmp_path / "out", **({} if counts else {"max_drop_share": 0.0}))
         (dropped,) = rows["scenes_dropped"]
         assert dropped["scene_id"] == BAD and dropped["file"] == f"scans/{BAD}/{file}"

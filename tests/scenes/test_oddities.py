@@ -140,7 +140,7 @@ def test_a_damaged_depth_picture_costs_its_frame(tmp_path, kind):
 
 
 class Film:
-    """A video of `n` frames at 10 a second, upright but for those of `turned`, with depth up to `end`."""
+    """A video of `n` frames at 10 per second, upright but for those of `turned`, with depth up to `end`."""
 
     fps, width, height, rotation_deg = 10.0, 4, 3, 0
 

@@ -15,7 +15,7 @@ def masks(made, scene, recording):
     """Share (frames of the video, things) of the picture that each thing covers, and thing -> object id."""
     n = len(recording.world.things)
     film = np.stack([np.bincount(owner[owner >= 0], minlength=n) / owner.size for _, _, owner in recording.frames()])
-    # ScanNet++'s video is read at 30 frames a second, and shows each frame of the film several times.
+    # ScanNet++'s video is read at 30 frames per second, and shows each frame of the film several times.
     hold = round(scene["n_frames"] / len(film)) if made.dataset == "scannetpp" else 1
     index = np.minimum(np.arange(scene["n_frames"]) // hold, len(film) - 1)
     ids = made.truth(scene["scene_id"])["release"]["object_ids"]

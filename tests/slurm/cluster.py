@@ -135,7 +135,7 @@ PartitionName=gpu Nodes=ALL State=UP
         raise RuntimeError(f"the cluster did not come up in 30 s\n{logs}")
 
     def lose(self, node: str) -> None:
-        """Let a node die as by a power cut: its daemon and all processes of its jobs are killed, Slurm is told."""
+        """Let a node die as by a power cut: its daemon and all processes of its jobs end, and Slurm gets a message."""
         self.nodes[node].kill()
         for process in _processes_on(node):
             with suppress(ProcessLookupError):

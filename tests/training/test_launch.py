@@ -57,7 +57,7 @@ def test_several_nodes_meet_at_the_jobs_first_node(cluster):
 
 
 def test_the_launcher_becomes_srun(cluster):
-    """Without a GPU: one process a node."""
+    """Without a GPU: one process per node."""
     made = subprocess.run(
         [sys.executable, LAUNCH, "--nodes", "2", "--gpus", "0", "--", *PROGRAM],
         capture_output=True,

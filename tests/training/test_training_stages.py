@@ -1,4 +1,4 @@
-"""The stages' command lines: errors that a user can mend, and models that are only described."""
+"""The stages' command lines: errors that a user can correct, and models that are only described."""
 
 import json
 

@@ -66,7 +66,7 @@ def test_evaluate_answers_with_vllm_in_an_environment_of_its_own(clone, tmp_path
         capture_output=True,
         text=True,
         timeout=550,
-        # Nothing is compiled (conftest.py), which vLLM must be told.
+        # Nothing is compiled (conftest.py), which vLLM must know.
         env={**os.environ, "VLLM_USE_AOT_COMPILE": "0"},
     )
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-6000:]

@@ -3,7 +3,7 @@
 Raw scans, benchmarks, models and external training files are no inputs of rules. A stage that reads them runs within a
 `Recorder`. It notes each file under the given roots when it is first opened, with size and time, and each folder that
 is listed. Python's own audit events tell of both, so readers need not. Libraries that open files by themselves (PyAV,
-Arrow) are told of with `note`, and so are optional files, whose absence is part of the result.
+Arrow) are recorded with `note`, and so are optional files, whose absence is part of the result.
 """
 
 from __future__ import annotations

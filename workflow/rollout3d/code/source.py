@@ -217,7 +217,7 @@ def _prune(tree: ast.Module, path: str, variable: str, entries: frozenset[str] |
         if any(isinstance(each, ast.Name) and each.id == variable for each in targets):
             break
     else:
-        raise ValueError(f"{path}: has no dictionary {variable} at module level; mend rollout3d/code/entries.py")
+        raise ValueError(f"{path}: has no dictionary {variable} at module level; correct rollout3d/code/entries.py")
     dropped: list[ast.expr] = []
     if isinstance(node.value, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.value.keys):
         items = list(zip(node.value.keys, node.value.values, strict=True))
@@ -229,7 +229,9 @@ def _prune(tree: ast.Module, path: str, variable: str, entries: frozenset[str] |
         dropped = [each for each in listed.elts if entries is not None and each.id not in entries]
         listed.elts = [each for each in listed.elts if each not in dropped]
     else:
-        raise ValueError(f"{path}: {variable} is neither a literal nor a comprehension; mend rollout3d/code/source.py")
+        raise ValueError(
+            f"{path}: {variable} is neither a literal nor a comprehension; correct rollout3d/code/source.py"
+        )
     gone = {name for value in dropped for name in _names(value)}
     tree.body = [
         each for each in tree.body if not (isinstance(each, ast.FunctionDef) and each.name in gone - _used(tree, each))

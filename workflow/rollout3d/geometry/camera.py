@@ -121,7 +121,7 @@ def upright_rotation(poses: ArrayLike) -> int:
 
 
 def valid_pose(pose: ArrayLike) -> bool:
-    """Whether a 4x4 matrix is a rigid camera-to-world pose: finite (lost frames are -inf or zeros), orthonormal."""
+    """Return whether a matrix (4,4) is a rigid camera-to-world pose; lost frames are -inf or zeros."""
     matrix = np.asarray(pose, np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         return False

@@ -19,7 +19,7 @@ _FEWEST = 4
 
 @dataclass(frozen=True)
 class FrameSet:
-    """A frame set: `n` frames, or at most `n` at `fps` frames a second."""
+    """A frame set: `n` frames, or at most `n` at `fps` frames per second."""
 
     name: str
     policy: str

@@ -300,7 +300,7 @@ def _side(edge, x, y):
 
 @numba.njit(cache=True, inline="always")
 def _owns(dx, dy):
-    """Whether a pixel centre on this edge belongs to the face: one direction of every line does, the other not."""
+    """Return whether a pixel centre on this edge belongs to the face, as one direction of every line does."""
     return dy > 0 or (dy == 0 and dx < 0)
 
 

@@ -37,7 +37,7 @@ class Job:
     """Which entries of the code's registries it uses (`rollout3d.code.KEYS`)."""
     costly: bool = False
     rebuild: bool = False
-    """Whether changed code makes a costly result stale (`rebuild` of the configuration)."""
+    """True if changed code makes a costly result stale (`rebuild` of the configuration)."""
     sets: tuple[str, ...] | None = None
     """Frame sets that it stores in `parted`; None for a job that stores none."""
     parted: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def code_counts(self) -> bool:
-        """Whether other code makes the result stale: always for a cheap one, on request for a costly one."""
+        """Return whether other code makes the result stale: always for a cheap one, on request for a costly one."""
         return not self.costly or self.rebuild
 
     def own(self, sets: Sets = None) -> dict[str, Any]:

@@ -28,13 +28,13 @@ class State:
     reasons: tuple[str, ...] = ()
     """Why it is stale: `key: old -> new`, `parent PATH`, `code`, or what is wrong with a file."""
     code_changed: bool = False
-    """Whether the code has changed since; of a costly result that alone makes nothing stale."""
+    """True if the code has changed since; of a costly result that alone makes nothing stale."""
     code_files: tuple[str, ...] = ()
     """What of the code has changed, as far as it was noted: `changed FILE`, `added FILE`, `removed FILE`."""
     identity: str | None = None
     """Identity by content that a run would have now; None while a parent is not current."""
     stored: bool = False
-    """Whether the store holds that result, so that it would be put back and not computed."""
+    """True if the store holds that result, so that it would be put back and not computed."""
     adopted: bool = False
 
     @property

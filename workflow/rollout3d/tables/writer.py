@@ -161,7 +161,7 @@ def write(
 ) -> int:
     """Write `rows` as `table` to `path`, atomically; return how many.
 
-    Tables declared `per_scene` get one row group a scene, so that a reader can take a scene without the rest; rows
+    Tables declared `per_scene` get one row group per scene, so that a reader can take a scene without the rest; rows
     of one scene must then be adjacent. Raises `RowError` if a row does not fit the schema, and what `Writer` raises.
     """
     count = 0
