@@ -1,5 +1,5 @@
 # Reasoning for the hard questions, and the cold-start table (OCR-SFT).
-# The API costs money: finished annotations come back from the store, and paid replies from their cache.
+# Requests cost money: finished annotations come back from the store, and paid replies from their cache.
 rule annotate:
     input:
         hard="<results>/difficulty/hard.parquet",

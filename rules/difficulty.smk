@@ -1,5 +1,5 @@
 # Which questions are hard: four settings of the filter model (OCR, Table 1).
-# GPU time is precious: answers are kept while they are made, and finished tables come back from the store.
+# GPU time is costly: answers are kept while they are made, and finished tables come back from the store.
 rule difficulty:
     input:
         questions="<results>/train/ocr_rl.parquet",

@@ -1,4 +1,4 @@
-"""Right answers in odd dress are kept, and taught in the form that the student's scorers read; wrong ones are not."""
+"""Right answers in odd formats are kept, in the form that the student's scorers read; wrong ones are not."""
 
 from __future__ import annotations
 

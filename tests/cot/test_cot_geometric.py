@@ -1,4 +1,4 @@
-"""The free teacher: what it writes follows from the geometry, and passes the same verification as any teacher."""
+"""The geometric teacher: its texts follow from the geometry, and pass the same verification as any teacher's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which thoughts betray the map or the given answer, measured on labelled sentences and read as a person reads them."""
+"""Leaks of the map or the given answer: rules against labelled sentences, read as a person reads them."""
 
 from __future__ import annotations
 

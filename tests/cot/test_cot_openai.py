@@ -1,4 +1,4 @@
-"""What the API teacher is sent, against a local server."""
+"""Requests of the API teacher, against a local server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second opinion: what is asked about reasoning that no rule decides, and how the reply is read."""
+"""The second opinion: its prompt about reasoning that no rule decides, and how the reply is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that the free teacher says is false: every sentence is held against the room it speaks of."""
+"""No sentence of the geometric teacher is false: each is compared with the room that it describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sentences about distances, counts and sizes are held against the room."""
+"""Compare sentences about distances, counts and sizes with the room."""
 
 from __future__ import annotations
 

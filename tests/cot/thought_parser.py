@@ -1,4 +1,4 @@
-"""Reads a thought of the geometric teacher sentence by sentence, and holds each against the room and what was said."""
+"""Read a text of the geometric teacher sentence by sentence, and compare each with the room and earlier sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sentences about directions, order and routes are held against the room."""
+"""Compare sentences about directions, order and routes with the room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reader of thoughts knows: the room, the question, and what was said so far.
+"""Facts for reading the geometric teacher's texts: the room, the question, and the sentences so far.
 
 Nothing of the package is imported. Everything true is computed from the room's boxes, first appearances, counts and
 area by scalar arithmetic. A question row gives its type, the categories that it names in its own order, its options

@@ -1,4 +1,4 @@
-"""What the filter model is shown and asked in each of the four settings."""
+"""Frames and prompts of the filter model in each of the four settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small VSI-Bench and predictions of it in the shapes that other people's files have."""
+"""A small VSI-Bench, and predictions of it in the shapes that files of others have."""
 
 from __future__ import annotations
 

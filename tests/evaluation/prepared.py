@@ -1,4 +1,4 @@
-"""The benchmark prepared from a small release: what its tests of questions and of videos share."""
+"""Prepare the benchmark from a small release, for its tests of questions and of videos."""
 
 from rollout3d.config import Config
 from rollout3d.evaluation import benchmarks
@@ -8,7 +8,7 @@ AGAIN = "hf download nyu-visionx/VSI-Bench"
 
 
 def own_folder(release, dataset):
-    """The folder's videos by scene; the folder itself is gone."""
+    """Remove a dataset's folder; return its videos by scene."""
     found = {path.stem: path.read_bytes() for path in (release / dataset).iterdir()}
     (release / dataset).unlink()
     return found

@@ -1,4 +1,4 @@
-"""A run on a benchmark: what it sees, how it is asked; and all stages from difficulty to scores in a row."""
+"""A run on a benchmark: its frames, prompts and settings; and all stages from difficulty to scores in a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions files of other people: their shapes, and their faults."""
+"""Predictions files of others: their shapes, and their faults."""
 
 from __future__ import annotations
 

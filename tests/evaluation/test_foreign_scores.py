@@ -1,4 +1,4 @@
-"""`rollout3d score --answers`: other people's predictions, through the real command line."""
+"""`rollout3d score --answers`: predictions of others, through the real command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process that has requests answered in batches: `python batch_drive.py URL FOLDER N MAX_USD [COLLECTED]`.
+"""Have requests answered in batches, in a process of its own: `python batch_drive.py URL FOLDER N MAX_USD [COLLECTED]`.
 
 Also used in-process. The ledger is a folder of one file per reply; a request costs 0.5 dollars at most and 0.1 in fact.
 """

@@ -1,4 +1,4 @@
-"""Frames for the tests of what a teacher or judge is sent."""
+"""Frames for the tests of requests to a teacher or judge."""
 
 from __future__ import annotations
 

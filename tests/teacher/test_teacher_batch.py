@@ -1,4 +1,4 @@
-"""The Batch API against a local server: what is paid, kept, asked twice and lost under every fault."""
+"""The Batch API against a local server: requests paid, kept, sent twice and lost under every fault."""
 
 import json
 import logging

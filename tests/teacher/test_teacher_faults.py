@@ -1,4 +1,4 @@
-"""Each fault of a server: what is paid, kept, asked again, and what the error says."""
+"""Each fault of a server: requests paid, kept and sent again, and the message of the error."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Reasoning for the hard questions: teachers write it, verification decides what is kept (OCR, cold start data)."""
+"""Reasoning for the hard questions: teachers write it, verification decides which texts stay (OCR, cold start data)."""

@@ -1,4 +1,4 @@
-"""Find what betrays the map or the answer that only the teacher was given, in a text that the student shall learn.
+"""Find leaks in a text that the student will learn: traces of the map or the answer that only the teacher was given.
 
 The teacher sees a plan of the room beside the video, and the correct answer; the student sees the video alone. A text
 that reads from the plan, or reasons from the answer, teaches the student to invent both. Talk about the room must pass,
@@ -12,18 +12,17 @@ that somebody wrote without them (tests/cot/leaks_heldout.tsv). English only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rollout3d.cot.leaks import answers, maps
 from rollout3d.cot.leaks.phrases import MASK, Phrase
+from rollout3d.tables.rows import QuestionRow
 
 _RULES = (
     ("speaks of a given answer", answers),
     ("speaks of the map, which the student does not see", maps),
 )
-"""Each kind of leak, as users read it, and its rules."""
+"""Name of each kind of leak, as users read it, and its rules."""
 
 _PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "‑": "-", "–": "-", "—": "-"} | dict.fromkeys("*_`"))
 _END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][)\"']))\s+(?=[A-Z\"'(])|\n+")
@@ -31,7 +30,7 @@ _END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][)\"']))\s+(?=[A-Z\"'(])|\n+")
 
 @dataclass(frozen=True)
 class Leak:
-    """What a text betrays: `kind` of leak and the `words` that do."""
+    """A leak in a text: its `kind`, and the `words` that show it."""
 
     kind: str
     words: str
@@ -51,11 +50,11 @@ def find_leak(text: str) -> Leak | None:
     return None
 
 
-def undecided(text: str, row: Mapping[str, Any]) -> str | None:
-    """Return the words of `text` that may betray something although no rule says so; None if there are none.
+def undecided(text: str, row: QuestionRow) -> str | None:
+    """Return the words of `text` that may be a leak although no rule finds one; None if there are none.
 
-    Beside words from both vocabularies, the answer of a number question in the first of several sentences counts: who
-    estimates knows it at the end. A text with a leak is decided, so None.
+    Beside words from both vocabularies, the answer of a number question in the first of several sentences counts: an
+    estimate comes at the end. None, too, for a text with a leak, which is decided.
     """
     if find_leak(text):
         return None
@@ -77,9 +76,9 @@ def sentences(text: str) -> list[str]:
 
 
 def _masked(text: str, innocent: tuple[Phrase, ...]) -> list[str]:
-    """Sentences of `text` without their innocent phrases.
+    """Return the sentences of `text` without their innocent phrases.
 
-    What was introduced as a thing of the room ("a map of the world hangs here") may be named again in later sentences.
+    Something introduced as a thing of the room ("a map of the world hangs here") may be named again in later sentences.
     """
     masked, known = [], []
     parts = sentences(text)

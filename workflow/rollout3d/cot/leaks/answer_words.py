@@ -1,4 +1,4 @@
-"""Words of the rules for the answer: what it is called, where it came from, and how somebody concludes or justifies."""
+"""Vocabulary of the rules for the answer: its names, its origins, and the wording of conclusions and reasons."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HANDED = any_of(
     "given", "provided", "stated", "supplied", "specified", "official", "annotated", "labell?ed", "quoted",
     "documented", "recorded", "prescribed", "gt", "benchmark(?:'s)?", "dataset(?:'s)?",
 )  # fmt: skip
-"""What makes any measure one that was told."""
+"""Words that mark any measure as a given one."""
 GIVEN = any_of(
     HANDED, "listed", "known", "expected", "reference", "target", "desired", "required", "intended",
     "data set(?:'s)?", "pre-?determined", "pre-?defined", "golden?", "indicated", "marked", "announced", "declared",
     "true", "actual", "real", "accepted", "confirmed", "verified", "established", "published", "teacher's", "user's",
     "question's", "prompt's", "told", "revealed", "disclosed", "measured", "model", "hidden", "secret", "supposed",
 )  # fmt: skip
-"""What makes an answer one that was told; "the known height of a door" is none."""
+"""Words that mark an answer as a given one; "the known height of a door" is none."""
 RIGHT = any_of("correct", "right", "proper")
 SAYS = any_of(
     "says?", "said", "states?", "stated", "indicates?", "lists?", "mentions?", "claims?", "suggests?", "implies",
@@ -70,7 +70,7 @@ AGAINST = any_of(
     r"deviat\w+ from", "differs? from", "diverges? from", "not far from", r"adjust\w* (?:\w+ )?to",
     r"reconcile\w* \w+ with", "backed by", "(?:is|'s) not",
 )  # fmt: skip
-"""Ways to hold something against an answer that is known before."""
+"""Ways to compare something with an answer that is known before."""
 THUS = any_of(
     "so", "thus", "therefore", "hence", "consequently", "accordingly", "means?", "meaning", "conclude", "follows",
     "i think", "i believe", "i'd say", "i would say", "i say", "i guess", "finally", "overall", "then", "seems?",
@@ -89,7 +89,7 @@ UNTIL = (
     r"|reach|according|based|confirms? the|equals?|(?:to|from|by|towards?) the (?:correct|right"
     r"|true))\b)[^.;]){0,80}?"
 )
-"""What may stand between a marker of a conclusion and the conclusion."""
+"""Words that may stand between a marker of a conclusion and the conclusion."""
 IS = any_of("is", "must", "should", "has to", "would", "can")
 
 BE = any_of(
@@ -98,7 +98,7 @@ BE = any_of(
     "comes (?:to|out as|out at)", "can(?:not|'t)?", "cannot be", "to", "were", "needs? to be", "would", "should",
     "must", "might", "could", "will", "has to",
 )  # fmt: skip
-"""What follows "the answer" where somebody concludes."""
+"""Words that follow "the answer" in a conclusion."""
 REPORTED = any_of(
     "said", "stated", "given", "listed", "reported", "quoted", "recorded", "documented", "specified", "annotated",
     "labell?ed", "declared", "noted", "provided",

@@ -1,7 +1,7 @@
-"""Rules for the answer: the teacher is told it and must still reason as somebody who is not.
+"""Rules for the answer: the teacher is given it and must still reason as if it were not.
 
-A conclusion ("so the correct option is B") is no leak, a premise ("since the correct option is B") is one. What stands
-for the answer is a noun phrase: a given thing ("the stated distance"), a right one ("the correct order") or plainly
+A conclusion ("so the correct option is B") is no leak, a premise ("since the correct option is B") is one. The answer
+appears as a noun phrase: a given thing ("the stated distance"), a right one ("the correct order") or plainly
 "the answer", "option B", "it"; the rules are about how it is used.
 """
 
@@ -324,4 +324,4 @@ DOUBTFUL = re.compile(
     rf"|the) {ANSWER} (?!is\b)|provided|stated|justify|indeed)\b",
     re.IGNORECASE,
 )
-"""Words that may speak of a given answer; alone they decide nothing."""
+"""Words that may refer to a given answer; alone they decide nothing."""

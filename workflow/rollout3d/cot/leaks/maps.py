@@ -25,7 +25,7 @@ DRAWN = any_of(
     "maps?", "floor ?-?plans?", "plans?", "blueprints?", "schematics?", "diagrams?", "drawings?", "sketch(?:es)?",
     HIGH_PHOTO,
 )  # fmt: skip
-"""What may hang in a room, or be the map."""
+"""Drawn things that may hang in a room, or be the map."""
 SHOWS = any_of(
     "shows?", "showed", "showing", r"indicat\w+", "reveals?", "confirms?", "depicts?", "displays?", "marks?",
     "suggests?", "says?", "tells?", "places?", "puts?", "gives?", "makes? (?:it )?clear", "helps?", "agrees?",
@@ -37,7 +37,7 @@ READ = any_of(
     "check", r"consult\w*", r"examin\w+", r"inspect\w*", r"read\w*", "stud(?:y|ying)", r"trac\w+", r"compar\w+",
     r"match\w*",
 )  # fmt: skip
-"""What comes before a picture that is read: prepositions and verbs."""
+"""Prepositions and verbs before a picture that is read."""
 THE = any_of("the", "this", "that", "our", "my")
 PROVIDED = any_of("provided", "supplied", "given", "attached", "included", r"preced\w+")
 
@@ -81,7 +81,7 @@ ELSEWHERE = any_of(
 )  # fmt: skip
 NOT_READ = r"(?<!\bin the )(?<!\bon the )(?<!\bto the )(?<!\bfrom the )"
 GAP = r"(?:(?!\b(?:image|picture|map|plan|layout|overhead|confirms?)\b)[^;:]){0,80}?"
-"""What may stand between a viewer and the view, unless it is a picture that is spoken of."""
+"""Text that may stand between a viewer and the view, unless it mentions a picture."""
 AGAIN = (
     r"\b(?:the|this|that|such|these|those|both|other) (?:\w+ )?(?:maps?|plans?|blueprints?|diagrams?|drawings?)\b"
     r"(?! views?)"
@@ -323,4 +323,4 @@ DOUBTFUL = re.compile(
     r"|drawn|the (?:picture|image))\b|\(\d+(?:\.\d+)?, ?\d",
     re.IGNORECASE,
 )
-"""Words that may speak of a map; alone they decide nothing."""
+"""Words that may refer to a map; alone they decide nothing."""

@@ -18,10 +18,10 @@ WORD = r"(?:[\w'/-]+\s+)"
 
 @dataclass(frozen=True)
 class Phrase:
-    """A compiled pattern, and `why` it stands among the rules.
+    """A compiled pattern, and `why` it is a rule.
 
-    `last_only`: counts only in the last of several sentences, where conclusions stand. `introduces`: what later
-    sentences may name without suspicion once this phrase was found.
+    `last_only`: it counts only in the last of several sentences, where conclusions stand. `introduces`: things that
+    later sentences may name without suspicion once this phrase was found.
     """
 
     why: str
