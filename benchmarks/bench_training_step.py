@@ -26,7 +26,7 @@ from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy
 from rollout3d.model.sampling import Sampling
 from rollout3d.training.objective import clipped_ratio, kl_k3
-from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.packing import LogProbs, PackedRow, pack
 from rollout3d.training.prefix import Prefix
 from small_model import completions, cpu_seconds, model, prompt
 
@@ -45,8 +45,8 @@ def figures() -> Iterator[Figure]:
 def packed_or_separate(size: str, length: int) -> Figure:
     policy, reference = model(size), model(size)
     asked, words = prompt(policy), completions(policy, 8, length)
-    packed = cpu_seconds(lambda: _train(policy, reference, [Row(asked, words[:4])]), 2)
-    separate = cpu_seconds(lambda: [_train(policy, reference, [Row(asked, [c])]) for c in words], 1)
+    packed = cpu_seconds(lambda: _train(policy, reference, [PackedRow(asked, words[:4])]), 2)
+    separate = cpu_seconds(lambda: [_train(policy, reference, [PackedRow(asked, [c])]) for c in words], 1)
     target = TARGETS.get((size, length))
     return Figure(
         f"4 clean packed / 8 separate, {size}, {length} tokens",
@@ -60,9 +60,9 @@ def packed_or_separate(size: str, length: int) -> Figure:
 def behind_their_prompt(length: int) -> Figure:
     policy, reference = model("small"), model("small")
     asked, words = prompt(policy), completions(policy, 8, length)
-    row = Row(asked, words)
+    row = PackedRow(asked, words)
     behind = _operations(lambda: _train_behind(policy, reference, row))
-    separate = 8 * _operations(lambda: _train(policy, reference, [Row(asked, words[:1])]))  # all cost the same
+    separate = 8 * _operations(lambda: _train(policy, reference, [PackedRow(asked, words[:1])]))  # all cost the same
     bound = (len(asked) + 8 * length) / (8 * (len(asked) + length))
     return Figure(
         f"8 behind their prompt / 8 separate, small, {length} tokens",
@@ -87,7 +87,7 @@ def ocr_or_vanilla(length: int) -> Figure:
     )
 
 
-def _train(policy: Policy, reference: Policy, rows: Sequence[Row]) -> None:
+def _train(policy: Policy, reference: Policy, rows: Sequence[PackedRow]) -> None:
     """Reference forward, policy forward and backward of one packed batch."""
     packed = pack(rows)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def _train(policy: Policy, reference: Policy, rows: Sequence[Row]) -> None:
     policy.model.zero_grad()
 
 
-def _train_behind(policy: Policy, reference: Policy, row: Row) -> None:
+def _train_behind(policy: Policy, reference: Policy, row: PackedRow) -> None:
     """Update one group with its prompt computed once and every completion by itself."""
     own = Prefix(policy, row.prompt)
     with torch.no_grad():
@@ -132,4 +132,4 @@ def _step(policy: Policy, reference: Policy, views: Sequence[tuple[int, int, boo
     for made, (_, _, gives) in zip(prompts, views):
         if gives:
             answers = [c.token_ids for (own, _), group in zip(asked, written) if own is made for c in group]
-            _train(policy, reference, [Row(made, answers)])
+            _train(policy, reference, [PackedRow(made, answers)])

@@ -8,7 +8,7 @@ from typing import Any
 from rollout3d.model.encode import Prompt
 from rollout3d.planning.flops import RowSize
 from rollout3d.planning.shape import Shape
-from rollout3d.training.packing import Row
+from rollout3d.training.packing import PackedRow
 
 
 def shape_of(config: Any) -> Shape:
@@ -16,7 +16,7 @@ def shape_of(config: Any) -> Shape:
     return Shape.of(config.to_dict())
 
 
-def row_sizes(rows: Sequence[Row]) -> list[RowSize]:
+def row_sizes(rows: Sequence[PackedRow]) -> list[RowSize]:
     """The sizes of rows that share a forward."""
     sizes = prompt_sizes([row.prompt for row in rows])
     return [

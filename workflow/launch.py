@@ -2,8 +2,8 @@
 
 One process is plain Python. One node with several GPUs is torchrun. Several nodes are srun with one torchrun each,
 inside a Slurm job whose rule uses `mpi: srun`; Snakemake's job step removes Slurm's variables except the job's id, so
-the meeting point is asked of `scontrol`. Without a GPU there is one process per node, which talks by gloo. This program
-replaces itself by what it starts, so signals reach that directly: start it with `exec` in a job's shell.
+the meeting point comes from `scontrol`. Without a GPU there is one process per node, which communicates by gloo. This
+program replaces itself by what it starts, so signals reach that directly: start it with `exec` in a job's shell.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from contextlib import suppress
 from pathlib import Path
 
 GRACE_S = 270
-"""Seconds that torchrun leaves its workers to save after SIGTERM; Slurm warns 300 seconds before the time limit."""
+"""Seconds that torchrun gives its workers to save after SIGTERM; Slurm warns 300 seconds before the time limit."""
 FIRST_PORT, PORTS = 15_000, 15_000
-"""Where meeting points lie: below the ports that systems hand out by themselves."""
+"""First port and number of ports of meeting points: below those that systems assign by themselves."""
 
 
 AGENT = "--agent"
-"""First argument with which this program is torchrun, on each node."""
+"""First argument with which this program runs torchrun, on each node."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,11 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=1, help="nodes of the job")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs of the job, over all nodes")
-    parser.add_argument("--processes", type=int, help="processes a node, instead of one for each GPU")
-    parser.add_argument(
-        "--log", type=Path, help="append all output to this file, and to what earlier starts wrote there"
-    )
-    parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- -m MODULE ...", help="what Python is to run")
+    parser.add_argument("--processes", type=int, help="processes per node, instead of one for each GPU")
+    parser.add_argument("--log", type=Path, help="append all output to this file, after that of earlier starts")
+    parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- -m MODULE ...", help="arguments for Python")
     args = parser.parse_args(argv)
     program = args.program[1:] if args.program[:1] == ["--"] else args.program
     if not program:
@@ -48,9 +46,9 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"{args.gpus} GPUs cannot be shared out evenly over {args.nodes} nodes")
     if args.log:
         append_output(args.log)
-    gpus = args.gpus // args.nodes or gres_a_node()
+    gpus = args.gpus // args.nodes or gres_per_node()
     try:
-        command = plan(args.nodes, args.processes or processes_a_node(gpus), program)
+        command = plan(args.nodes, args.processes or processes_per_node(gpus), program)
     except LaunchError as error:
         raise SystemExit(f"error: {error}") from None
     sys.stderr.flush()
@@ -58,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def append_output(log: Path) -> None:
-    """Send this process's output, and that of what it becomes, to the end of a log that outlives the job.
+    """Append the output of this process, and of the program that replaces it, to a log that outlives the job.
 
     Snakemake deletes the log of a job that it starts, also while an earlier trainer still writes into it. So the file
     has a second, hidden name beside it, from which the first is restored.
@@ -85,7 +83,7 @@ class LaunchError(RuntimeError):
 
 
 def plan(nodes: int, processes: int, program: list[str]) -> list[str]:
-    """The command line that starts `processes` processes on each of `nodes` nodes."""
+    """Return the command line that starts `processes` processes on each of `nodes` nodes."""
     if nodes == 1 and processes == 1:
         return [sys.executable, *program]
     torchrun = [
@@ -111,10 +109,10 @@ def plan(nodes: int, processes: int, program: list[str]) -> list[str]:
 
 
 def run_agent(arguments: list[str]) -> None:
-    """Run torchrun, with its workers' time to save guarded against further SIGTERMs.
+    """Run torchrun, and ignore further SIGTERMs once one has come, so that its workers have their time to save.
 
     Slurm sends more than one: to all processes of a job, and through srun; at preemption and at the end of the grace
-    time. The third makes torchrun leave its workers alone, to be killed while they save.
+    time. At the third torchrun would exit and its workers be killed while they save.
     """
     from torch.distributed.elastic.multiprocessing import api
     from torch.distributed.run import main as torchrun
@@ -129,26 +127,26 @@ def run_agent(arguments: list[str]) -> None:
     torchrun(arguments)
 
 
-def gres_a_node() -> int:
-    """GPUs per node where a Slurm job asks for them by `--gres`, which Snakemake's GPU count does not hold; else 0."""
+def gres_per_node() -> int:
+    """Return the GPUs per node of a Slurm job with `--gres`, which Snakemake's GPU count leaves out; else 0."""
     if os.environ.get("ROLLOUT3D_GRES") and os.environ.get("SLURM_JOB_ID"):
         return int(os.environ.get("ROLLOUT3D_GPUS_PER_NODE") or 8)
     return 0
 
 
-def processes_a_node(gpus: int) -> int:
-    """One for each GPU asked for, as far as this node has them; one without any."""
+def processes_per_node(gpus: int) -> int:
+    """Return one process for each requested GPU that this node has; 1 without any."""
     if gpus < 1:
         return 1
     count = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
     found = int(subprocess.run(count, capture_output=True, text=True, check=True).stdout.split()[-1])
     if found < gpus:
-        print(f"warning: {gpus} GPUs a node were asked for, {found} found", file=sys.stderr)
+        print(f"warning: {gpus} GPUs per node were requested, {found} found", file=sys.stderr)
     return max(1, min(gpus, found))
 
 
 def meeting_point() -> tuple[str, str, int]:
-    """Job id, address and port at which the nodes of this Slurm job meet: the first node, a port of the job's own."""
+    """Return job id, address and port at which the nodes of this Slurm job meet: its first node, a port of its own."""
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         raise LaunchError("several nodes need a Slurm job: run `snakemake --profile slurm`, or set nodes to 1")
@@ -158,12 +156,12 @@ def meeting_point() -> tuple[str, str, int]:
     return job, _field("NodeAddr", "node", host) or host, FIRST_PORT + int(job) % PORTS
 
 
-def _field(name: str, kind: str, key: str) -> str | None:
-    """One field of what `scontrol show` prints about a job or node; None if it is not there."""
+def _field(name: str, entity: str, key: str) -> str | None:
+    """Return one field of what `scontrol show` prints about a job or node; None if it is missing."""
     try:
-        shown = subprocess.run(["scontrol", "show", kind, key], capture_output=True, text=True, check=True).stdout
+        shown = subprocess.run(["scontrol", "show", entity, key], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        raise LaunchError(f"`scontrol show {kind} {key}` failed ({error})") from None
+        raise LaunchError(f"`scontrol show {entity} {key}` failed ({error})") from None
     found = re.search(rf"\b{name}=(\S+)", shown)
     return found.group(1) if found else None
 

@@ -15,7 +15,7 @@ from rollout3d.planning import flops
 from rollout3d.planning.flops import RowSize
 from rollout3d.planning.shape import Shape, released
 from rollout3d.training.engines.policy import add_adapters
-from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.packing import LogProbs, PackedRow, pack
 from toyworld.model.architecture import build_tiny, control_ids, sized_config, tiny_tokenizer
 
 WORDS = ["how many chairs are in this room?"]
@@ -53,10 +53,10 @@ def padded(packed):
 
 @pytest.fixture(params=["one row", "two rows", "one answer", "same video twice"])
 def packed(policy, request):
-    long = Row(prompt(policy), [[1, 2, 3, 4], [5, 6], [7]])
-    short = Row(prompt(policy, 84, 112, "how?", seed=1), [[1, 2], [3]])
-    again = Row(prompt(policy, words="where?"), [[1, 2]])
-    rows = {"one row": [long], "two rows": [long, short], "one answer": [Row(prompt(policy), [[1, 2, 3]])]}
+    long = PackedRow(prompt(policy), [[1, 2, 3, 4], [5, 6], [7]])
+    short = PackedRow(prompt(policy, 84, 112, "how?", seed=1), [[1, 2], [3]])
+    again = PackedRow(prompt(policy, words="where?"), [[1, 2]])
+    rows = {"one row": [long], "two rows": [long, short], "one answer": [PackedRow(prompt(policy), [[1, 2, 3]])]}
     return pack(rows.get(request.param, [long, again]))
 
 
@@ -112,7 +112,7 @@ def test_what_is_frozen_saves_what_torch_counts(packed, trained, checkpointing):
 
 
 def test_tokens_that_see_each_other_are_those_of_the_mask(policy):
-    row = Row(prompt(policy), [[1, 2, 3, 4], [5, 6], [7]])
+    row = PackedRow(prompt(policy), [[1, 2, 3, 4], [5, 6], [7]])
     packed = pack([row])
     (size,) = row_sizes([row])
     assert size.pairs == int(packed.attention.sum())

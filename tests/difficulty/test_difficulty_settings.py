@@ -53,8 +53,8 @@ def test_two_frames_are_the_first_and_the_last(files, policy):
 def test_the_map_comes_before_the_video(files, policy):
     _, recorder = ask("frames16_bev", files, policy)
     for prompt in recorder.prompts:
-        assert [medium.kind for medium in prompt.media] == ["image", "video"]
-    shown = {m.key for p in recorder.prompts for m in p.media if m.kind == "image"}
+        assert [medium.modality for medium in prompt.media] == ["image", "video"]
+    shown = {m.key for p in recorder.prompts for m in p.media if m.modality == "image"}
     assert len(shown) == len(map_rows())
     first = decode_image(map_rows()[0]["bev"]["bytes"], "map")
     assert np.array_equal(recorder.prompts[0].media[0].frames[0], first)

@@ -93,7 +93,7 @@ def test_a_setting_decides_what_is_shown(question, policy, store):
 
 def test_the_top_view_is_an_image_before_the_video(question, policy, store):
     prompt = build_prompt(question(), policy, store, Setting("frames16_bev", bev=True))
-    assert [medium.kind for medium in prompt.media] == ["image", "video"]
+    assert [medium.modality for medium in prompt.media] == ["image", "video"]
     assert (prompt.media[0].frames[0] == store.bev("room")).all()
     assert "top view" in policy.decode(prompt.input_ids)
 
@@ -109,7 +109,7 @@ def test_black_frames_keep_the_shape_and_hide_everything(rows, question, policy,
 
 def test_general_questions_show_their_own_pictures_and_need_no_store(rows, policy):
     prompt = build_prompt(rows[-1], policy, None, Setting("frames16"), prompt_style="think", think="plain")
-    assert [medium.kind for medium in prompt.media] == ["image"]
+    assert [medium.modality for medium in prompt.media] == ["image"]
     text = policy.decode(prompt.input_ids)
     assert "Think step by step" in text and "frames of a video" not in text
 
@@ -120,7 +120,7 @@ def test_a_questions_own_video_is_shown_as_a_video(question, encoded, frames, po
     row = question(scene_id=None, media=media)
     prompt = build_prompt(row, policy, None, Setting("frames4", "uniform8", n_frames=4), prompt_style="think")
     (shown,) = prompt.media
-    assert shown.kind == "video" and prompt.video_grid_thw.tolist() == [[2, 4, 6]]
+    assert shown.modality == "video" and prompt.video_grid_thw.tolist() == [[2, 4, 6]]
     assert (shown.frames == clip[[0, 2, 5, 7]]).all()
     timed = build_prompt(row, true_time_policy, None, Setting("frames8", "uniform8"))
     assert timed.second_per_grid == [0.5]

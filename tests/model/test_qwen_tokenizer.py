@@ -94,7 +94,7 @@ def test_text_and_ids_are_those_of_the_processor(encoder, processor, tokenizer, 
     text, features = qwen_prompts.processed(processor, parts)
     ids = features["input_ids"][0].tolist()
     for kind in ("image", "video"):
-        sizes = [medium.n_tokens for medium in prompt.media if medium.kind == kind]
+        sizes = [medium.n_tokens for medium in prompt.media if medium.modality == kind]
         pieces = text.split(f"<|{kind}_pad|>")
         text = "".join(piece + f"<|{kind}_pad|>" * n for piece, n in zip(pieces, [*sizes, 0], strict=True))
     # The tokenizer composes characters, as in e and an accent.

@@ -21,7 +21,7 @@ from rollout3d.planning.seconds import Rates, seconds, step_seconds
 from rollout3d.planning.shape import Shape, Unplannable, released
 from rollout3d.planning.work import steps, work
 from rollout3d.training.engines.policy import add_adapters
-from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.packing import LogProbs, PackedRow, pack
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +139,7 @@ def batch(made, tokens, completions):
     frames = np.random.default_rng(0).integers(0, 256, (4, 140, 196, 3), np.uint8)
     prompt = made.encoder.prompt([Video(frames), Text("how many?")])
     size = RowSize(len(prompt), (tokens,) * completions, tuple(medium.grid for medium in prompt.media))
-    return pack([Row(prompt, [[1] * tokens] * completions)]), size
+    return pack([PackedRow(prompt, [[1] * tokens] * completions)]), size
 
 
 RANK = 8
@@ -185,7 +185,7 @@ def test_a_forward_without_gradient_takes_what_small_models_allocate(media, dtyp
         packed, size = batch(made, 96, 2)
     else:  # a layer of the language model does
         prompt = made.encoder.prompt([Text("how many chairs are in this room? " * 60)])
-        packed, size = pack([Row(prompt, [[1, 1]])]), RowSize(len(prompt), (2,))
+        packed, size = pack([PackedRow(prompt, [[1, 1]])]), RowSize(len(prompt), (2,))
     with torch.no_grad(), LiveBytes(*made.core.parameters()) as live:
         LogProbs(made)(packed)
     assert scoring(shape, [size], dtype.itemsize, 1).peak == pytest.approx(live.peak, rel=0.06)

@@ -91,21 +91,21 @@ def test_asking_for_more_gpus_than_there_are_is_said_and_survived(monkeypatch, c
     monkeypatch.setattr(
         launch.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 0, f"noise\n{next(answers)}\n")
     )
-    assert launch.processes_a_node(8) == 4 and "8 GPUs a node were asked for, 4 found" in capsys.readouterr().err
-    assert launch.processes_a_node(8) == 1
-    assert launch.processes_a_node(0) == 1
+    assert launch.processes_per_node(8) == 4 and "8 GPUs per node were requested, 4 found" in capsys.readouterr().err
+    assert launch.processes_per_node(8) == 1
+    assert launch.processes_per_node(0) == 1
 
 
 def test_gpus_asked_for_by_gres_are_counted_from_the_site_settings(monkeypatch):
     """Snakemake's count is 0 then: it would become `--gpus`."""
     monkeypatch.setenv("SLURM_JOB_ID", "41234")
-    assert launch.gres_a_node() == 0
+    assert launch.gres_per_node() == 0
     monkeypatch.setenv("ROLLOUT3D_GRES", "gpu:a100")
-    assert launch.gres_a_node() == 8
+    assert launch.gres_per_node() == 8
     monkeypatch.setenv("ROLLOUT3D_GPUS_PER_NODE", "4")
-    assert launch.gres_a_node() == 4
+    assert launch.gres_per_node() == 4
     monkeypatch.delenv("SLURM_JOB_ID")
-    assert launch.gres_a_node() == 0, "one machine knows no gres"
+    assert launch.gres_per_node() == 0, "one machine knows no gres"
 
 
 def test_nothing_to_start_is_an_error(capsys):

@@ -17,7 +17,7 @@ from rollout3d.model.sampling import Completion
 from rollout3d.training.agreement import Disagreement, check_agreement
 from rollout3d.training.grpo import reward, roll_out, show, update
 from rollout3d.training.objective import kl_weights, truncated_ratio
-from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.packing import LogProbs, PackedRow, pack
 from rollout3d.training.rollouts import Context, make_views, noisy
 from rollout3d.training.rollouts.object_centric import choose
 from rollout3d.training.run import run_grpo
@@ -116,7 +116,7 @@ def moved(files, grpo, by=0.02):
 
 def each(module, made, words, places):
     """Log-probabilities of single completions, one forward each, on the prompt of the rollout at each place."""
-    return [module(pack([Row(made.rollouts[place].prompt, [word])])) for word, place in zip(words, places)]
+    return [module(pack([PackedRow(made.rollouts[place].prompt, [word])])) for word, place in zip(words, places)]
 
 
 def by_hand(motor, loss):
@@ -193,7 +193,7 @@ def test_either_half_can_have_statistics_of_its_own(files):
     # Pooled, the clean half would be ahead by 0.5; alone it is level, and what the other half has is not trained on.
     assert advantages(right, right, right, wrong) == pytest.approx([0, 0, half, -half])
     assert not made.teaches
-    whole = show(made.row, questions(files), Context(grpo, tw.run("vanilla"), 0, 0, 4), motor)
+    whole = show(made.question, questions(files), Context(grpo, tw.run("vanilla"), 0, 0, 4), motor)
     assert whole.separate and len(whole.prompts) == 1
 
 

@@ -17,7 +17,7 @@ from rollout3d.training.engines.choose import make_engine
 from rollout3d.training.engines.engine import LearningRate
 from rollout3d.training.engines.plain import PlainOptimiser
 from rollout3d.training.engines.policy import LORA_TARGETS
-from rollout3d.training.packing import Row, pack
+from rollout3d.training.packing import PackedRow, pack
 from rollout3d.training.run import _divide, run_grpo, run_sft
 from rollout3d.training.world import World
 
@@ -36,7 +36,7 @@ def some_rows(motor):
     from rollout3d.model.encode import Text, Video
 
     prompt = motor.policy.encoder.prompt([Video(tw.picture("scene_a", 0)[None]), Text("How many?")])
-    return [Row(prompt, [[5, 6, 7], [8, 9]])]
+    return [PackedRow(prompt, [[5, 6, 7], [8, 9]])]
 
 
 def descend(motor, steps=2):

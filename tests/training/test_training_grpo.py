@@ -18,7 +18,7 @@ from rollout3d.model.sampling import Completion, Sampling
 from rollout3d.training.data import NotTrainable
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.grpo import reward, roll_out, show, update
-from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.packing import LogProbs, PackedRow, pack
 from rollout3d.training.rollouts import Context, noisy
 from rollout3d.training.run import run_grpo
 
@@ -41,7 +41,7 @@ def test_the_loss_is_the_equation_written_out(files, rewards):
     policy, reference = LogProbs(motor.policy), motor.reference.module
     loss, kls = 0.0, []
     for i, words in enumerate(CLEAN_WORDS):
-        packed = pack([Row(made.rollouts[i].prompt, [words])])
+        packed = pack([PackedRow(made.rollouts[i].prompt, [words])])
         logp = policy(packed)
         with torch.no_grad():
             ref = reference(packed)
@@ -135,9 +135,9 @@ def test_groups_without_spread_can_keep_their_kl(files, kl, grad_rollouts):
         a = (r - r.mean()) / (r.std() + 1e-4)
         for i, words in enumerate(used):
             prompt = made.rollouts[i if grad_rollouts == "both_on_own" else 0].prompt
-            logp = policy(pack([Row(prompt, [words])]))
+            logp = policy(pack([PackedRow(prompt, [words])]))
             with torch.no_grad():
-                ref = motor.reference.module(pack([Row(prompt, [words])]))
+                ref = motor.reference.module(pack([PackedRow(prompt, [words])]))
             x = ref - logp
             k3 = torch.exp(x) - x - 1
             gain = torch.exp(logp - logp.detach()) * a[i]
@@ -184,7 +184,7 @@ def test_advantages_are_pooled_over_both_views_and_leave_the_shuffled_out(files)
     outside = [Rollout(pooled.views[0], r.prompt, r.completion) for r in pooled.rollouts[:2]]
     control = replace(pooled.views[1], name="shuffled", pooled=False)
     outside += [Rollout(control, r.prompt, r.completion) for r in pooled.rollouts[2:]]
-    temporal = Group(pooled.row, [pooled.views[0], control], rollouts=outside)
+    temporal = Group(pooled.question, [pooled.views[0], control], rollouts=outside)
     reward(temporal, "ocr", grpo)
     # among the two ordered ones: rewards 1.3 (with the bonus) and 0
     half = 0.65 / (1.3 / math.sqrt(2) + 1e-4)
@@ -374,12 +374,12 @@ def test_a_generator_that_disagrees_with_the_trainer_is_noticed(files, taught, t
     from rollout3d.training.agreement import watch_agreement
 
     motor = engine(files, settings.grpo)
-    row = some_row(motor, told=torch.zeros(3))
+    row = some_row(motor, torch.zeros(3))
     watch_agreement(torch.full((3,), -0.2), pack([row]), settings.grpo)
     assert "differ by 0.200" in caplog.text
 
 
-def some_row(motor, told):
+def some_row(motor, sampler_logp):
     from rollout3d.model.encode import Text
 
-    return Row(motor.policy.encoder.prompt([Text("How many?")]), [[5, 6, 7]], told=told)
+    return PackedRow(motor.policy.encoder.prompt([Text("How many?")]), [[5, 6, 7]], sampler_logp=sampler_logp)

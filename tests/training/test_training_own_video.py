@@ -49,7 +49,7 @@ def test_an_own_video_is_prompted_as_a_video_with_its_time(files):
     # round(linspace(0, 15, 8)): 2.14 i.
     assert media.frames[:, 0, 0, 0].tolist() == [0, 20, 40, 60, 90, 110, 130, 150]
     prompt = questions.prompt(row, media, tw.tiny_policy().encoder)
-    assert [medium.kind for medium in prompt.media] == ["video"]
+    assert [medium.modality for medium in prompt.media] == ["video"]
     assert prompt.video_grid_thw.tolist() == [[4, 4, 6]] and prompt.image_grid_thw is None
 
 

@@ -19,7 +19,7 @@ from rollout3d.training import prefix as prefixes
 from rollout3d.training.engines import engine as engines
 from rollout3d.training.group import Group
 from rollout3d.training.grpo import update
-from rollout3d.training.packing import LogProbs, Row, idle_row, pack
+from rollout3d.training.packing import LogProbs, PackedRow, idle_row, pack
 from rollout3d.training.prefix import Prefix
 from rollout3d.training.run import run_grpo
 
@@ -50,7 +50,7 @@ def in_pieces(policy, row, limit):
 @pytest.mark.parametrize("room", [0, 5, 9])
 def test_pieces_behind_a_prompt_equal_separate_forwards(model, room, checkpointing):
     prompt = prompt_of(model)
-    row = Row(prompt, COMPLETIONS, weight=torch.linspace(-1, 1, 11))
+    row = PackedRow(prompt, COMPLETIONS, weight=torch.linspace(-1, 1, 11))
     assert [len(piece.completions) for piece in row.pieces(len(prompt) + room)] == {
         0: [1, 1, 1],
         5: [2, 1],
@@ -76,7 +76,7 @@ def test_pieces_equal_separate_forwards_in_double_precision(monkeypatch):
     # The sum of the pieces is kept in single precision, whose digits a single piece does not lose.
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     double = sharp(tw.tiny_policy(dtype=torch.float64))
-    row = Row(prompt_of(double), COMPLETIONS, weight=torch.linspace(-1, 1, 11, dtype=torch.float64))
+    row = PackedRow(prompt_of(double), COMPLETIONS, weight=torch.linspace(-1, 1, 11, dtype=torch.float64))
     logp, found = in_pieces(double, row, ALONE)
     separate = torch.cat([one_by_one(double, row.prompt, c) for c in COMPLETIONS])
     assert torch.allclose(logp, separate, rtol=0, atol=1e-8)
@@ -84,9 +84,9 @@ def test_pieces_equal_separate_forwards_in_double_precision(monkeypatch):
 
 
 def test_a_piece_has_its_own_completions_and_what_is_known_of_their_tokens(model):
-    known = {name: torch.rand(11) for name in ("weight", "advantage", "told", "kl_weight", "behaviour")}
+    known = {name: torch.rand(11) for name in ("weight", "advantage", "sampler_logp", "kl_weight", "behaviour")}
     prompt = prompt_of(model)
-    row = Row(prompt, [COMPLETIONS[0], [], *COMPLETIONS[1:]], **known)
+    row = PackedRow(prompt, [COMPLETIONS[0], [], *COMPLETIONS[1:]], **known)
     pieces = row.pieces(len(prompt) + 5)
     assert [piece.completions for piece in pieces] == [COMPLETIONS[:2], COMPLETIONS[2:]]
     for name, whole in known.items():
@@ -96,10 +96,10 @@ def test_a_piece_has_its_own_completions_and_what_is_known_of_their_tokens(model
 
 def test_rows_that_fit_or_cannot_be_cut_have_no_pieces(model):
     prompt = prompt_of(model)
-    assert Row(prompt, COMPLETIONS).pieces(len(prompt) + 11) == []
-    assert Row(prompt, COMPLETIONS).pieces(len(prompt) + 10) != []
-    assert Row(prompt, COMPLETIONS[:1]).pieces(ALONE) == []
-    assert Row(prompt, COMPLETIONS, prompt_targets=[1]).pieces(ALONE) == []
+    assert PackedRow(prompt, COMPLETIONS).pieces(len(prompt) + 11) == []
+    assert PackedRow(prompt, COMPLETIONS).pieces(len(prompt) + 10) != []
+    assert PackedRow(prompt, COMPLETIONS[:1]).pieces(ALONE) == []
+    assert PackedRow(prompt, COMPLETIONS, prompt_targets=[1]).pieces(ALONE) == []
 
 
 def test_gradients_of_the_prompt_add_up_in_single_precision():
@@ -138,7 +138,7 @@ def step(files, monkeypatch, limit, sums, **settings):
     grpo = tw.config(grad_rollouts="both_on_clean", offpolicy_correction="truncated", beta=0.1, **settings).grpo
     motor = away(training_step.engine(files, grpo))
     made: Group = training_step.group(files, motor, grpo, (1.0, 0.0, 0.3, 0.5))
-    score = motor.score([Row(made.rollouts[0].prompt, [r.completion.token_ids for r in made.rollouts])], 0.7)
+    score = motor.score([PackedRow(made.rollouts[0].prompt, [r.completion.token_ids for r in made.rollouts])], 0.7)
     forward = LogProbs.forward
     with monkeypatch.context() as patch:
         patch.setattr(LogProbs, "forward", lambda *a, **k: sums.append(1) or forward(*a, **k))
@@ -191,7 +191,7 @@ def test_where_rows_are_not_cut_a_long_one_stays_whole(files, monkeypatch):
     """As under ZeRO-3."""
     monkeypatch.setattr(engines, "MICRO_TOKENS", ALONE)
     motor = training_step.engine(files, tw.config().grpo)
-    row = Row(training_step.group(files, motor, tw.config().grpo, (1.0,)).rollouts[0].prompt, COMPLETIONS)
+    row = PackedRow(training_step.group(files, motor, tw.config().grpo, (1.0,)).rollouts[0].prompt, COMPLETIONS)
     sizes = []
     for motor.optimiser.cuts in (False, True):
         motor.update([row], lambda logp, _: sizes.append(len(logp)) or -logp.mean(), 0)
@@ -213,7 +213,7 @@ def test_gradients_of_pieces_and_prompt_come_in_the_order_of_any_other_batch(mod
         order.clear()
 
     backward(LogProbs(model)(pack([idle_row(model)]), always_look=True).sum())
-    row = Row(prompt_of(model), COMPLETIONS)
+    row = PackedRow(prompt_of(model), COMPLETIONS)
     prefix = Prefix(model, row.prompt)
     for piece in row.pieces(ALONE):
         backward(LogProbs(model)(pack([piece], behind_prompt=True), always_look=True, prefix=prefix).sum())
@@ -273,7 +273,7 @@ def test_eight_completions_cost_little_more_than_their_tokens(model, checkpointi
     prompt = prompt_of(model, "How many chairs?" * 12, frames=8)
     c = round(len(prompt) * 300 / 1260)
     words = torch.randint(5, 300, (8, c), generator=torch.Generator().manual_seed(0)).tolist()
-    row = Row(prompt, words, weight=torch.ones(8 * c))
+    row = PackedRow(prompt, words, weight=torch.ones(8 * c))
     if checkpointing:
         model.core.gradient_checkpointing_enable({"use_reentrant": False})
         model.core.train()
@@ -285,7 +285,7 @@ def test_eight_completions_cost_little_more_than_their_tokens(model, checkpointi
 
     def separately():
         for completion in words:
-            LogProbs(model)(pack([Row(prompt, [completion])])).sum().backward()
+            LogProbs(model)(pack([PackedRow(prompt, [completion])])).sum().backward()
 
     bound = (len(prompt) + 8 * c) / (8 * (len(prompt) + c))
     assert counted(lambda: in_pieces(model, row, ALONE)) / counted(separately) <= 1.2 * bound
@@ -314,7 +314,7 @@ class Held:
 def test_only_the_prompt_and_one_piece_are_in_memory(model):
     prompt, c = prompt_of(model, "How many chairs?" * 12, frames=8), 40
     words = torch.randint(5, 300, (8, c), generator=torch.Generator().manual_seed(0)).tolist()
-    row = Row(prompt, words, weight=torch.ones(8 * c))
+    row = PackedRow(prompt, words, weight=torch.ones(8 * c))
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # holds no matrix of all pairs
         whole, cut = Held(model), Held(model)
         with whole.hooks:

@@ -15,7 +15,7 @@ from rollout3d.model.encode import Image, Text, Video
 from rollout3d.model.load import load_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.training.data import NotTrainable, Questions
-from rollout3d.training.packing import Row, pack
+from rollout3d.training.packing import PackedRow, pack
 from rollout3d.training.run import run_sft
 from rollout3d.training.sft import loss_of, prompt_labels, sample, sft_steps
 from rollout3d.training.world import World
@@ -113,7 +113,7 @@ LENGTHS, LOGP = (1, 3, 2), [-1.0, -2.0, -3.0, -4.0, -5.0, -9.0]
 @pytest.mark.parametrize(("mean", "expected"), [("token_mean", 24 / 6), ("sample_mean", (1 + 3 + 7) / 3)])
 @pytest.mark.parametrize("cut", [[(0, 3)], [(0, 1), (1, 3)]])
 def test_the_loss_is_a_mean_over_tokens_or_over_samples_however_they_are_batched(mixed, mean, expected, cut):
-    rows = [Row(mixed[0], [[5] * n]) for n in LENGTHS]
+    rows = [PackedRow(mixed[0], [[5] * n]) for n in LENGTHS]
     part = loss_of(rows, mean, World())
     logp = torch.tensor(LOGP).split(LENGTHS)
     parts = [part(torch.cat(logp[first:end]), pack(rows[first:end])) for first, end in cut]

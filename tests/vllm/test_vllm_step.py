@@ -62,7 +62,7 @@ def test_all_views_of_all_questions_are_drawn_side_by_side(stepping, frames):
     apart = groups(policy, frames)
     for group in apart:
         for place in range(len(group.views)):
-            alone = type(group)(group.row, [group.views[place]], [group.prompts[place]])
+            alone = type(group)(group.question, [group.views[place]], [group.prompts[place]])
             roll_out([alone], engine, grpo, 5)
     one_by_one = len(steps)
     assert one_by_one >= 2 * QUESTIONS * (TOKENS - 2) > 2 * together

@@ -1,1 +1,1 @@
-"""The only room that knows Qwen2.5-VL: frames and text to prompts, positions, loading, generation, answers."""
+"""Qwen2.5-VL, in this folder only: prompts from frames and text, positions, loading, generation, answers."""

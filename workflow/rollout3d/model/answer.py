@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,26 +23,27 @@ from rollout3d.model.wordings import wording_digest, wording_name
 from rollout3d.progress import progress
 from rollout3d.scoring.scorers import score
 from rollout3d.seeding import shard_of
+from rollout3d.tables.rows import QuestionRow
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a model is shown of a scene."""
+    """What a model is shown with a question."""
 
     name: str
-    """Written into the predictions: frames2, frames16, frames16_bev, uniform32, black32, ..."""
+    """Name in the predictions: frames2, frames16, frames16_bev, uniform32, black32, ..."""
     frame_set: str = "uniform16"
-    """Which frames of a video are shown (`config/frames.py`)."""
+    """Frames of a video that are shown (`config/frames.py`)."""
     n_frames: int | None = None
-    """So many of them, evenly spaced, both ends included; None for those of the set."""
+    """Number of them, evenly spaced, both ends included; None for those of the set."""
     pixels: tuple[int, int] = (4 * 28 * 28, 256 * 28 * 28)
-    """Fewest and most pixels a frame."""
+    """Fewest and most pixels per frame."""
     bev: bool = False
-    """Whether the top view is shown before the video."""
+    """True if the top view comes before the video."""
     probe: str | None = None
-    """A video that cannot answer the question is shown in place of its own: black, shuffled, ... (`model/twins.py`)."""
+    """A video that cannot answer the question, in place of its own: black, shuffled, ... (`model/twins.py`)."""
 
     @property
     def shown(self) -> FrameSet:
@@ -51,20 +52,23 @@ class Setting:
 
     @property
     def n(self) -> int | None:
-        """Frames shown of any video, repeated where it has fewer; None where a short video shows fewer."""
+        """Number of frames of any video, repeated where it has fewer; None where a short video has fewer."""
         return self.n_frames or self.shown.n_shown
 
 
-def of_shard(rows: Iterable[Mapping[str, Any]], shard: int, n_shards: int) -> list[Mapping[str, Any]]:
-    """The questions of one job, in table order: those of a physical space stay together, so that its video is shown
-    to one model only. General data, which have none, go by their question id."""
+def of_shard(rows: Iterable[QuestionRow], shard: int, n_shards: int) -> list[QuestionRow]:
+    """Return the questions of one job, in table order.
+
+    Those of a physical space are in one job, so that its video is decoded and encoded once. General data, which have no
+    space, are spread by their question id.
+    """
     return [
         row for row in rows if shard_of(row["space_id"] or row["scene_id"] or row["question_id"], n_shards) == shard
     ]
 
 
 def build_prompt(
-    row: Mapping[str, Any],
+    row: QuestionRow,
     policy: Policy,
     store: FrameStore | None,
     setting: Setting,
@@ -74,7 +78,7 @@ def build_prompt(
 ) -> Prompt:
     """Encode one question with its scene's video (and top view), or its own pictures and video if it brings any.
 
-    `twins`: the videos of a setting with a probe other than black.
+    `twins`: the videos of a setting with a probe other than black. Raises ValueError for a question without pictures.
     """
     shown = setting.frame_set, setting.n, setting.pixels
     media = question_media(row, store, *shown, bev=setting.bev)
@@ -90,7 +94,7 @@ def build_prompt(
 
 
 def answer(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[QuestionRow],
     policy: Policy,
     store: FrameStore | None,
     settings: Sequence[Setting],
@@ -106,13 +110,12 @@ def answer(
     split: str | None = None,
     twins: Twins | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of `tables.PREDICTIONS` for question rows: setting by setting, in the order of `rows`, `sampling.n` each.
+    """Answer questions and yield rows of `tables.PREDICTIONS`, setting by setting, in the order of `rows`.
 
-    A setting with a probe leaves out the questions of whose video `twins` has no such twin.
-
-    Questions are answered scene by scene, so that a video is decoded and looked at once for neighbours. Draws depend on
-    the question's id and `seed` only. `back_end` is `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
-    `split` names the part of a benchmark that the rows are; every row of the result says how it was asked.
+    Each question has `sampling.n` answers. A setting with a probe leaves out the questions without such a twin in
+    `twins`. Questions are answered scene by scene, so that neighbours share a decoded and encoded video. Draws depend
+    on the question's id and `seed` only. `back_end`: `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
+    `split` names the part of a benchmark that the rows are. Every row holds its settings.
 
     Answers in `parts` are not computed again, and every finished batch is added there. Where the prompts of a batch
     share a forward, batches are the same whatever is in `parts`, and one that lacks an answer is computed anew, so that
@@ -151,8 +154,8 @@ def answer(
         LOG.info("%d of %d answers were kept by an earlier start", kept, len(wanted))
 
     def fresh() -> Iterator[tuple[Key, Samples]]:
-        for batch, written in back_end.run(policy, todo, sampling, seed):
-            texts = [[(c.text, len(c.token_ids)) for c in completions] for completions in written]
+        for batch, groups in back_end.run(policy, todo, sampling, seed):
+            texts = [[(c.text, len(c.token_ids)) for c in completions] for completions in groups]
             answers = dict(zip(todo[batch], texts, strict=True))
             if parts is not None:
                 parts.add(answers)
@@ -184,12 +187,12 @@ def answer(
         }
         for row in _predictions(rows[i], policy.name, setting.name, done.pop(key), scorer):
             yield row | shown | asked
-    for _ in arriving:  # nothing arrives; the last line of the progress is written
+    for _ in arriving:  # nothing is left; this prints the last line of the progress
         raise AssertionError("the back end answered a question twice")
 
 
 def _asked(setting: Setting, ids: Sequence[str], twins: Twins | None) -> set[int]:
-    """Places of the questions that a setting asks."""
+    """Return the places of the questions that a setting has."""
     if setting.probe in (None, BLACK):
         return set(range(len(ids)))
     if twins is None:
@@ -197,13 +200,13 @@ def _asked(setting: Setting, ids: Sequence[str], twins: Twins | None) -> set[int
     return {i for i, name in enumerate(ids) if twins.usable(name, setting.probe)}
 
 
-def _encode(rows: Sequence[Mapping[str, Any]], *shown: Any) -> list[Prompt]:
+def _encode(rows: Sequence[QuestionRow], *shown: Any) -> list[Prompt]:
+    """Encode the questions of one batch; `shown` as of `build_prompt`."""
     return [build_prompt(row, *shown) for row in rows]
 
 
-def _predictions(
-    row: Mapping[str, Any], model: str, setting: str, samples: Samples, scorer: str
-) -> Iterator[dict[str, Any]]:
+def _predictions(row: QuestionRow, model: str, setting: str, samples: Samples, scorer: str) -> Iterator[dict[str, Any]]:
+    """Yield the predictions of one question, scored."""
     for sample, (text, n_tokens) in enumerate(samples):
         judged = score(text, row, scorer)
         yield {

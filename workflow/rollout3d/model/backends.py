@@ -1,4 +1,4 @@
-"""A model ready to answer: its policy, and the back end that writes for it."""
+"""Open a model for answering: its policy and a back end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rollout3d.model.sampling import BackEnd
 def open_model(
     model_json: Path | str, video: Video, backend: Literal["hf", "vllm"] = "hf", threads: int | None = None
 ) -> tuple[Policy, BackEnd]:
-    """The policy that `model_json` names and a back end that answers for it: bfloat16 on a GPU, float32 on a CPU.
+    """Load the policy that `model_json` names and its back end: bfloat16 on a GPU, float32 on a CPU.
 
-    With vLLM the engine holds the weights on the GPU, and the policy stays on the CPU: it only lends its encoder.
-    `threads` sets torch's thread count, on which results on a CPU depend.
+    vLLM holds the weights on the GPU itself; the policy then stays on the CPU, for its encoder. `threads` sets torch's
+    thread count, on which results on a CPU depend. Raises ModelError.
     """
     if threads:
         torch.set_num_threads(threads)

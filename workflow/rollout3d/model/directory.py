@@ -1,4 +1,4 @@
-"""Checks of a model's directory that need no torch: is it Qwen2.5-VL, whole, and of the shapes that its config says?
+"""Check, without torch, that a model's directory holds a whole Qwen2.5-VL of the shapes that its configuration names.
 
 Only `config.json` and the headers of the safetensors files are read, which takes milliseconds for any size. The
 preflight and `load` use the same checks. Nothing is ever unpickled: a directory that holds its weights as `.bin` files
@@ -20,9 +20,9 @@ MODEL_TYPE = "qwen2_5_vl"
 ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_HEADER = 100_000_000
-"""Bytes of a safetensors header, above which the file is none (the format's own limit)."""
+"""Maximum number of bytes of a safetensors header (the format's own limit)."""
 SHOWN = 3
-"""Names of tensors that a message lists."""
+"""Number of tensor names in a message."""
 
 RELEASED = {
     **{
@@ -38,7 +38,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class ModelError(UserError, ValueError):
-    """A model that cannot be used; the message names the file and the remedy."""
+    """A model cannot be used; the message names the file and the remedy."""
 
 
 def check(directory: Path | str) -> None:
@@ -106,9 +106,9 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def check_config(config: dict[str, Any], where: Path | str) -> None:
     """Raise ModelError unless a model's configuration is that of an unquantised Qwen2.5-VL."""
-    kind, named = config.get("model_type"), config.get("architectures")
-    if kind != MODEL_TYPE or (named and ARCHITECTURE not in named):
-        is_ = f"model_type '{kind}'" if kind != MODEL_TYPE else f"architecture {', '.join(named)}"
+    model_type, named = config.get("model_type"), config.get("architectures") or []
+    if model_type != MODEL_TYPE or (named and ARCHITECTURE not in named):
+        is_ = f"model_type '{model_type}'" if model_type != MODEL_TYPE else f"architecture {', '.join(named)}"
         raise ModelError(
             f"{where}: {is_}, not Qwen2.5-VL ({MODEL_TYPE}, {ARCHITECTURE}), the only model that can be trained and "
             "asked here; name another in models.*.name or site.models"
@@ -142,7 +142,7 @@ def is_tied(config: dict[str, Any]) -> bool:
 
 
 def current_name(name: str) -> str:
-    """The name of a tensor as transformers 5 has it, from any layout that checkpoints of Qwen2.5-VL come in.
+    """Return the name of a tensor as transformers 5 has it, from any layout of Qwen2.5-VL's checkpoints.
 
     The Hub's files have `visual.*` and `model.*`; transformers 4.52 to 4.57 saved some as `model.visual.*` and
     `model.language_model.*`, which are transformers 5's own.
@@ -155,7 +155,7 @@ def current_name(name: str) -> str:
 
 
 def published_name(name: str) -> str:
-    """The name of a tensor in the Hub's files, from the name that transformers 5 has for it."""
+    """Return the name of a tensor in the Hub's files, from transformers 5's name."""
     if name.startswith("model.visual."):
         return name.removeprefix("model.")
     if name.startswith("model.language_model."):
@@ -164,7 +164,7 @@ def published_name(name: str) -> str:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files that hold a model's weights. Raises ModelError if there are none or one is missing."""
+    """Return the safetensors files of a model's weights. Raises ModelError if there are none or one is missing."""
     if (directory / WHOLE).is_file():
         return [directory / WHOLE]
     index = directory / INDEX
@@ -190,7 +190,7 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def read_shapes(directory: Path) -> Shapes:
-    """Shape of each stored tensor, by the name in the file. Raises ModelError if a file is damaged or missing."""
+    """Return the shape of each stored tensor, by its name. Raises ModelError if a file is damaged or missing."""
     shapes: Shapes = {}
     for path in weight_files(directory):
         shapes |= read_header(path)
@@ -198,7 +198,7 @@ def read_shapes(directory: Path) -> Shapes:
 
 
 def read_header(path: Path) -> Shapes:
-    """Shapes in a safetensors file's header, its length checked. Raises ModelError if the file is damaged."""
+    """Return the shapes in a safetensors file's header. Raises ModelError if the file is damaged."""
     try:
         size = path.stat().st_size
         with open(path, "rb") as stream:
@@ -217,7 +217,7 @@ def read_header(path: Path) -> Shapes:
 
 
 def expected_shapes(config: dict[str, Any]) -> Shapes:
-    """Shape of each tensor of a Qwen2.5-VL with this configuration, by transformers 5's names.
+    """Return the shape of each tensor of a Qwen2.5-VL with this configuration, by transformers 5's names.
 
     Raises ModelError if the configuration lacks a size. Released configurations are flat, those of transformers 5
     have a `text_config`.

@@ -1,8 +1,10 @@
-"""Text, pictures and videos to a prompt of Qwen2.5-VL: tokens, explicit positions, patches.
+"""Encode text, pictures and videos as a prompt of Qwen2.5-VL: tokens, explicit positions, patches.
 
-The one encoder of training, difficulty, annotation checks and evaluation. It writes the chat turns out itself (a chat
-template can only render them, and the Hugging Face processor needs torchvision), so a prompt is the same whoever asks.
-A prompt is never truncated: cutting placeholders would leave features without tokens.
+Training, difficulty, annotation checks and evaluation share this one encoder, so they have the same prompts. It lays
+out the chat turns itself: a chat template can only render them as text, and the Hugging Face processor needs
+torchvision. A prompt is never truncated: cutting placeholders would leave features without tokens.
+
+Letters in shapes: P tokens of a prompt, n frames of H x W pixels, (t, h, w) patches of a medium.
 """
 
 from __future__ import annotations
@@ -35,14 +37,14 @@ ENDS = ("<|im_end|>", "<|endoftext|>")
 
 @dataclass(frozen=True)
 class Text:
-    """Words of the user. Control tokens in them are encoded as ordinary characters."""
+    """Text of the user. Control tokens in it are encoded as ordinary characters."""
 
     text: str
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A still picture (H, W, 3) uint8; shown at no more than `max_pixels` (None: the configuration's)."""
+    """A still picture (H, W, 3) uint8, resized to at most `max_pixels` pixels (None: the configuration's limit)."""
 
     pixels: np.ndarray
     max_pixels: int | None = None
@@ -50,7 +52,7 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """Frames (n, H, W, 3) uint8, any n >= 1; shown as they are, but for sides rounded to multiples of 28.
+    """Frames (n, H, W, 3) uint8, any n >= 1; only their sides are rounded to multiples of 28.
 
     `seconds_per_frame`, the time between two frames, is read only where the configuration asks for true time.
     """
@@ -66,7 +68,7 @@ Part = Text | Image | Video
 class Medium:
     """A picture or video as the model sees it: resized, cut into patches, with a digest of its pixels."""
 
-    kind: Literal["image", "video"]
+    modality: Literal["image", "video"]
     frames: np.ndarray
     """(n, H, W, 3) uint8, n even, sides multiples of 28; an image is doubled in time."""
     grid: tuple[int, int, int]
@@ -80,7 +82,7 @@ class Medium:
 
     @property
     def n_tokens(self) -> int:
-        """Visual tokens of the language model."""
+        """Number of visual tokens of the language model."""
         t, h, w = self.grid
         return t * (h // MERGE) * (w // MERGE)
 
@@ -126,16 +128,16 @@ class Prompt:
     @property
     def second_per_grid(self) -> list[float]:
         """Seconds between temporal patches, of each video."""
-        return [m.second_per_grid for m in self.media if m.kind == "video"]
+        return [m.second_per_grid for m in self.media if m.modality == "video"]
 
-    def _patches(self, kind: str) -> torch.Tensor | None:
-        found = [m.patches for m in self.media if m.kind == kind]
+    def _patches(self, modality: str) -> torch.Tensor | None:
+        found = [m.patches for m in self.media if m.modality == modality]
         if len(found) < 2:
             return found[0] if found else None
         return torch.cat(found)
 
-    def _grids(self, kind: str) -> torch.Tensor | None:
-        found = [m.grid for m in self.media if m.kind == kind]
+    def _grids(self, modality: str) -> torch.Tensor | None:
+        found = [m.grid for m in self.media if m.modality == modality]
         return torch.tensor(found) if found else None
 
 
@@ -169,7 +171,7 @@ class Encoder:
                 )
 
     def prompt(self, parts: Sequence[Part], system: str | None = None) -> Prompt:
-        """Encode one user turn, behind the system turn and with the assistant's turn opened.
+        """Encode one user turn, after the system turn and with the assistant's turn opened.
 
         `system` None is `SYSTEM`. Adjacent texts are joined before they are tokenised.
         """
@@ -182,12 +184,12 @@ class Encoder:
                 continue
             medium = self.medium(part)
             media.append(medium)
-            pad = self.image_pad if medium.kind == "image" else self.video_pad
+            pad = self.image_pad if medium.modality == "image" else self.video_pad
             pieces += [self._frame[0], *[pad] * medium.n_tokens, self._frame[1]]
         pieces += [self.end, "\n", self.turn, "assistant\n"]
         ids = torch.tensor(self._tokens(pieces))
-        images = [m.grid for m in media if m.kind == "image"]
-        videos = [(m.grid, m.second_per_grid) for m in media if m.kind == "video"]
+        images = [m.grid for m in media if m.modality == "image"]
+        videos = [(m.grid, m.second_per_grid) for m in media if m.modality == "video"]
         positions, following = rope_index(
             ids, images, [grid for grid, _ in videos], [seconds for _, seconds in videos], self.model_config
         )
@@ -197,14 +199,14 @@ class Encoder:
         return Prompt(ids, positions, following, tuple(media), hasher.hexdigest())
 
     def completion(self, text: str, after: str = "") -> torch.Tensor:
-        """Tokens (C,) of an assistant's answer, its end of turn included: what training asks the model to write.
+        """Return the tokens (C,) of an assistant's answer, its end of turn included, as training has them.
 
-        `after`: text behind the end of turn, such as the line break of the chat template, which nothing generates.
+        `after`: text behind the end of turn, such as the line break of the chat template, which no model generates.
         """
         return torch.tensor(self._tokens([text, self.end, after]))
 
     def medium(self, part: Image | Video) -> Medium:
-        """Resize and cut one picture or video. Raises ValueError if it is not uint8 with three channels."""
+        """Resize one picture or video and cut it into patches. Raises ValueError unless it is uint8 with 3 channels."""
         video = isinstance(part, Video)
         frames = part.frames if isinstance(part, Video) else part.pixels[None]
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
@@ -214,7 +216,8 @@ class Encoder:
         else:
             least, most = self.video_config.image_pixels
             bounds = least, part.max_pixels or most
-        frames = resize(frames, *smart_size(*frames.shape[1:3], *bounds))
+        height, width = frames.shape[1:3]
+        frames = resize(frames, *smart_size(height, width, *bounds))
         frames = np.ascontiguousarray(pad_time(frames))
         key = hashlib.blake2b(repr(frames.shape).encode() + frames.tobytes(), digest_size=16).hexdigest()
         seconds = self._seconds(part) if isinstance(part, Video) else 0.0

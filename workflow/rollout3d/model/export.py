@@ -1,8 +1,8 @@
-"""A trained model as a directory for others: transformers and vLLM load it and answer as it was evaluated.
+"""Export a trained model as a directory that transformers and vLLM load, with the settings of its evaluation.
 
-What training saves is an ordinary Hugging Face directory already. `export_model` copies it and adds what a stranger
-lacks: the settings of its evaluation as defaults, the wording of the questions, the released rule of positions as a
-file of its own (`rope.py`), and a README that says all this.
+Training saves an ordinary Hugging Face directory already. `export_model` copies it and adds what another user needs:
+the settings of its evaluation as defaults, the wording of the questions, the released rule of positions as a file of
+its own (`rope.py`), and a README that explains them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORDING = "prompt.txt"
 
 @dataclass(frozen=True)
 class Asked:
-    """How a model was evaluated, which an export does by default."""
+    """Settings of a model's evaluation, which become the defaults of its export."""
 
     prompt: str
     """Wording: name of a file of `resources/prompts`, without .txt."""
@@ -87,7 +87,7 @@ def export_model(model_json: Path | str, target: Path | str, asked: Asked, video
 
 
 def _generation(weights: str, asked: Asked) -> dict[str, Any]:
-    """The defaults of `generate` that give the evaluated answers."""
+    """Return the defaults of `generate` that give the evaluated answers."""
     values = generation_config(AutoTokenizer.from_pretrained(weights)) | {"max_new_tokens": asked.max_new_tokens}
     if asked.temperature > 0:
         # transformers keeps the 50 most probable tokens unless it is told otherwise.

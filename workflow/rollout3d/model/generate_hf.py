@@ -1,11 +1,11 @@
-"""Answers by the transformers model class and our own decode loop.
+"""Generate answers with the transformers model class and a decoding loop of our own.
 
-Each distinct prompt is prefilled once, its video looked at once, and the cache is repeated for its n answers;
-positions and masks are explicit. `model.generate` is not used: it would take positions from transformers' own rule, run
-the vision tower once an answer (5.17), and draw from a generator whose state depends on the batch.
+Each distinct prompt is prefilled once, its video encoded once, and the cache is repeated for its n answers; positions
+and masks are explicit. `model.generate` is not used: it would take positions from transformers' own rule, run the
+vision tower once per answer (5.17), and draw from a generator whose state depends on the batch.
 
-Tokens and log-probabilities stay on the device until all answers are written. Each step the host reads one flag per
-answer, which says whether it has ended, and on a GPU it does so after it has started the next step.
+Tokens and log-probabilities stay on the device until all answers are complete. At each step the host reads one flag per
+answer, which is True once it has ended, and on a GPU it does so after it has started the next step.
 
 The loop works on one process, on whole weights: processes may take different numbers of steps, and weights that are
 gathered step by step (ZeRO-3) would then be waited for without end.
@@ -29,9 +29,9 @@ from rollout3d.model.load import Policy
 from rollout3d.model.sampling import Batch, Completion, Generate, Sampling, choose, uniforms
 
 RESERVE = 128
-"""Positions of the cache allocated ahead while decoding."""
+"""Number of positions of the cache that are allocated ahead while decoding."""
 SHRINK = 0.75
-"""Finished answers leave the batch when no more than this share of it still writes."""
+"""Finished answers leave the batch when at most this share of it is unfinished."""
 LATE = {"cuda": 1}
 """Type of device -> steps after which the host reads which answers have ended; 0 on others. A GPU then always has the
 next step to work on. The price is one step more after the last token."""
@@ -44,10 +44,11 @@ def generate(
     seed: int = 0,
     keys: Sequence[str] | None = None,
 ) -> list[list[Completion]]:
-    """`sampling.n` answers for each prompt, in order.
+    """Return `sampling.n` answers for each prompt, in order.
 
     `keys` name the prompts' random draws; by default a prompt's content does, so equal prompts get equal answers: pass
-    keys to tell them apart. Vision tokens are never written. Holds all prompts and answers in memory at once.
+    keys to tell them apart. Vision tokens are never drawn. Holds all prompts and answers in memory at once. Raises
+    ValueError if there are not as many keys as prompts.
     """
     if not prompts:
         return []
@@ -72,7 +73,7 @@ def generate(
 
 @dataclass(frozen=True)
 class Batches:
-    """A `sampling.BackEnd` that answers one batch after the other and encodes the next one meanwhile."""
+    """A `sampling.BackEnd` that answers one batch after the other while the next one is encoded."""
 
     generate: Generate = generate
     shares_forward: bool = True
@@ -90,7 +91,7 @@ class Batches:
 
 @contextmanager
 def _evaluating(policy: Policy) -> Iterator[None]:
-    """No gradients, evaluation mode: gradient checkpointing in training mode would drop the cache without a word."""
+    """Switch gradients off and evaluation mode on: gradient checkpointing would silently drop the cache."""
     training = policy.model.training
     policy.model.eval()
     try:
@@ -103,27 +104,29 @@ def _evaluating(policy: Policy) -> Iterator[None]:
 def _decode(
     policy: Policy, prompts: Sequence[Prompt], rows: Sequence[int], sampling: Sampling, draws: torch.Tensor | None
 ) -> list[Completion]:
-    """One answer a row; `rows` index `prompts`, `draws` is (rows, max_new_tokens)."""
+    """Return one answer per row; `rows` index `prompts`, `draws` is (rows, max_new_tokens)."""
     core, device = policy.core, policy.device
     hidden, layers, mask = _prefill(policy, prompts)
     start = torch.tensor(rows, device=device)
-    cache = Cache(layers=[_Reserved(keys[start], values[start]) for keys, values in layers])
+    reserved = [_Reserved(keys[start], values[start]) for keys, values in layers]
+    cache = Cache(layers=list(reserved))
     hidden, mask = hidden[start], None if mask is None else mask[start]
     position = torch.tensor([prompts[row].next_position for row in rows], device=device)
     suppress = torch.tensor(policy.suppress_ids, device=device)
     ends = torch.tensor(policy.eos_ids, device=device)
-    batch = list(range(len(rows)))  # which answer each row of the batch writes
+    batch = list(range(len(rows)))  # the answer that each row of the batch belongs to
     written: list[tuple[list[int], torch.Tensor, torch.Tensor]] = []
     ended = torch.zeros(len(rows), dtype=torch.bool, device=device)
     reports: deque[_Report] = deque()
     known: set[int] = set()  # answers that the host knows to have ended
     for step in range(sampling.max_new_tokens):
         logits = core.lm_head(hidden).float()
+        # Before anything is suppressed: the log-probabilities must be those of the trainer's forward.
         scale = logits.logsumexp(-1)
         logits[:, suppress] = -torch.inf
         chosen = choose(logits, sampling, None if draws is None else draws[:, step])
-        chances = logits.gather(1, chosen.unsqueeze(1)).squeeze(1) - scale
-        written.append((batch, chosen, chances))
+        log_probs = logits.gather(1, chosen.unsqueeze(1)).squeeze(1) - scale
+        written.append((batch, chosen, log_probs))
         if step + 1 == sampling.max_new_tokens:
             break
         ended = ended | torch.isin(chosen, ends)
@@ -139,7 +142,7 @@ def _decode(
             chosen, position, ended = chosen[keep], position[keep], ended[keep]
             mask = None if mask is None else mask[keep]
             draws = None if draws is None else draws[keep]
-            for layer in cache.layers:
+            for layer in reserved:
                 layer.select(keep)
         if mask is not None:
             mask = torch.cat([mask, mask.new_zeros(len(batch), 1)], dim=1)
@@ -155,7 +158,7 @@ def _decode(
 
 
 class _Report:
-    """Which answers have ended after a step, on its way to the host."""
+    """Flags of the answers that have ended after a step, on their way to the host."""
 
     def __init__(self, batch: list[int], ended: torch.Tensor):
         self._batch, self._flags, self._event = batch, ended, None
@@ -166,7 +169,7 @@ class _Report:
             self._event.record()
 
     def read(self) -> list[int]:
-        """Return the answers that have ended; waits for the step, not for those that were started after it."""
+        """Return the answers that have ended; wait for the step, but not for those that were started after it."""
         if self._event is not None:
             self._event.synchronize()
         return [answer for answer, end in zip(self._batch, self._flags.tolist(), strict=True) if end]
@@ -175,32 +178,33 @@ class _Report:
 def _completions(
     policy: Policy, n: int, written: Sequence[tuple[list[int], torch.Tensor, torch.Tensor]]
 ) -> list[Completion]:
-    """`n` answers from the steps that wrote them: (answers, their tokens, log-probabilities), up to their ends."""
+    """Return `n` answers, up to their ends, from the steps: (answers, their tokens, their log-probabilities)."""
     tokens: list[list[int]] = [[] for _ in range(n)]
     logprobs: list[list[float]] = [[] for _ in range(n)]
     finished = [False] * n
     answers = [answer for batch, _, _ in written for answer in batch]
-    ids, chances = (torch.cat(parts).tolist() for parts in list(zip(*written, strict=True))[1:])
-    for answer, token, chance in zip(answers, ids, chances, strict=True):
+    ids, log_probs = (torch.cat(parts).tolist() for parts in list(zip(*written, strict=True))[1:])
+    for answer, token, log_prob in zip(answers, ids, log_probs, strict=True):
         if not finished[answer]:
             tokens[answer].append(token)
-            logprobs[answer].append(chance)
+            logprobs[answer].append(log_prob)
             finished[answer] = token in policy.eos_ids
     return [
-        Completion(own, policy.decode(own), end, chances)
-        for own, end, chances in zip(tokens, finished, logprobs, strict=True)
+        Completion(own, policy.decode(own), end, log_probs)
+        for own, end, log_probs in zip(tokens, finished, logprobs, strict=True)
     ]
 
 
 def _prefill(
     policy: Policy, prompts: Sequence[Prompt]
 ) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor | None]:
-    """Last hidden states (B, D), keys and values of each layer, and the additive mask (B, P) of later steps.
+    """Return the last hidden states (B, D), keys and values of each layer, and the additive mask (B, P) of later steps.
 
     Prompts are padded on the left; the mask is None if they are equally long.
     """
     core, device = policy.core, policy.device
-    if core.config.text_config._attn_implementation != "sdpa":
+    config: Any = core.config.text_config
+    if config._attn_implementation != "sdpa":
         raise ValueError("generation needs attn_implementation 'sdpa' for the language model: load it by load_policy")
     embeddings = policy.prompt_embeddings(prompts)
     longest = max(len(prompt) for prompt in prompts)
@@ -217,7 +221,7 @@ def _prefill(
         # A padding token sees itself, so that no row of the attention is empty.
         causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
         mask = (causal & real[:, None, :]) | torch.eye(longest, dtype=torch.bool, device=device)
-    cache = DynamicCache(config=core.config.text_config)
+    cache = DynamicCache(config=config)
     hidden = core.model.language_model(
         inputs_embeds=inputs,
         position_ids=positions.to(device),
@@ -225,13 +229,17 @@ def _prefill(
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state[:, -1]
-    layers = [(layer.keys, layer.values) for layer in cache.layers]
+    filled: list[Any] = list(cache.layers)
+    layers = [(layer.keys, layer.values) for layer in filled]
     later = torch.zeros(len(prompts), longest, dtype=inputs.dtype, device=device).masked_fill(~real, -torch.inf)
     return hidden, layers, later if padded else None
 
 
 class _Reserved(DynamicLayer):
-    """Keys and values (B, heads, L, head_dim) with room behind them: a step writes one column, not everything."""
+    """Keys and values (B, heads, L, head_dim) with room behind them: a step writes one column and copies nothing."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor):
         super().__init__()
@@ -252,7 +260,7 @@ class _Reserved(DynamicLayer):
         return self.keys, self.values
 
     def select(self, rows: torch.Tensor) -> None:
-        """Keep some rows of the batch."""
+        """Keep only some rows of the batch."""
         self._all_keys, self._all_values = self._all_keys[rows], self._all_values[rows]
         self._show()
 

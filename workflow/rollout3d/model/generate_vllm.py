@@ -1,9 +1,9 @@
-"""Answers by vLLM, for GPUs: the same interfaces as `generate_hf`, some tens of times faster there.
+"""Generate answers with vLLM, for GPUs: the same interfaces as `generate_hf`, some tens of times faster there.
 
 vLLM is imported only when an `Engine` is built, and comes with `envs/vllm.yaml`: on Python 3.12 and before it cannot
 share an environment with Snakemake's Slurm plugin, which wants a newer NumPy. Prompts are handed over as tokens with
-one placeholder a medium and the pixels that the encoder has resized, so vLLM's own processor only cuts them into
-patches; what it makes of a prompt is compared with ours, token by token. vLLM's positions follow the same rule as
+one placeholder per medium and the pixels that the encoder has resized, so vLLM's own processor only cuts them into
+patches; the tokens to which it expands a prompt are compared with ours. vLLM's positions follow the same rule as
 `rope.rope_index`.
 
 Draws depend on the names of the prompts, not on the batch, but they are vLLM's own: sampled answers of the two back
@@ -34,9 +34,9 @@ BIAS = -100.0
 """Added to the logits of tokens that may not be written: the lowest that vLLM accepts."""
 
 IN_FLIGHT = 256
-"""Requests that the engine holds at most, running or waiting: enough to fill a GPU, and a bound on pixels in memory."""
+"""Maximum number of requests in the engine, running or waiting: it fills a GPU, and bounds the pixels in memory."""
 AHEAD = 4
-"""Batches encoded ahead of the engine, in a background thread."""
+"""Number of batches that a background thread encodes ahead of the engine."""
 
 
 class Engine:
@@ -44,7 +44,7 @@ class Engine:
 
     name = "vllm"
     shares_forward = False
-    """The engine mixes whatever is running in its steps, so a batch means nothing to it."""
+    """The engine mixes all running requests in its steps, so batches do not decide what shares a forward."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Engine:
 
         Raises ModelError where vLLM is not installed.
         """
-        # The engine in this very process: weights are handed over without copies, and no worker outlives a crash.
+        # In this process: weights are handed over without copies, and no worker process outlives a crash.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         try:
-            from vllm import LLM
+            from vllm import LLM  # pyright: ignore[reportMissingImports] - in an environment of its own
         except ImportError as error:
             raise ModelError(
                 f"vLLM cannot be imported ({error}); on a machine with a GPU, make the environment of envs/vllm.yaml "
@@ -95,7 +95,7 @@ class Engine:
         seed: int = 0,
         keys: Sequence[str] | None = None,
     ) -> list[list[Completion]]:
-        """`sampling.n` answers for each prompt, in order; `policy` lends its tokens, the weights are the engine's.
+        """Return `sampling.n` answers for each prompt, in order, by the engine's weights and the policy's tokeniser.
 
         All prompts are in the engine before its first step, so that a step of training is one queue. Raises
         AssertionError if vLLM expands a prompt to other tokens than the encoder.
@@ -114,7 +114,7 @@ class Engine:
     def run(
         self, policy: Policy, batches: Iterable[Batch], sampling: Sampling, seed: int = 0
     ) -> Iterator[tuple[Batch, list[list[Completion]]]]:
-        """Yield the batches with their answers as they are finished: one queue, refilled whenever requests leave it.
+        """Yield the batches with their answers as they finish: one queue, refilled whenever requests leave it.
 
         At most `IN_FLIGHT` requests, and one batch beyond, are in the engine. Raises AssertionError if
         vLLM expands a prompt to other tokens than the encoder.
@@ -134,7 +134,7 @@ class Engine:
                 queue.abort()
 
     def load_weights(self, policy: Policy) -> None:
-        """Give the engine the policy's present weights, and drop every cache that was computed with the old ones.
+        """Load the policy's present weights into the engine, and drop every cache that the old ones computed.
 
         On the CPU build a tied output layer keeps its old, packed weights unless packing is off
         (`vllm._custom_ops._supports_onednn = False` before the engine is built).
@@ -157,6 +157,7 @@ class Engine:
         self.llm.sleep(level=1)
 
     def wake(self) -> None:
+        """Allocate the GPU's memory again."""
         self.llm.wake_up()
 
 
@@ -174,6 +175,7 @@ class _Queue:
         return len(self._flying)
 
     def add(self, batch: Batch, prompts: Sequence[Prompt]) -> None:
+        """Add the prompts of a batch to the engine."""
         for place, (key, prompt) in enumerate(zip(batch.keys, prompts, strict=True)):
             parameters = _parameters(self._policy, self._sampling, self._seed, key)
             (name,) = self._llm.enqueue([request(prompt, self._policy.encoder)], [parameters], use_tqdm=False)
@@ -181,7 +183,7 @@ class _Queue:
             self._flying[name.partition("-")[0]] = name, batch, place, prompt.input_ids.tolist()
 
     def step(self) -> Iterator[tuple[Batch, list[list[Completion]]]]:
-        """Let the engine write one token of each running request; yield the batches that this completes."""
+        """Generate one token for each running request; yield the batches that this completes."""
         for result in self._llm.llm_engine.step():
             if result.finished:
                 _, batch, place, ids = self._flying.pop(result.request_id)
@@ -192,15 +194,15 @@ class _Queue:
                     yield batch, [done[place] for place in range(len(done))]
 
     def abort(self) -> None:
-        """Take what is left out of the engine, so that it can be used again."""
+        """Remove all requests from the engine, so that it can be used again."""
         if self._flying:
             self._llm.llm_engine.abort_request([name for name, *_ in self._flying.values()], internal=True)
             self._flying.clear()
 
 
 def _parameters(policy: Policy, sampling: Sampling, seed: int, key: str) -> Any:
-    """vLLM's SamplingParams for the prompt whose draws are named `key`."""
-    from vllm import SamplingParams
+    """Return vLLM's SamplingParams for the prompt whose draws are named `key`."""
+    from vllm import SamplingParams  # pyright: ignore[reportMissingImports] - in an environment of its own
 
     greedy = sampling.temperature == 0
     return SamplingParams(
@@ -217,7 +219,7 @@ def _parameters(policy: Policy, sampling: Sampling, seed: int, key: str) -> Any:
 
 
 def _answers(policy: Policy, ids: list[int], result: Any, sampling: Sampling) -> list[Completion]:
-    """The `sampling.n` answers in a result of vLLM to a prompt with the tokens `ids`."""
+    """Return the `sampling.n` answers in vLLM's result for a prompt with the tokens `ids`."""
     if result.prompt_token_ids != ids:
         raise AssertionError(
             f"vLLM expanded a prompt to {len(result.prompt_token_ids)} tokens, the encoder to {len(ids)}: "
@@ -228,14 +230,14 @@ def _answers(policy: Policy, ids: list[int], result: Any, sampling: Sampling) ->
 
 
 def request(prompt: Prompt, encoder: Encoder) -> dict[str, Any]:
-    """A prompt in vLLM's form: tokens with one placeholder a medium, and the pixels."""
+    """Return a prompt in vLLM's form: tokens with one placeholder per medium, and the pixels."""
     pads = {encoder.image_pad, encoder.video_pad}
     ids: list[int] = []
     for token, run in groupby(prompt.input_ids.tolist()):
         ids += [token] if token in pads else list(run)
     data: dict[str, list[Any]] = {}
     for medium in prompt.media:
-        data.setdefault(medium.kind, []).append(_still(medium) if medium.kind == "image" else _clip(medium))
+        data.setdefault(medium.modality, []).append(_still(medium) if medium.modality == "image" else _clip(medium))
     return {"prompt_token_ids": ids, **({"multi_modal_data": data} if data else {})}
 
 
@@ -246,7 +248,7 @@ def _still(medium: Medium) -> Any:
 
 
 def _clip(medium: Medium) -> tuple[np.ndarray, dict[str, Any]]:
-    """Frames with the rate from which vLLM derives `medium.second_per_grid` (temporal patch / rate)."""
+    """Return frames with the rate from which vLLM derives `medium.second_per_grid` (temporal patch / rate)."""
     fps = TEMPORAL_PATCH / medium.second_per_grid
     n = len(medium.frames)
     return medium.frames, {
@@ -260,5 +262,5 @@ def _clip(medium: Medium) -> tuple[np.ndarray, dict[str, Any]]:
 
 def _completion(policy: Policy, output: Any) -> Completion:
     ids = list(output.token_ids)
-    chances = [step[token].logprob for token, step in zip(ids, output.logprobs, strict=True)]
-    return Completion(ids, policy.decode(ids), bool(ids) and ids[-1] in policy.eos_ids, chances)
+    log_probs = [step[token].logprob for token, step in zip(ids, output.logprobs, strict=True)]
+    return Completion(ids, policy.decode(ids), bool(ids) and ids[-1] in policy.eos_ids, log_probs)

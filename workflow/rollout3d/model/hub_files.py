@@ -1,4 +1,4 @@
-"""Settings beside the weights that other programs read: transformers' processors and `generate`, and vLLM."""
+"""Settings files beside the weights, for other programs: transformers' processors and `generate`, and vLLM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GENERATION = "generation_config.json"
 
 
 def generation_config(tokenizer: Any) -> dict[str, Any]:
-    """Return the defaults of `generate` under which a model answers as it does here: greedy, without vision tokens.
+    """Return the defaults of `generate` that give the answers of this package: greedy, without vision tokens.
 
     The release's own have a repetition penalty of 1.05, which would stay in every model that is trained from it.
     """

@@ -38,7 +38,7 @@ class ModelHandle:
     """What a `model.json` says."""
 
     name: str
-    """Key of the model or run, written into every prediction."""
+    """Key of the model or run, stored in every prediction."""
     kind: str
     """hub | directory | tiny | sft | grpo | ..."""
     path: str
@@ -54,8 +54,8 @@ class ModelHandle:
 class Policy:
     """A model with its tokeniser and encoder. `digest`: of its weights, as `model.json` has it; None if there is none.
 
-    `eos_ids` end an answer, `suppress_ids` may never be written. `core` is the bare model class also when `model` is
-    wrapped by peft. Positions follow `rope.rope_index` everywhere.
+    Tokens `eos_ids` end an answer, tokens `suppress_ids` are never drawn. `core` is the bare model class also when
+    `model` is wrapped by peft. Positions follow `rope.rope_index` everywhere.
     """
 
     def __init__(
@@ -81,12 +81,13 @@ class Policy:
 
     @property
     def device(self) -> torch.device:
+        """Device of the weights."""
         return self.core.lm_head.weight.device
 
     def features(self, media: Sequence[Medium]) -> list[torch.Tensor]:
-        """Visual tokens (n_tokens, D) of each medium, in one call of the vision tower.
+        """Compute the visual tokens (n_tokens, D) of each medium, in one call of the vision tower.
 
-        Media with equal keys are looked at once and share their features; gradients flow if they are enabled.
+        Media with equal keys are encoded once and share their features; gradients flow if they are enabled.
         """
         unique = {medium.key: medium for medium in media}
         found: dict[str, torch.Tensor] = {}
@@ -94,7 +95,8 @@ class Policy:
             pixels = torch.cat([medium.patches for medium in unique.values()]).to(self.device)
             grids = torch.tensor([medium.grid for medium in unique.values()], device=self.device)
             # Images and videos share one path through the tower; the grids tell them apart.
-            outputs = self.core.model.get_video_features(pixels, grids).pooler_output
+            tower: Any = self.core.model
+            outputs = tower.get_video_features(pixels, grids).pooler_output
             for medium, features in zip(unique.values(), outputs, strict=True):
                 if len(features) != medium.n_tokens:
                     raise AssertionError(f"{medium.n_tokens} placeholders but {len(features)} visual features")
@@ -102,7 +104,7 @@ class Policy:
         return [found[medium.key] for medium in media]
 
     def prompt_embeddings(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
-        """Input embeddings (P, D) of each prompt, visual features spliced in; P differs between prompts.
+        """Return the input embeddings (P, D) of each prompt, visual features inserted; P differs between prompts.
 
         Raises AssertionError unless placeholders and visual features match one to one: a forward without its video
         would otherwise run silently on the placeholders' own embeddings.
@@ -118,17 +120,16 @@ class Policy:
             if int(slots.sum()) != n_visual:
                 raise AssertionError(f"{int(slots.sum())} placeholders but {n_visual} visual features in a prompt")
             if visual:
-                seen = torch.cat(visual).to(words.dtype)
-                words = words.masked_scatter(slots.unsqueeze(-1), seen)
+                words = words.masked_scatter(slots.unsqueeze(-1), torch.cat(visual).to(words.dtype))
             spliced.append(words)
         return spliced
 
     def embed_tokens(self, ids: torch.Tensor) -> torch.Tensor:
-        """Input embeddings (..., D) of text tokens (...)."""
+        """Return the input embeddings (..., D) of text tokens (...)."""
         return self.core.get_input_embeddings()(ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of an answer's tokens, control tokens left out."""
+        """Return the text of an answer's tokens, without control tokens."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
@@ -177,7 +178,7 @@ def refer_model(path: Path | str, *, name: str, where: str, **about: Any) -> Mod
 
 
 def files_digest(directory: Path | str) -> str:
-    """sha256 over the names and contents of a directory's files, in sorted order; hidden files are skipped."""
+    """Return the sha256 over names and contents of a directory's files, in sorted order; hidden files are skipped."""
     hasher = hashlib.sha256()
     for file in sorted(p for p in Path(directory).iterdir() if p.is_file() and not p.name.startswith(".")):
         hasher.update(file.name.encode() + b"\0")
@@ -193,11 +194,11 @@ def load_policy(
     attn: str = "sdpa",
     video: VideoConfig | None = None,
 ) -> Policy:
-    """The policy that a `model.json` names, in evaluation mode.
+    """Load the policy that a `model.json` names, in evaluation mode.
 
-    `attn`: attention of the vision tower (sdpa | eager | flash_attention_2). The language model always uses sdpa: the
-    loops give it masks of four dimensions, which flash attention cannot take. Raises ModelError if it cannot be loaded,
-    is no Qwen2.5-VL, or lacks tensors, which transformers would draw at random.
+    `attn`: attention of the vision tower (sdpa | eager | flash_attention_2). The language model always uses sdpa:
+    packed rows have masks of four dimensions, which flash attention does not support. Raises ModelError if it cannot be
+    loaded, is no Qwen2.5-VL, or lacks tensors, which transformers would draw at random.
     """
     handle = read_model(model_json)
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
@@ -207,7 +208,7 @@ def load_policy(
         else:
             directories.check(handle.path)
         with _quiet():
-            model, loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            pair: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
                 handle.path,
                 dtype=dtype,
                 attn_implementation={"text_config": "sdpa", "vision_config": attn},
@@ -215,12 +216,13 @@ def load_policy(
                 ignore_mismatched_sizes=True,  # refused below, with the file's name
                 output_loading_info=True,
             )
+        model, loaded = pair
         directories.refuse(handle.path, loaded["missing_keys"], loaded["unexpected_keys"], loaded["mismatched_keys"])
         tokenizer = AutoTokenizer.from_pretrained(handle.path)
     except OSError as error:
         remedy = "download it, and name its directory in site.models" if handle.kind == "hub" else "rerun its stage"
         raise ModelError(f"{model_json}: cannot load {handle.path} ({error}); {remedy}") from error
-    check_weights(model_json, handle)  # last: a check that says what is wrong with a model comes first
+    check_weights(model_json, handle)  # last: the checks above name what is wrong with a model
     return Policy(model.to(device).eval(), tokenizer, video=video, name=handle.name, digest=handle.digest)
 
 
@@ -260,9 +262,9 @@ def save_policy(policy: Policy, directory: Path | str, **about: Any) -> ModelHan
 
 
 def check_weights(model_json: Path | str, handle: ModelHandle) -> None:
-    """Raise ModelError unless the files of a local model are those whose digest its `model.json` tells.
+    """Raise ModelError unless the files of a local model have the digest of its `model.json`.
 
-    What rests on a model is current by that digest: other weights in its place would give wrong numbers silently.
+    Results of a model are current by that digest: other weights in its place would silently give wrong numbers.
     """
     if handle.kind == "hub" or not handle.digest or files_digest(handle.path) == handle.digest:
         return
@@ -274,7 +276,7 @@ def check_weights(model_json: Path | str, handle: ModelHandle) -> None:
 
 
 def _without_circumstances(path: Path) -> None:
-    """Remove from a tokeniser's configuration what tells how it was loaded: equal models then have equal files."""
+    """Remove entries about how a tokeniser was loaded from its configuration: equal models then have equal files."""
     about = json.loads(path.read_text())
     for name in ("local_files_only", "is_local", "name_or_path", "_commit_hash"):
         about.pop(name, None)
@@ -283,7 +285,7 @@ def _without_circumstances(path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of transformers: they fill logs."""
+    """Switch transformers' progress bars off inside the block: they fill logs."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

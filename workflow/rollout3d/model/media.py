@@ -1,4 +1,4 @@
-"""Frames and maps of scenes, read from the tables, decoded and resized once, kept while they are in use."""
+"""Frames and top views of scenes and of questions, read from the tables, decoded, resized and cached."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class MissingFrames(UserError, ValueError):
-    """A scene that no frames table holds; the message names the files."""
+    """A scene is in none of the frames tables; the message names the files."""
 
 
 def decode_image(data: bytes | None, what: str) -> np.ndarray:
@@ -220,7 +220,7 @@ def _own(row: QuestionRow, shown: str | None, n: int | None, pixels: tuple[int, 
         raise ValueError(f"the frames {what} differ in size; rebuild the table that holds it")
     stacked = np.stack([pictures[i] for i in chosen])
     if pixels is not None:
-        origin = tables.frame_origin(frames[0]["path"])
+        origin = tables.frame_origin(frames[0]["path"] or "")
         height, width = (origin.height, origin.width) if origin else stacked.shape[1:3]
         stacked = resize(stacked, *smart_size(height, width, *pixels))
     times = tuple(_seconds(frames[i]) for i in chosen)
@@ -244,7 +244,7 @@ def _chosen(row: QuestionRow, frames: Sequence[Image], shown: str | None, n: int
     """Return the places, among the stored frames, of those to show."""
     places = list(range(len(frames)))
     if shown is not None and frames:
-        found = [tables.frame_origin(image["path"]) for image in frames]
+        found = [tables.frame_origin(image["path"] or "") for image in frames]
         origins = [origin for origin in found if origin is not None]
         if len(origins) == len(found):
             held = {origin.index: place for place, origin in enumerate(origins)}

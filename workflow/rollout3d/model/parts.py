@@ -1,4 +1,4 @@
-"""Finished answers of a table that is still being made: a job that was killed does not answer them again.
+"""Finished answers of a table that is still being made, kept so that a killed job does not compute them again.
 
 They lie beside the table, in `<folder>/.parts/<name of the table>/<digest>`, which no rule declares, so that Snakemake
 deletes nothing there. The digest covers the table's identity: answers under other settings or by another model are
@@ -22,19 +22,19 @@ from rollout3d.tables import Lineage, TableError, digest
 
 LOG = logging.getLogger(__name__)
 SYNC_S = 1.0
-"""Seconds between flushes to the disk: what a power cut may lose. A killed process loses nothing that was added."""
+"""Seconds between flushes to the disk, which a power cut may lose. A killed process loses nothing that was added."""
 
 Key = tuple[str, str]
 """Setting and question id."""
 Samples = list[tuple[str, int]]
-"""The texts written to one question, each with its number of tokens."""
+"""The texts of the answers to one question, each with its number of tokens."""
 
 
 class Parts:
     """The finished answers of the table `out`.
 
-    `lineage` is the one that the table will carry; `details` are arguments that decide the answers besides (setting,
-    style, shard). `read` returns what earlier processes have added; `clear` belongs after the table has been written.
+    `lineage`: of the table. `details`: further arguments that decide the answers (setting, style, shard). `read`
+    returns what earlier processes have added; call `clear` after the table is written.
     """
 
     def __init__(self, out: Path | str, lineage: Lineage, *details: str | int):
@@ -47,10 +47,10 @@ class Parts:
         self._synced = 0.0
 
     def read(self) -> dict[Key, Samples]:
-        """Answers of earlier processes; of two to one question the later one.
+        """Return the answers of earlier processes, the later of two to one question.
 
-        Damaged records are named in the log. So are answers that other code has written: they count, as a finished
-        table of other code does, until somebody removes them.
+        Damaged records are logged. So are answers by another version of the code: they count, as a finished table of
+        other code does, until a user removes them.
         """
         found: dict[Key, Samples] = {}
         foreign: set[Key] = set()
@@ -76,12 +76,11 @@ class Parts:
         payload = json.dumps([self.lineage.code, rows], separators=(",", ":")).encode()
         line = self._checksum(payload) + b" " + payload + b"\n"
         try:
-            if self._file is None:
-                self._open()
+            file = self._open() if self._file is None else self._file
             while line:
-                line = line[os.write(self._file, line) :]
+                line = line[os.write(file, line) :]
             if time.monotonic() - self._synced >= SYNC_S:
-                os.fsync(self._file)
+                os.fsync(file)
                 self._synced = time.monotonic()
         except OSError as error:
             raise TableError(
@@ -98,8 +97,8 @@ class Parts:
         with suppress(OSError):  # other tables have theirs there, or there never were any
             self.root.parent.rmdir()
 
-    def _open(self) -> None:
-        """Start a file of this process's own: whoever else writes, now or before, shares none of its lines."""
+    def _open(self) -> int:
+        """Create a file of this process's own, so that no two processes share one; return its descriptor."""
         self._name = self.folder
         self.folder.mkdir(parents=True, exist_ok=True)
         number = len(list(self.folder.glob("*.jsonl")))
@@ -114,8 +113,10 @@ class Parts:
             os.fsync(folder)
         finally:
             os.close(folder)
+        return self._file
 
     def _records(self, path: Path) -> Iterator[tuple[str, dict[Key, Samples]]]:
+        """Yield (digest of the code, answers) of each whole record of a file."""
         try:
             lines = path.read_bytes().split(b"\n")
         except OSError as error:
@@ -135,5 +136,5 @@ class Parts:
             LOG.info("%s: the last record was cut off; its questions are answered again", path)
 
     def _checksum(self, payload: bytes) -> bytes:
-        """Of the identity too: a record that was put into another folder is none."""
+        """Return the checksum of a record. It covers the identity, so a record moved to another folder is refused."""
         return hashlib.sha256(self.identity.encode() + payload).hexdigest()[:32].encode()

@@ -1,4 +1,4 @@
-"""The pixels of each object in the frames shown, read from the region tables on demand."""
+"""Pixels of each object in the frames of a video, read from the region tables on demand."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from rollout3d import tables
 
 FrameRows = Callable[[str], Sequence[Mapping[str, Any]]]
-"""Scene -> the frame rows shown, in order, repeats included: frame_index, and for `union` width and height are read."""
+"""Scene -> its frame rows as a model is shown them, in order, repeats included: `frame_index` is read, and for `union`
+width and height."""
 
 
 class Regions:
-    """Region masks of the perturbable objects, at the size and in the order in which a model is shown the frames.
+    """Region masks of the perturbable objects, in the size and order in which a model is shown the frames.
 
-    `objects`, `regions`: files of those tables. `frame_rows`: the frames shown for a scene.
+    `objects`, `regions`: files of those tables. `frame_rows`: the frames of a scene that are shown.
     """
 
     def __init__(self, objects: Iterable[Path | str], regions: Iterable[Path | str], frame_rows: FrameRows):
@@ -31,21 +32,22 @@ class Regions:
         return scene_id in self._reader
 
     def objects(self, scene_id: str) -> list[int]:
-        """Perturbable objects with a region in at least one of the frames shown, sorted."""
+        """Return the perturbable objects with a region in at least one of the frames shown, sorted."""
         shown = {row["frame_index"] for row in self._frame_rows(scene_id)}
         return sorted({object_id for frame, object_id in self._masks(scene_id) if frame in shown})
 
     def frames(self, scene_id: str, object_ids: Iterable[int]) -> set[int]:
-        """Stored frames, by index, in which any of the objects has a region."""
+        """Return the indices of the stored frames in which any of the objects has a region."""
         wanted = set(object_ids)
         return {frame for frame, object_id in self._masks(scene_id) if object_id in wanted}
 
     def union(self, scene_id: str, object_ids: Iterable[int], shape: tuple[int, int, int]) -> np.ndarray:
-        """Pixels (k, H, W) bool that any of the objects covers in the k frames shown at H x W: `shape`.
+        """Return the pixels (k, H, W) bool that any of the objects covers in the k frames shown: `shape`.
 
-        Masks are stored at the frames' stored size; a picture of another size takes the nearest stored pixel.
+        Masks are stored at the frames' stored size; a picture of another size takes the nearest stored pixel. Raises
+        ValueError if the number of frames is not that of the frame rows.
         """
-        # Late: the module compiles by numba, and vLLM's CPU build cannot start in a process that has loaded it.
+        # Imported late: numba compiles it, and vLLM's CPU build cannot start in a process that has loaded numba.
         from rollout3d.geometry.masks import rle_paint
 
         rows = self._frame_rows(scene_id)
@@ -62,7 +64,7 @@ class Regions:
         return union
 
     def _masks(self, scene_id: str) -> dict[tuple[int, int], bytes]:
-        """(frame_index, object_id) -> run lengths, of the perturbable objects; the last scene is kept."""
+        """Return (frame_index, object_id) -> run lengths, of the perturbable objects; the last scene is kept."""
         if self._scene is None or self._scene[0] != scene_id:
             rows = self._reader.rows(scene_id, ["frame_index", "object_id", "mask"])
             found = {

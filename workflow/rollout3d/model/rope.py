@@ -4,7 +4,7 @@ One rule for training, generation and scoring. Releases of transformers disagree
 code that the model was pre-trained with (5.17 truncates the seconds and lets text overlap a long video in time), so a
 policy trained under one and sampled under another silently sees other positions. The rule here is the reference one:
 
-- text advances all three axes by one a token;
+- text advances all three axes by one per token;
 - a visual token sits at the start position plus (floor(i * seconds_per_grid * tokens_per_second), row, column), i being
   its temporal patch; for a still image i = 0;
 - what follows continues at the largest position of any axis plus one.
@@ -16,19 +16,23 @@ from __future__ import annotations
 
 import types
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
+
+if TYPE_CHECKING:  # not at run time: an export has this file without this package
+    from jaxtyping import Int
 
 
 def rope_index(
-    input_ids: torch.Tensor,
-    image_grid_thw: torch.Tensor | Sequence[Sequence[int]] | None,
-    video_grid_thw: torch.Tensor | Sequence[Sequence[int]] | None,
+    input_ids: Int[Tensor, " p"],
+    image_grid_thw: Int[Tensor, "m 3"] | Sequence[Sequence[int]] | None,
+    video_grid_thw: Int[Tensor, "n 3"] | Sequence[Sequence[int]] | None,
     second_per_grid: Sequence[float] | None,
     config: Any,
-) -> tuple[torch.Tensor, int]:
-    """Positions (3, P) int64 of one sequence `input_ids` (P,), and the position of the token after it.
+) -> tuple[Int[Tensor, "3 p"], int]:
+    """Return the positions (time, height, width) of one sequence, and the position of the token after it.
 
     `image_grid_thw`, `video_grid_thw`: patches in time, height and width of each medium, in the order of appearance.
     `second_per_grid`: seconds between temporal patches of each video (one second if None). `config`: the model's
@@ -53,11 +57,13 @@ def rope_index(
             piece = torch.arange(end - at).expand(3, -1)
         else:
             (t, h, w), interval = _next(media[tokens[at]])
+            # tokens_per_second positions per second, and `interval` seconds per temporal patch.
             piece = _visual(t, h // merge, w // merge, interval * rate)
             end = at + piece.shape[1]
             if tokens[at:end] != [tokens[at]] * (end - at):
                 raise ValueError(f"a grid of {t} x {h} x {w} patches needs {end - at} placeholders at token {at}")
         pieces.append(piece + start)
+        # By the largest position of any axis: far less than the number of a medium's tokens.
         start += int(piece.max()) + 1
         at = end
     if any(next(rest, None) is not None for rest in media.values()):
@@ -70,7 +76,7 @@ def install(model: Any) -> None:
     """Make a Qwen2_5_VLForConditionalGeneration use `rope_index` wherever it computes positions itself.
 
     It is the one override of positions: forward and generate both go through `model.model.get_rope_index`. Our own
-    loops pass explicit positions and never reach it; it protects whoever calls the model directly.
+    loops pass explicit positions and never reach it; it protects callers that use the model directly.
     """
 
     def get_rope_index(
@@ -102,9 +108,9 @@ def install(model: Any) -> None:
 
 
 def _grids(grids: torch.Tensor | Sequence[Sequence[int]] | None) -> list[tuple[int, int, int]]:
-    if grids is None:
-        return []
-    return [tuple(int(side) for side in grid) for grid in grids]  # type: ignore[misc]
+    """Return grids as numbers; none for None."""
+    listed = [] if grids is None else [[int(side) for side in grid] for grid in grids]
+    return [(t, h, w) for t, h, w in listed]
 
 
 def _next(media: Any) -> tuple[tuple[int, int, int], float]:
@@ -115,7 +121,7 @@ def _next(media: Any) -> tuple[tuple[int, int, int], float]:
 
 
 def _count(ids: torch.Tensor, token: int, grids: list[tuple[int, int, int]], merge: int) -> int:
-    """How many of the batch's next media belong to this row: as many as fill its placeholders."""
+    """Return how many of the batch's next media belong to this row: as many as fill its placeholders."""
     left, used = int((ids == token).sum()), 0
     while left > 0 and used < len(grids):
         t, h, w = grids[used]
@@ -126,8 +132,9 @@ def _count(ids: torch.Tensor, token: int, grids: list[tuple[int, int, int]], mer
     return used
 
 
-def _visual(t: int, h: int, w: int, rate: float) -> torch.Tensor:
-    """Offsets (3, t * h * w) of a medium's tokens; `rate`: positions a temporal patch."""
+def _visual(t: int, h: int, w: int, rate: float) -> Int[Tensor, "3 n"]:
+    """Return the offsets of a medium's t * h * w tokens; `rate`: positions per temporal patch."""
+    # In double precision, and rounded down once, behind the product: i * rate in single precision may fall short.
     time = (torch.arange(t, dtype=torch.float64) * rate).floor().long()
     axes = torch.meshgrid(time, torch.arange(h), torch.arange(w), indexing="ij")
     return torch.stack(axes).reshape(3, -1)

@@ -1,11 +1,10 @@
-"""Show a question the twin of its video that a `PROBES` table describes (`evaluation/probes.py` makes the table)."""
+"""Twins: videos that cannot answer a question, shown in place of its own, as a `PROBES` table describes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,15 +13,16 @@ from rollout3d.model.encode import Video
 from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
+from rollout3d.tables.rows import ProbeRow, QuestionRow
 
 BLACK = "black"
-"""The probe that needs no table: every picture is black."""
+"""Name of the probe that needs no table: every picture is black."""
 
 
 class Twins:
     """The altered videos of the questions of one `PROBES` table, for one frame set.
 
-    `objects`, `regions`: files of those tables, for drowned objects.
+    `objects`, `regions`: files of those tables, for objects under noise. `seed` draws the noise.
     """
 
     def __init__(
@@ -41,13 +41,14 @@ class Twins:
         self._regions: Regions | None = None
 
     def usable(self, question_id: str, probe: str) -> bool:
-        """Return whether the question has such a twin. Raises ValueError if the table does not know it."""
+        """Return whether the question has such a twin. Raises ValueError if the table has no entry for it."""
         return self._row(question_id, probe)["reason"] is None
 
-    def video(
-        self, question: Mapping[str, Any], probe: str, video: Video, n: int | None, pixels: tuple[int, int]
-    ) -> Video:
-        """The twin of `video`, which is shown as n frames (None: all of the set) of `pixels`."""
+    def video(self, question: QuestionRow, probe: str, video: Video, n: int | None, pixels: tuple[int, int]) -> Video:
+        """Return the twin of `video`, which has n frames (None: all of the set) of `pixels` pixels.
+
+        Raises MissingFrames if regions are needed and not given.
+        """
         row = self._row(question["question_id"], probe)
         if row["scene_id"] is not None and row["scene_id"] != question["scene_id"]:
             video = self._store.video(row["scene_id"], self._set, n, pixels)
@@ -56,23 +57,20 @@ class Twins:
             frames = self._drowned(question, row["objects"], frames, n)
         return replace(video, frames=frames)
 
-    def _drowned(
-        self, question: Mapping[str, Any], objects: Sequence[int], frames: np.ndarray, n: int | None
-    ) -> np.ndarray:
-        """Frames (k, H, W, 3) with every pixel of the objects replaced by noise, uniform over all colours."""
+    def _drowned(self, question: QuestionRow, objects: Sequence[int], frames: np.ndarray, n: int | None) -> np.ndarray:
+        """Return frames (k, H, W, 3) with every pixel of the objects replaced by noise, uniform over all colours."""
         if self._regions is None:
             self._regions = Regions(*self._tables, lambda scene: self._store.rows(scene, self._set, n))
-        if question["scene_id"] not in self._regions:
-            raise MissingFrames(
-                f"scene {question['scene_id']}: no regions of objects to drown: give --objects and --regions"
-            )
-        region = self._regions.union(question["scene_id"], objects, frames.shape[:3])
+        scene = question["scene_id"]
+        if scene is None or scene not in self._regions:
+            raise MissingFrames(f"scene {scene}: no regions of objects to drown: give --objects and --regions")
+        region = self._regions.union(scene, objects, frames.shape[:3])
         rng = generator(self._seed, "drowned", question["question_id"])
         frames = frames.copy()
         frames[region] = rng.integers(0, 256, (int(region.sum()), 3), np.uint8)
         return frames
 
-    def _row(self, question_id: str, probe: str) -> Mapping[str, Any]:
+    def _row(self, question_id: str, probe: str) -> ProbeRow:
         if (question_id, probe) not in self._rows:
             raise ValueError(
                 f"{self._path}: has no probe '{probe}' of question {question_id} for {self._set}; make the table again"

@@ -1,4 +1,4 @@
-"""Names and digests of the wordings that a model may be asked with. Needs no torch, so that scoring can read it."""
+"""Names and digests of the wordings of questions. Needs no torch, so that scoring can use it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Style = Literal["direct", "think"]
 
 
 def wording_name(style: Style, think: str | None) -> str:
-    """Name of the file of `resources/prompts` that a style uses, without .txt; `think` names the wording of think."""
+    """Return the name, without .txt, of the file of `resources/prompts` that a style uses; `think`: of style think."""
     return "direct" if style == "direct" else f"think_{think}"
 
 
 @cache
 def wording_digest(name: str) -> str:
-    """First 16 hex digits of the sha256 of `resources/prompts/NAME.txt`, as the lineage of results has it."""
+    """Return the first 16 hex digits of the sha256 of `resources/prompts/NAME.txt`, as lineages have it."""
     return hashlib.sha256((DIRECTORY / f"{name}.txt").read_bytes()).hexdigest()[:16]

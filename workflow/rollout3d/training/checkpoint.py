@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or absent, and an end on SIGTERM that saves first.
+"""Checkpoints that are complete or absent, and saving before the end on SIGTERM.
 
 A checkpoint is a directory of safetensors files and a manifest with their digests, written aside and renamed; nothing
 is ever unpickled. It holds the trained weights in float32, Adam's running means and torch's random states; everything
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 KEPT = 2
-"""Checkpoints kept: the newest, and one in case that is damaged."""
+"""Number of checkpoints kept: the newest, and one in case that is damaged."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Checkpoint:
     path: Path
     step: int
     updates: int
-    """Optimiser steps among them (a step whose groups had no spread makes none)."""
+    """Optimiser steps among them; a step whose groups had no spread makes none."""
 
 
 def save(directory: Path, step: int, engine: Engine, world: World, **about: Any) -> None:
     """Write the checkpoint taken after `step` steps into `directory`; all processes call it together."""
     aside, target = directory / f".step_{step:08d}.tmp", directory / f"step_{step:08d}"
     states = world.gather(_random_state(world))
-    if world.first:
+    if states is not None:  # the first process
         for unfinished in directory.glob(".step_*.tmp"):  # of whatever step an earlier process was killed at
             shutil.rmtree(unfinished, ignore_errors=True)
         aside.mkdir(parents=True)
-        random = {f"{kind}.{rank}": state for rank, kinds in enumerate(states) for kind, state in kinds.items()}
+        random = {f"{device}.{rank}": state for rank, own in enumerate(states) for device, state in own.items()}
         save_file(random, aside / "random.safetensors")
     for name, tensors in engine.state() if world.first or engine.optimiser.lockstep else ():
         if world.first:
@@ -71,7 +71,7 @@ def save(directory: Path, step: int, engine: Engine, world: World, **about: Any)
 
 
 def newest(directory: Path) -> Checkpoint | None:
-    """The newest checkpoint whose files are all there with the digests of its manifest; None if there is none."""
+    """Return the newest checkpoint whose files are all there with the digests of its manifest; None without one."""
     for path in _found(directory):
         try:
             manifest = json.loads((path / MANIFEST).read_text())
@@ -85,7 +85,7 @@ def newest(directory: Path) -> Checkpoint | None:
 
 
 def restore(checkpoint: Checkpoint, engine: Engine, world: World) -> None:
-    """Put a checkpoint's state into the engine and torch's generators."""
+    """Restore the engine and torch's random generators. Raises ValueError for a checkpoint of another model."""
     files = [path.stem for path in checkpoint.path.glob("*.safetensors")]
     engine.restore({name: _Tensors(checkpoint.path / f"{name}.safetensors") for name in files}, checkpoint.updates)
     random = _Tensors(checkpoint.path / "random.safetensors")
@@ -116,11 +116,13 @@ class _Tensors(Mapping[str, torch.Tensor]):
 
 
 def _random_state(world: World) -> dict[str, torch.Tensor]:
+    """Return the states of this process's generators, by type of device."""
     cuda = {"cuda": torch.cuda.get_rng_state()} if world.device.type == "cuda" else {}
     return {"cpu": torch.get_rng_state(), **cuda}
 
 
 def _found(directory: Path) -> list[Path]:
+    """Return the checkpoints of a directory, the newest first."""
     return sorted(directory.glob("step_*"), reverse=True)
 
 
@@ -132,10 +134,11 @@ def _sha256(path: Path) -> str:
 
 
 class Stop:
-    """Notes SIGTERM instead of dying of it, so that the step can end and be saved."""
+    """Catches SIGTERM inside the block, so that the step can end and be saved before the process does."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
+        """True once SIGTERM has come."""
 
     def __enter__(self) -> Stop:
         self._before = signal.signal(signal.SIGTERM, self._note)
@@ -145,4 +148,4 @@ class Stop:
         signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, *_: object) -> None:
-        self.asked = True
+        self.requested = True

@@ -1,9 +1,10 @@
-"""Training questions with their videos: rows and frames in, prompts out."""
+"""Training questions with their videos: table rows and frames in, prompts out."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
@@ -24,10 +25,10 @@ class NotTrainable(UserError, ValueError):
 
 
 class Questions:
-    """The questions of a training table that can be shown, in a seeded order.
+    """The questions of a training table that have pictures or a video, in a seeded order.
 
-    A question shows its scene's `video.train_frames` frames, or the pictures or the video that it brings along (general
-    data). One that has neither is left out, with a line in the log. `think`: the prompt's wording (`prompts.think`).
+    A question's video is `video.train_frames` frames of its scene; general data brings pictures or a video of its own.
+    Questions without either are left out, with a line in the log. `think`: the prompt's wording (`prompts.think`).
     `media`: the pictures of `rows` by their place, if the rows hold only their paths (`tables.read_light`).
     """
 
@@ -59,7 +60,7 @@ class Questions:
 
     @property
     def scenes(self) -> set[str]:
-        """Scenes that questions are about."""
+        """Scenes whose videos the questions are about."""
         return {row["scene_id"] for row in self._rows.values() if row["scene_id"] and not row["media"]}
 
     def batch(self, step: int, size: int, rank: int = 0, world: int = 1) -> list[QuestionRow]:
@@ -69,7 +70,9 @@ class Questions:
     def _whole(self, question_id: str) -> QuestionRow:
         """Return a question with the bytes of its own pictures, if it brings any."""
         row = self._rows[question_id]
-        return {**row, "media": self._media[self._place[question_id]]} if self._media and row["media"] else row
+        if self._media is None or not row["media"]:
+            return row
+        return cast(QuestionRow, {**row, "media": self._media[self._place[question_id]]})
 
     def media(self, question: QuestionRow) -> QuestionMedia:
         """Return the question's pictures, or its video of `video.train_frames` frames at the training size."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from rollout3d.config import Grpo
 from rollout3d.model.encode import Prompt
 from rollout3d.model.sampling import Completion
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.objective import has_spread, kl_weights, token_weights
-from rollout3d.training.packing import Row
+from rollout3d.training.packing import PackedRow
 from rollout3d.training.rewards import Judgement
 from rollout3d.training.rollouts import CLEAN, View
+
+NOT_JUDGED = Judgement(None, {}, math.nan)
+"""Of a rollout before its group is rewarded."""
 
 
 @dataclass(eq=False)
@@ -23,29 +26,30 @@ class Rollout:
 
     view: View
     prompt: Prompt
-    """The view as the model saw it."""
+    """The question with the view's video, as it was sampled."""
     completion: Completion
-    judged: Judgement | None = None
+    judged: Judgement = NOT_JUDGED
+    """Answer and reward r (equation 3)."""
     advantage: float = 0.0
-    """0 for views outside the pool."""
+    """Advantage A (equation 4); 0 for views outside the pool."""
     behaviour: torch.Tensor | None = None
     """Log-probability of each token for the view that it was drawn from, where it is scored for another."""
 
 
 @dataclass(eq=False)
 class Group:
-    """One question, its views, how the model sees them, and their rollouts, view by view, the clean one first."""
+    """One question, its views, their prompts and their rollouts, view by view, the clean one first."""
 
-    row: Mapping[str, Any]
+    question: QuestionRow
     views: list[View]
     prompts: list[Prompt] = field(default_factory=list)
     rollouts: list[Rollout] = field(default_factory=list)
     separate: bool = False
-    """Whether clean and altered rollouts have statistics of their own (`grpo.advantage_group`)."""
+    """True if clean and altered rollouts have statistics of their own (`grpo.advantage_group`)."""
 
     @property
     def pooled(self) -> list[Rollout]:
-        """The rollouts that share the statistics of the advantage."""
+        """The rollouts that share the statistics of the advantage: the 2n of equation 4."""
         return [rollout for rollout in self.rollouts if rollout.view.pooled]
 
     @property
@@ -63,28 +67,33 @@ class Group:
 
     @property
     def teaches(self) -> bool:
-        """Whether rewards differ in a pool that gives gradient."""
+        """True if rewards differ in a pool that gives gradient.
+
+        A clean half whose rewards are all equal still teaches if the perturbed half earned otherwise: the advantages
+        are then equal and not 0, which raises or lowers all of its completions. This is how the perturbed rollouts act
+        on the policy at all.
+        """
         giving = [pool for pool in self.pools if any(rollout.view.contributes_gradient for rollout in pool)]
         return any(has_spread([rollout.judged.total for rollout in pool]) for pool in giving)
 
     def counted_lengths(self, grpo: Grpo) -> list[int]:
-        """Tokens of the rollouts in the denominator: those that give gradient, or the pool (the 2n of equation 6)."""
+        """Return the tokens of each rollout in the denominator: those that give gradient, or the 2n of equation 6."""
         everyone = grpo.loss_denominator == "all"
         counted = [rollout for rollout in self.pooled if everyone or rollout.view.contributes_gradient]
         return [len(rollout.completion.token_ids) for rollout in counted]
 
-    def gradient_rows(self, grpo: Grpo, groups: int, step_tokens: float) -> list[Row]:
-        """The rollouts that give gradient as packed rows, one a view; one in all if they are scored on the clean video.
+    def gradient_rows(self, grpo: Grpo, groups: int, step_tokens: float) -> list[PackedRow]:
+        """Pack the rollouts that give gradient: one row per view, or a single one if all are scored on the clean video.
 
         `groups`, `step_tokens`: as of `objective.token_weights`.
         """
-        by_view: dict[int, list[Rollout]] = {}
+        on_clean = grpo.grad_rollouts == "both_on_clean"
+        by_view: dict[View, list[Rollout]] = {}
         for rollout in self.rollouts:
             if rollout.view.contributes_gradient:
-                on_clean = grpo.grad_rollouts == "both_on_clean"
-                by_view.setdefault(0 if on_clean else id(rollout.view), []).append(rollout)
-        rows = []
+                by_view.setdefault(self.views[0] if on_clean else rollout.view, []).append(rollout)
         counted = self.counted_lengths(grpo)
+        rows = []
         for rollouts in by_view.values():
             lengths = [len(rollout.completion.token_ids) for rollout in rollouts]
             weight = token_weights(
@@ -95,19 +104,31 @@ class Group:
                 step_tokens=step_tokens,
                 max_tokens=grpo.max_new_tokens,
             )
-            kl_weight = kl_weights(weight, len(counted), groups) if grpo.kl == "sequence" else None
-            each = torch.tensor([rollout.advantage for rollout in rollouts])
-            advantage = each.repeat_interleave(torch.tensor(lengths))
-            completions = [rollout.completion.token_ids for rollout in rollouts]
-            told = None
-            if all(rollout.prompt is rollouts[0].prompt for rollout in rollouts):
-                told = torch.tensor([chance for rollout in rollouts for chance in rollout.completion.logprobs])
-            behaviour = None
-            if any(rollout.behaviour is not None for rollout in rollouts):
-                unknown = [torch.full((length,), torch.nan) for length in lengths]
-                behaviour = torch.cat(
-                    [blank if r.behaviour is None else r.behaviour for r, blank in zip(rollouts, unknown)]
-                )
-            scored = {"weight": weight, "advantage": advantage, "told": told}
-            rows.append(Row(rollouts[0].prompt, completions, **scored, kl_weight=kl_weight, behaviour=behaviour))
+            advantage = torch.tensor([rollout.advantage for rollout in rollouts])
+            row = PackedRow(
+                rollouts[0].prompt,
+                [rollout.completion.token_ids for rollout in rollouts],
+                weight=weight,
+                # One advantage per rollout, spread over its tokens: outcome rewards say nothing of single tokens.
+                advantage=advantage.repeat_interleave(torch.tensor(lengths)),
+                sampler_logp=_sampler_logp(rollouts),
+                kl_weight=kl_weights(weight, len(counted), groups) if grpo.kl == "sequence" else None,
+                behaviour=_behaviour(rollouts, lengths),
+            )
+            rows.append(row)
         return rows
+
+
+def _sampler_logp(rollouts: list[Rollout]) -> torch.Tensor | None:
+    """Return the back end's log-probabilities of all tokens; None if some are for another prompt than the row's."""
+    if any(rollout.prompt is not rollouts[0].prompt for rollout in rollouts):
+        return None
+    return torch.tensor([log_prob for rollout in rollouts for log_prob in rollout.completion.logprobs])
+
+
+def _behaviour(rollouts: list[Rollout], lengths: list[int]) -> torch.Tensor | None:
+    """Return log-probabilities for the videos that tokens were drawn from, NaN for the row's own; None if all are."""
+    if all(rollout.behaviour is None for rollout in rollouts):
+        return None
+    unknown = [torch.full((length,), torch.nan) for length in lengths]
+    return torch.cat([blank if r.behaviour is None else r.behaviour for r, blank in zip(rollouts, unknown)])

@@ -1,9 +1,9 @@
-"""The lock of a training directory: one trainer at a time, and who it is. Imports nothing heavy.
+"""The lock of a training directory: at most one trainer at a time. Imports nothing heavy.
 
-The file names its holder: process, host, Slurm job. Its modification time is the holder's heartbeat. A holder is gone
-if its process has ended (same host), its Slurm job has ended or was started again (anywhere else), or its heart has
-stopped for `STALE_S`. A workflow engine that was killed does not know that its job lives, and starts a second one
-beside it: that one waits.
+The file names its holder: process, host, Slurm job. Its modification time is the holder's heartbeat. A holder is dead
+if its process has ended (same host), if its Slurm job has ended or was started again (any other host), or if there was
+no heartbeat for `STALE_S`. Snakemake, killed and started again, does not know that its old job still runs, and starts a
+second one, which waits here.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from rollout3d.files import sync
 log = logging.getLogger(__name__)
 
 LOCK = "checkpoints/lock.json"
-"""Where a run's directory keeps its lock."""
+"""Path of the lock in a run's directory."""
 POLL_S = 2.0
 """Seconds between two attempts of a process that waits."""
 REPORT_S = 60.0
-"""Seconds between two lines of a process that waits; Slurm's controller is asked no oftener."""
+"""Seconds between two log lines of a process that waits, and minimum between two requests to Slurm."""
 BEAT_S = 60.0
 """Seconds between two heartbeats."""
 STALE_S = 1800.0
-"""A holder elsewhere, of which nothing better is known, is gone after this long without a heartbeat. Long, because
-clocks of two hosts differ and a library may keep Python's lock while it writes a checkpoint."""
+"""Seconds without a heartbeat after which a holder counts as dead, where neither its host nor Slurm can be asked. Long,
+because clocks of two hosts differ and a library may hold Python's lock while it writes a checkpoint."""
 RUNNING = {"R", "S", "ST"}
 """States of a Slurm job (`squeue`'s short names) whose processes exist: running, suspended, stopped."""
 
 
 class Locked(UserError, RuntimeError):
-    """This process no longer has the right to write into its directory; the message says who has, and the remedy."""
+    """This process has lost the right to write into its directory; the message says to whom, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Holder:
     job: str | None = None
     """Slurm job, if any."""
     started: str | None = None
-    """Start of the process in the kernel's ticks; tells a process number that was used again."""
+    """Start of the process in the kernel's ticks; shows whether its number was used again."""
     boot: str | None = None
-    """The kernel's random name of this run of the machine; tells a reboot."""
+    """The kernel's random name of this run of the machine; shows whether it was rebooted."""
     space: str | None = None
-    """Namespace of process numbers; tells two containers with one host name."""
+    """Namespace of process numbers; distinguishes two containers with one host name."""
     restarts: int | None = None
     """How often Slurm had requeued the job when the lock was taken; None if Slurm did not answer."""
     at: float = 0.0
@@ -66,7 +66,7 @@ class Holder:
 
     @staticmethod
     def me() -> Holder:
-        """This process."""
+        """Return this process."""
         pid, job = os.getpid(), os.environ.get("SLURM_JOB_ID")
         state = _slurm(job) if job else None
         return Holder(
@@ -86,7 +86,7 @@ class Holder:
 
 
 def read(path: Path) -> Holder | None:
-    """The holder that a lock file names; None if the file is not a lock (empty or garbled: its writer died).
+    """Return the holder that a lock file names; None if the file is no lock (empty or garbled: its writer died).
 
     Raises FileNotFoundError.
     """
@@ -101,7 +101,7 @@ def read(path: Path) -> Holder | None:
 
 
 def alive(holder: Holder, beat: float | None = None) -> bool:
-    """True if the holder of a lock may still run; what cannot be known counts as running.
+    """Return whether the holder of a lock may still run; True also where that cannot be known.
 
     `beat`: the lock file's modification time, seconds since 1970.
     """
@@ -110,7 +110,7 @@ def alive(holder: Holder, beat: float | None = None) -> bool:
 
 
 def _alive_here(holder: Holder) -> bool | None:
-    """Whether a holder on this host runs; None if it is not on this host, or in another container."""
+    """Return whether a holder on this host runs; None if it is not on this host, or in another container."""
     if holder.host != socket.gethostname():
         return None
     if holder.boot is not None and holder.boot != _read("/proc/sys/kernel/random/boot_id"):
@@ -134,7 +134,7 @@ def _alive_elsewhere(holder: Holder, beat: float | None) -> bool:
 
 
 def holders(results: Path) -> list[tuple[Path, Holder]]:
-    """Lock files of live trainers below a results folder, with their holders."""
+    """Return the lock files of live trainers below a results folder, with their holders."""
     found = []
     for path in sorted(results.glob(f"runs/*/{LOCK}")):
         with suppress(FileNotFoundError):
@@ -148,7 +148,7 @@ class Lock:
     """An exclusive right to train into a directory.
 
     `take` tries once; as a context manager, entering waits for a live holder. The lock is released at the end of the
-    block, and found dead by others if the process is killed.
+    block; after a kill, other processes find its holder dead.
     """
 
     def __init__(self, path: Path):
@@ -169,7 +169,7 @@ class Lock:
         self.release()
 
     def take(self) -> bool:
-        """Try to get the lock; True if this process has it now. A dead holder is replaced, a live one is logged."""
+        """Try to get the lock; return whether this process has it now. A dead holder is replaced, a live one logged."""
         if self.path.exists() and not self._remove_dead():
             self.waited = True
             return False
@@ -184,7 +184,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Give the lock back, if it is still this process's, and remove its folder if nothing else is in it."""
+        """Remove the lock, if it is still this process's, and its folder if nothing else is in it."""
         self._ended.set()
         if self._mine is not None and self._text() == self._mine:
             self.path.unlink(missing_ok=True)
@@ -210,7 +210,7 @@ class Lock:
             )
 
     def _place(self, text: str) -> bool:
-        """Make the lock file with its whole content in one step; False if another process has made one."""
+        """Create the lock file with its whole content in one step; return False if another process has created one."""
         aside = self._aside("tmp")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +227,7 @@ class Lock:
         return True
 
     def _remove_dead(self) -> bool:
-        """Remove the lock of a dead holder; False if the holder may be alive."""
+        """Remove the lock of a dead holder; return False if the holder may be alive."""
         try:
             found, beat = self.path.read_text(errors="replace"), self.path.stat().st_mtime
             holder = read(self.path)
@@ -252,7 +252,7 @@ class Lock:
         return True
 
     def _alive(self, holder: Holder, text: str, beat: float) -> bool:
-        """`alive`, logged every `REPORT_S`; what Slurm or the heartbeat must say is asked as often."""
+        """Return `alive` of a holder, logged every `REPORT_S`; Slurm and the heartbeat are checked as often."""
         here = _alive_here(holder)
         if here is False:
             return False
@@ -288,23 +288,23 @@ class Lock:
 
 
 def _slurm(job: str) -> tuple[str | None, int] | None:
-    """State of a Slurm job (None if it has ended) and how often it was requeued; None if Slurm does not answer."""
+    """Return a Slurm job's state (None if it has ended) and number of requeues; None if Slurm does not answer."""
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             ["squeue", "-h", "-j", job, "-O", "StateCompact,RestartCnt"], capture_output=True, text=True, timeout=60
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if asked.returncode != 0:
-        return (None, 0) if "invalid job id" in asked.stderr.lower() else None
-    words = asked.stdout.split()
+    if answer.returncode != 0:
+        return (None, 0) if "invalid job id" in answer.stderr.lower() else None
+    words = answer.stdout.split()
     if not words:
         return None, 0
     return words[0], int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this host started, in the kernel's ticks; None if it has ended."""
+    """Return when a process of this host started, in the kernel's ticks; None if it has ended."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if after_name[0] == "Z" else after_name[19]
@@ -312,7 +312,7 @@ def _started(pid: int) -> str | None:
         pass
     if Path("/proc/self/stat").exists():
         return None
-    try:  # no /proc on this system: the process number alone has to do
+    try:  # no /proc on this system: the process number alone decides
         os.kill(pid, 0)
         return "running"
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What surrounds the steps of SFT and GRPO alike: resuming, checkpoints, growing tables, the end on SIGTERM."""
+"""The loop around the steps of SFT and GRPO: resuming, checkpoints, growing tables, the end on SIGTERM."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from rollout3d.training.trackers import Board, Tracked, open_board
 from rollout3d.training.world import World
 
 FLUSH_SECONDS = 10.0
-"""At least this long between flushes of the tables, besides those at checkpoints: `rollout3d watch` reads them."""
+"""Minimum seconds between flushes of the tables, besides those at checkpoints: `rollout3d watch` reads them."""
 STATE = "state.json"
-"""In the directory of checkpoints: which of them belong to the run that trains now, and its number of steps."""
+"""File in the directory of checkpoints: which of them belong to the run that trains now, and its number of steps."""
 
 log = logging.getLogger(__name__)
 
 
 class Interrupted(SystemExit):
-    """The run was asked to stop and has saved; exit status 143, as of a process ended by SIGTERM."""
+    """Raised when a run has saved and ends after SIGTERM; exit status 143, as of a process ended by the signal."""
 
     def __init__(self, step: int, total: int):
         super().__init__(143)
@@ -39,11 +39,11 @@ class Interrupted(SystemExit):
 
 
 class Loop:
-    """Iterates over the steps still to be done and keeps the run's files; see `train_grpo` for its use.
+    """Iterates over the steps still to be done and writes the run's files; `train_grpo` shows its use.
 
     `out`: the run's directory. `identity`: of the result (`Lineage.identity`); checkpoints of another identity are left
     alone. `growing`: the tables that the run writes. `lock`: the right to write, checked before every checkpoint and
-    before the outputs. Files are written by the first process only.
+    before the outputs. Only the first process writes files.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Loop:
             for step in progress(steps, f"{self.out.name}: steps") if self.world.first else steps:
                 yield step
                 done = step + 1
-                stopping = self.world.largest(float(stop.asked)) > 0
+                stopping = self.world.largest(float(stop.requested)) > 0
                 # Also after the last step: a run that is killed while it exports need not train again.
                 ending = stopping or self._failure is not None or done == self.total
                 if done % self.engine.settings.save_every == 0 or ending:
@@ -89,7 +89,7 @@ class Loop:
                     raise stopped
 
     def record(self, table: tables.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Rows of every process for one of the tables; all processes call it together."""
+        """Add the rows of every process to one of the tables; all processes call it together."""
         gathered = self.world.gather(list(rows))
         if gathered is not None:
             rows = [row for part in gathered for row in part]
@@ -99,25 +99,25 @@ class Loop:
                     self._board.add(row["step"], flat(row))
 
     def rows(self, table: tables.Table) -> list[Mapping[str, Any]]:
-        """All rows of one of the tables so far, those before a resume included; none on other processes than the first.
+        """Return all rows of a table so far, those before a resume included; none on other processes than the first.
 
         Raises `TableError` that names a damaged part.
         """
         return list(self._tables[table.name].rows()) if self.world.first else []
 
     def last(self, table: tables.Table) -> Mapping[str, Any] | None:
-        """The row recorded last since this process started; None on other processes than the first."""
+        """Return the row recorded last since this process started; None on other processes than the first."""
         return self._tables[table.name].last if self.world.first else None
 
     def give_up(self, error: Exception) -> None:
-        """Raise `error` behind the present step's checkpoint; all processes call it together."""
+        """Raise `error` after the present step's checkpoint; all processes call it together."""
         self._failure = error
 
     def finish(self, keep: Callable[[], None] = lambda: None, **about: Any) -> None:
-        """Write the final tables and the model, `model.json` last; then the checkpoints are of no more use.
+        """Write the final tables and the model, `model.json` last, and remove the checkpoints.
 
         `keep` is called by the first process when every output is on the disk. The checkpoints stay if it raises, or if
-        an output has gone by then: a workflow engine that is started again deletes the outputs of what it will run.
+        an output is missing by then: Snakemake, started again, deletes the outputs of the jobs that it will run.
         SIGTERM does not interrupt the export.
         """
         with checkpoint.Stop():
@@ -145,13 +145,13 @@ class Loop:
         for path in self._checkpoints.parent.iterdir():
             if path.is_dir():  # the lock stays until this process ends
                 shutil.rmtree(path, ignore_errors=True)
-                if path.exists():  # no reason to fail: the workflow engine would delete the outputs
-                    log.warning("%s: cannot be deleted; it is of no more use", path)
+                if path.exists():  # no reason to fail: Snakemake would delete the outputs
+                    log.warning("%s: cannot be deleted; nothing needs it any more", path)
         with suppress(OSError):
             (self._checkpoints.parent / STATE).unlink()
 
     def _resume(self) -> int:
-        """Steps done already."""
+        """Restore the newest checkpoint, if there is one; return the number of steps done already."""
         found = self.world.share(checkpoint.newest(self._checkpoints) if self.world.first else None)
         start = 0
         if found is not None:

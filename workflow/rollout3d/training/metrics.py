@@ -1,4 +1,4 @@
-"""Tables that grow with the training: parts as it goes, one file at the end, rewound when a run resumes."""
+"""Tables that grow during training: parts while it runs, one file at the end, rewound when a run resumes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from rollout3d import tables
 
 
 class GrowingTable:
-    """Rows of one table, flushed into part files named by their first step. A part never straddles a checkpoint,
-    because every checkpoint flushes; so the parts before a step are exactly what had been written by then."""
+    """Rows of one table, flushed into part files named by their first step.
+
+    Every checkpoint flushes, so no part has rows from both sides of one, and the parts before a checkpoint's step hold
+    exactly the rows up to it.
+    """
 
     def __init__(self, table: tables.Table, directory: Path, lineage: tables.Lineage):
         self._table, self._directory, self._lineage = table, directory, lineage
@@ -32,14 +35,14 @@ class GrowingTable:
         self.last = rows[-1] if rows else self.last
 
     def flush(self) -> None:
-        """Write what was added since the last time."""
+        """Write the rows that were added since the last flush to a part file."""
         if self._rows:
             name = f"{self._table.name}-{self._rows[0]['step']:08d}.parquet"
             tables.write(self._table, self._directory / name, self._rows, self._lineage)
             self._rows = []
 
     def rewind(self, step: int) -> None:
-        """Forget everything from `step` on: a run that resumes there writes it again."""
+        """Remove all rows from `step` on: a run that resumes there writes them again."""
         self._rows, self.last = [], None
         for part in parts_of(self._table, self._directory):
             if int(part.stem.rpartition("-")[2]) >= step:
@@ -54,7 +57,7 @@ class GrowingTable:
         tables.write(self._table, path, self.rows(), self._lineage)
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
-        """Every row so far, flushed or not, in the order of their steps.
+        """Yield every row so far, flushed or not, in the order of their steps.
 
         Raises `TableError` that names a damaged part.
         """
@@ -66,7 +69,7 @@ class GrowingTable:
         try:
             return tables.read(self._table, part)
         except tables.TableError as error:
-            # The error's own remedy is for a table that a rule makes; no rule makes a part.
+            # The error's own remedy is for a table that a rule makes, and no rule makes a part.
             raise tables.TableError(
                 f"{part}: this part of the run's {self._table.name} is damaged; delete it and run the same command "
                 f"again, which resumes at the last checkpoint: the table then lacks the steps of this part ({error})"
@@ -74,12 +77,12 @@ class GrowingTable:
 
 
 def parts_of(table: tables.Table, directory: Path) -> list[Path]:
-    """The part files of a growing table, in the order of their steps."""
+    """Return the part files of a growing table, in the order of their steps."""
     return sorted(directory.glob(f"{table.name}-*.parquet"))
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a row of `tables.METRICS` but its step; those of its lists as rewards/<part>, seconds/<phase>."""
+    """Return the numbers of a row of metrics except its step; those of its lists as rewards/<part>, seconds/<phase>."""
     found: dict[str, float] = {}
     for name, value in row.items():
         if isinstance(value, list):
@@ -98,7 +101,7 @@ def has_updated(row: Mapping[str, Any]) -> bool:
 
 
 class Clock:
-    """Seconds spent in the named phases of a step."""
+    """Measures the seconds spent in the named phases of a step."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -113,17 +116,17 @@ class Clock:
 
 
 def named(values: Mapping[str, float]) -> list[dict[str, Any]]:
-    """A mapping as the tables hold it: a list of {name, value}."""
+    """Return a mapping as the tables hold it: a list of {name, value}."""
     return [{"name": name, "value": float(value)} for name, value in values.items()]
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Mean, or None of nothing."""
+    """Return the mean, or None of nothing."""
     return fmean(values) if values else None
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory so far: of the accelerator, or of this process without one."""
+    """Return the peak memory so far, MiB: of the accelerator, or of this process without one."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,48 +1,61 @@
-"""A prompt computed once for completions that go through the model piece by piece: its keys and values as a cache.
+"""A prompt's keys and values, computed once for completions that go through the model piece by piece.
 
 For groups that are too long for one packed row. The prompt goes through the model once, and its keys and values become
 leaves that the completions read. Every piece of the completions is run forward and backward by itself, which adds to
 the leaves' gradients. At the end these are pulled back through the prompt. This is the chain rule, cut at the keys and
 values: the gradient equals that of one forward, and only the activations of the prompt and of one piece are in memory.
+
+Letters in shapes: P tokens of the prompt, L tokens behind it, D width of the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
 from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
 
 class Prefix:
-    """A prompt behind which completions can be read, with gradient if gradients are enabled when it is made.
+    """A computed prompt that completions can follow, with gradient if gradients are enabled when it is made.
 
-    Made, read and differentiated between two updates of the weights. `policy`: whose language model computes it.
+    Make it, read it and differentiate it between two updates of the weights. `policy`: whose language model computes
+    it.
     """
 
     def __init__(self, policy: Policy, prompt: Prompt):
         self._model, self._head = policy.core.model.language_model, policy.core.lm_head
-        cache = Cache(layers=[_Writing() for _ in self._model.layers])
-        hidden = self._run(policy.prompt_embeddings([prompt])[0][None], prompt.position_ids[:, None], None, cache)
-        keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
-        self._made: list[torch.Tensor] = [hidden[:, -1:], *keys, *values]
+        written = [_Writing() for _ in layers_of(self._model)]
+        words = policy.prompt_embeddings([prompt])[0][None]
+        hidden = self._run(words, prompt.position_ids[:, None], None, written)
+        keys, values = [layer.keys for layer in written], [layer.values for layer in written]
+        # The last hidden state too: it predicts the first token of every completion.
+        self._made = [hidden[:, -1:], *keys, *values]
         self._leaves = [made.detach().requires_grad_(made.requires_grad) for made in self._made]
         self._pulled: list[torch.Tensor | None] = [None] * len(self._made)
 
-    def read(self, words: torch.Tensor, position_ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+    def read(
+        self,
+        words: Float[Tensor, "1 l d"],
+        position_ids: Int[Tensor, "3 1 l"],
+        attention: Bool[Tensor, "1 1 l k"] | None,
+    ) -> Float[Tensor, "m d"]:
         """Return hidden states (1 + L, D): of the prompt's last token, then of L tokens behind the prompt.
 
-        `words` (1, L, D): input embeddings; `position_ids` (3, 1, L); `attention` (1, 1, L, P + L) bool.
+        `words`: input embeddings; `attention`: True where a token sees one of the P + L keys.
         """
         last, *states = self._leaves
         layers = [_Reading(keys, values) for keys, values in zip(*_halves(states), strict=True)]
-        hidden = self._run(words, position_ids, attention, Cache(layers=layers))
+        hidden = self._run(words, position_ids, attention, layers)
         return torch.cat([last, hidden], dim=1)[0]
 
     def collect(self) -> None:
@@ -66,18 +79,22 @@ class Prefix:
         return torch.stack([(made.float() * grad).sum() for made, grad in pairs]).sum() + nothing
 
     def _run(
-        self, words: torch.Tensor, position_ids: torch.Tensor, attention: torch.Tensor | None, cache: Cache
+        self,
+        words: torch.Tensor,
+        position_ids: torch.Tensor,
+        attention: torch.Tensor | None,
+        layers: Sequence[_Writing | _Reading],
     ) -> torch.Tensor:
-        """Last hidden states. Raises RuntimeError if a layer passed the cache over."""
+        """Return the last hidden states. Raises RuntimeError if a layer did not use the cache."""
         with _cache_kept(self._model):
             hidden = self._model(
                 inputs_embeds=words,
                 position_ids=position_ids.to(words.device),
                 attention_mask=None if attention is None else attention.to(words.device),
-                past_key_values=cache,
+                past_key_values=Cache(layers=list(layers)),
                 use_cache=False,
             ).last_hidden_state
-        if not all(layer.used for layer in cache.layers):
+        if not all(layer.used for layer in layers):
             raise RuntimeError("transformers ran a layer without the prompt's cache; install the versions of pyproject")
         return hidden
 
@@ -85,6 +102,8 @@ class Prefix:
 class _Writing(DynamicLayer):
     """Keeps the keys and values of the first forward. Gradient checkpointing runs it again in the backward."""
 
+    keys: torch.Tensor
+    values: torch.Tensor
     used = False
 
     def update(
@@ -98,6 +117,9 @@ class _Writing(DynamicLayer):
 
 class _Reading(DynamicLayer):
     """Puts a prompt's keys and values (1, heads, P, head_dim) before new ones, and stays as it is."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor):
         super().__init__()
@@ -116,13 +138,19 @@ def _cache_kept(model: nn.Module) -> Iterator[None]:
 
     transformers takes it from them, since the second forward would write into most caches again; ours stay the same.
     """
-    for layer in model.layers:
+    for layer in layers_of(model):
         layer._can_checkpoint_with_cache = True
     try:
         yield
     finally:
-        for layer in model.layers:
+        for layer in layers_of(model):
             del layer._can_checkpoint_with_cache
+
+
+def layers_of(model: nn.Module) -> list[Any]:
+    """Return the layers of a language model."""
+    layers: Any = model.layers
+    return list(layers)
 
 
 def _halves(states: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

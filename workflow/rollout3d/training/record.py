@@ -1,4 +1,4 @@
-"""What a GRPO step leaves in the tables: its rollouts, and one line of metrics over all processes."""
+"""Rows of a GRPO step for the run's tables: its rollouts, and one row of metrics over all processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rollout3d.training.rollouts import CLEAN, Context
 
 
 def rollout_rows(groups: Sequence[Group], step: int, rank: int) -> list[dict[str, Any]]:
-    """Rows of `tables.ROLLOUTS`, group by group; `sample` counts within the views of one name."""
+    """Return this process's rollouts as rows, group by group; `sample` counts within the views of one name."""
     rows = []
     for group in groups:
         samples = {view.name: count() for view in group.views}
@@ -23,7 +23,7 @@ def rollout_rows(groups: Sequence[Group], step: int, rank: int) -> list[dict[str
             {
                 "step": step,
                 "rank": rank,
-                "question_id": group.row["question_id"],
+                "question_id": group.question["question_id"],
                 "view": rollout.view.name,
                 "sample": next(samples[rollout.view.name]),
                 "text": rollout.completion.text,
@@ -39,10 +39,13 @@ def rollout_rows(groups: Sequence[Group], step: int, rank: int) -> list[dict[str
 
 
 def metric_rows(
-    groups: Sequence[Group], context: Context, engine: Engine, taught: Mapping[str, float], clock: Clock
+    groups: Sequence[Group], context: Context, engine: Engine, figures: Mapping[str, float], clock: Clock
 ) -> list[dict[str, Any]]:
-    """The step's row of `tables.METRICS`, on the first process; nothing on the others, which lend their sums."""
-    sums = engine.world.gather(_sums(groups, taught))
+    """Return the step's row of metrics on the first process, and no rows on the others, whose sums are in it.
+
+    `figures`: what `grpo.update` returned.
+    """
+    sums = engine.world.gather(_sums(groups, figures))
     if sums is None:
         return []
     total: Counter[str] = Counter()
@@ -52,6 +55,7 @@ def metric_rows(
     def mean(of: str, over: str) -> float | None:
         return total[of] / total[over] if total[over] else None
 
+    rewards = {name: mean(name, "pooled") for name in total if name.startswith("reward/")}
     sigmas = [view.sigma for group in groups for view in group.views if view.sigma is not None]
     step = context.step
     row = {
@@ -59,7 +63,7 @@ def metric_rows(
         "lr": engine.lr(step),
         "loss": total["loss"] / engine.world.size,
         "kl": mean("kl", "kl_tokens"),
-        "rewards": named({k.removeprefix("reward/"): mean(k, "pooled") for k in total if k.startswith("reward/")}),
+        "rewards": named({name.removeprefix("reward/"): value for name, value in rewards.items() if value is not None}),
         "reward_std": mean("std", "groups"),
         "frac_zero_std": mean("skipped", "groups"),
         "n_skipped": int(total["skipped"]),
@@ -67,7 +71,7 @@ def metric_rows(
         "acc_noisy": mean("altered_correct", "altered"),
         "adv_clean_mean": mean("clean_advantage", "clean"),
         "completion_len_mean": mean("tokens", "n"),
-        "grad_norm": taught["grad_norm"],
+        "grad_norm": figures["grad_norm"],
         "delta": context.delta,
         "sigma": sigmas[0] if sigmas else None,
         "n_regions": int(total["regions"]),
@@ -77,9 +81,9 @@ def metric_rows(
     return [row]
 
 
-def _sums(groups: Sequence[Group], taught: Mapping[str, float]) -> dict[str, float]:
-    """What adds up over processes."""
-    sums: Counter[str] = Counter({name: taught[name] for name in ("loss", "kl", "kl_tokens")})
+def _sums(groups: Sequence[Group], figures: Mapping[str, float]) -> dict[str, float]:
+    """Return this process's part of what adds up over processes."""
+    sums: Counter[str] = Counter({name: figures[name] for name in ("loss", "kl", "kl_tokens")})
     for group in groups:
         perturbed = {object_id for view in group.views for object_id in view.perturbed_objects}
         spread = stdev(group.rewards) if len(group.rewards) > 1 else 0.0
@@ -87,7 +91,7 @@ def _sums(groups: Sequence[Group], taught: Mapping[str, float]) -> dict[str, flo
         for rollout in group.rollouts:
             correct = rollout.judged.parts["correctness"]
             sums.update({"n": 1, "tokens": len(rollout.completion.token_ids)})
-            if rollout.view.pooled:  # a control that is only compared with would hide what the others earn
+            if rollout.view.pooled:  # means over a control group too would hide what the trained rollouts earn
                 sums.update({f"reward/{name}": value for name, value in rollout.judged.parts.items()})
                 sums.update({"pooled": 1, "reward/total": rollout.judged.total})
             if rollout.view.name == CLEAN:

@@ -1,4 +1,4 @@
-"""One training run from its input files to its `model.json`: what the stages call."""
+"""One training run, from its input files to its `model.json`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -20,6 +20,7 @@ from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engines.choose import make_engine
 from rollout3d.training.grpo import train_grpo
@@ -32,12 +33,12 @@ from rollout3d.training.world import World
 log = logging.getLogger(__name__)
 
 VIDEOS_KEPT = 64
-"""Decoded videos a process keeps: at 16 frames of 280x364 about 5 MB each."""
+"""Number of decoded videos that a process keeps: at 16 frames of 280x364 about 5 MB each."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files that a run reads; `objects` and `regions` only for object-centric rollouts."""
+    """Files that a run reads; `objects` and `regions` only for rollout methods that need regions."""
 
     init: Path
     train: Path
@@ -47,13 +48,13 @@ class Inputs:
     regions: Sequence[Path] = ()
 
     def parents(self) -> dict[str, Any]:
-        """By name, what enters the lineage."""
+        """Return the files that enter the lineage, by name."""
         return {name: value for name, value in vars(self).items() if value}
 
 
 LineageOf = Callable[[Mapping[str, Any]], tables.Lineage]
 LEFTOVERS = (".*.tmp", ".weights.*.new", ".weights.*.old", ".lock.json.*.dead")
-"""What a killed trainer leaves behind in its directories."""
+"""Patterns of the files that a killed trainer leaves in its directories."""
 
 
 def _nothing() -> None:
@@ -117,6 +118,7 @@ def run_grpo(
     outputs are on the disk; the checkpoints stay if it raises. Raises UserError.
     """
     grpo = config.grpo
+    assert run.rollout is not None and run.steps is not None, "the run table requires both of a GRPO run"
     with _process(config, grpo, out) as (world, lock):
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
         _tracker("grpo.tracker", grpo.tracker)
@@ -135,7 +137,7 @@ def run_grpo(
 
 @contextmanager
 def _process(config: Config, settings: Optimiser, out: Path) -> Iterator[tuple[World, Lock]]:
-    """This process's place in the run, and the lock on `out`, which the first one holds.
+    """Enter the process group and take the lock on `out`, which the first process holds.
 
     While another trainer holds it, all processes of this one wait together, in short collectives: none runs into a
     timeout, and SIGTERM, still at its default, ends each of them at once.
@@ -156,7 +158,7 @@ def _process(config: Config, settings: Optimiser, out: Path) -> Iterator[tuple[W
 
 
 def _clear(out: Path) -> None:
-    """Remove what killed trainers left half written; the lock is held, so none of them lives."""
+    """Remove half-written files of killed trainers. Call it with the lock held: none of them runs then."""
     checkpoints = (out / LOCK).parent
     removed = [
         path for folder in (out, checkpoints, *checkpoints.glob("*/")) for path in remove_leftovers(folder, LEFTOVERS)
@@ -166,8 +168,11 @@ def _clear(out: Path) -> None:
 
 
 def _finished(out: Path, lineage: tables.Lineage, lock: Lock, restore: Callable[[], bool], world: World) -> bool:
-    """True if there is nothing to train: `restore` has put the result in place, or the process that this one waited for
-    has just finished the same run. Same on all processes."""
+    """Return whether there is nothing to train, the same on all processes.
+
+    That is so if `restore` has put the result in place, or if the process that this one waited for has just finished
+    the same run.
+    """
     found = False
     if world.first:
         found = restore() or (lock.waited and _complete(out, lineage))
@@ -177,7 +182,7 @@ def _finished(out: Path, lineage: tables.Lineage, lock: Lock, restore: Callable[
 
 
 def _complete(out: Path, lineage: tables.Lineage) -> bool:
-    """True if `out` holds a model of this identity.
+    """Return whether `out` holds a model of this identity.
 
     Checkpoints that are still there mean that an output was deleted while the run ended.
     """
@@ -205,27 +210,27 @@ def _divide(name: str, value: int, world: World) -> None:
         )
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], tables.MediaReader]:
-    """The rows of a training table, whichever question table it is, and their pictures, which stay on disk."""
+def _read(path: Path) -> tuple[list[QuestionRow], tables.MediaReader]:
+    """Read the rows of a training table, whichever question table it is; their pictures stay on disk, in the reader."""
     name = tables.lineage(path).get("table") if path.exists() else None
-    table = tables.TABLES.get(name, tables.OCR_RL)
+    table = tables.TABLES.get(name or "", tables.OCR_RL)
     rows = tables.read_light(table, path)
     if not rows:
         raise NotTrainable(f"{path}: holds no questions to train on")
-    return rows, tables.MediaReader(table, path)
+    return cast(list[QuestionRow], rows), tables.MediaReader(table, path)
 
 
 def _questions(
-    config: Config, run: Run, inputs: Inputs, rows: list[dict[str, Any]], media: tables.MediaReader
+    config: Config, run: Run, inputs: Inputs, rows: list[QuestionRow], media: tables.MediaReader
 ) -> Questions:
-    read_model(inputs.init)  # a missing one should be said before anything is digested
+    read_model(inputs.init)  # a missing model is reported before files are digested
     store = FrameStore(inputs.frames, inputs.maps, VIDEOS_KEPT)
-    # Not by the run's name: methods that are compared meet the same questions in the same order.
+    # Without the run's name: methods that are compared have the same questions in the same order.
     return Questions(rows, store, config.video, config.prompts.think, (config.seed, run.seed), media)
 
 
 def _regions(inputs: Inputs, questions: Questions) -> Regions:
-    """The regions of the training scenes; without any, an object-centric run would be a vanilla one in disguise."""
+    """Open the regions of the training scenes. Raises NotTrainable if there are none: nothing would be perturbed."""
     regions = Regions(inputs.objects, inputs.regions, questions.frame_rows)
     found = sum(scene in regions for scene in questions.scenes)
     if not found:
@@ -235,15 +240,15 @@ def _regions(inputs: Inputs, questions: Questions) -> Regions:
 
 
 def _origin(inputs: Inputs, lineage_of: LineageOf, world: World) -> tuple[tables.Lineage, str]:
-    """Lineage, and its identity, which a checkpoint must have to be resumed; digested by the first process."""
+    """Return the lineage, on the first process, and its identity, which a checkpoint must have to be resumed."""
     if not world.first:
         return tables.Lineage(""), world.share(None)
     lineage = lineage_of(inputs.parents())
     return lineage, world.share(lineage.identity)
 
 
-def _about(kind: str, config: Config, run: Run, lineage: tables.Lineage) -> dict[str, Any]:
-    """What `model.json` says beside name and weights; every setting that the run used stands in the lineage."""
-    system = (config.sft.system if kind == "sft" else None) or SYSTEM
+def _about(method: str, config: Config, run: Run, lineage: tables.Lineage) -> dict[str, Any]:
+    """Return the entries of `model.json` beside name and weights; the run's settings are in the lineage."""
+    system = (config.sft.system if method == "sft" else None) or SYSTEM
     prompts = {"think": config.prompts.think, "system": system}
-    return {"kind": kind, "recipe": run.recipe, "lineage": lineage.as_dict(), "prompts": prompts}
+    return {"kind": method, "recipe": run.recipe, "lineage": lineage.as_dict(), "prompts": prompts}

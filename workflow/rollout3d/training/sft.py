@@ -1,7 +1,7 @@
-"""Supervised fine-tuning on written-out reasoning: the cold start (OCR, cold start data construction).
+"""Supervised fine-tuning on reasoning texts: the cold start (OCR, cold start data construction).
 
-Each sample is a question about its video, in the prompt that asks for reasoning, and the text that the model must
-write. The loss is the mean cross-entropy over the labelled tokens of the whole batch; learning rate linear to 0.
+Each sample is a question about its video, in the prompt that asks for reasoning, and the target text. The loss is the
+mean cross-entropy over the labelled tokens of the whole batch; learning rate linear to 0.
 
 Departures from Video-R1, whose script the paper follows; the first three are keys, which `config/recipes/` sets:
 - labels cover the completion only (`label_mode: video_r1` also trains on the question, on the placeholders of the video
@@ -14,8 +14,8 @@ Departures from Video-R1, whose script the paper follows; the first three are ke
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
 
 import torch
 
@@ -23,18 +23,19 @@ from rollout3d import tables
 from rollout3d.config import Sft
 from rollout3d.model.ahead import Ahead
 from rollout3d.model.encode import Encoder, Prompt
+from rollout3d.tables.rows import QuestionRow, SftRow
 from rollout3d.training.data import Questions
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock, named, peak_memory_mb
-from rollout3d.training.packing import Packed, Row
+from rollout3d.training.packing import Packed, PackedRow
 from rollout3d.training.world import World
 
 LabelMode = Literal["completion", "all_text", "video_r1"]
 
 
 def sft_steps(n_samples: int, sft: Sft) -> int:
-    """Optimiser steps of the configured epochs; the last batch is filled up from the next epoch's order."""
+    """Return the number of optimiser steps of the configured epochs; the last batch is filled from the next epoch."""
     return math.ceil(n_samples * sft.epochs / sft.batch_size)
 
 
@@ -42,7 +43,7 @@ def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> Non
     """Train the engine's policy for the loop's steps; metrics go to the loop's table."""
     world = engine.world
 
-    def prepare(step: int) -> list[Row]:
+    def prepare(step: int) -> list[PackedRow]:
         rows = questions.batch(step, sft.batch_size, world.rank, world.size)
         return [sample(row, questions, engine.policy.encoder, sft.label_mode, sft.system) for row in rows]
 
@@ -55,15 +56,18 @@ def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> Non
                 part = loss_of(samples, sft.loss, world)
                 total, grad_norm = engine.update(samples, part, step)
             mean_loss = world.mean([total])[0]
-            told = metric_row(step, engine, mean_loss, grad_norm, named(clock.seconds))
-            loop.record(tables.METRICS, [told] if world.first else [])
+            row = metric_row(step, engine, mean_loss, grad_norm, named(clock.seconds))
+            loop.record(tables.METRICS, [row] if world.first else [])
 
 
 def loss_of(
-    samples: Sequence[Row], mean: Literal["token_mean", "sample_mean"], world: World
+    samples: Sequence[PackedRow], mean: Literal["token_mean", "sample_mean"], world: World
 ) -> Callable[[torch.Tensor, Packed], torch.Tensor]:
-    """Return the function that gives a micro-batch's part of the loss: its parts add up to this process's share, whose
-    mean over processes is the mean cross-entropy (nats) of the step's samples, over tokens or over samples."""
+    """Return the function that gives a micro-batch's part of the loss.
+
+    The parts add up to this process's share, and the mean of the shares over processes is the mean cross-entropy (nats)
+    of the step's samples, over tokens or over samples.
+    """
     if mean == "token_mean":
         labelled = world.mean([sum(row.n_scored for row in samples)])[0]
         return lambda logp, _: -logp.sum() / labelled
@@ -76,17 +80,18 @@ def loss_of(
 
 
 def sample(
-    row: Mapping[str, Any], questions: Questions, encoder: Encoder, mode: LabelMode, system: str | None = None
-) -> Row:
-    """One row of an `ocr_sft` table as prompt, completion and labels; `system` None: the template's system turn."""
+    row: QuestionRow, questions: Questions, encoder: Encoder, mode: LabelMode, system: str | None = None
+) -> PackedRow:
+    """Encode a row of `ocr_sft` as prompt, completion and labels; `system` None: the template's system turn."""
     prompt = questions.prompt(row, questions.media(row), encoder, system)
+    target = cast(SftRow, row)["target"]
     # The template ends a turn with a line break, which no model has to write; Video-R1 trains on it all the same.
-    written = encoder.completion(row["target"], after="\n" if mode == "video_r1" else "")
-    return Row(prompt, [written.tolist()], prompt_labels(prompt, encoder, mode))
+    written = encoder.completion(target, after="\n" if mode == "video_r1" else "")
+    return PackedRow(prompt, [written.tolist()], prompt_labels(prompt, encoder, mode))
 
 
 def prompt_labels(prompt: Prompt, encoder: Encoder, mode: LabelMode) -> list[int]:
-    """Places in the prompt that carry loss besides the completion.
+    """Return the places in the prompt that carry loss besides the completion.
 
     completion: none; all_text: everything but vision tokens; video_r1: everything but the placeholders of *images*, as
     Video-R1's script labels it, those of the video included.
@@ -98,8 +103,10 @@ def prompt_labels(prompt: Prompt, encoder: Encoder, mode: LabelMode) -> list[int
     return [place for place in shown.nonzero().flatten().tolist() if place > 0]
 
 
-def metric_row(step: int, engine: Engine, loss: float, grad_norm: float, seconds: list[dict]) -> dict[str, Any]:
-    """A row of `tables.METRICS`; what only GRPO measures is null."""
+def metric_row(
+    step: int, engine: Engine, loss: float, grad_norm: float, seconds: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a row of metrics; what only GRPO measures is null."""
     row: dict[str, Any] = dict.fromkeys(tables.METRICS.schema.names)
     return row | {
         "step": step,

@@ -1,4 +1,4 @@
-"""A run that never updates: warned of early, ended with what may cause it, and never passed off as trained.
+"""Detect a run that never updates its model: warn early, and end it with an error that names the likely cause.
 
 GRPO learns from differences of reward within a group. A policy whose answers are never well-formed, or always right,
 gives none: training would go on for days, and its last weights would be its first.
@@ -20,11 +20,12 @@ from rollout3d.training.metrics import flat, has_updated
 log = logging.getLogger(__name__)
 
 CUT, ALL = 0.98, 0.99
-"""Mean length, as a share of the longest, from which answers count as cut off; mean correctness that counts as 1."""
+"""Mean length of answers, as a share of `max_new_tokens`, from which they count as cut off; mean correctness from which
+questions count as too easy."""
 
 
 class NoUpdate(UserError, RuntimeError):
-    """No step of a run has updated its model; the message says for how long, and the remedies."""
+    """No step of a run has updated its model. The message says for how many steps, and names the remedies."""
 
 
 def watched(loop: Loop, grpo: Grpo) -> Iterator[int]:
@@ -35,11 +36,12 @@ def watched(loop: Loop, grpo: Grpo) -> Iterator[int]:
     has failed as well. A limit of null or 0 means never. Steps are counted in the metrics table, so a resumed run
     counts on, and started again with the same limit it ends at once.
     """
-    idle: int | None = None
-    """Steps so far if none of them updated; -1 if one did."""
+    idle = 0
+    """Number of steps so far if none of them updated; -1 if one did."""
+    begun = False
     for step in loop:
-        if idle is None:
-            idle = _count(loop)
+        if not begun:
+            begun, idle = True, _count(loop)
             if reached(idle, grpo.stop_without_update):
                 raise NoUpdate(explain(loop, grpo, idle))
             if reached(idle, grpo.warn_without_update):
@@ -53,7 +55,7 @@ def watched(loop: Loop, grpo: Grpo) -> Iterator[int]:
             loop.give_up(NoUpdate(explain(loop, grpo, idle)))
         elif idle == grpo.warn_without_update:
             _warn(loop, grpo, idle)
-    idle = _count(loop) if idle is None else idle
+    idle = idle if begun else _count(loop)
     if idle >= 0 and grpo.stop_without_update:
         raise NoUpdate(explain(loop, grpo, idle))
     if idle >= 0:
@@ -61,18 +63,18 @@ def watched(loop: Loop, grpo: Grpo) -> Iterator[int]:
 
 
 def reached(idle: int, limit: int | None) -> bool:
-    """Return whether so many steps without update reach a limit; null and 0 are none."""
-    return bool(limit) and idle >= limit
+    """Return whether the number of steps without update has reached a limit; null and 0 are no limits."""
+    return limit is not None and 0 < limit <= idle
 
 
 def explain(loop: Loop, grpo: Grpo, idle: int) -> str:
-    """What happened in the first `idle` steps, why it may have, and what to do: the same text on all processes."""
+    """Return what happened in the first `idle` steps, the likely cause and the remedy; the same on all processes."""
     rows = [flat(row) for row in loop.rows(tables.METRICS)]
     return loop.world.share(diagnosis(rows, grpo, idle) if loop.world.first else "")
 
 
 def diagnosis(rows: Sequence[Mapping[str, float]], grpo: Grpo, idle: int) -> str:
-    """The message of a run without update, from its metrics: `metrics.flat` of each step."""
+    """Return the message for a run without update, from its metrics: `metrics.flat` of each step."""
     formed, right, tokens = (mean_of(rows, name) for name in ("format", "correctness", "tokens"))
     what = "within every group the rewards of all rollouts were equal"
     if any(row["frac_zero_std"] < 1 for row in rows):
@@ -98,7 +100,7 @@ def diagnosis(rows: Sequence[Mapping[str, float]], grpo: Grpo, idle: int) -> str
 
 
 def mean_of(rows: Sequence[Mapping[str, float]], name: str) -> float:
-    """Mean over steps of what the message reports; nan where no step has it."""
+    """Return the mean over steps of a figure that the message reports; nan where no step has it."""
     column = {"tokens": "completion_len_mean"}.get(name, f"rewards/{name}")
     return fmean([row[column] for row in rows if column in row] or [math.nan])
 
@@ -110,5 +112,6 @@ def _warn(loop: Loop, grpo: Grpo, idle: int) -> None:
 
 
 def _count(loop: Loop) -> int:
+    """Return the number of recorded steps if none of them updated; -1 if one did."""
     rows = loop.rows(tables.METRICS)
     return loop.world.share(-1 if any(has_updated(row) for row in rows) else len(rows))

@@ -1,10 +1,10 @@
-"""A run seen from a terminal: reads the tables that the run flushes, and disturbs nothing."""
+"""Show a run in a terminal, from the tables that it flushes; nothing is written or locked."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -24,9 +24,10 @@ from rollout3d.training.loop import STATE
 from rollout3d.training.metrics import flat, has_updated, parts_of
 
 ASK_SECONDS = 60.0
-"""Whether a run's process lives is asked no oftener than that: on a cluster it is Slurm's controller that answers."""
+"""Minimum number of seconds between two checks of whether a run's process lives: on a cluster they ask Slurm's
+controller."""
 RECENT = 20
-"""Steps of a recent mean."""
+"""Number of steps that a recent mean covers."""
 FIGURES = {
     "rewards/total": "reward",
     "rewards/correctness": "correctness",
@@ -38,9 +39,9 @@ FIGURES = {
     "gap": "clean minus altered",
     "reward_std": "spread within groups",
     "frac_zero_std": "groups without spread",
-    "completion_len_mean": "tokens an answer",
+    "completion_len_mean": "tokens per answer",
     "loss": "loss",
-    "kl": "KL a token",
+    "kl": "KL per token",
     "grad_norm": "gradient norm",
     "lr": "learning rate",
     "delta": "delta",
@@ -48,7 +49,7 @@ FIGURES = {
     "n_regions": "objects perturbed",
     "peak_memory_mb": "peak memory, MB",
 }
-"""Name in `metrics.flat` -> what the terminal calls it, in this order."""
+"""Name in `metrics.flat` -> label in the terminal, in this order."""
 
 
 class NoRun(UserError, ValueError):
@@ -57,11 +58,11 @@ class NoRun(UserError, ValueError):
 
 @dataclass(frozen=True)
 class State:
-    """What is known of a run."""
+    """State of a run, as far as its files show it."""
 
     run: Path
     status: str
-    """finished, running by somebody, or stopped."""
+    """"finished", "running" with its process, "stopped" or "died", with the remedy."""
     total: int
     """Steps in all."""
     rows: Sequence[dict[str, float]]
@@ -69,37 +70,38 @@ class State:
 
     @property
     def done(self) -> int:
-        """Steps done."""
+        """Number of steps done."""
         return int(self.rows[-1]["step"]) + 1 if self.rows else 0
 
     @property
     def idle(self) -> int:
-        """Steps of a GRPO run so far if none of them has updated its model; else 0."""
+        """Number of steps of a GRPO run so far if none of them has updated its model; else 0."""
         steps = [row for row in self.rows if "frac_zero_std" in row]
         return 0 if any(map(has_updated, steps)) else len(steps)
 
     @property
-    def seconds_a_step(self) -> float | None:
-        """Median of the recent steps."""
+    def seconds_per_step(self) -> float | None:
+        """Median seconds of the recent steps; None before the first."""
         recent = [sum(phases(row).values()) for row in self.rows[-RECENT:]]
         return median(recent) if recent else None
 
     @property
     def seconds_left(self) -> float | None:
-        """By the recent steps; None before the first."""
-        return None if self.seconds_a_step is None else self.seconds_a_step * (self.total - self.done)
+        """Estimated seconds to the end, by the recent steps; None before the first."""
+        each = self.seconds_per_step
+        return None if each is None else each * (self.total - self.done)
 
 
 class Reader:
-    """Reads a run again and again, each part of its tables once."""
+    """Reads the state of a run repeatedly, each part of its tables once."""
 
     def __init__(self, run: Path):
         self.run = run
         self._kept: dict[tuple[str, int, int], list[dict[str, float]]] = {}
-        self._asked: tuple[str, float, str] | None = None
+        self._checked: tuple[str, float, str] | None = None
 
     def read(self) -> State:
-        """The present state. Raises `NoRun` where there is none."""
+        """Return the present state. Raises `NoRun` for a directory without a run."""
         found = self._growing() or self._finished()
         if found is None:
             raise NoRun(f"{self.run}: no run trains or has trained here; give its directory, such as results/runs/ocr")
@@ -131,7 +133,7 @@ class Reader:
         except (FileNotFoundError, tables.TableError):
             if path.exists():
                 raise
-            return []  # the run has just resumed, or finished, and put it away
+            return []  # the run has just resumed, or finished, and removed it
 
     def _status(self, path: Path) -> str:
         try:
@@ -139,43 +141,43 @@ class Reader:
         except FileNotFoundError:
             return "stopped; the same command resumes it"
         now = time.monotonic()
-        if self._asked is None or self._asked[0] != text or now - self._asked[1] > ASK_SECONDS:
+        if self._checked is None or self._checked[0] != text or now - self._checked[1] > ASK_SECONDS:
             if holder is None:
-                said = "died; the same command resumes it"
+                status = "died; the same command resumes it"
             elif lock.alive(holder, beat):
-                said = f"running, {holder}"
+                status = f"running, {holder}"
             else:
-                said = f"died ({holder}); the same command resumes it"
-            self._asked = text, now, said
-        return self._asked[2]
+                status = f"died ({holder}); the same command resumes it"
+            self._checked = text, now, status
+        return self._checked[2]
 
 
 def phases(row: dict[str, float]) -> dict[str, float]:
-    """Seconds of each phase of a step."""
+    """Return the seconds of each phase of a step."""
     return {name.removeprefix("seconds/"): value for name, value in row.items() if name.startswith("seconds/")}
 
 
 def render(state: State) -> Group:
-    """The state as something that rich can print."""
+    """Lay out the state for rich to print."""
     head = Text.assemble((state.run.name, "bold"), f"  {state.status}  step {state.done}/{state.total}")
     if state.rows and state.status != "finished":
-        head.append(f"  {state.seconds_a_step:.1f} s a step, {_clock(state.seconds_left)} left")
+        head.append(f"  {state.seconds_per_step:.1f} s per step, {_clock(state.seconds_left)} left")
     if not state.rows:
-        return Group(head, Text("no step has been written yet"))
+        return Group(head, Text("no step is recorded yet"))
     if state.idle:
         head.append(f"\nno update in the first {state.idle} steps: no group with spread, or no finite gradient", "red")
     bar = ProgressBar(total=state.total, completed=state.done, width=60)
     table = Table("", "last", f"mean of {min(RECENT, len(state.rows))}", "first", "course", box=box.SIMPLE_HEAD)
-    for name, said in FIGURES.items():
+    for name, label in FIGURES.items():
         course = [row[name] for row in state.rows if name in row]
         if course:
             shown = (course[-1], fmean(course[-RECENT:]), fmean(course[:RECENT]))
-            table.add_row(said, *(f"{value:.4g}" for value in shown), sparkline(course))
+            table.add_row(label, *(f"{value:.4g}" for value in shown), sparkline(course))
     return Group(head, bar, table, _phases(state))
 
 
 def sparkline(values: Sequence[float], width: int = 20) -> str:
-    """The course of some numbers in at most `width` characters, means of equal stretches, lowest to highest."""
+    """Draw the course of some numbers in at most `width` characters, each the mean of an equal stretch of them."""
     n = min(width, len(values))
     means = [fmean(values[len(values) * i // n : len(values) * (i + 1) // n]) for i in range(n)]
     low, high = min(means), max(means)
@@ -185,7 +187,7 @@ def sparkline(values: Sequence[float], width: int = 20) -> str:
 
 
 def watch(run: Path, once: bool = False, every_s: float = 5.0, console: Console | None = None) -> None:
-    """Print the state of a run; unless `once`, again and again until it is finished."""
+    """Print the state of a run: `once`, or every `every_s` seconds until it is finished."""
     console, reader = console or Console(), Reader(run)
     state = reader.read()
     if once:
@@ -198,7 +200,7 @@ def watch(run: Path, once: bool = False, every_s: float = 5.0, console: Console 
             live.update(render(state), refresh=True)
 
 
-def _figures(row: dict[str, Any]) -> dict[str, float]:
+def _figures(row: Mapping[str, Any]) -> dict[str, float]:
     found = {"step": float(row["step"])} | flat(row)
     if "acc_clean" in found and "acc_noisy" in found:
         found["gap"] = found["acc_clean"] - found["acc_noisy"]

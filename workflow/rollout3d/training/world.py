@@ -1,4 +1,5 @@
-"""The processes of a training run: one, or as many as torchrun started. Gloo on CPUs, NCCL beside it on GPUs."""
+"""The processes of a training run, one or as many as torchrun started, and what they exchange: by gloo on CPUs, with
+NCCL beside it on GPUs."""
 
 from __future__ import annotations
 
@@ -14,24 +15,24 @@ import torch
 import torch.distributed as dist
 
 BUCKET = 16_000_000
-"""Numbers a gradient collective."""
+"""Maximum number of gradient elements per all-reduce."""
 CPU = torch.device("cpu")
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class World:
-    """`rank` of `size` processes, and this one's device."""
+    """This process: its `rank` among `size` processes, and its device."""
 
     rank: int = 0
     size: int = 1
     device: torch.device = CPU
     grouped: bool = False
-    """Whether this process joined a process group of ours (vLLM makes its own)."""
+    """True if this process has joined a process group of ours (vLLM makes its own)."""
 
     @staticmethod
     def start(always: bool = False, timeout_minutes: int = 60) -> World:
-        """Join the process group that the environment (torchrun's variables) describes.
+        """Join the process group that the environment describes (torchrun's variables).
 
         `always` makes a group of one process too, which DeepSpeed needs. The timeout is long because ranks wait for
         each other while one of them writes a checkpoint.
@@ -48,7 +49,8 @@ class World:
             if size > 1:
                 dist.init_process_group(backend, timeout=timeout)
             else:
-                store = dist.TCPStore("127.0.0.1", 0, 1, is_master=True)
+                # torch documents it in this place without listing it in __all__.
+                store = dist.TCPStore("127.0.0.1", 0, 1, is_master=True)  # pyright: ignore[reportPrivateImportUsage]
                 dist.init_process_group(backend, store=store, rank=0, world_size=1, timeout=timeout)
                 os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists, and no torchrun has set it
         # Slurm's name of the node first: two of its nodes may be one host.
@@ -57,7 +59,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files."""
+        """True for the process that writes files."""
         return self.rank == 0
 
     def stop(self) -> None:
@@ -72,19 +74,19 @@ class World:
         self.largest(0)
 
     def largest(self, value: float) -> float:
-        """The largest value over processes."""
+        """Return the largest value over processes."""
         return self._reduce([value], dist.ReduceOp.MAX)[0]
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """Mean over processes of each value."""
+        """Return the mean over processes of each value."""
         return [value / self.size for value in self._reduce(values, dist.ReduceOp.SUM)]
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Sum over processes of each value."""
+        """Return the sum over processes of each value."""
         return self._reduce(values, dist.ReduceOp.SUM)
 
     def gather(self, value: Any) -> list[Any] | None:
-        """Every process's value, in rank order, on the first process; None elsewhere."""
+        """Return every process's value, in rank order, on the first process; None on the others."""
         if self.size == 1:
             return [value]
         found: list[Any] | None = [None] * self.size if self.first else None
@@ -92,14 +94,14 @@ class World:
         return found
 
     def everywhere(self, value: Any) -> list[Any]:
-        """Every process's value, in rank order, on every process."""
+        """Return every process's value, in rank order, on every process."""
         found: list[Any] = [value] * self.size
         if self.size > 1:
             dist.all_gather_object(found, value)
         return found
 
     def share(self, value: Any) -> Any:
-        """The first process's value, everywhere."""
+        """Return the first process's value, on every process."""
         if self.size == 1:
             return value
         box = [value]

@@ -30,7 +30,7 @@ from rollout3d.model.load import Policy, save_policy
 from rollout3d.model.prompts import wording
 from rollout3d.progress import progress
 from rollout3d.seeding import generator
-from rollout3d.training.packing import LogProbs, Row, pack
+from rollout3d.training.packing import LogProbs, PackedRow, pack
 from toyworld.model import lessons
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
 from toyworld.settings import SmallModel, settings_of
@@ -47,7 +47,7 @@ QUESTION_WEIGHT = 0.05
 class Lessoned:
     """A packed row, and the weight in the loss of each of its scored tokens."""
 
-    row: Row
+    row: PackedRow
     weights: torch.Tensor
 
 
@@ -192,7 +192,7 @@ def lesson_row(policy: Policy, room: lessons.Room) -> Lessoned:
         each = lesson.weight / len(answer) ** 0.5
         weights += [QUESTION_WEIGHT] * len(question) + [each] * len(answer)
     assert prefix is not None
-    return Lessoned(Row(prefix, branches), torch.tensor(weights))
+    return Lessoned(PackedRow(prefix, branches), torch.tensor(weights))
 
 
 def _corpus(rooms: Sequence[lessons.Room], config: Config) -> list[str]:

@@ -54,12 +54,13 @@ def make_engine(
         # A policy that is shared out computes by collectives, which a process without rows would miss.
         reference = Reference(trained, whole=sharded or not adapted)
     own = optimiser(trained, world, settings.lr)
-    vllm = grpo is not None and grpo.backend == "vllm"
+    vllm = None
     # vLLM reads plain weights. It has its own on the device, so the copy that it reads may stay on the CPU.
-    copy = trained.load("cpu" if vllm else None) if sharded or (vllm and adapted) else None
-    sampler = RolloutSampler(
-        trained.policy, own.full_weights, copy, _start_vllm(trained, grpo.vllm_memory_share, world) if vllm else None
-    )
+    by_vllm = grpo is not None and grpo.backend == "vllm"
+    copy = trained.load("cpu" if by_vllm else None) if sharded or (by_vllm and adapted) else None
+    if grpo and by_vllm:
+        vllm = _start_vllm(trained, grpo.vllm_memory_share, world)
+    sampler = RolloutSampler(trained.policy, own.full_weights, copy, vllm)
     schedule = LearningRate(settings.lr, "linear" if grpo is None else "cosine", total)
     return of(trained, reference, own, sampler, schedule, world)
 

@@ -14,7 +14,7 @@ from rollout3d.model.sampling import Completion, Sampling
 from rollout3d.training.engines.policy import Reference, Tensors, TrainedPolicy, copy_weights
 from rollout3d.training.engines.sampler import RolloutSampler
 from rollout3d.training.objective import learning_rate
-from rollout3d.training.packing import Packed, Row, idle_row, micro_batches, pack
+from rollout3d.training.packing import Packed, PackedRow, idle_row, micro_batches, pack
 from rollout3d.training.prefix import Prefix
 from rollout3d.training.world import World
 
@@ -120,7 +120,7 @@ class Engine:
         return self.optimiser.forward(packed, temperature, prefix)
 
     @torch.no_grad()
-    def score(self, rows: Sequence[Row], temperature: float | None = None) -> list[torch.Tensor]:
+    def score(self, rows: Sequence[PackedRow], temperature: float | None = None) -> list[torch.Tensor]:
         """Return the log-probabilities of each row's scored tokens, in nats, without gradient.
 
         Processes may have different numbers of rows.
@@ -143,7 +143,7 @@ class Engine:
             raise ValueError("this engine was made without a reference (grpo.beta is 0)")
         return self.reference.logprobs(packed)
 
-    def update(self, rows: Sequence[Row], loss: Loss, step: int) -> tuple[float, float]:
+    def update(self, rows: Sequence[PackedRow], loss: Loss, step: int) -> tuple[float, float]:
         """Take one optimiser step on this process's rows; return the loss and the norm of the gradient before clipping.
 
         Gradients are averaged over processes. Without any rows on any process nothing is updated and both numbers
@@ -211,7 +211,9 @@ class Engine:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _parts(self, batches: Sequence[Sequence[Row]], loss: Loss, idle: int) -> Iterator[tuple[torch.Tensor, float]]:
+    def _parts(
+        self, batches: Sequence[Sequence[PackedRow]], loss: Loss, idle: int
+    ) -> Iterator[tuple[torch.Tensor, float]]:
         """Yield scalars to go backward from before the next is asked for, each with its part of the loss.
 
         A batch makes one, or one per piece and one for their prompt; `idle` more change nothing.
@@ -232,7 +234,7 @@ class Engine:
         for _ in range(idle):
             yield 0 * self.logprobs(pack([idle_row(self.policy)])).sum(), 0.0
 
-    def _score(self, batch: Sequence[Row], temperature: float | None) -> Sequence[torch.Tensor]:
+    def _score(self, batch: Sequence[PackedRow], temperature: float | None) -> Sequence[torch.Tensor]:
         """Return the log-probabilities of each row of one batch."""
         pieces = self._pieces(batch)
         if not pieces:
@@ -241,6 +243,6 @@ class Engine:
         packed = [pack([piece], behind_prompt=True) for piece in pieces]
         return [torch.cat([self.logprobs(each, temperature, prefix) for each in packed])]
 
-    def _pieces(self, batch: Sequence[Row]) -> list[Row]:
+    def _pieces(self, batch: Sequence[PackedRow]) -> list[PackedRow]:
         """Return the pieces of a row that is too long for one forward; none if the batch goes through as it is."""
         return batch[0].pieces(MICRO_TOKENS) if self.optimiser.cuts else []

@@ -1,8 +1,8 @@
-"""A folder of its own for what DeepSpeed compiles at its start, so that no start waits for a build that was killed.
+"""Build DeepSpeed's extensions in a folder of each start, so that no start waits for a build that was killed.
 
 Torch marks a build by a file `lock` in a folder that all programs of a user share. A killed build leaves the file
-behind, and every later start waits for it silently and for ever (pytorch issue 189245). The file names nobody, so
-removing it may break a build that is alive. Instead every start builds in a new folder, from a copy of the last
+behind, and every later start waits for it silently and for ever (pytorch issue 189245). The file names no process, so
+removing it may break a build that is running. Instead every start builds in a new folder, from a copy of the last
 finished build, and puts its result in place by renaming. Locks of other programs are neither read nor removed.
 """
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 VARIABLE = "TORCH_EXTENSIONS_DIR"
 """Environment variable of the folder in which torch builds."""
 PREFIX = "rollout3d-extensions-"
-"""Begins the name of a folder in which one start builds."""
+"""Prefix of the name of a folder in which one start builds."""
 HOLDER = "holder.json"
 """File of such a folder that names the process it belongs to."""
 
@@ -71,7 +71,7 @@ def built_aside(world: World) -> Iterator[None]:
 
 
 def _open(starts: Path, kept: Path) -> Path:
-    """A new folder of this process in `starts`, or else in the temporary folder, with a copy of the build `kept`."""
+    """Create a folder of this process in `starts`, or else in the temporary folder, with a copy of the build `kept`."""
     for place in (starts, Path(tempfile.gettempdir())):
         _remove_dead(place)
     try:
@@ -108,7 +108,7 @@ def _keep(folder: Path, kept: Path) -> None:
 
 
 def _remove_dead(place: Path) -> None:
-    """Remove folders whose process has certainly ended: it was killed while it built."""
+    """Remove folders whose process has certainly ended: it was killed during its build."""
     with suppress(OSError):
         for holder in place.glob(f"{PREFIX}*/{HOLDER}"):
             owner = lock.read(holder)
@@ -118,12 +118,12 @@ def _remove_dead(place: Path) -> None:
 
 
 def _libraries(folder: Path | None) -> set[tuple[str, int]]:
-    """The built libraries of a folder, with their times of change (ns)."""
+    """Return the built libraries of a folder, with their times of change (ns)."""
     return set() if folder is None else {(str(path), path.stat().st_mtime_ns) for path in folder.glob("*/*.so")}
 
 
 def _tag() -> str:
-    """Name of a build that fits this environment and this processor, for which DeepSpeed compiles."""
+    """Return the name of a build for this environment and this processor, for which DeepSpeed compiles."""
     try:
         about = Path("/proc/cpuinfo").read_text()
         processor = re.findall(r"^(?:model name|flags|CPU part|Features)\s*:.*$", about.split("\n\n")[0], re.MULTILINE)

@@ -37,9 +37,10 @@ class _DeepSpeed:
         settings |= json.loads((CONFIGS / f"{trained.settings.deepspeed}.json").read_text())
         settings |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
         with built_aside(world):
-            self.engine, *_ = deepspeed.initialize(
+            started = deepspeed.initialize(
                 model=trained.module, optimizer=adam, config=settings, dist_init_required=False
             )
+        self.engine: Any = started[0]
 
     def forward(self, packed: Packed, temperature: float | None, prefix: Prefix | None) -> torch.Tensor:
         return self.engine(packed, always_look=True, temperature=temperature, prefix=prefix)
@@ -86,7 +87,7 @@ class ShardedOptimiser:
         adam = torch.optim.AdamW(parameter_groups(trained.parameters.values(), settings.weight_decay), lr=peak_lr)
         bf16 = {"enabled": settings.dtype == "bfloat16"}
         self._zero = _DeepSpeed(trained, world, adam, gradient_clipping=settings.max_grad_norm, bf16=bf16)
-        self._optimiser = self._zero.engine.optimizer
+        self._optimiser: Any = self._zero.engine.optimizer
 
     def forward(self, packed: Packed, temperature: float | None = None, prefix: Prefix | None = None) -> torch.Tensor:
         return self._zero.forward(packed, temperature, prefix)
@@ -179,14 +180,16 @@ class ShardedOptimiser:
         else:
             # Each process holds an equal, padded piece; the whole-tensor call cannot pad.
             set_ = safe_set_local_fp32_param if moment is None else safe_set_local_optimizer_state
-            piece = parameter.ds_tensor.numel()
+            shared: Any = parameter
+            piece = shared.ds_tensor.numel()
             padded = value.new_zeros(piece * self._world.size)
             padded[: value.numel()] = value.flatten()
             value = padded[piece * self._world.rank :][:piece]
         set_(parameter, value, *([moment] if moment else []))
 
 
-def _whole(tensor: torch.Tensor, parameter: torch.nn.Parameter) -> torch.Tensor:
+def _whole(tensor: torch.Tensor | None, parameter: torch.nn.Parameter) -> torch.Tensor:
     """Return a gathered tensor on the CPU, in the parameter's own shape."""
+    assert tensor is not None, "DeepSpeed holds no master of a trained parameter"
     shape = getattr(parameter, "ds_shape", parameter.shape)
     return on_host(tensor).view(shape)

@@ -9,7 +9,7 @@ and says how they become one number, the one that the advantage uses. So any rew
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from rollout3d import doors
 from rollout3d.config import Grpo
@@ -43,7 +43,7 @@ def judge(name: str, question: QuestionRow, rollouts: Sequence[Written], grpo: G
     `name`: of the reward; `grpo.numeric` and `grpo.mra_thresholds` decide how right a number is (`_correctness`).
     Raises ValueError for an unknown name.
     """
-    reward: Reward = doors.REWARDS.load(name)
+    reward = cast(Reward, doors.REWARDS.load(name))
     scores = [correctness(rollout.text, question, grpo.numeric, grpo.mra_thresholds) for rollout in rollouts]
     answers = Answers(question, rollouts, [score.score for score in scores], grpo)
     named: dict[str, Sequence[float]] = {

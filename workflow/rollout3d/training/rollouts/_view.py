@@ -1,4 +1,4 @@
-"""A view of a video, and what a rollout method knows when it makes one."""
+"""A view of a question's video, and the place in the training at which it is made."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from rollout3d.seeding import generator
 from rollout3d.training import schedule
 
 CLEAN = "clean"
+"""Name of the view that has the video as it is: V in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One way of showing a question's video, and how many rollouts to draw from it."""
+    """One version of a question's video, and the number of rollouts to draw from it."""
 
     name: str
     """clean | perturbed | noisy | fewer | shuffled; several views of a question may share a name."""
     frames: np.ndarray | None
     """(k, H, W, 3) uint8; None for a question without a video."""
     n: int
-    """Rollouts."""
+    """Number of rollouts."""
     contributes_gradient: bool
-    """Whether its rollouts enter the loss."""
+    """True if its rollouts enter the loss."""
     pooled: bool = True
-    """Whether its rewards enter the group's mean and deviation."""
+    """True if its rewards enter the group's mean and deviation."""
     perturbed_objects: tuple[int, ...] = ()
-    """Objects drowned in noise."""
+    """Ids of the objects under noise."""
     sigma: float | None = None
-    """Standard deviation of the noise on [0, 255], if any."""
+    """Standard deviation of the noise on [0, 255]; None without noise."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where in the training a question is met. `seed`: of the configuration; `step` of `total`, from 0."""
+    """Place in the training at which views are made. `seed`: of the configuration; `step` of `total`, from 0."""
 
     grpo: Grpo
     run: Run
@@ -48,20 +49,20 @@ class Context:
 
     @cached_property
     def delta(self) -> float | None:
-        """delta_t of the run's schedule; None without one (T-GRPO, vanilla, NoisyRollout by its own schedule)."""
+        """delta_t of the run's schedule (equation 5); None without one (T-GRPO, vanilla, NoisyRollout with its own)."""
         if self.run.schedule is None:
             return None
         return schedule.delta(self.run.schedule, self.step, self.total, self.grpo.delta_start)
 
     @property
     def altered_gives_gradient(self) -> bool:
-        """Whether rollouts of altered videos enter the loss too (`grpo.grad_rollouts`)."""
+        """True if rollouts of altered videos enter the loss too (`grpo.grad_rollouts`)."""
         return self.grpo.grad_rollouts != "clean"
 
     def rng(self, question_id: str) -> np.random.Generator:
-        """The question's draws at this step: they depend on names only, never on the process or the batch."""
+        """Return the random generator of a question at this step, by names only: never by the process or the batch."""
         return generator(self.seed, self.run.run, self.run.seed, "views", self.step, question_id)
 
     def clean(self, frames: np.ndarray | None, n: int) -> View:
-        """The video as it is."""
+        """Return the view of the video as it is."""
         return View(CLEAN, frames, n, contributes_gradient=True)

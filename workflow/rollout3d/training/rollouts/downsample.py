@@ -1,4 +1,4 @@
-"""Downsample rollout (OCR, Table 4): half of the group sees fewer frames, more of them as training goes on.
+"""Downsample rollout (OCR, Table 4): half of the group lacks frames, fewer of them as training goes on.
 
 The paper (Ablation Analysis): the variant removes frames at random, on the schedule of OCR's own selector. Here the
 share delta_t of the frames is removed, all frames equally likely, and the others keep their order
@@ -9,20 +9,18 @@ draw. Under `video.time_mode: true` the frames that are left count as evenly spr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from rollout3d.geometry.camera import sample_indices
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.rollouts._view import Context, View
 
 NEEDS = ("schedule",)
 KEYS = ("downsample",)
 
 
-def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
-    """The video as it is, n_clean times; and with fewer frames, n_perturbed times."""
+def views(question: QuestionRow, frames: np.ndarray | None, context: Context) -> list[View]:
+    """Return the video as it is, for n_clean rollouts, and with fewer frames, for n_perturbed."""
     grpo = context.grpo
     clean = context.clean(frames, grpo.n_clean)
     if not grpo.n_perturbed:
@@ -31,18 +29,21 @@ def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -
     fewer = frames
     if frames is not None and kept < len(frames):
         even = grpo.downsample == "even"
-        rng = context.rng(row["question_id"])
+        rng = context.rng(question["question_id"])
         fewer = frames[sample_indices(len(frames), kept) if even else random_indices(len(frames), kept, rng)]
     return [clean, View("fewer", fewer, grpo.n_perturbed, contributes_gradient=context.altered_gives_gradient)]
 
 
 def random_indices(n: int, kept: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices (kept,) of the frames that stay, ascending: one of all subsets of that size, each equally likely."""
+    """Draw the indices (kept,) of the frames that stay, ascending: every subset of that size is equally likely."""
     return np.sort(rng.choice(n, kept, replace=False))
 
 
 def frames_kept(n: int, delta: float | None) -> int:
-    """Frames of `n` that stay at delta_t: the even number nearest to n (1 - delta), at least 2 (and never above n)."""
+    """Return how many of n frames stay at delta_t: the even number nearest to n (1 - delta), from 2 up to n.
+
+    Raises ValueError for a run without a schedule.
+    """
     if delta is None:
         raise ValueError("a downsample run needs a schedule in config/runs.tsv")
     return min(n, max(2, 2 * int(n * (1 - delta) / 2 + 0.5)))

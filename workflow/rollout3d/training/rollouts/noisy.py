@@ -1,4 +1,4 @@
-"""NoisyRollout: half of the group sees every pixel through the forward process of a diffusion model.
+"""NoisyRollout: half of the group has noise on every pixel, by the forward process of a diffusion model.
 
 x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps on [0, 1], clipped and truncated to whole levels, with t falling over
 training; every frame is an image with noise of its own. Constants and formulas are those of its released code and its
@@ -12,22 +12,21 @@ image (both_on_clean): the recipe config/recipes/noisyrollout.yaml.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import numpy as np
 
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.rollouts._view import Context, View
 
 FIRST_STEP, STEEPNESS, MIDDLE = 500, 30.0, 2 / 3
 """Diffusion step at the start of training; lambda; gamma as a share of the training (40 of about 60 steps)."""
 
 
-def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
-    """The video as it is, n_clean times; and under noise, n_perturbed times."""
+def views(question: QuestionRow, frames: np.ndarray | None, context: Context) -> list[View]:
+    """Return the video as it is, for n_clean rollouts, and under noise, for n_perturbed."""
     grpo = context.grpo
-    rng = context.rng(row["question_id"])
+    rng = context.rng(question["question_id"])
     t = diffusion_step(context)
     keep, sigma = scales(t)
     copies = grpo.n_perturbed if grpo.fresh_noise else min(1, grpo.n_perturbed)
@@ -45,7 +44,7 @@ def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -
 
 
 def diffusion_step(context: Context) -> int:
-    """t of this step: 0 at the end of training, at most 500."""
+    """Return the diffusion step t of this step of training: at most 500, 0 at the end."""
     if context.delta is not None:
         return int(FIRST_STEP * context.delta / context.grpo.delta_start)
     progress = (context.step + 1) / context.total  # its steps are counted from 1
@@ -54,14 +53,14 @@ def diffusion_step(context: Context) -> int:
 
 @cache
 def scales(t: int) -> tuple[float, float]:
-    """sqrt(abar_t) and sqrt(1 - abar_t) of the 1000-step schedule whose betas follow a sigmoid."""
+    """Return sqrt(abar_t) and sqrt(1 - abar_t) of the 1000-step schedule whose betas follow a sigmoid."""
     beta = 1 / (1 + np.exp(-np.linspace(-6, 6, 1000))) * (5e-3 - 1e-5) + 1e-5
     kept = float(np.cumprod(1 - beta)[t])
     return math.sqrt(kept), math.sqrt(1 - kept)
 
 
 def diffuse(frames: np.ndarray | None, keep: float, sigma: float, rng: np.random.Generator) -> np.ndarray | None:
-    """Frames (k, H, W, 3) uint8 under noise: independent for every pixel, channel and frame."""
+    """Add noise to frames (k, H, W, 3) uint8, independent for every pixel, channel and frame; `sigma` on [0, 1]."""
     if frames is None:
         return None
     noise = rng.standard_normal(frames.shape, np.float32)

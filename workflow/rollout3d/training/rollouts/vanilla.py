@@ -1,15 +1,13 @@
-"""Vanilla GRPO: one view. It draws as many rollouts as the other methods do, so that all cost the same (n = 8)."""
+"""Vanilla GRPO: one view, with as many rollouts as the other methods draw, so that all cost the same (8)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.rollouts._view import Context, View
 
 
-def views(row: Mapping[str, Any], frames: np.ndarray | None, context: Context) -> list[View]:
-    """The video as it is, n_clean + n_perturbed times."""
+def views(question: QuestionRow, frames: np.ndarray | None, context: Context) -> list[View]:
+    """Return the video as it is, for n_clean + n_perturbed rollouts."""
     return [context.clean(frames, context.grpo.n_clean + context.grpo.n_perturbed)]

@@ -9,7 +9,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from rollout3d import doors
 
@@ -54,8 +54,7 @@ class Tracker(Protocol):
 
 def open_board(name: str, run: Tracked) -> Board:
     """Start the board of a tracker. Raises ImportError where its package is not installed."""
-    tracker: Tracker = doors.TRACKERS.load(name)
-    return tracker.open(run)
+    return cast(Tracker, doors.TRACKERS.load(name)).open(run)
 
 
 def missing_package(name: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
 
 from rollout3d.training.trackers import Tracked
 
@@ -16,9 +16,7 @@ def open(run: Tracked) -> _Local:
 
 class _Local:
     def __init__(self, run: Tracked):
-        import trackio
-
-        self._run: Any = trackio.init(
+        self._run = import_module("trackio").init(
             project=os.environ.get("TRACKIO_PROJECT", "rollout3d"),
             name=f"{run.folder.name}-{run.identity[:12]}",
             resume="allow",

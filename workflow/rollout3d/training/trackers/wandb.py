@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
 
 from rollout3d.training.trackers import Tracked
 
@@ -20,9 +20,7 @@ def open(run: Tracked) -> _Online:
 
 class _Online:
     def __init__(self, run: Tracked):
-        import wandb
-
-        self._run: Any = wandb.init(
+        self._run = import_module("wandb").init(
             project=os.environ.get("WANDB_PROJECT", "rollout3d"),
             name=run.folder.name,
             id=f"{run.folder.name}-{run.identity[:12]}",
