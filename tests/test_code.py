@@ -128,7 +128,7 @@ def test_imports_in_functions_and_by_name_count_and_those_for_the_type_checker_d
 SAME = {
     "comment": ("training/objective.py", "from __future__", "# a comment\nfrom __future__"),
     "docstring of a module": ("training/objective.py", '"""', '"""Other words. '),
-    "docstring of an attribute": ("training/run.py", '"""Decoded videos', '"""Videos'),
+    "docstring of an attribute": ("training/run.py", '"""Number of decoded videos', '"""Videos'),
     "log message": ("training/run.py", '"%d of %d training scenes have', '"%d of %d scenes have'),
     "help text": ("stages/train_grpo.py", "help=\"the run's row", 'help="a row'),
     "configuration model": ("config/training.py", "save_every: Positive = 100", "save_every: Positive = 50"),

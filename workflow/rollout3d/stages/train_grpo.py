@@ -23,8 +23,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--train", required=True, type=Path, help="table of questions, such as ocr_rl")
     parser.add_argument("--frames", required=True, type=Path, nargs="+", help="frames tables of the scenes")
     parser.add_argument("--maps", type=Path, nargs="*", default=[], help="maps tables of the scenes")
-    parser.add_argument("--objects", type=Path, nargs="*", default=[], help="objects tables (object_centric only)")
-    parser.add_argument("--regions", type=Path, nargs="*", default=[], help="regions tables (object_centric only)")
+    parser.add_argument(
+        "--objects", type=Path, nargs="*", default=[], help="objects tables, where the rollout method needs regions"
+    )
+    parser.add_argument(
+        "--regions", type=Path, nargs="*", default=[], help="regions tables, where the rollout method needs them"
+    )
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and the run's tables go")
     args, config = STAGE.parse(parser, argv)
     run = Run.model_validate_json(args.row)
