@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rollout3d import tables
 from rollout3d.geometry.camera import sample_indices
@@ -94,7 +94,7 @@ def typical(
         with tables.TableFile(path, tables.FRAMES) as file:
             scans: dict[str, list[FrameRow]] = {}
             for row in file.rows(columns=["scene_id", "frame_index", "sets", "width", "height"]):
-                scans.setdefault(row["scene_id"], []).append(row)
+                scans.setdefault(row["scene_id"], []).append(cast(FrameRow, row))
         for rows in scans.values():
             sizes = [(row["width"], row["height"]) for row in of_set(rows, frame_set)]
             if not sizes:
