@@ -48,7 +48,7 @@ def camera_path(world: World, seconds: float, fps: float) -> np.ndarray:
     """
     n = round(seconds * fps)
     if n < 1:
-        raise InvalidInput(f"{seconds} s at {fps} frames a second is no frame: ask for more seconds")
+        raise InvalidInput(f"{seconds} s at {fps} frames per second is no frame: ask for more seconds")
     rng = generator(world.seed, "path")
     height = rng.uniform(1.45, 1.55)
     phases = rng.uniform(0, 2 * np.pi, 6)

@@ -37,9 +37,9 @@ class Furnisher:
         """(80, 8) boxes that stay empty: before openings and doors, and before what hangs on walls."""
         self.n_zones = 0
         lengths = np.hypot(*(plan.walls[:, 2:] - plan.walls[:, :2]).T)
-        self.wall_lengths, self.wall_chance = lengths, np.cumsum(lengths / lengths.sum())
+        self.wall_lengths, self.wall_cumulative = lengths, np.cumsum(lengths / lengths.sum())
         areas = np.array([np.ptp(p[:, 0]) * np.ptp(p[:, 1]) for p in plan.polygons])
-        self.room_chance = np.cumsum(areas / areas.sum())
+        self.room_cumulative = np.cumsum(areas / areas.sum())
         for start, end in plan.openings:
             a, b = np.array(start), np.array(end)
             across = np.array([b[1] - a[1], a[0] - b[0]]) / np.hypot(*(b - a))
@@ -62,7 +62,7 @@ class Furnisher:
     # Proposals, one method per spot: (room, (x, y), bottom, yaw in degrees) or None.
 
     def _wall(self, category: Category, size: Size, picky: bool, gap: float = 0.03, bottom: float = 0.0):
-        k = int(np.searchsorted(self.wall_chance, self.rng.random()))
+        k = int(np.searchsorted(self.wall_cumulative, self.rng.random()))
         k = min(k, len(self.wall_lengths) - 1)
         room, long = int(self.plan.wall_room[k]), self.wall_lengths[k]
         if long < size[0] + 0.1 or (picky and self.themes[room] not in category.themes):
@@ -197,7 +197,7 @@ class Furnisher:
         self.n_zones += 1
 
     def _room(self) -> int:
-        return min(int(np.searchsorted(self.room_chance, self.rng.random())), len(self.plan.polygons) - 1)
+        return min(int(np.searchsorted(self.room_cumulative, self.rng.random())), len(self.plan.polygons) - 1)
 
     def _room_at(self, at: np.ndarray) -> int:
         for room, polygon in enumerate(self.plan.polygons):

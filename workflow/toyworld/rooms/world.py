@@ -99,8 +99,8 @@ def _try_world(seed: int, attempt: int, low: int, high: int, shape: str | None) 
     rng = generator(seed, "world", low, high, shape, attempt)
     n = int(rng.integers(low, high + 1))
     if shape is None:
-        chances = np.array([0.45, 0.25, 0.15 * (n >= 18), 0.2 * (n >= 22)])
-        shape = SHAPES[int(rng.choice(len(SHAPES), p=chances / chances.sum()))]
+        weights = np.array([0.45, 0.25, 0.15 * (n >= 18), 0.2 * (n >= 22)])
+        shape = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))]
     mix = [THEMES[k] for k in rng.permutation(len(THEMES))]
     # A single room has two themes, as lived-in rooms do.
     themes = tuple(mix) if shape == "flat" else (mix[0], mix[1])
