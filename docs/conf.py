@@ -25,6 +25,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "config/README.md",
     "tests/README.md",
+    "workflow/toyworld/README.md",
     "docs/*.md",
     "docs/decisions/*.md",
     "docs/api/*/*.rst",
