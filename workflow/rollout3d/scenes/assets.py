@@ -36,7 +36,7 @@ class Candidate:
     check: Callable[[], object] | None = None
 
     @property
-    def absent(self) -> Path | None:
+    def absent(self) -> Path | PackedPath | None:
         """The first path that is not there."""
         return next((path for path in self.paths if not _noted(path).exists()), None)
 
@@ -74,8 +74,8 @@ class Asset:
         another file, and an expected one, which the release itself announces. Raises `ScanError` if there is no
         candidate, or none that can be used.
         """
-        problems: list[tuple[ScanError, Path]] = []
-        incomplete: list[Path] = []
+        problems: list[tuple[ScanError, Path | PackedPath]] = []
+        incomplete: list[Path | PackedPath] = []
         for candidate in self.candidates:
             if candidate.absent is not None:
                 incomplete += [candidate.paths[0]] if candidate.absent != candidate.paths[0] else []
@@ -103,7 +103,7 @@ class Asset:
         also = "; ".join(f"{error.path.name}: {error.reason}" for error, _ in others)
         raise ScanError(first.path, f"{first.reason}; what could replace it is no better: {also}") from first
 
-    def file(self) -> tuple[Path, list[str]]:
+    def file(self) -> tuple[Path | PackedPath, list[str]]:
         """The main path of the first candidate that is there, and flags that tell of the choice; nothing is opened."""
         return self.first(lambda candidate: candidate.paths[0])
 

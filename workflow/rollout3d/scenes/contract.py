@@ -17,7 +17,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from rollout3d.geometry.distance import STEP_M
 from rollout3d.scenes.lists import storable
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.scan import Annotated, Room, matrix, released_box, unknown_labels
+
+if TYPE_CHECKING:
+    from rollout3d.scenes.formats.packed import PackedPath
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +96,7 @@ def identity(entry: Mapping[str, Any]) -> tuple[int, str]:
 class NoObjects(ScanError):
     """An annotation without objects: no damage, but nothing to ask about."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path | PackedPath):
         super().__init__(path, "annotates no object", expected=True)
 
 
@@ -123,7 +126,9 @@ class Accepted:
         return room
 
 
-def accept(path: Path, found: Sequence[Annotated | Refused], vertices: np.ndarray, n_empty: int = 0) -> Accepted:
+def accept(
+    path: Path | PackedPath, found: Sequence[Annotated | Refused], vertices: np.ndarray, n_empty: int = 0
+) -> Accepted:
     """Judge the objects of one annotation against each other and against the mesh, vertices (V,3).
 
     `n_empty`: further objects of the annotation, of which the mesh shows nothing. Raises `NoObjects` for an annotation
@@ -162,7 +167,7 @@ def accept(path: Path, found: Sequence[Annotated | Refused], vertices: np.ndarra
     return Accepted(sorted(objects, key=lambda item: item.object_id), unboxed, flags, len(found) + n_empty)
 
 
-def _require_own_ids(path: Path, found: Iterable[Annotated | Refused]) -> None:
+def _require_own_ids(path: Path | PackedPath, found: Iterable[Annotated | Refused]) -> None:
     labels: dict[int, str] = {}
     for item in found:
         if item.object_id in labels:

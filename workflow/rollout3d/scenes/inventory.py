@@ -14,6 +14,7 @@ from rollout3d.releases import MissingData
 from rollout3d.scenes import datasets
 from rollout3d.scenes.assets import Candidate
 from rollout3d.scenes.formats.headers import check_header
+from rollout3d.scenes.formats.packed import PackedPath
 from rollout3d.scenes.ingest import is_there, touching
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import SPLITS, ScanRef, label_table, missing_lists, require
@@ -103,7 +104,7 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
     return row
 
 
-def _probed(candidate: Candidate) -> Path:
+def _probed(candidate: Candidate) -> Path | PackedPath:
     """The main path of a candidate whose headers are whole. Raises `ScanError`."""
     for path in candidate.paths:
         check_header(path)

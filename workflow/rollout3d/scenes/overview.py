@@ -17,6 +17,7 @@ from rollout3d.geometry.raster import rasterise
 from rollout3d.geometry.topdown import Bev
 from rollout3d.scenes.check_picture import above, color_of, label, with_boxes, write
 from rollout3d.scenes.check_report import Shot
+from rollout3d.scenes.formats.pictures import decode_picture
 from rollout3d.scenes.scan import Room
 
 Row = dict[str, Any]
@@ -82,5 +83,4 @@ def _frame(room: Room, row: Row) -> np.ndarray:
 
 
 def _decode(image: Row) -> np.ndarray:
-    stored = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_COLOR)
-    return cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(decode_picture(image["bytes"], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from rollout3d.releases import MissingData
 if TYPE_CHECKING:
     pass
 
+if TYPE_CHECKING:
+    from rollout3d.scenes.formats.packed import PackedPath
+
 
 class ScanError(UserError, ValueError):
     """A scan that cannot be used: the file at fault and why.
@@ -26,7 +30,7 @@ class ScanError(UserError, ValueError):
     scan, but does not count as damage.
     """
 
-    def __init__(self, path: Path | str, reason: str, *, expected: bool = False):
+    def __init__(self, path: os.PathLike[str] | str, reason: str, *, expected: bool = False):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason, self.expected = Path(path), reason, expected
 
@@ -42,7 +46,7 @@ _DAMAGE = (
 
 
 @contextmanager
-def reading(path: Path | str) -> Iterator[None]:
+def reading(path: os.PathLike[str] | str) -> Iterator[None]:
     """Turn whatever a damaged file provokes in a parser into a `ScanError` that names the file.
 
     `MissingData` passes: it concerns the release, not the scan that is being read.
@@ -60,13 +64,13 @@ def reading(path: Path | str) -> Iterator[None]:
         raise ScanError(path, what) from error
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path | PackedPath) -> str:
     """The text of a file of a release, whatever encoding `rollout3d.texts` knows. Raises `ScanError`."""
     with reading(path):
         return texts.decode(path.read_bytes())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path | PackedPath) -> dict[str, Any]:
     """The content of a JSON file, which holds an object. Raises `ScanError`."""
     with reading(path):
         content = texts.loads(path.read_bytes())

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import ScanRef
+
+if TYPE_CHECKING:
+    from rollout3d.scenes.formats.packed import PackedPath
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +147,7 @@ class Room:
     to_aligned: np.ndarray = field(default_factory=lambda: np.eye(4))
     scene_type: str | None = None
     flags: list[str] = field(default_factory=list)
-    mesh_path: Path = field(default_factory=Path)
+    mesh_path: Path | PackedPath = field(default_factory=Path)
     unboxed: list[str] = field(default_factory=list)
     n_annotated: int | None = None
 

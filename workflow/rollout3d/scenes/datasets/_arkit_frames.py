@@ -45,7 +45,7 @@ class _Files(NamedTuple):
     """Files of one folder by time: times in whole milliseconds, growing, and paths."""
 
     ms: np.ndarray
-    paths: list[Path]
+    paths: list[Path | PackedPath]
 
     def nearest(self, ms: int) -> int:
         """Position of the file nearest in time; of two the earlier, as the official reader tries it first."""
@@ -69,6 +69,8 @@ class ArkitSource:
     missing in time, `frames_without_intrinsics:N` and `intrinsics_without_frames:N`.
     Raises `ScanError`.
     """
+
+    poses_path: Path
 
     def __init__(self, folders: Sequence[Path | PackedPath], video: str):
         self._video = video
@@ -197,7 +199,7 @@ class ArkitSource:
         """Nothing is held open."""
 
 
-def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_trajectory(path: Path | PackedPath) -> tuple[np.ndarray, np.ndarray]:
     """Times (N,), seconds, growing, and camera-to-world poses (N,4,4) of a `.traj` file.
 
     Lines: time, axis-angle (rad) and translation of world-to-camera. Raises `ScanError` for an empty or odd file.
@@ -219,7 +221,7 @@ def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, 0], poses
 
 
-def _order_of_entries(path: Path) -> list[str]:
+def _order_of_entries(path: Path | PackedPath) -> list[str]:
     """Flags on the entries' order: `read_trajectory` sorts them and keeps the first of those of one time."""
     with reading(path):
         times = [float(line.split()[0]) for line in read_text(path).splitlines() if line.strip()]
@@ -250,7 +252,7 @@ def poses_at(
     return found
 
 
-def _list(folder: Path, suffix: str) -> _Files:
+def _list(folder: Path | PackedPath, suffix: str) -> _Files:
     """The files of a folder by the time in their name, <video>_<seconds>.<suffix>."""
     found = []
     check_archive(folder)
@@ -266,13 +268,13 @@ def _list(folder: Path, suffix: str) -> _Files:
     return _Files(np.array([ms for ms, _ in found], np.int64), [path for _, path in found])
 
 
-def _read_depth(path: Path) -> np.ndarray:
+def _read_depth(path: Path | PackedPath) -> np.ndarray:
     picture = _read_png(path, cv2.IMREAD_UNCHANGED)
     if picture.ndim != 2 or picture.dtype != np.uint16:
         raise ScanError(path, "depth is expected as one channel of 16 bits, millimetres")
     return picture
 
 
-def _read_png(path: Path, flags: int) -> np.ndarray:
+def _read_png(path: Path | PackedPath, flags: int) -> np.ndarray:
     with reading(path):
         return decode_picture(path.read_bytes(), flags)

@@ -17,6 +17,7 @@ from rollout3d.scenes.assets import found_in
 from rollout3d.scenes.contract import Accepted, Refused, accept, identity
 from rollout3d.scenes.datasets._scannet_labels import meanings
 from rollout3d.scenes.datasets.scannet import NAME, RELEASE, assets
+from rollout3d.scenes.formats.packed import PackedPath
 from rollout3d.scenes.formats.ply import read_ply
 from rollout3d.scenes.reading import ScanError, read_json, read_text, reading
 from rollout3d.scenes.release import ScanRef, label_table, missing
@@ -52,7 +53,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     return room if found is None else found.into(room)
 
 
-def read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path | PackedPath) -> dict[str, Any]:
     """Read the `key = value` lines of a scan's .txt. Raises `ScanError`.
 
     Values that are numbers throughout become lists of floats.
@@ -73,7 +74,7 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def _read_objects(
-    annotation: Sequence[Path], ref: ScanRef, vertices: np.ndarray, tsv: Path | None, flags: list[str]
+    annotation: Sequence[Path | PackedPath], ref: ScanRef, vertices: np.ndarray, tsv: Path | None, flags: list[str]
 ) -> Accepted | None:
     if not annotation:
         flags.append("no_annotation")

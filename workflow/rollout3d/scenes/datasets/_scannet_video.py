@@ -30,8 +30,8 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
 
     def use(candidate: Candidate) -> FrameSource:
         if candidate.name == "sens":
-            return SensSource(candidate.paths[0], to_aligned)
-        return open_export(ref, folders(root, ref)[0], candidate.paths[0].parent, to_aligned)
+            return SensSource(Path(candidate.paths[0]), to_aligned)
+        return open_export(ref, folders(root, ref)[0], Path(candidate.paths[0]).parent, to_aligned)
 
     source, flags = video.first(use)
     return source, [*flags, *getattr(source, "flags", [])]

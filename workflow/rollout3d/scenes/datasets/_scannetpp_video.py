@@ -46,9 +46,9 @@ def open_video(root: Path, ref: ScanRef) -> tuple[FrameSource, list[str]]:
 
     def use(candidate: Candidate) -> PhoneSource | DslrSource:
         if candidate.name in DSLR:
-            pictures, _, *cameras = candidate.paths
+            pictures, _, *cameras = map(Path, candidate.paths)
             return DSLR[candidate.name](pictures.parent, cameras[0])
-        file, poses = candidate.paths[:2]
+        file, poses = map(Path, candidate.paths[:2])
         rival = any(other.paths[0] != file and other.paths[0].is_file() for other in video.candidates[:2])
         return PhoneSource(file.parent, file, poses, whole=rival)
 

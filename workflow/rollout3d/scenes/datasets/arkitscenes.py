@@ -185,18 +185,20 @@ def readable(root: Path, ref: ScanRef) -> tuple[list[Path | PackedPath], list[Pa
 
     Raises `ScanError` for a damaged archive if nothing else holds files of the video.
     """
-    found, damaged, first = [], [], None
+    found: list[Path | PackedPath] = []
+    damaged: list[Path] = []
+    first: ScanError | None = None
     for path in _present(root, ref):
         try:
             check_archive(path)
         except ScanError as error:
-            damaged.append(path)
+            damaged.append(Path(path))
             first = first or error
         else:
             found.append(path)
     if first is not None and not any(next(path.iterdir(), None) for path in found):
         raise first
-    return found or folders(root, ref), damaged
+    return found or [*folders(root, ref)], damaged
 
 
 _Entry = tuple[Path, str, str | None, str]

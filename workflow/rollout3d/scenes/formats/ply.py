@@ -5,11 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rollout3d.scenes.reading import ScanError, reading
+
+if TYPE_CHECKING:
+    from rollout3d.scenes.formats.packed import PackedPath
 
 _TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -40,7 +43,7 @@ class _Element(NamedTuple):
     lists: list[tuple[str, str, str]]
 
 
-def read_ply(path: Path) -> Mesh:
+def read_ply(path: Path | PackedPath) -> Mesh:
     """The triangles of a PLY file; polygons are split into fans, other elements are skipped.
 
     Binary (both byte orders) and ASCII. Elements before the faces may hold scalars only, as in all known releases.
@@ -91,7 +94,7 @@ def check_ply(path: Path) -> None:
             raise ScanError(path, f"truncated: {size} bytes, at least {at} by its header; download it again")
 
 
-def _header(path: Path, data: bytes, size: int | None = None) -> tuple[str, list[_Element], int]:
+def _header(path: Path | PackedPath, data: bytes, size: int | None = None) -> tuple[str, list[_Element], int]:
     """Byte order ("" = ASCII), elements and the end of the header; `size`: of the file, if `data` is its start."""
     size = len(data) if size is None else size
     end = data.find(b"end_header", 0, 65536)

@@ -13,6 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.container
+import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
