@@ -45,7 +45,8 @@ def asked(record: Mapping[str, Any]) -> Asked:
             raise Unusable("missing field", "solution or ground_truth")
         answer = text_of({"answer": str(answer)}, "answer")
     options = given_options(record.get("options") or record.get("choices"))
-    text = _ASKED.sub("", text[_PREAMBLE.match(text).end() :]).strip()
+    preamble = _PREAMBLE.match(text)  # matches any text
+    text = _ASKED.sub("", text[preamble.end() if preamble else 0 :]).strip()
     choice = str(record.get("problem_type", "multiple choice")).lower() == "multiple choice"
     question, listed = split_options(text, given=bool(options) or not choice)
     if not question.strip():

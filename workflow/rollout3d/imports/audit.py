@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import question_types
+from rollout3d.geometry.distance import Method
 from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
 from rollout3d.imports.choices import implied_options, letter, option_texts, side, word
@@ -30,7 +31,8 @@ from rollout3d.questions.types import Number, QuestionType
 
 Row = dict[str, Any]
 
-DEFINITIONS = {
+Definition = Literal[Method, "centres"]
+DEFINITIONS: Mapping[str, str] = {
     "vsibench": "closest points as VSI-Bench samples them",
     "exact": "closest points of the boxes",
     "centres": "centres of the boxes",
@@ -74,7 +76,7 @@ class _Scene:
 
     scene: SceneView
     names: Mapping[str, str]
-    definition: str = "vsibench"
+    definition: Definition = "vsibench"
 
     @classmethod
     def of(cls, scene: SceneView) -> _Scene:
@@ -171,6 +173,8 @@ def _answered(
 def _number(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
     of_type = reading.type
     digits = number(of.answer, of.question, of_type)
+    if of_type.answer is None:
+        raise AssertionError(f"{of_type.name} has no number")
     if of_type.answer.measure == "count":
         ours = int(_recomputed(of_type, reading.fields, (), scene))
         yield {"recomputed": str(ours), "difference": float(digits) - ours, "agrees": float(digits) == ours}
@@ -183,9 +187,11 @@ def _number(reading: Reading, of: Asked, scene: _Scene) -> Iterator[Row]:
         yield {"definition": definition} | _measured(of_type.answer, digits, unit, ours)
 
 
-def _defined(of_type: QuestionType, scene: _Scene) -> list[tuple[str | None, _Scene]]:
+def _defined(of_type: QuestionType, scene: _Scene) -> list[tuple[Definition | None, _Scene]]:
     """Return the scene with each definition of distance; once and without a name where distances do not matter."""
-    return [(name, replace(scene, definition=name)) for name in DEFINITIONS] if of_type.by_distance else [(None, scene)]
+    if not of_type.by_distance:
+        return [(None, scene)]
+    return [(name, replace(scene, definition=name)) for name in get_args(Definition)]
 
 
 def _recomputed(of_type: QuestionType, fields: Mapping[str, str], options: Sequence[str], scene: _Scene) -> float | str:

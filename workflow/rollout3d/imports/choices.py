@@ -108,10 +108,10 @@ def given_options(value: Any) -> list[str]:
 
 def option_texts(options: Sequence[str]) -> list[str]:
     """Texts of at least two different options, whose letters, if any, are A, B, ... in order."""
-    found = [_OPTION.fullmatch(option.strip()) for option in options]
-    if all(found) and [match[1].upper() for match in found] == list(LETTERS[: len(options)]):
+    found = [match for option in options if (match := _OPTION.fullmatch(option.strip()))]
+    if len(found) == len(options) and [match[1].upper() for match in found] == list(LETTERS[: len(options)]):
         texts = [match[2].strip() for match in found]
-    elif not any(match and match[1].isupper() for match in found):
+    elif not any(match[1].isupper() for match in found):
         texts = [option.strip() for option in options]
     else:
         raise Unusable("malformed options", " | ".join(options)[:80])

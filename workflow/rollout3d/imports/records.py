@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,7 +49,8 @@ class _Stream:
     def peek(self) -> str:
         """The next character that is not blank; empty at the end."""
         while True:
-            self._at = self._BLANK.match(self._text, self._at).end()
+            blank = self._BLANK.match(self._text, self._at)  # matches any text
+            self._at = blank.end() if blank else self._at
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():
@@ -110,7 +111,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
         raise ExternalError(f"{path}: holds no records; download it again")
 
 
-def text_of(record: dict[str, Any], key: str) -> str:
+def text_of(record: Mapping[str, Any], key: str) -> str:
     """A text of a record, without blanks around it. Raises Unusable if it is missing, empty or cannot be stored."""
     value = record.get(key)
     if not isinstance(value, str) or not value.strip():

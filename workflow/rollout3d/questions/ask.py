@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from rollout3d.config import Config, question_types
+from rollout3d.config import Config, DatasetName, question_types
 from rollout3d.questions import visible
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.scene import SceneView
@@ -19,6 +19,7 @@ from rollout3d.scenes.locate import locate
 from rollout3d.scenes.release import ScanRef
 from rollout3d.scenes.scan import UNKNOWN_LABEL
 from rollout3d.scenes.verdict import CONTRADICTS, Verdict, judge
+from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow
 
 Row = dict[str, Any]
 
@@ -33,8 +34,8 @@ class Asked:
     ref: ScanRef
     root: Path
     tables: dict[str, list[Row]]
-    questions: list[Row]
-    dropped: list[Row]
+    questions: list[QuestionRow]
+    dropped: list[DroppedQuestionRow]
     types: tuple[str, ...]
     lost: list[str] = field(default_factory=list)
 
@@ -56,15 +57,17 @@ def ask(dataset: str, path: Path, config: Config) -> Asked:
     scene = found["scenes"][0]
     verdict = judge(scene, config.scenes.agreement)
     if verdict.fate == "dropped":
-        questions: list[Row] = []
-        dropped = [{"question_id": scene["scene_id"], "file": "", "reason": f"{CONTRADICTS}: {verdict.text}"}]
+        questions: list[QuestionRow] = []
+        dropped: list[DroppedQuestionRow] = [
+            {"question_id": scene["scene_id"], "file": "", "reason": f"{CONTRADICTS}: {verdict.text}"}
+        ]
     else:
         questions, dropped = _questions(found, config)
     lost += [*_judged(verdict), *_lost(scene, found["objects"])]
     return Asked(ref, root, found, questions, dropped, question_types.asked(config.questions.per_scene), lost)
 
 
-def _questions(found: dict[str, list[Row]], config: Config) -> tuple[list[Row], list[Row]]:
+def _questions(found: dict[str, list[Row]], config: Config) -> tuple[list[QuestionRow], list[DroppedQuestionRow]]:
     """The questions about the scene of some tables, and rows that say what kept others out."""
     view = SceneView.from_rows(found["scenes"][0], found["objects"], found["maps"][0])
     questions, dropped = questions_for_scene(view, config.questions, config.seed)
@@ -86,7 +89,9 @@ def _listed(dataset: str, root: Path, ref: ScanRef, config: Config) -> tuple[Sca
     """The scan with split and space of the release's lists, as far as these are there, and what is lost without."""
     for split in ("train", "val", "test"):
         try:
-            listed = datasets.load(dataset).list_scans(root, [split], config.site.splits.get(dataset))
+            listed = datasets.load(dataset).list_scans(
+                root, [split], config.site.splits.get(cast(DatasetName, dataset))
+            )
         except MissingData:
             continue
         for other in listed:
@@ -144,7 +149,7 @@ def lines(asked: Asked, per_type: int | None) -> Iterator[str]:
             yield from _question(row)
 
 
-def _question(row: Row) -> Iterator[str]:
+def _question(row: QuestionRow) -> Iterator[str]:
     text, *more = row["question"].splitlines()
     yield f"  {text}"
     yield from (f"    {line}" for line in more)
@@ -152,5 +157,6 @@ def _question(row: Row) -> Iterator[str]:
     yield from (f"      {option}" for option in options)
     told = next((f" ({option_text(option)})" for option in options if option.startswith(f"{row['ground_truth']}.")), "")
     yield f"    -> {row['ground_truth']}{told}"
-    if row.get("answerable") is not None and visible.WHOLE_VIDEO not in row["answerable"]:
+    answerable = row.get("answerable")
+    if answerable is not None and visible.WHOLE_VIDEO not in answerable:
         yield "    not answered by the video" + (f": {row['refused']}" if row["refused"] else "")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from rollout3d import tables
 from rollout3d.config import Config, Splits, question_types
@@ -16,13 +16,14 @@ from rollout3d.config.frames import train_set
 from rollout3d.questions import bias, errata, guard, mix, select, visible
 from rollout3d.questions.letters import balance_letters
 from rollout3d.questions.verdicts import refuses
-from rollout3d.scenes.verdict import CONTRADICTS, judge
+from rollout3d.scenes.verdict import CONTRADICTS, Verdict, judge
 from rollout3d.seeding import stable_hash
 from rollout3d.tables.groups import GROUP
+from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow, SceneRow, SourceRow, VerdictRow
 
 _log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
+Row = QuestionRow
 
 JUDGED = "dropped by the judge"
 """How the reason begins of every row that the judge spoke against."""
@@ -39,20 +40,20 @@ class Assembled:
 
     train: list[Row]
     test: list[Row]
-    dropped: list[Row]
-    sources: list[Row]
+    dropped: list[DroppedQuestionRow]
+    sources: list[SourceRow]
     guesses: dict[str, mix.Guess]
 
 
 def assemble(
     questions: Iterable[Row],
-    scenes: Iterable[Row],
+    scenes: Iterable[SceneRow],
     config: Config,
     benchmark: Iterable[Row] = (),
-    left_out: Iterable[Row] = (),
-    verdicts: Iterable[Row] = (),
+    left_out: Iterable[DroppedQuestionRow] = (),
+    verdicts: Iterable[VerdictRow] = (),
     corrections: Sequence[errata.Erratum] = (),
-    refused: Iterable[Row] = (),
+    refused: Iterable[DroppedQuestionRow] = (),
 ) -> Assembled:
     """The training table and the test table, whatever the number and order of the tables they came from.
 
@@ -75,7 +76,7 @@ def assemble(
     """
     splits = {name: dataset.splits for name, dataset in config.datasets.items()}
     scenes = list(scenes)
-    dropped: list[Row] = []
+    dropped: list[DroppedQuestionRow] = []
 
     def drop(rows: Iterable[Row], reason: str) -> None:
         dropped.extend({"question_id": row["question_id"], "file": "", "reason": reason} for row in rows)
@@ -157,7 +158,7 @@ def write_train(path: Path | str, rows: Sequence[Row], files: Iterable[Path | st
         if not row["media"]:
             return row
         reader, place = places[row["question_id"]]
-        return row | {"media": reader[place]}
+        return cast(Row, row | {"media": reader[place]})
 
     size = GROUP if wanted else len(rows)
     with tables.Writer(tables.OCR_RL, path, lineage) as writer:
@@ -165,7 +166,7 @@ def write_train(path: Path | str, rows: Sequence[Row], files: Iterable[Path | st
             writer.write([whole(row) for row in rows[start : start + size]])
 
 
-def _located(rows: Sequence[Row], scenes: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+def _located(rows: Sequence[Row], scenes: Sequence[SceneRow]) -> tuple[list[Row], list[Row]]:
     """Rows with the split and space that the ingested scans say, and imported rows whose scan is not among them."""
     known = {(row["dataset"], row["scene_id"]): row for row in scenes}
     kept, unknown = [], []
@@ -181,12 +182,16 @@ def _located(rows: Sequence[Row], scenes: Sequence[Row]) -> tuple[list[Row], lis
     return kept, unknown
 
 
-def _agreeing(rows: Sequence[Row], scenes: Sequence[Row], config: Config) -> tuple[list[Row], list[tuple[Row, str]]]:
+def _agreeing(
+    rows: Sequence[Row], scenes: Sequence[SceneRow], config: Config
+) -> tuple[list[Row], list[tuple[Row, str]]]:
     """Rows to keep, and imported rows with the reason whose scan contradicts itself: poses or frames are wrong there.
 
     Generated questions of such a scan do not exist (stage `questions`).
     """
-    verdicts = {(row["dataset"], row["scene_id"]): judge(row, config.scenes.agreement) for row in scenes}
+    verdicts: dict[tuple[str, str | None], Verdict] = {
+        (row["dataset"], row["scene_id"]): judge(row, config.scenes.agreement) for row in scenes
+    }
     kept, dropped = [], []
     for row in rows:
         verdict = verdicts.get((row["dataset"], row["scene_id"]))
@@ -201,12 +206,12 @@ def _account(
     rows: Iterable[Row],
     train: Iterable[Row],
     test: Iterable[Row],
-    dropped: Iterable[Row],
-    left_out: Iterable[Row],
+    dropped: Iterable[DroppedQuestionRow],
+    left_out: Iterable[DroppedQuestionRow],
     guesses: Mapping[str, mix.Guess],
     corrected: Collection[str],
-    refused: Iterable[Row],
-) -> list[Row]:
+    refused: Iterable[DroppedQuestionRow],
+) -> list[SourceRow]:
     """SOURCES rows: how many questions of each source and type trained, test, or were left out, and why.
 
     `corrected`: question_ids whose answers errata have corrected, counted apart.
@@ -240,7 +245,7 @@ def _account(
 
 def _one_scan_per_space(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
     """Rows of the scan of smallest seeded hash of each space, with the rows that have no scan; and the others."""
-    drawn: dict[str, tuple[int, str]] = {}
+    drawn: dict[str | None, tuple[int, str]] = {}
     for row in rows:
         if row["scene_id"] is not None:
             draw = (stable_hash(seed, "one scan", row["scene_id"]), row["scene_id"])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from math import log
 from typing import Any
@@ -21,10 +21,11 @@ import numpy as np
 from rollout3d.questions.templates import LETTERS, option_text
 from rollout3d.scoring.scorers import match
 from rollout3d.seeding import stable_hash
+from rollout3d.tables.rows import QuestionRow
 
 _log = logging.getLogger(__name__)
 
-Row = Mapping[str, Any]
+Row = QuestionRow
 
 FOLDS = 5
 """Parts of the rooms: the learned guesser answers each from what it saw in the others."""
@@ -66,7 +67,7 @@ def measured(rows: Sequence[Row]) -> tuple[float, dict[str, np.ndarray]]:
     options; for numbers the best that one constant answer can score, since there is no chance without a guess.
     """
     if rows[0]["answer_type"] == "choice":
-        chance = float(np.mean([1 / len(row["options"]) for row in rows]))
+        chance = float(np.mean([1 / len(_options(row)) for row in rows]))
         return chance, {name: guess(rows) for name, guess in CHOICE_GUESSERS.items()}
     scores = {name: guess(rows) for name, guess in NUMBER_GUESSERS.items()}
     return float(scores.pop("constant").mean()), scores
@@ -99,6 +100,7 @@ def debias(rows: Sequence[Row], margin: float, seed: int) -> tuple[list[Row], li
 def _pruned(kind: str, group: list[Row], margin: float, seed: int) -> list[Row]:
     left = sorted(group, key=lambda row: stable_hash(seed, "debias", row["question_id"]))
     pruned: list[Row] = []
+    name, mean, chance = "", 0.0, 0.0
     for _ in range(MAX_ROUNDS):
         chance, scores = measured(left)
         scores.pop("letter", None)
@@ -125,8 +127,8 @@ def _by_type(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Questions that can be guessed by rule: choices with options, and numbers."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        lettered = row["options"] and all(option[1:3] == ". " for option in row["options"])
-        in_range = lettered and row["ground_truth"] in LETTERS[: len(row["options"])]
+        lettered = _options(row) and all(option[1:3] == ". " for option in _options(row))
+        in_range = lettered and row["ground_truth"] in LETTERS[: len(_options(row))]
         is_number = row["answer_type"] == "number" and _NUMBER.fullmatch(row["ground_truth"])
         if is_number or (row["answer_type"] == "choice" and in_range):
             groups[row["question_type"]].append(row)
@@ -137,7 +139,11 @@ def _truth(row: Row) -> str:
     """The answer in words: the text of the right option, or the number."""
     if row["answer_type"] != "choice":
         return row["ground_truth"]
-    return option_text(row["options"][LETTERS.index(row["ground_truth"])])
+    return option_text(_options(row)[LETTERS.index(row["ground_truth"])])
+
+
+def _options(row: Row) -> list[str]:
+    return row["options"] or []
 
 
 def _fold(row: Row) -> int:
@@ -153,7 +159,7 @@ def _picking(rank: Callable[[Row, list[str]], Sequence[float]]) -> Guesser:
     """Picks the option of highest rank; equal ones are drawn from."""
 
     def guess(rows: Sequence[Row]) -> np.ndarray:
-        return np.array([_share(rank(row, list(map(option_text, row["options"]))), row) for row in rows])
+        return np.array([_share(rank(row, list(map(option_text, _options(row)))), row) for row in rows])
 
     return guess
 
@@ -207,7 +213,7 @@ def _negative(rank: Callable[[Row, list[str]], list[float]]) -> Callable[[Row, l
 
 
 def _frequent_letter(rows: Sequence[Row]) -> np.ndarray:
-    count = Counter((len(row["options"]), row["ground_truth"]) for row in rows)
+    count = Counter((len(_options(row)), row["ground_truth"]) for row in rows)
     return _picking(lambda row, texts: [count[len(texts), letter] for letter in LETTERS[: len(texts)]])(rows)
 
 
@@ -226,14 +232,14 @@ def _learned_choice(rows: Sequence[Row]) -> np.ndarray:
     folds = [_fold(row) for row in rows]
     seen: list[Counter[tuple]] = [Counter() for _ in range(FOLDS)]
     right: list[Counter[tuple]] = [Counter() for _ in range(FOLDS)]
-    features = [[_features(row, text) for text in map(option_text, row["options"])] for row in rows]
+    features = [[_features(row, text) for text in map(option_text, _options(row))] for row in rows]
     for row, fold, of in zip(rows, folds, features):
         for k, keys in enumerate(of):
             seen[fold].update(keys)
             if k == LETTERS.index(row["ground_truth"]):
                 right[fold].update(keys)
     all_seen, all_right = sum(seen, Counter()), sum(right, Counter())
-    chance = len(rows) / sum(len(row["options"]) for row in rows)
+    chance = len(rows) / sum(len(_options(row)) for row in rows)
 
     def odds(key: tuple, fold: int) -> float:
         n, wins = all_seen[key] - seen[fold][key], all_right[key] - right[fold][key]

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rollout3d import tables
 from rollout3d.config import question_types
@@ -28,10 +28,11 @@ from rollout3d.questions.letters import movable, reordered
 from rollout3d.questions.templates import LETTERS, option_text
 from rollout3d.resources import shipped
 from rollout3d.scoring.parse import as_number
+from rollout3d.tables.rows import QuestionRow
 
 _log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
+Row = QuestionRow
 
 SHIPPED = shipped("resources/errata.csv")
 REASON = "errata"
@@ -266,7 +267,7 @@ def _ids(row: Row) -> set[str]:
     """question_ids of a question in any order of its options: the training table has another than the first one."""
     ids = {row["question_id"]}
     if movable(row):
-        ids |= {reordered(row, order)["question_id"] for order in permutations(range(len(row["options"])))}
+        ids |= {reordered(row, order)["question_id"] for order in permutations(range(len(row["options"] or ())))}
     return ids
 
 
@@ -287,4 +288,4 @@ def _corrected(row: Row, each: Erratum) -> Row:
     new = row | {"ground_truth": truth} | {name: None for name in tables.MARKS if name in row}
     if of_type is not None and of_type.correct is not None:  # the teacher's sentences follow the evidence
         new["evidence"] = tables.canonical_json(of_type.correct(json.loads(row["evidence"] or "{}"), truth))
-    return new | {"question_id": tables.question_id(new)}
+    return cast(Row, new | {"question_id": tables.question_id(new)})

@@ -17,6 +17,7 @@ from rollout3d.questions import types, visible
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.types import QuestionType
 from rollout3d.seeding import generator
+from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow
 
 _MAP_COLUMNS = ("walkable", "cell_m", "grid_origin", "grid_size", "appearances")
 
@@ -27,6 +28,7 @@ PER_PRIMARY = 20
 """Option sets of one relative-distance primary that `everything` keeps."""
 
 Rows = list[dict[str, Any]]
+Dropped = list[DroppedQuestionRow]
 Job = tuple[Mapping[str, Any], Rows | str, Mapping[str, Any] | None, Rows]
 """A row of `scenes`, its rows of `objects` (or the reason why it is not asked about), its row of `maps`, those of
 `visibility`."""
@@ -48,14 +50,14 @@ def asked(config: Questions) -> list[QuestionType]:
     return [types.load(name) for name in question_types.asked(config.per_scene)]
 
 
-def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[Rows, Rows]:
+def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[list[QuestionRow], Dropped]:
     """Return question rows of one scan, by type, and `questions_dropped` rows: a row per reason with its count.
 
     Each type draws from its own generator, seeded by scan and type: a change of one leaves the others alone.
     Candidates have no content hash yet, so the dropped rows carry "scene_id/question_type".
     """
-    rows: Rows = []
-    dropped: Rows = []
+    rows: list[QuestionRow] = []
+    dropped: Dropped = []
     for of_type in asked(config):
         rng = generator(seed, "questions", scene.dataset, scene.scene_id, of_type.name)
         made, reasons = of_type.generate(scene, config, rng)
@@ -77,7 +79,7 @@ def questions_for_shard(
     refused: Mapping[str, str] | None = None,
     visibility: tables.SceneReader | None = None,
     gate: visible.Gate | None = None,
-) -> Iterator[tuple[pa.Table, Rows]]:
+) -> Iterator[tuple[pa.Table, Dropped]]:
     """`questions_for_scene` for every scan whose split is trained on or tested, by dataset and scene_id.
 
     Yields batches of whole scans, the same for any number of worker processes: their rows of `questions`, at least
@@ -105,7 +107,7 @@ def questions_for_shard(
             yield scene, of_scene.get(scene["scene_id"], []), found[0] if found else None, seen
 
     made: list[pa.Table] = []
-    dropped: Rows = []
+    dropped: Dropped = []
     for columns, left_out in progress(_asked(jobs(), config, seed, workers, gate), "questions of scans", len(ordered)):
         made.append(columns)
         dropped += left_out
@@ -118,7 +120,7 @@ def questions_for_shard(
 
 def _asked(
     jobs: Iterator[Job], config: Questions, seed: int, workers: int, gate: visible.Gate | None
-) -> Iterator[tuple[pa.Table, Rows]]:
+) -> Iterator[tuple[pa.Table, Dropped]]:
     """`_ask` of every job, in order."""
     ask = partial(_ask, config=config, seed=seed, gate=gate)
     if workers == 1:
@@ -129,7 +131,7 @@ def _asked(
         yield from pool.map(ask, jobs, chunksize=2)
 
 
-def _ask(job: Job, config: Questions, seed: int, gate: visible.Gate | None) -> tuple[pa.Table, Rows]:
+def _ask(job: Job, config: Questions, seed: int, gate: visible.Gate | None) -> tuple[pa.Table, Dropped]:
     scene, objects, found, seen = job
     if isinstance(objects, str):
         return tables.build(tables.QUESTIONS, []), [_dropped(scene["scene_id"], objects)]
@@ -140,5 +142,5 @@ def _ask(job: Job, config: Questions, seed: int, gate: visible.Gate | None) -> t
     return tables.build(tables.QUESTIONS, rows), dropped
 
 
-def _dropped(key: str, reason: str) -> dict[str, Any]:
+def _dropped(key: str, reason: str) -> DroppedQuestionRow:
     return {"question_id": key, "file": "", "reason": reason}

@@ -16,10 +16,12 @@ from rollout3d.config import Splits
 from rollout3d.errors import UserError
 from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import space_of
+from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow
 
 _log = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
+"""A row of questions or of scenes; some columns are enough."""
 
 REASON = "leak guard"
 """How the reason begins of every row that the guard refuses."""
@@ -78,11 +80,15 @@ def _listed_spaces(dataset: str) -> bool:
     return dataset in doors.DATASETS.names and datasets.load(dataset).RELEASE.listed_spaces
 
 
-def guard(train: Sequence[Row], held_out: Mapping[str, str]) -> tuple[list[Row], list[Row]]:
-    """Rows that may be trained on, and `questions_dropped` rows for those of held-out spaces or scans."""
-    kept, dropped = [], []
+def guard(
+    train: Sequence[QuestionRow], held_out: Mapping[str, str]
+) -> tuple[list[QuestionRow], list[DroppedQuestionRow]]:
+    """Return rows that may be trained on, and `questions_dropped` rows for those of held-out spaces or scans."""
+    kept: list[QuestionRow] = []
+    dropped: list[DroppedQuestionRow] = []
     for row in train:
-        reason = held_out.get(row["space_id"]) or held_out.get(row["scene_id"])
+        names = (name for name in (row["space_id"], row["scene_id"]) if name is not None)
+        reason = next((held_out[name] for name in names if name in held_out), None)
         if reason is None:
             kept.append(row)
         else:

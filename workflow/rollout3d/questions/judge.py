@@ -17,13 +17,14 @@ from rollout3d import tables
 from rollout3d.config import Splits
 from rollout3d.questions.select import limit_total
 from rollout3d.questions.verdicts import FAILED
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.teacher.asking import Answered, Asking, ask_all
 from rollout3d.teacher.batched import BatchedChat
 from rollout3d.teacher.client import ChatClient
 from rollout3d.teacher.errors import TeacherError
 from rollout3d.teacher.pictures import Image, ScenePictures, frame_pictures
 
-Row = Mapping[str, Any]
+Row = QuestionRow
 
 MAX_TOKENS = 128
 """Maximum length of a verdict, tokens. [assumed]"""
@@ -60,15 +61,15 @@ class Shows:
 
     def knows(self, row: Row) -> bool:
         """Return whether a question is about a scan that has frames here."""
-        return row["scene_id"] in self._frames
+        return row["scene_id"] is not None and row["scene_id"] in self._frames
 
     def judged(self, questions: Iterable[Row]) -> list[Row]:
         """The questions that are judged, scan by scan: those about scans that have frames here."""
-        return sorted(filter(self.knows, questions), key=lambda row: (row["scene_id"], row["question_id"]))
+        return sorted(filter(self.knows, questions), key=lambda row: (row["scene_id"] or "", row["question_id"]))
 
     def parts(self, row: Row) -> list[str | Image]:
         """The frames, then the text."""
-        pictures = self._pictures[row["scene_id"]]
+        pictures = self._pictures[row["scene_id"] or ""]
         question = "\n".join([row["question"], *(row["options"] or [])])
         text = self._template.substitute(question=question, answer=row["ground_truth"], n_frames=len(pictures))
         return [*pictures, text]

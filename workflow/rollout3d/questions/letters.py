@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 from rollout3d import tables
 from rollout3d.questions import types
 from rollout3d.questions.templates import LETTERS, lettered, option_text
 from rollout3d.seeding import generator
+from rollout3d.tables.rows import QuestionRow
 
-Row = dict[str, Any]
+Row = QuestionRow
 
 _LETTERED = re.compile(r"([A-Z])\. .*\S", re.DOTALL)
 _REFERS_TO_LETTERS = re.compile(
@@ -22,7 +23,7 @@ _REFERS_TO_LETTERS = re.compile(
 )
 
 
-def movable(row: Mapping[str, Any]) -> bool:
+def movable(row: Row) -> bool:
     """Return whether a choice question may have its options in another order without changing what it says.
 
     Not if an option lacks its letter or is itself a letter, or if question or options speak of letters or of places
@@ -39,16 +40,16 @@ def movable(row: Mapping[str, Any]) -> bool:
     return not any(_REFERS_TO_LETTERS.search(text) for text in (row["question"], *texts))
 
 
-def reordered(row: Mapping[str, Any], order: Sequence[int]) -> dict[str, Any]:
+def reordered(row: Row, order: Sequence[int]) -> Row:
     """Return a choice question with its options in a new order: `order[k]` is the old index of the option at letter k.
 
     A text that lists the options (`QuestionType.lists_options`) lists them in the new order, as the benchmark does.
     Ground truth and question_id follow.
     """
-    old = [option_text(option) for option in row["options"]]
+    old = [option_text(option) for option in row["options"] or ()]
     new = [old[k] for k in order]
     truth = old[LETTERS.index(row["ground_truth"])]
-    moved = {**row, "options": lettered(new), "ground_truth": LETTERS[new.index(truth)]}
+    moved = cast(Row, row | {"options": lettered(new), "ground_truth": LETTERS[new.index(truth)]})
     of_type = types.known(row["question_type"])
     if of_type is not None and of_type.lists_options:
         moved["question"] = row["question"].replace(f"({', '.join(old)})", f"({', '.join(new)})", 1)
@@ -79,7 +80,7 @@ def balance_letters(rows: Sequence[Row], seed: int) -> list[Row]:
             by_type[row["question_type"], n][letter] += 1
             by_number[n][letter] += 1
     for k in free:
-        row, n = rows[k], len(rows[k]["options"])
+        row, n = rows[k], len(rows[k]["options"] or ())
         rng = generator(seed, "letters", row["question_id"])
         mine, all_types = by_type[row["question_type"], n], by_number[n]
         tie = rng.permutation(n)

@@ -10,13 +10,14 @@ from typing import Any
 
 from rollout3d.questions.counts import BENCHMARK
 from rollout3d.questions.select import shares_of
+from rollout3d.tables.rows import QuestionRow
 
-Row = Mapping[str, Any]
+Row = QuestionRow
 Guess = tuple[float, str, float]
 """Chance, the rule that guesses best from the text alone, and its score, each 0 to 1."""
 
 
-def shares(mix: str | Mapping[str, float]) -> dict[str, Any]:
+def shares(mix: str | Mapping[Any, float]) -> dict[str, Any]:
     """Return the shares that `questions.mix` asks for, by question type; none are named by "paper"."""
     if isinstance(mix, str):
         whole = sum(BENCHMARK.values())
@@ -24,7 +25,7 @@ def shares(mix: str | Mapping[str, float]) -> dict[str, Any]:
     return dict(mix)
 
 
-def problems(rows: Sequence[Row], total: int | None, mix: str | Mapping[str, float]) -> list[str]:
+def problems(rows: Sequence[Row], total: int | None, mix: str | Mapping[Any, float]) -> list[str]:
     """Sentences on why a mix cannot be had of `rows`: types without a row, and the type that binds below `total`."""
     asked, counts = shares(mix), Counter(row["question_type"] for row in rows)
     name = f"questions.mix ({mix if isinstance(mix, str) else 'shares'})"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from rollout3d import tables
 from rollout3d.geometry.boxes import OrientedBox
@@ -14,8 +14,9 @@ from rollout3d.geometry.distance import BoxPoints, Method, min_distance
 from rollout3d.geometry.topdown import Walkable, unpack_grid
 from rollout3d.questions.evidence import Json, joined, rounded
 from rollout3d.questions.templates import lettered
+from rollout3d.tables.rows import QuestionRow
 
-Result = tuple[list[dict[str, Any]], Counter[str]]
+Result = tuple[list[QuestionRow], Counter[str]]
 """What a generator returns: question rows, and how many candidates each reason kept out."""
 
 
@@ -99,11 +100,11 @@ class SceneView:
         return self.items[category][0].box
 
     def distance(self, a: str, b: str, method: Method) -> float:
-        """Smallest distance between instances of two categories, metres; computed once a pair."""
-        key = (*sorted((a, b)), method)
+        """Return the smallest distance between instances of two categories, metres; computed once per pair."""
+        key = (a, b, method) if a <= b else (b, a, method)
         if key not in self._distances:
-            groups = [[item.points for item in self.items[c]] for c in key[:2]]
-            self._distances[key] = min_distance(*groups, method)
+            one, other = ([item.points for item in self.items[c]] for c in key[:2])
+            self._distances[key] = min_distance(one, other, method)
         return self._distances[key]
 
     @cached_property
@@ -137,8 +138,8 @@ class SceneView:
         categories: Sequence[str],
         evidence: Mapping[str, Any],
         options: Sequence[str] | None = None,
-    ) -> dict[str, Any]:
-        """A row of the questions table.
+    ) -> QuestionRow:
+        """Return a row of the questions table, without the marks of the gate.
 
         `truth` is the number as text, or with `options` (texts without letters) the text of the right one.
         `categories` are those that the question names; `evidence`, by names that JSON need not escape, is stored as
@@ -160,4 +161,4 @@ class SceneView:
             "evidence": joined({"centres": self._centres_json, **evidence}),
         }
         row["question_id"] = tables.question_id(row)
-        return row
+        return cast(QuestionRow, row)

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rollout3d.seeding import stable_hash
+from rollout3d.tables.rows import QuestionRow
 
 T = TypeVar("T")
-Row = dict[str, Any]
+Row = QuestionRow
 
 
 def sample(candidates: Sequence[T], cap: int | None, rng: np.random.Generator, reasons: Counter[str]) -> list[T]:

@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from rollout3d import tables
 from rollout3d.config import Config, Splits
 from rollout3d.config.frames import WHOLE_VIDEO, evaluated_sets, stored_sets, train_set
 from rollout3d.questions import types
+from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow
 
-Row = dict[str, Any]
+Row = QuestionRow
 
 UNSEEN = "never clearly seen in"
 FEWER = "not every instance clearly seen in"
@@ -59,7 +60,7 @@ class Gate:
             gap_s=questions.appearance_gap_s,
         )
 
-    def shown(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+    def shown(self, row: Row) -> tuple[str, ...]:
         """The samplings that training or evaluation shows of the question's scan."""
         mine = self.splits.get(row["dataset"])
         return self.train_sets if mine is None or row["split"] in mine.train else self.test_sets
@@ -104,10 +105,11 @@ def only(row: Row, sets: Iterable[str]) -> Row:
     """A question row with the marks of the whole video and of these sets alone: what its readers depend on."""
     names = {WHOLE_VIDEO, *sets}
     answerable, instead = row.get("answerable"), row.get("budget_answers")
-    return row | {
+    kept = {
         "answerable": None if answerable is None else [name for name in answerable if name in names],
         "budget_answers": [each for each in instead or () if each["set"] in names] or None,
     }
+    return cast(Row, row | kept)
 
 
 @dataclass(frozen=True)
@@ -118,16 +120,16 @@ class Verdict:
     instead: str | None = None
 
 
-def gated(rows: Sequence[Row], sights: Sights | None, gate: Gate) -> tuple[list[Row], list[Row]]:
+def gated(rows: Sequence[Row], sights: Sights | None, gate: Gate) -> tuple[list[Row], list[DroppedQuestionRow]]:
     """Question rows of one scan with their marks, and `questions_dropped` rows of those that the gate removes.
 
     Marks are the columns `answerable`, `refused` and `budget_answers`; null where the scan's sights are not known.
     Removed rows go by "scene_id/question_type/question_id".
     """
     kept: list[Row] = []
-    dropped: list[Row] = []
+    dropped: list[DroppedQuestionRow] = []
     for row in rows:
-        marked = row | (marks(row, sights, gate) if sights else dict.fromkeys(tables.MARKS))
+        marked = cast(Row, row | (marks(row, sights, gate) if sights else dict.fromkeys(tables.MARKS)))
         if gate.remove and marked["refused"] is not None:
             key = f"{row['scene_id']}/{row['question_type']}/{row['question_id']}"
             dropped.append({"question_id": key, "file": "", "reason": marked["refused"]})
@@ -136,7 +138,7 @@ def gated(rows: Sequence[Row], sights: Sights | None, gate: Gate) -> tuple[list[
     return kept, dropped
 
 
-def marks(row: Mapping[str, Any], sights: Sights, gate: Gate) -> Row:
+def marks(row: Row, sights: Sights, gate: Gate) -> dict[str, Any]:
     """The columns `tables.MARKS` of one question.
 
     `answerable`: the samplings that lead to its answer; `refused`: why one that is shown does not; `budget_answers`:
@@ -166,14 +168,14 @@ def marks(row: Mapping[str, Any], sights: Sights, gate: Gate) -> Row:
     }
 
 
-def judge(row: Mapping[str, Any], sights: Sights, sampling: str, gate: Gate) -> Verdict:
+def judge(row: Row, sights: Sights, sampling: str, gate: Gate) -> Verdict:
     """Judge whether one sampling answers a question. Raises TableError for tables that do not belong together."""
     of_type = types.known(row["question_type"])
     rule = all_seen if of_type is None or of_type.sight is None else of_type.sight
     return rule(row, sights, sampling, gate)
 
 
-def all_seen(row: Mapping[str, Any], sights: Sights, sampling: str, gate: Gate) -> Verdict:
+def all_seen(row: Row, sights: Sights, sampling: str, gate: Gate) -> Verdict:
     """A question can be answered where every object that it names is clearly seen."""
     unseen = [
         each["category"]

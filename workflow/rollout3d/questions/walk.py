@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
 
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.topdown import Walkable
@@ -151,8 +152,9 @@ class Walker:
         self.cell_m, self.origin = float(walkable.cell_m), np.asarray(walkable.origin, float)
         self._grid = np.asarray(walkable.grid, bool)
         border = np.pad(self._grid, 1)
-        free = (ndimage.distance_transform_edt(border)[1:-1, 1:-1] * self.cell_m) > radius_m
-        parts, _ = ndimage.label(free)
+        free = (np.asarray(ndimage.distance_transform_edt(border))[1:-1, 1:-1] * self.cell_m) > radius_m
+        labelled: Any = ndimage.label(free)
+        parts = labelled[0]
         self.free = free & (np.bincount(parts.ravel())[parts] * self.cell_m**2 >= OPEN_M2)
         self.boxes, self.seen = dict(boxes), seen
         self._others = [_outline(box) for box in others]
@@ -195,8 +197,8 @@ class Walker:
         self._onward(route, 0, (), places[sure], np.stack([heading, heading])[:, sure], sure[sure], ends, troubles)
         counts = np.array([ends.get(tuple(option), (0, 0)) for option in options]).reshape(-1, 2) / len(places)
         worst = max((t for t in troubles if troubles[t]), key=lambda t: troubles[t], default=None)
-        shares = [tuple(map(float, column)) for column in counts.T]
-        return Walked(len(places), *shares, None if worst is None else _TROUBLES[worst])
+        surely, possibly = (tuple(map(float, column)) for column in counts.T)
+        return Walked(len(places), surely, possibly, None if worst is None else _TROUBLES[worst])
 
     def large(self, name: str) -> bool:
         """Return whether the object is longer, seen from above, or higher than `LANDMARK_M`."""
@@ -216,12 +218,13 @@ class Walker:
         high = np.maximum(np.ceil((np.array([y1, x1]) + BESIDE_M - self.origin[::-1]) / self.cell_m), 0).astype(int)
         row, col = np.nonzero(self.free[low[0] : high[0], low[1] : high[1]])
         cells = (row + low[0]) * columns + col + low[1]
-        away = shapely.distance(outline, shapely.points(self._middles(cells)))
+        away = np.asarray(shapely.distance(outline, shapely.points(self._middles(cells))))
         cells, away = cells[away <= BESIDE_M], away[away <= BESIDE_M]
         if not len(cells):
             return cells, cells
         # Of the two sides of a wall, an object stands on the one where one gets nearer to its middle.
-        first = np.argmin(np.linalg.norm(self._middles(cells) - self._centre(name), axis=1).round(6))
+        to_centre = np.asarray(np.linalg.norm(self._middles(cells) - self._centre(name), axis=1))
+        first = int(np.argmin(to_centre.round(6)))
         limit = (outline.length / 2 + ROUND_M) / self.cell_m
         mine = np.isfinite(paths.spread(self.free, cells[first : first + 1], limit)[0].ravel()[cells])
         field = np.full(self.free.size, np.inf)
@@ -230,14 +233,14 @@ class Walker:
         behind = self._behind_wall(cells, outline)
         return cells if behind.all() else cells[~behind], stops
 
-    def _behind_wall(self, cells: np.ndarray, outline: shapely.Geometry) -> np.ndarray:
+    def _behind_wall(self, cells: np.ndarray, outline: BaseGeometry) -> np.ndarray:
         """Whether the way from each cell straight to an outline crosses blocked cells that belong to no object."""
         lines = shapely.shortest_line(outline, shapely.points(self._middles(cells)))
         ends = shapely.get_coordinates(lines).reshape(-1, 2, 2)
         share = np.linspace(0, 1, 2 * math.ceil(BESIDE_M / self.cell_m) + 1)
         points = ends[:, :1] + share[:, None] * (ends[:, 1:] - ends[:, :1])
         index = np.clip(((points - self.origin) / self.cell_m).astype(int), 0, np.array(self._walls.shape)[::-1] - 1)
-        return self._walls[index[..., 1], index[..., 0]].any(axis=1)
+        return np.asarray(self._walls[index[..., 1], index[..., 0]].any(axis=1))
 
     @cached_property
     def _walls(self) -> np.ndarray:
@@ -270,6 +273,7 @@ class Walker:
             return
         blank = route.steps[k] is None
         landmark = route.steps[k + blank]
+        assert landmark is not None  # behind a turn comes a landmark
         last = k + blank + 1 == len(route.steps)
         legs = self._walks(landmark, cells)
         stopped = legs.state[cells].copy()
@@ -302,7 +306,7 @@ class Walker:
             n = self.free.size
             words = self._near_bits().shape[1]
             self._legs[landmark] = _Legs(
-                parent.ravel(), goals, np.full(n, -1, np.int8), np.zeros(n, np.int32), *np.zeros((2, n)),
+                parent.ravel(), goals, np.full(n, -1, np.int8), np.zeros(n, np.int32), np.zeros(n), np.zeros(n),
                 np.zeros((n, words), np.uint64),
             )  # fmt: skip
         legs = self._legs[landmark]
@@ -336,11 +340,11 @@ class Walker:
         return self.origin + (np.stack([col, row], axis=1) + 0.5) * self.cell_m
 
 
-def _outline(box: OrientedBox) -> shapely.Geometry:
+def _outline(box: OrientedBox) -> BaseGeometry:
     return shapely.MultiPoint(box.corners()[:, :2]).convex_hull
 
 
-def _longest_side(outline: shapely.Geometry) -> float:
+def _longest_side(outline: BaseGeometry) -> float:
     """The longer side of the smallest rectangle round an outline, metres."""
     box = shapely.get_coordinates(shapely.minimum_rotated_rectangle(outline))
     return float(np.linalg.norm(np.diff(box, axis=0), axis=1).max())

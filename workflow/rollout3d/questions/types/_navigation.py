@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt, label
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from rollout3d.geometry.boxes import OrientedBox
@@ -58,7 +58,7 @@ class Floor:
     def __init__(self, walkable: Walkable, radius_m: float, landmarks: Mapping[str, OrientedBox]):
         self.cell_m = float(walkable.cell_m)
         self.origin = np.asarray(walkable.origin, float)
-        self._to_blocked = distance_transform_edt(np.pad(walkable.grid, 1))[1:-1, 1:-1] * self.cell_m
+        self._to_blocked = np.asarray(distance_transform_edt(np.pad(walkable.grid, 1)))[1:-1, 1:-1] * self.cell_m
         self.free = self._to_blocked > radius_m
         self.centres = {name: box.centroid[:2] for name, box in landmarks.items()}
         self._outlines = {n: shapely.MultiPoint(box.corners()[:, :2]).convex_hull for n, box in landmarks.items()}
@@ -69,7 +69,7 @@ class Floor:
 
     def distance(self, points: np.ndarray, landmark: str) -> np.ndarray:
         """Metres from points (N,2) to the outline of a landmark, 0 inside: (N,)."""
-        return shapely.distance(self._outlines[landmark], shapely.points(points))
+        return np.asarray(shapely.distance(self._outlines[landmark], shapely.points(points)))
 
     def touch(self, a: str, b: str) -> bool:
         """Return whether two landmarks overlap, seen from above."""
@@ -93,8 +93,8 @@ class Floor:
             x0, y0, x1, y1 = self._outlines[landmark].bounds
             low = np.floor((np.array([x0, y0]) - REACH_M - self.origin) / self.cell_m).astype(int)
             high = np.ceil((np.array([x1, y1]) + REACH_M - self.origin) / self.cell_m).astype(int)
-            window = tuple(slice(max(low[i], 0), max(high[i], 0)) for i in (1, 0))
-            self._around[landmark] = self._look_around(landmark, window)
+            rows, columns = (slice(max(low[i], 0), max(high[i], 0)) for i in (1, 0))
+            self._around[landmark] = self._look_around(landmark, (rows, columns))
         return self._around[landmark]
 
     def _look_around(self, landmark: str, window: tuple[slice, slice]) -> tuple[tuple[float, float] | None, np.ndarray]:
@@ -110,7 +110,8 @@ class Floor:
         open_m = np.minimum(self._to_blocked[row, col], ARRIVED_M).round(6)
         to_centre = np.linalg.norm(places - self.centres[landmark], axis=1).round(6)
         best = min(at_outline, key=lambda k: (-open_m[k], to_centre[k]))
-        parts, _ = label(np.isfinite(patch), np.ones((3, 3)))
+        labelled: Any = label(np.isfinite(patch), np.ones((3, 3)))
+        parts = labelled[0]
         patch[parts != parts[row[best], col[best]]] = np.inf
         return (float(places[best, 0]), float(places[best, 1])), patch
 
@@ -153,8 +154,8 @@ class Floor:
                 break
         if path is None or np.linalg.norm(path[-1] - start) < MIN_LEG_M:
             return None
-        ends = [(float(x), float(y)) for x, y in (start, path[-1])]
-        return Leg(*ends, float(np.linalg.norm(path[-1] - start)), heading, path)
+        first, last = ((float(x), float(y)) for x, y in (start, path[-1]))
+        return Leg(first, last, float(np.linalg.norm(path[-1] - start)), heading, path)
 
     def _straight_on(self, start: np.ndarray, ahead: np.ndarray, length: float, landmark: str) -> np.ndarray | None:
         """Where a straight line (unit vector `ahead`) ends beside the landmark, None if it ends elsewhere."""
@@ -238,7 +239,7 @@ class Floor:
         return int(row * self.free.shape[1] + col)
 
     @cached_property
-    def _graph(self) -> coo_array:
+    def _graph(self) -> csr_array:
         """Weights, metres, between neighbouring free cells, each pair once."""
         free = self.free
         number = np.arange(free.size).reshape(free.shape)

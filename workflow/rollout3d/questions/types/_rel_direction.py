@@ -113,7 +113,8 @@ def recompute(fields: Mapping[str, str], options: Sequence[str], boxes: Boxes, l
     named = [boxes.located(fields[name], single=True) for name in NAMED]
     if len(set(named)) < len(named):
         raise boxes.refuse("names one object twice", ", ".join(named))
-    return answer(boxes.scene, *named, level)
+    standing, facing, query = named
+    return answer(boxes.scene, standing, facing, query, level)
 
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator, level: Level) -> Result:
@@ -155,7 +156,11 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator, leve
     # Most of a room lies before somebody who stands in it: uncapped, "back" answers 6 % of the medium questions.
     chosen = np.flatnonzero(passed).tolist()
     cap = config.per_scene.get(name)
-    drawn = sample(chosen, cap, rng, reasons) if compat else sample_evenly(chosen, answer[chosen], cap, rng, reasons)
+    drawn = (
+        sample(chosen, cap, rng, reasons)
+        if compat
+        else sample_evenly(chosen, answer[chosen].tolist(), cap, rng, reasons)
+    )
     for k in drawn:
         standing, facing, query = named = [names[index] for index in triples[k].tolist()]
         truth = rule.answers[answer[k]]

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from rollout3d.questions.scene import Result, SceneView
 from rollout3d.questions.types._navigation import REACH_M, Floor, Leg
 from rollout3d.questions.types.route_planning import FILL_IN, GO_FORWARD, NAME, SECTOR_DEG, TEXT, TURNS
 from rollout3d.questions.walk import REFUSED, Instructions, Walker
+from rollout3d.tables.rows import QuestionRow
 
 MAX_BLANKS = 3
 CLEAR_DEG = 35.0
@@ -102,7 +102,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     reasons["no walk with a clear turn"] += not n_found
     cap = config.per_scene.get(NAME, MAX_ROUTES)
     good = {n: _unobjectionable(scene, floor, walkers, routes, cap, rng, reasons) for n, routes in found.items()}
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, QuestionRow] = {}
     # Many turns first: routes with few are easier to find and would crowd them out.
     for n in found:
         due = (cap - len(rows)) // n
@@ -161,7 +161,7 @@ def _onward(
     for name in landmarks:
         leg = None if name in visited else floor.walk(place, name)
         turn = _turn(leg.heading_deg - heading, CLEAR_DEG) if leg else None
-        if turn is None:
+        if leg is None or turn is None:
             continue
         longer = Route(route.start, route.facing, (*route.steps, (turn, name, leg)))
         yield longer
@@ -177,9 +177,9 @@ def _unobjectionable(
     cap: int,
     rng: np.random.Generator,
     reasons: Counter[str],
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, QuestionRow]:
     """Up to `cap` question rows of routes that pass, by question, in random order; the answers take turns."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, QuestionRow] = {}
     piles: dict[tuple[str, ...], list[tuple[Instructions, tuple[str, ...]]]] = {}
     keys = list(routes)
     for k in rng.permutation(len(keys)):
@@ -192,7 +192,7 @@ def _unobjectionable(
             reason = None if None in objections else objections[0]
             if not reason:
                 refusals = (walker.refusal(*key) for walker in walkers)
-                reason = REFUSED.get(next(filter(None, refusals), None))
+                reason = REFUSED.get(next(filter(None, refusals), ""))
             if reason:
                 reasons[reason] += 1
                 continue
@@ -223,7 +223,7 @@ def _objection(floor: Floor, route: Route) -> str | None:
     return None if arriving == [route.turns] else AMBIGUOUS
 
 
-def _row(scene: SceneView, floor: Floor, route: Route, rng: np.random.Generator) -> dict[str, Any]:
+def _row(scene: SceneView, floor: Floor, route: Route, rng: np.random.Generator) -> QuestionRow:
     """The question of a route: three options for one blank, else the right one and three random others."""
     n_turns = len(route.turns)
     wrong = [turns for turns in product(TURNS, repeat=n_turns) if turns != route.turns]
@@ -276,7 +276,7 @@ def _turn(degrees: float, within: float) -> str | None:
     return None
 
 
-def _bearing(start: Sequence[float], end: Sequence[float]) -> float:
+def _bearing(start: Sequence[float] | np.ndarray, end: Sequence[float] | np.ndarray) -> float:
     """Direction from start to end, degrees counter-clockwise from +x."""
     return float(np.degrees(np.arctan2(end[1] - start[1], end[0] - start[0])))
 

@@ -53,7 +53,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
             "second": scene.place(second),
             "distance_m": distance,
             "method": config.distance,
-            "centre_distance_m": rounded([np.linalg.norm(between)])[0],
+            "centre_distance_m": rounded([float(np.linalg.norm(between))])[0],
         }
         question = text.format(first=first, second=second)
         rows.append(scene.row(NAME, question, str(distance), [first, second], evidence))
