@@ -212,7 +212,7 @@ def test_removed_questions_go_with_their_reason_and_others_stay_as_they_are():
     assert none == [] and [row["refused"] for row in marked] == [reason, None]
     for row, before in zip(marked, (SIZE, CHAIRS)):
         assert {name: row[name] for name in before} == before
-    assert visible.told(
+    assert visible.reason_counts(
         [reason, reason.replace("sofa", "bed"), "not every instance clearly seen in full: chair, 1 of 2"]
     ) == [
         ("never clearly seen in uniform16", 2),

@@ -34,7 +34,7 @@ class Asked:
 
 
 def asked(record: Mapping[str, Any]) -> Asked:
-    """What a record asks and answers. Raises Unusable for a missing or malformed field."""
+    """Return what a record asks and answers. Raises Unusable for a missing or malformed field."""
     talk = next((key for key in _TALK if key in record), None)
     if talk:
         text, answer = _turns(record[talk])
@@ -59,7 +59,7 @@ def asked(record: Mapping[str, Any]) -> Asked:
 
 
 def _turns(talk: Any) -> tuple[str, str]:
-    """The texts of the two turns of a conversation."""
+    """Return the texts of the two turns of a conversation."""
     if not (isinstance(talk, list) and all(isinstance(turn, dict) for turn in talk)):
         raise Unusable("malformed conversation", f"{str(talk)[:80]}")
     talk = [turn for turn in talk if turn.get("from", turn.get("role")) != "system"]

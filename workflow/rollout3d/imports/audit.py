@@ -83,13 +83,13 @@ class _Scene:
         return cls(scene, {_plain(name): name for name in [*scene.items, *scene.counts]})
 
     def _category(self, name: str) -> str:
-        """The scene's category of a name, which may be a plural; the name itself if there is none."""
+        """Return the scene's category of a name, which may be a plural; the name itself if there is none."""
         plain = _plain(name)
         spelled = (plain, plain.removesuffix("s"), plain.removesuffix("es"))
         return next((self.names[one] for one in spelled if one in self.names), name)
 
     def located(self, name: str, single: bool = False) -> str:
-        """The scene's category of a name that has boxes; with `single`, one box. Raises Unusable."""
+        """Return the scene's category of a name that has boxes; with `single`, one box. Raises Unusable."""
         category = self._category(name)
         boxes = self.scene.items.get(category, ())
         if not boxes:
@@ -152,7 +152,7 @@ def audit_released(
 def _answered(
     row: Row, record: Row, views: Mapping[tuple[str, str], _Scene], unread: Mapping[str, str]
 ) -> Iterator[Row]:
-    """The rows of one record; fills in `row` as far as the record can be read. Raises Unusable."""
+    """Yield the rows of one record; fills in `row` as far as the record can be read. Raises Unusable."""
     of = asked(record)
     reading = wording.read(of.question)
     name = reading.question_type if reading else wording.type_named(record.get("question_type"))
@@ -298,7 +298,7 @@ class Tally:
 
 
 def _finding(kind: str, shares: Mapping[str | None, float]) -> list[str]:
-    """A sentence where a release asks for closest points and its answers are those of centres."""
+    """Return a sentence where a release asks for closest points and its answers are those of centres."""
     closest = max((shares.get(name, 0.0) for name in ("vsibench", "exact")), default=0.0)
     if shares.get("centres", 0.0) <= closest:
         return []

@@ -39,7 +39,7 @@ _SIDE = re.compile(
 
 
 def split_options(text: str, given: bool = False) -> tuple[str, list[str]]:
-    """A question and the options that stand in its text, as given; no options if there are none.
+    """Return a question and the options that stand in its text, as given; no options if there are none.
 
     A text without a heading has options only if a row of at least two letters from A on ends it. With `given`, the
     record has a field of options, and the text is cut at a heading only.
@@ -107,7 +107,7 @@ def given_options(value: Any) -> list[str]:
 
 
 def option_texts(options: Sequence[str]) -> list[str]:
-    """Texts of at least two different options, whose letters, if any, are A, B, ... in order."""
+    """Return texts of at least two different options, whose letters, if any, are A, B, ... in order."""
     found = [match for option in options if (match := _OPTION.fullmatch(option.strip()))]
     if len(found) == len(options) and [match[1].upper() for match in found] == list(LETTERS[: len(options)]):
         texts = [match[2].strip() for match in found]
@@ -122,7 +122,7 @@ def option_texts(options: Sequence[str]) -> list[str]:
 
 
 def letter(answer: str, texts: Sequence[str]) -> str:
-    """The letter of the right option: stated, with or without its text, or found by its text.
+    """Return the letter of the right option: stated, with or without its text, or found by its text.
 
     Raises Unusable for an answer that is no option, and for a letter whose text is another option's.
     """
@@ -153,7 +153,7 @@ def word(answer: str, texts: Sequence[str]) -> str:
 
 
 def _bare(answer: str, texts: Sequence[str]) -> str:
-    """The answer without words such as "The answer is", unless they belong to an option."""
+    """Return the answer without words such as "The answer is", unless they belong to an option."""
     if _by_text(answer, texts) is not None:
         return answer
     return _ANSWER.sub("", answer.strip(), count=1).strip() or answer
@@ -177,7 +177,7 @@ def _by_text(answer: str, texts: Sequence[str]) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """A text in small letters without article, outer signs and repeated blanks."""
+    """Return a text in small letters without article, outer signs and repeated blanks."""
     text = " ".join(text.casefold().split()).strip(" .,;:!\"'*`")
     return re.sub(r"^(?:the|an)\s+", "", text)
 

@@ -27,7 +27,7 @@ _KEPT = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png"}
 
 
 def picture(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]]:
-    """A still picture as `media`: the file as it is, or a JPEG no larger than `video.image_max_pixels`.
+    """Return a still picture as `media`: the file as it is, or a JPEG no larger than `video.image_max_pixels`.
 
     Kept are JPEG and PNG files within the limit. Raises Unusable if it cannot be decoded or shown.
     """

@@ -128,7 +128,7 @@ def asked_unit(question: str, of_type: QuestionType | None) -> Unit | None:
 
 
 def unit_of(text: str) -> Unit | None:
-    """The unit that a text spells, such as "cm", "square meters" or "m^2"; None if it is none."""
+    """Return the unit that a text spells, such as "cm", "square meters" or "m^2"; None if it is none."""
     text = " ".join(text.lower().split())
     if text in UNITS:
         return UNITS[text]
@@ -167,7 +167,7 @@ def _value(found: re.Match[str]) -> tuple[str | None, Decimal]:
 
 
 def _factor(rest: str, question: str, of_type: QuestionType | None) -> Fraction | None:
-    """What to multiply an answer by that has `rest` behind its number; None if they do not fit together."""
+    """Return what to multiply an answer by that has `rest` behind its number; None if they do not fit together."""
     if not rest:
         return Fraction(1)
     measure, unit = of_type.answer.measure if of_type and of_type.answer else None, unit_of(rest)

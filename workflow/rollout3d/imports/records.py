@@ -47,7 +47,7 @@ class _Stream:
         self._decoder = json.JSONDecoder()
 
     def peek(self) -> str:
-        """The next character that is not blank; empty at the end."""
+        """Return the next character that is not blank; empty at the end."""
         while True:
             blank = self._BLANK.match(self._text, self._at)  # matches any text
             self._at = blank.end() if blank else self._at
@@ -60,7 +60,7 @@ class _Stream:
         self._at += 1
 
     def value(self) -> Any:
-        """The value that starts here. Raises json.JSONDecodeError."""
+        """Return the value that starts here. Raises json.JSONDecodeError."""
         while True:
             try:
                 value, self._at = self._decoder.raw_decode(self._text, self._at)
@@ -76,7 +76,7 @@ class _Stream:
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON list, or of a file with one object a line, in file order.
+    """Yield the objects of a JSON list, or of a file with one object a line, in file order.
 
     Raises ExternalError for a file that is neither, is empty, or ends in the middle.
     """
@@ -124,7 +124,7 @@ def text_of(record: Mapping[str, Any], key: str) -> str:
 
 
 def file_of(root: Path, stated: str) -> Path:
-    """Where a record's file lies below the release's folder. Raises Unusable if it is not there."""
+    """Return where a record's file lies below the release's folder. Raises Unusable if it is not there."""
     relative = os.path.normpath(stated.replace("\\", "/"))
     if os.path.isabs(relative) or relative.split(os.sep)[0] == "..":
         raise Unusable("path outside the release", stated)

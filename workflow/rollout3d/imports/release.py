@@ -76,7 +76,7 @@ class Losses:
         )
 
     def nothing(self, total: int, doubt: str) -> ExternalError:
-        """The error for a file of which no record is left: its filters where they took all, else the doubt."""
+        """Return the error for a file of which no record is left: its filters where they took all, else the doubt."""
         if not self.damaged:
             how = "; ".join(_FILTERS[kind] for kind in self.filtered if kind in _FILTERS)
             return ExternalError(
@@ -91,7 +91,7 @@ class Losses:
         return "; ".join(f"{n} times '{self._examples[kind]}'" for kind, n in kinds.most_common(3))
 
     def _remedy(self) -> str:
-        """What to do about the damage: about files that are not there, and about texts of another form."""
+        """Return what to do about the damage: about files that are not there, and about texts of another form."""
         remedies = []
         if self._files & self.damaged.keys():
             remedies.append("Download the release completely and unpack its archives where they lie")
@@ -209,7 +209,7 @@ def import_records(
 def _load(
     candidate: Candidate, root: Path, config: Config, sets: Collection[str]
 ) -> tuple[str, dict[str, Any] | Unusable]:
-    """The whole row of a candidate, its picture or frames included."""
+    """Return the whole row of a candidate, its picture or frames included."""
     name, found = candidate
     if isinstance(found, Unusable):
         return name, found

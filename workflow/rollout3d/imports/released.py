@@ -130,7 +130,7 @@ def _spatial(record: Row, source: str, reading: Reading, of: Asked) -> Row:
 
 
 def _truth(of_type: QuestionType, of: Asked, texts: list[str]) -> str:
-    """The letter of the right option, or the number in plain digits."""
+    """Return the letter of the right option, or the number in plain digits."""
     if not texts:
         return number(of.answer, of.question, of_type)
     return letter(of.answer, texts) if of.options else word(of.answer, texts)

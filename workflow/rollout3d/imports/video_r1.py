@@ -55,7 +55,7 @@ def import_cot(
 
 
 def candidates(path: Path) -> Iterator[Candidate]:
-    """The records of the file, read as far as their texts go; a record that is listed again is unusable."""
+    """Yield the records of the file, read as far as their texts go; a record that is listed again is unusable."""
     return unique(NAME, records(path), lambda record: sample(record, path))
 
 
@@ -96,7 +96,7 @@ def sample(record: Row, path: Path) -> Sample:
 
 
 def _given(record: Row, key: str) -> str:
-    """A text of a record as it is, with the blanks around it. Raises Unusable as `text_of` does."""
+    """Return a text of a record as it is, with the blanks around it. Raises Unusable as `text_of` does."""
     text_of(record, key)
     return record[key]
 
@@ -109,7 +109,7 @@ def _options(record: Row) -> list[str] | None:
 
 
 def _truth(solution: str, answer_type: str, options: list[str] | None, question: str) -> str:
-    """The answer as the table has it: the letter, the number in plain digits, or the text."""
+    """Return the answer as the table has it: the letter, the number in plain digits, or the text."""
     answer = extract_answer(solution)
     if answer is None:
         raise Unusable("malformed reasoning or answer", solution[:80])

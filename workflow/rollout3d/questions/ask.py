@@ -68,7 +68,7 @@ def ask(dataset: str, path: Path, config: Config) -> Asked:
 
 
 def _questions(found: dict[str, list[Row]], config: Config) -> tuple[list[QuestionRow], list[DroppedQuestionRow]]:
-    """The questions about the scene of some tables, and rows that say what kept others out."""
+    """Return the questions about the scene of some tables, and rows that say what kept others out."""
     view = SceneView.from_rows(found["scenes"][0], found["objects"], found["maps"][0])
     questions, dropped = questions_for_scene(view, config.questions, config.seed)
     gate = visible.Gate.of(config)
@@ -79,7 +79,7 @@ def _questions(found: dict[str, list[Row]], config: Config) -> tuple[list[Questi
 
 
 def _judged(verdict: Verdict) -> list[str]:
-    """What a scan that contradicts itself costs."""
+    """Return what a scan that contradicts itself costs."""
     if verdict.fate == "dropped":
         return [f"{CONTRADICTS}: no question is asked, unless scenes.agreement is flag: {verdict.text}"]
     return [f"the scan is flagged, look at it with rollout3d check-scan: {verdict.text}"] if verdict.reasons else []
@@ -101,7 +101,7 @@ def _listed(dataset: str, root: Path, ref: ScanRef, config: Config) -> tuple[Sca
 
 
 def _lost(scene: Row, objects: list[Row]) -> list[str]:
-    """What the scene's flags say is missing, with its cost."""
+    """Return what the scene's flags say is missing, with its cost."""
     flags, said = set(scene["flags"]), []
     costs = {
         "no_annotation": "no annotation: only the room's size can be asked about",
@@ -120,7 +120,7 @@ def _lost(scene: Row, objects: list[Row]) -> list[str]:
 
 
 def lines(asked: Asked, per_type: int | None) -> Iterator[str]:
-    """The scan and its questions with answers by type, for a terminal.
+    """Yield the scan and its questions with answers by type, for a terminal.
 
     Of each type the first `per_type` are printed; None: all.
     """
@@ -155,8 +155,10 @@ def _question(row: QuestionRow) -> Iterator[str]:
     yield from (f"    {line}" for line in more)
     options = row["options"] or []
     yield from (f"      {option}" for option in options)
-    told = next((f" ({option_text(option)})" for option in options if option.startswith(f"{row['ground_truth']}.")), "")
-    yield f"    -> {row['ground_truth']}{told}"
+    right = next(
+        (f" ({option_text(option)})" for option in options if option.startswith(f"{row['ground_truth']}.")), ""
+    )
+    yield f"    -> {row['ground_truth']}{right}"
     answerable = row.get("answerable")
     if answerable is not None and visible.WHOLE_VIDEO not in answerable:
         yield "    not answered by the video" + (f": {row['refused']}" if row["refused"] else "")

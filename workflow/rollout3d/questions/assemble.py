@@ -55,7 +55,7 @@ def assemble(
     corrections: Sequence[errata.Erratum] = (),
     refused: Iterable[DroppedQuestionRow] = (),
 ) -> Assembled:
-    """The training table and the test table, whatever the number and order of the tables they came from.
+    """Return the training table and the test table, whatever the number and order of the tables they came from.
 
     `questions`: generated and imported rows; `scenes`: rows of all scans (scene_id, space_id, dataset, split, and
     agreement where it is known), those without questions too, for the leak guard; `benchmark`: questions of the
@@ -236,7 +236,7 @@ def _account(
             _, kind, _ = row["question_id"].split("/")
             gone.setdefault(kind, []).append(row["reason"])
     for kind, reasons in gone.items():
-        for reason, n in visible.told(reasons):
+        for reason, n in visible.reason_counts(reasons):
             blank = dict.fromkeys(("chance", "text_only", "text_only_rule"))
             found_there = {"source": "generated", "question_type": kind, "fate": "refused", "reason": reason, "n": n}
             made.append(found_there | blank)
@@ -277,7 +277,7 @@ def _side(row: Row, splits: Mapping[str, Splits]) -> str:
 
 
 def _by_source(rows: Sequence[Row], category: str, source: str) -> tuple[list[Row], list[Row]]:
-    """Rows that stay, and rows of the category from the source that is not wanted.
+    """Return rows that stay, and rows of the category from the source that is not wanted.
 
     "external" without imported rows keeps the generated ones and says so.
     """

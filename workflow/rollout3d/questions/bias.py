@@ -1,9 +1,9 @@
 """What the text alone gives away: answers guessed from question and options, by somebody who sees no video.
 
 A model trained on questions that a rule of thumb can answer learns the rule of thumb. Each guesser here is such a rule;
-the report sets its score beside chance, and `debias` prunes until none is more than a margin above it. After the
-stress test of VSI-Bench by its authors (iterative bias pruning, arXiv 2511.04655); departure: their guessers are random
-forests, ours are a few rules that a reader can check, and one table of what was true in other rooms.
+the report sets its score beside that of random guessing, and `debias` prunes until none is more than a margin above.
+After the stress test of VSI-Bench by its authors (iterative bias pruning, arXiv 2511.04655); departure: their guessers
+are random forests, ours are a few rules that a reader can check, and one table of what was true in other rooms.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*")
 
 
 def bias_table(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """BIAS rows of a question table, by type: chance, the score of every guesser, and the most frequent answers."""
+    """Return BIAS rows by type: the scores of random guessing and of every guesser, and the most frequent answers."""
     table = []
     for kind, group in sorted(_by_type(rows).items()):
         chance, scores = measured(group)
@@ -61,10 +61,10 @@ def _line(kind: str, what: str, name: str, value: float, n: int) -> dict[str, An
 
 
 def measured(rows: Sequence[Row]) -> tuple[float, dict[str, np.ndarray]]:
-    """Chance, and what each guesser scores on each question (N,), 0 to 1, of one type of question.
+    """Return the score of random guessing, and of each guesser on each question (N,), 0 to 1, of one question type.
 
-    Where a guesser cannot decide between options it scores its expectation. Chance: one in as many as there are
-    options; for numbers the best that one constant answer can score, since there is no chance without a guess.
+    Where a guesser cannot decide between options it scores its expectation. Random guessing scores one in as
+    many as there are options; of numbers it stands for the best that one constant answer can score.
     """
     if rows[0]["answer_type"] == "choice":
         chance = float(np.mean([1 / len(_options(row)) for row in rows]))
@@ -74,7 +74,7 @@ def measured(rows: Sequence[Row]) -> tuple[float, dict[str, np.ndarray]]:
 
 
 def best_guesses(rows: Iterable[Row]) -> dict[str, tuple[float, str, float]]:
-    """Return, by question type, chance, the rule that scores best on the text alone, and its score, each 0 to 1."""
+    """Return, by question type, the score of random guessing, the best rule on the text alone and its score, 0 to 1."""
     found = {}
     for kind, group in sorted(_by_type(rows).items()):
         chance, scores = measured(group)
@@ -84,7 +84,7 @@ def best_guesses(rows: Iterable[Row]) -> dict[str, tuple[float, str, float]]:
 
 
 def debias(rows: Sequence[Row], margin: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Kept and left out rows: of those kept no guesser scores more than `margin` above chance, type by type.
+    """Return rows kept and left out: on those kept no guesser is more than `margin` above random guessing, by type.
 
     In rounds: the best guesser loses questions that it answers, first those that the others answer too, equal ones
     by seeded hash; then all guess again. Letters are left to `letters.balance_letters`. Types with fewer than
@@ -136,7 +136,7 @@ def _by_type(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _truth(row: Row) -> str:
-    """The answer in words: the text of the right option, or the number."""
+    """Return the answer in words: the text of the right option, or the number."""
     if row["answer_type"] != "choice":
         return row["ground_truth"]
     return option_text(_options(row)[LETTERS.index(row["ground_truth"])])
@@ -165,7 +165,7 @@ def _picking(rank: Callable[[Row, list[str]], Sequence[float]]) -> Guesser:
 
 
 def _share(ranks: Sequence[float], row: Row) -> float:
-    """Chance of picking the right one among the options of highest rank."""
+    """Return the probability of picking the right one among the options of highest rank."""
     best = max(ranks)
     ties = [k for k, rank in enumerate(ranks) if rank >= best - 1e-9]
     return (LETTERS.index(row["ground_truth"]) in ties) / len(ties)
@@ -192,7 +192,7 @@ def _agreement(row: Row, texts: list[str]) -> list[float]:
 
 
 def _places(text: str, names: set[str]) -> dict[str, int]:
-    """Where each name first stands as a whole, -1 if nowhere: the "table" of a "coffee table" is none."""
+    """Return where each name first stands as a whole, -1 if nowhere: the "table" of a "coffee table" is none."""
     places = {}
     for name in sorted(names, key=lambda name: (-len(name), name)):
         at = text.find(name)
@@ -225,7 +225,7 @@ def _frequent_text(rows: Sequence[Row]) -> np.ndarray:
 
 
 def _learned_choice(rows: Sequence[Row]) -> np.ndarray:
-    """How often each option was right in other rooms, and how often beside each object that the question names.
+    """Return how often each option was right in other rooms, and how often beside each object that the question names.
 
     Naive Bayes of the option's text and of (place in the question, object), with one vote of prior.
     """
@@ -307,7 +307,7 @@ def _frequent_number(rows: Sequence[Row]) -> np.ndarray:
 
 
 def _learned_number(rows: Sequence[Row]) -> np.ndarray:
-    """The median answer about the same objects in other rooms; about all objects where these are new."""
+    """Return the median answer about the same objects in other rooms; about all objects where these are new."""
     folds = [_fold(row) for row in rows]
     keys = [tuple(sorted(named["category"] for named in row["objects"])) for row in rows]
     of_key: dict[tuple, list[tuple[int, float, str]]] = defaultdict(list)
@@ -334,4 +334,4 @@ NUMBER_GUESSERS: dict[str, Guesser] = {
     "frequent": _frequent_number,
     "learned": _learned_number,
 }
-"""Guesser of numbers -> its score on each question; the constant's is what `measured` calls chance."""
+"""Guesser of numbers -> its score on each question; the constant's stands for random guessing in `measured`."""

@@ -63,7 +63,7 @@ class Erratum:
 
     @property
     def names(self) -> str:
-        """The questions that it is about, in words."""
+        """Return the questions that it is about, in words."""
         return " ".join(text for text in (self.question_type, self.category, self.question_id) if text)
 
     @property
@@ -158,7 +158,7 @@ def _column_faults(columns: Sequence[str], where: str) -> list[str]:
 
 
 def _faults(row: Erratum) -> list[str]:
-    """What is wrong with a row, as far as the row alone tells."""
+    """Return what is wrong with a row, as far as the row alone tells."""
     faults = [f"{name} is empty" for name in NEEDED if not getattr(row, name)]
     if row.dataset and row.dataset not in DATASETS.names:
         faults.append(f"dataset: {unknown(row.dataset, DATASETS.names, 'a dataset')}")
@@ -240,7 +240,7 @@ def _why(each: Erratum, found: Sequence[Row], scans: Collection[str]) -> str:
 
 
 def answer(row: Mapping[str, Any]) -> str:
-    """The answer in words: the text of the right option, or the number."""
+    """Return the answer in words: the text of the right option, or the number."""
     letters = LETTERS[: len(row["options"] or ())]
     if row["answer_type"] != "choice" or row["ground_truth"] not in letters:
         return row["ground_truth"]

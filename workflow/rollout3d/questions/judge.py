@@ -42,7 +42,7 @@ _VERDICT = re.compile(r"\W*(KEEP|DROP)\b\W*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def sample(questions: Sequence[Row], n: int, splits: Mapping[str, Splits], seed: int) -> list[Row]:
-    """At most `n` generated questions of splits that are trained on, as many of each type as of the others.
+    """Return at most `n` generated questions of splits that are trained on, as many of each type as of the others.
 
     A type with fewer gives all, and the others fill up. Within a type scans take turns, in the order in which
     assembly cuts the training table.
@@ -64,11 +64,11 @@ class Shows:
         return row["scene_id"] is not None and row["scene_id"] in self._frames
 
     def judged(self, questions: Iterable[Row]) -> list[Row]:
-        """The questions that are judged, scan by scan: those about scans that have frames here."""
+        """Return the questions that are judged, scan by scan: those about scans that have frames here."""
         return sorted(filter(self.knows, questions), key=lambda row: (row["scene_id"] or "", row["question_id"]))
 
     def parts(self, row: Row) -> list[str | Image]:
-        """The frames, then the text."""
+        """Return the frames, then the text."""
         pictures = self._pictures[row["scene_id"] or ""]
         question = "\n".join([row["question"], *(row["options"] or [])])
         text = self._template.substitute(question=question, answer=row["ground_truth"], n_frames=len(pictures))

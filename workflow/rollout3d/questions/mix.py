@@ -14,7 +14,7 @@ from rollout3d.tables.rows import QuestionRow
 
 Row = QuestionRow
 Guess = tuple[float, str, float]
-"""Chance, the rule that guesses best from the text alone, and its score, each 0 to 1."""
+"""Score of random guessing, the rule that guesses best from the text alone, and its score, each 0 to 1."""
 
 
 def shares(mix: str | Mapping[Any, float]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def problems(rows: Sequence[Row], total: int | None, mix: str | Mapping[Any, flo
 
 
 def lines(train: Sequence[Row], guesses: Mapping[str, Guess], title: str) -> list[str]:
-    """A table in text of what trains: per question type its share, scans, and what the text alone gives away."""
+    """Return a table in text of what trains: per question type its share, scans, and what the text alone gives away."""
     of_type: dict[str, Counter[Any]] = {}
     for row in train:
         of_type.setdefault(row["question_type"], Counter())[row["scene_id"]] += 1

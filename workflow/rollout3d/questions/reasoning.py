@@ -100,7 +100,7 @@ class Facts:
         return [self.say(rank, "near", a=place["category"], c=near)] if near else []
 
 
-def told(values: Sequence[float], holds: Callable[[Sequence[Decimal]], bool], least: int = 1) -> list[str]:
+def in_decimals(values: Sequence[float], holds: Callable[[Sequence[Decimal]], bool], least: int = 1) -> list[str]:
     """Return `values` with as few decimals, the same for all, as `holds` needs to be true of the rounded numbers.
 
     Raises NoEvidence if `MAX_DECIMALS` are too few.
@@ -114,7 +114,7 @@ def told(values: Sequence[float], holds: Callable[[Sequence[Decimal]], bool], le
 
 def positive(value: float) -> str:
     """Return a distance with as few decimals as tell it from nothing."""
-    return told([value], lambda rounded: rounded[0] > 0)[0]
+    return in_decimals([value], lambda rounded: rounded[0] > 0)[0]
 
 
 def listed(names: Sequence[str]) -> str:

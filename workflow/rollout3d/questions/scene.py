@@ -92,11 +92,11 @@ class SceneView:
 
     @property
     def unlocated(self) -> int:
-        """How many categories are counted but not located."""
+        """Return how many categories are counted but not located."""
         return sum(n > 0 for n in self.counts.values()) - len(self.located)
 
     def box(self, category: str) -> OrientedBox:
-        """The box of a unique category; the first one where the metadata has several for it."""
+        """Return the box of a unique category; the first one where the metadata has several for it."""
         return self.items[category][0].box
 
     def distance(self, a: str, b: str, method: Method) -> float:
@@ -117,7 +117,7 @@ class SceneView:
         return {c: [rounded(item.box.centroid[:2], 2) for item in items] for c, items in sorted(self.items.items())}
 
     def place(self, category: str) -> Json:
-        """A unique category for the evidence: its name, box centre (metres) and side lengths (metres)."""
+        """Return a unique category for the evidence: its name, box centre (metres) and side lengths (metres)."""
         if category not in self._places:
             box = self.box(category)
             place = {"category": category, "position": rounded(box.centroid), "sides_m": rounded(box.axes_lengths)}

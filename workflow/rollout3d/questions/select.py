@@ -22,7 +22,7 @@ Row = QuestionRow
 
 
 def sample(candidates: Sequence[T], cap: int | None, rng: np.random.Generator, reasons: Counter[str]) -> list[T]:
-    """At most `cap` candidates (None = all), drawn without replacement, in their given order.
+    """Return at most `cap` candidates (None = all), drawn without replacement, in their given order.
 
     What the cap leaves out is counted in `reasons`.
     """
@@ -76,7 +76,7 @@ class SpacedSets:
         return self._ways[self.size][0]
 
     def __getitem__(self, rank: int) -> list[str]:
-        """The set of this rank, its names by increasing value."""
+        """Return the set of this rank, its names by increasing value."""
         if not 0 <= rank < len(self):
             raise IndexError(rank)
         chosen: list[str] = []
@@ -113,7 +113,7 @@ def limit_values(rows: Sequence[Row], max_share: float, seed: int) -> tuple[list
 
 
 def _value_limit(counts: Sequence[int], max_share: float) -> int:
-    """The most that an answer may occur, from the occurrences of each, ascending."""
+    """Return the most that an answer may occur, from the occurrences of each, ascending."""
     best = low = counts[-2] if len(counts) > 1 else counts[-1]
     high = counts[-1]
     while low <= high:
@@ -184,7 +184,7 @@ def shares_of(counts: Mapping[str, int], mix: Mapping[str, Any]) -> dict[str, Fr
 
 
 def _quota(counts: Mapping[str, int], shares: Mapping[str, Fraction], total: int) -> dict[str, int]:
-    """Rows of each type: `total` by shares, at most what there is."""
+    """Return rows of each type: `total` by shares, at most what there is."""
     quota = dict.fromkeys(counts, 0)
     open_kinds, left = set(shares), min(total, sum(counts[kind] for kind in shares))
     while open_kinds:
@@ -205,5 +205,5 @@ def _quota(counts: Mapping[str, int], shares: Mapping[str, Fraction], total: int
 
 
 def shuffled(rows: Sequence[Row], seed: int) -> list[Row]:
-    """The rows in a seeded order that depends on their contents, not on the order given."""
+    """Return the rows in a seeded order that depends on their contents, not on the order given."""
     return sorted(rows, key=lambda row: (stable_hash(seed, "order", row["question_id"]), row["question_id"]))

@@ -46,7 +46,7 @@ class Gate:
 
     @classmethod
     def of(cls, config: Config) -> Gate | None:
-        """The gate of a configuration; None where questions are not judged."""
+        """Return the gate of a configuration; None where questions are not judged."""
         questions = config.questions
         if not questions.gated:
             return None
@@ -61,7 +61,7 @@ class Gate:
         )
 
     def shown(self, row: Row) -> tuple[str, ...]:
-        """The samplings that training or evaluation shows of the question's scan."""
+        """Return the samplings that training or evaluation shows of the question's scan."""
         mine = self.splits.get(row["dataset"])
         return self.train_sets if mine is None or row["split"] in mine.train else self.test_sets
 
@@ -80,7 +80,7 @@ class Sights:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Sights | None:
-        """The sights of the rows of one scan; None if there are none, so that nothing is known."""
+        """Return the sights of the rows of one scan; None if there are none, so that nothing is known."""
         of: dict[str, dict[int, Mapping[str, Any]]] = {}
         scene_id = None
         for row in rows:
@@ -89,7 +89,7 @@ class Sights:
         return None if scene_id is None else cls(scene_id, of)
 
     def seen(self, sampling: str, object_ids: Iterable[int]) -> list[Mapping[str, Any]]:
-        """The rows of these objects. Raises TableError for an object without one."""
+        """Return the rows of these objects. Raises TableError for an object without one."""
         mine = self.of[sampling]
         object_ids = list(object_ids)
         for object_id in object_ids:
@@ -102,7 +102,7 @@ class Sights:
 
 
 def only(row: Row, sets: Iterable[str]) -> Row:
-    """A question row with the marks of the whole video and of these sets alone: what its readers depend on."""
+    """Return a question row with the marks of the whole video and of these sets alone: what its readers depend on."""
     names = {WHOLE_VIDEO, *sets}
     answerable, instead = row.get("answerable"), row.get("budget_answers")
     kept = {
@@ -114,14 +114,14 @@ def only(row: Row, sets: Iterable[str]) -> Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one sampling answers a question: why it does not, and what it would answer instead, if anything."""
+    """Verdict on one sampling: the reason why it does not answer, and what it would answer instead, if anything."""
 
     reason: str | None = None
     instead: str | None = None
 
 
 def gated(rows: Sequence[Row], sights: Sights | None, gate: Gate) -> tuple[list[Row], list[DroppedQuestionRow]]:
-    """Question rows of one scan with their marks, and `questions_dropped` rows of those that the gate removes.
+    """Return question rows of one scan with their marks, and `questions_dropped` rows of those that the gate removes.
 
     Marks are the columns `answerable`, `refused` and `budget_answers`; null where the scan's sights are not known.
     Removed rows go by "scene_id/question_type/question_id".
@@ -139,7 +139,7 @@ def gated(rows: Sequence[Row], sights: Sights | None, gate: Gate) -> tuple[list[
 
 
 def marks(row: Row, sights: Sights, gate: Gate) -> dict[str, Any]:
-    """The columns `tables.MARKS` of one question.
+    """Return the columns `tables.MARKS` of one question.
 
     `answerable`: the samplings that lead to its answer; `refused`: why one that is shown does not; `budget_answers`:
     what samplings lead to that do not lead to its answer, null where that is not asked for. Samplings that the table
@@ -169,7 +169,7 @@ def marks(row: Row, sights: Sights, gate: Gate) -> dict[str, Any]:
 
 
 def judge(row: Row, sights: Sights, sampling: str, gate: Gate) -> Verdict:
-    """Judge whether one sampling answers a question. Raises TableError for tables that do not belong together."""
+    """Judge whether one sampling answers the question. Raises TableError for tables that do not belong together."""
     of_type = types.known(row["question_type"])
     rule = all_seen if of_type is None or of_type.sight is None else of_type.sight
     return rule(row, sights, sampling, gate)
@@ -195,7 +195,7 @@ def removed(rows: Iterable[Mapping[str, Any]], question_type: str) -> int:
     return sum(is_refusal(row["reason"]) and f"/{question_type}/" in row["question_id"] for row in rows)
 
 
-def told(reasons: Iterable[str]) -> list[tuple[str, int]]:
-    """Reasons without their details, with how often each occurs, most frequent first."""
+def reason_counts(reasons: Iterable[str]) -> list[tuple[str, int]]:
+    """Return reasons without their details, with how often each occurs, most frequent first."""
     counts = Counter(reason.split(": ")[0] for reason in reasons)
     return sorted(counts.items(), key=lambda each: (-each[1], each[0]))

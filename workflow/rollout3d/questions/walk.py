@@ -234,7 +234,7 @@ class Walker:
         return cells if behind.all() else cells[~behind], stops
 
     def _behind_wall(self, cells: np.ndarray, outline: BaseGeometry) -> np.ndarray:
-        """Whether the way from each cell straight to an outline crosses blocked cells that belong to no object."""
+        """True where the way from a cell straight to an outline crosses blocked cells that belong to no object."""
         lines = shapely.shortest_line(outline, shapely.points(self._middles(cells)))
         ends = shapely.get_coordinates(lines).reshape(-1, 2, 2)
         share = np.linspace(0, 1, 2 * math.ceil(BESIDE_M / self.cell_m) + 1)
@@ -298,7 +298,7 @@ class Walker:
         troubles[_UNCLEAR] += int((~gone).sum())
 
     def _walks(self, landmark: str, cells: np.ndarray) -> _Legs:
-        """The walks to a landmark, of which those from `cells` are worked out."""
+        """Return the walks to a landmark, of which those from `cells` are worked out."""
         if landmark not in self._legs:
             goals = np.zeros(self.free.size, bool)
             goals[self.beside(landmark)[1]] = True
@@ -345,11 +345,11 @@ def _outline(box: OrientedBox) -> BaseGeometry:
 
 
 def _longest_side(outline: BaseGeometry) -> float:
-    """The longer side of the smallest rectangle round an outline, metres."""
+    """Return the longer side of the smallest rectangle round an outline, metres."""
     box = shapely.get_coordinates(shapely.minimum_rotated_rectangle(outline))
     return float(np.linalg.norm(np.diff(box, axis=0), axis=1).max())
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The angle between two directions, degrees, 0 to 180."""
+    """Return the angle between two directions, degrees, 0 to 180."""
     return np.abs((a - b + 180.0) % 360.0 - 180.0)

@@ -98,7 +98,7 @@ def _refused(root: Path) -> list[str]:
         "kept and marked": [row["refused"] for row in marked if row["refused"]],
     }
     return [
-        f"  questions refused: {', '.join(f'{n:,} {reason}' for reason, n in visible.told(reasons))} ({what})"
+        f"  questions refused: {', '.join(f'{n:,} {reason}' for reason, n in visible.reason_counts(reasons))} ({what})"
         for what, reasons in found.items()
         if reasons
     ]

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def as_text(found: list[dict]) -> str:
-    """The scores, percent, a line a type: questions, chance, and the rules that beat it, best first."""
+    """Return the scores, percent, a line per type: questions, random guessing, and the rules, best first."""
     lines = [f"{'type':<30}{'questions':>10}{'chance':>8}  guesses from the text"]
     for kind in dict.fromkeys(row["question_type"] for row in found):
         scores = {r["name"]: r for r in found if r["question_type"] == kind and r["measure"] == "score"}

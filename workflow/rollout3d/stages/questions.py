@@ -25,7 +25,7 @@ from pathlib import Path
 from rollout3d import tables
 from rollout3d.questions import errata
 from rollout3d.questions.generate import asked, everything, questions_for_shard
-from rollout3d.questions.visible import Gate, is_refusal, removed, told
+from rollout3d.questions.visible import Gate, is_refusal, reason_counts, removed
 from rollout3d.scenes.meta import read_meta
 from rollout3d.scenes.verdict import CONTRADICTS, counts, judge_all
 from rollout3d.stages.common import Stage
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         left_out.write(dropped)
         unseen: list[str] = []
-        told_of = [of_type for of_type in asked(settings) if of_type.summary]
+        with_summary = [of_type for of_type in asked(settings) if of_type.summary]
         n_made: Counter[str] = Counter()
         why: list[str] = []
         made = questions_for_shard(
@@ -110,19 +110,23 @@ def main(argv: list[str] | None = None) -> None:
             questions.write(columns)
             left_out.write(reasons)
             names = columns["question_type"].to_pylist()
-            for of_type in told_of:
+            for of_type in with_summary:
                 n_made[of_type.name] += names.count(of_type.name) + removed(reasons, of_type.name)
             why += [row["reason"] for row in reasons]
             unseen += [reason for reason in columns["refused"].to_pylist() if reason]
             unseen += [row["reason"] for row in reasons if is_refusal(row["reason"])]
         _corrected([], corrections, {row["scene_id"] for row in scenes} if corrections else ())
-    for of_type in told_of if settings.compat != "vsibench" and not args.meta else ():
+    for of_type in with_summary if settings.compat != "vsibench" and not args.meta else ():
         line = of_type.summary(n_made[of_type.name], why, len(scenes)) if of_type.summary else ""
         if line:
             LOG.info(line)
     if gate:
         what = "left out" if gate.remove else "kept and marked (questions.strict: remove leaves them out)"
-        LOG.info("questions refused: %s; %s", ", ".join(f"{n} {reason}" for reason, n in told(unseen)) or "none", what)
+        LOG.info(
+            "questions refused: %s; %s",
+            ", ".join(f"{n} {reason}" for reason, n in reason_counts(unseen)) or "none",
+            what,
+        )
 
 
 def _corrected(rows: list[dict], corrections: Sequence[errata.Erratum], scans: Collection[str]) -> errata.Applied:

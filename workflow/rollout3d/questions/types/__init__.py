@@ -44,7 +44,7 @@ class Number:
     """Units of the answer per metre or square metre: 100 for centimetres."""
     decimals: int = 1
     positive: bool = False
-    """Whether 0 is an impossible answer."""
+    """True if 0 is no possible answer."""
 
     @property
     def half_digit(self) -> float:
@@ -121,7 +121,7 @@ class QuestionType:
     other_texts: Mapping[str, str] = field(default_factory=dict)
     """Value of `questions.wording` -> text, where it differs."""
     lists_options: bool = False
-    """Whether the text names the options in their order, between brackets."""
+    """True if the text names the options in their order, between brackets."""
 
     wordings: Sequence[str] = ()
     """Regular expressions for other people's texts, any case; `{field}` stands for a name."""
@@ -134,7 +134,7 @@ class QuestionType:
     implied: Sequence[str] = ()
     """Options of a text that comes without any."""
     may_repeat: bool = False
-    """Whether a question may name one thing twice."""
+    """True if a question may name one thing twice."""
 
     recompute: Callable[[Mapping[str, str], Sequence[str], Boxes], float | str] | None = None
     """(fields of the text, options, boxes) -> the answer again: metres, square metres or instances, or an option; None:
@@ -142,7 +142,7 @@ class QuestionType:
     not_recomputed: str = "no rule answers this type again"
     """Why there is no `recompute`."""
     by_distance: bool = False
-    """Whether the answer depends on how distances are measured."""
+    """True if the answer depends on how distances are measured."""
     singles: Sequence[str] = ()
     """Fields of the text that mean one object each."""
 
@@ -150,12 +150,12 @@ class QuestionType:
     """(question, what the video shows, sampling, gate) -> whether the sampling answers it; None: it does where every
     object that is named is clearly seen."""
     whole_video_decides: bool = False
-    """Whether no sampling answers what the whole video leaves open."""
+    """True if no sampling can answer what the whole video leaves open."""
     correct: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
     """(evidence, corrected ground truth) -> evidence that leads to it; None: the evidence stays."""
 
     reason: Callable[[Facts], Written] | None = None
-    """The geometric teacher's steps and their answer; None: the teacher passes the type over."""
+    """The geometric teacher's steps and their answer; None: the teacher skips the type."""
     sentences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Sentences of `reason` that no other type has: name -> ways to say it."""
 
@@ -164,12 +164,12 @@ class QuestionType:
 
     @property
     def answer_type(self) -> Literal["choice", "number"]:
-        """The column `answer_type` of its rows."""
+        """Return the column `answer_type` of its rows."""
         return "number" if self.answer else "choice"
 
     @property
     def scored_as(self) -> Task:
-        """The task that its score is averaged into."""
+        """Return the task that its score is averaged into."""
         return self.task or Task(self.name, self.words.capitalize(), LAST, self.words)
 
     def wording(self, name: str) -> str:

@@ -76,7 +76,7 @@ class Floor:
         return bool(self._outlines[a].intersects(self._outlines[b]))
 
     def beside(self, landmark: str) -> tuple[float, float] | None:
-        """Where somebody stands who stands by a landmark: at its outline, in the open rather than in a gap.
+        """Return where somebody stands who stands by a landmark: at its outline, in the open rather than in a gap.
 
         Places with `ARRIVED_M` of room around them count as equally open; of the most open the one nearest to the
         landmark's centre is taken. None if no free place is within reach.
@@ -84,7 +84,7 @@ class Floor:
         return self._surroundings(landmark)[0]
 
     def _surroundings(self, landmark: str) -> tuple[tuple[float, float] | None, np.ndarray]:
-        """The place beside a landmark, and the patch of floor from which it is reached.
+        """Return the place beside a landmark, and the patch of floor from which it is reached.
 
         The patch holds, per cell, metres to the outline: inf where the cell is not free, farther than `REACH_M`, or
         not connected to the place by such cells. That leaves out the floor behind a wall that the landmark stands at.
@@ -129,7 +129,7 @@ class Floor:
         return [(float(x), float(y)) for x, y in chosen]
 
     def walk(self, start: tuple[float, float], landmark: str) -> Leg | None:
-        """The walk straight to a landmark: towards its centre until arrived, or else to a place at its outline.
+        """Return the walk straight to a landmark: towards its centre until arrived, or else to a place at its outline.
 
         No blocked cell lies on the straight line. Where the way is narrow, the robot may step aside, by up to
         `MAX_SIDESTEP_M`, if its path is about as long as the line and never goes back. None if there is no such walk,
@@ -158,7 +158,7 @@ class Floor:
         return Leg(first, last, float(np.linalg.norm(path[-1] - start)), heading, path)
 
     def _straight_on(self, start: np.ndarray, ahead: np.ndarray, length: float, landmark: str) -> np.ndarray | None:
-        """Where a straight line (unit vector `ahead`) ends beside the landmark, None if it ends elsewhere."""
+        """Return where a straight line (unit vector `ahead`) ends beside the landmark, None if it ends elsewhere."""
         points = start + np.arange(0.0, length, self.cell_m / 2)[:, None] * ahead
         col, row = np.floor((points - self.origin) / self.cell_m).astype(int).T
         inside = (row >= 0) & (row < self.free.shape[0]) & (col >= 0) & (col < self.free.shape[1])
@@ -195,7 +195,7 @@ class Floor:
         return [places[np.argmin(metres.round(6))], places[np.argmax(ahead.round(6))]]
 
     def _past_obstacles(self, start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
-        """The shortest path (N,2) between two places that keeps near their straight line and never goes back.
+        """Return the shortest path (N,2) between two places that keeps near their straight line and never goes back.
 
         None if there is none that is about as long as the line.
         """
@@ -257,5 +257,5 @@ class Floor:
 
 
 def _leading(ok: np.ndarray) -> int:
-    """How many values are true before the first that is not."""
+    """Return how many values are true before the first that is not."""
     return len(ok) if ok.all() else int(np.argmin(ok))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, NoEvidence, Written, positive, told
+from rollout3d.questions.reasoning import Facts, NoEvidence, Written, in_decimals, positive
 from rollout3d.questions.select import sample, sample_evenly
 from rollout3d.questions.types import Boxes, QuestionType, Task
 
@@ -245,7 +245,7 @@ def reason(facts: Facts, level: Level) -> Written:
     if level == "easy":
         return [*steps, facts.say(2, "side_of", side=side, **names)], side
     text = "back" if turn >= BACK_DEG else side
-    degrees = told([turn], lambda rounded: (rounded[0] >= BACK_DEG) == (text == "back"), least=0)[0]
+    degrees = in_decimals([turn], lambda rounded: (rounded[0] >= BACK_DEG) == (text == "back"), least=0)[0]
     steps.append(facts.say(1, "turn", q=names["q"], g=degrees, side=side))
     return [*steps, facts.say(2, "back" if text == "back" else "less_than_back", text=text)], text
 

@@ -64,7 +64,7 @@ class Route:
 
     @property
     def instructions(self) -> Instructions:
-        """What the question says of the route."""
+        """Return what the question says of the route."""
         steps = tuple(part for turn, name, _ in self.steps for part in ([None, name] if turn else [name]))
         return Instructions(self.start, self.facing, steps)
 
@@ -115,7 +115,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
 
 
 def follow(floor: Floor, route: Route, turns: Sequence[str]) -> bool:
-    """Whether the robot of `route` reaches its destination with other turns in the blanks.
+    """Return whether the robot of `route` reaches its destination with other turns in the blanks.
 
     It turns by 90 or 180 degrees and goes forward until the landmark named. If that is not ahead (within `SECTOR_DEG`)
     or the way is blocked, it never gets there.
@@ -178,7 +178,7 @@ def _unobjectionable(
     rng: np.random.Generator,
     reasons: Counter[str],
 ) -> dict[str, QuestionRow]:
-    """Up to `cap` question rows of routes that pass, by question, in random order; the answers take turns."""
+    """Return up to `cap` question rows of routes that pass, by question, in random order; the answers take turns."""
     found: dict[str, QuestionRow] = {}
     piles: dict[tuple[str, ...], list[tuple[Instructions, tuple[str, ...]]]] = {}
     keys = list(routes)
@@ -202,7 +202,7 @@ def _unobjectionable(
 
 
 def _objection(floor: Floor, route: Route) -> str | None:
-    """Why a route is no good question, None if it is."""
+    """Return why a route is no good question, None if it is."""
     target, legs = route.steps[-1][1], [leg for _, _, leg in route.steps]
     if floor.distance(np.array([legs[0].start]), target)[0] <= REACH_M:
         return TOO_SOON
@@ -224,7 +224,7 @@ def _objection(floor: Floor, route: Route) -> str | None:
 
 
 def _row(scene: SceneView, floor: Floor, route: Route, rng: np.random.Generator) -> QuestionRow:
-    """The question of a route: three options for one blank, else the right one and three random others."""
+    """Return the question of a route: three options for one blank, else the right one and three random others."""
     n_turns = len(route.turns)
     wrong = [turns for turns in product(TURNS, repeat=n_turns) if turns != route.turns]
     if n_turns > 1:
@@ -269,7 +269,7 @@ def _row(scene: SceneView, floor: Floor, route: Route, rng: np.random.Generator)
 
 
 def _turn(degrees: float, within: float) -> str | None:
-    """The turn that brings one to within `within` degrees of a direction, None if none does."""
+    """Return the turn that brings one to within `within` degrees of a direction, None if none does."""
     for turn, angle in TURNS.items():
         if abs(_signed(degrees - angle)) < within:
             return turn
@@ -282,5 +282,5 @@ def _bearing(start: Sequence[float] | np.ndarray, end: Sequence[float] | np.ndar
 
 
 def _signed(degrees: float) -> float:
-    """The same angle in [-180, 180)."""
+    """Return the same angle in [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0

@@ -10,7 +10,7 @@ from math import comb
 from typing import TYPE_CHECKING
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, Written, told
+from rollout3d.questions.reasoning import Facts, Written, in_decimals
 from rollout3d.questions.select import SpacedSets
 from rollout3d.questions.templates import option_text
 from rollout3d.questions.types import QuestionType, Task
@@ -92,7 +92,7 @@ def reason(facts: Facts) -> Written:
     """When each category comes into view, in that order."""
     times = facts["first_seen_s"]
     order = sorted(times, key=times.__getitem__)
-    said = told([times[c] for c in order], lambda rounded: all(a < b for a, b in pairwise(rounded)))
+    said = in_decimals([times[c] for c in order], lambda rounded: all(a < b for a, b in pairwise(rounded)))
     words = ["first", *["then"] * (len(order) - 2), "last"]
     # First and last frame the others: under a cap they stay longest.
     ranks = [2, *range(4, len(order) + 2), 3]

@@ -10,7 +10,7 @@ from math import comb
 from typing import TYPE_CHECKING
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, Written, told
+from rollout3d.questions.reasoning import Facts, Written, in_decimals
 from rollout3d.questions.select import SpacedSets, sample
 from rollout3d.questions.types import Boxes, QuestionType, Task
 
@@ -108,7 +108,7 @@ def reason(facts: Facts) -> Written:
     distances = facts["distances_m"]
     order = sorted(distances, key=distances.__getitem__)
     nearest, *others = order
-    said = told([distances[c] for c in order], lambda rounded: all(rounded[0] < other for other in rounded[1:]))
+    said = in_decimals([distances[c] for c in order], lambda rounded: all(rounded[0] < other for other in rounded[1:]))
     metres = dict(zip(order, said))
     # The runner-up is what the nearest is compared with: under a cap it stays longest.
     ranks = {c: rank for rank, c in enumerate([*others[:1], nearest, *others[1:]], start=2)}

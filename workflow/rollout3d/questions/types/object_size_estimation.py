@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from rollout3d.questions.reasoning import Facts, Written, told
+from rollout3d.questions.reasoning import Facts, Written, in_decimals
 from rollout3d.questions.select import sample
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
 from rollout3d.questions.types._wordings import UNIT_FOLLOWS
@@ -56,7 +56,7 @@ def reason(facts: Facts) -> Written:
     _, *shorter = sorted((float(side) for side in thing["sides_m"]), reverse=True)
     longest = f"{Decimal(centimeters) / 100:.2f}"
     # 0.65 m by 0.7 m would name another side the longest.
-    y, z = told(shorter, lambda rounded: all(side <= Decimal(longest) for side in rounded))
+    y, z = in_decimals(shorter, lambda rounded: all(side <= Decimal(longest) for side in rounded))
     steps = [
         facts.say(3, "find_one", a=name),
         *facts.beside(4, thing),
