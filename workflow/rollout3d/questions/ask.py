@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from rollout3d.config import Config, DatasetName, question_types
+from rollout3d.config import Config, question_types
 from rollout3d.questions import visible
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.scene import SceneView
@@ -89,9 +89,7 @@ def _listed(dataset: str, root: Path, ref: ScanRef, config: Config) -> tuple[Sca
     """The scan with split and space of the release's lists, as far as these are there, and what is lost without."""
     for split in ("train", "val", "test"):
         try:
-            listed = datasets.load(dataset).list_scans(
-                root, [split], config.site.splits.get(cast(DatasetName, dataset))
-            )
+            listed = datasets.load(dataset).list_scans(root, [split], config.site.splits.get(dataset))
         except MissingData:
             continue
         for other in listed:
