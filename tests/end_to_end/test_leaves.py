@@ -23,10 +23,10 @@ SHAPE += ("difficulty.shards", "difficulty.run", "difficulty.model", "models.", 
 
 UNREAD = {
     "grpo.clip_eps": "no group of tiny's few rollouts need teach",
-    "grpo.kl": "no group of tiny's few rollouts need teach",
-    "grpo.loss": "no group of tiny's few rollouts need teach",
+    "grpo.ablation.kl": "no group of tiny's few rollouts need teach",
+    "grpo.ablation.loss": "no group of tiny's few rollouts need teach",
     "video.image_max_pixels": "read where pictures are shown: the BEV setting, general data",
-    "grpo.grad_rollouts": "read where altered rollouts may teach, and in an update",
+    "grpo.ablation.grad_rollouts": "read where altered rollouts may teach, and in an update",
 }
 """Leaves that a job declares and that tiny may not read, with the reason."""
 

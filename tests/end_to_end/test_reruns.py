@@ -12,7 +12,7 @@ from rollout3d import tables
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
 
-SIGMA = ("--config", 'grpo={"sigma0": 64}')
+SIGMA = ("--config", 'grpo={"ablation": {"sigma0": 64}}')
 OCR = {"grpo", "evaluate", "merge_predictions", "score", "report"}
 
 
@@ -27,7 +27,7 @@ def weights(study, run):
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        ('grpo={"sigma0": 64}', OCR),
+        ('grpo={"ablation": {"sigma0": 64}}', OCR),
         ('sft={"lr": 0.01}', OCR | {"sft"}),
         ('runs={"max_steps": 1}', OCR | {"difficulty", "select_hard", "annotate", "sft_table", "sft", "paper_table"}),
         (
@@ -131,7 +131,7 @@ def test_many_changed_values_are_all_seen_by_one_run(study):
     for path in study.parquet:
         os.utime(path)
     change = (
-        *("--config", 'sft={"lr": 0.01}', 'grpo={"sigma0": 64, "temperature": 0.9}', "seed=1"),
+        *("--config", 'sft={"lr": 0.01}', 'grpo={"ablation": {"sigma0": 64}, "temperature": 0.9}', "seed=1"),
         *('difficulty={"max_new_tokens": 3}', 'evaluation={"max_new_tokens": 9}', 'video={"eval_frames": 4}'),
         *('cot={"attempts": 2}', 'questions={"total": 30}', 'scenes={"agreement": "flag"}'),
         *('toyworld={"model": {"steps": 5}, "scans": {"fps": 6}}', 'prompts={"think": "video_r1"}'),

@@ -7,14 +7,14 @@ from __future__ import annotations
 from rollout3d.training.rollouts._view import Context, View
 
 NEEDS = ("schedule",)
-KEYS = ("downsample",)
-KEYS_IF = {("downsample", "even"): ("sigma0",)}
+KEYS = ("ablation.downsample",)
+KEYS_IF = {("ablation.downsample", "even"): ("ablation.sigma0",)}
 
 
 def views(row, frames, context: Context) -> list[View]:
     """The video as it is, n_clean times; and mirrored, n_perturbed times."""
     grpo = context.grpo
-    assert grpo.downsample == "random"
+    assert grpo.ablation.downsample == "random"
     mirrored = None if frames is None else frames[:, :, ::-1].copy()
     return [
         context.clean(frames, grpo.n_clean),

@@ -18,7 +18,7 @@ def text(answer, think="because"):
 
 
 def totals(reward, row, texts, **options):
-    grpo = GRPO.model_copy(update=options)
+    grpo = GRPO.model_copy(update={"ablation": GRPO.ablation.model_copy(update=options)})
     return [judged.total for judged in judge(reward, row, [Written(t, 10) for t in texts], grpo)]
 
 

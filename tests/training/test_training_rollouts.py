@@ -228,7 +228,7 @@ def test_noisyrollouts_recipe_trains_on_both_halves_and_one_noisy_video_serves_i
     views = make_views(ROW, FRAMES, context("noisy", **recipe))
     shown = [(view.name, view.n, view.contributes_gradient, view.pooled) for view in views]
     assert shown == [("clean", 2, True, True), ("noisy", 2, True, True)]
-    assert recipe["grad_rollouts"] == "both_on_clean"
+    assert recipe["ablation"]["grad_rollouts"] == "both_on_clean"
 
 
 def test_t_grpos_recipe_gives_gradient_to_the_ordered_group_alone():
@@ -236,7 +236,7 @@ def test_t_grpos_recipe_gives_gradient_to_the_ordered_group_alone():
     views = make_views(ROW, FRAMES, context("temporal", **recipe))
     shown = [(view.name, view.n, view.contributes_gradient, view.pooled) for view in views]
     assert shown == [("clean", 4, True, True), ("shuffled", 2, False, False)]
-    assert recipe["kl_of_skipped"] is True
+    assert recipe["ablation"]["kl_of_skipped"] is True
 
 
 @pytest.mark.parametrize(

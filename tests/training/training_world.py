@@ -11,6 +11,7 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import Config, Run
+from rollout3d.config.training import Ablation
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.load import save_policy
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
@@ -22,7 +23,8 @@ SCENES = ("scene_a", "scene_b", "scene_c")
 
 
 def config(**grpo) -> Config:
-    """The paper's configuration with everything small; keywords change the grpo section."""
+    """The paper's configuration with everything small; keywords change the grpo section and its ablation."""
+    ablation = {key: value for key, value in grpo.items() if key in Ablation.model_fields} | grpo.get("ablation", {})
     optimiser = {"dtype": "float32", "gradient_checkpointing": False, "deepspeed": "none", "save_every": 2}
     return Config.model_validate(
         {
@@ -43,10 +45,10 @@ def config(**grpo) -> Config:
                 "n_perturbed": 2,
                 "lr": 1e-3,
                 "max_new_tokens": 6,
-                "kl_of_skipped": False,
                 "stop_without_update": None,
                 "backend": "hf",
-                **grpo,
+                **{key: value for key, value in grpo.items() if key != "ablation" and key not in Ablation.model_fields},
+                "ablation": {"kl_of_skipped": False} | ablation,
             },
         }
     )

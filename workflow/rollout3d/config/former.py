@@ -80,7 +80,19 @@ _INSTEAD = {
 GONE: dict[str, str] = {f"{section}.{key}": do for section in ("sft", "grpo") for key, do in _INSTEAD.items()}
 """Former key that has no successor of the same values -> what to do instead."""
 
-RENAMED: dict[str, str] = {"toyworld.scans.": "synthetic.", "toyworld.model.": "base_model."}
+ABLATION = (
+    *("kl", "kl_of_skipped", "std", "advantage_group", "loss", "grad_rollouts", "loss_denominator", "numeric"),
+    *("offpolicy_correction", "mra_thresholds", "object_count", "noise", "sigma0", "noise_frames", "query_objects"),
+    *("downsample", "fresh_noise", "reallocate_when_zero"),
+)
+"""Keys of `grpo.ablation` that stood in `grpo`."""
+MOVED |= {f"grpo.{name}": f"grpo.ablation.{name}" for name in ABLATION}
+
+RENAMED: dict[str, str] = {
+    "toyworld.scans.": "synthetic.",
+    "toyworld.model.": "base_model.",
+    **{f"grpo.ablation.{name}": f"grpo.{name}" for name in ABLATION},
+}
 """Key, or prefix of keys, that has moved -> name under which it stands in identities. Keys without effect need none."""
 
 
@@ -113,7 +125,8 @@ def whereabouts(key: str) -> list[str]:
     if key in GONE:
         return [f"{key} is no key any more: {GONE[key]}"]
     if key in MOVED:
-        section, *_, last = MOVED[key].split(".")
-        below = f"`{last}:` indented below it" + ("" if "." in key else ", and the keys below that")
+        section, *inner = MOVED[key].split(".")
+        below = ", ".join(f"`{name}:` indented below it" for name in inner)
+        below += "" if "." in key else ", and the keys below that"
         return [f"{key} is now {MOVED[key]}: write `{section}:`, {below}"]
     return []

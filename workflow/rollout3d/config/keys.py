@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, TypeVar
 
-from rollout3d.config.former import CONSTANTS
+from rollout3d.config.former import CONSTANTS, identity_name, present_name
 from rollout3d.config.sections import Section
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -59,7 +59,8 @@ that value the key stands in the lineage, not in the identity: results that cost
 
 def decides(key: str, value: Any) -> bool:
     """Return whether a key with this value belongs to a result's identity."""
-    return has_effect(key) and not (key in LATER and LATER[key] == value)
+    name = identity_name(key)
+    return has_effect(key) and not (name in LATER and LATER[name] == value)
 
 
 def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -80,10 +81,12 @@ def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     """Return the keys that match any of `patterns` (`grpo.lr`, `datasets.*.splits.*`) with their values.
 
-    Former keys that are constants now (`former.CONSTANTS`) have the values of those.
+    Patterns may use the name that a moved key has in identities. Former keys that are constants now have their values
+    (`former.CONSTANTS`).
 
     Raises KeyError for a pattern without a wildcard that names no key.
     """
+    patterns = [present_name(pattern) for pattern in patterns]
     former = ((key, constant.value) for key, constant in CONSTANTS.items())
     every = chain(leaves(section), former)
     found = {key: value for key, value in every if any(fnmatchcase(key, p) for p in patterns)}

@@ -69,6 +69,58 @@ class Sft(Optimiser):
     Video-R1's script writes it without the final full stop]"""
 
 
+class Ablation(Section):
+    """Open choices of OCR's equations and of its rollout: what a study of the method varies."""
+
+    kl: Literal["token", "sequence"] = "token"
+    """A token's KL is weighed as its advantage is, or summed over its sequence (some hundred times more). [Video-R1]"""
+    kl_of_skipped: bool = True
+    """Groups whose rewards are all equal, which have no advantage, keep their KL term; false leaves them out of the
+    update. [Video-R1; OCR, equation 6: the KL term stands beside the advantage]"""
+    std: Literal["unbiased", "biased", "none"] = "unbiased"
+    """[Video-R1]"""
+    advantage_group: Literal["pooled", "separate"] = "pooled"
+    """One mean and deviation for the 2n rollouts, or one for either video. [OCR, equation 4]"""
+    loss: Literal["grpo", "dapo", "dr_grpo", "token_mean"] = "grpo"
+    """Mean over tokens of a sequence, then over sequences. [Video-R1]"""
+    grad_rollouts: Literal["clean", "both_on_clean", "both_on_own"] = "clean"
+    """Which rollouts give gradient. [OCR, Figure 2]"""
+    loss_denominator: Literal["contributing", "all"] = "contributing"
+    """n, or the 2n of equation 6. [assumed: a mean over those that take part]"""
+    offpolicy_correction: Literal["none", "truncated"] = "none"
+    """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout: none]"""
+    numeric: Literal["mra", "regression", "exact"] = "mra"
+    """Correctness of a number. [assumed; OCR does not say]"""
+    mra_thresholds: Annotated[int, Field(ge=10, le=11)] = 10
+    """Confidence thresholds of that mean relative accuracy. [SpaceR; VSI-Bench; 11: Spatial-R1, equation 2]"""
+    object_count: Literal["round", "ceil", "bernoulli"] = "round"
+    """m' = delta M objects, rounded or rounded up; or each object by itself with probability delta. [assumed]"""
+    noise: Literal["additive", "diffusion"] = "additive"
+    """Inside the regions: Gaussian noise added, or NoisyRollout's forward process from its step 500. [OCR: Gaussian]"""
+    sigma0: From0 = 128.0
+    """Additive noise at delta_start, on [0, 255]. [assumed, near NoisyRollout's step 500]"""
+    noise_frames: Literal["independent", "frozen"] = "independent"
+    """Noise anew in every frame, or the same for a pixel in all of them. [assumed]"""
+    query_objects: Literal["eligible", "excluded", "only"] = "eligible"
+    """Whether objects named in the question may be perturbed. [OCR: random over the scene]"""
+    downsample: Literal["random", "even"] = "random"
+    """Frames that the downsample rollout removes: drawn at random, or such that evenly spaced ones stay. [OCR, ablation
+    analysis]"""
+    fresh_noise: bool = False
+    """A perturbed video for each rollout, instead of one for all. [assumed]"""
+    reallocate_when_zero: bool = False
+    """Where nothing is altered (no object drawn, general data) all 2n rollouts count as clean ones. [assumed]"""
+
+    @model_validator(mode="after")
+    def _corrects_something(self) -> Ablation:
+        if self.offpolicy_correction != "none" and self.grad_rollouts != "both_on_clean":
+            raise ValueError(
+                "offpolicy_correction corrects perturbed rollouts scored on the clean video: it needs "
+                "grad_rollouts: both_on_clean"
+            )
+        return self
+
+
 class Grpo(Optimiser):
     weight_decay: ClassVar[float] = GRPO_WEIGHT_DECAY
     std_eps: ClassVar[float] = STD_EPS
@@ -87,11 +139,6 @@ class Grpo(Optimiser):
     """Cosine to 0, no warm-up. [Video-R1]"""
     beta: From0 = 0.04
     """Weight of the KL term; 0 leaves the term and the reference out. [Video-R1]"""
-    kl: Literal["token", "sequence"] = "token"
-    """A token's KL is weighed as its advantage is, or summed over its sequence (some hundred times more). [Video-R1]"""
-    kl_of_skipped: bool = True
-    """Groups whose rewards are all equal, which have no advantage, keep their KL term; false leaves them out of the
-    update. [Video-R1; OCR, equation 6: the KL term stands beside the advantage]"""
     updates_per_rollout: Positive = 1
     """Optimiser steps on the rollouts of a step. With one the ratio is 1 and clipping never acts. [Video-R1]"""
     clip_eps: From0 = 0.2
@@ -100,41 +147,8 @@ class Grpo(Optimiser):
     """[Video-R1]"""
     max_new_tokens: Positive = 768
     """[Video-R1; SpaceR: 1024]"""
-    std: Literal["unbiased", "biased", "none"] = "unbiased"
-    """[Video-R1]"""
-    advantage_group: Literal["pooled", "separate"] = "pooled"
-    """One mean and deviation for the 2n rollouts, or one for either video. [OCR, equation 4]"""
-    loss: Literal["grpo", "dapo", "dr_grpo", "token_mean"] = "grpo"
-    """Mean over tokens of a sequence, then over sequences. [Video-R1]"""
-    grad_rollouts: Literal["clean", "both_on_clean", "both_on_own"] = "clean"
-    """Which rollouts give gradient. [OCR, Figure 2]"""
-    loss_denominator: Literal["contributing", "all"] = "contributing"
-    """n, or the 2n of equation 6. [assumed: a mean over those that take part]"""
-    offpolicy_correction: Literal["none", "truncated"] = "none"
-    """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout: none]"""
-    numeric: Literal["mra", "regression", "exact"] = "mra"
-    """Correctness of a number. [assumed; OCR does not say]"""
-    mra_thresholds: Annotated[int, Field(ge=10, le=11)] = 10
-    """Confidence thresholds of that mean relative accuracy. [SpaceR; VSI-Bench; 11: Spatial-R1, equation 2]"""
     delta_start: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Schedule's first value. [OCR, annealed object selector]"""
-    object_count: Literal["round", "ceil", "bernoulli"] = "round"
-    """m' = delta M objects, rounded or rounded up; or each object by itself with probability delta. [assumed]"""
-    noise: Literal["additive", "diffusion"] = "additive"
-    """Inside the regions: Gaussian noise added, or NoisyRollout's forward process from its step 500. [OCR: Gaussian]"""
-    sigma0: From0 = 128.0
-    """Additive noise at delta_start, on [0, 255]. [assumed, near NoisyRollout's step 500]"""
-    noise_frames: Literal["independent", "frozen"] = "independent"
-    """Noise anew in every frame, or the same for a pixel in all of them. [assumed]"""
-    query_objects: Literal["eligible", "excluded", "only"] = "eligible"
-    """Whether objects named in the question may be perturbed. [OCR: random over the scene]"""
-    downsample: Literal["random", "even"] = "random"
-    """Frames that the downsample rollout removes: drawn at random, or such that evenly spaced ones stay. [OCR, ablation
-    analysis]"""
-    fresh_noise: bool = False
-    """A perturbed video for each rollout, instead of one for all. [assumed]"""
-    reallocate_when_zero: bool = False
-    """Where nothing is altered (no object drawn, general data) all 2n rollouts count as clean ones. [assumed]"""
     backend: Literal["hf", "vllm"] = "vllm"
     """Who samples. [assumed]"""
     warn_without_update: NotNegative | None = 20
@@ -145,6 +159,7 @@ class Grpo(Optimiser):
     vllm_memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of each GPU's memory that vLLM takes beside the training, its weights included; less where a run does not
     fit. [assumed]"""
+    ablation: Ablation = Ablation()
 
     @model_validator(mode="after")
     def _compares_something(self) -> Grpo:
@@ -154,18 +169,9 @@ class Grpo(Optimiser):
                 "nothing would be learnt: raise one of them"
             )
         alone = [name for name in ("n_clean", "n_perturbed") if getattr(self, name) == 1]
-        if self.advantage_group == "separate" and alone:
+        if self.ablation.advantage_group == "separate" and alone:
             raise ValueError(
-                f"advantage_group: separate with {alone[0]}: 1 gives that rollout statistics of its own, so that its "
-                "advantage is always 0; raise it to 2, or set advantage_group: pooled"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _corrects_something(self) -> Grpo:
-        if self.offpolicy_correction != "none" and self.grad_rollouts != "both_on_clean":
-            raise ValueError(
-                "offpolicy_correction corrects perturbed rollouts scored on the clean video: it needs "
-                "grad_rollouts: both_on_clean"
+                f"ablation.advantage_group: separate with {alone[0]}: 1 gives that rollout statistics of its own, "
+                "so that its advantage is always 0; raise it to 2, or set ablation.advantage_group: pooled"
             )
         return self

@@ -182,7 +182,7 @@ def grpo_work(
         frames += n
         prompt = prompt_size(video, n, prompt_tokens)
         views.append((prompt, view.n))
-        if view.contributes_gradient and grpo.grad_rollouts == "both_on_clean":
+        if view.contributes_gradient and grpo.ablation.grad_rollouts == "both_on_clean":
             together += (longest,) * view.n
         elif view.contributes_gradient:
             rows.append(replace(prompt, completions=(longest,) * view.n))

@@ -137,7 +137,7 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
         *("loss_denominator", "offpolicy_correction", "numeric", "fresh_noise", "reallocate_when_zero", "backend"),
         *("max_logprob_gap", "warn_without_update", "stop_without_update", "vllm_memory_share"),
     )
-    if grpo.offpolicy_correction != "none":
+    if grpo.ablation.offpolicy_correction != "none":
         own += ("offpolicy_cap",)
     if scope.run:
         own += _chosen_keys(config, scope.run)

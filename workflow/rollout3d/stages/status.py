@@ -1,7 +1,7 @@
 """Say of each table and model whether it is current, and what the next run would compute, put back, and cost.
 
     rollout3d status
-    rollout3d status table4 --configfile config/presets/demo.yaml --config 'grpo={"sigma0": 64}'
+    rollout3d status table4 --configfile config/presets/demo.yaml --config 'grpo={"ablation": {"sigma0": 64}}'
     rollout3d status --raw
 
 Reads footers of files only; runs and changes nothing. With --raw the files outside the workflow (scans, models,

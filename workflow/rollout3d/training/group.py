@@ -45,7 +45,7 @@ class Group:
     prompts: list[Prompt] = field(default_factory=list)
     rollouts: list[Rollout] = field(default_factory=list)
     separate: bool = False
-    """True if clean and altered rollouts have statistics of their own (`grpo.advantage_group`)."""
+    """True if clean and altered rollouts have statistics of their own (`grpo.ablation.advantage_group`)."""
 
     @property
     def pooled(self) -> list[Rollout]:
@@ -78,7 +78,7 @@ class Group:
 
     def counted_lengths(self, grpo: Grpo) -> list[int]:
         """Return the tokens of each rollout in the denominator: those that give gradient, or the 2n of equation 6."""
-        everyone = grpo.loss_denominator == "all"
+        everyone = grpo.ablation.loss_denominator == "all"
         counted = [rollout for rollout in self.pooled if everyone or rollout.view.contributes_gradient]
         return [len(rollout.completion.token_ids) for rollout in counted]
 
@@ -87,7 +87,7 @@ class Group:
 
         `groups`, `step_tokens`: as of `objective.token_weights`.
         """
-        on_clean = grpo.grad_rollouts == "both_on_clean"
+        on_clean = grpo.ablation.grad_rollouts == "both_on_clean"
         by_view: dict[View, list[Rollout]] = {}
         for rollout in self.rollouts:
             if rollout.view.contributes_gradient:
@@ -99,7 +99,7 @@ class Group:
             weight = token_weights(
                 lengths,
                 counted,
-                grpo.loss,
+                grpo.ablation.loss,
                 groups=groups,
                 step_tokens=step_tokens,
                 max_tokens=grpo.max_new_tokens,
@@ -112,7 +112,7 @@ class Group:
                 # One advantage per rollout, spread over its tokens: outcome rewards say nothing of single tokens.
                 advantage=advantage.repeat_interleave(torch.tensor(lengths)),
                 sampler_logp=_sampler_logp(rollouts),
-                kl_weight=kl_weights(weight, len(counted), groups) if grpo.kl == "sequence" else None,
+                kl_weight=kl_weights(weight, len(counted), groups) if grpo.ablation.kl == "sequence" else None,
                 behaviour=_behaviour(rollouts, lengths),
             )
             rows.append(row)

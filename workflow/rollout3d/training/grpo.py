@@ -91,7 +91,7 @@ def show(question: QuestionRow, questions: Questions, context: Context, engine: 
     media = questions.media(question)
     views = make_views(question, media.frames, context)
     prompts = [questions.prompt(question, media.showing(view.frames), engine.policy.encoder) for view in views]
-    return Group(question, views, prompts, separate=context.grpo.advantage_group == "separate")
+    return Group(question, views, prompts, separate=context.grpo.ablation.advantage_group == "separate")
 
 
 def roll_out(groups: Sequence[Group], engine: Engine, grpo: Grpo, seed: int) -> None:
@@ -117,7 +117,7 @@ def request_size(grpo: Grpo) -> int:
     questions beside it.
     """
     n, m = grpo.n_clean, grpo.n_perturbed
-    return 1 if grpo.fresh_noise else gcd(n, m, max(1, (n + m) // 2))
+    return 1 if grpo.ablation.fresh_noise else gcd(n, m, max(1, (n + m) // 2))
 
 
 def reward(group: Group, name: str, grpo: Grpo) -> None:
@@ -127,22 +127,22 @@ def reward(group: Group, name: str, grpo: Grpo) -> None:
         rollout.judged = judged
     for pool in group.pools:
         rewards = torch.tensor([rollout.judged.total for rollout in pool], dtype=torch.float64)
-        for rollout, advantage in zip(pool, advantages(rewards, grpo.std, grpo.std_eps).tolist()):
+        for rollout, advantage in zip(pool, advantages(rewards, grpo.ablation.std, grpo.std_eps).tolist()):
             rollout.advantage = advantage
 
 
 def update(groups: Sequence[Group], engine: Engine, grpo: Grpo, step: int) -> dict[str, float]:
     """Update the policy by the objective J of equation 6, negated; return the step's figures for the metrics.
 
-    Groups without spread take part by their KL alone, if at all (`grpo.kl_of_skipped`). Loss and KL are those before
-    the update. Further updates (`grpo.updates_per_rollout`) keep the old and the reference policy's log-probabilities
-    of the first; the largest gradient norm is reported.
+    Groups without spread take part by their KL alone, if at all (`grpo.ablation.kl_of_skipped`). Loss and KL are those
+    before the update. Further updates (`grpo.updates_per_rollout`) keep the old and the reference policy's
+    log-probabilities of the first; the largest gradient norm is reported.
     """
     teaching = [group for group in groups if group.teaches]
-    scored = list(groups) if grpo.kl_of_skipped and grpo.beta else teaching
+    scored = list(groups) if grpo.ablation.kl_of_skipped and grpo.beta else teaching
     # Over all groups, skipped ones too: what a step divides by must not depend on how many of its groups teach.
     step_tokens = engine.world.mean([sum(sum(group.counted_lengths(grpo)) for group in groups)])[0]
-    if grpo.offpolicy_correction != "none":
+    if grpo.ablation.offpolicy_correction != "none":
         score_behaviour(teaching, engine)
     rows = [row for group in scored for row in group.gradient_rows(grpo, len(groups), step_tokens)]
     # log pi_old and log pi_ref of each batch. All updates of a step see the same rows in the same batches, so the rows

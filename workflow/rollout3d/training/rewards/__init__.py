@@ -40,11 +40,13 @@ class Reward(Protocol):
 def judge(name: str, question: QuestionRow, rollouts: Sequence[Written], grpo: Grpo) -> list[Judgement]:
     """Score all rollouts of one question together, since bonuses compare the rollouts of a group.
 
-    `name`: of the reward; `grpo.numeric` and `grpo.mra_thresholds` decide how right a number is (`_correctness`).
-    Raises ValueError for an unknown name.
+    `name`: of the reward; `numeric` and `mra_thresholds` of `grpo.ablation` decide how right a number is
+    (`_correctness`). Raises ValueError for an unknown name.
     """
     reward = cast(Reward, doors.REWARDS.load(name))
-    scores = [correctness(rollout.text, question, grpo.numeric, grpo.mra_thresholds) for rollout in rollouts]
+    scores = [
+        correctness(rollout.text, question, grpo.ablation.numeric, grpo.ablation.mra_thresholds) for rollout in rollouts
+    ]
     answers = Answers(question, rollouts, [score.score for score in scores], grpo)
     named: dict[str, Sequence[float]] = {
         "correctness": answers.correct,

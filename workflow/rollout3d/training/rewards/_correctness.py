@@ -10,8 +10,8 @@ def correctness(text: str, question: QuestionRow, numeric: Numeric = "mra", thre
     """Return answer and score, 0 to 1, of one completion for a question.
 
     The paper's reward is 1 "if the response is correct", which it does not define for numbers: by default a number
-    earns its mean relative accuracy, the metric of the benchmark (`grpo.numeric` has the alternatives), over 10
-    `thresholds`, or over 11 as equation 2 of Spatial-R1 counts them. Matching is the benchmark's too, so "A." and "a"
-    are right where Video-R1's reward would refuse them.
+    earns its mean relative accuracy, the metric of the benchmark (`grpo.ablation.numeric` has the alternatives), over
+    10 `thresholds`, or over 11 as equation 2 of Spatial-R1 counts them. Matching is the benchmark's too, so "A." and
+    "a" are right where Video-R1's reward would refuse them.
     """
     return score(text, question, "tagged", "mra_11" if (numeric, thresholds) == ("mra", 11) else numeric)

@@ -36,13 +36,13 @@ def make_views(question: QuestionRow, frames: np.ndarray | None, context: Contex
 
     `frames`: (k, H, W, 3) uint8 RGB; None for a question without a video (general data), which is the same in every
     view, since there is nothing to alter. Where all views of the pool have the video as it is,
-    `grpo.reallocate_when_zero` makes them one clean view.
+    `grpo.ablation.reallocate_when_zero` makes them one clean view.
     """
     method = context.run.rollout or ""
     views = cast(Rollout, doors.ROLLOUTS.load(method)).views(question, frames, context)
     if views[0].name != CLEAN or not views[0].contributes_gradient:
         raise AssertionError(f"{method}: the first view must be clean and give gradient")
     pool = [view for view in views if view.pooled]
-    if context.grpo.reallocate_when_zero and all(view.frames is frames for view in pool):
+    if context.grpo.ablation.reallocate_when_zero and all(view.frames is frames for view in pool):
         return [context.clean(frames, sum(view.n for view in pool)), *(view for view in views if not view.pooled)]
     return views

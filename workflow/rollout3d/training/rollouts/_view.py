@@ -56,8 +56,8 @@ class Context:
 
     @property
     def altered_gives_gradient(self) -> bool:
-        """True if rollouts of altered videos enter the loss too (`grpo.grad_rollouts`)."""
-        return self.grpo.grad_rollouts != "clean"
+        """True if rollouts of altered videos enter the loss too (`grpo.ablation.grad_rollouts`)."""
+        return self.grpo.ablation.grad_rollouts != "clean"
 
     def rng(self, question_id: str) -> np.random.Generator:
         """Return the random generator of a question at this step, by names only: never by the process or the batch."""

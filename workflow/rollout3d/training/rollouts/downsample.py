@@ -2,9 +2,9 @@
 
 The paper (Ablation Analysis): the variant removes frames at random, on the schedule of OCR's own selector. Here the
 share delta_t of the frames is removed, all frames equally likely, and the others keep their order
-(`grpo.downsample: even` keeps evenly spaced ones instead, first and last included). An even number stays, at least two,
-because the model takes frames in pairs (assumed). Every question draws anew at every step; its n rollouts share one
-draw. Under `video.time_mode: true` the frames that are left count as evenly spread over the video's time.
+(`grpo.ablation.downsample: even` keeps evenly spaced ones instead, first and last included). An even number stays, at
+least two, because the model takes frames in pairs (assumed). Every question draws anew at every step; its n rollouts
+share one draw. Under `video.time_mode: true` the frames that are left count as evenly spread over the video's time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.rollouts._view import Context, View
 
 NEEDS = ("schedule",)
-KEYS = ("downsample",)
+KEYS = ("ablation.downsample",)
 
 
 def views(question: QuestionRow, frames: np.ndarray | None, context: Context) -> list[View]:
@@ -28,7 +28,7 @@ def views(question: QuestionRow, frames: np.ndarray | None, context: Context) ->
     kept = 0 if frames is None else frames_kept(len(frames), context.delta)
     fewer = frames
     if frames is not None and kept < len(frames):
-        even = grpo.downsample == "even"
+        even = grpo.ablation.downsample == "even"
         rng = context.rng(question["question_id"])
         fewer = frames[sample_indices(len(frames), kept) if even else random_indices(len(frames), kept, rng)]
     return [clean, View("fewer", fewer, grpo.n_perturbed, contributes_gradient=context.altered_gives_gradient)]

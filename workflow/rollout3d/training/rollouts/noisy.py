@@ -5,8 +5,8 @@ training; every frame is an image with noise of its own. Constants and formulas 
 Geo3K recipe (t from 500; sigmoid, lambda 30, middle at two thirds). A run that names a schedule uses that instead, as a
 share of 500.
 
-Which rollouts give gradient is `grpo.grad_rollouts`. NoisyRollout trains on all 2n, the noisy ones scored on the clean
-image (both_on_clean): the recipe config/recipes/noisyrollout.yaml.
+Which rollouts give gradient is `grpo.ablation.grad_rollouts`. NoisyRollout trains on all 2n, the noisy ones scored on
+the clean image (both_on_clean): the recipe config/recipes/noisyrollout.yaml.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def views(question: QuestionRow, frames: np.ndarray | None, context: Context) ->
     rng = context.rng(question["question_id"])
     t = diffusion_step(context)
     keep, sigma = scales(t)
-    copies = grpo.n_perturbed if grpo.fresh_noise else min(1, grpo.n_perturbed)
+    copies = grpo.n_perturbed if grpo.ablation.fresh_noise else min(1, grpo.n_perturbed)
     altered = [
         View(
             "noisy",

@@ -22,8 +22,8 @@ from rollout3d.training.rollouts import noisy
 from rollout3d.training.rollouts._view import Context, View
 
 NEEDS = ("schedule", "regions")
-KEYS = ("noise", "noise_frames", "object_count", "query_objects")
-KEYS_IF = {("noise", "additive"): ("sigma0",)}
+KEYS = ("ablation.noise", "ablation.noise_frames", "ablation.object_count", "ablation.query_objects")
+KEYS_IF = {("ablation.noise", "additive"): ("ablation.sigma0",)}
 
 
 def views(question: QuestionRow, frames: np.ndarray | None, context: Context) -> list[View]:
@@ -36,7 +36,11 @@ def views(question: QuestionRow, frames: np.ndarray | None, context: Context) ->
         raise ValueError("an object_centric run needs a schedule and the objects and regions tables")
     rng = context.rng(question["question_id"])
     # Chosen before anything else is drawn, so that the objects do not depend on the size of the frames.
-    chosen = choose(eligible(question, context), context.delta, rng, grpo.object_count) if frames is not None else ()
+    chosen = (
+        choose(eligible(question, context), context.delta, rng, grpo.ablation.object_count)
+        if frames is not None
+        else ()
+    )
     keep, sigma = strength(context)
     region = None
     if chosen and frames is not None and question["scene_id"] is not None:
@@ -45,10 +49,10 @@ def views(question: QuestionRow, frames: np.ndarray | None, context: Context) ->
     def perturbed() -> np.ndarray | None:
         if region is None or frames is None:
             return frames
-        return add_noise(frames, region, sigma, rng, keep, grpo.noise_frames == "frozen")
+        return add_noise(frames, region, sigma, rng, keep, grpo.ablation.noise_frames == "frozen")
 
     # One V^ for all n rollouts, as Figure 2 has it, or one for each.
-    copies = grpo.n_perturbed if grpo.fresh_noise else min(1, grpo.n_perturbed)
+    copies = grpo.n_perturbed if grpo.ablation.fresh_noise else min(1, grpo.n_perturbed)
     altered = [
         View(
             "perturbed",
@@ -69,9 +73,9 @@ def eligible(question: QuestionRow, context: Context) -> list[int]:
         return []
     visible = context.regions.objects(question["scene_id"])
     named = {object_id for mention in question["objects"] for object_id in mention["object_ids"]}
-    if context.grpo.query_objects == "excluded":
+    if context.grpo.ablation.query_objects == "excluded":
         return [object_id for object_id in visible if object_id not in named]
-    if context.grpo.query_objects == "only":
+    if context.grpo.ablation.query_objects == "only":
         return [object_id for object_id in visible if object_id in named]
     return visible
 
@@ -91,7 +95,7 @@ def choose(objects: list[int], delta: float, rng: np.random.Generator, count: st
 
 def strength(context: Context) -> tuple[float, float]:
     """Return the factor by which noisy pixels are scaled and the deviation sigma_t of the noise on [0, 255]."""
-    if context.grpo.noise == "diffusion":
+    if context.grpo.ablation.noise == "diffusion":
         keep, sigma = noisy.scales(noisy.diffusion_step(context))
         return keep, 255 * sigma
-    return 1.0, context.grpo.sigma0 * (context.delta or 0.0) / context.grpo.delta_start
+    return 1.0, context.grpo.ablation.sigma0 * (context.delta or 0.0) / context.grpo.delta_start
