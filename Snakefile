@@ -56,12 +56,4 @@ include: "rules/lineage.smk"
 
 fit_to_site(own_rules())
 choose_interpreters(own_rules())
-
-
-def before_first_job(log):
-    stop_at_problems()
-    check_before_run()
-    running.write(os.environ[running.VARIABLE], STUDY_VALUES, DIGESTS)
-
-
 run_at_start(before_first_job)

@@ -226,3 +226,9 @@ if dump.VARIABLE in os.environ:
         keep=study.keep,
         kept={path: " ".join(kept_above(path)) for path in sorted(given) if kept_above(path)},
     )
+
+
+def before_first_job(log):
+    stop_at_problems()
+    check_before_run()
+    running.write(os.environ[running.VARIABLE], STUDY_VALUES, DIGESTS)
