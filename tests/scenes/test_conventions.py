@@ -12,7 +12,7 @@ import pytest
 from rollout3d.geometry import boxes, camera, raster
 from rollout3d.scenes import datasets, scan
 from rollout3d.scenes.datasets import _arkit_frames as arkit_frames
-from rollout3d.scenes.datasets import _scannet_room, _scannet_video, _scannetpp_video, scannet, scannetpp
+from rollout3d.scenes.datasets import _scannet_room, _scannet_video, _scannetpp_video, scannet
 from rollout3d.scenes.formats.ply import read_ply
 from rollout3d.scenes.release import ScanRef
 from scenes import mini
@@ -158,7 +158,7 @@ MUTATIONS = {
         test_trajectory_of_arkitscenes_is_world_to_camera,
     ),
     "alignment of the mesh only": (
-        scannet, "SensSource", Unaligned, test_alignment_of_scannet_moves_mesh_and_poses_alike
+        _scannet_video, "SensSource", Unaligned, test_alignment_of_scannet_moves_mesh_and_poses_alike
     ),
     "alignment of the poses only": (
         _scannet_room, "read_ply", raw_mesh(read_ply), test_alignment_of_scannet_moves_mesh_and_poses_alike
@@ -176,7 +176,7 @@ MUTATIONS = {
     "half a pixel, resized": (camera, "resize_intrinsics", corner_centres, test_centres_of_pixels_are_integers),
     "half a pixel, drawn": (raster, "rasterise", shifted(raster.rasterise), test_centres_of_pixels_are_integers),
     "half a pixel, ScanNet++": (
-        scannetpp, "resize_intrinsics", corner_centres,
+        _scannetpp_video, "resize_intrinsics", corner_centres,
         test_scannetpp_uses_the_aligned_pose_at_the_size_of_the_video,
     ),
 }  # fmt: skip

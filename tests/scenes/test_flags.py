@@ -10,7 +10,7 @@ from rollout3d import flags
 from rollout3d.scenes import scan as here
 
 ROOT = Path(here.__file__).parents[3]
-MODULES = sorted(Path(here.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(here.__file__).parent.rglob("*.py"))
 KNOWN = [flags.name_of(form) for group in flags.FLAGS.values() for form in group]
 
 
