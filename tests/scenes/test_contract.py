@@ -7,7 +7,7 @@ import pytest
 
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.releases import MissingData
-from rollout3d.scenes import contract
+from rollout3d.scenes import contract, lists
 from rollout3d.scenes.contract import Refused, accept
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.scan import Annotated, Room
@@ -15,7 +15,7 @@ from rollout3d.scenes.scan import Annotated, Room
 HOW = "ask for it"
 
 
-def lists(folder, **texts):
+def written(folder, **texts):
     for split, text in texts.items():
         (folder / f"{split}.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
     return {split: folder / f"{split}.txt" for split in ("train", "val", "test")}
@@ -39,7 +39,7 @@ def lists(folder, **texts):
     ],
 )
 def test_a_list_is_read_however_it_was_saved(tmp_path, text):
-    found = contract.read_splits(lists(tmp_path, train=text), ["train"], HOW)
+    found = lists.read_splits(written(tmp_path, train=text), ["train"], HOW)
     assert found == [("train", "scene0000_00"), ("train", "scene0001_00")]
 
 
@@ -64,21 +64,21 @@ def test_a_list_is_read_however_it_was_saved(tmp_path, text):
 )
 def test_a_list_that_is_none_is_named_with_its_line(tmp_path, text, says):
     with pytest.raises(MissingData, match=says) as caught:
-        contract.read_splits(lists(tmp_path, train=text), ["train"], HOW)
+        lists.read_splits(written(tmp_path, train=text), ["train"], HOW)
     assert str(tmp_path / "train.txt") in str(caught.value)
 
 
 def test_a_scan_in_two_lists_is_refused_even_if_one_of_them_is_not_wanted(tmp_path):
-    places = lists(tmp_path, train="a\nb\n", val="c\nb\n")
+    places = written(tmp_path, train="a\nb\n", val="c\nb\n")
     for wanted in (["train", "val"], ["val", "train"], ["train"]):
         with pytest.raises(MissingData, match=r"train\.txt.*val\.txt.*share 1 scans, such as b \(line 2, line 2\)|val"):
-            contract.read_splits(places, wanted, HOW)
+            lists.read_splits(places, wanted, HOW)
 
 
 def test_lists_that_nobody_wants_may_be_absent_or_empty(tmp_path):
-    assert contract.read_splits(lists(tmp_path, train="a", val=""), ["train"], HOW) == [("train", "a")]
+    assert lists.read_splits(written(tmp_path, train="a", val=""), ["train"], HOW) == [("train", "a")]
     with pytest.raises(MissingData, match=rf"no split file .*test\.txt; {HOW}"):
-        contract.read_splits(lists(tmp_path, train="a", val="b"), ["test"], HOW)
+        lists.read_splits(written(tmp_path, train="a", val="b"), ["test"], HOW)
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_lists_that_nobody_wants_may_be_absent_or_empty(tmp_path):
 def test_a_table_gives_its_cells_as_text(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes('\ufeffid, name\r\n1.0," a, b "\r\n2\r\n,\r\n'.encode())
-    assert contract.read_table(path, ("id", "name")) == [{"id": "1.0", "name": "a, b"}, {"id": "2", "name": ""}]
+    assert lists.read_table(path, ("id", "name")) == [{"id": "1.0", "name": "a, b"}, {"id": "2", "name": ""}]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_table_without_content_is_refused_by_name(tmp_path, text, says):
     path = tmp_path / "t.csv"
     path.write_text(text)
     with pytest.raises(MissingData, match=says) as caught:
-        contract.read_table(path, ("id",))
+        lists.read_table(path, ("id",))
     assert str(path) in str(caught.value) and "download it again" in str(caught.value)
 
 
@@ -113,7 +113,7 @@ def test_a_table_without_content_is_refused_by_name(tmp_path, text, says):
 
 @pytest.mark.parametrize("name", ["DSC00001.JPG", "frame 1.png", "été.png", "..x.png"])
 def test_a_plain_file_name_passes(name):
-    assert contract.file_name(name) == name
+    assert lists.file_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_plain_file_name_passes(name):
 )
 def test_a_name_that_leads_out_of_its_folder_is_refused(name):
     with pytest.raises(ValueError, match=r"no name of a file|leads out of its folder"):
-        contract.file_name(name)
+        lists.file_name(name)
 
 
 @pytest.mark.parametrize(("value", "found"), [(0, 0), (7, 7), (2**63 - 1, 2**63 - 1), (3.0, 3)])
