@@ -90,14 +90,16 @@ def _sentences(each: Any, path: tuple[Any, ...], model: type[BaseModel]) -> list
     kind, given, context, name = each["type"], each["input"], each.get("ctx", {}), dotted(path)
     is_key = each["loc"][-1:] == ("[key]",)
     if kind == "value_error":
-        told = str(context["error"]).split("\n")
+        messages = str(context["error"]).split("\n")
         if is_key:
-            joined = ["." if text.startswith(f"{path[-1]} is not ") else ": " for text in told]
-            return [f"{dotted(path[:-1])}{join}{text}" for join, text in zip(joined, told, strict=True)]
+            joined = ["." if text.startswith(f"{path[-1]} is not ") else ": " for text in messages]
+            return [f"{dotted(path[:-1])}{join}{text}" for join, text in zip(joined, messages, strict=True)]
         section = type_at(model, path)
         inner = set(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else set()
-        joined = ["." if text.split(":")[0] in inner else " " if text.startswith("must ") else ": " for text in told]
-        return [f"{name}{join}{text}" if path else text for join, text in zip(joined, told, strict=True)]
+        joined = [
+            "." if text.split(":")[0] in inner else " " if text.startswith("must ") else ": " for text in messages
+        ]
+        return [f"{name}{join}{text}" if path else text for join, text in zip(joined, messages, strict=True)]
     if kind == "extra_forbidden":
         return _former(path, given) or [_unknown_key(path, model)]
     if kind == "literal_error":

@@ -1,4 +1,4 @@
-"""The run table: one row a training run, checked against the configuration."""
+"""The run table: one row per training run, checked against the configuration."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Run(Section):
 
     @property
     def trains_on_scans(self) -> bool:
-        """Whether its questions are about scans; Video-R1's cold start brings its own pictures and videos."""
+        """True if its questions are about scans; Video-R1's cold start brings its own pictures and videos."""
         return self.train_table in ("ocr_rl", "ocr_sft")
 
     @model_validator(mode="after")

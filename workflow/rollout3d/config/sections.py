@@ -87,9 +87,9 @@ class Video(Section):
     eval_frames: Positive = 32
     """[OCR, implementation details]"""
     train_max_pixels: Positive = 105_369
-    """Pixels a frame while training and filtering: 280x364 for 4:3. [Video-R1: 1.05 * 128 * 28 * 28 in effect]"""
+    """Pixels per frame while training and filtering: 280x364 for 4:3. [Video-R1: 1.05 * 128 * 28 * 28 in effect]"""
     eval_max_pixels: Positive = 256 * 28 * 28
-    """Pixels a frame while evaluating. [Video-R1]"""
+    """Pixels per frame while evaluating. [Video-R1]"""
     stored_max_pixels: Positive | None = None
     """Pixels at which frames are stored, at most; nothing is shown larger. null = eval_max_pixels. [assumed]"""
     train_min_pixels: Positive = 128 * 28 * 28
@@ -204,7 +204,7 @@ class Questions(Section):
 
     @property
     def gated(self) -> bool:
-        """Whether questions are marked with the samplings of the video that answer them."""
+        """True if questions are marked with the samplings of the video that answer them."""
         return self.strict != "off" and self.compat != "vsibench"
 
     @model_validator(mode="after")
@@ -260,12 +260,12 @@ class Difficulty(Section):
 
 class Runs(Section):
     table: SitePath = "config/runs.tsv"
-    """One row a run."""
+    """One row per run."""
     select: Annotated[list[str], Field(min_length=1), Once] = ["qwen3b", "sft", "ocr"]
     """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2: ocr; the others
     assumed]"""
     recipes: bool = True
-    """Whether runs have the settings of their recipes; off in presets of small models, whose settings are for all runs.
+    """True: runs have the settings of their recipes; false in presets of small models, whose settings are for all runs.
     [assumed]"""
     max_steps: Positive | None = None
     """Cap on the steps of every GRPO run (presets); null = the table's. [OCR: 2000]"""

@@ -58,7 +58,7 @@ class Sft(Optimiser):
     lr: Above0 = 1e-6
     """Linear to 0, no warm-up. [Video-R1]"""
     batch_size: Positive = 16
-    """Samples an optimiser step, over all processes. [Video-R1: 1 a GPU, accumulated twice; OCR: 8 GPUs]"""
+    """Samples per optimiser step, over all processes. [Video-R1: 1 per GPU, accumulated twice; OCR: 8 GPUs]"""
     label_mode: Literal["completion", "all_text", "video_r1"] = "completion"
     """Which tokens carry loss. [assumed; Video-R1's released mode is a bug]"""
     loss: Literal["token_mean", "sample_mean"] = "token_mean"
@@ -102,7 +102,8 @@ class Ablation(Section):
     noise_frames: Literal["independent", "frozen"] = "independent"
     """Noise anew in every frame, or the same for a pixel in all of them. [assumed]"""
     query_objects: Literal["eligible", "excluded", "only"] = "eligible"
-    """Whether objects named in the question may be perturbed. [OCR: random over the scene]"""
+    """Objects named in the question: may be perturbed, may not, or are the only ones that may. [OCR: random over the
+    scene]"""
     downsample: Literal["random", "even"] = "random"
     """Frames that the downsample rollout removes: drawn at random, or such that evenly spaced ones stay. [OCR, ablation
     analysis]"""
@@ -134,7 +135,7 @@ class Grpo(Optimiser):
     n_perturbed: NotNegative = 4
     """Rollouts of the altered video. [OCR, implementation details]"""
     prompts_per_step: Positive = 8
-    """Over all processes. [Video-R1: 1 a GPU; OCR: 8 GPUs]"""
+    """Over all processes. [Video-R1: 1 per GPU; OCR: 8 GPUs]"""
     lr: Above0 = 1e-6
     """Cosine to 0, no warm-up. [Video-R1]"""
     beta: From0 = 0.04

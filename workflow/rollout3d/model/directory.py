@@ -122,8 +122,8 @@ def check_config(config: dict[str, Any], where: Path | str) -> None:
 def check_name(name: str, directory: Path | str) -> None:
     """Raise ModelError if `name` is a release of Qwen2.5-VL and `directory` holds a model of other sizes.
 
-    Tables and page would call it by that name. A model of the same sizes, such as a fine-tuned one, cannot be told
-    apart from the release.
+    Tables and page would call it by that name. A model of the same sizes, such as a fine-tuned one, cannot be
+    distinguished from the release.
     """
     wanted = RELEASED.get(name.rpartition("/")[2])
     config = read_config(Path(directory))

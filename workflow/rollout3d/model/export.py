@@ -90,7 +90,7 @@ def _generation(weights: str, asked: Asked) -> dict[str, Any]:
     """Return the defaults of `generate` that give the evaluated answers."""
     values = generation_config(AutoTokenizer.from_pretrained(weights)) | {"max_new_tokens": asked.max_new_tokens}
     if asked.temperature > 0:
-        # transformers keeps the 50 most probable tokens unless it is told otherwise.
+        # transformers keeps the 50 most probable tokens unless top_k is given.
         values |= {"do_sample": True, "temperature": asked.temperature, "top_k": 0, "top_p": 1.0}
     return values
 

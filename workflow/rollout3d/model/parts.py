@@ -84,8 +84,8 @@ class Parts:
                 self._synced = time.monotonic()
         except OSError as error:
             raise TableError(
-                f"{self._name}: finished answers cannot be kept there ({error.strerror}); mend that and run the stage "
-                "again: it goes on from the answers that are there"
+                f"{self._name}: finished answers cannot be kept there ({error.strerror}); repair that and run the "
+                "stage again: it goes on from the answers that are there"
             ) from error
 
     def clear(self) -> None:

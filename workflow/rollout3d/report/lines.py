@@ -101,16 +101,16 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
     """
     of = [row for row in scores if row["benchmark"] == benchmark]
     runs = list(dict.fromkeys(row["run"] for row in of))
-    how = {run: {column: _told(of, run, column) for column in HOW} for run in runs}
-    mixed = [column for column in HOW if len({told[column] for told in how.values()}) > 1]
-    said = {run: _words(told, mixed) for run, told in how.items()}
-    common = [word for word in said[runs[0]] if all(word in words for words in said.values())]
+    how = {run: {column: _recorded(of, run, column) for column in HOW} for run in runs}
+    mixed = [column for column in HOW if len({recorded[column] for recorded in how.values()}) > 1]
+    words_of = {run: _words(recorded, mixed) for run, recorded in how.items()}
+    common = [word for word in words_of[runs[0]] if all(word in words for words in words_of.values())]
     titles = task_columns(of)
     groups = []
     for run in runs:
         lines = [_score_line(of, titles, run, view, label, look) for view, label, look in VIEWS]
         kept = next((row["rests_on"] for row in of if row["run"] == run and row["view"] == "video"), ())
-        own = ", ".join(word for word in said[run] if word not in common)
+        own = ", ".join(word for word in words_of[run] if word not in common)
         groups.append(Group(run, [line for line in lines if line], own, kept_note(kept)))
     # Guesses depend on the benchmark only: every run has the same.
     guesses = [_score_line(of, titles, runs[0], view, label, "guess") for view, label in GUESSES]
@@ -127,19 +127,25 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
     )
 
 
-def _told(rows: Sequence[Row], run: str, column: str) -> str:
+def _recorded(rows: Sequence[Row], run: str, column: str) -> str:
     """Return a run's value in a column of `HOW`; empty for score tables without that column."""
     own = (row.get(column) for row in rows if row["run"] == run and row["view"] == "video")
     return next((value for value in own if value), "")
 
 
-def _words(told: Mapping[str, str], mixed: Sequence[str]) -> list[str]:
+def _words(recorded: Mapping[str, str], mixed: Sequence[str]) -> list[str]:
     """Return how a run's scores were made, part by part; an unknown part is listed only where runs differ in it."""
-    words = told["settings"].split(", ") if told["settings"] else ["settings unknown"] if "settings" in mixed else []
-    if told["scorer"] or "scorer" in mixed:
-        words.append(f"scorer {told['scorer'] or 'unknown'}")
-    if told["part"] or "part" in mixed:
-        words.append(f"part: {told['part'] or 'whole benchmark'}")
+    words = (
+        recorded["settings"].split(", ")
+        if recorded["settings"]
+        else ["settings unknown"]
+        if "settings" in mixed
+        else []
+    )
+    if recorded["scorer"] or "scorer" in mixed:
+        words.append(f"scorer {recorded['scorer'] or 'unknown'}")
+    if recorded["part"] or "part" in mixed:
+        words.append(f"part: {recorded['part'] or 'whole benchmark'}")
     return words
 
 
@@ -210,9 +216,9 @@ def verdict_sheet(annotations: Sequence[Row]) -> Sheet:
     for verdict in ("accepted", "rejected", "failed"):
         rows = [row for row in annotations if row["verdict"] == verdict]
         reasons = Counter((row["reason"] or "").split(":")[0].split("(")[0].strip() for row in rows)
-        told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common(3) if reason)
+        listing = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common(3) if reason)
         if rows:
-            lines.append(Line(verdict, [Cell(len(rows)), Cell(told)]))
+            lines.append(Line(verdict, [Cell(len(rows)), Cell(listing)]))
     columns = [Column("Attempts"), Column("Reasons", text=True)]
     return plain_sheet("attempts", "The teacher's attempts", "Verdict", columns, lines)
 
@@ -236,13 +242,14 @@ def rollout_sheet(name: str, title: str, rows: Sequence[Row]) -> Sheet:
 def recipe_sheet(recipes: Mapping[str, Mapping[str, Any]]) -> Sheet:
     """Return the sheet of recipes: per run, each key whose value is not the study's."""
     groups = []
-    for run, told in recipes.items():
+    for run, recipe in recipes.items():
         lines = [
-            Line(key, [Cell(value_text(own)), Cell(value_text(study))]) for key, (study, own) in told["differs"].items()
+            Line(key, [Cell(value_text(own)), Cell(value_text(study))])
+            for key, (study, own) in recipe["differs"].items()
         ]
-        lines += [Line(f"row: {cell}", [Cell(value_text(value)), Cell("")]) for cell, value in told["run"].items()]
+        lines += [Line(f"row: {cell}", [Cell(value_text(value)), Cell("")]) for cell, value in recipe["run"].items()]
         if lines:
-            groups.append(Group(f"{run}: recipe {told['recipe']}", lines))
+            groups.append(Group(f"{run}: recipe {recipe['recipe']}", lines))
     columns = [Column("This run", text=True, limit=200), Column("The study", text=True, limit=200)]
     title = "What runs have for themselves: in all else runs that are compared are alike"
     return Sheet("recipes", title, "Key", columns, groups, group="Run")

@@ -27,8 +27,8 @@ def source_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
             if row["source"] == source:
                 fates[row["fate"]] += row["n"]
                 reasons[row["reason"]] += row["n"] if row["fate"] in ("dropped", "unusable") else 0
-        told = "; ".join(f"{n:,} {reason}" for reason, n in reasons.most_common(SHOWN) if n)
-        lines.append({"source": source, "fates": [fates[fate] for fate in FATES], "reasons": told})
+        listing = "; ".join(f"{n:,} {reason}" for reason, n in reasons.most_common(SHOWN) if n)
+        lines.append({"source": source, "fates": [fates[fate] for fate in FATES], "reasons": listing})
     return lines
 
 
@@ -37,8 +37,8 @@ def guess_line(rows: Sequence[Row]) -> str:
     guessing."""
     known = {row["question_type"]: row for row in rows if row["text_only"] is not None}
     worst = sorted(known.values(), key=lambda row: (row["chance"] - row["text_only"], row["question_type"]))
-    told = (f"{r['question_type']} {100 * r['text_only']:.1f} ({100 * r['chance']:.1f})" for r in worst[:SHOWN])
-    return ", ".join(told)
+    listing = (f"{r['question_type']} {100 * r['text_only']:.1f} ({100 * r['chance']:.1f})" for r in worst[:SHOWN])
+    return ", ".join(listing)
 
 
 def bias_lines(rows: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -91,12 +91,12 @@ def _read(table: tables.Table, path: str | None) -> list[dict[str, Any]]:
 
 
 def _own(
-    config: Config, told: Mapping[str, Any] | None, configured: Callable[[Mapping[str, Any]], Config] | None
+    config: Config, recipe: Mapping[str, Any] | None, configured: Callable[[Mapping[str, Any]], Config] | None
 ) -> Config:
     """Return the configuration of one run: the study's with its recipe laid over it."""
-    if not told or not told["differs"] or configured is None:
+    if not recipe or not recipe["differs"] or configured is None:
         return config
-    return configured({key: own for key, (_, own) in told["differs"].items()})
+    return configured({key: own for key, (_, own) in recipe["differs"].items()})
 
 
 def _tables(

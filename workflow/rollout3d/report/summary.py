@@ -39,10 +39,10 @@ def _built(root: Path, agreement: Mode) -> str:
         {p.name: _rows(sorted(p.glob("*/scenes.parquet"))) for p in sorted((root / "scenes").glob("*")) if p.is_dir()}
     )
     if scans.total():
-        told = ", ".join(f"{name} {n:,}" for name, n in sorted(scans.items()) if n)
+        listing = ", ".join(f"{name} {n:,}" for name, n in sorted(scans.items()) if n)
         frames = _rows(sorted((root / "scenes").glob("*/*/frames.parquet")))
         objects = _rows(sorted((root / "scenes").glob("*/*/objects.parquet")))
-        lines.append(f"  {scans.total():,} scans ({told}), {objects:,} objects, {frames:,} frames")
+        lines.append(f"  {scans.total():,} scans ({listing}), {objects:,} objects, {frames:,} frames")
         scenes = tables.read_many(tables.SCENES, sorted((root / "scenes").glob("*/*/scenes.parquet")), ["agreement"])
         lines.append(f"  {counts(judge(row, agreement) for row in scenes)}")
     questions = [
@@ -54,15 +54,15 @@ def _built(root: Path, agreement: Mode) -> str:
             ("with reasoning", "train/ocr_sft.parquet"),
         )
     ]
-    told = ", ".join(f"{_rows([path]):,} {label}" for label, path in questions if path.exists())
-    if told:
-        lines.append(f"  questions: {told}")
+    listing = ", ".join(f"{_rows([path]):,} {label}" for label, path in questions if path.exists())
+    if listing:
+        lines.append(f"  questions: {listing}")
     lines += _summaries(root, scans.total())
     lines += _refused(root)
     sources = root / "train" / "ocr_rl_sources.parquet"
-    told = guess_line(tables.read(tables.SOURCES, sources)) if sources.exists() else ""
-    if told:
-        lines.append(f"  guessed from the text alone, percent, farthest above (chance): {told}")
+    listing = guess_line(tables.read(tables.SOURCES, sources)) if sources.exists() else ""
+    if listing:
+        lines.append(f"  guessed from the text alone, percent, farthest above (chance): {listing}")
     trained = {path.parent.name: _rows([path]) for path in sorted((root / "runs").glob("*/metrics.parquet"))}
     if trained:
         lines.append("  training: " + ", ".join(f"{run} {n:,} steps" for run, n in trained.items()))
@@ -113,8 +113,8 @@ def _scores(root: Path) -> str:
         width = max(len(run) for run in [*runs, "run"])
         probes = [probe for probe in PROBE_WORDS if any(key[::2] == (benchmark, probe) for key in overall)]
         views = ["video", *probes, "random", "frequent"]
-        told = "; ".join(f"{probe}: the same model, {PROBE_WORDS[probe]}" for probe in probes)
-        shown = f" ({told})" if told else ""
+        listing = "; ".join(f"{probe}: the same model, {PROBE_WORDS[probe]}" for probe in probes)
+        shown = f" ({listing})" if listing else ""
         lines = [
             f"Overall scores on {benchmark}, percent{shown}:",
             f"  {'run':<{width}}" + "".join(f"{view:>{_wide(view)}}" for view in views) + f"{'questions':>11}",
@@ -136,14 +136,14 @@ def _scores(root: Path) -> str:
         for probe in probes:
             view = seen_view(probe)
             gains = {run: overall[benchmark, run, view] for run in runs if (benchmark, run, view) in overall}
-            told = [
+            listing = [
                 f"  {run:<{width}}{row['score']:>10.1f}"
                 + (f"   {row['low']:.1f} to {row['high']:.1f}" if row["low"] is not None else "")
                 + _format_lost(*(overall[benchmark, run, view].get("well_formed") for view in ("video", probe)))
                 for run, row in gains.items()
             ]
             heading = f"Video minus {PROBE_WORDS[probe]}, with its 95 % interval over rooms:"
-            blocks.append("\n".join([heading, *told]))
+            blocks.append("\n".join([heading, *listing]))
     return "\n\n".join(blocks)
 
 
@@ -167,8 +167,8 @@ def _settings(of_run: Mapping[str, Mapping[str, Any]]) -> list[str]:
         part = f", part: {row['part']}" if row["part"] else ""
         runs.setdefault(f"scorer {row['scorer']}, {row['settings'] or UNKNOWN}{part}", []).append(run)
     if len(runs) == 1:
-        return [f"  settings: {told}" for told in runs]
-    return [f"  settings of {', '.join(names)}: {told}" for told, names in runs.items()]
+        return [f"  settings: {listing}" for listing in runs]
+    return [f"  settings of {', '.join(names)}: {listing}" for listing, names in runs.items()]
 
 
 def _next(root: Path) -> str:

@@ -140,13 +140,13 @@ def made_note(row: Row) -> list[str]:
     return [f"scorer {row['scorer']}", *(row.get("settings") or UNKNOWN).split(", "), *part]
 
 
-def recipe_note(told: Mapping[str, Any] | None) -> list[str]:
+def recipe_note(recipe: Mapping[str, Any] | None) -> list[str]:
     """Return the note of a run's recipe: its name, and each key with the run's value and the study's."""
-    if not told:
+    if not recipe:
         return []
-    said = [f"{key} {value_text(own)} (study: {value_text(study)})" for key, (study, own) in told["differs"].items()]
-    said += [f"{cell} {value_text(value)}" for cell, value in told["run"].items()]
-    return [f"recipe {told['recipe']}: {', '.join(said) or 'no difference'}"]
+    said = [f"{key} {value_text(own)} (study: {value_text(study)})" for key, (study, own) in recipe["differs"].items()]
+    said += [f"{cell} {value_text(value)}" for cell, value in recipe["run"].items()]
+    return [f"recipe {recipe['recipe']}: {', '.join(said) or 'no difference'}"]
 
 
 def value_text(value: Any) -> str:
@@ -202,18 +202,18 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
                 source = "guessing" if run in GUESSES else f"run {run}"
                 missing = NO_QUESTIONS if run in evaluated else NOT_RUN
                 own = recipe_note(recipes.get(run))
-                told = other + own + notes.get(run, marks)
+                notes_here = other + own + notes.get(run, marks)
                 missing = "; ".join([missing, *own])
-                cells.append(cell(table, name, column, value, ours.get((run, column)), told, source, missing))
+                cells.append(cell(table, name, column, value, ours.get((run, column)), notes_here, source, missing))
             elif value or row["run"]:
                 missing = NOT_RUN if row["run"] else NOT_OURS
                 cells.append(cell(table, name, column, value, None, marks, missing=missing))
     for run in dict.fromkeys(row["run"] for row in scores):
         if run not in shown:
             named = f"{run}: {models[run]}" if run in models else run
-            told = recipe_note(recipes.get(run)) + notes.get(run, marks)
+            notes_here = recipe_note(recipes.get(run)) + notes.get(run, marks)
             cells += [
-                cell(table, named, column, "", ours.get((run, column)), told, f"run {run}", NO_QUESTIONS)
+                cell(table, named, column, "", ours.get((run, column)), notes_here, f"run {run}", NO_QUESTIONS)
                 for column in columns
             ]
     return cells

@@ -106,9 +106,9 @@ def _stored(value: float | None) -> float | None:
     return round(float(value), 4) + 0.0 if is_known(value) else None
 
 
-def _steps(items: Collection[Any], what: str, told: bool) -> Iterable[Any]:
-    """The items, with their progress on standard error if `told`: a person waits for one scan, not for a thousand."""
-    return progress(items, what) if told else items
+def _steps(items: Collection[Any], what: str, show_progress: bool) -> Iterable[Any]:
+    """Return the items, with their progress on standard error if `show_progress`: for one scan, not for thousands."""
+    return progress(items, what) if show_progress else items
 
 
 def measure(scan: Scan) -> Figures:
@@ -121,8 +121,8 @@ def measure(scan: Scan) -> Figures:
 class Poses:
     """The poses of a scan: `every` frame's or None, `valid` indices, positions (N,3) with NaN where lost."""
 
-    def __init__(self, scan: Scan, told: bool = False):
-        self.every = [scan.camera(i)[1] for i in _steps(range(scan.source.n_frames), "poses", told)]
+    def __init__(self, scan: Scan, show_progress: bool = False):
+        self.every = [scan.camera(i)[1] for i in _steps(range(scan.source.n_frames), "poses", show_progress)]
         self.valid = [i for i, pose in enumerate(self.every) if pose is not None]
 
     @cached_property
@@ -169,12 +169,12 @@ def floor_at_zero(room: Room | None, evidence: Evidence) -> float | None:
     return floor_level(room.vertices, room.faces)
 
 
-def measure_pictures(scan: Scan, poses: Poses, found: Figures, told: bool = False) -> Figures:
+def measure_pictures(scan: Scan, poses: Poses, found: Figures, show_progress: bool = False) -> Figures:
     """Frames and depth pictures against the mesh drawn from their poses."""
     room, source = scan.room, scan.source
     if room is None or not len(room.faces):
         return found
-    pictures = {i: _read(scan.thumbnail, i) for i in _steps(poses.compared, "frames against the mesh", told)}
+    pictures = {i: _read(scan.thumbnail, i) for i in _steps(poses.compared, "frames against the mesh", show_progress)}
     pictures = {i: picture for i, picture in pictures.items() if picture is not None}
     shape = Counter(picture.shape for picture in pictures.values()).most_common(1)[0][0] if pictures else None
     frames = [i for i, picture in pictures.items() if picture.shape == shape]
@@ -276,12 +276,12 @@ def _measure_depth(scan: Scan, poses: Poses, frames: list[int], alike: np.ndarra
     )
 
 
-def measure_boxes(room: Room | None, evidence: Evidence, told: bool = False) -> Figures:
+def measure_boxes(room: Room | None, evidence: Evidence, show_progress: bool = False) -> Figures:
     """Boxes against the mesh. Walls and marks of the annotators are surfaces without a shape of their own."""
     boxed = [item for item in room.objects if item.perturbable] if room is not None else []
     if not boxed or not len(room.faces):
         return Figures()
-    centres = [item.box.centroid for item in _steps(boxed, "boxes", told)]
+    centres = [item.box.centroid for item in _steps(boxed, "boxes", show_progress)]
     return Figures(
         boxes_in_room=agreement.share_within(centres, *_bounds(room), ROOM_MARGIN_M / 2),
         boxes_hold=_share(box_tests(room, evidence, "hold"), boxed),

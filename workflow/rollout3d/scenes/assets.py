@@ -109,7 +109,7 @@ class Asset:
 
 
 def _noted(path: Path | PackedPath) -> Path | PackedPath:
-    """The path; recorders are told of it, unless it is in an archive, which they see opened."""
+    """Return the path, and report it to the recorders unless it is in an archive, whose opening they record."""
     return note(path) if isinstance(path, Path) else path
 
 

@@ -86,7 +86,7 @@ def check_scan(dataset: str, path: Path) -> Report:
         _check_files(report, problems)
         _check_annotation(report, room, problems)
         evidence = datasets.load(dataset).RELEASE.evidence
-        boxes = measure_boxes(room, evidence, told=True)
+        boxes = measure_boxes(room, evidence, show_progress=True)
         if source is None:
             _skip(report, (*PATH, *PICTURES), "no video")
         else:
@@ -205,7 +205,7 @@ def _skip(report: Report, names: Iterable[str], note: str) -> None:
 def _check_cameras(report: Report, scan: Scan) -> None:
     """Check poses and pictures, as far as every frame's camera can be read."""
     try:
-        poses = Poses(scan, told=True)
+        poses = Poses(scan, show_progress=True)
     except ScanError as error:
         report.checks.append(Check("cameras can be read", False, "damaged", "all", str(error)))
         return _skip(report, (*PATH, *PICTURES), "no cameras")
@@ -243,7 +243,7 @@ def _check_pictures(report: Report, scan: Scan, poses: Poses) -> None:
         return _skip(report, PICTURES, lacks)
     try:
         report.shots = [_shot(room, scan, index, poses.every[index]) for index in poses.compared[::2]]
-        found = measure_pictures(scan, poses, Figures(), told=True)
+        found = measure_pictures(scan, poses, Figures(), show_progress=True)
     except ScanError as error:
         report.checks += [Check(name, False, "damaged", note=str(error)) for name in PICTURES]
         return None

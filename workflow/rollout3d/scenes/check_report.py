@@ -53,7 +53,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed; those that could not be made do not count."""
+        """True if no check failed; those that could not be made do not count."""
         return not any(check.passed is False for check in self.checks)
 
     def text(self) -> str:

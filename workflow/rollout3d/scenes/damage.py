@@ -8,7 +8,7 @@ _CHANCE = 0.01
 
 
 def more_than_chance(n_damaged: int, n_scans: int, share: float) -> bool:
-    """Whether so many of the scans that a job sees are damaged that their dataset must have more than `share` of them.
+    """Return whether so many of a job's scans are damaged that their dataset must have more than `share` of them.
 
     No job need see a whole dataset: shards are separate jobs, and a user may hold some of the published metadata
     files. Scans are dealt to shards by a hash, so a shard is a random sample; metadata files are taken for one. If

@@ -157,7 +157,7 @@ def ingest_shard(
                 raise MissingData(said)
         writers["scenes_dropped"].write(dropped)
     if unknown:
-        _log.warning("%s: %s", dataset, _told(unknown))
+        _log.warning("%s: %s", dataset, _label_warning(unknown))
 
 
 @contextmanager
@@ -237,7 +237,7 @@ def _unknown_labels(found: dict[str, list[rows.Row]]) -> list[str]:
     return [row["label"] for row in found["objects"] if UNKNOWN_LABEL + row["label"] in flags]
 
 
-def _told(labels: Counter[str]) -> str:
+def _label_warning(labels: Counter[str]) -> str:
     most = ", ".join(f"{label} {n}" for label, n in sorted(labels.items(), key=lambda e: (-e[1], e[0]))[:_NAMED])
     return (
         f"{labels.total()} objects with {len(labels)} labels that no list of the release explains: {most}"

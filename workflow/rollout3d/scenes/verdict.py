@@ -140,7 +140,7 @@ def judge_all(scenes: Sequence[Mapping[str, Any]], mode: Mode, max_share: float)
         if fate == "dropped" and more_than_chance(len(mine), n_checked, max_share):
             raise TooManyContradictions(_complaint(mine, n_checked, max_share))
         if mine:
-            _log.warning("%s\n  %s", _told(fate, len(mine), n_checked), "\n  ".join(_first(mine)))
+            _log.warning("%s\n  %s", _sentence(fate, len(mine), n_checked), "\n  ".join(_first(mine)))
     return found
 
 
@@ -152,7 +152,7 @@ def counts(verdicts: Iterable[Verdict]) -> str:
     return f"scans checked: {checked:,}, flagged: {n['flagged']:,}, dropped: {n['dropped']:,}{rest}"
 
 
-def _told(fate: Fate, n: int, n_checked: int) -> str:
+def _sentence(fate: Fate, n: int, n_checked: int) -> str:
     if fate == "flagged":
         return f"{n} of {n_checked} checked scans are flagged; they are used, so look at one with rollout3d check-scan:"
     return (

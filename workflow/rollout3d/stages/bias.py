@@ -35,8 +35,8 @@ def as_text(found: list[dict]) -> str:
         scores = {r["name"]: r for r in found if r["question_type"] == kind and r["measure"] == "score"}
         chance = scores.pop("chance")
         best = sorted(scores.values(), key=lambda row: (-row["value"], row["name"]))
-        told = ", ".join(f"{row['name']} {100 * row['value']:.1f}" for row in best)
-        lines.append(f"{kind:<30}{chance['n']:>10,}{100 * chance['value']:>8.1f}  {told}")
+        listing = ", ".join(f"{row['name']} {100 * row['value']:.1f}" for row in best)
+        lines.append(f"{kind:<30}{chance['n']:>10,}{100 * chance['value']:>8.1f}  {listing}")
     return "\n".join(lines)
 
 

@@ -69,8 +69,8 @@ def main(argv: list[str] | None = None) -> None:
     rows = judge(questions, show, chat, how)
     tables.write(tables.VERDICTS, args.out, rows, lineage)
     STAGE.keep(args.out, lineage)
-    told = Counter("kept" if row["keep"] else "dropped" for row in rows)
-    LOG.info("%d questions judged: %s; %.2f dollars", len(rows), dict(sorted(told.items())), chat.spent_usd)
+    verdict_counts = Counter("kept" if row["keep"] else "dropped" for row in rows)
+    LOG.info("%d questions judged: %s; %.2f dollars", len(rows), dict(sorted(verdict_counts.items())), chat.spent_usd)
     kind = {row["question_id"]: row["question_type"] for row in questions}
     asked = Counter(kind[row["question_id"]] for row in rows)
     rejected = Counter(kind[r["question_id"]] for r in rows if not r["keep"] and not r["reason"].startswith(FAILED))

@@ -4,7 +4,7 @@
     rollout3d lineage results/demo/runs/ocr/model.json
 
 For each result: its stage, the values that decided it, the settings beside them, commit, versions, GPU and time (where
-they were noted), and its parents. A file of no study is told alone.
+they were noted), and its parents. A file of no study is described alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
             results = graph.results
             chain = [job.name for job in reversed(graph.jobs)]
         except NoStudy:
-            print("(no rule of this study writes the file: told alone; --configfile names another study)\n")
+            print("(no rule of this study writes the file: described alone; --configfile names another study)\n")
     for path in chain:
         if not Path(path).exists():
             print(f"{path}\n  missing\n")

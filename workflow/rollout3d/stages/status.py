@@ -65,8 +65,8 @@ def report(graph: Graph, steps: list[Step]) -> list[str]:
         lines.append(f"kept     {path} (keep: {name})")
     lines.append("")
     counts = Counter(step.state.status for step in steps)
-    told = ", ".join(f"{counts[status]} {status}" for status in ("current", "stale", "missing") if counts[status])
-    lines.append(f"{graph.results}: {len(steps)} jobs, {told}" + (f", {len(graph.kept)} kept" if graph.kept else ""))
+    listing = ", ".join(f"{counts[status]} {status}" for status in ("current", "stale", "missing") if counts[status])
+    lines.append(f"{graph.results}: {len(steps)} jobs, {listing}" + (f", {len(graph.kept)} kept" if graph.kept else ""))
     return lines + cost(graph, steps)
 
 

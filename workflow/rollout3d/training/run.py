@@ -82,7 +82,7 @@ def run_sft(
     `keep` is called when all outputs are on the disk, before the checkpoints go; they stay if it raises. Both are
     called by the first process only.
 
-    Raises UserError for what the user can mend.
+    Raises UserError for what the user can correct.
     """
     sft = config.sft
     with _process(config, sft, out) as (world, lock):

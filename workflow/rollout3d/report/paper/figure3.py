@@ -21,8 +21,8 @@ def build(given: Given) -> list[ReportRow]:
     cells = []
     for name in types:
         sources = Counter(row["source"] for row in given.rl if row["question_type"] == name)
-        told = ", ".join(f"{n} {source}" for source, n in sorted(sources.items()))
+        listing = ", ".join(f"{n} {source}" for source, n in sorted(sources.items()))
         for column, count in zip(("OCR-RL", "OCR-SFT"), counts):
-            notes = [*given.marks, *([told] if told and column == "OCR-RL" else [])]
+            notes = [*given.marks, *([listing] if listing and column == "OCR-RL" else [])]
             cells.append(cell(given.table, name, column, "", (float(count[name]), count[name]), notes))
     return cells

@@ -26,7 +26,7 @@ VIDEO_FPS = 30.0
 SAME_TIME_S = 0.005
 """A frame this near to an entry of the trajectory has its pose. [official reader]"""
 MAX_GAP_S = 0.15
-"""Between entries further apart the pose is lost; nearer ones (about 10 a second) are interpolated. [assumed]"""
+"""Between entries further apart the pose is lost; nearer ones (about 10 per second) are interpolated. [assumed]"""
 DEPTH_TIME_MS = 20
 """Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
 

@@ -40,7 +40,7 @@ class Video:
     `data`: the content of the video, for a member of an archive; `path` then only names it in messages.
 
     n_frames counts packets, because Matroska states no reliable number, and leaves out those that an edit list hides;
-    fps is the stream's average rate; rotation_deg, known once a frame is decoded, is how far to turn frames
+    fps is the stream's average rate; rotation_deg, known after a frame is decoded, is how far to turn frames
     counter-clockwise to make them upright, as the container states it.
     `flags` are signs of lost frames that do not prove damage: `video_gaps:N` for N places where frames are missing in
     time, `video_ends_early:4.2_of_6.0s` for fewer seconds than the container states, `video_rate:25_not_60` for frames
