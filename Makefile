@@ -43,6 +43,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint --configfile config/presets/demo.yaml
+	$(BIN)/pyright
 	$(BIN)/python .ci/prose.py
 
 # The site of documents and docstrings, in docs/_build/html; warnings are errors.

@@ -65,5 +65,5 @@ def test_a_faulty_recipe_stops_the_dry_run_with_one_sentence(clone):
     recipe.write_text(recipe.read_text().replace("grad_rollouts", "grad_rolouts"))
     done = snakemake(clone, "-n", "--quiet", "all")
     assert done.returncode != 0
-    assert "recipe noisyrollout (run noisy): grpo.grad_rolouts" in done.stdout + done.stderr
+    assert "recipe noisyrollout (run noisy): grpo.ablation.grad_rolouts" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -87,7 +87,7 @@ class Account:
         return visible.gated(self.questions, visible.Sights.from_rows(self.rows["visibility"]), self._gate(False))[0]
 
     def _gate(self, remove: bool) -> visible.Gate:
-        return visible.Gate((WHOLE_VIDEO, SET), (SET,), (SET,), {}, remove, False, self.settings.appearance_gap_s, 0.5)
+        return visible.Gate((WHOLE_VIDEO, SET), (SET,), (SET,), {}, remove, False, self.settings.appearance_gap_s)
 
     def film_frames(self, name: str) -> list[int]:
         """Frames of the film that a sampling of the dataset's video shows."""

@@ -21,7 +21,7 @@ def test_two_new_files_and_a_row_are_a_run_with_a_score(study):
         file.write(ROW)
     score = "results/tiny/eval/mine/synthetic/scores.parquet"
     dry = rules(study.snakemake("--dry-run", *SELECTED, "--", score))
-    assert dry == {"train_grpo", "evaluate", "merge_predictions", "score"}
+    assert dry == {"grpo", "evaluate", "merge_predictions", "score"}
     study.snakemake(*SELECTED, "--", score)
     rollouts = tables.read(tables.ROLLOUTS, study.results / "runs" / "mine" / "rollouts.parquet")
     assert {row["view"] for row in rollouts} == {"clean", "mirrored"}

@@ -116,7 +116,7 @@ def test_every_row_of_tables_3_and_4_says_what_its_recipe_has_otherwise():
             for key, (study, value) in own["differs"].items():
                 assert f"{key} {value_text(value)} (study: {value_text(study)})" in c["note"], c
     (noisy,) = [c for c in build("table4", REFERENCE, scores=scores, recipes=recipes) if "Noisy" in c["row"]]
-    assert "recipe noisyrollout: grpo.grad_rollouts both_on_clean (study: clean)" in noisy["note"]
+    assert "recipe noisyrollout: grpo.ablation.grad_rollouts both_on_clean (study: clean)" in noisy["note"]
     (cold,) = [c for c in build("table4", REFERENCE, scores=scores, recipes=recipes) if c["ours"] == 35.0]
     assert "video.train_frames fps2max16 (study: 16)" in cold["note"] and "sft.epochs 1 (study: 2)" in cold["note"]
 

@@ -74,7 +74,7 @@ def test_columns_built_elsewhere_are_written_like_rows(tmp_path):
             writer.write(some)
             writer.write(some[:0])
     assert (tmp_path / "rows").read_bytes() == (tmp_path / "columns").read_bytes()
-    with pytest.raises(tables.TableError, match="lacks"):
+    with pytest.raises(tables.RowError, match="lacks"):
         tables.build(tables.HARD, [{"question_id": "q"}])
 
 

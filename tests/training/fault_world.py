@@ -63,7 +63,7 @@ rule grpo:
 def shell_of(rule: str) -> str:
     """The shell command of a rule of this repository, as Snakemake has it before the wildcards are filled in."""
     text = (ROOT / "rules" / f"{rule}.smk").read_text()
-    lines = re.search(r"\n    shell:\n((?: +\".*\"\n)+)", text).group(1)
+    lines = re.search(r"\n    shell:\n((?: +[\"'].*[\"']\n)+)", text).group(1)
     return ast.literal_eval(f"({lines})")
 
 
@@ -102,6 +102,7 @@ def environment(faults: Path, hold: str = "2", **more: str) -> dict[str, str]:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "ROLLOUT3D_CODE": str(ROOT / "workflow"),
         "ROLLOUT3D_FAULTS": str(faults),
         "ROLLOUT3D_HOLD_STEPS": hold,
         **more,

@@ -136,7 +136,7 @@ def test_checkpoints_that_cannot_be_deleted_fail_no_finished_run(files, taught, 
 
     monkeypatch.setattr(loop.shutil, "rmtree", busy)
     train(files, taught, tmp_path)
-    assert "cannot be deleted; it is of no more use" in caplog.text
+    assert "cannot be deleted; nothing needs it any more" in caplog.text
     same_run(whole, tmp_path, BOTH)
 
 
@@ -282,7 +282,7 @@ def test_a_driver_that_is_killed_and_started_again_waits_for_its_trainer(files, 
 @pytest.mark.parametrize("rule", ["sft", "grpo"])
 def test_the_trainers_process_replaces_the_jobs_shell_and_its_log_is_continued(rule):
     shell = fw.shell_of(rule)
-    assert shell.startswith("exec python workflow/launch.py --log {log:q} ") and ">" not in shell
+    assert shell.startswith('exec python "$ROLLOUT3D_CODE/launch.py" --log {log:q} ') and ">" not in shell
 
 
 def test_a_run_that_is_asked_to_stop_during_its_last_step_ends_it(files, taught, whole, tmp_path, monkeypatch):

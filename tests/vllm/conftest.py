@@ -23,7 +23,7 @@ if INSTALLED:
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     SHIMMED = runpy.run_path(str(SHIM / "sitecustomize.py"))
 
-from model.conftest import frames, tokenizer  # noqa: E402, F401 (fixtures)
+from model.conftest import frames  # noqa: E402, F401 (a fixture)
 
 
 def pytest_collection_modifyitems(items):

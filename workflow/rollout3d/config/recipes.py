@@ -108,10 +108,11 @@ def summaries(config: Config, runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 
 
 def _laid(config: Config, run: Run) -> Config:
-    from rollout3d.config import Config, merge
+    from rollout3d.config import merge
 
+    model = type(config)  # a study with more sections than rollout3d knows keeps them
     values = merge(config.model_dump(mode="json"), {key: own for key, own in run.settings.items() if key != "run"})
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, Config, lambda _: f"recipe {run.recipe} (run {run.run})")) from None
+        raise ConfigError(explain(error, model, lambda _: f"recipe {run.recipe} (run {run.run})")) from None

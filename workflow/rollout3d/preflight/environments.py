@@ -55,6 +55,7 @@ def _ask(study: Study, environment: str, prefix: str | None, job: Job) -> list[F
     arguments = [_ASK, ",".join(PACKAGES[environment]), backend]
     interpreters = cast("Mapping[str, str]", study.config.site.python)
     given = None if prefix else interpreters.get(environment)
+    run = None
     try:
         # As the rule runs it: environment.sh knows the stage by the name of its module, and selects the interpreter.
         stage = {"sft": "train_sft", "grpo": "train_grpo"}.get(job.rule, job.rule)
@@ -63,7 +64,7 @@ def _ask(study: Study, environment: str, prefix: str | None, job: Job) -> list[F
         run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
         answer = json.loads(run.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        said = str(error) if isinstance(error, OSError | subprocess.TimeoutExpired) else _last(run.stderr)
+        said = _last(run.stderr) if run else str(error)
         where = f"site.python.{environment} ({given})" if given else prefix or sys.executable
         return [
             Finding(f"environment {environment}: its Python does not answer: {where}: {said}; see config/README.md")

@@ -382,7 +382,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     if stage in ("annotate", "train_grpo"):  # verified and rewarded is what stands in the tag
         found["scorer"] = "tagged"
     if stage in ("select_hard", "paper_table"):
-        found["scorer"] = {official_scorer("direct"), official_scorer("think")}
+        found["scorer"] = sorted({official_scorer("direct"), official_scorer("think")})
     if stage in ("difficulty", "evaluate"):
         found["scorer"] = official_scorer("direct" if _direct(config, scope) else "think", scope.benchmark)
     return found

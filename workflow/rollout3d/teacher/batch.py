@@ -320,9 +320,9 @@ class Batches:
         mine = set(record.digests)
         stop: TeacherRefused | None = None
         for file_id, expected in ((batch.output_file_id, record.completed), (batch.error_file_id, 0)):
+            broken: _Broken | None = None
             for _ in range(DOWNLOADS if file_id else 0):
-                damaged = 0
-                broken = None
+                damaged, broken = 0, None
                 try:
                     for text in self._download(record, file_id):
                         line = read_line(text)

@@ -29,7 +29,7 @@ def check_agreement(groups: Sequence[Group], engine: Engine, grpo: Grpo) -> floa
 
     Compared are the clean rollouts of the first group, at temperature 1 and over the whole vocabulary. Call it once per
     start, after the first rollouts (so after a resume too) and before the first update. Raises `Disagreement` above
-    `grpo.max_logprob_gap`.
+    `MAX_LOGPROB_GAP`.
     """
     rollouts = [rollout for rollout in groups[0].rollouts if rollout.prompt is groups[0].rollouts[0].prompt]
     row = PackedRow(rollouts[0].prompt, [rollout.completion.token_ids for rollout in rollouts])
@@ -41,9 +41,9 @@ def check_agreement(groups: Sequence[Group], engine: Engine, grpo: Grpo) -> floa
     if not gap <= grpo.max_logprob_gap:
         raise Disagreement(
             f"log-probabilities of the sampler (grpo.backend: {grpo.backend}) and the trainer differ by {gap:.3g} nats "
-            f"per token on average, more than grpo.max_logprob_gap = {grpo.max_logprob_gap}: they do not see the same "
-            "model or prompt. Install the versions that pyproject.toml pins, or set grpo.backend: hf; raise the limit "
-            "only if the difference is rounding"
+            f"per token on average, more than {grpo.max_logprob_gap} (MAX_LOGPROB_GAP in "
+            "workflow/rollout3d/config/training.py): they do not see the same model or prompt. Install the versions "
+            "that pyproject.toml pins, or set grpo.backend: hf"
         )
     return gap
 
