@@ -74,9 +74,23 @@ def scope_of(job, runs) -> registry.Scope:
     return registry.Scope(**given, shard=shard, n_shards=n_shards, run_name=run, run=runs.get(run))
 
 
+def names_of(given: Any) -> list[str]:
+    """The names that a type made by `config.names.name_in` allows, wherever it stands in an annotation."""
+    extra = getattr(given, "json_schema_extra", None)
+    if isinstance(extra, dict) and "enum" in extra:
+        return list(extra["enum"])
+    parts = (*getattr(given, "__metadata__", ()), *getattr(given, "metadata", ()), *get_args(given))
+    return next((found for part in parts if (found := names_of(part))), [])
+
+
 def another(section: Section, name: str) -> Any:
     """Another value of a leaf, of its type."""
-    value, annotation = vars(section)[name], plain(type(section).model_fields[name].annotation)
+    field = type(section).model_fields[name]
+    value, annotation = vars(section)[name], plain(field.annotation)
+    if other := [each for each in names_of(field) or names_of(field.annotation) if each != value]:
+        if isinstance(value, dict):
+            return {**value, other[-1]: 1}
+        return [*value, next(each for each in other if each not in value)] if isinstance(value, list) else other[0]
     if get_origin(annotation) is Literal:
         return next(each for each in get_args(annotation) if each != value)
     if isinstance(value, bool):
