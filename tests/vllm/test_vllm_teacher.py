@@ -44,7 +44,7 @@ READY_S = 400
 HEIGHT, WIDTH = 56, 84
 PER_PICTURE = HEIGHT * WIDTH // 28**2 + 2
 """Tokens of a picture: its squares of 28 pixels, between two marks."""
-API = {"prices": {NAME: (0.0, 0.0)}, "timeout_s": 60.0, "request_attempts": 1}
+API = {"prices": {NAME: (0.0, 0.0), "another": (0.0, 0.0)}, "timeout_s": 60.0, "request_attempts": 1}
 """The section `api`, for a server of one's own."""
 QUESTION = "How many chair(s) are in this room?"
 
