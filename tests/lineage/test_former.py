@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lineage.identities import PRESETS, identities
-from rollout3d.config import ConfigError, read
+from rollout3d.config import ConfigError, former, read
 from rollout3d.config.former import CONSTANTS, MOVED, RENAMED, identity_name, present_name
-from rollout3d.config.keys import leaves
+from rollout3d.config.keys import leaves, values
 from toyworld import stages as _registered  # noqa: F401  the toy world's stages are jobs of the study
 from toyworld.settings import StudyConfig
 
@@ -34,6 +34,14 @@ def test_a_constant_has_the_value_that_identities_hold(key):
     assert (ROOT / constant.place.split(" in ")[1]).is_file()
 
 
+def test_an_edited_constant_changes_the_identities_that_hold_it(monkeypatch):
+    """The configuration is no part of the code digest: a constant that stands there must count by its value."""
+    before = values(StudyConfig(), ["grpo.max_grad_norm", "grpo.lr"])
+    monkeypatch.setattr(former, "literal", lambda path, name: 0.25)
+    after = values(StudyConfig(), ["grpo.max_grad_norm", "grpo.lr"])
+    assert before["grpo.max_grad_norm"] == 5.0 and after == before | {"grpo.max_grad_norm": 0.25}
+
+
 def test_the_configuration_has_few_keys():
     """Keys of a section in a dictionary count once (`datasets.<name>.shards`); so does the key `toyworld`."""
     config = StudyConfig()
@@ -46,9 +54,9 @@ def test_the_configuration_has_few_keys():
 
 
 def test_a_moved_key_has_its_former_name_in_identities_and_its_present_one_in_messages():
-    for key, former in RENAMED.items():
+    for key, old in RENAMED.items():
         if not key.endswith("."):
-            assert identity_name(key) == former and present_name(former) == key and MOVED[former] == key
+            assert identity_name(key) == old and present_name(old) == key and MOVED[old] == key
     assert identity_name("grpo.lr") == present_name("grpo.lr") == "grpo.lr"
 
 

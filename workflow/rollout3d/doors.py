@@ -49,14 +49,21 @@ class Door:
         literal of Python.
         """
         self.check(name)
-        path = PACKAGE / self.folder / f"{name}.py"
-        found = _assigned(path).get(constant)
-        if found is None:
-            return default
-        try:
-            return ast.literal_eval(found)
-        except ValueError:
-            raise ValueError(f"{path}: {constant} must be a literal, since it is read without importing") from None
+        return literal(PACKAGE / self.folder / f"{name}.py", constant, default)
+
+
+def literal(path: Path, constant: str, default: Any = None) -> Any:
+    """Return the literal that a file of Python assigns to a name at module level, without importing the file.
+
+    `default` if it assigns no such name. Raises ValueError for a value that is no literal of Python.
+    """
+    found = _assigned(path).get(constant)
+    if found is None:
+        return default
+    try:
+        return ast.literal_eval(found)
+    except ValueError:
+        raise ValueError(f"{path}: {constant} must be a literal, since it is read without importing") from None
 
 
 @cache

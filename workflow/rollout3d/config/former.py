@@ -1,21 +1,28 @@
 """Keys that the configuration once had: those that are constants of the code now, and those that have another place.
 
-The identity of a result holds a former key as it did before, a constant with its value, so that results which were
-computed then stay current. A configuration that sets a former key is refused with a sentence that names the new place.
+The identity of a result holds a former key as it did before, a constant with its present value, so that results
+which were computed then stay current. A configuration that sets a former key is refused with a sentence that names
+the new place.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from rollout3d.doors import PACKAGE, literal
+
 
 class Constant(NamedTuple):
-    """Value of a former key, and the constant in the code that decides it."""
+    """The constant in the code that a former key has become."""
 
-    value: Any
     module: str
     """Module of the constant, below the package `rollout3d`."""
     name: str
+
+    @property
+    def value(self) -> Any:
+        """Value of the constant as it stands in the code now, so that whoever edits it changes identities, too."""
+        return literal(PACKAGE / f"{self.module.replace('.', '/')}.py", self.name)
 
     @property
     def place(self) -> str:
@@ -26,37 +33,37 @@ class Constant(NamedTuple):
 _TYPES = "questions.types"
 
 CONSTANTS: dict[str, Constant] = {
-    "store.keep": Constant(3, "tables.store", "KEEP"),
-    "scenes.jpeg_quality": Constant(90, "resize", "JPEG_QUALITY"),
-    "scenes.room_points": Constant(10_000, "geometry.room", "POINTS"),
-    "scenes.room_alpha": Constant(5.0, "geometry.room", "ALPHA"),
-    "scenes.appearance_min_points": Constant(21, "geometry.visibility", "MIN_POINTS"),
-    "scenes.appearance_min_share": Constant(0.001, "geometry.visibility", "MIN_SHARE"),
-    "scenes.depth_tolerance": Constant(0.2, "geometry.visibility", "DEPTH_TOLERANCE"),
-    "scenes.clear_share": Constant(0.002, "geometry.sightings", "CLEAR_SHARE"),
-    "scenes.faint_share": Constant(0.0002, "geometry.sightings", "FAINT_SHARE"),
-    "scenes.bev_size": Constant(432, "geometry.topdown", "BEV_SIZE"),
-    "scenes.walkable_cell_m": Constant(0.05, "geometry.topdown", "WALKABLE_CELL_M"),
-    "scenes.view_points": Constant(20_000, "scenes.rows", "VIEW_POINTS"),
-    "regions.depth_margin_m": Constant(0.05, "scenes.regions", "DEPTH_MARGIN_M"),
-    "regions.depth_margin_share": Constant(0.1, "scenes.regions", "DEPTH_MARGIN_SHARE"),
-    "regions.min_pixels": Constant(4, "scenes.regions", "MIN_PIXELS"),
-    "questions.min_room_share": Constant(0.7, f"{_TYPES}.room_size_estimation", "MIN_ROOM_SHARE"),
-    "questions.rel_distance_margin_m": Constant(0.15, f"{_TYPES}.object_rel_distance", "MARGIN_M"),
-    "questions.rel_distance_margin_large_m": Constant(0.3, f"{_TYPES}.object_rel_distance", "MARGIN_LARGE_ROOM_M"),
-    "questions.body_radius_m": Constant(0.2, f"{_TYPES}._routes", "BODY_RADIUS_M"),
-    "judge.max_tokens": Constant(128, "questions.judge", "MAX_TOKENS"),
-    "judge.temperature": Constant(0.0, "questions.judge", "TEMPERATURE"),
-    "difficulty.correct_above": Constant(0.5, "difficulty.select", "CORRECT_ABOVE"),
-    "sft.weight_decay": Constant(0.0, "config.training", "SFT_WEIGHT_DECAY"),
-    "sft.max_grad_norm": Constant(5.0, "config.training", "MAX_GRAD_NORM"),
-    "grpo.weight_decay": Constant(0.01, "config.training", "GRPO_WEIGHT_DECAY"),
-    "grpo.max_grad_norm": Constant(5.0, "config.training", "MAX_GRAD_NORM"),
-    "grpo.std_eps": Constant(1e-4, "config.training", "STD_EPS"),
-    "grpo.top_p": Constant(0.95, "config.training", "TOP_P"),
-    "grpo.offpolicy_cap": Constant(2.0, "config.training", "OFFPOLICY_CAP"),
-    "grpo.max_logprob_gap": Constant(0.05, "config.training", "MAX_LOGPROB_GAP"),
-    "cot.temperature": Constant(1.0, "cot.teachers._openai_client", "TEMPERATURE"),
+    "store.keep": Constant("tables.store", "KEEP"),
+    "scenes.jpeg_quality": Constant("resize", "JPEG_QUALITY"),
+    "scenes.room_points": Constant("geometry.room", "POINTS"),
+    "scenes.room_alpha": Constant("geometry.room", "ALPHA"),
+    "scenes.appearance_min_points": Constant("geometry.visibility", "MIN_POINTS"),
+    "scenes.appearance_min_share": Constant("geometry.visibility", "MIN_SHARE"),
+    "scenes.depth_tolerance": Constant("geometry.visibility", "DEPTH_TOLERANCE"),
+    "scenes.clear_share": Constant("geometry.sightings", "CLEAR_SHARE"),
+    "scenes.faint_share": Constant("geometry.sightings", "FAINT_SHARE"),
+    "scenes.bev_size": Constant("geometry.topdown", "BEV_SIZE"),
+    "scenes.walkable_cell_m": Constant("geometry.topdown", "WALKABLE_CELL_M"),
+    "scenes.view_points": Constant("scenes.rows", "VIEW_POINTS"),
+    "regions.depth_margin_m": Constant("scenes.regions", "DEPTH_MARGIN_M"),
+    "regions.depth_margin_share": Constant("scenes.regions", "DEPTH_MARGIN_SHARE"),
+    "regions.min_pixels": Constant("scenes.regions", "MIN_PIXELS"),
+    "questions.min_room_share": Constant(f"{_TYPES}.room_size_estimation", "MIN_ROOM_SHARE"),
+    "questions.rel_distance_margin_m": Constant(f"{_TYPES}.object_rel_distance", "MARGIN_M"),
+    "questions.rel_distance_margin_large_m": Constant(f"{_TYPES}.object_rel_distance", "MARGIN_LARGE_ROOM_M"),
+    "questions.body_radius_m": Constant(f"{_TYPES}._routes", "BODY_RADIUS_M"),
+    "judge.max_tokens": Constant("questions.judge", "MAX_TOKENS"),
+    "judge.temperature": Constant("questions.judge", "TEMPERATURE"),
+    "difficulty.correct_above": Constant("difficulty.select", "CORRECT_ABOVE"),
+    "sft.weight_decay": Constant("config.training", "SFT_WEIGHT_DECAY"),
+    "sft.max_grad_norm": Constant("config.training", "MAX_GRAD_NORM"),
+    "grpo.weight_decay": Constant("config.training", "GRPO_WEIGHT_DECAY"),
+    "grpo.max_grad_norm": Constant("config.training", "MAX_GRAD_NORM"),
+    "grpo.std_eps": Constant("config.training", "STD_EPS"),
+    "grpo.top_p": Constant("config.training", "TOP_P"),
+    "grpo.offpolicy_cap": Constant("config.training", "OFFPOLICY_CAP"),
+    "grpo.max_logprob_gap": Constant("config.training", "MAX_LOGPROB_GAP"),
+    "cot.temperature": Constant("cot.teachers._openai_client", "TEMPERATURE"),
 }
 """Former key -> its constant."""
 
