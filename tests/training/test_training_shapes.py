@@ -1,46 +1,13 @@
 """Annotations of shapes hold: functions are called with their shapes checked, on real groups and prompts."""
 
-import inspect
-import types
-import typing
-
-import jaxtyping
 import pytest
 import torch
 import training_world as tw
-from beartype import beartype
-from beartype.roar import BeartypeCallHintViolation
 from training_step import engine, gradient, group
 
 from rollout3d.model import rope, vision
 from rollout3d.training import objective, packing, prefix
-
-NAMES = {name: getattr(jaxtyping, name) for name in ("Bool", "Float", "Int")}
-WRONG = (jaxtyping.TypeCheckError, BeartypeCallHintViolation)
-
-
-def hints(module, thing):
-    """Annotations as types: modules import jaxtyping for type checkers alone."""
-    return typing.get_type_hints(thing, {**vars(module), **NAMES})
-
-
-def checked(module, function):
-    """A copy of a function that refuses arguments and results of other shapes than its annotations name."""
-    copy = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__annotations__ = hints(module, function)
-    return jaxtyping.jaxtyped(typechecker=beartype)(copy)
-
-
-def annotated(module, owner):
-    """Functions of a module or class whose annotations have shapes."""
-    for name, function in vars(owner).items():
-        if inspect.isfunction(function) and function.__module__ == module.__name__ and not hasattr(function, "cache"):
-            notes = [str(note) for note in function.__annotations__.values()]
-            if any("Float[" in note or "Int[" in note for note in notes):
-                yield name, function
+from shapes import WRONG, annotated, checked, hints
 
 
 @pytest.fixture
