@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import inspect
+from dataclasses import dataclass, field, is_dataclass
+from importlib import import_module
 
 import numpy as np
 import pytest
+
+from shapes import annotated, checked
+
+NAMES = ("agreement", "boxes", "camera", "distance", "masks", "raster", "room", "sightings", "topdown", "visibility")
+MODULES = [import_module(f"rollout3d.geometry.{name}") for name in NAMES]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shapes(request):
+    """Check shapes of arguments and results in every function of geometry while a file's tests run; its modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in MODULES:
+            classes = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+            for owner in (module, *classes):
+                for name, function in list(annotated(module, owner)):
+                    if name == "__init__" and is_dataclass(owner):
+                        continue  # it converts lists
+                    check = checked(module, function)
+                    patch.setattr(owner, name, check)
+                    for user in (*MODULES, request.module) if owner is module else ():
+                        if vars(user).get(name) is function:
+                            patch.setattr(user, name, check)
+        yield MODULES
 
 
 @dataclass

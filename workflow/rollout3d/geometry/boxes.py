@@ -1,22 +1,32 @@
-"""Oriented boxes, and the minimal box around points (VSI-Bench's boxes of ScanNet objects)."""
+"""Oriented boxes, and the minimal box around points (VSI-Bench's boxes of ScanNet objects).
+
+Letters in shapes: n points, t triangles of a convex hull.
+"""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, QhullError
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Real
+
 MIN_SIDE_M = 1e-3
-"""Sides of boxes around flat or lone points are padded to this, so that every box has a volume."""
+"""Least side, metres: boxes around flat or single points are padded to it, so that every box has a volume."""
 
 _FLAT_M = 1e-6
+"""Thickness, metres, up to which points lie in a plane or on a line."""
 _WORSE = 1.001
+"""Factor by which Open3D's box may be larger than that of `_hull_axes`."""
 _TRIANGLES = 256
+"""Triangles of a hull that are tried at once."""
 _APT = {
     "libusb-1.0.so.0": "libusb-1.0-0",
     "libGL.so.1": "libgl1",
@@ -31,16 +41,27 @@ _APT = {
 _SIGNS = np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 
 
+class BoxColumns(TypedDict):
+    """The columns of the objects table that hold an oriented box."""
+
+    centroid: list[float]
+    axes_lengths: list[float]
+    normalized_axes: list[float]
+
+
 @dataclass(frozen=True, eq=False)
 class OrientedBox:
-    """A box: centre (3,), full side lengths (3,), and axes (3,3) whose *rows* are the unit axes (VSI-Bench).
+    """An oriented box: centre, full side lengths, and axes whose *rows* are the unit axes (VSI-Bench).
 
-    Raises ValueError where the numbers are no box: not finite, a negative side, axes not orthonormal.
+    Raises ValueError for numbers that are not finite, for a negative side, and for axes that are not orthonormal.
     """
 
-    centroid: np.ndarray
-    axes_lengths: np.ndarray
-    normalized_axes: np.ndarray
+    centroid: Float64[np.ndarray, " 3"]
+    """Centre, metres."""
+    axes_lengths: Float64[np.ndarray, " 3"]
+    """Full side lengths, metres."""
+    normalized_axes: Float64[np.ndarray, "3 3"]
+    """Unit axes as rows."""
 
     def __post_init__(self) -> None:
         for name, shape in (("centroid", (3,)), ("axes_lengths", (3,)), ("normalized_axes", (3, 3))):
@@ -54,59 +75,64 @@ class OrientedBox:
             raise ValueError(f"box whose axes are not orthonormal: {self.normalized_axes.tolist()}")
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> OrientedBox:
-        """The box of a row of the objects table."""
-        return cls(row["centroid"], row["axes_lengths"], row["normalized_axes"])
+    def from_row(cls, row: Mapping[str, Any]) -> OrientedBox:
+        """Return the box of a row that has the three box columns of the objects table (`BoxColumns`)."""
+        axes = np.array(row["normalized_axes"], np.float64)
+        return cls(np.array(row["centroid"], np.float64), np.array(row["axes_lengths"], np.float64), axes)
 
-    def to_row(self) -> dict[str, list[float]]:
-        """The three box columns of the objects table."""
-        names = ("centroid", "axes_lengths", "normalized_axes")
-        return {name: getattr(self, name).ravel().tolist() for name in names}
+    def to_row(self) -> BoxColumns:
+        """Return the three box columns of the objects table."""
+        return {
+            "centroid": self.centroid.tolist(),
+            "axes_lengths": self.axes_lengths.tolist(),
+            "normalized_axes": self.normalized_axes.ravel().tolist(),
+        }
 
-    def corners(self) -> np.ndarray:
-        """The corners (8,3); bit 2 of the index is the sign along axis 0, bit 1 along axis 1, bit 0 along axis 2."""
+    def corners(self) -> Float64[np.ndarray, "8 3"]:
+        """Return the corners; bit 2 of the index is the sign along axis 0, bit 1 along axis 1, bit 0 along axis 2."""
         return (_SIGNS * self.axes_lengths / 2) @ self.normalized_axes + self.centroid
 
-    def edges(self) -> np.ndarray:
-        """The edges (12,2,3) as pairs of corners."""
+    def edges(self) -> Float64[np.ndarray, "12 2 3"]:
+        """Return the edges as pairs of corners."""
         return self.corners()[[(i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit]]
 
-    def aabb(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest corner (3,), (3,) of the axis-aligned box around this one."""
+    def aabb(self) -> tuple[Float64[np.ndarray, " 3"], Float64[np.ndarray, " 3"]]:
+        """Return the lowest and the highest corner of the axis-aligned box around this one."""
         corners = self.corners()
         return corners.min(axis=0), corners.max(axis=0)
 
-    def contains(self, points: ArrayLike, tol: float = 0.0) -> np.ndarray:
-        """Which points (N,3) lie inside or on the box grown by `tol` metres on every side; bool (N,)."""
+    def contains(self, points: Real[ArrayLike, "n 3"], tol: float = 0.0) -> Bool[np.ndarray, " n"]:
+        """Return which points lie inside or on the box that is grown by `tol` metres on every side."""
         local = (np.asarray(points, np.float64).reshape(-1, 3) - self.centroid) @ self.normalized_axes.T
-        return (np.abs(local) <= self.axes_lengths / 2 + tol).all(axis=1)
+        return np.all(np.abs(local) <= self.axes_lengths / 2 + tol, axis=1)
 
-    def transformed(self, matrix: ArrayLike) -> OrientedBox:
-        """The box moved by a rigid 4x4 transform, such as raw world to aligned world."""
+    def transformed(self, matrix: Real[ArrayLike, "4 4"]) -> OrientedBox:
+        """Return the box moved by a rigid transform, such as raw world to aligned world."""
         matrix = np.asarray(matrix, np.float64)
         centroid = matrix[:3, :3] @ self.centroid + matrix[:3, 3]
         return OrientedBox(centroid, self.axes_lengths, self.normalized_axes @ matrix[:3, :3].T)
 
 
-def axis_aligned_box(points: ArrayLike) -> OrientedBox:
-    """The axis-aligned box around points (N,3), N >= 1, as an `OrientedBox`."""
+def axis_aligned_box(points: Real[ArrayLike, "n 3"]) -> OrientedBox:
+    """Return the axis-aligned box around points as an `OrientedBox`. Raises ValueError without points."""
     points = _points(points)
     low, high = points.min(axis=0), points.max(axis=0)
     return OrientedBox((low + high) / 2, high - low, np.eye(3))
 
 
-def minimal_oriented_box(points: ArrayLike) -> OrientedBox:
-    """The box of smallest volume around points (N,3), N >= 1, by Open3D (VSI-Bench generator).
+def minimal_oriented_box(points: Real[ArrayLike, "n 3"]) -> OrientedBox:
+    """Return the box of smallest volume around points, by Open3D (VSI-Bench generator).
 
-    The result is near minimal, not proven minimal. Open3D's axes are taken and the sides measured along them in double
-    precision, because Open3D 0.20 computes in single. Its search is also another one than that of the version that the
-    benchmark's boxes come from, and one box in some hundreds comes out far too large (29 % was seen). So the earlier
-    search runs as well (`_hull_axes`), and its box is taken where Open3D's is larger by more than 0.1 %. Axes are made
-    right-handed, longest side first.
+    The result is near minimal, not proven minimal. Open3D 0.20 computes in single precision, so only its axes are
+    taken, and the sides are measured along them in double precision. Its search differs from that of the version that
+    made the benchmark's boxes, and about one box in several hundred is far too large (by 29 % in one case). So the
+    earlier search runs as well (`_hull_axes`), and its box is taken where Open3D's is larger by more than 0.1 %. Axes
+    are made right-handed, longest side first.
 
-    Points without volume (fewer than four, in a plane, or so thin that Open3D answers with an empty box: below about
-    0.3 mm, some floors of a few millimetres) get the smallest rectangle of their plane, with sides padded to
-    `MIN_SIDE_M`: VSI-Bench has no rule.
+    Points without volume get the smallest rectangle of their plane, with sides padded to `MIN_SIDE_M`: VSI-Bench has no
+    rule. Without volume are fewer than four points, points in a plane, and points so thin that Open3D returns an empty
+    box (below about 0.3 mm, some floors of a few millimetres).
+
     Raises ValueError without points, ImportError naming the system libraries that Open3D lacks.
     """
     points = _points(points)
@@ -128,7 +154,7 @@ def minimal_oriented_box(points: ArrayLike) -> OrientedBox:
 
 
 def import_open3d() -> ModuleType:
-    """Open3D, with libusb preloaded: its wheel links to it and bare machines lack it.
+    """Import Open3D with libusb preloaded: its wheel links to libusb, which bare machines lack.
 
     Raises ImportError naming every missing system library and the apt-get line that installs them.
     """
@@ -153,7 +179,7 @@ def missing_packages() -> list[str]:
 
 
 def _preload_libusb() -> None:
-    """Load the libusb of a Python package; where it is absent the system's own may serve."""
+    """Load the libusb of the package libusb_package; without it the system's own is used if there is one."""
     try:
         import libusb_package
 
@@ -170,15 +196,18 @@ def _loads(name: str) -> bool:
     return True
 
 
-def _points(points: ArrayLike) -> np.ndarray:
+def _points(points: Real[ArrayLike, "n 3"]) -> Float64[np.ndarray, "n 3"]:
+    """Return points as an array. Raises ValueError for none, and for points that are not finite."""
     points = np.asarray(points, np.float64).reshape(-1, 3)
     if not len(points) or not np.isfinite(points).all():
         raise ValueError(f"a box needs finite points, at least one (got {len(points)})")
     return points
 
 
-def _measured(local: np.ndarray, centre: np.ndarray, axes: np.ndarray) -> OrientedBox:
-    """The box with these axes, made right-handed, around `local` points relative to `centre`; thin sides padded."""
+def _measured(
+    local: Float64[np.ndarray, "n 3"], centre: Float64[np.ndarray, " 3"], axes: Float64[np.ndarray, "3 3"]
+) -> OrientedBox:
+    """Return the box with these axes, made right-handed, around points relative to `centre`; thin sides are padded."""
     if np.linalg.det(axes) < 0:
         axes = axes * np.array([[1.0], [1.0], [-1.0]])
     along = local @ axes.T
@@ -186,15 +215,16 @@ def _measured(local: np.ndarray, centre: np.ndarray, axes: np.ndarray) -> Orient
     return OrientedBox(centre + (low + high) / 2 @ axes, np.maximum(high - low, MIN_SIDE_M), axes)
 
 
-def _volume(local: np.ndarray, axes: np.ndarray) -> float:
+def _volume(local: Float64[np.ndarray, "n 3"], axes: Float64[np.ndarray, "3 3"]) -> float:
+    """Return the volume of the box with these axes around points."""
     return float(np.prod(np.ptp(local @ axes.T, axis=0)))
 
 
-def _hull_axes(local: np.ndarray) -> np.ndarray | None:
-    """Axes (rows) of the smallest box that lies on a triangle of the convex hull, with a side along one of its edges.
+def _hull_axes(local: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "3 3"] | None:
+    """Return the axes (rows) of the smallest box that lies on a triangle of the convex hull, one side along an edge.
 
-    Open3D before 0.20 tried one edge of each triangle; all three are tried here, so the box is never larger than its.
-    None for points without a hull.
+    Open3D before 0.20 tried one edge of each triangle. Here all three are tried, so the box is never larger than that
+    of the older Open3D. None for points without a hull.
     """
     try:
         hull = ConvexHull(local)
@@ -217,10 +247,10 @@ def _hull_axes(local: np.ndarray) -> np.ndarray | None:
     return best
 
 
-def _settled(local: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Orthonormal axes (rows), the same for every way to write one box: longest side first, largest component positive.
+def _settled(local: Float64[np.ndarray, "n 3"], axes: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    """Return canonical orthonormal axes (rows) of a box: longest side first, largest component of each positive.
 
-    Open3D searches in parallel and answers with any of the boxes that tie, which differ in order, signs and last bits.
+    Open3D searches in parallel and returns any of the boxes that tie, which differ in order, signs and last bits.
     """
     axes = np.round(axes, 7) + 0.0
     largest = np.argmax(np.round(np.abs(axes), 4), axis=1)
@@ -231,8 +261,11 @@ def _settled(local: np.ndarray, axes: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-def _rectangle_axes(local: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Axes of the smallest rectangle around points in a plane; rows of `axes`: two directions of it, its normal."""
+def _rectangle_axes(local: Float64[np.ndarray, "n 3"], axes: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    """Return the axes of the smallest rectangle around points in a plane.
+
+    Rows of `axes` and of the result: two directions in the plane, then its normal.
+    """
     flat = local @ axes[:2].T
     hull = flat[ConvexHull(flat).vertices]
     # The smallest rectangle shares a side with the hull.

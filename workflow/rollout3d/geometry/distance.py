@@ -1,56 +1,65 @@
-"""Distance between oriented boxes: VSI-Bench's sampling, and the exact one."""
+"""Distance between oriented boxes: VSI-Bench's sampled distance, and the exact one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from rollout3d.geometry.boxes import OrientedBox
 
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
 Method = Literal["vsibench", "exact"]
+"""How a distance is measured: between sampled points, or between solids."""
 
 STEP_M = 0.05
 """Spacing of VSI-Bench's sampling grid."""
 
 _CHUNK = 8
+"""Points of the first query to the tree."""
 _EDGES = [(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit]
 """Corner pairs of `OrientedBox.corners` that differ in one sign."""
 _PARALLEL = 1e-12
+"""Squared sine of an angle below which two directions count as parallel."""
 
 
 class BoxPoints:
-    """A box with its sampled points and their KD-tree, made on first use: keep one per object, reuse for all pairs."""
+    """A box with its sampled points and their KD-tree, computed on first use: keep one per object for all pairs."""
 
     def __init__(self, box: OrientedBox):
         self.box = box
 
     @cached_property
-    def points(self) -> np.ndarray:
-        """`vsibench_points` of the box."""
+    def points(self) -> Float64[np.ndarray, "n 3"]:
+        """The sampled points of the box (`vsibench_points`)."""
         return vsibench_points(self.box)
 
     @cached_property
-    def tree(self) -> cKDTree:
-        # A few points are asked for once: a tree that is quick to build beats one that is quick to search.
-        return cKDTree(self.points, balanced_tree=False, compact_nodes=False)
+    def tree(self) -> KDTree:
+        """KD-tree of the sampled points."""
+        # Few queries follow, so a tree that is quick to build beats one that is quick to search.
+        return KDTree(self.points, leafsize=16, balanced_tree=False, compact_nodes=False)
 
     @cached_property
-    def corners(self) -> np.ndarray:
+    def corners(self) -> Float64[np.ndarray, "8 3"]:
+        """Corners of the box."""
         return self.box.corners()
 
 
-def vsibench_points(box: OrientedBox, step: float = STEP_M) -> np.ndarray:
-    """The points (N,3), N >= 1, whose smallest pairwise distance is VSI-Bench's distance of two boxes.
+def vsibench_points(box: OrientedBox, step: float = STEP_M) -> Float64[np.ndarray, "n 3"]:
+    """Return the points, at least one, whose smallest pairwise distance is VSI-Bench's distance of two boxes.
 
-    A grid over the box, ceil(side / step) values an axis with both faces included (one value: the lower face), without
-    the inner half of the box, turned, moved, and cropped by the box itself. The crop runs in floating point and so
-    drops part of the face points: the benchmark's distances come out a few centimetres too long, and these operations
-    in this order reproduce its very points (`P @ R.T`, then `+= c`; the crop's dot product as x ax + y ay + z az).
-    If the crop drops everything, the step is halved. A side of zero counts as one value (the benchmark has none).
+    They are a grid over the box without the inner half of the box, turned, moved, and cropped by the box itself. The
+    grid has ceil(side / step) values per axis with both faces included; a single value is the lower face. The crop runs
+    in floating point and so drops part of the face points, which makes the benchmark's distances a few centimetres too
+    long. The operations here, in this order, reproduce its points to the bit (`P @ R.T`, then `+= c`; the crop's dot
+    product as x ax + y ay + z az). If the crop drops everything, the step is halved. A side of zero gives one value
+    (the benchmark gives none).
     """
     sides, rotation = box.axes_lengths, box.normalized_axes.T
     while True:
@@ -70,26 +79,30 @@ def vsibench_points(box: OrientedBox, step: float = STEP_M) -> np.ndarray:
 
 
 def box_distance(a: OrientedBox | BoxPoints, b: OrientedBox | BoxPoints, method: Method = "vsibench") -> float:
-    """Distance between two boxes, metres.
+    """Return the distance between two boxes, metres.
 
-    "vsibench": the smallest distance between their `vsibench_points` (never quite 0 for boxes that overlap).
-    "exact": of the boxes as solids; 0 where they touch or overlap. Pass `BoxPoints` to share work between pairs.
+    "vsibench": the smallest distance between their `vsibench_points`, above 0 even for boxes that overlap. "exact": the
+    distance of the boxes as solids, 0 where they touch or overlap. Pass `BoxPoints` to share work between pairs.
+    Raises ValueError for another method.
     """
     a, b = _measured(a), _measured(b)
     if method == "exact":
         return _exact(a, b)
     if method == "vsibench":
         return _sampled(a, b)
-    raise ValueError(f"unknown distance '{method}': vsibench or exact")
+    raise ValueError(f"unknown distance method '{method}': use vsibench or exact")
 
 
 def min_distance(
     boxes_a: Iterable[OrientedBox | BoxPoints], boxes_b: Iterable[OrientedBox | BoxPoints], method: Method = "vsibench"
 ) -> float:
-    """Smallest distance between any box of one group and any box of the other, metres; groups of at least one."""
+    """Return the smallest distance between any box of one group and any of the other, metres.
+
+    Raises ValueError for an empty group.
+    """
     group_a, group_b = [_measured(a) for a in boxes_a], [_measured(b) for b in boxes_b]
     if not group_a or not group_b:
-        raise ValueError("no distance to an empty group of boxes")
+        raise ValueError("an empty group of boxes has no distance: both groups need at least one box")
     return min(box_distance(a, b, method) for a in group_a for b in group_b)
 
 
@@ -98,11 +111,12 @@ def _measured(box: OrientedBox | BoxPoints) -> BoxPoints:
 
 
 def _sampled(a: BoxPoints, b: BoxPoints) -> float:
-    """Smallest distance between the points of a and b, asking the tree about few of them.
+    """Return the smallest distance between the points of a and b, with few queries to the tree.
 
-    The points of b lie in the box of b, so a point's distance to that box bounds its distance to them from below:
-    taken nearest to the box first, the search ends where the bound passes the best found. The first few points nearly
-    always find a distance that rules out most others, so a chunk is eight times the one before.
+    The points of b lie in the box of b, so a point's distance to that box is a lower bound of its distance to them.
+    Points nearest to the box come first, and the search ends where the bound exceeds the best distance so far. The
+    first few points nearly always give a distance that rules out most others, so each chunk is eight times as large as
+    the previous one.
     """
     if len(a.points) > len(b.points):
         a, b = b, a
@@ -124,14 +138,14 @@ def _sampled(a: BoxPoints, b: BoxPoints) -> float:
             return float(best)
 
 
-def _to_box(points: np.ndarray, box: OrientedBox) -> np.ndarray:
-    """Distance of points (N,3) to the solid box, (N,)."""
+def _to_box(points: Float64[np.ndarray, "n 3"], box: OrientedBox) -> Float64[np.ndarray, " n"]:
+    """Return the distance of each point to the solid box, metres."""
     local = (points - box.centroid) @ box.normalized_axes.T
     return np.linalg.norm(np.maximum(np.abs(local) - box.axes_lengths / 2, 0.0), axis=1)
 
 
 def _exact(a: BoxPoints, b: BoxPoints) -> float:
-    """Distance of two solids: 0 unless an axis separates them, else reached at a corner or between two edges."""
+    """Return the distance of two solids: 0 unless an axis separates them, else the least at corners and edges."""
     if not _separated(a, b):
         return 0.0
     nearest = min(_to_box(a.corners, b.box).min(), _to_box(b.corners, a.box).min())
@@ -139,21 +153,21 @@ def _exact(a: BoxPoints, b: BoxPoints) -> float:
 
 
 def _separated(a: BoxPoints, b: BoxPoints) -> bool:
-    """Separating axis test: face normals of both, and the cross products of their edges."""
+    """Return whether an axis separates two boxes: face normals of both and cross products of their edges are tried."""
     axes_a, axes_b = a.box.normalized_axes, b.box.normalized_axes
     crossed = np.cross(axes_a[:, None], axes_b[None]).reshape(9, 3)
-    # Nearly parallel edges give a direction of noise; the face normals cover them.
+    # The cross product of nearly parallel edges is noise; the face normals cover them.
     crossed = crossed[np.einsum("ij,ij->i", crossed, crossed) > _PARALLEL]
     axes = np.vstack([axes_a, axes_b, crossed])
     on_a, on_b = a.corners @ axes.T, b.corners @ axes.T
     return bool(((on_a.min(0) > on_b.max(0)) | (on_b.min(0) > on_a.max(0))).any())
 
 
-def _between_edges(corners_a: np.ndarray, corners_b: np.ndarray) -> float:
-    """Smallest distance between the lines' nearest points, clipped to the edges, over all 144 pairs of edges.
+def _between_edges(corners_a: Float64[np.ndarray, "8 3"], corners_b: Float64[np.ndarray, "8 3"]) -> float:
+    """Return the smallest distance between the lines' nearest points, clipped to the edges, over all 144 edge pairs.
 
-    Clipping gives points of the edges, hence an upper bound; where the minimum is inside both edges it is exact, and
-    where it is at an end of one the corners have found it.
+    Clipped points lie on the edges, so the result is an upper bound. Where the minimum is inside both edges, it is
+    exact. Where the minimum is at an end of an edge, the distance from corners to boxes gives it (`_exact`).
     """
     start, end = np.array(_EDGES).T
     p, u = corners_a[start][:, None], (corners_a[end] - corners_a[start])[:, None]

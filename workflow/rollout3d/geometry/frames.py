@@ -1,4 +1,4 @@
-"""Which frames of a video belong to a frame set: from its name, as `config/frames.py` writes it."""
+"""Frame sets: the frames of a video that belong to a set, from its name as `config/frames.py` writes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME = re.compile(rf"(?P<policy>uniform|official)(?P<n>[1-9][0-9]*)|{RATE}")
 _PATCH = 2
 """Frames of one temporal patch. [Qwen2.5-VL]"""
 _FEWEST = 4
-"""Frames that a short video gives at least at a rate. [qwen_vl_utils, FPS_MIN_FRAMES; Video-R1]"""
+"""Least number of frames of a short video at a rate. [qwen_vl_utils, FPS_MIN_FRAMES; Video-R1]"""
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,22 @@ class FrameSet:
 
     @property
     def n_shown(self) -> int | None:
-        """Frames that a model is shown of any video, repeated where it has fewer; None at a rate, where a short video
-        shows fewer, each once."""
+        """Number of frames that a model sees of any video, repeated where it has fewer; None for a set at a rate.
+
+        At a rate a short video has fewer frames, each once.
+        """
         return self.n if self.fps is None else None
 
     def indices(self, n_frames: int, video_fps: float) -> list[int]:
-        """Indices of the frames of a video of `n_frames` at `video_fps`, growing, each once.
+        """Return the indices of the set's frames in a video of `n_frames` at `video_fps`, in growing order, each once.
 
         uniform: round(linspace(0, N - 1, n)), the rule of the whole pipeline. official: positions truncated, as
-        np.linspace(0, N - 1, n, dtype=int) does in VSI-Bench's evaluation. At a rate: as many frames as the video's
-        length gives, even, at least 4 and at most n, spread with rounding, as Qwen's `qwen_vl_utils.smart_nframes`
-        and Video-R1's copy of it. Raises ValueError for a video without frames.
+        np.linspace(0, N - 1, n, dtype=int) does in VSI-Bench's evaluation. At a rate: the video's length times the
+        rate, made even, at least 4 and at most n, spread with rounding, as Qwen's `qwen_vl_utils.smart_nframes` and
+        Video-R1's copy of it. Raises ValueError for a video without frames.
         """
         if n_frames < 1:
-            raise ValueError("a video without frames")
+            raise ValueError(f"frame set {self.name}: the video has no frames")
         if self.fps is not None:
             length = n_frames / video_fps * self.fps
             n = int(min(max(length, _FEWEST), self.n, n_frames)) // _PATCH * _PATCH
@@ -55,10 +57,10 @@ class FrameSet:
 
 
 def frame_set(name: str) -> FrameSet:
-    """The set of that name. Raises ValueError for a name that is none."""
+    """Return the frame set of a name. Raises ValueError for any other name."""
     found = _NAME.fullmatch(name)
     if found is None:
-        raise ValueError(f"'{name}' is no frame set: such as uniform16, official32 or fps2max16")
+        raise ValueError(f"'{name}' is no frame set: write a name such as uniform16, official32 or fps2max16")
     if found["fps"]:
         return FrameSet(name, name, int(found["most"]), float(found["fps"]))
     return FrameSet(name, found["policy"], int(found["n"]))

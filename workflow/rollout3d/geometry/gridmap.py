@@ -9,19 +9,22 @@ from collections.abc import Mapping, Sequence
 def cognitive_map(
     objects: Mapping[str, Sequence[Sequence[float]]], floor_rect: Sequence[float], grid: int = 10
 ) -> dict[str, list[list[int]]]:
-    """Cells [column, row] of every instance of every category, in the order given.
+    """Return the cell [column, row] of every instance of every category, in the order given.
 
     `objects`: category -> centres, of which x and y (metres, aligned world) are read. `floor_rect`: x_min, y_min,
-    x_max, y_max of the floor, the map's border. Column 0 is at x_min and grows with x, row 0 is at y_min and grows
-    with y, so the map has +x to the right and +y up, as the BEV picture. A cell is half open, and centres on or
-    beyond the border count to the nearest cell: results are 0..grid-1.
+    x_max, y_max of the floor, the map's border. Columns count from x_min, rows from y_min, so the map has +x to the
+    right and +y up like the BEV picture. Cells are half open. Centres on or beyond the border count to the nearest
+    cell: results are 0..grid-1.
 
     SpaceR publishes neither its rounding nor its direction of y: the convention is ours.
     Raises ValueError where the rectangle has no area, a centre is not finite or grid < 1.
     """
     x_min, y_min, x_max, y_max = (float(value) for value in floor_rect)
     if grid < 1 or not (x_max > x_min and y_max > y_min):
-        raise ValueError(f"no map of {grid}x{grid} cells over the floor {list(floor_rect)}: it needs an area")
+        raise ValueError(
+            f"a map of {grid}x{grid} cells over the floor {list(floor_rect)}: it needs at least one cell and a floor "
+            "with an area"
+        )
 
     def cell(value: float, low: float, high: float) -> int:
         return min(max(math.floor((value - low) / (high - low) * grid), 0), grid - 1)

@@ -1,9 +1,12 @@
-"""Pixel masks: splatted points, run lengths, bounding boxes, noise inside them."""
+"""Pixel masks: splatted points, run lengths, bounding boxes, noise inside them.
+
+Letters in shapes: n points, k frames, h and w height and width of a picture.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numba
 import numpy as np
@@ -11,21 +14,24 @@ from numpy.typing import ArrayLike
 
 from rollout3d.geometry.camera import NEAR_M
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int, Real, Shaped, UInt8, UInt32
+
 
 def splat_mask(
-    uv: ArrayLike,
-    z: ArrayLike,
-    radius: ArrayLike,
+    uv: Real[ArrayLike, " ..."],
+    z: Real[ArrayLike, " n"],
+    radius: Real[ArrayLike, " ..."],
     width: int,
     height: int,
     shape: Literal["disc", "square"] = "disc",
-) -> np.ndarray:
-    """Pixels (height, width) within `radius` pixels of any projected point; bool.
+) -> Bool[np.ndarray, "{height} {width}"]:
+    """Return the pixels within `radius` pixels of any projected point.
 
-    uv (N,2) and z (N,) as `camera.project` gives them; `radius` is one number or (N,). A point's own pixel is the
-    rounded one, floor(u + 0.5), and always counts if on the picture; a disc takes the pixels with du^2 + dv^2 <=
-    radius^2 around it, a square those with |du|, |dv| <= radius. Points nearer than `camera.NEAR_M` or behind the
-    camera are left out; points beside the picture count as far as they reach into it.
+    `uv`, `z`: results of `camera.project`. `radius`: one number, or one per point. A point's own pixel is the rounded
+    one, floor(u + 0.5), and always counts if it is on the picture. A disc takes the pixels with du^2 + dv^2 <= radius^2
+    around it, a square those with |du|, |dv| <= radius. Points nearer than `camera.NEAR_M` or behind the camera are
+    left out. Points beside the picture count as far as they reach into it.
     """
     uv = np.ascontiguousarray(uv, np.float64).reshape(-1, 2)
     z = np.ascontiguousarray(z, np.float64).reshape(-1)
@@ -35,11 +41,13 @@ def splat_mask(
     return mask
 
 
-def splat_radius(focal: float, spacing_m: float, z: ArrayLike, cap: float = 24.0) -> np.ndarray:
-    """Radius in pixels, at most `cap`, at which discs around points `spacing_m` apart leave no pixel between them.
+def splat_radius(
+    focal: float, spacing_m: float, z: Real[ArrayLike, " n"], cap: float = 24.0
+) -> Float64[np.ndarray, " n"]:
+    """Return the radius, pixels, at most `cap`, at which discs around points `spacing_m` apart leave no gap.
 
-    Half the diagonal between the points, focal * spacing / (sqrt(2) z), plus what rounding to a pixel can take away:
-    a mask grows over the object's outline by about as much. `focal` in pixels, `z` (N,) metres.
+    It is half the diagonal between the points, focal * spacing / (sqrt(2) z), plus the error of rounding to a pixel. A
+    mask extends beyond the object's outline by about as much. `focal` in pixels, `z` in metres.
     """
     z = np.maximum(np.asarray(z, np.float64), NEAR_M)
     return np.minimum((focal * spacing_m / z + 1.0) / np.sqrt(2.0), cap)
@@ -53,7 +61,7 @@ def _splat(uv, z, radii, disc, near, mask):
             continue
         u, v, r = np.floor(uv[i, 0] + 0.5), np.floor(uv[i, 1] + 0.5), radii[i]
         reach = np.floor(r)
-        # Compared as floats: a point just before the lens may lie beyond any integer.
+        # Compare as floats: the pixel of a point just before the lens may exceed any integer.
         if not (u + reach >= 0 and u - reach < width and v + reach >= 0 and v - reach < height):
             continue
         cu, cv, k = int(u), int(v), int(reach)
@@ -65,8 +73,8 @@ def _splat(uv, z, radii, disc, near, mask):
                 mask[y, x] = True
 
 
-def rle_encode(mask: ArrayLike) -> bytes:
-    """Run lengths of a boolean picture (H,W): uint32 little-endian, row-major, starting with the run of zeros.
+def rle_encode(mask: Shaped[ArrayLike, "h w"]) -> bytes:
+    """Encode a boolean picture as run lengths: uint32 little-endian, row-major, starting with the run of zeros.
 
     The first run is 0 where the first pixel is set; runs sum to H*W.
     """
@@ -78,23 +86,27 @@ def rle_encode(mask: ArrayLike) -> bytes:
     return np.concatenate([np.zeros(int(flat[0]), runs.dtype), runs]).astype("<u4").tobytes()
 
 
-def rle_decode(data: bytes, width: int, height: int) -> np.ndarray:
-    """The boolean picture (height, width) of `rle_encode`. Raises ValueError if the runs do not fill it exactly."""
+def rle_decode(data: bytes, width: int, height: int) -> Bool[np.ndarray, "{height} {width}"]:
+    """Return the boolean picture of `rle_encode`. Raises ValueError if the runs do not fill it exactly."""
     runs = _runs(data, width, height)
     values = np.zeros(len(runs), np.bool_)
     values[1::2] = True
     return np.repeat(values, runs).reshape(height, width)
 
 
-def rle_paint(data: bytes, width: int, height: int, into: np.ndarray) -> None:
-    """Set, in a boolean picture `into` (h, w) of any size, the pixels that lie on set ones of `rle_encode`'s picture
-    (height, width): a pixel's centre picks the stored pixel that it falls on. Raises ValueError as `rle_decode`."""
+def rle_paint(data: bytes, width: int, height: int, into: Bool[np.ndarray, "h w"]) -> None:
+    """Set the pixels of a boolean picture of any size whose centres fall on set pixels of run lengths.
+
+    `data`: result of `rle_encode` for a picture of `width` and `height`. `into`: changed in place. Raises ValueError if
+    the runs do not fill the stored picture exactly.
+    """
     runs = _runs(data, width, height)
     h, w = into.shape
     _paint(runs, width, _places(height, h), _places(width, w), into)
 
 
-def _runs(data: bytes, width: int, height: int) -> np.ndarray:
+def _runs(data: bytes, width: int, height: int) -> UInt32[np.ndarray, " r"]:
+    """Return the run lengths. Raises ValueError if they are cut off or do not fill the picture exactly."""
     if len(data) % 4:
         raise ValueError(f"run lengths of {len(data)} bytes: not a multiple of 4, so they were cut off")
     runs = np.frombuffer(data, "<u4")
@@ -105,8 +117,8 @@ def _runs(data: bytes, width: int, height: int) -> np.ndarray:
 
 
 @cache
-def _places(stored: int, shown: int) -> np.ndarray:
-    """First shown pixel (stored + 1,) that falls on each stored one or on a later one."""
+def _places(stored: int, shown: int) -> Int[np.ndarray, " {stored+1}"]:
+    """Return the first shown pixel that falls on each stored one or on a later one."""
     falls_on = ((np.arange(shown) + 0.5) * stored / shown).astype(np.int64)
     return np.searchsorted(falls_on, np.arange(stored + 1))
 
@@ -128,18 +140,17 @@ def _paint(runs, width, rows, columns, into):
 
 
 def add_noise(
-    frames: np.ndarray,
-    region: np.ndarray,
+    frames: UInt8[np.ndarray, "k h w 3"],
+    region: Bool[np.ndarray, "k h w"],
     sigma: float,
     rng: np.random.Generator,
     keep: float = 1.0,
     frozen: bool = False,
-) -> np.ndarray:
-    """A copy of frames (k, H, W, 3) uint8 that is, where `region` (k, H, W) is set, keep * pixel + N(0, sigma^2),
-    rounded and clipped.
+) -> UInt8[np.ndarray, "k h w 3"]:
+    """Return a copy of frames with keep * pixel + N(0, sigma^2), rounded and clipped, where `region` is set.
 
-    Noise is independent for every pixel, channel and frame; `frozen` gives a pixel the same in all frames. Draws are
-    made for the region only, in raster order. sigma = 0 and keep = 1 give an equal copy.
+    Noise is independent for every pixel, channel and frame; with `frozen` a pixel has the same noise in all frames.
+    Numbers are drawn for the region only, in raster order. sigma = 0 and keep = 1 give an equal copy.
     """
     out = frames.copy()
     if frozen:
@@ -178,12 +189,12 @@ def _noisy(pixel, sigma, keep, draw):
 
 
 def rle_area(data: bytes) -> int:
-    """Set pixels of run lengths, without decoding them."""
+    """Return the number of set pixels of run lengths, without decoding them."""
     return int(np.frombuffer(data, "<u4")[1::2].sum(dtype=np.uint64))
 
 
-def mask_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
-    """x_min, y_min, x_max, y_max of the set pixels, inclusive; None if there are none."""
+def mask_box(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int] | None:
+    """Return x_min, y_min, x_max, y_max of the set pixels, inclusive; None if there are none."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if not len(columns):
         return None

@@ -1,6 +1,11 @@
-"""Z-buffer for meshes: perspective (depth pictures) and orthographic (views from above)."""
+"""Z-buffer for meshes: perspective (depth pictures) and orthographic (views from above).
+
+Letters in shapes: v vertices and f faces of a mesh, h and w height and width of what is drawn.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -8,28 +13,32 @@ from numpy.typing import ArrayLike
 
 from rollout3d.geometry.camera import NEAR_M, unproject
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Float64, Int, Int32, Int64, Real, UInt8
+
 Window = tuple[int, int, int, int]
 """Part of a picture: first column, first row, and the column and row behind its last ones."""
 
 _BLOCK_M = 0.5
-"""Side of the cells by whose centres `BlockedMesh` sorts faces into blocks."""
+"""Side, metres, of the cells that divide the faces of a `BlockedMesh` into blocks, by their centres."""
 
 
 def rasterise(
-    vertices: ArrayLike,
-    faces: ArrayLike,
-    K: ArrayLike,
-    pose: ArrayLike,
+    vertices: Real[ArrayLike, "v 3"],
+    faces: Int[ArrayLike, "f 3"],
+    K: Real[ArrayLike, "3 3"],
+    pose: Real[ArrayLike, "4 4"],
     width: int,
     height: int,
     window: Window | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """What a camera sees of a mesh: depth (H,W) f32, metres along the viewing axis, 0 = nothing; face (H,W) i32, -1.
+) -> tuple[Float32[np.ndarray, "h w"], Int32[np.ndarray, "h w"]]:
+    """Draw a mesh as a camera sees it; return depth and face of each pixel.
 
-    `vertices` (V,3) metres, `faces` (F,3) indices, both sides visible. A pixel shows the nearest face at its integer
-    centre, with the face's exact depth there. A centre on an edge belongs to one face only, so neighbours neither
-    overlap nor leave gaps. Faces are cut at `camera.NEAR_M`. With a `window`, only that part of the picture is drawn
-    and returned, to the bit as the whole picture has it. Raises ValueError for indices beyond the vertices.
+    Depth is in metres along the viewing axis, 0 where there is nothing; the face is then -1. `vertices` are in metres,
+    `faces` are indices, and both sides of a face are visible. A pixel shows the nearest face at its integer centre,
+    with the face's exact depth there. A centre on an edge belongs to one face only, so neighbours neither overlap nor
+    leave gaps. Faces are cut at `camera.NEAR_M`. With a `window`, only that part of the picture is drawn and returned,
+    equal to the bit to that part of the whole picture. Raises ValueError for indices beyond the vertices.
     """
     vertices, faces = mesh_arrays(vertices, faces)
     camera, picture, K = _seen_from(vertices, K, pose)
@@ -43,12 +52,12 @@ def rasterise(
 
 
 class BlockedMesh:
-    """A mesh that is drawn many times and small: faces lie in blocks, and a picture leaves out the blocks beside it.
+    """A mesh for many small pictures: faces lie in blocks, and blocks outside of a picture are skipped.
 
-    `vertices` (V,3) metres, `faces` (F,3) indices. Raises ValueError for indices beyond the vertices.
+    `vertices` are in metres, `faces` are indices. Raises ValueError for indices beyond the vertices.
     """
 
-    def __init__(self, vertices: ArrayLike, faces: ArrayLike):
+    def __init__(self, vertices: Real[ArrayLike, "v 3"], faces: Int[ArrayLike, "f 3"]):
         self._vertices, faces = mesh_arrays(vertices, faces)
         corners = self._vertices[faces]
         cells = np.floor(corners.mean(axis=1) / _BLOCK_M).astype(np.int64)
@@ -64,14 +73,18 @@ class BlockedMesh:
         if len(starts):
             self._low, self._high = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
 
-    def draw(self, K: ArrayLike, pose: ArrayLike, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Depth (H,W) f32 and face (H,W) i32, as `rasterise` returns them; of faces at equal depth either may own a
-        pixel."""
+    def draw(
+        self, K: Real[ArrayLike, "3 3"], pose: Real[ArrayLike, "4 4"], width: int, height: int
+    ) -> tuple[Float32[np.ndarray, "{height} {width}"], Int32[np.ndarray, "{height} {width}"]]:
+        """Return depth, metres, 0 = nothing, and face, -1 = none, of each pixel, equal to those of `rasterise`.
+
+        Where two faces have equal depth, the two functions may return different ones.
+        """
         K, inverse = np.asarray(K, np.float64), np.linalg.inv(np.asarray(pose, np.float64))
         move = np.ascontiguousarray(inverse[:3])
         x, y, z = move
         u, v = K[0, 0] * x + K[0, 1] * y + K[0, 2] * z, K[1, 0] * x + K[1, 1] * y + K[1, 2] * z
-        # What the picture shows lies on the positive side of each: times depth, so that all are linear in the point.
+        # A point on the picture is on the positive side of each; multiplied by depth, all are linear in the point.
         sides = np.stack([z, u + 0.5 * z, (width - 0.5) * z - u, v + 0.5 * z, (height - 0.5) * z - v])
         best = np.zeros((height, width))
         owner = np.full(best.shape, -1, np.int32)
@@ -94,9 +107,14 @@ class BlockedMesh:
 
 
 def window_of(
-    vertices: ArrayLike, faces: ArrayLike, K: ArrayLike, pose: ArrayLike, width: int, height: int
+    vertices: Real[ArrayLike, "v 3"],
+    faces: Int[ArrayLike, "f 3"],
+    K: Real[ArrayLike, "3 3"],
+    pose: Real[ArrayLike, "4 4"],
+    width: int,
+    height: int,
 ) -> Window | None:
-    """The smallest part of the picture that holds every pixel of these faces (`rasterise`); None if there is none."""
+    """Return the smallest part of the picture that holds every pixel of these faces; None if there is no such pixel."""
     vertices, faces = mesh_arrays(vertices, faces)
     low_u, low_v, high_u, high_v = _extent(*_seen_from(vertices, K, pose), faces, NEAR_M)
     left, top = max(np.ceil(low_u), 0.0), max(np.ceil(low_v), 0.0)
@@ -106,8 +124,10 @@ def window_of(
     return int(left), int(top), int(right) + 1, int(bottom) + 1
 
 
-def _seen_from(vertices: np.ndarray, K: ArrayLike, pose: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices (V,3) in camera axes, metres; the same on the picture: u, v, 1/depth; and the upper rows of K (2,3)."""
+def _seen_from(
+    vertices: Float64[np.ndarray, "v 3"], K: Real[ArrayLike, "3 3"], pose: Real[ArrayLike, "4 4"]
+) -> tuple[Float64[np.ndarray, "v 3"], Float64[np.ndarray, "v 3"], Float64[np.ndarray, "2 3"]]:
+    """Return vertices in camera axes, metres; vertices on the picture as u, v, 1/depth; and the upper rows of K."""
     K, inverse = np.asarray(K, np.float64), np.linalg.inv(np.asarray(pose, np.float64))
     camera = vertices @ inverse[:3, :3].T + inverse[:3, 3]
     picture = np.empty_like(camera)
@@ -119,17 +139,18 @@ def _seen_from(vertices: np.ndarray, K: ArrayLike, pose: ArrayLike) -> tuple[np.
 
 
 def surface_colors(
-    vertices: ArrayLike,
-    faces: ArrayLike,
-    colors: ArrayLike,
-    K: ArrayLike,
-    pose: ArrayLike,
-    depth: np.ndarray,
-    owner: np.ndarray,
-) -> np.ndarray:
-    """Colours (H,W,3) u8 of a `rasterise`d mesh, black where there is nothing.
+    vertices: Real[ArrayLike, "v 3"],
+    faces: Int[ArrayLike, "f 3"],
+    colors: Real[ArrayLike, "v 3"],
+    K: Real[ArrayLike, "3 3"],
+    pose: Real[ArrayLike, "4 4"],
+    depth: Float[np.ndarray, "h w"],
+    owner: Int[np.ndarray, "h w"],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the colours of a mesh that `rasterise` has drawn, black where there is nothing.
 
-    The colours of vertices (V,3) are interpolated over the faces, in the world and not in the picture.
+    `depth`, `owner`: results of `rasterise`. The colours of vertices are interpolated over the faces, in the world and
+    not in the picture.
     """
     rgb = np.zeros((*depth.shape, 3), np.uint8)
     rows, cols = np.nonzero(owner >= 0)
@@ -147,16 +168,16 @@ def surface_colors(
 
 
 def rasterise_top(
-    vertices: ArrayLike,
-    faces: ArrayLike,
+    vertices: Real[ArrayLike, "v 3"],
+    faces: Int[ArrayLike, "f 3"],
     x0: float,
     y0: float,
     m_per_px: float,
     width: int,
     height: int,
     ceiling: float = np.inf,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A mesh seen from straight above: height z (H,W) f32, NaN = nothing; face (H,W) i32, -1.
+) -> tuple[Float32[np.ndarray, "{height} {width}"], Int32[np.ndarray, "{height} {width}"]]:
+    """Draw a mesh from straight above; return world z, NaN = nothing, and face, -1 = none, of each pixel.
 
     Column c is world x = x0 + c m_per_px, row r is world y = y0 - r m_per_px (+x right, +y up). A pixel shows the
     highest surface at or below world z = `ceiling`, so faces that cross it are cut there and not dropped.
@@ -172,8 +193,13 @@ def rasterise_top(
     return np.where(owner >= 0, best, np.nan).astype(np.float32), owner
 
 
-def mesh_arrays(vertices: ArrayLike, faces: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V,3) f64 and faces (F,3) i64, contiguous, checked: the kernels do not look where they read."""
+def mesh_arrays(
+    vertices: Real[ArrayLike, "v 3"], faces: Int[ArrayLike, "f 3"]
+) -> tuple[Float64[np.ndarray, "v 3"], Int64[np.ndarray, "f 3"]]:
+    """Return vertices and faces as contiguous arrays with checked indices: the compiled kernels check no bounds.
+
+    Raises ValueError for indices beyond the vertices.
+    """
     vertices = np.ascontiguousarray(vertices, np.float64).reshape(-1, 3)
     faces = np.ascontiguousarray(faces, np.int64).reshape(-1, 3)
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
@@ -233,7 +259,7 @@ def _perspective_blocks(vertices, faces, order, lows, highs, bounds, move, sides
 
 @numba.njit(cache=True)
 def _extent(camera, picture, K, faces, near):
-    """Least u and v, and greatest, that the faces' visible parts reach on the picture."""
+    """Return the least u and v and the greatest u and v of the faces' visible parts on the picture."""
     corner = np.empty((4, 3))
     out = np.array([np.inf, np.inf, -np.inf, -np.inf])
     for f in range(len(faces)):
@@ -261,7 +287,7 @@ def _orthographic(picture, faces, ceiling, best, owner):
 
 @numba.njit(cache=True)
 def _cut_near(camera, face, K, near, out):
-    """Corners u, v, 1/depth of the part of a face at depth >= near: 0, 3 or 4 of them."""
+    """Write the corners u, v, 1/depth of the part of a face at depth >= near to `out`; return their number: 0, 3, 4."""
     count = 0
     for k in range(3):
         a, b = camera[face[k]], camera[face[(k + 1) % 3]]
@@ -269,7 +295,7 @@ def _cut_near(camera, face, K, near, out):
             out[count] = a
             count += 1
         if (a[2] >= near) != (b[2] >= near):
-            # From the inner end, whichever face asks: neighbours then share the new corner exactly.
+            # Always from the inner end: neighbours then share the new corner exactly.
             inner, outer = (a, b) if a[2] >= near else (b, a)
             s = (inner[2] - near) / (inner[2] - outer[2])
             for c in range(2):
@@ -286,7 +312,7 @@ def _cut_near(camera, face, K, near, out):
 
 @numba.njit(cache=True, inline="always")
 def _edge(ax, ay, bx, by):
-    """An edge from its lower end, x, y, dx, dy, and the sign of its direction: neighbours then compute alike."""
+    """Return an edge from its lower end as x, y, dx, dy, sign of its direction: equal numbers for both neighbours."""
     if ax < bx or (ax == bx and ay < by):
         return ax, ay, bx - ax, by - ay, 1.0
     return bx, by, ax - bx, ay - by, -1.0
@@ -294,19 +320,19 @@ def _edge(ax, ay, bx, by):
 
 @numba.njit(cache=True, inline="always")
 def _side(edge, x, y):
-    """Twice the signed area of the edge and a point, bitwise opposite for the edge in the other direction."""
+    """Return twice the signed area of the edge and a point, bitwise opposite for the edge in the other direction."""
     return edge[4] * (edge[2] * (y - edge[1]) - edge[3] * (x - edge[0]))
 
 
 @numba.njit(cache=True, inline="always")
 def _owns(dx, dy):
-    """Return whether a pixel centre on this edge belongs to the face, as one direction of every line does."""
+    """Return whether a pixel centre on this edge belongs to the face: true for one of the two directions of a line."""
     return dy > 0 or (dy == 0 and dx < 0)
 
 
 @numba.njit(cache=True)
 def _fill(corner, i, j, k, face, ceiling, left, top, best, owner):
-    """Write a face where its value (1/depth or height) beats the picture's and stays at or below the ceiling.
+    """Write a face where its value (1/depth or height) exceeds the picture's and is at or below the ceiling.
 
     `best` and `owner` are the part of the picture that starts at column `left`, row `top`.
     """
@@ -337,7 +363,7 @@ def _fill(corner, i, j, k, face, ceiling, left, top, best, owner):
             if not (
                 (wa > 0 or (wa == 0 and own_a)) and (wb > 0 or (wb == 0 and own_b)) and (wc > 0 or (wc == 0 and own_c))
             ):
-                if met:  # each side is monotonic along the row, rounding included: the face does not come back
+                if met:  # each side is monotonic along the row, rounding included: no later pixel is on the face
                     break
                 continue
             met = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike
@@ -9,19 +11,22 @@ from scipy.spatial import Delaunay, QhullError
 
 from rollout3d.geometry.boxes import minimal_oriented_box
 
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int, Real
+
 POINTS = 10_000
 """Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
 ALPHA = 5.0
 """Alpha of the alpha shape, 1/m: triangles of circumradius below 1/alpha stay. [VSI-Bench generator]"""
 
 
-def room_area(points: ArrayLike, n_points: int, alpha: float, rng: np.random.Generator) -> float:
-    """Floor area in m2: the alpha shape of the points (N,2 or 3) seen from above, holes filled (VSI-Bench generator).
+def room_area(points: Real[ArrayLike, "n _"], n_points: int, alpha: float, rng: np.random.Generator) -> float:
+    """Return the floor area, m2: the alpha shape of points seen from above, holes filled (VSI-Bench generator).
 
-    Draws `n_points` of them with replacement, keeps the Delaunay triangles with circumradius < 1/alpha metres, and
-    takes the area that their outline encloses: holes count, separate parts add up. Alpha is absolute, so points must
-    be dense (thinner than 1/alpha after drawing): sample the surface of coarse meshes first. No point is left out by
-    height. 0 where nothing is that dense. Raises ValueError without points.
+    `points` have two or three coordinates; no point is left out by height. `n_points` of them are drawn with
+    replacement, and the Delaunay triangles with circumradius < 1/alpha metres are kept. The area is what their outline
+    encloses: holes count, separate parts add up. Alpha is absolute, so the drawn points must be closer than 1/alpha:
+    sample the surface of coarse meshes first. 0 where no points are that close. Raises ValueError without points.
     """
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or not len(points):
@@ -33,17 +38,20 @@ def room_area(points: ArrayLike, n_points: int, alpha: float, rng: np.random.Gen
     outline = keys[counts == 1]
     ends = drawn[np.stack([outline // len(drawn), outline % len(drawn)], axis=1)]
     # A ring with holes polygonises into the ring and its holes: their union has no holes.
-    parts = shapely.get_parts(shapely.polygonize(shapely.linestrings(ends)))
+    parts = shapely.get_parts(shapely.polygonize(np.asarray(shapely.linestrings(ends))))
     return float(shapely.union_all(parts).area)
 
 
-def room_center(points: ArrayLike) -> np.ndarray:
-    """Centre (3,) of the minimal oriented box around points (N,3) (VSI-Bench generator). Errors as that box's."""
+def room_center(points: Real[ArrayLike, "n 3"]) -> Float64[np.ndarray, " 3"]:
+    """Return the centre of the minimal oriented box around points (VSI-Bench generator).
+
+    Raises ValueError without points, ImportError naming the system libraries that Open3D lacks.
+    """
     return minimal_oriented_box(points).centroid
 
 
-def _alpha_triangles(points: np.ndarray, alpha: float) -> np.ndarray:
-    """Delaunay triangles (M,3) of points (N,2) whose circumradius is below 1/alpha."""
+def _alpha_triangles(points: Float64[np.ndarray, "n 2"], alpha: float) -> Int[np.ndarray, "m 3"]:
+    """Return the Delaunay triangles of points whose circumradius is below 1/alpha."""
     if len(points) < 3:
         return np.empty((0, 3), np.intp)
     try:

@@ -1,58 +1,69 @@
-"""Where and how large each object is seen: in the whole video, and in each set of its frames.
+"""Sightings: when and how large each object is seen in the whole video, and in each set of its frames.
 
 One small picture of the mesh is drawn per frame. A pixel belongs to the object of the nearest face, unless the depth
-sensor measured something else there. Depth that the sensor does not know hides nothing.
+sensor measured another depth there. Unknown depth hides nothing.
+
+Letters in shapes: f faces of the mesh, o objects, g groups of faces, c cells of the room's plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rollout3d.geometry.raster import BlockedMesh
 from rollout3d.geometry.visibility import Camera, Mesh
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int, Real
+
 PER_SECOND, AT_LEAST = 4.0, 250
-"""Frames of the whole video that are looked at: this many per second, and in short videos this many if it has them."""
+"""Frames that stand for the whole video: this many per second, and in short videos at least this many if there are."""
 BLIND_S = 1.0
-"""A longer stretch of the video without a frame that can be looked at may have shown every object."""
+"""Seconds without a usable frame after which every object may have been seen."""
 CLEAR_SHARE = 0.002
-"""An object is clearly seen in a frame from this share of its pixels: 15x15 of 320x350. [assumed]"""
+"""Share of a frame's pixels from which an object is clearly seen: 15x15 of 320x350. [assumed]"""
 FAINT_SHARE = 0.0002
-"""An object is faintly seen from this share: what is clearly seen later has an earlier first sight. [assumed]"""
+"""Share of a frame's pixels from which an object is faintly seen: the first sight of what is clear later. [assumed]"""
 CELL_M = 0.5
 """Side of the cells of a room's plan."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """How one object is seen in a sampling of the video. Seconds are None where it never is."""
+    """Sightings of one object in a sampling of the video. Times are None for an object that is never seen."""
 
     n_clear: int
     """Frames that show it clearly."""
     first_clear_s: float | None
+    """Time of the first frame that shows it clearly, seconds."""
     last_clear_s: float | None
+    """Time of the last frame that shows it clearly, seconds."""
     first_faint_s: float | None
-    """When it may be seen faintly for the first time, at the earliest."""
+    """Earliest time at which it may be seen faintly, seconds."""
     largest_share: float
-    """Of the picture, in the frame that shows it largest."""
+    """Its share of the picture in the frame that shows it largest."""
     mean_share: float
-    """Of the picture, mean over the frames that show it at least faintly."""
+    """Its share of the picture, mean over the frames that show it at least faintly."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """What a sampling of the video shows: `n_frames` with a known pose, each object, the share of the room's plan."""
+    """Sightings in one sampling of the video."""
 
     n_frames: int
+    """Frames with a known pose."""
     objects: tuple[Seen, ...]
+    """Sightings of each object."""
     room_share: float
+    """Share of the cells of the room's plan that the frames show."""
 
 
 def watched(n_frames: int, fps: float) -> list[int]:
-    """Indices of the frames that stand for the whole video: all of a short one, else evenly many, first included."""
+    """Return the indices of the frames that stand for the whole video: all of a short one, else evenly spaced."""
     step = max(1, min(int(fps / PER_SECOND), n_frames // AT_LEAST))
     return list(range(0, n_frames, step))
 
@@ -65,24 +76,26 @@ def sightings(
     timestamp_at: Callable[[int], float],
     size: tuple[int, int],
     mesh: Mesh,
-    faces_of: Sequence[np.ndarray],
+    faces_of: Sequence[Int[np.ndarray, " _"]],
     clear_share: float,
     faint_share: float,
     tolerance: float,
 ) -> dict[str, Sampling]:
-    """What each sampling shows of the objects whose faces are `faces_of` (indices of the mesh's faces, one per object).
+    """Return the sightings of objects in each sampling of a video.
 
-    `samplings`: name -> indices of its frames; those in `whole` stand for the whole video, so that an object may have
-    been seen between their frames. `camera_at` gives K of a picture of `size` (width, height) and its pose, None where
-    tracking was lost; `depth_at` the sensor's depth on that picture's pixels (H,W), metres, 0 = unknown, None for none.
+    `samplings`: name -> indices of its frames. Samplings in `whole` stand for the whole video, so that an object may
+    have been seen between their frames. `camera_at` returns K of a picture of `size` (width, height) and its pose, None
+    where tracking was lost. `depth_at` returns the sensor's depth on that picture's pixels (h, w), metres, 0 = unknown,
+    None without a depth picture. `faces_of`: indices of the mesh's faces that are each object's.
 
     An object is clearly seen in a frame in which it covers at least `clear_share` of the picture, faintly from
-    `faint_share`. A pixel shows the nearest face at depth z if |d - z| <= tolerance * d, d the sensor's depth.
+    `faint_share`. A pixel shows the nearest face, at depth z, if |d - z| <= tolerance * d, where d is the sensor's
+    depth.
     """
-    vertices, faces = mesh
+    vertices, faces = np.asarray(mesh[0]), np.asarray(mesh[1])
     drawn = BlockedMesh(vertices, faces)
     group, members = _groups(len(faces), faces_of)
-    cell, n_cells = _cells(np.asarray(vertices), np.asarray(faces))
+    cell, n_cells = _cells(vertices, faces)
     width, height = size
     found = {name: _Account(len(faces_of), n_cells, name in whole) for name in samplings}
     frames = {name: frozenset(indices) for name, indices in samplings.items()}
@@ -107,7 +120,7 @@ def sightings(
 
 
 class _Account:
-    """What the frames of one sampling have shown so far."""
+    """Running sightings of one sampling, frame by frame."""
 
     def __init__(self, n_objects: int, n_cells: int, whole: bool):
         self._whole = whole
@@ -122,15 +135,15 @@ class _Account:
         self,
         index: int,
         timestamp_at: Callable[[int], float],
-        share: np.ndarray,
-        cells: np.ndarray,
+        share: Float64[np.ndarray, " o"],
+        cells: Bool[np.ndarray, " c"],
         clear_share: float,
         faint_share: float,
     ) -> None:
-        """Add a frame; frames come in order."""
+        """Add a frame; frames come in growing order. `share`: of each object; `cells`: those that the frame shows."""
         clear, faint = share >= clear_share, share >= min(faint_share, clear_share)
         now = since = float(timestamp_at(index))
-        if self._whole:  # what is seen now may have been there right after the last frame that was looked at
+        if self._whole:  # an object seen now may have been visible right after the last frame that was drawn
             since = float(timestamp_at(self._next))
         unseen = np.isnan(self._faint)
         self._faint[unseen & (faint | (now - since > BLIND_S))] = since
@@ -145,6 +158,7 @@ class _Account:
         self._next = index + 1
 
     def close(self) -> Sampling:
+        """Return the sightings of all frames."""
         mean = self._sum / np.maximum(self._n_faint, 1)
         rows = zip(
             self._n_clear.tolist(),
@@ -159,14 +173,17 @@ class _Account:
         )
 
 
-def _known(seconds: np.ndarray) -> list[float | None]:
+def _known(seconds: Float[np.ndarray, " o"]) -> list[float | None]:
+    """Return times, None where they are NaN."""
     return [None if np.isnan(value) else value for value in seconds.tolist()]
 
 
-def _groups(n_faces: int, faces_of: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The group (F,) of each face, and which objects (rows) have which groups (columns), 0 or 1.
+def _groups(
+    n_faces: int, faces_of: Sequence[Int[np.ndarray, " _"]]
+) -> tuple[Int[np.ndarray, " {n_faces}"], Int[np.ndarray, "o g"]]:
+    """Return the group of each face, and for each object 1 for the groups that are its own, else 0.
 
-    Objects overlap where their boxes do; faces with the same owners are a group.
+    Faces with the same owners form a group. Objects overlap where their boxes do.
     """
     keys = np.random.default_rng(0).integers(1, 2**63, len(faces_of))
     code = np.zeros(n_faces, np.int64)
@@ -179,8 +196,8 @@ def _groups(n_faces: int, faces_of: Sequence[np.ndarray]) -> tuple[np.ndarray, n
     return group, members
 
 
-def _cells(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, int]:
-    """The cell (F,) of the room's plan over or under which each face's centre lies, and how many cells there are."""
+def _cells(vertices: Real[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> tuple[Int[np.ndarray, " f"], int]:
+    """Return the cell of the room's plan that holds each face's centre seen from above, and the number of cells."""
     plan = np.floor(vertices[faces].mean(axis=1)[:, :2] / CELL_M).astype(np.int64).reshape(-1, 2)
     cells, of_face = np.unique(plan, axis=0, return_inverse=True)
     return of_face.reshape(-1), len(cells)

@@ -1,8 +1,11 @@
-"""Views from above: the BEV picture, the floor's rectangle, the walkable grid."""
+"""Views from above: the BEV picture, the floor's rectangle, the walkable grid.
+
+Letters in shapes: v vertices and f faces of a mesh, n points, y and x rows and columns of a grid.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numba
 import numpy as np
@@ -11,12 +14,15 @@ from scipy import ndimage
 
 from rollout3d.geometry.raster import mesh_arrays, rasterise_top
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int, Int64, Real, UInt8
+
 FLOOR_BAND_M = 0.1
-"""Surfaces within this of the floor's level count as floor, and what rises above it blocks."""
+"""Distance from the floor's level, metres, within which surfaces are floor; higher surfaces block."""
 BODY_M = 1.6
-"""Height of the column that must be free to walk: the height at which hand-held cameras are carried."""
+"""Height of the column that must be free for walking, metres: the height at which hand-held cameras are carried."""
 CEILING_M = 2.2
-"""Everything higher above the floor is left out of the BEV picture."""
+"""Height above the floor, metres, from which surfaces are left out of the BEV picture."""
 BEV_SIZE = 432
 """Side of the BEV picture, pixels. [Ross3D]"""
 WALKABLE_CELL_M = 0.05
@@ -25,43 +31,58 @@ BEV_FILL = 0.95
 """Share of the BEV picture that the longer side of the room takes."""
 
 _BIN_M = 0.05
+"""Height of a bin of surface, metres."""
 _FLAT = 0.9
+"""Cosine between a face's normal and the vertical from which the face is horizontal."""
 _FLOOR_SHARE = 0.2
+"""Least surface of the floor's lowest bin, as a share of the fullest bin's."""
 _RECT_CELL_M = 0.25
+"""Side of the cells that form the floor's patches, metres."""
 _STRAY_SHARE = 0.1
+"""Area of a patch below which it is left out, as a share of the largest patch."""
 _LOWEST_CUT_M = 1.5
+"""Least height of the ceiling cut above the floor, metres."""
 
 
 class Bev(NamedTuple):
-    """A BEV picture: rgb (size,size,3) u8; metres a pixel; world x of column 0's centre, world y of row 0's centre."""
+    """A BEV picture with its place in the world."""
 
-    rgb: np.ndarray
+    rgb: UInt8[np.ndarray, "size size 3"]
+    """Picture, RGB."""
     m_per_px: float
+    """Metres per pixel."""
     x0: float
+    """World x of the centre of column 0, metres."""
     y0: float
+    """World y of the centre of row 0, metres."""
 
 
 class Walkable(NamedTuple):
-    """A grid (rows, cols) bool, row 0 = lowest y; world x, y (2,) of the lower corner of cell (0, 0); cell side, m."""
+    """A grid of walkable cells; row 0 is at the lowest y."""
 
-    grid: np.ndarray
-    origin: np.ndarray
+    grid: Bool[np.ndarray, "y x"]
+    """True where one can walk."""
+    origin: Float64[np.ndarray, " 2"]
+    """World x, y of the lower corner of cell (0, 0), metres."""
     cell_m: float
+    """Side of a cell, metres."""
 
 
-def floor_level(vertices: ArrayLike, faces: ArrayLike | None = None) -> float:
-    """World z of the floor, metres: the lowest level that holds much horizontal surface.
+def floor_level(vertices: Real[ArrayLike, "v 3"], faces: Int[ArrayLike, "f 3"] | None = None) -> float:
+    """Return the world z of the floor, metres: the lowest level with much horizontal surface.
 
-    Surface is the area of faces within 26 degrees of horizontal, or without faces the 10 cm cells (seen from above)
-    that hold points, per 5 cm of height. The lowest bin with a fifth of the fullest one's surface is the foot of the
-    floor; the peak within 15 cm above it is the floor. Strays below it, such as reflections, hold too little.
+    Surface is the area of faces within 26 degrees of horizontal, per 5 cm of height. Without faces it is the number of
+    10 cm cells, seen from above, that hold points. The lowest bin with a fifth of the fullest bin's surface is the foot
+    of the floor, and the peak within 15 cm above it is the floor. Strays below it, such as reflections, have less
+    surface.
     """
     vertices = _vertices(vertices)
     z, weight = _level_surface(vertices, faces)
     bins = np.floor(z / _BIN_M).astype(np.int64)
     levels, where = np.unique(bins, return_inverse=True)
     mass = np.bincount(where, weights=weight)
-    smooth = sum(_at(levels + k, levels, mass) for k in (-1, 0, 1))
+    below, here, above = (_at(levels + k, levels, mass) for k in (-1, 0, 1))
+    smooth = below + here + above
     foot = int(np.argmax(smooth >= _FLOOR_SHARE * smooth.max()))
     near = (levels >= levels[foot]) & (levels <= levels[foot] + 3)
     peak = levels[near][np.argmax(smooth[near])]
@@ -71,15 +92,21 @@ def floor_level(vertices: ArrayLike, faces: ArrayLike | None = None) -> float:
     return float(z[chosen][order][np.searchsorted(share, share[-1] / 2)])
 
 
-def bev(vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None, size: int = BEV_SIZE) -> Bev:
-    """The room from above: orthographic, +x right, +y up, black where there is nothing (a substitute for Ross3D's).
+def bev(
+    vertices: Real[ArrayLike, "v 3"],
+    faces: Int[ArrayLike, "f 3"],
+    colors: UInt8[ArrayLike, "v 3"] | None,
+    size: int = BEV_SIZE,
+) -> Bev:
+    """Draw the room from above: orthographic, +x right, +y up, black where there is nothing.
 
-    Ross3D's pictures are released without their generator; this follows what is known of them: 432x432, top view,
-    black background. Each pixel shows the highest surface at or below the ceiling cut, the lower of the 95th percentile
-    of the surface's z less 0.3 m and 2.2 m above the floor, yet at least 1.5 m above it so that low scans keep their
-    furniture. Surface counts by its area: one room is cut at one height however densely each part of it is meshed.
-    The longer side of what remains takes 95 % of the picture, centred. `colors` (V,3) u8 are interpolated over the
-    faces; without colours brightness is height. Raises ValueError for a mesh without faces below the cut.
+    It replaces Ross3D's pictures, which are released without their generator, and follows their known properties:
+    432x432, top view, black background. Each pixel shows the highest surface at or below the ceiling cut. The cut is
+    the lower of two heights: 0.3 m below the 95th percentile of the surface's z, and 2.2 m above the floor. It is at
+    least 1.5 m above the floor, so that low scans keep their furniture. The percentile weights surface by its area, so
+    that the density of the mesh does not move the cut. The longer side of the remaining mesh takes 95 % of the picture,
+    centred. `colors` are interpolated over the faces; without colours brightness is height. Raises ValueError for a
+    mesh without faces below the cut.
     """
     vertices, faces = mesh_arrays(_vertices(vertices), faces)
     level = floor_level(vertices, faces)
@@ -87,7 +114,7 @@ def bev(vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None, size: i
     used = vertices[np.unique(faces)]
     used = used[used[:, 2] <= cut, :2]
     if len(used) < 3 or not np.ptp(used, axis=0).max() > 0:
-        raise ValueError(f"mesh of {len(faces)} faces has nothing to see from above below z = {cut:.2f} m")
+        raise ValueError(f"the mesh of {len(faces)} faces has nothing to see from above below z = {cut:.2f} m")
     low, high = used.min(axis=0), used.max(axis=0)
     m_per_px = float((high - low).max() / (BEV_FILL * size))
     centre = (low + high) / 2
@@ -107,12 +134,13 @@ def bev(vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None, size: i
 
 
 def floor_rect(
-    vertices: ArrayLike, faces: ArrayLike | None = None, level: float | None = None
+    vertices: Real[ArrayLike, "v 3"], faces: Int[ArrayLike, "f 3"] | None = None, level: float | None = None
 ) -> tuple[float, float, float, float]:
-    """x_min, y_min, x_max, y_max of the floor, metres: the border of the cognitive map (SpaceR, appendix A).
+    """Return x_min, y_min, x_max, y_max of the floor, metres: the border of the cognitive map (SpaceR, appendix A).
 
-    The floor is everything within 0.1 m of its level (`floor_level` by default). Its 25 cm cells form patches; those
-    below a tenth of the largest are strays, seen through windows or in mirrors, and are left out.
+    The floor is the surface within 0.1 m of its level (`floor_level` by default). Its 25 cm cells form patches. Patches
+    below a tenth of the largest are strays, seen through windows or in mirrors, and are left out. Raises ValueError
+    without a vertex on the floor.
     """
     vertices = _vertices(vertices)
     level = floor_level(vertices, faces) if level is None else level
@@ -121,7 +149,7 @@ def floor_rect(
         raise ValueError(f"no vertex within {FLOOR_BAND_M} m of the floor at z = {level:.2f} m")
     origin, shape = _grid(*_bounds(floor), _RECT_CELL_M)
     seen = _columns(vertices, faces, level, origin, shape, _RECT_CELL_M)[0]
-    patches, n = ndimage.label(seen, np.ones((3, 3)))
+    patches, n = _patches(seen, np.ones((3, 3)))
     areas = np.bincount(patches.ravel(), minlength=n + 1)
     areas[0] = 0
     kept = np.isin(patches, np.flatnonzero(areas >= _STRAY_SHARE * areas.max())) & (patches > 0)
@@ -130,21 +158,24 @@ def floor_rect(
 
 
 def walkable_grid(
-    vertices: ArrayLike, faces: ArrayLike | None = None, cell_m: float = 0.05, level: float | None = None
+    vertices: Real[ArrayLike, "v 3"],
+    faces: Int[ArrayLike, "f 3"] | None = None,
+    cell_m: float = 0.05,
+    level: float | None = None,
 ) -> Walkable:
-    """Where one can walk: cells with floor and with nothing between 0.1 and 1.6 m above it; over `floor_rect`.
+    """Return the walkable cells: those with floor and with nothing between 0.1 and 1.6 m above it; over `floor_rect`.
 
     Faces are sampled at half a cell, so that walls block although they have no extent from above, and coarse floors
-    have no holes; without faces the vertices themselves count and must be denser than the cells. The grid's corner
-    lies on a multiple of the cell. Free patches that are mostly under a surface lower than 2.2 m are the insides of
-    tall furniture, not rooms, and are left out.
+    have no holes. Without faces the vertices themselves count and must be denser than the cells. The grid's corner lies
+    on a multiple of the cell. Free patches that are mostly under a surface lower than 2.2 m are the insides of tall
+    furniture, not rooms, and are left out.
     """
     vertices = _vertices(vertices)
     level = floor_level(vertices, faces) if level is None else level
     origin, shape = _grid(*floor_rect(vertices, faces, level), cell_m)
     seen, blocked, roofed = _columns(vertices, faces, level, origin, shape, cell_m)
     grid = seen & ~blocked
-    patches, n = ndimage.label(grid)
+    patches, n = _patches(grid)
     if n:
         areas = np.bincount(patches.ravel(), minlength=n + 1)
         under = np.bincount(patches.ravel(), weights=roofed.ravel(), minlength=n + 1)
@@ -152,41 +183,59 @@ def walkable_grid(
     return Walkable(grid, origin, cell_m)
 
 
-def pack_grid(grid: ArrayLike) -> bytes:
-    """A bool grid (rows, cols) as bits, row-major, most significant bit first, the last byte padded with zeros."""
+def pack_grid(grid: Bool[ArrayLike, "y x"]) -> bytes:
+    """Return a grid as bits, row-major, most significant bit first, the last byte padded with zeros."""
     return np.packbits(np.asarray(grid, np.bool_).ravel()).tobytes()
 
 
-def unpack_grid(data: bytes, cols: int, rows: int) -> np.ndarray:
-    """The bool grid (rows, cols) of `pack_grid`. Raises ValueError if the bytes are not of that many cells."""
+def unpack_grid(data: bytes, cols: int, rows: int) -> Bool[np.ndarray, "{rows} {cols}"]:
+    """Return the grid of `pack_grid`. Raises ValueError if the number of bytes is not that of so many cells."""
     if len(data) != -(-cols * rows // 8):
-        raise ValueError(f"bit grid of {len(data)} bytes is not {cols} columns x {rows} rows")
+        raise ValueError(f"a bit grid of {len(data)} bytes does not have {cols} columns x {rows} rows")
     return np.unpackbits(np.frombuffer(data, np.uint8), count=cols * rows).reshape(rows, cols).astype(np.bool_)
 
 
-def _vertices(vertices: ArrayLike) -> np.ndarray:
+def _vertices(vertices: Real[ArrayLike, "v 3"]) -> Float64[np.ndarray, "v 3"]:
+    """Return vertices as a contiguous array. Raises ValueError for none, and for vertices that are not finite."""
     vertices = np.ascontiguousarray(vertices, np.float64).reshape(-1, 3)
     if not len(vertices) or not np.isfinite(vertices).all():
         raise ValueError(f"a view from above needs finite vertices, at least one (got {len(vertices)})")
     return vertices
 
 
-def _bounds(points: np.ndarray) -> tuple[float, float, float, float]:
+def _bounds(points: Float64[np.ndarray, "n _"]) -> tuple[float, float, float, float]:
+    """Return x_min, y_min, x_max, y_max of points."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
-def _grid(x_min: float, y_min: float, x_max: float, y_max: float, cell: float) -> tuple[np.ndarray, tuple[int, int]]:
-    """Lower corner, on a multiple of the cell, and (rows, cols) of the grid over a rectangle."""
-    # A hair of tolerance, so that 6.0 / 0.05 = 119.99999 does not add a cell.
+def _patches(
+    mask: Bool[np.ndarray, "y x"], neighbours: Float64[np.ndarray, "3 3"] | None = None
+) -> tuple[Int[np.ndarray, "y x"], int]:
+    """Return the patch of each cell, 0 where the mask is not set, and the number of patches.
+
+    `neighbours`: which cells around a cell (the middle) belong to its patch; None = those that share a side.
+    """
+    patches = np.zeros(mask.shape, np.int32)
+    ndimage.label(mask, neighbours, output=patches)
+    return patches, int(patches.max(initial=0))
+
+
+def _grid(
+    x_min: float, y_min: float, x_max: float, y_max: float, cell: float
+) -> tuple[Float64[np.ndarray, " 2"], tuple[int, int]]:
+    """Return the lower corner, on a multiple of the cell, and (rows, cols) of the grid over a rectangle."""
+    # A small tolerance, so that 6.0 / 0.05 = 119.99999 does not add a cell.
     first = np.floor(np.array([x_min, y_min]) / cell + 1e-6)
     last = np.ceil(np.array([x_max, y_max]) / cell - 1e-6)
     cols, rows = np.maximum(last - first, 1).astype(int)
     return first * cell, (int(rows), int(cols))
 
 
-def _level_surface(vertices: np.ndarray, faces: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
-    """Heights of horizontal surface, and how much of it each stands for."""
+def _level_surface(
+    vertices: Float64[np.ndarray, "v 3"], faces: Int[ArrayLike, "f 3"] | None
+) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """Return heights of pieces of horizontal surface, metres, and the amount of surface of each."""
     if faces is not None and len(np.asarray(faces)):
         vertices, faces = mesh_arrays(vertices, faces)
         a, b, c = vertices[faces].transpose(1, 0, 2)
@@ -199,8 +248,11 @@ def _level_surface(vertices: np.ndarray, faces: ArrayLike | None) -> tuple[np.nd
     return z, np.ones(len(z))
 
 
-def _high_surface(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """The height with 95 % of the surface at or below it, each face at its middle; of the vertices if there is none."""
+def _high_surface(vertices: Float64[np.ndarray, "v 3"], faces: Int64[np.ndarray, "f 3"]) -> float:
+    """Return the height with 95 % of the surface at or below it, each face at its middle.
+
+    Without surface, 95 % of the vertices are at or below it.
+    """
     a, b, c = vertices[faces].transpose(1, 0, 2)
     area, z = np.linalg.norm(np.cross(b - a, c - a), axis=1), (a + b + c)[:, 2] / 3
     if not area.sum() > 0:
@@ -210,14 +262,18 @@ def _high_surface(vertices: np.ndarray, faces: np.ndarray) -> float:
     return float(z[order][np.searchsorted(share, 0.95 * share[-1])])
 
 
-def _at(wanted: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """`values` of sorted `keys` at the keys wanted, 0 where there is none."""
+def _at(
+    wanted: Int[np.ndarray, " n"], keys: Int[np.ndarray, " m"], values: Float64[np.ndarray, " m"]
+) -> Float64[np.ndarray, " n"]:
+    """Return the `values` of sorted `keys` at the wanted keys, 0 for a wanted key that is not among them."""
     where = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[where] == wanted, values[where], 0.0)
 
 
-def _barycentric(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Weights (N,3) of points (N,2) in their triangles (N,3,2), inside and thus not negative but for rounding."""
+def _barycentric(
+    corners: Float64[np.ndarray, "n 3 2"], points: Float64[np.ndarray, "n 2"]
+) -> Float64[np.ndarray, "n 3"]:
+    """Return the weights of the corners at points in their triangles, not negative except for rounding."""
     a, b, c = corners.transpose(1, 0, 2)
     u, v, w = b - a, c - a, points - a
     area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
@@ -227,9 +283,14 @@ def _barycentric(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _columns(
-    vertices: np.ndarray, faces: ArrayLike | None, level: float, origin: np.ndarray, shape: tuple[int, int], cell: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells (rows, cols) with floor, with something in the body's way, and with something above the body."""
+    vertices: Float64[np.ndarray, "v 3"],
+    faces: Int[ArrayLike, "f 3"] | None,
+    level: float,
+    origin: Float64[np.ndarray, " 2"],
+    shape: tuple[int, int],
+    cell: float,
+) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
+    """Return the cells with floor, with surface at the height of the body, and with surface above the body."""
     seen, blocked, roofed = (np.zeros(shape, np.bool_) for _ in range(3))
     if faces is None or not len(np.asarray(faces)):
         faces = np.repeat(np.arange(len(vertices))[:, None], 3, axis=1)

@@ -1,9 +1,13 @@
-"""When each category is first visible in a video."""
+"""First appearance of each category in a video.
+
+Letters in shapes: n points, f faces of a mesh, b boxes, h and w height and width of the depth picture.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -12,23 +16,26 @@ from numpy.typing import ArrayLike
 from rollout3d.geometry.camera import NEAR_M
 from rollout3d.geometry.raster import mesh_arrays, rasterise, window_of
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Float64, Int, Real
+
 Camera = tuple[np.ndarray, np.ndarray]
-"""K (3,3) of the depth picture and pose (4,4)."""
+"""K (3, 3) of a picture, and camera-to-world pose (4, 4)."""
 
 Mesh = tuple[ArrayLike, ArrayLike]
-"""Vertices (V,3), metres, and faces (F,3)."""
+"""Vertices (v, 3), metres, and faces (f, 3)."""
 
 _MAX_PATCH_PX = 32.0
 _RUN = 256
-"""Points that share a box when frames are sorted out."""
+"""Number of points that share a box when frames are ruled out."""
 _EVERYTHING = np.iinfo(np.int64).max
 
 MIN_POINTS = 21
-"""A category is visible in a frame from this many visible pixels. [VSI-Bench: more than 20 points on ARKitScenes]"""
+"""Visible pixels from which a category is visible in a frame. [VSI-Bench: more than 20 points on ARKitScenes]"""
 MIN_SHARE = 0.001
-"""... or from this share of the depth picture's pixels, whichever is more. [assumed]"""
+"""Least share of the depth picture's pixels, if that is more than `MIN_POINTS`. [assumed]"""
 DEPTH_TOLERANCE = 0.2
-"""A point is visible if |depth - z| <= tolerance * depth. [VSI-Bench generator]"""
+"""Tolerance of the depth test: a point is visible if |depth - z| <= tolerance * depth. [VSI-Bench generator]"""
 
 
 def first_appearances(
@@ -36,32 +43,31 @@ def first_appearances(
     camera_at: Callable[[int], Camera | None],
     depth_at: Callable[[int], np.ndarray | None],
     timestamp_at: Callable[[int], float],
-    points_by_category: Mapping[str, np.ndarray],
+    points_by_category: Mapping[str, Real[np.ndarray, "_ 3"]],
     min_points: int = MIN_POINTS,
     min_share: float = MIN_SHARE,
     tolerance: float = DEPTH_TOLERANCE,
     spacing_m: float = 0.05,
     mesh: Mesh | None = None,
-    faces_by_category: Mapping[str, np.ndarray] | None = None,
+    faces_by_category: Mapping[str, Bool[np.ndarray, " f"]] | None = None,
 ) -> dict[str, float]:
-    """Seconds at which each category is first visible; categories that never are, are absent.
+    """Return the time, seconds, at which each category is first visible; categories that are never visible are absent.
 
     A category is visible in a frame that shows at least max(min_points, min_share * pixels of the depth picture) of
-    it, counted as `visible_pixels` does. VSI-Bench's generator counts points and keeps its threshold unpublished;
-    pixels are our choice, so that the answer does not depend on how dense the mesh is.
+    its pixels, counted by `visible_pixels`. VSI-Bench's generator counts points and does not publish its threshold. We
+    count pixels, so that the result does not depend on the density of the mesh.
 
-    The depth test alone is the generator's, and it sees through thin walls: at 3 m it forgives 0.6 m. With a `mesh`
-    and `faces_by_category` (bool (F,): the category's faces), a frame must also pass a second count, ours: pixels
-    where the mesh's nearest face, as the depth picture's camera sees it, is the category's and lies at a depth that
-    agrees with the measured one as above.
+    The generator has the depth test alone, which accepts objects behind thin walls: at 3 m it tolerates 0.6 m. With a
+    `mesh` and `faces_by_category` (the faces that are the category's), a frame must also pass a second count, which is
+    ours: pixels where the mesh's nearest face is the category's and its depth passes the depth test.
 
-    Frame i of 0..n_frames-1: `camera_at` gives K of the depth picture and the pose, None where tracking was lost;
-    `depth_at` the depth picture (H,W), metres, 0 = unknown, None where there is none; both then show nothing.
-    `points_by_category`: the labelled points (N,3) of all objects of a category, in the world of the poses.
+    Frame i of 0..n_frames-1: `camera_at` returns K of the depth picture and the pose, None where tracking was lost;
+    `depth_at` returns the depth picture (h, w), metres, 0 = unknown, or None. A frame without either shows nothing.
+    `points_by_category`: the labelled points of all objects of a category, in the world of the poses.
 
-    The result is that of a full scan, which does more: `depth_at` is called only for frames that may show a category
-    still to be found; the mesh is drawn only for frames that pass the first count, and only where the category's faces
-    are; the scan ends with the last category. The order of the result is that of `points_by_category`. Raises
+    The result equals that of a full scan with less work. `depth_at` is called only for frames that may show a category
+    not yet visible. The mesh is drawn only for frames that pass the first count, and only where the category's faces
+    are. The scan ends with the last category. The order of the result is that of `points_by_category`. Raises
     ValueError if the depth pictures differ in size.
     """
     waiting = {name: np.ascontiguousarray(p, np.float64).reshape(-1, 3) for name, p in points_by_category.items()}
@@ -84,7 +90,7 @@ def first_appearances(
             continue
         counter = counter or _Counter(depth.shape)
         if depth.shape != counter.shape:
-            raise ValueError(f"depth picture {i} has shape {depth.shape}, those before it {counter.shape}")
+            raise ValueError(f"depth picture {i} has shape {depth.shape}, earlier ones have {counter.shape}")
         depth = np.ascontiguousarray(depth, np.float32)
         enough = max(min_points, math.ceil(min_share * depth.size))
         names = [
@@ -101,14 +107,19 @@ def first_appearances(
 
 
 def visible_pixels(
-    points: ArrayLike, K: ArrayLike, pose: ArrayLike, depth: np.ndarray, tolerance: float, spacing_m: float
+    points: Real[ArrayLike, "n 3"],
+    K: Real[ArrayLike, "3 3"],
+    pose: Real[ArrayLike, "4 4"],
+    depth: Real[np.ndarray, "h w"],
+    tolerance: float,
+    spacing_m: float,
 ) -> int:
-    """Distinct pixels of a depth picture (H,W), metres, on which points (N,3) are visible.
+    """Return the number of distinct pixels of a depth picture, metres, on which points are visible.
 
     A point is visible if its pixel, floor(u + 0.5), is on the picture, the depth d there is known (not 0) and
     |d - z| <= tolerance * d (VSI-Bench generator). It then stands for a patch `spacing_m` wide that faces the camera
-    (at most 32 px): of the pixels whose centres the patch covers, those whose depth passes the same test count, each
-    once. `spacing_m` at or above the true spacing makes the count that of the surface's pixels, however dense it is.
+    (at most 32 px): the pixels whose centres the patch covers and whose depth passes the same test count, each once.
+    With `spacing_m` at or above the true spacing, the count is that of the surface's pixels at any density of points.
     """
     depth = np.ascontiguousarray(depth, np.float32)
     world_to_camera = np.linalg.inv(np.asarray(pose, np.float64))
@@ -118,17 +129,22 @@ def visible_pixels(
 
 
 class _Surface:
-    """A mesh whose faces may be a category's."""
+    """A mesh with the faces of each category."""
 
-    def __init__(self, mesh: Mesh, faces_by_category: Mapping[str, np.ndarray]):
+    def __init__(self, mesh: Mesh, faces_by_category: Mapping[str, Bool[np.ndarray, " f"]]):
         self._vertices, self._faces = mesh_arrays(*mesh)
         self._mine = {name: np.asarray(faces, np.bool_) for name, faces in faces_by_category.items()}
         self._alone = {name: _compact(self._vertices, self._faces[mine]) for name, mine in self._mine.items()}
 
     def count(
-        self, names: list[str], K: np.ndarray, pose: np.ndarray, depth: np.ndarray, tolerance: float
+        self,
+        names: list[str],
+        K: Float64[np.ndarray, "3 3"],
+        pose: Float64[np.ndarray, "4 4"],
+        depth: Float32[np.ndarray, "h w"],
+        tolerance: float,
     ) -> dict[str, int]:
-        """By category, the pixels where the mesh shows one of its faces at a depth that agrees with the measured."""
+        """Return for each category the pixels that show one of its faces at a depth that passes the depth test."""
         height, width = depth.shape
         windows = [window_of(*self._alone[name], K, pose, width, height) for name in names]
         windows = [window for window in windows if window is not None]
@@ -144,7 +160,7 @@ class _Surface:
 
 
 class _Counter:
-    """Counts pixels once without clearing a picture for each count: a pixel remembers the count that took it last."""
+    """Count pixels, each once per count, without clearing a picture: a pixel stores the number of its last count."""
 
     def __init__(self, shape: tuple[int, ...]):
         self.shape = shape
@@ -153,28 +169,29 @@ class _Counter:
 
     def count(
         self,
-        points: np.ndarray,
-        K: np.ndarray,
-        world_to_camera: np.ndarray,
-        depth: np.ndarray,
+        points: Float64[np.ndarray, "n 3"],
+        K: Float64[np.ndarray, "3 3"],
+        world_to_camera: Float64[np.ndarray, "4 4"],
+        depth: Float32[np.ndarray, "h w"],
         tolerance: float,
         spacing_m: float,
         enough: int,
     ) -> int:
+        """Return the pixels on which points are visible (`visible_pixels`); counting ends at `enough`."""
         self._round += 1
         patch = spacing_m * np.linalg.norm(K[:2, :2], axis=1)
         K, move = np.ascontiguousarray(K[:2]), np.ascontiguousarray(world_to_camera[:3])
         return _count(points, K, move, NEAR_M, depth, tolerance, patch[0], patch[1], enough, self._taken, self._round)
 
 
-def _compact(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
-    """The mesh of these faces alone, without the vertices that they do not use."""
+def _compact(vertices: Float64[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Mesh:
+    """Return the mesh of these faces alone, without unused vertices."""
     used, places = np.unique(faces, return_inverse=True)
     return vertices[used], places.reshape(-1, 3)
 
 
-def _box_corners(points: np.ndarray) -> np.ndarray:
-    """Corners (B,8,3) of boxes that together hold all points: one for each run of points, which lie close as a rule."""
+def _box_corners(points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "b 8 3"]:
+    """Return the corners of boxes that together hold all points: one per run of consecutive points."""
     starts = np.arange(0, len(points), _RUN)
     bounds = np.stack([np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)])
     x, y, z = np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij")
@@ -182,14 +199,17 @@ def _box_corners(points: np.ndarray) -> np.ndarray:
 
 
 def _in_view(
-    boxes: Mapping[str, np.ndarray], K: np.ndarray, world_to_camera: np.ndarray, shape: tuple[int, ...] | None
+    boxes: Mapping[str, Float64[np.ndarray, "_ 8 3"]],
+    K: Float64[np.ndarray, "3 3"],
+    world_to_camera: Float64[np.ndarray, "4 4"],
+    shape: tuple[int, ...] | None,
 ) -> list[str]:
-    """The categories of which a box may be on the picture: left out only if one side of the view has it beyond."""
+    """Return the categories of which a box may be on the picture: not beyond one side of the view as a whole."""
     if shape is None:
         return list(boxes)
     camera = np.concatenate(list(boxes.values())) @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
     z = camera[..., 2]
-    # Compared as u z against bounds times z, which is linear and so also holds behind the camera.
+    # Compare u z with bounds times z: this is linear in the point and so also holds behind the camera.
     uz, vz = np.moveaxis(camera @ K[:2].T, -1, 0)
     slack = 1e-6 * (1 + np.abs(camera).sum(axis=-1))
     beyond = (
