@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class Code:
 
 
 class Package:
-    """The source files of a clone, each read at most once; later changes of the files are not seen."""
+    """The source files of a clone, each read at most once; later changes of the files have no effect."""
 
     def __init__(self, folder: Path | None = None, cache_file: Path | None = None):
         self.folder = folder or Path(__file__).resolve().parents[1]
@@ -151,14 +151,13 @@ class Package:
             state = self._states[path]
             stored = self._cache.get(key, state)
             try:
-                digest, *rest = stored
-                source = Source(digest, *(tuple(each) for each in rest))
+                digest, imports, used, strings, paths = stored
+                source = Source(digest, tuple(imports), tuple(used), tuple(strings), tuple(paths))
             except (TypeError, ValueError):
                 file = self._place(path)
                 source = read(file.read_text(encoding="utf-8"), path, file, chosen)
-                own = Source(*astuple(source)[:4], tuple(os.path.relpath(each, self.root) for each in source.paths))
-                self._cache.put(key, state, astuple(own))
-                source = own
+                source = replace(source, paths=tuple(os.path.relpath(each, self.root) for each in source.paths))
+                self._cache.put(key, state, astuple(source))
             self._sources[key] = source
         return self._sources[key]
 
@@ -203,7 +202,7 @@ def _this() -> Package:
 
 
 def closure(stage: str, chosen: Chosen | None = None) -> Code:
-    """The code of a stage of this package, as it was when the process first asked: see `Package.closure`."""
+    """The code of a stage of this package, as it was at this process's first call: see `Package.closure`."""
     chosen = chosen or {}
     wanted = json.dumps([stage, {key: sorted(selected(chosen, key) or ()) for key in sorted(chosen)}])
     if wanted not in _FOUND:

@@ -34,7 +34,7 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError):
             pass
 
-    def get(self, key: str, state: os.stat_result) -> Any | None:
+    def get(self, key: str, state: os.stat_result) -> Any:
         """The value of a key, or None if there is none for this state of its file."""
         try:
             signature, value = self._entries[key]
@@ -43,7 +43,7 @@ class Cache:
         return value if signature == _signature(state) else None
 
     def put(self, key: str, state: os.stat_result, value: Any) -> None:
-        """Remember a value, unless the file changed so recently that its time says little."""
+        """Keep a value, unless the file changed so recently that its time may not show the next change."""
         if self._now - max(state.st_mtime_ns, state.st_ctime_ns) > SETTLED_NS:
             self._entries[key] = [_signature(state), value]
             self._changed = True
@@ -68,6 +68,6 @@ def _signature(state: os.stat_result) -> list[int]:
 
 
 def _version() -> str:
-    """Digest of the code that fills the cache: other code finds nothing in it."""
+    """Digest of the code that fills the cache: entries of other code do not count."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rollout3d import resources
 from rollout3d.code.entries import DECLARING, MODULES, REGISTRIES, SCHEMA, Chosen, selected
@@ -32,7 +31,7 @@ _TEXTS_OF_ARGUMENTS = frozenset(("help", "metavar", "description"))
 
 @dataclass(frozen=True)
 class Source:
-    """One file as the closure sees it; `imports` are module names, `paths` absolute paths that it builds."""
+    """What one file adds to a closure; `imports` are module names, `paths` absolute paths that it builds."""
 
     digest: str
     imports: tuple[str, ...]
@@ -91,27 +90,26 @@ class _Reader:
         self._names: set[str] = set()
 
     def node(self, node: ast.AST) -> None:
-        kind = type(node)
         out = self.out
-        out.append(kind.__name__)
-        if kind is ast.Name:
-            if type(node.ctx) is ast.Load:
+        out.append(type(node).__name__)
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Load):
                 self._names.add(node.id)
             out.append(node.id)
             return
-        if kind is ast.Constant:
+        if isinstance(node, ast.Constant):
             value = node.value
-            if type(value) is str and len(value) < 40:
+            if isinstance(value, str) and len(value) < 40:
                 self.strings.add(value)
             out.append(f"{type(value).__name__}:{value!r}")
             return
-        if kind is ast.Attribute and type(node.value) is ast.Name:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             self._attributes.setdefault(node.value.id, set()).add(node.attr)
             out.append(f"{node.value.id}.{node.attr}")
             return
-        if kind is ast.Import or kind is ast.ImportFrom:
+        if isinstance(node, ast.Import | ast.ImportFrom):
             self._import(node)
-        elif kind is ast.Call:
+        elif isinstance(node, ast.Call):
             self._call(node)
         for name in node._fields:
             value = getattr(node, name, None)
@@ -175,11 +173,11 @@ class _Reader:
 
 
 def _pattern(node: ast.expr) -> str:
-    """The module that an expression names, with * for each part that only a run knows."""
+    """The module that an expression names, with * for each part that is known only when the code runs."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else "*" for part in node.values)
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
     return "*"
 
 
@@ -212,21 +210,18 @@ def _called(node: ast.Call) -> str:
 
 def _prune(tree: ast.Module, path: str, variable: str, entries: frozenset[str] | None) -> None:
     """Remove from a registry's file the items that are not chosen, and what only they use."""
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(each, ast.Name) and each.id == variable for each in targets):
-            break
-    else:
+    registry = _assigned(tree, variable)
+    if registry is None:
         raise ValueError(f"{path}: has no dictionary {variable} at module level; correct rollout3d/code/entries.py")
     dropped: list[ast.expr] = []
-    if isinstance(node.value, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.value.keys):
-        items = list(zip(node.value.keys, node.value.values, strict=True))
-        kept = [item for item in items if entries is None or item[0].value in entries]
+    if isinstance(registry, ast.Dict) and all(isinstance(key, ast.Constant) for key in registry.keys):
+        items = list(zip(registry.keys, registry.values, strict=True))
+        kept = [(k, v) for k, v in items if entries is None or (isinstance(k, ast.Constant) and k.value in entries)]
         dropped = [value for key, value in items if (key, value) not in kept]
-        node.value.keys, node.value.values = [key for key, _ in kept], [value for _, value in kept]
-    elif isinstance(node.value, ast.DictComp) and isinstance(node.value.generators[0].iter, ast.Tuple):
-        listed = node.value.generators[0].iter
-        dropped = [each for each in listed.elts if entries is not None and each.id not in entries]
+        registry.keys, registry.values = [key for key, _ in kept], [value for _, value in kept]
+    elif isinstance(registry, ast.DictComp) and isinstance(registry.generators[0].iter, ast.Tuple):
+        listed = registry.generators[0].iter
+        dropped = [e for e in listed.elts if entries is not None and not (isinstance(e, ast.Name) and e.id in entries)]
         listed.elts = [each for each in listed.elts if each not in dropped]
     else:
         raise ValueError(
@@ -241,6 +236,20 @@ def _prune(tree: ast.Module, path: str, variable: str, entries: frozenset[str] |
         if isinstance(each, ast.ImportFrom):
             each.names = [alias for alias in each.names if (alias.asname or alias.name) not in gone]
     tree.body = [each for each in tree.body if not (isinstance(each, ast.ImportFrom) and not each.names)]
+
+
+def _assigned(tree: ast.Module, variable: str) -> ast.expr | None:
+    """Return the value that a file assigns to a variable at module level; None if it assigns none."""
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign):
+            targets: list[ast.expr] = [node.target]
+        elif isinstance(node, ast.Assign):
+            targets = node.targets
+        else:
+            continue
+        if any(isinstance(each, ast.Name) and each.id == variable for each in targets):
+            return node.value
+    return None
 
 
 def _names(node: ast.AST) -> Iterator[str]:
@@ -259,14 +268,14 @@ def _paths(tree: ast.Module, path: str, location: Path) -> set[str]:
     known: dict[str, Path] = {}
     found: set[str] = set()
 
-    def value(node: Any) -> Path | None:
+    def value(node: ast.AST) -> Path | None:
         if isinstance(node, ast.Name):
             return known.get(node.id)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Path":
             return location if [getattr(each, "id", "") for each in node.args] == ["__file__"] else None
         if isinstance(node, ast.Call) and _called(node) == "shipped":
             named = node.args[0] if node.args else None
-            return root / named.value if isinstance(named, ast.Constant) else None
+            return root / str(named.value) if isinstance(named, ast.Constant) else None
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
             return value(node.func.value) if node.func.attr in ("resolve", "absolute") else None
         if isinstance(node, ast.Attribute) and node.attr == "parent":
@@ -274,24 +283,26 @@ def _paths(tree: ast.Module, path: str, location: Path) -> set[str]:
             return inner and inner.parent
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "parents":
             inner = value(node.value.value)
-            return inner and inner.parents[node.slice.value] if isinstance(node.slice, ast.Constant) else None
+            if inner and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int):
+                return inner.parents[node.slice.value]
+            return None
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
             inner = value(node.left)
-            return inner and inner / node.right.value
+            return inner and inner / str(node.right.value)
         return None
 
     def visit(node: ast.AST) -> None:
-        path = None if isinstance(node, ast.Name) else value(node)
-        if path is not None:
-            found.add(str(path))
+        built = None if isinstance(node, ast.Name) else value(node)
+        if built is not None:
+            found.add(str(built))
             return
         for child in ast.iter_child_nodes(node):
             visit(child)
 
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            path = value(node.value)
-            if path is not None:
-                known[node.targets[0].id] = path
+            named = value(node.value)
+            if named is not None:
+                known[node.targets[0].id] = named
         visit(node)
     return found
