@@ -65,7 +65,7 @@ def test_a_disk_that_refuses_at_the_end_keeps_the_old_file(tmp_path, monkeypatch
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, where, refuse)
-    with pytest.raises(tables.TableError, match=r"cannot be written \(Input/output error\); see to the disk"):
+    with pytest.raises(tables.TableError, match=r"cannot be written \(Input/output error\); check the disk"):
         tables.write(tables.FRAMES, tmp_path / "f.parquet", rows(2), LINEAGE)
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["f.parquet"]

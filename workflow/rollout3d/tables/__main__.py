@@ -6,11 +6,12 @@ A test fails when the committed file has drifted from the tables.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 import pyarrow as pa
 
-from rollout3d.tables import TABLES, Table
+from rollout3d.tables import TABLES
 
 ROWS = {
     "annotations": "AnnotationRow",
@@ -42,6 +43,9 @@ ROWS = {
     "visibility": "VisibilityRow",
 }
 """Table -> name of its rows' type. Tables of the same columns share one."""
+
+BASES = {"QuestionColumns": ("questions", "ocr_sft")}
+"""Name of a type -> the tables whose rows begin with the same columns, which that type holds."""
 
 STRUCTS = {
     ("bytes", "path"): "Image",
@@ -75,37 +79,51 @@ def main() -> None:
 def source() -> str:
     """Return the text of `rows.py`."""
     structs: dict[str, str] = {}
+    shared = {base: _shared(names) for base, names in BASES.items()}
+    bases = {base: _class(base, "TypedDict", "Columns of several tables", shared[base], structs) for base in BASES}
+    base_of = {ROWS[name]: base for base, names in BASES.items() for name in names}
     classes: dict[str, str] = {}
     for name in sorted(TABLES):
-        made = _row(TABLES[name], structs)
+        base = base_of.get(ROWS[name], "TypedDict")
+        own = list(TABLES[name].schema)[len(shared.get(base, ())) :]
+        made = _class(ROWS[name], base, TABLES[name].row, own, structs)
         known = classes.setdefault(ROWS[name], made)
         if _columns(known) != _columns(made):
             raise ValueError(f"tables that share {ROWS[name]} must have the same columns: '{name}' has others")
-    parts = [*(structs[name] for name in sorted(structs)), *(classes[name] for name in sorted(classes))]
-    return "\n\n".join([HEADER, *parts])
+    ordered = [group[name] for group in (structs, bases, classes) for name in sorted(group)]
+    return "\n\n".join([HEADER, *ordered])
 
 
-def _row(table: Table, structs: dict[str, str]) -> str:
-    lines = [f"class {ROWS[table.name]}(TypedDict):", *_text(table.row, "    ")]
-    for field in table.schema:
+def _shared(names: Iterable[str]) -> list[pa.Field]:
+    """Return the columns with which the rows of all these tables begin."""
+    columns = zip(*(TABLES[name].schema for name in names))
+    same = takewhile(lambda fields: all(each.equals(fields[0], check_metadata=True) for each in fields), columns)
+    return [fields[0] for fields in same]
+
+
+def _class(name: str, base: str, text: str, fields: Iterable[pa.Field], structs: dict[str, str]) -> str:
+    lines = [f"class {name}({base}):", *_text(text, "    ")]
+    for field in fields:
         lines += ["", f"    {field.name}: {_annotation(field.type, field.nullable, field.name, structs)}"]
         meaning = (field.metadata or {}).get(b"meaning", b"").decode()
         lines += _text(meaning, "    ")
     return "\n".join(lines) + "\n"
 
 
-def _annotation(kind: pa.DataType, nullable: bool, column: str, structs: dict[str, str]) -> str:
-    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-        found = f"list[{_annotation(kind.value_type, False, column, structs)}]"
-    elif pa.types.is_struct(kind):
-        fields = tuple(field.name for field in kind)
+def _annotation(dtype: pa.DataType, nullable: bool, column: str, structs: dict[str, str]) -> str:
+    if pa.types.is_list(dtype) or pa.types.is_fixed_size_list(dtype):
+        found = f"list[{_annotation(dtype.value_type, False, column, structs)}]"
+    elif pa.types.is_struct(dtype):
+        fields = tuple(field.name for field in dtype)
         found = STRUCTS.get(fields) or column.title().replace("_", "")
         if found not in structs:
-            structs[found] = ""  # its nested ones first
-            inner = [f"    {f.name}: {_annotation(f.type, _may_be_null(found, f.name), f.name, structs)}" for f in kind]
+            structs[found] = ""  # holds its place: nested structs are added first
+            inner = [
+                f"    {f.name}: {_annotation(f.type, _may_be_null(found, f.name), f.name, structs)}" for f in dtype
+            ]
             structs[found] = "\n".join([f"class {found}(TypedDict):", *inner]) + "\n"
     else:
-        found = next(python for is_kind, python in _SCALARS if is_kind(kind))
+        found = next(python for is_type, python in _SCALARS if is_type(dtype))
     return f"{found} | None" if nullable else found
 
 
@@ -119,7 +137,7 @@ _SCALARS = (
 
 
 def _may_be_null(struct: str, field: str) -> bool:
-    """Arrow's struct fields are nullable all; these are meant to be."""
+    """Return whether a field of a struct may be null; Arrow declares all of them nullable."""
     return struct == "Agreement" or (struct, field) in {("Image", "path"), ("Image", "bytes")}
 
 

@@ -1,4 +1,4 @@
-"""What a table is, and the helpers by which `schema.py` declares them."""
+"""The class `Table`, and the functions by which `schema.py` and `results.py` declare tables and columns."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 HUGGING_FACE_IMAGE = {"_type": "Image"}
 
 
-def column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"meaning": meaning})
+def column(name: str, dtype: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
+    """A column with its meaning, which the file stores beside the type."""
+    return pa.field(name, dtype, nullable=nullable, metadata={"meaning": meaning})
 
 
 def vector(n: int) -> pa.DataType:
+    """The type of a list of exactly `n` numbers."""
     return pa.list_(pa.float64(), n)
 
 
-def nullable(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
-    return column(name, kind, meaning, nullable=True)
+def nullable(name: str, dtype: pa.DataType, meaning: str) -> pa.Field:
+    """A column that may hold nulls."""
+    return column(name, dtype, meaning, nullable=True)
 
 
 R = TypeVar("R", default=Any)
@@ -32,13 +35,13 @@ R = TypeVar("R", default=Any)
 
 @dataclass(frozen=True)
 class Table(Generic[R]):
-    """One kind of Parquet file. `row` says what a row is; `per_scene` asks for one row group per scene.
+    """One kind of Parquet file. `row` says what a row is; `per_scene`: files have one row group per scene.
 
     `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
     test holds the columns of each version. `added`: nullable columns that are all that the version before lacks; its
-    files are read with nulls there, so that results that cost GPU hours outlive a new column. `parts`: a column of
-    names (one, or a list), by which rows form parts that may overlap; each has a digest of its own
-    (`tables.content_digest`), so that who reads one part does not depend on the others. `optional`: nullable columns
+    files are read with nulls there, so that results that cost GPU hours stay readable after a new column. `parts`: a
+    column of names (one, or a list), by which rows form parts that may overlap; each has a digest of its own
+    (`tables.content_digest`), so that a reader of one part does not depend on the others. `optional`: nullable columns
     that rows to be written may leave out.
     """
 
@@ -60,9 +63,11 @@ class Table(Generic[R]):
 
 
 TABLES: dict[str, Table[Any]] = {}
+"""Every declared table by its name."""
 
 
 def declare(name: str, row: str, *fields: pa.Field, version: int = 1, **options: Any) -> Table[Any]:
+    """Make a table and enter it in `TABLES`. `options`: further fields of `Table`."""
     table = Table(name, version, row, pa.schema(list(fields)), **options)
     TABLES[name] = table
     return table

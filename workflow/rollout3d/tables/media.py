@@ -1,9 +1,9 @@
-"""The `media` column of question tables: what its paths say, and how to read it when it does not fit into memory.
+"""The `media` column of question tables: the meaning of its paths, and how to read it when it does not fit into memory.
 
-A picture whose path is `video/SECONDS.jpg` is a frame of the question's own video, shown at that time; the frames stand
-in time order and belong to one video. The path may go on with what is known of that video, from which other choices of
-frames and sizes follow: `video/00012.480_312of1500_25fps_640x480.jpg`. Any other path, such as `image/0.png`, is a
-still picture.
+A picture whose path is `video/SECONDS.jpg` is a frame of the question's own video at that time. The frames stand in
+time order and belong to one video. The path may continue with the frame's index, the video's number of frames, rate and
+size, from which other choices of frames and sizes follow: `video/00012.480_312of1500_25fps_640x480.jpg`. Any other
+path, such as `image/0.png`, is a still picture.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FRAME = re.compile(r"video/(\d+\.\d+)(?:_(\d+)of(\d+)_([0-9.]+)fps_(\d+)x(\d+))
 
 @dataclass(frozen=True)
 class Origin:
-    """Where in its video a frame stood: index among `n_frames` at `fps`, and the video's upright size in pixels."""
+    """Position of a frame in its video: index among `n_frames` at `fps`, and the video's upright size in pixels."""
 
     index: int
     n_frames: int
@@ -47,7 +47,7 @@ def frame_seconds(path: str | None) -> float | None:
 
 
 def frame_origin(path: str) -> Origin | None:
-    """Where in its video a frame stood, from its path; None if that does not say."""
+    """The position of a frame in its video, from its path; None if the path does not hold it."""
     found = _FRAME.fullmatch(path)
     if found is None or found.group(2) is None:
         return None
@@ -56,7 +56,7 @@ def frame_origin(path: str) -> Origin | None:
 
 
 def read_light(table: Table, path: Path | str) -> list[dict[str, Any]]:
-    """All rows of a question table, the pictures in `media` without their bytes: `MediaReader` has those.
+    """All rows of a question table, the pictures in `media` without their bytes: `MediaReader` reads those.
 
     Raises `TableError` for a damaged file, and a file of another table or version.
     """
@@ -68,7 +68,7 @@ def read_light(table: Table, path: Path | str) -> list[dict[str, Any]]:
 class MediaReader:
     """The media of single rows of a question table, bytes included, by the row's place in the file.
 
-    One access reads one row group: tables with much media are written in small ones. Not safe to share between threads.
+    One access reads one row group; tables with many pictures have small ones. Not safe to share between threads.
     """
 
     def __init__(self, table: Table, path: Path | str):

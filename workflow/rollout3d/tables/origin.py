@@ -49,14 +49,14 @@ def question_id(row: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a result came from."""
+    """The origin of a result: its stage, what decided it, and the digests of its inputs."""
 
     stage: str
     values: Mapping[str, Any] = field(default_factory=dict)
     """What decided it besides its parents: keys of the configuration, fields of the run's row (`run.steps`), digests of
     prompts (`prompts/direct.txt`), as JSON values."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Keys that change it by rounding at most (`config.keys.NO_EFFECT`), or say what was done before they existed."""
+    """Keys that change it by rounding at most (`config.keys.NO_EFFECT`), or record what older code did."""
     code: str = ""
     """Digest of the code that was run."""
     parents: tuple[tuple[str, str], ...] = ()
@@ -79,7 +79,7 @@ class Lineage:
 
     @classmethod
     def from_dict(cls, about: Mapping[str, Any]) -> Lineage:
-        """The lineage from what `as_dict` gave; other keys are ignored, missing ones are empty."""
+        """The lineage from a result of `as_dict`; other keys are ignored, missing ones are empty."""
         parents = tuple(sorted(about.get("parents", {}).items()))
         return cls(
             about.get("stage", ""), about.get("values", {}), about.get("settings", {}), about.get("code", ""), parents

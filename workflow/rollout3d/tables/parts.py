@@ -15,7 +15,7 @@ PARTS_KEY = b"rollout3d.parts"
 
 
 class Parts:
-    """Collects the digests while a table is written. Rows of other parts, and their order, leave a digest as it is."""
+    """Collects the digests while a table is written. Rows of other parts, and their order, do not change a digest."""
 
     def __init__(self, table: Table):
         self._column = table.parts
@@ -37,7 +37,7 @@ class Parts:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a row as JSON has it; bytes stand as their digest."""
+    """A row's value as a JSON value; bytes are replaced by their digest."""
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Reading tables: every byte is checked, and whatever is wrong with a file is one `TableError`.
+"""Reading tables: every byte is checked, and every fault of a file is one `TableError`.
 
 All reading of Parquet goes through `TableFile`. It refuses a file of another table, version or types, a file whose seal
-does not hold, and converts every error of the bytes, also those that come while row groups are read.
+does not hold, and converts every error of the bytes, also one that is raised while row groups are read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Generic, cast
 
@@ -31,20 +31,23 @@ class TableFile:
 
     A file of the version before, if the table still reads it (`Table.added`), has nulls in the columns that it lacks.
 
-    Its methods raise `TableError` for bytes that are damaged; `remedy` is what that says, instead of the command that
-    makes the file. Not safe to share between threads.
+    Its methods raise `TableError` for bytes that are damaged; `remedy` replaces, in the message, the
+    command that makes the file. Not safe to share between threads.
     """
 
     def __init__(self, path: Path | str, table: Table | None = None, remedy: str | None = None):
         self.path, self._remedy = Path(path), remedy
-        self._file: pq.ParquetFile | None = None
+        self._opened = ExitStack()
         self._sealed: Sealed | None = None
         self._absent: dict[str, pa.Field] = {}
         try:
             with self.reading():
                 self._find(table)
                 self._sealed = Sealed.open(self.path)
+                if self._sealed:
+                    self._opened.callback(self._sealed.close)
                 self._file = pq.ParquetFile(self._sealed or self.path, page_checksum_verification=True)
+                self._opened.callback(self._file.close)
                 entries = self._file.metadata.metadata or {}
                 self.about: dict[str, Any] = _object(entries.get(LINEAGE_KEY, b"{}"), "lineage")
                 self.data: dict[str, Any] = _object(entries.get(DATA_KEY, b"{}"), "digest")
@@ -78,9 +81,9 @@ class TableFile:
             if found.names != names:
                 raise ValueError(f"its columns {found.names} are not those of the table '{table.name}', {names}")
             for name in names:  # types are equal whatever the elements of a list are called
-                kind, wanted = found.field(name).type, table.schema.field(name).type
-                if not kind.equals(wanted):
-                    raise ValueError(f"its column {name} is {kind}, not {wanted}")
+                dtype, wanted = found.field(name).type, table.schema.field(name).type
+                if not dtype.equals(wanted):
+                    raise ValueError(f"its column {name} is {dtype}, not {wanted}")
             return
         if about.get("table") == table.name:
             remedy = f"another version of rollout3d wrote it: delete it and rerun the stage {about.get('stage')}"
@@ -100,7 +103,7 @@ class TableFile:
             if error.errno is None:  # Arrow's own, about the bytes
                 raise self._damaged(error) from error
             why = error.strerror or error
-            raise TableError(f"{self.path}: cannot be read ({why}); see to its permissions and disk") from error
+            raise TableError(f"{self.path}: cannot be read ({why}); check its permissions and the disk") from error
         except Exception as error:  # damaged bytes end in whatever error a decoder meets first
             if self._sealed and isinstance(error, MemoryError):
                 raise  # sizes are proved, so that memory is really short
@@ -117,10 +120,7 @@ class TableFile:
         self.close()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._sealed is not None:
-            self._sealed.close()
+        self._opened.close()
 
     @property
     def sealed(self) -> bool:
@@ -145,8 +145,8 @@ class TableFile:
     def arrow(self, group: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """One row group, or all rows, as Arrow columns."""
         with self.reading():
-            there = None if columns is None else [name for name in columns if name not in self._absent]
-            found = self._file.read(columns=there) if group is None else self._file.read_row_group(group, there)
+            present = None if columns is None else [name for name in columns if name not in self._absent]
+            found = self._file.read(columns=present) if group is None else self._file.read_row_group(group, present)
             for name, field in self._absent.items():
                 if columns is None or name in columns:
                     found = found.append_column(field, pa.nulls(found.num_rows, field.type))
@@ -184,7 +184,7 @@ def _command(path: Path) -> str:
 
 
 def _rebuild(path: Path) -> str:
-    """What rebuilds a damaged file, and the stage that wrote it if its lineage can still be seen."""
+    """What rebuilds a damaged file, and the stage that wrote it if its lineage can still be read."""
     try:
         with open(path, "rb") as stream:
             stream.seek(max(0, path.stat().st_size - _TAIL))
@@ -300,9 +300,9 @@ def content_digest(path: Path | str, parts: Collection[str] | None = None) -> st
 
 
 def verify(path: Path | str) -> bool:
-    """Prove a Parquet file: recompute the digest from its bytes, check footer, checksums, columns and every page.
+    """Verify a Parquet file: recompute the digest from its bytes, check footer, checksums, columns and every page.
 
-    Return True if it is proved; False if it can be read but carries no digest, as files of earlier versions and of
+    Return True if all agree; False if it can be read but carries no digest, as files of earlier versions and of
     others do. Raises `TableError` that says what is wrong and what rebuilds the file.
     """
     with TableFile(path) as file:

@@ -36,30 +36,34 @@ PROBES: Table[ProbeRow] = _declare(
 
 _SETTING_FIELDS = (
     _null("frames", _I, "frames shown, at most: shorter videos have fewer"),
-    _null("frame_policy", _S, "how they were chosen, such as uniform"),
+    _null("frame_policy", _S, "rule by which the frames were chosen, such as uniform"),
     _null("max_pixels", _I, "pixels per frame, at most"),
     _null("prompt", _S, "wording: a file of resources/prompts without .txt, such as think_video_r1"),
-    _null("prompt_digest", _S, "of that file: first 16 hex digits of its sha256"),
+    _null("prompt_digest", _S, "first 16 hex digits of the sha256 of that file"),
     _null("temperature", _F, "0 = greedy"),
     _null("max_new_tokens", _I, "tokens per answer, at most"),
     _null("backend", _S, "hf | vllm"),
-    _null("model_digest", _S, "of the weights, as model.json has it"),
+    _null("model_digest", _S, "digest of the weights, from model.json"),
     _null("split", _S, 'full, or the part of the benchmark, such as "scannet, 2071 of 5130"; null without a benchmark'),
 )
 SETTING_COLUMNS = tuple(each.name for each in _SETTING_FIELDS)
-"""Columns of PREDICTIONS that say how an answer came about; null where it is unknown, as in tables of version 1."""
+"""Columns of PREDICTIONS that hold the settings of an answer; null where they are unknown, as in version 1."""
 
 PREDICTIONS: Table[PredictionRow] = _declare(
     "predictions",
     "one answer of a model",
     _field("question_id", _S, "question"),
     _field("model", _S, "run or model key"),
-    _field("setting", _S, "what it was shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, PROBE32, ..."),
+    _field(
+        "setting",
+        _S,
+        "what the model is shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, PROBE32, ...",
+    ),
     _field("sample", _I, "0, 1, ..."),
-    _field("text", _S, "what it wrote"),
+    _field("text", _S, "completion"),
     _null("answer", _S, "the answer extracted from the text; null if none"),
     _field("score", _F, "0 to 1; for people: every later stage scores the text again"),
-    _field("scorer", _S, "which scorer gave the score"),
+    _field("scorer", _S, "scorer that gave the score"),
     _field("n_tokens", _I, "tokens generated"),
     *_SETTING_FIELDS,
     version=2,
@@ -75,8 +79,8 @@ METRICS: Table[MetricRow] = _declare(
     _null("kl", _F, "mean k3 estimate per token"),
     _field("rewards", _REWARDS, "mean of each reward part over all rollouts"),
     _null("reward_std", _F, "standard deviation of the reward within groups, mean over groups"),
-    _null("frac_zero_std", _F, "share of groups without spread"),
-    _null("n_skipped", _I, "groups skipped for want of spread"),
+    _null("frac_zero_std", _F, "share of groups whose rewards are all equal"),
+    _null("n_skipped", _I, "groups skipped because all their rewards are equal"),
     _null("acc_clean", _F, "mean correctness over clean rollouts"),
     _null("acc_noisy", _F, "mean correctness over altered rollouts"),
     _null("adv_clean_mean", _F, "mean advantage of the clean rollouts"),
@@ -95,14 +99,14 @@ ROLLOUTS: Table[RolloutRow] = _declare(
     _field("step", _I, "optimiser step"),
     _field("rank", _I, "process"),
     _field("question_id", _S, "question"),
-    _field("view", _S, "how the video was shown"),
-    _field("sample", _I, "within the view"),
+    _field("view", _S, "view of the video that the prompt had"),
+    _field("sample", _I, "number within the view, from 0"),
     _field("text", _S, "completion"),
     _null("answer", _S, "extracted answer; null if none"),
     _field("rewards", _REWARDS, "reward parts; the part named total is what the advantage used"),
     _field("advantage", _F, "normalised over the pooled group"),
     _field("n_tokens", _I, "completion tokens, end of turn included"),
-    _field("perturbed_objects", pa.list_(pa.int64()), "objects drowned in noise"),
+    _field("perturbed_objects", pa.list_(pa.int64()), "objects perturbed in the view"),
 )
 
 # --- evaluation and report -------------------------------------------------------------------------------------------
@@ -118,12 +122,16 @@ SCORES: Table[ScoreRow] = _declare(
     _null("low", _F, "percent; 95 % interval of seen, over physical spaces; null = one space, or another view"),
     _null("high", _F, "percent"),
     _field("n", _I, "questions"),
-    _null("well_formed", _F, "share of answers in the asked-for format"),
-    _field("rests_on", _STRINGS, "what the user keeps (keep) and the number rests on; empty = all made by this study"),
+    _null("well_formed", _F, "share of answers in the requested format"),
+    _field(
+        "rests_on",
+        _STRINGS,
+        "results that the user keeps (key `keep`) and the score depends on; empty = this study made all of them",
+    ),
     _null("scorer", _S, "scorer of the texts; the first of a run is the official one; null for guesses"),
-    _null("settings", _S, "how the answers were made, in one line; null for guesses"),
+    _null("settings", _S, "settings of the answers, in one line; null for guesses"),
     _null("part", _S, 'part of the benchmark, such as "scannet, 2071 of 5130"; null = the whole'),
-    _null("model_digest", _S, "of the weights, as model.json has it; null for guesses, or where it is unknown"),
+    _null("model_digest", _S, "digest of the weights, from model.json; null for guesses, or where it is unknown"),
     version=4,
 )
 
@@ -136,5 +144,5 @@ REPORT: Table[ReportRow] = _declare(
     _null("paper", _F, "the paper's number"),
     _null("ours", _F, "ours; null = not run"),
     _null("n", _I, "questions behind ours"),
-    _field("note", _S, "what a reader must know: not run, preset, fallback"),
+    _field("note", _S, "remark for the reader: not run, preset, fallback"),
 )

@@ -70,6 +70,52 @@ class Point(TypedDict):
     blue: int
 
 
+class QuestionColumns(TypedDict):
+    """Columns of several tables"""
+
+    question_id: str
+    """content hash"""
+
+    scene_id: str | None
+    """scan; null for general data"""
+
+    space_id: str | None
+    """physical space; null for general data"""
+
+    split: str
+    """train | val | test"""
+
+    dataset: str
+    """scannet | scannetpp | arkitscenes, or the external source"""
+
+    question_type: str
+    """VSI-Bench's name, or the external source's own"""
+
+    answer_type: str
+    """choice | number | text | ocr | regression"""
+
+    question: str
+    """text without options"""
+
+    options: list[str] | None
+    """such as "A. left"; null if none"""
+
+    ground_truth: str
+    """the letter, or the number as text, as VSI-Bench has it"""
+
+    objects: list[Mention]
+    """categories that the question names, and their objects"""
+
+    media: list[Image] | None
+    """own pictures; null for scenes. Paths video/SECONDS.jpg are one video's frames in time order, others stills"""
+
+    source: str
+    """generated, or the external file"""
+
+    evidence: str
+    """canonical JSON text: the geometry that the answer came from"""
+
+
 class AnnotationRow(TypedDict):
     """one attempt at writing the reasoning for one hard question"""
 
@@ -129,23 +175,23 @@ class AuditRow(TypedDict):
     """ours, written as the released one is; null where not auditable"""
 
     agrees: bool | None
-    """whether the two are equal; null where not auditable"""
+    """true if the two are equal; null where not auditable"""
 
     note: str
     """why it is not auditable, or what to know about the recomputed answer; empty if nothing"""
 
 
 class BiasRow(TypedDict):
-    """one number about what the text of one type of question gives away"""
+    """one number about how far the text of one question type gives the answer away"""
 
     question_type: str
     """question type"""
 
     measure: str
-    """score: of guessing by a rule; letter, answer: share of the questions with it"""
+    """score: of guessing by a rule; letter, answer: share of the questions that have it"""
 
     name: str
-    """chance, the rule, the letter, or the answer"""
+    """`chance`, or name of the rule; the letter; the answer"""
 
     value: float
     """0 to 1"""
@@ -228,7 +274,7 @@ class HardRow(TypedDict):
 
 
 class InventoryRow(TypedDict):
-    """one scan of a release: whether it can be read, by the headers of its files"""
+    """state of one scan of a release, by the headers of its files"""
 
     dataset: str
     """scannet | scannetpp | arkitscenes"""
@@ -268,7 +314,7 @@ class MapRow(TypedDict):
     """PNG 432x432: orthographic top view, +x right, +y up, black background"""
 
     m_per_px: float
-    """metres a BEV pixel"""
+    """metres per BEV pixel"""
 
     x0: float
     """world x of the centre of BEV pixel column 0"""
@@ -320,10 +366,10 @@ class MetricRow(TypedDict):
     """standard deviation of the reward within groups, mean over groups"""
 
     frac_zero_std: float | None
-    """share of groups without spread"""
+    """share of groups whose rewards are all equal"""
 
     n_skipped: int | None
-    """groups skipped for want of spread"""
+    """groups skipped because all their rewards are equal"""
 
     acc_clean: float | None
     """mean correctness over clean rollouts"""
@@ -369,7 +415,7 @@ class ObjectRow(TypedDict):
     """raw label"""
 
     category: str | None
-    """VSI-Bench category; null = never asked about"""
+    """VSI-Bench category; null: no question names it"""
 
     perturbable: bool
     """not wall, floor, ceiling, split or remove"""
@@ -403,13 +449,13 @@ class PredictionRow(TypedDict):
     """run or model key"""
 
     setting: str
-    """what it was shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, PROBE32, ..."""
+    """what the model is shown: frames2, frames16, frames16_bev, frames16_grpo, uniform32, PROBE32, ..."""
 
     sample: int
     """0, 1, ..."""
 
     text: str
-    """what it wrote"""
+    """completion"""
 
     answer: str | None
     """the answer extracted from the text; null if none"""
@@ -418,7 +464,7 @@ class PredictionRow(TypedDict):
     """0 to 1; for people: every later stage scores the text again"""
 
     scorer: str
-    """which scorer gave the score"""
+    """scorer that gave the score"""
 
     n_tokens: int
     """tokens generated"""
@@ -427,7 +473,7 @@ class PredictionRow(TypedDict):
     """frames shown, at most: shorter videos have fewer"""
 
     frame_policy: str | None
-    """how they were chosen, such as uniform"""
+    """rule by which the frames were chosen, such as uniform"""
 
     max_pixels: int | None
     """pixels per frame, at most"""
@@ -436,7 +482,7 @@ class PredictionRow(TypedDict):
     """wording: a file of resources/prompts without .txt, such as think_video_r1"""
 
     prompt_digest: str | None
-    """of that file: first 16 hex digits of its sha256"""
+    """first 16 hex digits of the sha256 of that file"""
 
     temperature: float | None
     """0 = greedy"""
@@ -448,7 +494,7 @@ class PredictionRow(TypedDict):
     """hf | vllm"""
 
     model_digest: str | None
-    """of the weights, as model.json has it"""
+    """digest of the weights, from model.json"""
 
     split: str | None
     """full, or the part of the benchmark, such as "scannet, 2071 of 5130"; null without a benchmark"""
@@ -479,63 +525,21 @@ class ProbeRow(TypedDict):
     """why there is no such twin; null if there is"""
 
 
-class QuestionRow(TypedDict):
+class QuestionRow(QuestionColumns):
     """one training question"""
-
-    question_id: str
-    """content hash"""
-
-    scene_id: str | None
-    """scan; null for general data"""
-
-    space_id: str | None
-    """physical space; null for general data"""
-
-    split: str
-    """train | val | test"""
-
-    dataset: str
-    """scannet | scannetpp | arkitscenes, or the external source"""
-
-    question_type: str
-    """VSI-Bench's name, or the external source's own"""
-
-    answer_type: str
-    """choice | number | text | ocr | regression"""
-
-    question: str
-    """text without options"""
-
-    options: list[str] | None
-    """such as "A. left"; null if none"""
-
-    ground_truth: str
-    """the letter, or the number as text, as VSI-Bench has it"""
-
-    objects: list[Mention]
-    """categories that the question names, and their objects"""
-
-    media: list[Image] | None
-    """own pictures; null for scenes. Paths video/SECONDS.jpg are one video's frames in time order, others stills"""
-
-    source: str
-    """generated, or the external file"""
-
-    evidence: str
-    """canonical JSON text: the geometry that the answer came from"""
 
     answerable: list[str] | None
     """samplings of the video that lead to the answer: full, uniform16, ...; null: unknown"""
 
     refused: str | None
-    """why a sampling that training or evaluation shows does not; null: it does, or unknown"""
+    """why a sampling that training or evaluation uses does not lead to the answer; null: all do, or unknown"""
 
     budget_answers: list[BudgetAnswer] | None
-    """what other samplings lead to instead, as the text of the option or number; null: nothing, or not asked for"""
+    """answers that other samplings lead to, as text of the option or number; null: none, or not requested"""
 
 
 class RawFileRow(TypedDict):
-    """one place outside the workflow that a stage looked at (records time: no stage reads it)"""
+    """one path outside the workflow that a stage opened, listed or looked for (records time: no stage reads it)"""
 
     root: str
     """key of the configuration's `site` that names the directory, such as roots.scannet"""
@@ -604,7 +608,7 @@ class ReleasedAuditRow(TypedDict):
     """the released answer as it stands, at most 200 characters"""
 
     definition: str | None
-    """how distances are measured: vsibench | exact | centres; null where none decides"""
+    """definition of distance: vsibench | exact | centres; null where no distance decides"""
 
     recomputed: str | None
     """ours, in the question's unit, or the letter; null where not matched"""
@@ -613,7 +617,7 @@ class ReleasedAuditRow(TypedDict):
     """released minus ours: metres, square metres, objects; null for letters"""
 
     agrees: bool | None
-    """whether the two are equal but for rounding; null where not matched"""
+    """true if the two are equal up to rounding; null where not matched"""
 
     note: str
     """why the record could not be matched; empty if it was"""
@@ -641,7 +645,7 @@ class ReportRow(TypedDict):
     """questions behind ours"""
 
     note: str
-    """what a reader must know: not run, preset, fallback"""
+    """remark for the reader: not run, preset, fallback"""
 
 
 class RolloutRow(TypedDict):
@@ -657,10 +661,10 @@ class RolloutRow(TypedDict):
     """question"""
 
     view: str
-    """how the video was shown"""
+    """view of the video that the prompt had"""
 
     sample: int
-    """within the view"""
+    """number within the view, from 0"""
 
     text: str
     """completion"""
@@ -678,7 +682,7 @@ class RolloutRow(TypedDict):
     """completion tokens, end of turn included"""
 
     perturbed_objects: list[int]
-    """objects drowned in noise"""
+    """objects perturbed in the view"""
 
 
 class ScanFileRow(TypedDict):
@@ -701,13 +705,13 @@ class ScanFileRow(TypedDict):
 
 
 class SceneRow(TypedDict):
-    """one scan; of one read from published boxes alone (ingest-meta) what its video would tell is null"""
+    """one scan; read from published boxes alone (ingest-meta), its columns from mesh and video are null"""
 
     scene_id: str
     """scan id, unique within a dataset"""
 
     space_id: str
-    """physical space: sceneXXXX, visit_id, else scene_id; splits and leak guard go by it"""
+    """physical space: sceneXXXX, visit_id, else scene_id; splits and leak guard use it"""
 
     dataset: str
     """scannet | scannetpp | arkitscenes"""
@@ -719,7 +723,7 @@ class SceneRow(TypedDict):
     """room type, where the dataset states one"""
 
     fps: float | None
-    """frames a second of the video"""
+    """frames per second of the video"""
 
     n_frames: int | None
     """frames of the video"""
@@ -749,7 +753,7 @@ class SceneRow(TypedDict):
     """oddities met while reading, such as no_axis_alignment (docs/flags.md)"""
 
     agreement: Agreement | None
-    """how well poses, mesh, boxes, colours and depth agree; null: not measured"""
+    """agreement of poses, mesh, boxes, colours and depth, by measure; null: not measured"""
 
 
 class ScoreRow(TypedDict):
@@ -780,78 +784,36 @@ class ScoreRow(TypedDict):
     """questions"""
 
     well_formed: float | None
-    """share of answers in the asked-for format"""
+    """share of answers in the requested format"""
 
     rests_on: list[str]
-    """what the user keeps (keep) and the number rests on; empty = all made by this study"""
+    """results that the user keeps (key `keep`) and the score depends on; empty = this study made all of them"""
 
     scorer: str | None
     """scorer of the texts; the first of a run is the official one; null for guesses"""
 
     settings: str | None
-    """how the answers were made, in one line; null for guesses"""
+    """settings of the answers, in one line; null for guesses"""
 
     part: str | None
     """part of the benchmark, such as "scannet, 2071 of 5130"; null = the whole"""
 
     model_digest: str | None
-    """of the weights, as model.json has it; null for guesses, or where it is unknown"""
+    """digest of the weights, from model.json; null for guesses, or where it is unknown"""
 
 
-class SftRow(TypedDict):
+class SftRow(QuestionColumns):
     """one cold-start sample"""
-
-    question_id: str
-    """content hash"""
-
-    scene_id: str | None
-    """scan; null for general data"""
-
-    space_id: str | None
-    """physical space; null for general data"""
-
-    split: str
-    """train | val | test"""
-
-    dataset: str
-    """scannet | scannetpp | arkitscenes, or the external source"""
-
-    question_type: str
-    """VSI-Bench's name, or the external source's own"""
-
-    answer_type: str
-    """choice | number | text | ocr | regression"""
-
-    question: str
-    """text without options"""
-
-    options: list[str] | None
-    """such as "A. left"; null if none"""
-
-    ground_truth: str
-    """the letter, or the number as text, as VSI-Bench has it"""
-
-    objects: list[Mention]
-    """categories that the question names, and their objects"""
-
-    media: list[Image] | None
-    """own pictures; null for scenes. Paths video/SECONDS.jpg are one video's frames in time order, others stills"""
-
-    source: str
-    """generated, or the external file"""
-
-    evidence: str
-    """canonical JSON text: the geometry that the answer came from"""
 
     think: str
     """reasoning"""
 
     target: str
-    """what the model must write: <think>..</think> <answer>..</answer>"""
+    """completion to learn: <think>..</think> <answer>..</answer>"""
 
 
 class SourceRow(TypedDict):
-    """what became of the questions of one source, type and fate"""
+    """number of questions of one source, type and fate"""
 
     source: str
     """generated, or the external file"""
@@ -885,14 +847,14 @@ class VerdictRow(TypedDict):
     """question"""
 
     keep: bool
-    """whether it may be trained on"""
+    """true if it may be used in training"""
 
     reason: str
     """why"""
 
 
 class VisibilityRow(TypedDict):
-    """how one object is seen in the whole video, or in one of the stored frame sets"""
+    """visibility of one object in the whole video, or in one of the stored frame sets"""
 
     scene_id: str
     """scan"""
@@ -901,13 +863,13 @@ class VisibilityRow(TypedDict):
     """object"""
 
     sampling: str
-    """full: the whole video, several frames a second; or the name of a frame set"""
+    """full: the whole video, several frames per second; or the name of a frame set"""
 
     n_frames: int
-    """frames with a known pose that were looked at"""
+    """frames with a known pose that were examined"""
 
     n_clear: int
-    """how many of them show it clearly: scenes.clear_share of the picture, or more"""
+    """frames among them that show it clearly, on at least CLEAR_SHARE of the picture"""
 
     first_clear_s: float | None
     """first time that it is clearly seen; null = never"""
@@ -916,13 +878,13 @@ class VisibilityRow(TypedDict):
     """last time that it is clearly seen"""
 
     first_faint_s: float | None
-    """earliest time at which it may cover scenes.faint_share of the picture; null = never"""
+    """earliest time at which it may cover FAINT_SHARE of the picture; null = never"""
 
     largest_share: float
-    """of the picture, in the frame that shows it largest"""
+    """share of the picture that it covers in the frame that shows it largest"""
 
     mean_share: float
-    """of the picture, mean over the frames that show it at least faintly"""
+    """share of the picture that it covers, mean over the frames that show it at least faintly"""
 
     room_share: float
-    """of the room's plan, in cells of half a metre, that the frames show: equal for all objects"""
+    """share of the room's plan, in cells of half a metre, that the frames show: equal for all objects"""

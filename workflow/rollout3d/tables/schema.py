@@ -74,7 +74,7 @@ SCANS: Table[ScanFileRow] = _declare(
 
 RAW_FILES: Table[RawFileRow] = _declare(
     "raw_files",
-    "one place outside the workflow that a stage looked at (records time: no stage reads it)",
+    "one path outside the workflow that a stage opened, listed or looked for (records time: no stage reads it)",
     _field("root", _S, "key of the configuration's `site` that names the directory, such as roots.scannet"),
     _field("path", _S, "relative to that directory"),
     _field("kind", _S, "file: was opened; folder: was listed; absent: was looked for"),
@@ -86,7 +86,7 @@ RAW_FILES: Table[RawFileRow] = _declare(
 
 INVENTORY: Table[InventoryRow] = _declare(
     "inventory",
-    "one scan of a release: whether it can be read, by the headers of its files",
+    "state of one scan of a release, by the headers of its files",
     _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
     _field("scene_id", _S, "scan"),
     _field("space_id", _S, "physical space"),
@@ -102,13 +102,13 @@ INVENTORY: Table[InventoryRow] = _declare(
 
 SCENES: Table[SceneRow] = _declare(
     "scenes",
-    "one scan; of one read from published boxes alone (ingest-meta) what its video would tell is null",
+    "one scan; read from published boxes alone (ingest-meta), its columns from mesh and video are null",
     _field("scene_id", _S, "scan id, unique within a dataset"),
-    _field("space_id", _S, "physical space: sceneXXXX, visit_id, else scene_id; splits and leak guard go by it"),
+    _field("space_id", _S, "physical space: sceneXXXX, visit_id, else scene_id; splits and leak guard use it"),
     _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
     _field("split", _S, "train | val | test, from the dataset's own split files"),
     _null("scene_type", _S, "room type, where the dataset states one"),
-    _null("fps", _F, "frames a second of the video"),
+    _null("fps", _F, "frames per second of the video"),
     _null("n_frames", _I, "frames of the video"),
     _null("width", _I, "pixels, upright, before resizing"),
     _null("height", _I, "pixels, upright, before resizing"),
@@ -118,7 +118,9 @@ SCENES: Table[SceneRow] = _declare(
     _null("room_center", _vector(3), "centre of the minimal oriented bounding box of the points"),
     _field("object_counts", _COUNTS, "instances per category; uniqueness and counting read this, never the boxes"),
     _field("flags", _STRINGS, "oddities met while reading, such as no_axis_alignment (docs/flags.md)"),
-    _null("agreement", _AGREEMENT, "how well poses, mesh, boxes, colours and depth agree; null: not measured"),
+    _null(
+        "agreement", _AGREEMENT, "agreement of poses, mesh, boxes, colours and depth, by measure; null: not measured"
+    ),
     version=2,
     added=("agreement",),
 )
@@ -129,7 +131,7 @@ OBJECTS: Table[ObjectRow] = _declare(
     _field("scene_id", _S, "scan"),
     _field("object_id", _I, "the dataset's own instance id"),
     _field("label", _S, "raw label"),
-    _null("category", _S, "VSI-Bench category; null = never asked about"),
+    _null("category", _S, "VSI-Bench category; null: no question names it"),
     _field("perturbable", _B, "not wall, floor, ceiling, split or remove"),
     _field("centroid", _vector(3), "centre of the oriented box"),
     _field("axes_lengths", _vector(3), "full side lengths of the oriented box"),
@@ -182,7 +184,7 @@ MAPS: Table[MapRow] = _declare(
     "the views from above of one scan",
     _field("scene_id", _S, "scan"),
     _field("bev", IMAGE, "PNG 432x432: orthographic top view, +x right, +y up, black background"),
-    _field("m_per_px", _F, "metres a BEV pixel"),
+    _field("m_per_px", _F, "metres per BEV pixel"),
     _field("x0", _F, "world x of the centre of BEV pixel column 0"),
     _field("y0", _F, "world y of the centre of BEV pixel row 0 (the top row)"),
     _field("floor_rect", _vector(4), "x_min, y_min, x_max, y_max of the floor"),
@@ -197,19 +199,21 @@ MAPS: Table[MapRow] = _declare(
 
 VISIBILITY: Table[VisibilityRow] = _declare(
     "visibility",
-    "how one object is seen in the whole video, or in one of the stored frame sets",
+    "visibility of one object in the whole video, or in one of the stored frame sets",
     _field("scene_id", _S, "scan"),
     _field("object_id", _I, "object"),
-    _field("sampling", _S, "full: the whole video, several frames a second; or the name of a frame set"),
-    _field("n_frames", _I, "frames with a known pose that were looked at"),
-    _field("n_clear", _I, "how many of them show it clearly: scenes.clear_share of the picture, or more"),
+    _field("sampling", _S, "full: the whole video, several frames per second; or the name of a frame set"),
+    _field("n_frames", _I, "frames with a known pose that were examined"),
+    _field("n_clear", _I, "frames among them that show it clearly, on at least CLEAR_SHARE of the picture"),
     _null("first_clear_s", _F, "first time that it is clearly seen; null = never"),
     _null("last_clear_s", _F, "last time that it is clearly seen"),
-    _null("first_faint_s", _F, "earliest time at which it may cover scenes.faint_share of the picture; null = never"),
-    _field("largest_share", _F, "of the picture, in the frame that shows it largest"),
-    _field("mean_share", _F, "of the picture, mean over the frames that show it at least faintly"),
+    _null("first_faint_s", _F, "earliest time at which it may cover FAINT_SHARE of the picture; null = never"),
+    _field("largest_share", _F, "share of the picture that it covers in the frame that shows it largest"),
+    _field("mean_share", _F, "share of the picture that it covers, mean over the frames that show it at least faintly"),
     _field(
-        "room_share", _F, "of the room's plan, in cells of half a metre, that the frames show: equal for all objects"
+        "room_share",
+        _F,
+        "share of the room's plan, in cells of half a metre, that the frames show: equal for all objects",
     ),
     per_scene=True,
     parts="sampling",
@@ -242,11 +246,15 @@ _MARK_FIELDS = (
     _null(
         "answerable", _STRINGS, "samplings of the video that lead to the answer: full, uniform16, ...; null: unknown"
     ),
-    _null("refused", _S, "why a sampling that training or evaluation shows does not; null: it does, or unknown"),
+    _null(
+        "refused",
+        _S,
+        "why a sampling that training or evaluation uses does not lead to the answer; null: all do, or unknown",
+    ),
     _null(
         "budget_answers",
         pa.list_(pa.struct([("set", pa.string()), ("answer", pa.string())])),
-        "what other samplings lead to instead, as the text of the option or number; null: nothing, or not asked for",
+        "answers that other samplings lead to, as text of the option or number; null: none, or not requested",
     ),
 )
 MARKS = tuple(each.name for each in _MARK_FIELDS)
@@ -258,7 +266,7 @@ OCR_RL: Table[QuestionRow] = _declare("ocr_rl", "one training question", *_QUEST
 
 SOURCES: Table[SourceRow] = _declare(
     "sources",
-    "what became of the questions of one source, type and fate",
+    "number of questions of one source, type and fate",
     _field("source", _S, "generated, or the external file"),
     _field("question_type", _S, "question type; empty for records that could not be read"),
     _field("fate", _S, "train | test | dropped (at assembly) | unusable (at import) | refused (questions.strict)"),
@@ -273,10 +281,10 @@ SOURCES: Table[SourceRow] = _declare(
 
 BIAS: Table[BiasRow] = _declare(
     "bias",
-    "one number about what the text of one type of question gives away",
+    "one number about how far the text of one question type gives the answer away",
     _field("question_type", _S, "question type"),
-    _field("measure", _S, "score: of guessing by a rule; letter, answer: share of the questions with it"),
-    _field("name", _S, "chance, the rule, the letter, or the answer"),
+    _field("measure", _S, "score: of guessing by a rule; letter, answer: share of the questions that have it"),
+    _field("name", _S, "`chance`, or name of the rule; the letter; the answer"),
     _field("value", _F, "0 to 1"),
     _field("n", _I, "questions behind it"),
 )
@@ -311,14 +319,14 @@ OCR_SFT: Table[SftRow] = _declare(
     "one cold-start sample",
     *_QUESTION_FIELDS,
     _field("think", _S, "reasoning"),
-    _field("target", _S, "what the model must write: <think>..</think> <answer>..</answer>"),
+    _field("target", _S, "completion to learn: <think>..</think> <answer>..</answer>"),
 )
 
 VERDICTS: Table[VerdictRow] = _declare(
     "verdicts",
     "a judge's opinion of one question",
     _field("question_id", _S, "question"),
-    _field("keep", _B, "whether it may be trained on"),
+    _field("keep", _B, "true if it may be used in training"),
     _field("reason", _S, "why"),
 )
 
@@ -329,7 +337,7 @@ AUDIT: Table[AuditRow] = _declare(
     _field("question_type", _S, "the benchmark's name"),
     _field("ground_truth", _S, "the released answer"),
     _null("recomputed", _S, "ours, written as the released one is; null where not auditable"),
-    _null("agrees", _B, "whether the two are equal; null where not auditable"),
+    _null("agrees", _B, "true if the two are equal; null where not auditable"),
     _field("note", _S, "why it is not auditable, or what to know about the recomputed answer; empty if nothing"),
 )
 
@@ -341,10 +349,10 @@ AUDIT_RELEASED: Table[ReleasedAuditRow] = _declare(
     _null("dataset", _S, "scannet | scannetpp | arkitscenes; null if the record was not read so far"),
     _null("scene_id", _S, "scan that the question is about; null if the record was not read so far"),
     _null("ground_truth", _S, "the released answer as it stands, at most 200 characters"),
-    _null("definition", _S, "how distances are measured: vsibench | exact | centres; null where none decides"),
+    _null("definition", _S, "definition of distance: vsibench | exact | centres; null where no distance decides"),
     _null("recomputed", _S, "ours, in the question's unit, or the letter; null where not matched"),
     _null("difference", _F, "released minus ours: metres, square metres, objects; null for letters"),
-    _null("agrees", _B, "whether the two are equal but for rounding; null where not matched"),
+    _null("agrees", _B, "true if the two are equal up to rounding; null where not matched"),
     _field("note", _S, "why the record could not be matched; empty if it was"),
 )
 

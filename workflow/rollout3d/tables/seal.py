@@ -2,7 +2,7 @@
 
 Parquet has checksums of page bodies only. Page headers and the footer (schema, offsets, row counts, metadata) have
 none, and a flipped bit there can decode to other rows. A sealed file is an ordinary Parquet file with a few more bytes
-between page index and footer, where readers do not look:
+between page index and footer, which readers skip:
 
     data | page index | crc32 of each 32 KiB of data | sha256 | size of data | mark | footer | footer size | PAR1
 
@@ -114,7 +114,7 @@ def _proof(before: bytes, n_bytes: int, after: bytes) -> bytes:
 class Sealed:
     """A sealed file open for reading, as pyarrow's file: each block is compared with its checksum when it is read.
 
-    `seal` gives None for a file without a seal. Reading raises `Damaged`.
+    `open` returns None for a file without a seal. Reading raises `Damaged`.
     """
 
     def __init__(self, descriptor: int, n_bytes: int, tail: bytes, crcs: tuple[int, ...]):

@@ -1,9 +1,9 @@
-"""The store of finished results: what cost GPU hours or dollars, kept by identity and put back in seconds.
+"""The store of finished results that cost GPU hours or dollars: kept by identity, put back in seconds.
 
-Snakemake deletes a job's outputs before it runs and after it fails. So a costly stage leaves a second name of every
-finished file here, under the identity of the result (`Lineage.identity`), and looks here before it computes. Files are
-shared by hard links, or reflinks, or copied where the file system has neither; a link costs no space while the result
-is in place.
+Snakemake deletes a job's outputs before it runs and after it fails. So a costly stage keeps a second name of every
+finished file here, under the identity of the result (`Lineage.identity`), and reads the store before it computes. Files
+are shared by hard links or reflinks, and copied where the file system has neither. A link costs no space while the
+result is in place.
 
 Layout: `<results>/.store/<target>/<identity>/entry.json` and the files beside it under `files/`; `<target>` is the
 path of the result's first output below `<results>`.
@@ -75,7 +75,7 @@ class Store:
         return (self.folder / self.target(output)).is_dir()
 
     def find(self, target: str, identity: str) -> Entry | None:
-        """Return the entry of this identity if it is there and whole by size; None otherwise. Milliseconds."""
+        """Return the entry of this identity if it is there and whole by size; None otherwise. Takes milliseconds."""
         folder = self.folder / target / identity
         entry = _read(folder)
         if entry is None or entry.identity != identity:
@@ -131,7 +131,7 @@ class Store:
         for folder in stale:  # such as weights/: files of another result must not stay among these
             shutil.rmtree(base / folder, ignore_errors=True)
         first = Path(output).name
-        for name in sorted(entry.files, key=lambda n: n == first):  # the first output last: it vouches for the others
+        for name in sorted(entry.files, key=lambda n: n == first):  # the first output last: once it is there, all are
             aside = base / Path(name).parent / f".{Path(name).name}.{os.getpid()}.tmp"
             link(entry.folder / "files" / name, aside)
             if entry.files[name]["sha256"] is not None:
@@ -147,7 +147,7 @@ class Store:
         yield from sorted((e for e in found if e is not None), key=lambda e: (e.target, e.made))
 
     def drop(self, entry: Entry) -> None:
-        """Remove an entry, and the folders above it that are empty then; what is in place stays."""
+        """Remove an entry, and the folders above it that are empty then; the result in place stays."""
         shutil.rmtree(entry.folder)
         for folder in entry.folder.parents:
             if folder == self.folder.parent or any(folder.iterdir()):

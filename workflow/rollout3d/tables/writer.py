@@ -49,8 +49,8 @@ class Writer:
     """Writes one table in batches, beside its target, and renames it when closed without an error.
 
     Use as a context manager. Each `write` becomes at least one row group. Nothing appears at `path` if the body raises
-    or the disk refuses. `lineage`: or a function that gives it when the table is complete. Raises `TableError` if no
-    file can be made or written there.
+    or the disk fails. `lineage` may be a function, which is called when the table is complete. Raises `TableError` if
+    no file can be made or written there.
     """
 
     def __init__(self, table: Table, path: Path | str, lineage: Lineage | Callable[[], Lineage]):
@@ -81,9 +81,9 @@ class Writer:
             )
 
     def write(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
-        """Write rows, or what `build` made of them (in another process, say)."""
+        """Write rows, or the columns that `build` made of them, in another process for example."""
         if len(rows):
-            built = rows if isinstance(rows, pa.Table) else build(self.table, rows)
+            built: pa.Table = rows if isinstance(rows, pa.Table) else build(self.table, rows)
             self._parts.add(built)
             with self._writing():
                 self._file.write_table(built.cast(self._file.schema))
@@ -91,8 +91,8 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is not None:
+    def __exit__(self, error: type | None, *_: object) -> None:
+        if error is not None:
             self._give_up()
         elif self._failed:
             raise TableError(f"{self.path}: was not written, because an earlier write to it failed")
@@ -119,14 +119,14 @@ class Writer:
             self._failed = True
             self._give_up()
             if isinstance(error, OSError):
-                remedy = "free some space" if error.errno in _FULL else "see to the disk"
+                remedy = "free some space" if error.errno in _FULL else "check the disk"
                 why = error.strerror or error
                 raise TableError(f"{self.path}: cannot be written ({why}); {remedy} and run the same again") from error
             raise
 
     def _give_up(self) -> None:
         self._sink.abandon()
-        with suppress(Exception):  # ends the writer, whose bytes go nowhere now
+        with suppress(Exception):  # ends the writer, whose bytes are no longer written
             self._file.close()
         with suppress(OSError):
             self._aside.unlink(missing_ok=True)
@@ -137,16 +137,16 @@ def _host() -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes of this host that no longer live left beside a target."""
+    """Remove temporary files beside a target whose process, on this host, has ended."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(_host())}\.(\d+)\.tmp")
     with suppress(OSError):
         for name in os.listdir(path.parent):
             found = pattern.fullmatch(name)
-            if found and not _lives(int(found.group(1))):
+            if found and not _alive(int(found.group(1))):
                 (path.parent / name).unlink(missing_ok=True)
 
 
-def _lives(pid: int) -> bool:
+def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -189,15 +189,15 @@ def _features(table: Table) -> dict[str, Any]:
     from_arrow = {pa.string(): "string", pa.int64(): "int64", pa.float64(): "float64", pa.bool_(): "bool"}
     from_arrow |= {pa.binary(): "binary", pa.float32(): "float32", pa.uint8(): "uint8"}
 
-    def feature(kind: pa.DataType) -> Any:
-        if kind == IMAGE:
+    def feature(dtype: pa.DataType) -> Any:
+        if dtype == IMAGE:
             return HUGGING_FACE_IMAGE
-        if pa.types.is_struct(kind):
-            return {f.name: feature(f.type) for f in kind}
-        if pa.types.is_fixed_size_list(kind):
-            return {"_type": "List", "feature": feature(kind.value_type), "length": kind.list_size}
-        if pa.types.is_list(kind):
-            return {"_type": "List", "feature": feature(kind.value_type)}
-        return {"_type": "Value", "dtype": from_arrow[kind]}
+        if pa.types.is_struct(dtype):
+            return {f.name: feature(f.type) for f in dtype}
+        if pa.types.is_fixed_size_list(dtype):
+            return {"_type": "List", "feature": feature(dtype.value_type), "length": dtype.list_size}
+        if pa.types.is_list(dtype):
+            return {"_type": "List", "feature": feature(dtype.value_type)}
+        return {"_type": "Value", "dtype": from_arrow[dtype]}
 
     return {field.name: feature(field.type) for field in table.schema}
