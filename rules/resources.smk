@@ -1,4 +1,4 @@
-# What jobs ask of the machine: functions, because they depend on the site's environment, on the attempt, and on whether
+# Resources that jobs request: functions, because they depend on the site's environment, on the attempt, and on whether
 # a job computes its result or only puts a stored one in place.
 from rollout3d import cluster as sites
 
@@ -8,21 +8,21 @@ except ValueError as error:
     raise WorkflowError(f"site settings: {error}")
 
 
-def gpu_resources(rule, kind, wildcards, input, attempt):
-    """Value of one resource of a GPU rule's job (rollout3d.cluster.KINDS); None if it is not asked for."""
+def gpu_resources(rule, name, wildcards, input, attempt):
+    """Value of one resource of a GPU rule's job (rollout3d.cluster.RESOURCES); None if it is not requested."""
     small = any(model.tiny for model in study.models.values())
     return sites.gpu_resource(
-        SITE, rule, kind, small=small, attempt=attempt, restorable=restorable(rule, wildcards, input)
+        SITE, rule, name, small=small, attempt=attempt, restorable=restorable(rule, wildcards, input)
     )
 
 
 def gpu_job(rule):
     """All resources of a GPU rule, by name: functions that Snakemake calls for each job and attempt."""
 
-    def resource(kind):
-        return lambda wildcards, input, attempt: gpu_resources(rule, kind, wildcards, input, attempt)
+    def resource(name):
+        return lambda wildcards, input, attempt: gpu_resources(rule, name, wildcards, input, attempt)
 
-    return {kind: resource(kind) for kind in sites.KINDS}
+    return {name: resource(name) for name in sites.RESOURCES}
 
 
 def gpu_threads(rule):

@@ -18,11 +18,12 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 GRACE_S = 270
 """Seconds that torchrun gives its workers to save after SIGTERM; Slurm warns 300 seconds before the time limit."""
 FIRST_PORT, PORTS = 15_000, 15_000
-"""First port and number of ports of meeting points: below those that systems assign by themselves."""
+"""First port and number of ports of meeting points: below the ports that systems assign automatically."""
 
 
 AGENT = "--agent"
@@ -30,6 +31,7 @@ AGENT = "--agent"
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Replace this process by the trainer, or by what starts it on several processes or nodes."""
     if (sys.argv[1:] if argv is None else argv)[:1] == [AGENT]:
         return run_agent((sys.argv[1:] if argv is None else argv)[1:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,7 +111,7 @@ def plan(nodes: int, processes: int, program: list[str]) -> list[str]:
 
 
 def run_agent(arguments: list[str]) -> None:
-    """Run torchrun, and ignore further SIGTERMs once one has come, so that its workers have their time to save.
+    """Run torchrun, and ignore SIGTERMs after the first one, so that its workers have their time to save.
 
     Slurm sends more than one: to all processes of a job, and through srun; at preemption and at the end of the grace
     time. At the third torchrun would exit and its workers be killed while they save.
@@ -119,7 +121,7 @@ def run_agent(arguments: list[str]) -> None:
 
     shut_down = api._terminate_process_handler
 
-    def once(number: int, frame: object) -> None:
+    def once(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
         shut_down(number, frame)
 

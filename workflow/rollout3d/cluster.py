@@ -1,4 +1,4 @@
-"""Site settings of a Slurm cluster, read from the environment, and the resources that GPU jobs ask for.
+"""Site settings of a Slurm cluster, read from the environment, and the resources that GPU jobs request.
 
 `slurm/profile.yaml` sets ROLLOUT3D_PROFILE, which travels to the jobs with the rest of the environment, so that a job
 and the process that submitted it compute the same resources. Without that variable the study runs on one machine and
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 PROFILE_VARIABLE = "ROLLOUT3D_PROFILE"
 SMALL_MEM_MB = 8000
-"""Memory in MB of a job that trains or asks the presets' small model on CPUs."""
+"""Memory in MB of a job that trains or runs the presets' small model on CPUs."""
 RESTORE_MEM_MB, RESTORE_MINUTES = 4000, 5
 """Memory in MB and time limit of a job that only puts a stored result in place."""
 WARNING_S = 300
@@ -40,16 +40,16 @@ GPU_JOBS: dict[str, GpuJob] = {
 }
 """The rules that use GPUs."""
 
-KINDS = (
+RESOURCES = (
     *("nodes", "gpu", "gres", "cpus_per_task", "mem_mb", "runtime", "slurm_partition", "qos", "constraint"),
     *("mpi", "tasks", "tasks_per_gpu", "slurm_extra"),
 )
-"""Resources of a GPU rule; one whose value is None is not asked for."""
+"""Resources of a GPU rule; one whose value is None is not requested."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Settings of the site; None is "not given"."""
+    """Settings of the site; None where the environment has none."""
 
     slurm: bool = False
     """True under `--profile slurm`, in the driver and in its jobs."""
@@ -60,7 +60,7 @@ class Cluster:
     gres: str | None = None
     """Name for `--gres NAME:COUNT`, such as `gpu` or `gpu:a100`, in place of `--gpus COUNT`."""
     cpus_per_gpu: int = 8
-    """CPUs asked for with each GPU."""
+    """CPUs requested with each GPU."""
     cpu_partition: str = "cpu"
     gpu_partition: str = "gpu"
     cpu_qos: str | None = None
@@ -72,11 +72,11 @@ class Cluster:
     gpu_max_runtime: int | None = None
     """Longest time limit of GPU jobs, minutes. A job that is cut short resumes in the next attempt."""
     cpu_max_mem_mb: int | None = None
-    """Most memory that a CPU job may ask for, MB."""
+    """Most memory that a CPU job may request, MB."""
     gpu_max_mem_mb: int | None = None
-    """Most memory that a GPU job may ask for on each node, MB."""
+    """Most memory that a GPU job may request on each node, MB."""
     api_local: bool = False
-    """True if rules that only ask an API run beside the driver."""
+    """True if rules that only call an API run beside the driver."""
     modules: str | None = None
     """Arguments of `module load` before each rule."""
     offline: bool = False
@@ -127,15 +127,15 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Cluster:
 
 
 def gpu_resource(
-    cluster: Cluster, rule: str, kind: str, *, small: bool, attempt: int = 1, restorable: bool = False
+    cluster: Cluster, rule: str, name: str, *, small: bool, attempt: int = 1, restorable: bool = False
 ) -> int | str | None:
-    """Value of the resource `kind` (one of KINDS) for a job of a GPU rule; None if it is not asked for.
+    """Value of the resource `name` (one of RESOURCES) for a job of a GPU rule; None if it is not requested.
 
     `small`: the study uses the presets' small model. `restorable`: the job only puts a stored result in place: one CPU
     for five minutes, no GPU, one node. On one machine only `nodes`, `gpu`, `mem_mb` and `runtime` have values.
     """
-    if kind not in KINDS:
-        raise KeyError(f"{kind} is not a resource of GPU rules: {', '.join(KINDS)}")
+    if name not in RESOURCES:
+        raise KeyError(f"{name} is not a resource of GPU rules: {', '.join(RESOURCES)}")
     job = GPU_JOBS[rule]
     nodes, per_node = 1, 0
     if not restorable:
@@ -149,13 +149,13 @@ def gpu_resource(
         mem_mb = min(job.mem_mb, SMALL_MEM_MB) if small else job.mem_mb
         runtime = job.runtime
     on_gpus = per_node > 0
-    if kind == "nodes":
+    if name == "nodes":
         return nodes
-    if kind == "gpu":
+    if name == "gpu":
         return 0 if cluster.slurm and cluster.gres else nodes * per_node
-    if kind == "mem_mb":
+    if name == "mem_mb":
         return grown(mem_mb, attempt, cluster.gpu_max_mem_mb if on_gpus else cluster.cpu_max_mem_mb)
-    if kind == "runtime":
+    if name == "runtime":
         return capped(runtime, cluster.gpu_max_runtime if on_gpus else cluster.cpu_max_runtime)
     if not cluster.slurm:
         return None
@@ -171,7 +171,7 @@ def gpu_resource(
         # Without this the Slurm plugin turns `tasks` into tasks per GPU, and the job pends forever.
         "tasks_per_gpu": 0 if nodes > 1 else None,
         "slurm_extra": f"--signal=TERM@{WARNING_S}" if trains else None,
-    }[kind]
+    }[name]
 
 
 def grown(mem_mb: int, attempt: int, most: int | None) -> int:

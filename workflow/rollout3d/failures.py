@@ -1,4 +1,4 @@
-"""What Snakemake prints about a failed job: the last lines of its log in place of its command.
+"""Shorter messages of Snakemake about a failed job: the last lines of its log in place of its command.
 
 Snakemake prints the command of a failed job twice, and with `show-failed-logs` the whole log. A filter on its logger
 rewrites these messages before any handler formats them, whatever the profile says.

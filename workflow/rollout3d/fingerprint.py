@@ -2,8 +2,8 @@
 
 Raw scans, benchmarks, models and external training files are no inputs of rules. A stage that reads them runs within a
 `Recorder`. It notes each file under the given roots when it is first opened, with size and time, and each folder that
-is listed. Python's own audit events tell of both, so readers need not. Libraries that open files by themselves (PyAV,
-Arrow) are recorded with `note`, and so are optional files, whose absence is part of the result.
+is listed. Python's audit events report both, so readers do nothing for it. Files that libraries open by themselves
+(PyAV, Arrow) are recorded with `note`, and so are optional files, whose absence is part of the result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ P = TypeVar("P", bound="str | Path")
 
 @dataclass(frozen=True)
 class Difference:
-    """One path that is not what it was. `what`: changed | touched | missing | new | entries.
+    """One path that has changed since it was recorded. `what`: changed | touched | missing | new | entries.
 
     touched: the same size at another time, such as after a copy; entries: a listed folder holds other names.
     """
@@ -78,7 +78,7 @@ class Recorder:
             return [dict(self._found[key]) for key in sorted(self._found)]
 
     def digest(self) -> str:
-        """Digest of root, path and size of each file: the same data elsewhere, or at another time, give the same."""
+        """Digest of root, path and size of each file: equal for the same data in another place, or with other times."""
         files = [row for row in self.rows() if row["kind"] == FILE]
         return tables.digest([[row["root"], row["path"], row["n_bytes"]] for row in files])
 
@@ -115,7 +115,7 @@ class Recorder:
 
 
 def note(path: P) -> P:
-    """Tell recorders of a file that a library opens by itself, or that is looked for and may be absent; return it.
+    """Pass to all recorders a file that a library opens by itself, or that may be absent; return it.
 
     A folder that is there is not recorded.
     """
@@ -163,7 +163,7 @@ def _differences(rows: Iterable[Mapping[str, Any]], roots: Mapping[str, Path | s
 
 
 def _row(root: str, path: str, place: str, listed: bool) -> dict[str, Any] | None:
-    """A row of RAW_FILES for what lies at a place now; None for a folder that nobody lists, and for devices."""
+    """A row of RAW_FILES for what lies at a place now; None for a folder that was not listed, and for devices."""
     row: dict[str, Any] = {"root": root, "path": path, "kind": ABSENT}
     row |= {"n_bytes": None, "mtime_ns": None, "n_entries": None, "names": None}
     try:
@@ -180,7 +180,7 @@ def _row(root: str, path: str, place: str, listed: bool) -> dict[str, Any] | Non
 
 
 def _install() -> None:
-    """Listen to Python's audit events, once: a hook cannot be removed, and does nothing without a recorder."""
+    """Install the audit hook, once: a hook cannot be removed, and does nothing without a recorder."""
     global _installed
     if not _installed:
         _installed = True

@@ -1,4 +1,4 @@
-"""The flags of a scene, one sentence each: oddities that cost trust, but not the scan.
+"""The flags of a scene, one sentence each: oddities of a scan that stays usable.
 
 A flag is a name, or a name and what belongs to it: `no_depth`, `lost_frames:12`. docs/flags.md is made from this file:
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 FLAGS: dict[str, dict[str, str]] = {
     "Objects": {
         "no_annotation": "The scan has no annotation, like those of a test split, and so no objects.",
-        "unknown_label:LABEL": "No list of the release explains this raw label: it is perturbed like any other, and "
-        "never asked about.",
+        "unknown_label:LABEL": "No list of the release explains this raw label: its objects are perturbed like "
+        "any other, and no question names them.",
         "refused_boxes:N": "N annotated boxes cannot be this room's. The objects are in no table and still count in "
-        "object_counts, so questions that need every box of their category are not asked.",
+        "object_counts, so there are no questions that need every box of their category.",
         "refused_box:ID LABEL: REASON": "One of the refused boxes, with what is wrong with it.",
         "objects_without_box:N": "N annotated objects have no box. They are treated like refused ones.",
         "empty_objects:N": "N annotated objects have no vertex of the mesh (ScanNet). They are not counted.",
@@ -31,10 +31,10 @@ FLAGS: dict[str, dict[str, str]] = {
     },
     "Video": {
         "video:FORM": "The frames are not the usual file but this form of them.",
-        "damaged:FILE": "This file or folder goes first, but is damaged: another form of the same asset is read. "
+        "damaged:FILE": "This file or folder has priority, but is damaged: another form of the same asset is read. "
         "Without another form of depth, the mesh's is used.",
-        "incomplete:FILE": "This file or folder goes first, but lacks what belongs to it (intrinsics, poses): another "
-        "form of the same asset is read.",
+        "incomplete:FILE": "This file or folder has priority, but lacks intrinsics or poses: another form of the same "
+        "asset is read.",
         "thinned_video:N": "The video is a copy with every N-th frame; poses and depth are those of its frames "
         "(ScanNet++).",
         "dslr_pictures": "The video is made of DSLR pictures, because the phone's is missing (ScanNet++).",
@@ -45,7 +45,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "video_backwards:N": "N frames have an earlier time than the frame before.",
         "video_ends_early:A_of_B": "The video ends at A, the recording states B.",
         "video_rate:A_not_B": "The times of the frames give a rate of B per second, the file states A.",
-        "video_shorter_than_poses:N": "The poses go on for N frames behind the end of the video (ScanNet++).",
+        "video_shorter_than_poses:N": "The poses continue for N frames after the end of the video (ScanNet++).",
         "color_resized:WxH": "The colour pictures are of this size, and their intrinsics were resized to it.",
         "mixed_orientation:N%": "This share of the frames is turned against gravity: one turn serves a whole video, "
         "and no turn is right for all of its frames.",
@@ -63,14 +63,14 @@ FLAGS: dict[str, dict[str, str]] = {
         "poses_repeats:N": "N entries of the trajectory have the time of the entry before: the first of them is taken.",
         "poses_backwards:N": "N entries of the trajectory are earlier than the entry before: they were sorted.",
         "intrinsics_of_meta:STREAM": "The intrinsics of this stream come from the scan's .txt file.",
-        "frames_without_intrinsics:N": "N frames have no intrinsics of their own: the nearest serve.",
+        "frames_without_intrinsics:N": "N frames have no intrinsics of their own: the nearest ones are used.",
         "intrinsics_without_frames:N": "N files of intrinsics belong to no frame: pictures are missing.",
     },
     "Depth": {
         "no_depth": "The scan has no sensor's depth: the mesh's is used wherever depth is.",
-        "depth_missing:N": "Of the frames that were looked at, N have no depth that can be used: it is absent, "
+        "depth_missing:N": "Of the frames that were examined, N have no depth that can be used: it is absent, "
         "damaged, of another size, or unknown everywhere. The mesh's is used there.",
-        "depth_unusable": "None of the frames that were looked at has depth that can be used.",
+        "depth_unusable": "None of the frames that were examined has depth that can be used.",
         "depth_ends_early:A_of_B": "The depth ends at A seconds, the video at B.",
         "depth_resized:WxH": "The depth pictures are of this size, and their intrinsics were resized to it.",
         "frames_without_depth:N": "N frames of an exported scan have no depth picture.",
@@ -78,7 +78,7 @@ FLAGS: dict[str, dict[str, str]] = {
     "Published boxes (`ingest-meta`)": {
         "meta_only": "The scene was read from published boxes: it has no mesh and no video.",
         "no_visit_id": "The visit is not stated, so that other videos of the same flat are not known (ARKitScenes).",
-        "no_room_size": "The size of the room is not stated: it is not asked about.",
+        "no_room_size": "The size of the room is not stated: no question asks for it.",
         "copied_boxes:CATEGORY": "Exact copies of a box were left out, because the category has more boxes than its "
         "count.",
         "boxes_differ_from_count:CATEGORY": "The category has another number of boxes than its count: it is "
@@ -86,7 +86,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "renumbered_objects": "Instance ids are missing, repeated or no whole numbers: boxes are numbered in order.",
     },
 }
-"""Group -> form of a flag -> what it says."""
+"""Group -> form of a flag -> its meaning."""
 
 
 def name_of(flag: str) -> str:
@@ -109,7 +109,7 @@ def markdown() -> str:
         "scan. This page is made by `python -m rollout3d.flags > docs/flags.md`.",
     ]
     for group, flags in FLAGS.items():
-        lines += ["", f"## {group}", "", "| flag | what it says |", "|---|---|"]
+        lines += ["", f"## {group}", "", "| flag | meaning |", "|---|---|"]
         lines += [f"| `{form}` | {text} |" for form, text in flags.items()]
     return "\n".join(lines) + "\n"
 

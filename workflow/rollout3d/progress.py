@@ -1,10 +1,10 @@
-"""Progress of long work: one moving line on a terminal, a line now and then in a log."""
+"""Progress of long work: one moving line on a terminal, a line every few seconds in a log."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,22 +23,22 @@ def progress(
     `total` defaults to len(items) + `before`, the number that an earlier process has done; the time left follows from
     the pace of this one. `status` gives a text to show before it, such as `3 failed`.
     """
-    if total is None and hasattr(items, "__len__"):
-        total = before + len(items)  # type: ignore[arg-type]
+    if total is None and isinstance(items, Sized):
+        total = before + len(items)
     terminal = sys.stderr.isatty()
-    started = said = time.monotonic()
+    started = printed = time.monotonic()
     pause = 0.2 if terminal else every_s
     for done, item in enumerate(items):
         now = time.monotonic()
-        if now - said >= pause:
-            said = now
-            _say(label, before + done, total, now - started, terminal, before, status)
+        if now - printed >= pause:
+            printed = now
+            _print(label, before + done, total, now - started, terminal, before, status)
         yield item
     if total:
-        _say(label, total, total, time.monotonic() - started, terminal, before, status, last=True)
+        _print(label, total, total, time.monotonic() - started, terminal, before, status, last=True)
 
 
-def _say(
+def _print(
     label: str,
     done: int,
     total: int | None,

@@ -34,7 +34,8 @@ PACKAGES = (
 
 
 def note(results: Path, lineage: Lineage, started: float, code: Mapping[str, str]) -> None:
-    """Write how the result of `lineage` was made to `<results>/.made/<stage>/<identity>.json`; the last making counts.
+    """Write how the result of `lineage` was made to `<results>/.made/<stage>/<identity>.json`, in place of an earlier
+    note.
 
     `code`: file of the code that it ran -> short digest (`rollout3d.code.Code.short`).
     """
@@ -56,7 +57,7 @@ def note(results: Path, lineage: Lineage, started: float, code: Mapping[str, str
 
 
 def read(results: Path, stage: str, identity: str) -> dict[str, Any] | None:
-    """How a result was made, as `note` wrote it; None if nothing is known."""
+    """The note on how a result was made, from `note`; None if there is none."""
     try:
         return json.loads(_place(results, stage, identity).read_text())
     except (OSError, ValueError):
@@ -93,7 +94,7 @@ def commit() -> str | None:
     if root is None or shutil.which("git") is None:
         return None
     try:
-        ask = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-        return subprocess.run(ask, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
+        command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
     except (OSError, subprocess.SubprocessError):
         return None

@@ -37,7 +37,7 @@ _FILES = {
 
 
 class MissingData(UserError, FileNotFoundError):
-    """A release is not where the configuration says; the message tells the user how to get it."""
+    """A release is not where the configuration says; the message says how to get it."""
 
 
 def missing_file(source: str, path: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The study's graph as a file: how `rollout3d status` and its kin see what Snakemake's rules say, without a run.
+"""The study's graph as a file, from which `rollout3d status` and other commands read Snakemake's rules without a run.
 
 The Snakefile writes it when the environment variable ROLLOUT3D_GRAPH names a place; `load` asks Snakemake to read the
 Snakefile with the same options that a run would get.
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rollout3d.errors import UserError
 from rollout3d.study.graph import Job, Study
@@ -23,7 +24,7 @@ VARIABLE, TARGETS = "ROLLOUT3D_GRAPH", "ROLLOUT3D_TARGETS"
 
 
 class NoStudy(UserError, RuntimeError):
-    """Snakemake could not read the Snakefile with these options; the message is its own."""
+    """Snakemake could not read the Snakefile with these options; the message is Snakemake's."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ def load(options: Sequence[str] = (), targets: Sequence[str] = ("all",)) -> Grap
     return read(about)
 
 
-def read(about: dict) -> Graph:
-    """The graph from what `write` wrote."""
+def read(about: dict[str, Any]) -> Graph:
+    """The graph from the content of a file that `write` made."""
     by_path = {path: job for job in map(_job, about["jobs"]) for path in job.outputs}
     return Graph(
         Study(by_path.get),
@@ -108,13 +109,14 @@ def read(about: dict) -> Graph:
     )
 
 
-def _plain(job: Job) -> dict:
+def _plain(job: Job) -> dict[str, Any]:
     return asdict(job)
 
 
-def _job(about: dict) -> Job:
+def _job(about: dict[str, Any]) -> Job:
     parents = {name: tuple(paths) for name, paths in about["parents"].items()}
     reads = {name: tuple(sets) for name, sets in about["reads"].items()}
     lists = {name: tuple(about[name]) for name in ("outputs", "logs", "parted")}
     sets = None if about["sets"] is None else tuple(about["sets"])
-    return Job(**about | lists | {"parents": parents, "reads": reads, "sets": sets})
+    fields: dict[str, Any] = {**about, **lists, "parents": parents, "reads": reads, "sets": sets}
+    return Job(**fields)

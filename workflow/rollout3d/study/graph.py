@@ -1,6 +1,6 @@
 """Jobs, their parents, and the identity that each result is wanted to have.
 
-Two digests are told apart. The *wanted* identity of a job is worked out before anything runs, from its own values and
+A result has two digests. The *wanted* identity of a job is worked out before anything runs, from its own values and
 its ancestors' wanted identities: a changed value marks the whole chain below it at once. The identity *by content*
 (`tables.Lineage.identity`) needs the parents' files: equal contents give an equal result, whatever was recomputed.
 """
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def code_counts(self) -> bool:
-        """Return whether other code makes the result stale: always for a cheap one, on request for a costly one."""
+        """True if other code makes the result stale: always for a cheap one, on request for a costly one."""
         return not self.costly or self.rebuild
 
     def own(self, sets: Sets = None) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Study:
                 self._jobs[output] = job
         return self._jobs[path]
 
-    def sets_read(self, job: Job, kind: str, path: str, sets: Sets = None) -> Sets:
+    def sets_read(self, job: Job, input_name: str, path: str, sets: Sets = None) -> Sets:
         """Frame sets of the input `path` that a job depends on, of all that it stores or of `sets` alone. None where
         the whole input counts; empty where the rows of the input belong to no set, so that none counts."""
         above = self.job(path)
@@ -95,7 +95,7 @@ class Study:
             return ()
         if job.sets is not None:
             return job.sets if sets is None else sets
-        return job.reads.get(kind)
+        return job.reads.get(input_name)
 
     def wanted(self, path: str, sets: Sets = None) -> str:
         """The wanted identity of the result at `path`, of these frame sets alone if given; the content of a file that
@@ -107,8 +107,8 @@ class Study:
                 self._wanted[name] = tables.content_digest(path) if _exists(path) else "absent"
             else:
                 parents = {
-                    kind: [self.wanted(p, self.sets_read(job, kind, p, sets)) for p in paths]
-                    for kind, paths in sorted(job.parents.items())
+                    input_name: [self.wanted(p, self.sets_read(job, input_name, p, sets)) for p in paths]
+                    for input_name, paths in sorted(job.parents.items())
                 }
                 self._wanted[name] = tables.digest([job.own(sets), parents])[:32]
         return self._wanted[name]

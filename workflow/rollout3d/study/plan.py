@@ -1,4 +1,4 @@
-"""What the next run would do: compute, put back from the store, or leave as it is, and what that costs."""
+"""Prediction of the next run: which results it computes, puts back from the store or leaves, and the cost."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Step:
     state: State
     fate: Literal["leave", "compute", "restore", "restore or compute"]
     seconds: float | None
-    """What computing it took the last time (Snakemake's benchmark file), or its rule's other jobs; None if unknown."""
+    """Duration of its last computation (Snakemake's benchmark file), else the mean of its rule's; None if unknown."""
 
 
 def plan(graph: Graph) -> list[Step]:
     """The fate of every job that the graph's targets rest on, parents first.
 
-    Whatever lies below a job that runs, runs too (Snakemake knows no early end); a costly result is then put back if
+    Every job below one that runs, runs too (Snakemake has no early end). A costly result is then put back if
     its parents' contents turn out equal, which is known only after they are made.
     """
     store = Store(graph.results)
@@ -56,18 +56,14 @@ def plan(graph: Graph) -> list[Step]:
 def durations(jobs: Iterable[Job]) -> dict[str, float]:
     """Seconds that each job took, by its benchmark file; where there is none, the mean of its rule's other jobs."""
     jobs = list(jobs)
-    own = {job.name: _seconds(job.benchmark) for job in jobs}
+    found: dict[str, float] = {}
     by_rule: dict[str, list[float]] = {}
     for job in jobs:
-        if own[job.name] is not None:
-            by_rule.setdefault(job.rule, []).append(own[job.name])
-    found = {}
-    for job in jobs:
-        if own[job.name] is not None:
-            found[job.name] = own[job.name]
-        elif job.rule in by_rule:
-            found[job.name] = mean(by_rule[job.rule])
-    return found
+        seconds = _seconds(job.benchmark)
+        if seconds is not None:
+            found[job.name] = seconds
+            by_rule.setdefault(job.rule, []).append(seconds)
+    return {job.name: mean(by_rule[job.rule]) for job in jobs if job.rule in by_rule} | found
 
 
 def _seconds(path: str | None) -> float | None:

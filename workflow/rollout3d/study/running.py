@@ -1,4 +1,4 @@
-"""The study file: what a running workflow hands to its stages.
+"""The study file: configuration and code digests that a running workflow passes to its stages.
 
 The driver writes it once, before the first job, and names it in the environment of every job. So settings reach a stage
 without entering the parameters of its rule, where values that change no result would make results stale.
@@ -19,7 +19,7 @@ from rollout3d.files import write_atomically
 VARIABLE = "ROLLOUT3D_STUDY"
 FOLDER = ".study"
 KEPT = 20
-"""Study files kept per results folder; jobs of older drivers are long over."""
+"""Study files kept per results folder; jobs of older drivers have ended."""
 
 
 @dataclass(frozen=True)

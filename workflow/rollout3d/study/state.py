@@ -1,4 +1,4 @@
-"""What is current: the lineage that a file records against the one that its job is wanted to have."""
+"""State of results: the lineage that a file records, compared with the lineage that its job is to have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ABOVE = "parent not current: "
 
 @dataclass(frozen=True)
 class State:
-    """What stands at the place of one job's result."""
+    """State of one job's result in its place."""
 
     status: Literal["current", "stale", "missing", "kept"]
     reasons: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class State:
     code_changed: bool = False
     """True if the code has changed since; of a costly result that alone makes nothing stale."""
     code_files: tuple[str, ...] = ()
-    """What of the code has changed, as far as it was noted: `changed FILE`, `added FILE`, `removed FILE`."""
+    """Files of the code that have changed, as far as they were noted: `changed FILE`, `added FILE`, `removed FILE`."""
     identity: str | None = None
     """Identity by content that a run would have now; None while a parent is not current."""
     stored: bool = False
@@ -65,12 +65,12 @@ class States:
     def identity(self, job: Job) -> str | None:
         """The identity by content of the job's result from its parents' present files; None if one is not current."""
         parents = []
-        for kind, paths in sorted(job.parents.items()):
-            sets = {p: self.study.sets_read(job, kind, p) for p in paths}
+        for name, paths in sorted(job.parents.items()):
+            sets = {p: self.study.sets_read(job, name, p) for p in paths}
             if any(self(p, sets[p]).status not in ("current", "kept") for p in paths):
                 return None
             if paths:
-                parents.append((kind, tables.digest([self._content(p, sets[p] or None) for p in paths])))
+                parents.append((name, tables.digest([self._content(p, sets[p] or None) for p in paths])))
         return tables.Lineage(job.stage, dict(job.values), parents=tuple(parents)).identity
 
     def _state(self, job: Job, sets: Sets) -> State:
@@ -104,7 +104,7 @@ class States:
         return State(status, tuple(reasons), code_changed, files, identity, stored, adopted)
 
     def _code_files(self, job: Job, found: Mapping[str, Any]) -> tuple[str, ...]:
-        """What of the code differs from that which the note of the result's making lists."""
+        """Files of the code that differ from those in the note on how the result was made."""
         identity = tables.Lineage.from_dict(found).identity
         made = provenance.read(self.store.results, job.stage, identity) if self.store else None
         if not made or "code" not in made:
@@ -113,9 +113,9 @@ class States:
 
     def _differences(self, job: Job, found: Mapping[str, Any], sets: Sets) -> list[str]:
         before, now = dict(found.get("values", {})), dict(job.values)
-        stored = None
+        stored: tuple[str, ...] | None = None
         if job.sets is not None:
-            # More sets than are wanted are no fault: another run table asked for them.
+            # More sets than are wanted are no fault: another run table needs them.
             stored = tuple(before.get(SETS, ()))
             wanted = sorted(job.sets if sets is None else set(sets) - {WHOLE_VIDEO})
             now[SETS] = list(stored) if set(wanted) <= set(stored) else wanted
@@ -125,16 +125,17 @@ class States:
             if before.get(key, _NONE) != now.get(key, _NONE)
         ]
         recorded = found.get("parents", {})
-        for kind, paths in sorted(job.parents.items()):
-            read = {p: self.study.sets_read(job, kind, p, sets) for p in paths}
+        for name, paths in sorted(job.parents.items()):
+            read = {p: self.study.sets_read(job, name, p, sets) for p in paths}
             above = [p for p in paths if self(p, read[p]).status not in ("current", "kept")]
             if stored is not None:  # what it stores was made from these sets of its parents
-                read = {p: stored if self.study.sets_read(job, kind, p) else read[p] for p in paths}
+                read = {p: stored if self.study.sets_read(job, name, p) else read[p] for p in paths}
             if above:
                 changed.append(f"{ABOVE}{above[0]}" + (f" and {len(above) - 1} more" if len(above) > 1 else ""))
-            elif paths and recorded.get(kind) != tables.digest([self._content(p, read[p] or None) for p in paths]):
-                more = f" or one of {len(paths) - 1} more" if len(paths) > 1 else ""
-                changed.append(f"parent {paths[0]}{more} has other content")
+            elif paths and recorded.get(name) != tables.digest([self._content(p, read[p] or None) for p in paths]):
+                first, *others = paths
+                more = f" or one of {len(others)} more" if others else ""
+                changed.append(f"parent {first}{more} has other content")
         return changed
 
     def _content(self, path: str, sets: Sets = None) -> str:
