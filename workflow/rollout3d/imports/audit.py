@@ -120,7 +120,10 @@ class _Scene:
 
 
 def audit_released(
-    files: Iterable[Path], scenes: Iterable[Row], objects: Iterable[Row], unread: Mapping[str, str]
+    files: Iterable[Path],
+    scenes: Iterable[Mapping[str, Any]],
+    objects: Iterable[Mapping[str, Any]],
+    unread: Mapping[str, str],
 ) -> Iterator[Row]:
     """Rows of AUDIT_RELEASED, in the order of the files: one for each record, of distances one for each definition.
 
@@ -128,7 +131,7 @@ def audit_released(
     A record that cannot be matched stays, with the reason and without a verdict. Raises ExternalError or TableError for
     a file that cannot be read.
     """
-    of_scene: dict[str, list[Row]] = {}
+    of_scene: dict[str, list[Mapping[str, Any]]] = {}
     for row in objects:
         of_scene.setdefault(row["scene_id"], []).append(row)
     views = {

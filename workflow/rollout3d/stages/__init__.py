@@ -21,7 +21,7 @@ TOOLS = {
     "What is current": ("status", "lineage", "store", "forget", "adopt"),
     "Published boxes": ("ingest_meta", "audit"),
 }
-"""Heading -> commands that people type; all others are stages, which Snakemake runs in the order of the registry."""
+"""Heading -> commands that people type; all others are stages, listed in the order of the registry."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     name, names = given[0].replace("-", "_"), commands()
     if name not in names:
-        said = unknown(given[0], [_typed(each) for each in names], "a command of rollout3d")
-        print(f"error: {said}\n`rollout3d --help` lists all of them", file=sys.stderr)
+        problem = unknown(given[0], [_typed(each) for each in names], "a command of rollout3d")
+        print(f"error: {problem}\n`rollout3d --help` lists all of them", file=sys.stderr)
         raise SystemExit(2)
     importlib.import_module(f"rollout3d.stages.{name}").main(given[1:])
 

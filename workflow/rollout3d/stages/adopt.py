@@ -1,11 +1,11 @@
-"""Take your own table or model into a study, its columns checked.
+"""Take your own table or model into a study, with a check of its columns.
 
     rollout3d adopt my_questions.parquet results/train/ocr_rl.parquet
     rollout3d adopt /models/my_sft results/runs/sft/model.json
 
-A table gets the schema of the target: columns must be there with values that fit; others are refused. A model is a
+A table gets the schema of the target: columns must exist with values that fit; others are refused. A model is a
 Hugging Face directory of Qwen2.5-VL, referred to where it lies. Then name the rule (or run) under `keep`, so that
-the target is not made anew; scores and report say so beside every number that rests on it.
+the target is not made anew; scores and report name it beside every number that depends on it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def adopt_table(source: Path, target: Path) -> int:
 
 
 def table_at(target: Path) -> tables.Table:
-    """The table that belongs at a path of the results, by its names. Raises TableError if none does."""
+    """The table that belongs at a path of the results, by file and folders. Raises TableError if none does."""
     name, folders = target.name.split(".")[0], target.parts[:-1]
     if name in tables.TABLES:
         return tables.TABLES[name]
@@ -79,7 +79,9 @@ def table_at(target: Path) -> tables.Table:
         return tables.VERDICTS if ".verdicts" in target.name else tables.QUESTIONS
     if "train" in folders:
         return tables.OCR_SFT
-    raise tables.TableError(f"{target}: no kind of table that can be adopted lies there")
+    raise tables.TableError(
+        f"{target}: no table that can be adopted belongs at this path; give a path that the workflow writes"
+    )
 
 
 def adopt_model(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Let the teacher reason about the hard questions; keep every attempt with its verdict.
+"""Write reasoning for the hard questions with the teacher; keep every attempt with its verdict.
 
 `--estimate` prints what it will cost and ends: no key is needed, nothing is sent, nothing is written. Before the hard
 set exists, `--rows N` stands for it:

@@ -73,8 +73,8 @@ def main(argv: list[str] | None = None) -> None:
             reasons[row["reason"]] += row["n"] if row["fate"] in ("dropped", "unusable") else 0
         listing = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(4) if n)
         LOG.info("%s: %d kept; left out: %s", source, kept, listing or "none")
-    asked = config.questions.mix if isinstance(config.questions.mix, str) else "of shares"
-    for line in mix.lines(made.train, made.guesses, f"training, mix {asked}"):
+    mixture = config.questions.mix if isinstance(config.questions.mix, str) else "of shares"
+    for line in mix.lines(made.train, made.guesses, f"training, mix {mixture}"):
         LOG.info("%s", line)
 
 

@@ -4,11 +4,11 @@
     rollout3d audit --meta DIR_OR_FILES --answers SpaceR-151k.jsonl --out audit.parquet
     rollout3d audit --scenes scenes.parquet --objects objects.parquet --answers vsi_590k.jsonl --out audit.parquet
 
-VSI-Bench's own questions prove the generator: its *_meta_info_val.json files answer them, and every disagreement is
-printed with both values (table audit). Files in another form (SpaceR, VLM-3R, VSI-590K, SpatialEvo) are told apart by
-their first record, and are answered from boxes of their scans: printed is the agreement per question type, of distances
-between closest points and between centres, and what could not be matched and why (table audit_released). Appearance
-order and route planning cannot be audited.
+VSI-Bench's own questions test the generator: they are answered from its *_meta_info_val.json files, and every
+difference is printed with both values (table audit). Files in another form (SpaceR, VLM-3R, VSI-590K, SpatialEvo) are
+recognised by their first record, and answered from boxes of their scans. This prints the agreement per question type,
+for distances between closest points and between centres, and records without a match with the reason (table
+audit_released). Appearance order and route planning cannot be audited.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("audit", __doc__)
 ROWS = 4096
-"""Rows of a row group of the table audit_released."""
+"""Rows per row group of the table audit_released."""
 
 
 @STAGE.command
@@ -82,8 +82,8 @@ def _check(audited: int, total: int, out: str) -> None:
     """Raise StageError if nothing could be audited: a success would look like agreement."""
     if not audited:
         raise StageError(
-            f"none of {total} questions could be audited, so nothing is shown: do the boxes and --answers belong "
-            f"together? {out} says why, question by question"
+            f"none of {total} questions could be audited: check that the boxes and --answers are of the same scans; "
+            f"{out} says why, question by question"
         )
 
 

@@ -2,8 +2,8 @@
 
     rollout3d check-scan scannet ROOT/scans/scene0000_00 --out look.png
 
-Prints what was found and every check. A picture is drawn only with --out: frames with boxes, the mesh from their poses,
-depth, and the room from above with the camera's path.
+Prints the contents of the scan and the result of every check. A picture is drawn only with --out: frames with boxes,
+the mesh from their poses, depth, and the room from above with the camera's path.
 
 Exit status: 0 if every check that could be made passes, 1 if one fails or the picture cannot be written, 2 if there
 is nothing to check.
@@ -14,9 +14,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from rollout3d.doors import DATASETS
 from rollout3d.scenes.locate import UnusableScan, locate
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage, StageError, add_scan
 
 STAGE = Stage("check_scan", __doc__)
 LOG = logging.getLogger(__name__)
@@ -26,8 +25,7 @@ LOG = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> None:
     """`DATASET PATH [--out PICTURE.png]`; PATH is the scan's own folder in the release."""
     parser = STAGE.parser()
-    parser.add_argument("dataset", choices=DATASETS.names)
-    parser.add_argument("path", type=Path, help="folder of one scan, such as ROOT/scans/scene0000_00")
+    add_scan(parser)
     parser.add_argument("--out", type=Path, metavar="PNG", help="draw the picture there; without it none is drawn")
     args, _ = STAGE.parse(parser, argv)
     try:

@@ -1,4 +1,4 @@
-"""What every stage shares: arguments, configuration, lineage, the store, logging.
+"""Parts that all stages share: arguments, configuration, lineage, the store, logging.
 
 Inside the workflow a stage finds the study (configuration, code digests) in the file that the environment variable
 ROLLOUT3D_STUDY names, this machine's paths in ROLLOUT3D_SITE, and reads only the keys that it declares. By hand,
@@ -21,6 +21,7 @@ from typing import Any
 from rollout3d import code, provenance, tables
 from rollout3d import config as configuration
 from rollout3d.config import Run, keys, read
+from rollout3d.doors import DATASETS
 from rollout3d.errors import UserError, reported
 from rollout3d.stages import registry
 from rollout3d.study.graph import SETS
@@ -34,7 +35,7 @@ SITE_VARIABLE = "ROLLOUT3D_SITE"
 
 
 class StageError(UserError):
-    """A problem that a stage itself finds; `status` is the exit status of its command line."""
+    """A problem that a stage detects; `status` is the exit status of its command line."""
 
     def __init__(self, message: str, status: int = 1):
         super().__init__(message)
@@ -59,7 +60,7 @@ class Stage:
         self._restored = False
 
     def parser(self) -> argparse.ArgumentParser:
-        """A parser that knows `--config`; the stage adds its own arguments."""
+        """A parser with the option `--config`; the stage adds its own arguments."""
         parser = argparse.ArgumentParser(
             prog=f"rollout3d {self.name.replace('_', '-')}",
             description=self.description,
@@ -85,7 +86,7 @@ class Stage:
         args = parser.parse_args(argv)
         try:
             self._study = Running.from_environment()
-            # A study's values are whole: laid over the defaults, entries that the user has removed would come back.
+            # A study's values are complete: laid over the defaults, entries that the user has removed would come back.
             values = self._study.values if self._study else configuration.Config().model_dump(mode="json")
             layers = [_layer(item) for item in args.config]
             site = os.environ.get(SITE_VARIABLE)
@@ -124,6 +125,13 @@ class Stage:
         return keys.narrow(self.spec.configuration.model_validate(values), self._held)
 
     @property
+    def _own_code(self) -> code.Code:
+        """The code of the job that `parse` read. Raises RuntimeError before that."""
+        if self._code is None:
+            raise RuntimeError(f"{self.name}: parse the arguments first")
+        return self._code
+
+    @property
     def whole_configuration(self) -> dict[str, Any]:
         """Every key with its value, without this machine's paths, to be shown.
 
@@ -142,7 +150,7 @@ class Stage:
             main(argv)
             if self._study and self._lineages and not self._restored:
                 for lineage in self._lineages:
-                    provenance.note(self._study.results, lineage, started, self._code.short)
+                    provenance.note(self._study.results, lineage, started, self._own_code.short)
 
         return run
 
@@ -154,7 +162,7 @@ class Stage:
             if files:
                 parts = self._reads.get(name)
                 digests.append((name, tables.digest([tables.content_digest(path, parts) for path in files])))
-        lineage = tables.Lineage(self.name, self._values, self._settings, self._code.digest, tuple(digests))
+        lineage = tables.Lineage(self.name, self._values, self._settings, self._own_code.digest, tuple(digests))
         self._lineages.append(lineage)
         return lineage
 
@@ -162,8 +170,8 @@ class Stage:
         """Put the finished result of this identity in place, if the store has it; return whether it did.
 
         `output` is the first declared output. `lock`: of the folder that it lies in, where another process may train;
-        while that one lives, nothing is put in place. Of several processes of a job the first one does it, the others
-        only look. Outside the workflow there is no store.
+        while that one lives, nothing is put in place. Of several processes of a job only the first one does it; the
+        others return whether the store has it. Outside the workflow there is no store.
         """
         if not self._study:
             return False
@@ -192,9 +200,15 @@ class Stage:
         wanted = self._study.code.get(self.name) if self._study else None
         if wanted and wanted != code.closure(self.name).digest:
             raise StageError(
-                f"the code of {self.name} has changed since the workflow was started, and would not be what the "
-                "lineage of its results says: start the workflow again"
+                f"the code of {self.name} has changed since the workflow was started, and is not the code that the "
+                "lineage of its results would name: start the workflow again"
             )
+
+
+def add_scan(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name one scan by dataset and folder."""
+    parser.add_argument("dataset", choices=DATASETS.names)
+    parser.add_argument("path", type=Path, help="folder of one scan, such as ROOT/scans/scene0000_00")
 
 
 def _scope(args: argparse.Namespace) -> registry.Scope:
@@ -211,7 +225,7 @@ def _scope(args: argparse.Namespace) -> registry.Scope:
 
 
 def _layer(item: str) -> read.Layer:
-    """What one value of `--config` sets: JSON text, or a YAML file. Raises ValueError that names it."""
+    """The layer of one value of `--config`: JSON text, or a YAML file. Raises ValueError that names it."""
     if not item.lstrip().startswith("{"):
         return read.read_yaml(item)
     try:
@@ -221,10 +235,10 @@ def _layer(item: str) -> read.Layer:
 
 
 def end_process() -> None:
-    """End now, as a success, without tearing the interpreter down.
+    """End this process at once with status 0, without the interpreter's shutdown.
 
     For training processes: a thread of gloo or DeepSpeed that still runs while libraries are unloaded aborts a process
-    whose work is done (now and then, on a loaded machine), and torchrun calls the whole run failed.
+    whose work is done (sometimes, on a loaded machine), and torchrun then reports the whole run as failed.
     """
     logging.shutdown()
     sys.stdout.flush()

@@ -1,6 +1,6 @@
-"""Name a model that exists already: a directory of this machine (site.models), else a Hugging Face name.
+"""Write the `model.json` of an existing model: a directory of this machine (site.models), else a Hugging Face name.
 
-Writes its `model.json`. Nothing is downloaded here; whoever loads the model first does that.
+Nothing is downloaded here; the first job that loads the model downloads it.
 """
 
 from __future__ import annotations

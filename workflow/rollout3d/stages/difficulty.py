@@ -1,4 +1,4 @@
-"""Let the filter model answer the training questions of one shard, in one of the four settings (OCR, Table 1)."""
+"""Answer the training questions of one shard with the filter model, in one of the four settings (OCR, Table 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let a run answer a benchmark, or one shard of it."""
+"""Answer a benchmark, or one shard of it, with the model of a run."""
 
 from __future__ import annotations
 

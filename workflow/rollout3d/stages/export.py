@@ -23,7 +23,7 @@ from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("export", __doc__)
 DECIDES = tuple(name for name in settings.COMPARED if name != "backend")
-"""Settings that an export repeats; the back ends answer alike up to rounding."""
+"""Settings that an export repeats; the answers of the two back ends are equal up to rounding."""
 
 
 @STAGE.command
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         else:
             style = settings.style_of(handle.kind if handle.kind in ("sft", "grpo") else "none")
             asked = settings.configured(_as_trained(config, handle.about), style)
-            source = "As the configuration has it; no answers of this model were found."
+            source = "From the configuration; no answers of this model were found."
         values = {name: asked[name] for name in DECIDES if name != "prompt_digest"}
         video = _video(config, tables.lineage(model_json))
         export_model(model_json, args.to, Asked(**values, source=source), video)
@@ -71,10 +71,10 @@ def _evaluations(model_json: Path) -> list[Path]:
 
 
 def evaluated(paths: list[Path], model_json: Path) -> dict[str, Any]:
-    """Return how the answers in predictions tables were asked for, by column.
+    """Return the settings of the answers in predictions tables, by column.
 
-    Raises ValueError if they are of another model, do not say how they were made, were made under several settings, or
-    if the wording has changed since.
+    Raises ValueError if the answers are of another model, have no settings or several, or if the wording has changed
+    since.
     """
     seen: dict[tuple[Any, ...], Path] = {}
     for path in paths:
@@ -83,7 +83,7 @@ def evaluated(paths: list[Path], model_json: Path) -> dict[str, Any]:
         for row in rows:
             seen.setdefault(tuple(row.get(name) for name in DECIDES), path)
     if len(seen) != 1 or None in next(iter(seen)):
-        why = "were asked for in several ways" if len(seen) > 1 else "do not say how they were made"
+        why = "were made under several settings" if len(seen) > 1 else "do not hold their settings"
         where = ", ".join(map(str, dict.fromkeys(seen.values()))) or ", ".join(map(str, paths))
         raise InvalidInput(f"{where}: the answers {why}; name the table that counts: --predictions FILE")
     asked = dict(zip(DECIDES, next(iter(seen)), strict=True))
@@ -107,7 +107,7 @@ def _as_trained(config: Config, about: dict[str, Any]) -> Config:
 
 
 def _video(config: Config, lineage: dict[str, Any]) -> Video:
-    """How pictures are shown: as the model's lineage has it, else as the configuration has it."""
+    """Keys of `video`: from the model's lineage, else from the configuration."""
     known = lineage.get("values", {}) | lineage.get("settings", {})
     own = {name: known[f"video.{name}"] for name in Video.model_fields if f"video.{name}" in known}
     return config.video.model_copy(update=own)

@@ -3,7 +3,7 @@
     rollout3d forget results/demo/runs/ocr/model.json
     rollout3d forget results/demo/eval/ocr/synthetic/predictions.parquet
 
-`-R` and `--force` of Snakemake bring back what is current from the store; this is how to ask for a new computation.
+`-R` and `--force` of Snakemake put current results back from the store; this command forces a new computation.
 Paid replies of the teacher stay in their cache.
 """
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="rollout3d forget", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("targets", nargs="+", help="paths that the workflow writes")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be deleted")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only print what would be deleted")
     add_options(parser)
     args = parser.parse_args(argv)
     yes = not args.dry_run

@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from rollout3d import releases
 from rollout3d.fingerprint import Recorder
-from rollout3d.stages.common import Stage, StageError
+from rollout3d.stages.common import Stage
+from rollout3d.stages.external import add_import, external_file
 
 STAGE = Stage("import_questions", __doc__)
 
@@ -20,21 +20,15 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.imports.released import SOURCES, import_questions
 
     parser = STAGE.parser()
-    parser.add_argument("--source", required=True, choices=SOURCES, help="which release: a key of site.external")
+    parser.add_argument("--source", required=True, choices=SOURCES, help="the release: a key of site.external")
     parser.add_argument("--out", required=True, type=Path, help="table questions")
-    parser.add_argument("--dropped", required=True, type=Path, help="table questions_dropped")
-    parser.add_argument("--sets", nargs="*", default=[], help="frame sets of videos; default: the configuration's")
-    parser.add_argument("--raw", help="table raw_files: the files that were read")
-    parser.add_argument("--threads", type=int, default=1, help="pictures and videos decoded at a time")
+    add_import(parser)
     args, config = STAGE.parse(parser, argv)
-    path = config.site.external.get(args.source)
-    message = releases.missing_file(args.source, path)
-    if message:
-        raise StageError(message)
+    path = external_file(config, args.source)
     lineage = STAGE.lineage({"file": path})
-    with Recorder({f"external.{args.source}": Path(path).parent}) as raw:
+    with Recorder({f"external.{args.source}": path.parent}) as raw:
         own = partial(raw.lineage, lineage)
-        import_questions(args.source, Path(path), args.out, args.dropped, config, own, args.threads, args.sets)
+        import_questions(args.source, path, args.out, args.dropped, config, own, args.threads, args.sets)
     if args.raw:
         raw.write(args.raw, lineage)
 

@@ -1,4 +1,4 @@
-"""Raw scans of one shard to scene tables: scenes, objects, frames, maps, visibility, scenes_dropped.
+"""Read the raw scans of one shard into scene tables: scenes, objects, frames, maps, visibility, scenes_dropped.
 
 The table raw_files beside them lists the files that were read.
 """

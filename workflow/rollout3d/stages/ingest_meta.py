@@ -1,9 +1,9 @@
-"""Published boxes to scene tables, without any scan: scenes, objects, scenes_dropped.
+"""Convert published boxes to scene tables, without any scan: scenes, objects, scenes_dropped.
 
     rollout3d ingest-meta --meta DIR_OR_FILES --out DIR
 
 Reads VSI-Bench's *_meta_info_val.json, and VLM-3R's variant of them. `rollout3d questions --scenes --objects` takes
-the tables; a scene read so has no frames and no map.
+the tables; a scene made this way has no frames and no map.
 """
 
 from __future__ import annotations

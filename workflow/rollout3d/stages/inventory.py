@@ -3,7 +3,7 @@
     rollout3d inventory scannet /data/scannet
     rollout3d inventory scannetpp /data/scannetpp --out inventory.parquet --list
 
-Every scan that a split list names or that is on disk is looked at by the headers of its files, without decoding any
+Every scan that a split list names or that is on disk is checked by the headers of its files, without decoding any
 video: seconds per hundred scans. Files are located as ingest locates them. Damage inside a file shows at ingest only.
 Prints scans by split and state, and reasons with counts (--list: every unusable scan); writes the table `inventory`
 to --out.

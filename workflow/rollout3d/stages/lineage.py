@@ -1,4 +1,4 @@
-"""Tell in words how a table or model was made, and all that it rests on.
+"""Print how a table or model was made, and the same of every result that it depends on.
 
     rollout3d lineage results/eval/ocr/vsibench/scores.parquet
     rollout3d lineage results/demo/runs/ocr/model.json
@@ -18,7 +18,7 @@ from rollout3d import provenance, tables
 from rollout3d.errors import reported
 from rollout3d.study.dump import NoStudy, add_options, load, options_of
 
-WRAP = {"break_on_hyphens": False, "break_long_words": False}
+_WRAP = textwrap.TextWrapper(118, subsequent_indent=" " * 12, break_on_hyphens=False, break_long_words=False)
 
 
 @reported()
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="rollout3d lineage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, help="a table, a model.json or a report")
-    parser.add_argument("--alone", action="store_true", help="tell of this file only, not of what it rests on")
+    parser.add_argument("--alone", action="store_true", help="describe this file only, not its ancestors")
     add_options(parser)
     args = parser.parse_args(argv)
     found = tables.lineage(args.file)
@@ -58,7 +58,8 @@ def words(path: str, about: dict, results: Path | None) -> Iterator[str]:
     for title, values in (("decided", about.get("values", {})), ("beside", about.get("settings", {}))):
         if values:
             text = ", ".join(f"{key} = {tables.canonical_json(value)}" for key, value in sorted(values.items()))
-            yield textwrap.fill(text, 118, initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12, **WRAP)
+            _WRAP.initial_indent = f"  {title:<9} "
+            yield _WRAP.fill(text)
     yield f"  code      {about.get('code', '')[:16]}"
     identity = tables.Lineage.from_dict(about).identity
     made = provenance.read(results, stage, identity) if results else None

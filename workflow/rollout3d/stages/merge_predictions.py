@@ -1,4 +1,4 @@
-"""Predictions of all shards of a benchmark -> one table, in the order of the questions."""
+"""Merge the predictions of all shards of a benchmark into one table, in the order of the questions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--predictions", required=True, nargs="+", help="tables predictions of all shards, in order")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
-    parser.add_argument("--probes", nargs="?", help="table probes, if videos that cannot answer were shown")
+    parser.add_argument("--probes", nargs="?", help="table probes, if probes were evaluated")
     parser.add_argument("--out", required=True, help="table predictions")
-    parser.add_argument("--run", help="whose predictions these are, for the lineage")
-    parser.add_argument("--benchmark", help="of which benchmark, for the lineage")
+    parser.add_argument("--run", help="run of the predictions, for the lineage")
+    parser.add_argument("--benchmark", help="benchmark of the predictions, for the lineage")
     args, _ = STAGE.parse(parser, argv)
     questions = [row["question_id"] for row in tables.read(tables.QUESTIONS, args.questions, ["question_id"])]
     try:
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _no_twin(path: str | None) -> dict[str, set[str]]:
-    """Probe -> questions without such a twin of their video."""
+    """Return, for each probe, the questions without such a twin of their video."""
     found: dict[str, set[str]] = {}
     for row in tables.read(tables.PROBES, path, ["question_id", "probe", "reason"]) if path else ():
         if row["reason"] is not None:

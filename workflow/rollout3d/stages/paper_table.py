@@ -1,4 +1,4 @@
-"""Make one of the paper's tables, with our numbers beside its own."""
+"""Make one of the paper's tables, with this study's numbers beside the paper's."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--kept", nargs="*", default=[], help="kept rules and runs that predictions or questions rest on"
     )
-    parser.add_argument("--recipes", default="{}", help="what runs have for themselves, as JSON (config/recipes.py)")
+    parser.add_argument(
+        "--recipes", default="{}", help="differences of runs from the study, as JSON (config/recipes.py)"
+    )
     args, config = STAGE.parse(parser, argv)
     recipes = json.loads(args.recipes)
     given = {"ocr_rl": [], "ocr_sft": []}
     for path in args.questions:
-        kind = tables.lineage(path).get("table")
-        if kind not in given:
-            raise StageError(f"{path}: holds the table '{kind}'; --questions takes ocr_rl and ocr_sft")
+        name = tables.lineage(path).get("table")
+        if name not in given:
+            raise StageError(f"{path}: holds the table '{name}'; --questions takes ocr_rl and ocr_sft")
         columns = ["question_id", "answer_type", "ground_truth", "question_type", "source"]
-        given[kind] += tables.read(tables.TABLES[kind], path, columns)
+        given[name] += tables.read(tables.TABLES[name], path, columns)
     needs = doors.PAPER_TABLES.constant(args.table, "NEEDS", ())
     models = {}
     if "runs" in needs:

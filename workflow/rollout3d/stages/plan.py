@@ -6,7 +6,7 @@
 
 Reads the configuration as Snakemake does, the run table with the run's recipe (its values come before those of
 `--config`), and `config.json` of the run's model where `site.models` names one (else built-in sizes). Nothing is loaded
-or run. Exit status 1: the run does not fit; what would is printed.
+or run. Exit status 1: the run does not fit; settings that would fit are printed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("run", nargs="?", help="a run of the run table that trains")
     parser.add_argument("--gpus", type=_positive, default=8, help="GPUs, over all nodes (8)")
-    parser.add_argument("--gib", type=float, default=80, help="memory of each, GiB (80)")
-    parser.add_argument("--card", help="its name, such as H100 (default by --gib)")
+    parser.add_argument("--gib", type=float, default=80, help="memory per GPU, GiB (80)")
+    parser.add_argument("--card", help="name of the card, such as H100 (default by --gib)")
     parser.add_argument("--tokens", type=_positive, help="mean tokens of a completion (default: half of the most)")
     parser.add_argument("--samples", type=_positive, help="samples of SFT, if its table does not exist yet")
     parser.add_argument("--vllm-share", type=_share, help="share of the GPU for vLLM, instead of the configuration's")
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     card = choose(args.card, args.gib)
     model = f"{config.models[key].name} ({model_shape(config, key)[1]})"
     rates = Rates(args.compute, args.bandwidth, args.disk * 1e9)
-    # While one is written, the ones that are kept are there too.
+    # While a checkpoint is written, those that are kept are on the disk too.
     plan = report.Plan(args.run, model, step, args.gib, card, rates, number, source, KEPT + 1)
     print("\n".join(report.lines(plan)))
     sys.exit(0 if plan.fits else 1)

@@ -1,6 +1,6 @@
-"""Check everything that a run needs without starting a job; takes Snakemake's options and targets.
+"""Check everything that a run needs without starting a job, with Snakemake's options and targets.
 
-Give it what you would give Snakemake, such as `rollout3d preflight --profile slurm all`. Snakemake works out the jobs,
+Takes the arguments of Snakemake, such as `rollout3d preflight --profile slurm all`. Snakemake works out the jobs,
 and their data, models, environments, API key, GPUs or partitions and disk space are checked, as at the start of every
 real run. Prints all problems with their remedies. Exit status: 0 = the jobs can run, 1 = problems.
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from rollout3d.preflight import VARIABLE
 
 PLACES = ("--cores", "-c", "--jobs", "-j", "--profile", "--workflow-profile", "--executor", "-e")
-"""Options that say where jobs run; without one they run on this machine."""
+"""Options that decide where jobs run; without one they run on this machine."""
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A benchmark as released -> its questions and the frames that models are shown."""
+"""Convert a released benchmark to its questions and the frames that models are shown."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     rollout3d probes --questions questions.parquet --frames frames.parquet --out probes.parquet \\
         --objects objects.parquet --regions regions.aabb_none.parquet
 
-Pictures are not stored: the table says whose frames are shown, in which order, with which objects drowned.
+Pictures are not stored: the table holds the scan whose frames are shown, their order, and the objects drowned.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--frames", required=True, nargs="+", help="tables frames of their scenes")
     parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for drowned and removed")
     parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for drowned and removed")
-    parser.add_argument("--sets", nargs="*", default=[], help="frame sets; default: the one that evaluation shows")
+    parser.add_argument("--sets", nargs="*", default=[], help="frame sets; default: the one of evaluation")
     parser.add_argument("--benchmark", help="name of the benchmark, for the lineage")
     parser.add_argument("--out", required=True, help="table probes")
     args, config = STAGE.parse(parser, argv)
@@ -36,15 +36,15 @@ def main(argv: list[str] | None = None) -> None:
     questions = tables.read_light(tables.QUESTIONS, args.questions)
     sets = args.sets or [eval_set(config.evaluation, config.video)]
     regions = (args.objects, args.regions) if args.regions else None
-    asked = config.evaluation.probes
+    wanted = config.evaluation.probes
     try:
-        rows = [row for name in sets for row in probe_rows(questions, args.frames, name, asked, config.seed, regions)]
+        rows = [row for name in sets for row in probe_rows(questions, args.frames, name, wanted, config.seed, regions)]
     except ValueError as error:
         raise StageError(f"{args.questions}: {error}") from None
     parents = {"questions": args.questions, "frames": args.frames, "objects": args.objects, "regions": args.regions}
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
     tables.write(tables.PROBES, args.out, rows, lineage)
-    for probe in asked:
+    for probe in wanted:
         reasons = Counter(row["reason"] for row in rows if row["probe"] == probe)
         n = reasons.pop(None, 0)
         none = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())

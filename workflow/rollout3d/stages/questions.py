@@ -6,21 +6,21 @@
 
 A scan whose poses, mesh, boxes, colours or depth contradict each other gets no questions (`scenes.agreement`).
 With --meta (VSI-Bench's *_meta_info_val.json, or VLM-3R's variant): every eligible question of the six geometric
-categories, whatever the split and without the caps of `questions.per_scene`; of one object that others are measured
-from, 20 sets of relative distance (`questions.rel_distance_per_primary`). Letters are balanced at assembly, not here.
-Answers that readers have found wrong are corrected (resources/errata.csv) unless `questions.compat` is vsibench.
+categories, whatever the split and without the caps of `questions.per_scene`. Per reference object of relative distance
+there are 20 sets of candidates (`questions.rel_distance_per_primary`). Letters are balanced at assembly, not here.
+Answers that are known to be wrong are corrected (resources/errata.csv) unless `questions.compat` is vsibench.
 
-Each question says which samplings of the video can answer it; `questions.strict: remove` leaves out those that the
-frames shown cannot.
+Each question lists the samplings of the video that can answer it; `questions.strict: remove` leaves out those that the
+frames shown to a model cannot answer.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 from rollout3d import tables
 from rollout3d.questions import errata
@@ -29,6 +29,7 @@ from rollout3d.questions.visible import Gate, is_refusal, reason_counts, removed
 from rollout3d.scenes.meta import read_meta
 from rollout3d.scenes.verdict import CONTRADICTS, counts, judge_all
 from rollout3d.stages.common import Stage
+from rollout3d.tables.rows import QuestionRow
 
 STAGE = Stage("questions", __doc__)
 LOG = logging.getLogger(__name__)
@@ -37,12 +38,14 @@ LOG = logging.getLogger(__name__)
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--dataset", help="dataset of the scans; default: whatever the scenes say")
+    parser.add_argument("--dataset", help="dataset of the scans; default: that of the scenes")
     parser.add_argument("--meta", nargs="+", help="metadata files, or directories of them, instead of the next three")
     parser.add_argument("--scenes", help="table scenes of the shard")
     parser.add_argument("--objects", help="table objects of the shard")
     parser.add_argument("--maps", help="table maps of the shard; scenes of ingest-meta have none")
-    parser.add_argument("--visibility", help="table visibility of the shard; without it no question is judged by it")
+    parser.add_argument(
+        "--visibility", help="table visibility of the shard; without it questions are not checked against the video"
+    )
     parser.add_argument("--out", required=True, help="table questions")
     parser.add_argument("--dropped", help="table questions_dropped; beside --out, as NAME_dropped, if not given")
     parser.add_argument("--workers", type=int, default=1, help="processes; the output does not depend on it")
@@ -79,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.visibility:
             visibility, gate = tables.SceneReader(tables.VISIBILITY, [args.visibility]), Gate.of(config)
         elif config.questions.strict == "remove":
-            LOG.warning("questions.strict is remove, but without --visibility nothing is known of the videos: all stay")
+            LOG.warning("questions.strict is remove, but without --visibility no question can be checked: all stay")
         named = {name: getattr(args, name) for name in ("scenes", "objects", "maps", "visibility")}
         lineage = STAGE.lineage({name: path for name, path in named.items() if path})
     verdicts = judge_all(scenes, config.scenes.agreement, config.site.max_drop_share)
@@ -103,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
             here = set(columns["scene_id"].to_pylist()) if corrections else ()
             mine = [each for each in corrections if each.scene_id in here]
             if mine:
-                done = _corrected(columns.to_pylist(), mine, here)
+                done = errata.apply(cast("list[QuestionRow]", columns.to_pylist()), mine, here)
                 columns = tables.build(tables.QUESTIONS, done.rows)
                 reasons += [{"question_id": row["question_id"], "file": "", "reason": why} for row, why in done.removed]
                 corrections = [each for each in corrections if each not in mine]
@@ -115,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
             why += [row["reason"] for row in reasons]
             unseen += [reason for reason in columns["refused"].to_pylist() if reason]
             unseen += [row["reason"] for row in reasons if is_refusal(row["reason"])]
-        _corrected([], corrections, {row["scene_id"] for row in scenes} if corrections else ())
+        errata.apply([], corrections, {row["scene_id"] for row in scenes} if corrections else ())
     for of_type in with_summary if settings.compat != "vsibench" and not args.meta else ():
         line = of_type.summary(n_made[of_type.name], why, len(scenes)) if of_type.summary else ""
         if line:
@@ -127,10 +130,6 @@ def main(argv: list[str] | None = None) -> None:
             ", ".join(f"{n} {reason}" for reason, n in reason_counts(unseen)) or "none",
             what,
         )
-
-
-def _corrected(rows: list[dict], corrections: Sequence[errata.Erratum], scans: Collection[str]) -> errata.Applied:
-    return errata.apply(rows, corrections, scans)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pixels that each object covers in each training frame, for one shard and one way of choosing points."""
+"""Compute the pixels that each object covers in each training frame, for one shard and one region mode."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What each stage's result depends on besides its input tables: keys of the configuration, and of its run's row.
+"""Declarations of the stages: keys of the configuration, and fields of the run's row, that decide each result.
 
-Light on purpose: the Snakefile reads it, so it imports nothing heavy. A stage is given a configuration narrowed to its
+Light on purpose: the Snakefile reads it, so it imports nothing heavy. A stage receives a configuration narrowed to its
 keys, so it cannot read another one; a test fails when a stage declares a key that it never reads. The code that a
 stage runs is derived from its imports (`rollout3d.code`).
 """
@@ -32,7 +32,7 @@ def _fixed(*patterns: str) -> Keys:
 ENCODER = ("video.image_max_pixels", "video.min_pixels", "video.time_mode")
 """Keys that decide how any model encodes pictures and video."""
 TRAIN_VIDEO = ("video.train_frames", "video.train_min_pixels", "video.train_max_pixels")
-"""Keys that decide how a model in training sees a video."""
+"""Keys that decide which frames of a video a model in training is shown, and their size."""
 _MODEL = ("seed", "torch_threads", *ENCODER)
 _SAMPLES = ("scenes.jpeg_quality", "video.image_max_pixels", "video.min_pixels", "external.max_share_dropped")
 _OPTIMISER = (
@@ -42,13 +42,13 @@ _OPTIMISER = (
 
 
 def _stored_size(config: Config) -> tuple[str, ...]:
-    """The keys that decide how large frames are stored."""
+    """The keys that decide the size of stored frames."""
     own = config.video.stored_max_pixels is not None
     return ("video.stored_max_pixels", *(() if own else ("video.eval_max_pixels",)))
 
 
 def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
-    # Figures are stored whatever scenes.agreement says; `questions` and `assemble` judge them.
+    # Figures are stored for every value of scenes.agreement; `questions` and `assemble` apply it.
     return ("seed", f"datasets.{scope.dataset}.*", *of_section("scenes"), *_stored_size(config))
 
 
@@ -106,7 +106,7 @@ def _teacher_prompts(config: Config, scope: Scope) -> tuple[str, ...]:
     return tuple(name for name, key in prompts.items() if key is None or any(values(config, (key,)).values()))
 
 
-def _teacher_frames(config: Config, scope: Scope) -> dict[str, str | tuple[str, ...]]:
+def _teacher_frames(config: Config, scope: Scope) -> dict[str, str]:
     shows_frames = "frames" in doors.TEACHERS.constant(config.cot.teacher, "TABLES", ())
     return {"frames": teacher_set(config.video)} if shows_frames else {}
 
@@ -145,7 +145,7 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
-    """Settings of answers that predictions carry, and that `score` compares with the configuration."""
+    """Settings of answers that predictions hold, and that `score` compares with the configuration."""
     style = {
         "none": ("evaluation.max_new_tokens_direct",),
         None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", "prompts.think"),
@@ -174,12 +174,12 @@ def _think(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _direct(config: Config, scope: Scope) -> bool:
-    """Return whether a model is asked as released, without reasoning."""
+    """Return whether prompts have the released wording, without reasoning."""
     return scope.run.method == "none" if scope.run else scope.setting != "frames16_grpo"
 
 
-def _asked(config: Config, scope: Scope) -> tuple[str, ...]:
-    """The wording that a model is asked with: as released, or trained to reason."""
+def _wording(config: Config, scope: Scope) -> tuple[str, ...]:
+    """The file that holds the wording of the prompt: as released, or with reasoning."""
     return ("direct.txt",) if _direct(config, scope) else _think(config, scope)
 
 
@@ -261,7 +261,7 @@ STAGES: dict[str, Spec] = {
     "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
     "difficulty": Spec(
         _difficulty,
-        prompts=_asked,
+        prompts=_wording,
         shards=lambda config, scope: config.difficulty.shards,
         reads=_train_frames,
         costly=True,
@@ -279,13 +279,13 @@ STAGES: dict[str, Spec] = {
     "evaluate": Spec(
         _evaluate,
         lambda run: ("method",),
-        prompts=_asked,
+        prompts=_wording,
         shards=lambda config, scope: config.evaluation.shards,
         reads=lambda config, scope: dict.fromkeys(("frames", "probes", "regions"), _eval_set(config)),
         costly=True,
     ),
     "merge_predictions": Spec(),
-    "score": Spec(_score, prompts=_asked),
+    "score": Spec(_score, prompts=_wording),
     "paper_table": Spec(_paper_table),
     "summary": Spec(_fixed("*")),
     "show": Spec(_fixed("*")),
@@ -329,7 +329,7 @@ def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     found = dict(_values(config, stage, replace(scope, shard=None, n_shards=None)))
     if stage == "describe_model":  # where one model lies: the only place that a result holds
         found["site.models"] = found["site.models"].get(scope.key)
-    # What a job is of all that its rule makes: a file in another one's place is then another result.
+    # The place of a job among those of its rule: a file in another job's place is then another result.
     found |= {f"job.{name}": getattr(scope, name) for name in WILDCARDS if getattr(scope, name) is not None}
     if scope.run_name:
         found["job.run"] = scope.run_name
@@ -379,7 +379,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["question_type"] = of_types(config)
     if stage == "annotate":
         found["teacher"] = config.cot.teacher
-    if stage in ("annotate", "train_grpo"):  # verified and rewarded is what stands in the tag
+    if stage in ("annotate", "train_grpo"):  # both read the answer in the tag
         found["scorer"] = "tagged"
     if stage in ("select_hard", "paper_table"):
         found["scorer"] = sorted({official_scorer("direct"), official_scorer("think")})

@@ -27,7 +27,9 @@ def main(argv: list[str] | None = None) -> None:
     for name, table in SINGLE.items():
         parser.add_argument(f"--{name}", help=f"table {table}")
     parser.add_argument("--out", required=True, type=Path, help="the page, index.html")
-    parser.add_argument("--recipes", default="{}", help="what runs have for themselves, as JSON (config/recipes.py)")
+    parser.add_argument(
+        "--recipes", default="{}", help="differences of runs from the study, as JSON (config/recipes.py)"
+    )
     args, config = STAGE.parse(parser, argv)
     recipes = json.loads(args.recipes)
     files = {name: getattr(args, name) for name in (*LISTS, *SINGLE) if getattr(args, name)}

@@ -1,6 +1,6 @@
-"""Predictions -> scores of a run on a benchmark, with what guessing scores beside them.
+"""Score the predictions of a run on a benchmark, beside the scores of guessing.
 
-By hand, anyone's predictions (JSON lines, JSON, CSV or Parquet with an id and a text) by several scorers side by side:
+By hand, score predictions of others (JSON lines, JSON, CSV or Parquet with an id and a text) with several scorers:
 
     rollout3d score --predictions FILE --answers data/vsibench/test.jsonl --scorer vsibench lmms tagged
 """

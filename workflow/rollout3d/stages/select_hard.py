@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("--questions", required=True, help="table ocr_rl: what was asked, and the right answers")
+    parser.add_argument("--questions", required=True, help="table ocr_rl: the questions and their right answers")
     for setting in SETTINGS:
         parser.add_argument(
             f"--{setting.replace('_', '-')}", dest=setting, required=True, nargs="+", help="tables predictions"

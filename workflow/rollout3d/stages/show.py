@@ -1,4 +1,4 @@
-"""Print any table: what its columns mean and its first rows, or the rows that fulfil a condition.
+"""Print any table: the meaning of its columns, and its first rows or those that fulfil a condition.
 
 rollout3d show results/demo/train/ocr_rl.parquet --columns question --where "question_type == 'route_planning'"
 rollout3d show results/demo/report/table2.parquet --out table2.csv

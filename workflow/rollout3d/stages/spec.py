@@ -1,8 +1,8 @@
-"""What a stage declares of the things that decide its result, and which of its jobs is meant."""
+"""Declaration of what decides a stage's result, and the scope that names one of its jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rollout3d.config import Config, Run, question_types
@@ -10,7 +10,7 @@ from rollout3d.config import Config, Run, question_types
 
 @dataclass(frozen=True)
 class Scope:
-    """Which of a stage's jobs is meant: the wildcards of its rule. None where the stage has no such wildcard."""
+    """One job of a stage, by the wildcards of its rule. None where the stage has no such wildcard."""
 
     dataset: str | None = None
     mode: str | None = None
@@ -47,20 +47,20 @@ def no_types(config: Config) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class Spec:
     """`keys`: the configuration keys that a job reads, as patterns of `config.keys.values`. `row`: fields of the run's
-    row that decide the result. `prompts`: files of resources/prompts whose text a model is given. `costly`: the result
-    costs GPU hours or dollars, so it is kept in the store and a change of code alone does not recompute it."""
+    row that decide the result. `prompts`: files of resources/prompts whose text enters a model's prompt. `costly`: the
+    result costs GPU hours or dollars, so it is kept in the store and a change of code alone does not recompute it."""
 
     keys: Keys = lambda config, scope: ()
     row: Callable[[Run], tuple[str, ...]] = lambda run: ()
     prompts: Callable[[Config, Scope], tuple[str, ...]] = lambda config, scope: ()
     shards: Callable[[Config, Scope], int] | None = None
-    """Number of shards, for a stage that works on one of them: which one decides its result too."""
+    """Number of shards, for a stage whose jobs work on one each; the shard decides the result too."""
     stores: Callable[[Config, Scope], set[str]] | None = None
-    """Frame sets that it stores where none are asked for, for a stage that stores frames or what belongs to them."""
-    reads: Callable[[Config, Scope], dict[str, str | tuple[str, ...]]] = lambda config, scope: {}
+    """Frame sets that it stores where `--sets` names none, for a stage that stores frames or rows about them."""
+    reads: Callable[[Config, Scope], Mapping[str, str | tuple[str, ...]]] = lambda config, scope: {}
     """Input whose rows belong to frame sets -> the set or sets that it reads; of other inputs all rows count."""
     question_types: Callable[[Config], tuple[str, ...]] | None = types_named
-    """Question types whose files a job may load, of the stages that load any; None: whatever it is given."""
+    """Question types whose files a job may load, of the stages that load any; None: those of its input."""
     costly: bool = False
     configuration: type[Config] = Config
     """Model that the stage reads the configuration with: another package's has the sections of that package."""

@@ -1,4 +1,4 @@
-"""Say of each table and model whether it is current, and what the next run would compute, put back, and cost.
+"""Show which tables and models are current, and what the next run would compute, put back and cost.
 
     rollout3d status
     rollout3d status table4 --configfile config/presets/demo.yaml --config 'grpo={"ablation": {"sigma0": 64}}'
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def report(graph: Graph, steps: list[Step]) -> list[str]:
-    """Lines that tell the state of the study: what is not current and why, then what the next run does."""
+    """Lines on the state of the study: what is not current and why, then what the next run does."""
     lines: list[str] = []
     shown: Counter[tuple[str, ...]] = Counter()
     for step in steps:
@@ -54,9 +54,9 @@ def report(graph: Graph, steps: list[Step]) -> list[str]:
             continue
         status = "stale (code)" if state.status == "current" else state.status
         reasons = state.reasons or state.code_files
-        kind = (step.job.rule, status, *reasons)
-        shown[kind] += 1
-        if shown[kind] <= SHOWN:
+        group = (step.job.rule, status, *reasons)
+        shown[group] += 1
+        if shown[group] <= SHOWN:
             lines.append(f"{status:<8} {step.job.name}" + (f": {'; '.join(reasons)}" if reasons else ""))
     for (rule, status, *_), count in shown.items():
         if count > SHOWN:
@@ -89,7 +89,7 @@ def cost(graph: Graph, steps: list[Step]) -> list[str]:
         lines.append(f"cost: {hours}" + (f", {unknown} more were never timed here" if known and unknown else ""))
     if any(s.fate != "leave" and s.job.stage in ("annotate", "judge") for s in steps):
         lines.append(
-            f"cost: the teacher may be asked again; {spent_usd(graph):.2f} dollars were paid for the annotations, "
+            f"cost: the teacher may be called again; {spent_usd(graph):.2f} dollars were paid for the annotations, "
             "and replies in the cache are not paid for twice"
         )
     return lines

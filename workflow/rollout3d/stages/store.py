@@ -5,7 +5,7 @@
     rollout3d store results/demo --target runs/ocr/model.json --clear
 
 A result in place shares its files with its entry, so that an entry costs space only after its result was replaced.
-Deleting a run's folder leaves its entries here: that is what puts it back.
+Deleting a run's folder leaves its entries here, from which the next run puts it back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""GRPO with the rollout method of the run: object-centric 3D rollout, or one of those it is compared with.
+"""Train a run by GRPO with its rollout method: object-centric 3D rollout, or one that it is compared with.
 
 Resumes from its newest checkpoint. Several GPUs: `python workflow/launch.py --gpus 8 -- -m rollout3d.stages.train_grpo
 ...`.

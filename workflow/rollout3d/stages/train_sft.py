@@ -1,4 +1,4 @@
-"""Cold start: supervised fine-tuning on written-out reasoning. Resumes from its newest checkpoint.
+"""Train the cold start: supervised fine-tuning on written reasoning. Resumes from its newest checkpoint.
 
 Several GPUs: `python workflow/launch.py --gpus 8 -- -m rollout3d.stages.train_sft ...`.
 """

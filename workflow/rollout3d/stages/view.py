@@ -1,4 +1,4 @@
-"""Show one scan as a page to turn in a browser: points, boxes, cameras, frames and their regions.
+"""Write one scan as an interactive page: points, boxes, cameras, frames and their regions.
 
 The page is one file that needs no network: copy it from the head node and open it, or read it through a tunnel. It
 shows the scene tables of a results directory (the configuration's own if neither --results nor --tables is given).
@@ -7,10 +7,10 @@ shows the scene tables of a results directory (the configuration's own if neithe
 from __future__ import annotations
 
 import logging
-import os
 import re
 from pathlib import Path
 
+from rollout3d.files import write_atomically
 from rollout3d.report.view import MAX_MB, collect, locate, render, shards
 from rollout3d.stages.common import Stage
 
@@ -42,10 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     for note in view.notes:
         LOG.warning("%s: %s", args.scene, note)
     out = args.out or Path(re.sub(r"[^\w.-]", "_", args.scene) + ".html")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    aside.write_text(render(view), encoding="utf-8")
-    os.replace(aside, out)
+    write_atomically(out, render(view))
     print(f"{out}: {len(view.objects)} objects, {len(view.frames)} frames, {out.stat().st_size / 1e6:.1f} MB")
 
 

@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("run", type=Path, help="directory of a run, such as results/runs/ocr")
     parser.add_argument("--once", action="store_true", help="print the present state and end")
-    parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between two looks (default: 5)")
+    parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between two updates (default: 5)")
     args, _ = STAGE.parse(parser, argv)
 
     from rollout3d.training.watch import watch

@@ -13,9 +13,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from rollout3d.tables.fields import Table
+from rollout3d.tables.fields import R, Table
 from rollout3d.tables.reader import TableFile
 
 _FRAME = re.compile(r"video/(\d+\.\d+)(?:_(\d+)of(\d+)_([0-9.]+)fps_(\d+)x(\d+))?\.\w+")
@@ -55,14 +55,14 @@ def frame_origin(path: str) -> Origin | None:
     return Origin(int(index), int(n_frames), float(fps), int(width), int(height))
 
 
-def read_light(table: Table, path: Path | str) -> list[dict[str, Any]]:
+def read_light(table: Table[R], path: Path | str) -> list[R]:
     """All rows of a question table, the pictures in `media` without their bytes: `MediaReader` reads those.
 
     Raises `TableError` for a damaged file, and a file of another table or version.
     """
     with TableFile(path, table) as file:
         wanted = [leaf for leaf in file.leaves if not (leaf.startswith("media.") and leaf.endswith(".bytes"))]
-        return file.rows(columns=wanted)
+        return cast("list[R]", file.rows(columns=wanted))
 
 
 class MediaReader:
