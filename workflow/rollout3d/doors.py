@@ -42,6 +42,11 @@ class Door:
         self.check(name)
         return import_module(f"{PACKAGE.name}.{self.folder.replace('/', '.')}.{name}")
 
+    def declaring(self, constant: str) -> dict[str, Any]:
+        """Return the literals that files of this folder assign to a name at module level, by name of the thing."""
+        found = {name: self.constant(name, constant, None) for name in self.names}
+        return {name: value for name, value in found.items() if value is not None}
+
     def constant(self, name: str, constant: str, default: Any) -> Any:
         """Return a literal that a thing's file assigns at module level (`KEYS = (...)`), without importing the file.
 

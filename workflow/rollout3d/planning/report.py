@@ -1,4 +1,4 @@
-"""Text of a plan: the output of `rollout3d plan`, and the README's table."""
+"""Text of a plan: the output of `rollout3d plan`, and the table of docs/planning.md."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rollout3d import doors
 from rollout3d.config import Config, Run
 from rollout3d.planning import memory
 from rollout3d.planning.cards import Card, choose
@@ -198,13 +199,13 @@ def table(gpus: int = 8) -> Iterator[str]:
     """
     yield f"| {gpus} GPUs | " + " | ".join(f"{gib} GiB" for gib in TABLE_GIB) + " | hours |"
     yield "|---" * (len(TABLE_GIB) + 2) + "|"
-    kinds: dict[str, dict[str, Any]] = {
+    variants: dict[str, dict[str, Any]] = {
         "full, ZeRO-2": {"deepspeed": "zero2"},
         "full, ZeRO-3": {"deepspeed": "zero3"},
         f"LoRA {LORA_RANK}": {"deepspeed": "none", "lora_rank": LORA_RANK},
     }
     for size in ("3B", "7B"):
-        for kind, values in kinds.items():
+        for variant, values in variants.items():
             cells, hours = [], "-"
             for gib in TABLE_GIB:
                 step = _ocr(size, values, gpus)
@@ -218,21 +219,13 @@ def table(gpus: int = 8) -> Iterator[str]:
                 cells.append(f"{needed:.1f} ({f'vLLM {step.share:.2f}' if step.backend == 'vllm' else 'hf'})")
                 spent = step_seconds(seconds(step, choose(None, gib), Rates()))
                 hours = f"{STEPS * spent / 3600:.1f}"
-            yield f"| {size}, {kind} | " + " | ".join(cells) + f" | {hours} |"
+            yield f"| {size}, {variant} | " + " | ".join(cells) + f" | {hours} |"
 
 
 def _ocr(size: str, values: dict[str, Any], gpus: int) -> Work:
     """Return OCR's step with the paper's settings, `values` laid over them."""
     config = Config.model_validate({"grpo": values})
-    run = Run(
-        run="ocr",
-        method="grpo",
-        init="base",
-        train_table="ocr_rl",
-        rollout="object_centric",
-        schedule="linear",
-        regions="aabb_none",
-        reward="ocr",
-        steps=STEPS,
-    )
+    ((rollout, cells),) = doors.ROLLOUTS.declaring("PAPER").items()
+    row = {"run": "ocr", "method": "grpo", "init": "base", "train_table": "ocr_rl", "rollout": rollout, "steps": STEPS}
+    run = Run.model_validate(row | cells)
     return work(config, {"ocr": run}, "ocr", gpus, shape=released(f"Qwen2.5-VL-{size}-Instruct"))

@@ -1,8 +1,8 @@
 """Gallery of training steps: clean and perturbed frames side by side, the objects under noise, and the rollouts.
 
-Perturbed frames are not stored. They are made again by the code that made them: frames are decoded and resized by the
-trainer's own store, and draws depend on names only (seed, run, step, question), so the objects and the noise are those
-of the training. Pictures are stored without loss: each pixel is the one that training saw.
+Perturbed frames are not stored. They are made again by the code that the training ran: frames are decoded and resized
+by the trainer's own store, and draws depend on names only (seed, run, step, question), so the objects and the noise are
+those of the training. Pictures are stored without loss: each pixel is the one that training saw.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
-from rollout3d.tables.rows import FrameRow
-from rollout3d.training.rollouts import Context, make_views
-from rollout3d.training.rollouts.object_centric import eligible
+from rollout3d.tables.rows import FrameRow, QuestionRow
+from rollout3d.training.rollouts import Context, eligible, make_views
 
 Row = Mapping[str, Any]
 LOG = logging.getLogger(__name__)
@@ -43,8 +42,8 @@ class Pictures:
         self._set, self._video = train_set(video), video
         self._n = frame_set(self._set).n_shown
 
-    def __contains__(self, scene_id: str) -> bool:
-        return scene_id in self._store
+    def __contains__(self, scene_id: str | None) -> bool:
+        return scene_id is not None and scene_id in self._store
 
     def rows(self, scene_id: str) -> list[FrameRow]:
         """Return the frame rows that training shows, in order, repeats included. Raises MissingFrames for an unknown
@@ -84,7 +83,7 @@ class Example:
     run: str
     step: int
     total: int
-    question: Row
+    question: QuestionRow
     delta: float
     sigma: float
     objects: tuple[str, ...]
@@ -105,7 +104,7 @@ class Example:
 def examples(
     run: Run,
     rollouts: Sequence[Row],
-    questions: Mapping[str, Row],
+    questions: Mapping[str, QuestionRow],
     pictures: Pictures,
     objects: Sequence[Path | str],
     regions: Sequence[Path | str],
@@ -142,6 +141,7 @@ def examples(
         question = questions[question_id]
         scene, rows = question["scene_id"], groups[step, question_id]
         context = Context(grpo, run, seed, step, total, masks)
+        assert scene is not None  # it is in `pictures`
         clean = pictures.video(scene)
         altered = next(view for view in make_views(question, clean, context) if view.name == "perturbed")
         assert altered.frames is not None and altered.sigma is not None and context.delta is not None
@@ -149,7 +149,7 @@ def examples(
         if list(altered.perturbed_objects) != list(recorded):
             LOG.warning("run %s, step %d: the view of question %s is not the recorded one", run.run, step, question_id)
             continue
-        frames, share = _shown(question, clean, altered.frames, altered.perturbed_objects, pictures, masks)
+        frames, share = _shown(scene, clean, altered.frames, altered.perturbed_objects, pictures, masks)
         found.append(
             Example(
                 run=run.run,
@@ -172,7 +172,7 @@ def examples(
 
 
 def _shown(
-    question: Row,
+    scene: str,
     clean: np.ndarray,
     perturbed: np.ndarray,
     object_ids: Sequence[int],
@@ -184,7 +184,7 @@ def _shown(
     Of each of `FRAMES_SHOWN` equal parts of the video it is the frame in which the noise covers most: with few objects,
     evenly spaced frames may hold none of them.
     """
-    scene, shape = question["scene_id"], clean.shape[:3]
+    shape = clean.shape[:3]
     masks = {object_id: regions.union(scene, [object_id], shape) for object_id in object_ids}
     union = np.any([*masks.values()], axis=0)
     rows = pictures.rows(scene)

@@ -17,7 +17,8 @@ from rollout3d.report import tables as paper
 from rollout3d.report.about import About
 from rollout3d.report.page import Study, sample_questions
 from rollout3d.scenes.verdict import Mode, judge
-from rollout3d.tables.rows import ReportRow, ScoreRow
+from rollout3d.tables.fields import R
+from rollout3d.tables.rows import QuestionRow, ReportRow, ScoreRow
 
 Row = Mapping[str, Any]
 LOG = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def collect(
     )
 
 
-def _read(table: tables.Table, path: str | None) -> list[dict[str, Any]]:
+def _read(table: tables.Table[R], path: str | None) -> list[R]:
     return tables.read(table, path) if path else []
 
 
@@ -126,15 +127,16 @@ def _belongs(run: str, table: str, reference: Sequence[Mapping[str, str]]) -> bo
 
 def _examples(
     files: Files,
-    train: Sequence[Row],
+    train: Sequence[QuestionRow],
     config: Config,
     runs: Mapping[str, Run],
     own: Callable[[str], Config],
 ) -> list[gallery.Example]:
-    """Return examples of the first object-centric run that is trained; `own` gives the configuration of a run."""
+    """Return examples of the first trained run that perturbs objects; `own` gives the configuration of a run."""
     trained: dict[str, str] = {Path(path).parent.name: path for path in files.rollouts}
+    perturbing = doors.ROLLOUTS.declaring("OBJECTS")
     for name, run in runs.items():
-        if run.rollout != "object_centric" or name not in trained:
+        if run.rollout not in perturbing or name not in trained:
             continue
         regions = [path for path in files.regions if Path(path).name == f"regions.{run.regions}.parquet"]
         if not regions:
@@ -149,7 +151,7 @@ def _examples_of(
     rollouts: str,
     regions: Sequence[str],
     files: Files,
-    train: Sequence[Row],
+    train: Sequence[QuestionRow],
     config: Config,
 ) -> list[gallery.Example]:
     pictures = gallery.Pictures(files.frames, files.maps, config.video)
@@ -168,7 +170,7 @@ def _counts(
 ) -> list[tuple[str, str, str]]:
     scans = Counter(row["dataset"] for row in tables.read_many(tables.SCENES, files.scenes, ["scene_id", "dataset"]))
     fates = Counter(judge(row, agreement).fate for row in tables.read_many(tables.SCENES, files.scenes, ["agreement"]))
-    kinds = len({row["question_type"] for row in train})
+    n_types = len({row["question_type"] for row in train})
     steps = ", ".join(f"{run} {len(rows):,}" for run, rows in metrics.items())
     counts = [
         ("scans", scans.total(), ", ".join(f"{dataset} {n:,}" for dataset, n in sorted(scans.items()))),
@@ -179,7 +181,7 @@ def _counts(
         ),
         ("frames", _n_rows(files.frames), "stored with pose and intrinsics"),
         ("objects", _n_rows(files.objects), "annotated"),
-        ("training questions", len(train), f"of {kinds} types"),
+        ("training questions", len(train), f"of {n_types} types"),
         ("hard questions", len(hard), ""),
         ("cold start samples", len(sft), "questions with verified reasoning"),
         ("runs trained", len(metrics), f"steps: {steps}" if steps else ""),

@@ -2,8 +2,8 @@
 
 The note of a cell without a result is "not run"; no number is ever filled in. The paper's numbers are in
 `resources/reference/ocr.csv`: table, row, column, value, source, the run (or the guessing baseline) of this study that
-answers to the row, and the model that the paper's number is of. A run without a row of its own appears under its own
-name; so does a run of another model than the one that names the paper's row.
+corresponds to the row, and the model that the paper's number is of. A run without a row of its own appears under its
+own name; so does a run of another model than the one that names the paper's row.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ Row = Mapping[str, Any]
 TABLES = doors.PAPER_TABLES.names
 REFERENCE = shipped("resources/reference/ocr.csv")
 
+PAPER_BENCHMARK = "vsibench"
+"""Benchmark of the paper's numbers; the notes of other scores name theirs."""
 GUESSES = ("random", "frequent")
 """Views of the score table that use no video."""
 NOT_RUN = "not run"
@@ -47,9 +49,9 @@ def read_reference(path: Path | str = REFERENCE) -> list[dict[str, str]]:
 
 
 def main_benchmark(scores: Iterable[Row]) -> str | None:
-    """Return the benchmark that the tables report: VSI-Bench where it was run, else the first in alphabetical order."""
-    names = sorted({row["benchmark"] for row in scores})
-    return "vsibench" if "vsibench" in names else names[0] if names else None
+    """Return the benchmark that the tables report: that of the first scores, in the workflow the first of
+    `evaluation.benchmarks`. None without scores."""
+    return next((row["benchmark"] for row in scores), None)
 
 
 def task_columns(scores: Iterable[Row]) -> dict[str, str]:
@@ -63,7 +65,7 @@ def task_columns(scores: Iterable[Row]) -> dict[str, str]:
 
 
 def models_of(config: Config, runs: Mapping[str, Run]) -> dict[str, str]:
-    """Return which model was really run, by run and by key of `models`: the one at the end of its chain of `init`."""
+    """Return the model that was run, by run and by key of `models`: the one at the end of the chain of `init`."""
     found = {}
     for name in (*config.models, *runs):
         key = name
@@ -75,7 +77,7 @@ def models_of(config: Config, runs: Mapping[str, Run]) -> dict[str, str]:
 
 
 def models_of_settings(config: Config, runs: Mapping[str, Run]) -> dict[str, str]:
-    """Return which model really answered in each setting of Table 1."""
+    """Return the model that answered in each setting of Table 1."""
     found = models_of(config, runs)
     return {
         setting: found[config.difficulty.run if setting == "frames16_grpo" else config.difficulty.model]
@@ -144,9 +146,11 @@ def recipe_note(recipe: Mapping[str, Any] | None) -> list[str]:
     """Return the note of a run's recipe: its name, and each key with the run's value and the study's."""
     if not recipe:
         return []
-    said = [f"{key} {value_text(own)} (study: {value_text(study)})" for key, (study, own) in recipe["differs"].items()]
-    said += [f"{cell} {value_text(value)}" for cell, value in recipe["run"].items()]
-    return [f"recipe {recipe['recipe']}: {', '.join(said) or 'no difference'}"]
+    differences = [
+        f"{key} {value_text(own)} (study: {value_text(study)})" for key, (study, own) in recipe["differs"].items()
+    ]
+    differences += [f"{cell} {value_text(value)}" for cell, value in recipe["run"].items()]
+    return [f"recipe {recipe['recipe']}: {', '.join(differences) or 'no difference'}"]
 
 
 def value_text(value: Any) -> str:
@@ -172,7 +176,7 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
     table, paper, scores = given.table, given.paper, given.scores
     marks, models, recipes = list(given.marks), given.models, given.recipes
     benchmark = main_benchmark(scores)
-    if benchmark and benchmark != "vsibench":
+    if benchmark and benchmark != PAPER_BENCHMARK:
         marks = [f"benchmark {benchmark}", *marks]
     titles = task_columns(row for row in scores if row["benchmark"] == benchmark)
     ours: dict[tuple[str, str], tuple[float, int]] = {}
@@ -231,7 +235,7 @@ def cell(
 ) -> ReportRow:
     """Return a cell: the paper's number as text (empty without one), ours with its number of questions, and its note.
 
-    `source`: what ours is of, such as "run ocr". `marks`: notes of our number; `missing`: the note where there is none.
+    `source`: origin of our number, such as "run ocr". `marks`: notes on it; `missing`: the note where there is none.
     """
     return {
         "table": table,

@@ -372,8 +372,8 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["backend"] = {"train_grpo": config.grpo, "difficulty": config.difficulty, "evaluate": config.evaluation}[
             stage
         ].backend
-    if stage == "report":  # its gallery replays the views of object-centric runs alone
-        found["rollout"] = "object_centric"
+    if stage == "report":  # its gallery shows again only views that perturb objects
+        found["rollout"] = tuple(doors.ROLLOUTS.declaring("OBJECTS"))
     of_types = STAGES[stage].question_types
     if of_types is not None:
         found["question_type"] = of_types(config)

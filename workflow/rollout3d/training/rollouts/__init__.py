@@ -15,7 +15,7 @@ from rollout3d import doors
 from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.rollouts._view import CLEAN, Context, View
 
-__all__ = ["CLEAN", "Context", "Rollout", "View", "make_views"]
+__all__ = ["CLEAN", "Context", "ObjectRollout", "Rollout", "View", "eligible", "make_views"]
 
 
 class Rollout(Protocol):
@@ -24,11 +24,26 @@ class Rollout(Protocol):
     A file may also assign literals, which are read without importing it (`doors.Door.constant`): `NEEDS`, the cells
     (schedule, regions) without which its runs are refused; `KEYS`, the keys of `grpo` that only it reads; `KEYS_IF`,
     further ones by the (key, value) that makes it read them. A key that is not declared cannot be read.
+    `OBJECTS = True`: the file also defines `eligible`, and a view named "perturbed" has objects under noise; the report
+    shows such views again. `PAPER`: further cells of the paper's own run, if the method is the paper's.
     """
 
     def views(self, question: QuestionRow, frames: np.ndarray | None, context: Context, /) -> list[View]:
         """Return the views of a question, the clean one first; `frames` as in `make_views`."""
         ...
+
+
+class ObjectRollout(Rollout, Protocol):
+    """What a method with `OBJECTS = True` defines."""
+
+    def eligible(self, question: QuestionRow, context: Context, /) -> list[int]:
+        """Return the ids of the objects that may be perturbed, sorted: the M of equation 5."""
+        ...
+
+
+def eligible(question: QuestionRow, context: Context) -> list[int]:
+    """Return the ids of the objects that the run's rollout method, one with `OBJECTS`, may perturb, sorted."""
+    return cast(ObjectRollout, doors.ROLLOUTS.load(context.run.rollout or "")).eligible(question, context)
 
 
 def make_views(question: QuestionRow, frames: np.ndarray | None, context: Context) -> list[View]:

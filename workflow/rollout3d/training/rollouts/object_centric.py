@@ -22,6 +22,8 @@ from rollout3d.training.rollouts import noisy
 from rollout3d.training.rollouts._view import Context, View
 
 NEEDS = ("schedule", "regions")
+OBJECTS = True
+PAPER = {"schedule": "linear", "regions": "aabb_none", "reward": "ocr"}
 KEYS = ("ablation.noise", "ablation.noise_frames", "ablation.object_count", "ablation.query_objects")
 KEYS_IF = {("ablation.noise", "additive"): ("ablation.sigma0",)}
 
