@@ -217,7 +217,7 @@ def test_mixed_settings_stand_beside_each_run_under_a_warning():
     how = {"settings": "32 frames uniform", "scorer": "vsibench", "part": None}
     rows = [*score_rows_of("a", **how), *score_rows_of("b", **how | {"scorer": "lmms", "part": "scannet, 9 of 99"})]
     sheet = score_sheet(rows, "vsibench")
-    assert sheet.warning == "Not like with like: the runs differ in scorer and part"
+    assert sheet.warning == "Not comparable: the runs differ in scorer and part"
     assert sheet.notes == ["32 frames uniform"]
     assert [group.settings for group in sheet.groups] == [
         "scorer vsibench, part: whole benchmark",
@@ -226,7 +226,7 @@ def test_mixed_settings_stand_beside_each_run_under_a_warning():
     ]
     for text in (sheet.csv, sheet.latex):
         assert "scorer lmms, part: scannet, 9 of 99" in text
-    assert "Not like with like" in sheet.latex
+    assert "Not comparable" in sheet.latex
 
 
 def test_of_mixed_settings_only_what_differs_stands_beside_a_run():

@@ -92,7 +92,7 @@ def test_box_that_is_none_is_shown_by_its_aabb(tmp_path):
     bad = OBJECTS[0] | {"normalized_axes": [float("nan")] * 9}
     view = shown(write(tmp_path, objects=[bad, *OBJECTS[1:]]))
     assert len(view.objects) == len(OBJECTS) and view.objects[0]["obb"] == view.objects[0]["aabb"]
-    assert "Its axis-aligned box stands in" in view.notes[0]
+    assert "Its axis-aligned box is shown instead" in view.notes[0]
 
 
 def test_page_keeps_its_limit_and_frames_with_regions_go_first(shard):

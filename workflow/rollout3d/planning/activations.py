@@ -58,7 +58,7 @@ def training(
     # What the backward of a feed-forward layer holds beside what the layer has saved: two gradients of its inner width.
     inner = 2 * shape.inner * itemsize * tokens
     eyes = 2 * shape.vision_inner * itemsize * patches
-    # With checkpointing transformers asks for the gradients of a frozen tower's input: it saves as a trained one does.
+    # With checkpointing transformers computes gradients of a frozen tower's input: it saves what a trained one does.
     tower_saves = trained == "everything" or checkpointing
     pixels = patches * shape.patch_volume * itemsize if trained == "everything" else 0.0
     if checkpointing:
@@ -78,7 +78,7 @@ def training(
         working=working,
         logits=LOGIT_BYTES * scored / chunks * shape.vocabulary + piece,
         mask=mask + copies,
-        vision=mask + tower + _looking(shape, patches, itemsize),
+        vision=mask + tower + _encoding(shape, patches, itemsize),
     )
 
 
@@ -96,7 +96,7 @@ def scoring(shape: Shape, rows: Sequence[RowSize], itemsize: int, chunks: int) -
         working=max(feed_forward, attention),
         logits=LOGIT_BYTES * scored / chunks * shape.vocabulary + shape.width * itemsize * scored,
         mask=mask,
-        vision=mask + _looking(shape, patches, itemsize),
+        vision=mask + _encoding(shape, patches, itemsize),
     )
 
 
@@ -132,7 +132,7 @@ def _block(shape: Shape, itemsize: int) -> float:
     return 2 * _norm(shape.vision_width, itemsize) + attention + inputs + 4 * shape.vision_inner * itemsize
 
 
-def _looking(shape: Shape, patches: int, itemsize: int) -> float:
+def _encoding(shape: Shape, patches: int, itemsize: int) -> float:
     """Bytes of a forward of the vision tower that saves nothing: pixels in float32 and in its own precision, and one
     block at a time."""
     pixels = shape.patch_volume * (FLOAT32 + (itemsize if itemsize != FLOAT32 else 0))

@@ -1,8 +1,8 @@
 """Floating-point operations and bytes of a training step of Qwen2.5-VL, counted from its shape.
 
 Matrix products only, two operations per multiply and add, as torch's FlopCounterMode counts them; norms, activations
-and positions are left out. Attention counts the pairs of tokens that see each other (the tree of a packed row), or,
-with `dense`, every pair of a padded row, which is what a kernel that takes a mask computes.
+and positions are left out. Attention counts the pairs of tokens of which one attends to the other (the tree of a packed
+row), or, with `dense`, every pair of a padded row, which is what a kernel that takes a mask computes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rollout3d.config.training import Optimiser
 from rollout3d.planning.shape import Shape
 
 Trained = Literal["everything", "language", "adapters"]
-"""Which parameters receive a gradient: all, all but the vision tower's, or LoRA adapters of the language model."""
+"""Name of the parameters that receive a gradient: all, all but the vision tower's, or the language model's adapters."""
 Grid = tuple[int, int, int]
 """Patches of a video in time, height and width."""
 
@@ -48,7 +48,7 @@ class RowSize:
 
     @property
     def pairs(self) -> int:
-        """Pairs (query, key): a prompt is causal, a completion sees the prompt and itself causally."""
+        """Pairs (query, key): a prompt is causal, a completion attends to the prompt, and to itself causally."""
         own = sum(n * self.prompt + n * (n + 1) // 2 for n in self.completions)
         return self.prompt * (self.prompt + 1) // 2 + own
 
@@ -92,7 +92,7 @@ class Forward:
 
         Two forwards, but for the gradient with respect to the pixels; frozen matrices need one product, not two. What
         comes before the first trained parameter needs none, unless there is gradient checkpointing: transformers then
-        asks for the gradients of the embeddings, those of the vision tower included.
+        computes the gradients of the embeddings, those of the vision tower included.
         """
         if trained == "everything":
             return 2 * self.total - self.patches
@@ -117,7 +117,7 @@ class Forward:
 
 
 def trained_of(settings: Optimiser) -> Trained:
-    """Return which parameters a run trains."""
+    """Return the name of the parameters that a run trains."""
     if settings.lora_rank:
         return "adapters"
     return "language" if settings.freeze_vision else "everything"
@@ -139,7 +139,7 @@ def prefill(shape: Shape, prompts: Sequence[RowSize]) -> Forward:
 
 
 def decode(shape: Shape, prompt_tokens: Sequence[int], steps: int, itemsize: int) -> tuple[float, float]:
-    """(operations, bytes) of `steps` tokens for each of several answers, decoded side by side after their prompts.
+    """Operations and bytes of `steps` tokens for each of several answers, decoded side by side after their prompts.
 
     A step reads all weights of the language model and the head once, and every answer's keys and values.
     """
@@ -150,8 +150,8 @@ def decode(shape: Shape, prompt_tokens: Sequence[int], steps: int, itemsize: int
 
 
 def adam_bytes(parameters: int, itemsize: int) -> float:
-    """The least that an update moves: gradients read for their norm and again, weights and both moments of four bytes
-    read and written, and weights of another precision written."""
+    """Least number of bytes that an update moves: gradients read for their norm and again, weights and both moments of
+    four bytes read and written, and weights of another precision written."""
     return float(parameters * (2 * itemsize + 24 + (itemsize if itemsize != 4 else 0)))
 
 

@@ -1,7 +1,7 @@
 """Predict the seconds of each phase of a step: operations over a card's peak, bytes over its bandwidth.
 
-`floors` is the least that a phase can take. A plan takes the same floors on a card at assumed shares of its peaks, and
-adds what is neither: Python between decoded tokens, the transfer of weights to vLLM, checkpoints.
+`floors` gives the least seconds of each phase. A plan uses the same floors on a card at assumed shares of its peaks,
+and adds the rest: Python between decoded tokens, the transfer of weights to vLLM, checkpoints.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from rollout3d.planning.shape import Shape
 from rollout3d.planning.work import Work
 
 TOKEN_S = {"hf": 0.030, "vllm": 0.002}
-"""Seconds per decoded token that the host takes: at least so many with transformers, so many beside the GPU's with
-vLLM. [assumed]"""
+"""Seconds per decoded token on the host: the least of a step with transformers, and an addition to the GPU's with vLLM.
+[assumed]"""
 RELOAD_RATE = 25e9
 """Bytes per second at which weights reach vLLM, tensor by tensor. [assumed]"""
 FRAME_S = 0.01

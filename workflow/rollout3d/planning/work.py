@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from rollout3d.model.pixels import TEMPORAL_PATCH, grid_of
 from rollout3d.planning.flops import Grid, RowSize, Trained, trained_of
 from rollout3d.planning.shape import Shape, Unplannable, base_model, model_shape
 from rollout3d.resize import smart_size
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.engines.engine import MICRO_TOKENS
 from rollout3d.training.packing import HEAD_CHUNKS, LARGE_VOCABULARY, micro_batches
 from rollout3d.training.rollouts import Context, make_views
@@ -243,7 +244,7 @@ def steps(config: Config, run: Run, samples: int | None = None) -> tuple[int, st
 
 
 class _NoRegions:
-    """Stand-in for the regions of a scan without objects: the choice of noisy pixels costs nothing on a GPU."""
+    """Regions of a scan without objects: the choice of noisy pixels costs nothing on a GPU."""
 
     def objects(self, scene_id: str) -> list[int]:
         return []
@@ -251,10 +252,11 @@ class _NoRegions:
 
 def _views(grpo: Grpo, run: Run, frames: int) -> list[Any]:
     """Return the views of a question about a scan."""
-    row = {"question_id": "plan", "scene_id": "plan", "objects": []}
+    # The columns that rollout methods read.
+    row = cast("QuestionRow", {"question_id": "plan", "scene_id": "plan", "objects": []})
     shown = np.zeros((frames, 1, 1, 3), np.uint8)
     always = grpo.model_copy(update={"reallocate_when_zero": False})
     total = run.steps or 1
-    # Last step: what a schedule alters has gone, so that no frame is missing and a prompt has its full length.
+    # Last step: the schedule alters nothing there, so that no frame is missing and a prompt has its full length.
     regions: Any = _NoRegions()
     return make_views(row, shown, Context(always, run, 0, total - 1, total, regions))

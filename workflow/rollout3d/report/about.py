@@ -1,8 +1,8 @@
 """Origin of the page's results: date, version, commits, software, configuration, licence.
 
-The page holds no time of its own making: it would be another page each time. Its date is the day of the newest result
-that it shows, as noted beside the results (`rollout3d.provenance`), so that the same results give the same page. When
-the page itself was made is noted there too.
+The page does not hold the time at which it was made, so that the same results give the same page. Its date is the day
+of the newest result that it shows, from the notes beside the results (`rollout3d.provenance`). The time of the page
+itself is noted there too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class About:
     date: str | None = None
     """Day (UTC) of the newest result; None without results."""
     version: str | None = None
-    """Of rollout3d."""
+    """Version of rollout3d."""
     commits: tuple[str, ...] = ()
     """Commits that made the results, that of the newest result last; `+` marks a clone with changes of its own."""
     software: tuple[str, ...] = ()

@@ -26,11 +26,11 @@ INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, GREEN, RED = "#2f6f9f", "#d9822b", "#4b8b5a", "#b3423a"
 COLORS = (BLUE, ORANGE, GREEN, RED, MUTED)
 FONT = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-"""The page's. Room is made for DejaVu Sans, which is wider than the others."""
+"""Font of the page. Figures are laid out for DejaVu Sans, which is wider than the others."""
 NARROW = 3.5
 """Width in inches of a figure for phones: 336 pixels of the 360 of a narrow screen."""
 _POINTS = 300
-"""Points of a curve; longer ones are drawn as the band between the extremes of as many bins."""
+"""Most points of a curve; a longer one is drawn as the band between the extremes of as many bins."""
 
 
 def words(name: str) -> str:
@@ -52,7 +52,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity of a training over its steps. Title and legend are the page's, so that they cover no curve."""
+    """One quantity of a training over its steps. The page draws title and legend, so that they cover no curve."""
 
     title: str
     keys: tuple[tuple[str, str], ...]
@@ -167,16 +167,16 @@ def dataset_chart(cells: Sequence[Row]) -> Drawing | None:
 
 def question_bars(cells: Sequence[Row], width: float) -> Figure:
     """Return Figure 3 as a figure of `width` inches: vertical bars if wide, horizontal ones if narrow."""
-    kinds = list(dict.fromkeys(cell["row"] for cell in cells))
+    counted = list(dict.fromkeys(cell["row"] for cell in cells))
     count = {(cell["row"], cell["column"]): cell["ours"] or 0 for cell in cells}
-    names = [words(kind).replace("relative direction, ", "direction ") for kind in kinds]
+    names = [words(name).replace("relative direction, ", "direction ") for name in counted]
     wide = width > NARROW
-    figure = Figure(figsize=(width, 3.4 if wide else 0.7 + 0.42 * len(kinds)), layout="constrained")
+    figure = Figure(figsize=(width, 3.4 if wide else 0.7 + 0.42 * len(counted)), layout="constrained")
     axes = figure.subplots()
     _clean(axes, grid="y" if wide else "x")
-    places = np.arange(len(kinds))
+    places = np.arange(len(counted))
     for k, (column, color) in enumerate((("OCR-RL", "#a9c9e0"), ("OCR-SFT", BLUE))):
-        values = [count.get((kind, column), 0) for kind in kinds]
+        values = [count.get((name, column), 0) for name in counted]
         label = f"{column}, {int(sum(values)):,}"
         draw = axes.bar if wide else axes.barh
         bars = draw(places + (k - 0.5) * 0.4, values, 0.38, color=color, label=label)

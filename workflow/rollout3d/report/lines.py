@@ -47,7 +47,10 @@ HOW = ("settings", "scorer", "part")
 
 
 def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[str]]:
-    """REPORT cells -> columns; lines with their name, cells by column and notes; notes that all our lines share."""
+    """Return columns, lines and common notes of REPORT cells.
+
+    A line has its name, its cells by column, and its notes; common notes are those that all lines of this study share.
+    """
     columns = list(dict.fromkeys(cell["column"] for cell in cells))
     lines: dict[str, dict[str, Any]] = {}
     for cell in cells:
@@ -56,7 +59,7 @@ def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[s
         line["notes"] += [note for note in cell["note"].split("; ") if note not in line["notes"]]
     for line in lines.values():
         line["ours"] = any(cell["ours"] is not None for cell in line["cells"].values())
-    # Guesses are made by no scorer and in no setting: what only they lack is common to all the others.
+    # Guesses have no scorer and no setting, so they do not count for what the others have in common.
     mine = [line["notes"] for line in lines.values() if line["ours"] and "guessing" not in line["notes"]]
     shared = [note for note in mine[0] if all(note in notes for notes in mine)] if mine else []
     common = [note for note in shared if note != NO_QUESTIONS and not note.startswith("run ")]
@@ -94,10 +97,9 @@ def paper_sheet(name: str, cells: Sequence[Row]) -> Sheet:
 
 
 def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
-    """The scores of a benchmark: each run on its video, on each probe, and the one minus the other; then guesses.
+    """Return the sheet of a benchmark: each run on its video, on each probe, and video minus probe; then guesses.
 
-    What is the same for all runs of how scores were made stands above the table; what is not, beside each run, and a
-    warning says so.
+    Settings that all runs share stand above the table. Other settings stand beside each run, with a warning.
     """
     of = [row for row in scores if row["benchmark"] == benchmark]
     runs = list(dict.fromkeys(row["run"] for row in of))
@@ -123,7 +125,7 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
         [group for group in groups if group.lines],
         group="Run",
         notes=[", ".join(common)] if common else [],
-        warning=f"Not like with like: the runs differ in {' and '.join(mixed)}" if mixed else "",
+        warning=f"Not comparable: the runs differ in {' and '.join(mixed)}" if mixed else "",
     )
 
 
@@ -175,7 +177,7 @@ def source_sheet(rows: Sequence[Row]) -> Sheet:
     lines = [
         Line(line["source"], [*(Cell(n) for n in line["fates"]), Cell(line["reasons"])]) for line in source_lines(rows)
     ]
-    return plain_sheet("sources", "Where the training questions come from", "Source", columns, lines)
+    return plain_sheet("sources", "Sources of the training questions", "Source", columns, lines)
 
 
 def bias_sheet(rows: Sequence[Row]) -> Sheet:
@@ -187,8 +189,8 @@ def bias_sheet(rows: Sequence[Row]) -> Sheet:
         marks = {rule: "bad" if rule in line["marked"] else "" for rule in rules}
         scores = [Cell(line["scores"].get(rule), mark=marks[rule]) for rule in rules]
         cells = [Cell(line["n"]), Cell(line["chance"]), *scores, Cell(line["answers"])]
-        lines.append(Line(words(line["kind"]), cells))
-    title = "What the text gives away"
+        lines.append(Line(words(line["type"]), cells))
+    title = "Scores of guessing from the text"
     return plain_sheet("bias", title, "Type", [*columns, Column("Most frequent answers", text=True)], lines)
 
 
@@ -251,7 +253,7 @@ def recipe_sheet(recipes: Mapping[str, Mapping[str, Any]]) -> Sheet:
         if lines:
             groups.append(Group(f"{run}: recipe {recipe['recipe']}", lines))
     columns = [Column("This run", text=True, limit=200), Column("The study", text=True, limit=200)]
-    title = "What runs have for themselves: in all else runs that are compared are alike"
+    title = "Differences of runs from the study: in all else the compared runs are equal"
     return Sheet("recipes", title, "Key", columns, groups, group="Run")
 
 

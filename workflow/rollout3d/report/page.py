@@ -23,15 +23,15 @@ Row = Mapping[str, Any]
 
 PRESETS = {
     "demo": "Synthetic scenes and a small model trained from scratch: these numbers show that the pipeline works. "
-    "They say nothing about the method, and must not be compared with the paper's.",
-    "tiny": "The smallest run that passes through every stage, for tests. Its numbers mean nothing.",
+    "They are no evidence about the method, and must not be compared with the paper's.",
+    "tiny": "The smallest run that passes through every stage, for tests. Its numbers are no evidence of anything.",
     "smoke": "The real model on a handful of samples: these numbers show that the installation works, nothing more.",
     "ablations": "The paper's configuration, runs of Tables 3 to 5.",
-    "seeing": "Synthetic scenes and a small model trained from scratch, long enough to learn to see: the difference "
-    "between its video and black frames is the point. Its scores must not be compared with the paper's.",
+    "seeing": "Synthetic scenes and a small model trained from scratch, long enough to use its video: the result is "
+    "the difference between its video and black frames. Its scores must not be compared with the paper's.",
 }
 OUTLINES = ("#ffd400", "#00e5ff", "#ff5cf4", "#7dff5c", "#ff9a3c", "#b9a4ff")
-"""Colours of the outlines of objects, again from the first where there are more."""
+"""Colours of the outlines of objects, repeated from the first where there are more objects."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Study:
 
 def sample_questions(train: Sequence[Row], seed: int, n: int = 10) -> list[Row]:
     """Draw `n` questions by `seed`: one of each type in turn, as long as there are types with more."""
-    by_kind: dict[str, list[Row]] = {}
+    by_type: dict[str, list[Row]] = {}
     for row in train:
-        by_kind.setdefault(row["question_type"], []).append(row)
+        by_type.setdefault(row["question_type"], []).append(row)
     names = question_types.NAMES
-    order = [kind for kind in names if kind in by_kind] + sorted(set(by_kind) - set(names))
+    order = [name for name in names if name in by_type] + sorted(set(by_type) - set(names))
     drawn: list[Row] = []
-    piles = {kind: generator(seed, "report", kind).permutation(len(by_kind[kind])).tolist() for kind in order}
+    piles = {name: generator(seed, "report", name).permutation(len(by_type[name])).tolist() for name in order}
     while len(drawn) < n and any(piles.values()):
-        for kind in order:
-            if piles[kind] and len(drawn) < n:
-                drawn.append(by_kind[kind][piles[kind].pop()])
+        for name in order:
+            if piles[name] and len(drawn) < n:
+                drawn.append(by_type[name][piles[name].pop()])
     return drawn
 
 
@@ -124,13 +124,13 @@ def _title(example: Example) -> str:
 
 
 def _several(labels: Sequence[str]) -> str:
-    """ "bed, keyboard (3), printer"."""
+    """Return labels with their counts above one, such as "bed, keyboard (3), printer"."""
     return ", ".join(name if n == 1 else f"{name} ({n})" for name, n in sorted(Counter(labels).items()))
 
 
-def _uri(data: bytes | str, kind: str) -> str:
+def _uri(data: bytes | str, media_type: str) -> str:
     """Return data as a data URL, so that the page needs no other file."""
-    return f"data:{kind};base64," + base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
+    return f"data:{media_type};base64," + base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
 
 
 def _pretty(evidence: str) -> str:

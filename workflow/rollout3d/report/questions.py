@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 FATES = ("train", "test", "dropped", "unusable", "refused")
 SHOWN = 3
-"""Most frequent reasons, or answers, that are listed in a line."""
+"""Number of the most frequent reasons, or answers, that a line lists."""
 ABOVE = 0.05
 """Score above random guessing, 0 to 1, from which a guessing rule is marked. [assumed]"""
 
@@ -44,16 +44,16 @@ def guess_line(rows: Sequence[Row]) -> str:
 def bias_lines(rows: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the guessing rules, and per question type the scores of random guessing and of each rule, in percent."""
     rules = [name for name in dict.fromkeys(r["name"] for r in rows if r["measure"] == "score") if name != "chance"]
-    kinds, names = {row["question_type"] for row in rows}, question_types.NAMES
+    found, names = {row["question_type"] for row in rows}, question_types.NAMES
     lines = []
-    for kind in [*(name for name in names if name in kinds), *sorted(kinds - set(names))]:
-        mine = [row for row in rows if row["question_type"] == kind]
+    for of_type in [*(name for name in names if name in found), *sorted(found - set(names))]:
+        mine = [row for row in rows if row["question_type"] == of_type]
         scores = {row["name"]: row for row in mine if row["measure"] == "score"}
         chance = scores["chance"]["value"]
         answers = [row for row in mine if row["measure"] == "answer"][:SHOWN]
         lines.append(
             {
-                "kind": kind,
+                "type": of_type,
                 "n": scores["chance"]["n"],
                 "chance": 100 * chance,
                 "scores": {name: 100 * row["value"] for name, row in scores.items()},

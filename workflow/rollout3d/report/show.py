@@ -1,4 +1,4 @@
-"""Any table of a study as a data frame of pandas: what its columns mean, and some of its rows as text."""
+"""Any table of a study as a data frame of pandas, and as text: the meaning of its columns, and some of its rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDEST = 60
-"""Characters of a cell that are printed; a CSV file holds all."""
+"""Most characters of a cell that are printed; a CSV file holds all."""
 
 
 class Unshowable(UserError, ValueError):

@@ -83,7 +83,7 @@ def _summaries(root: Path, scans: int) -> list[str]:
             # The gate removes questions that a generator made.
             kept = sum(row["question_type"] == name for row in asked) + visible.removed(left_out, name)
             lines.append(summary(kept, reasons, scans))
-    # Without a refusal nothing tells apart routes that nobody executed (compat: vsibench).
+    # Without a refusal, routes that were not executed (compat: vsibench) look like executed ones.
     return [f"  {line}" for line in lines if "refused" in line]
 
 

@@ -1,9 +1,9 @@
-"""One scan's tables as one page: points, boxes, cameras, frames and their regions, to turn around in a browser.
+"""One scan's tables as one interactive page: points, boxes, cameras, frames and their regions.
 
-Why a page with three.js and not rerun. The tables lie on a cluster's head node without a display, the person sits at a
-laptop that may be offline, and one file must do. rerun-sdk agrees with our pins (numpy >= 2, pyarrow >= 18), but its
+The page uses three.js and not rerun, because tables lie on a cluster's head node without a display, the reader has a
+laptop that may be offline, and one file must be enough. rerun-sdk fits our pins (numpy >= 2, pyarrow >= 18), but its
 `.rrd` opens only in a viewer of the same version (0.41: 170 MB to download, 0.5 GB installed) on the laptop or behind
-a server, and it has no notion of run-length masks per object. The page needs only a browser with WebGL; without
+a server, and it has no run-length masks per object. The page needs only a browser with WebGL; without
 WebGL its frames and masks still work. three.js travels inside it (`viewer/three`, MIT).
 
 Everything shown is what the tables hold: `maps.points` are the scan's points (at most 20,000), so no scan is read. The
@@ -173,7 +173,7 @@ def _object(row: Row, notes: list[str]) -> dict[str, Any]:
     try:
         oriented = OrientedBox.from_row(dict(row)).corners().tolist()
     except ValueError as error:
-        notes.append(f"Object {row['object_id']} ({row['label']}): {error}. Its axis-aligned box stands in.")
+        notes.append(f"Object {row['object_id']} ({row['label']}): {error}. Its axis-aligned box is shown instead.")
         oriented = corners
     return {
         "id": row["object_id"],
@@ -306,14 +306,20 @@ def _fitting(frames: list[int], cost: Mapping[int, int], first: set[int], budget
     evenly."""
     chosen: set[int] = set()
     for pool in ([index for index in frames if index in first], [index for index in frames if index not in first]):
-        for n in range(len(pool), -1, -1):
-            some = {pool[i] for i in sample_indices(len(pool), n)} if n else set()
-            if sum(cost[index] for index in chosen | some) <= budget:
-                break
+        some = _most(pool, cost, budget - sum(cost[index] for index in chosen))
         chosen |= some
-        if n < len(pool):
+        if len(some) < len(pool):
             break
     return chosen
+
+
+def _most(pool: list[int], cost: Mapping[int, int], budget: int) -> set[int]:
+    """Return the largest evenly spread part of a pool of frames whose pictures fit."""
+    for n in range(len(pool), 0, -1):
+        some = {pool[i] for i in sample_indices(len(pool), n)}
+        if sum(cost[index] for index in some) <= budget:
+            return some
+    return set()
 
 
 def render(view: View) -> str:

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--compute", type=_share, default=0.4, help="share of the card's FLOP/s reached (0.4)")
     parser.add_argument("--bandwidth", type=_share, default=0.6, help="share of its bytes per second reached (0.6)")
     parser.add_argument("--disk", type=float, default=1.0, help="GB/s of the disk for checkpoints (1)")
-    parser.add_argument("--table", action="store_true", help="print the README's table and stop")
+    parser.add_argument("--table", action="store_true", help="print the table of docs/planning.md and stop")
     add_options(parser)
     args = parser.parse_args(argv)
 

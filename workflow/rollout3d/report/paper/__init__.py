@@ -3,10 +3,10 @@
 A file defines, as literals that rules and configuration read without importing it:
 
 - `TITLE`: heading on the page. None: the page shows it in another form.
-- `NEEDS`: what it is made from, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
+- `NEEDS`: its inputs, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
   the four settings), `ocr_rl`, `ocr_sft` (the two training tables) and `runs` (which model each run starts from).
 - `KEYS` (optional): keys of the configuration on which it depends besides.
-- `EVERY_RUN` (optional): whether it has a row for every run, and not only for those of the paper.
+- `EVERY_RUN` (optional): true if it has a row for every run, and not only for those of the paper.
 
 and the function
 
@@ -29,13 +29,13 @@ __all__ = ["Given", "build_table"]
 
 @dataclass(frozen=True)
 class Given:
-    """What a table is made from; empty where its `NEEDS` does not name it, or where nothing was run yet."""
+    """Inputs of a table; empty where its `NEEDS` does not name it, or where nothing was run yet."""
 
     table: str
     paper: Sequence[Mapping[str, str]]
     """Rows of the reference file that belong to the table."""
     scores: Sequence[ScoreRow] = ()
-    """By the official scorer of each benchmark."""
+    """Scores by the official scorer of each benchmark."""
     predictions: Sequence[PredictionRow] = ()
     rl: Sequence[QuestionRow] = ()
     sft: Sequence[QuestionRow] = ()
@@ -44,9 +44,9 @@ class Given:
     marks: Sequence[str] = ()
     """Notes that every number of the study carries: its preset, and what the user keeps."""
     models: Mapping[str, str] = field(default_factory=dict)
-    """Run or key of `models` -> name of the model that was really run; for table 1 by setting."""
+    """Run or key of `models` -> name of the model that was run; for table 1 by setting."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Run -> what its recipe says (`config.recipes.summaries`)."""
+    """Run -> summary of its recipe (`config.recipes.summaries`)."""
 
 
 def build_table(given: Given) -> list[ReportRow]:

@@ -1,4 +1,4 @@
-"""Table 1: how many training questions the filter model answers in each of the four settings."""
+"""Table 1: number of training questions that the filter model answers in each of the four settings."""
 
 from __future__ import annotations
 
