@@ -10,6 +10,8 @@ import bench_gpu_step
 import devices
 from bench_gpu_step import PHASES, SHAPES, TRAINING, measure
 from measure import NotMeasured, table_row
+from rollout3d.config import Grpo
+from rollout3d.config.training import MAX_LOGPROB_GAP
 
 
 def test_every_phase_of_a_small_step_is_measured(capsys):
@@ -28,6 +30,7 @@ def test_every_phase_of_a_small_step_is_measured(capsys):
     gap = float(re.search(r"differ by ([\d.e+-]+) nats", figure.note)[1])
     assert 0 <= gap < 0.05  # bfloat16 rounds
     assert re.search(r"peak memory [\d.]+ GiB", figure.note) and re.search(r"generated \d+ tokens/s", figure.note)
+    assert Grpo.max_logprob_gap == MAX_LOGPROB_GAP, "the benchmark changed the limit of every other training"
 
 
 def test_without_a_gpu_one_line_says_so(monkeypatch):
