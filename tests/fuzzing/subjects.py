@@ -24,6 +24,7 @@ from rollout3d.config import Config, question_types
 from rollout3d.evaluation import benchmarks, foreign
 from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
 from rollout3d.imports import records, released, video_r1
+from rollout3d.imports.release import Import
 from rollout3d.releases import MissingData
 from rollout3d.scenes.datasets import _scannet_labels, _scannetpp_labels
 from rollout3d.scenes.formats.sens import SensFile
@@ -297,9 +298,9 @@ def _imported(base: Path, source: str, rows: list[dict[str, Any]], lines: bool) 
         own, dropped = out / "rows.parquet", out / "dropped.parquet"
         note(path)
         if cot:
-            video_r1.import_cot(path, own, dropped, config, LINEAGE)
+            video_r1.import_cot(path, Import(own, dropped, config, LINEAGE))
         else:
-            released.import_questions(source, path, own, dropped, config, LINEAGE)
+            released.import_questions(source, path, Import(own, dropped, config, LINEAGE))
         return {
             "questions": tables.read(kept, own),
             "questions_dropped": tables.read(tables.QUESTIONS_DROPPED, dropped),

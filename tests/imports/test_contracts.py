@@ -12,6 +12,7 @@ from rollout3d import tables
 from rollout3d.config import Config, question_types
 from rollout3d.doors import SCORERS
 from rollout3d.imports.records import ExternalError
+from rollout3d.imports.release import Import
 from rollout3d.imports.released import import_questions
 from rollout3d.questions.bias import bias_table
 from rollout3d.questions.templates import option_text
@@ -33,7 +34,7 @@ def imported(tmp_path):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         config = Config.model_validate({"external": EVERY | external, "video": {"min_pixels": 784}})
         out, dropped = tmp_path / "out.parquet", tmp_path / "dropped.parquet"
-        import_questions(source, path, out, dropped, config, tables.Lineage("test"))
+        import_questions(source, path, Import(out, dropped, config, tables.Lineage("test")))
         kept = tables.read(tables.QUESTIONS, out)
         check(kept)
         return kept, [row["reason"] for row in tables.read(tables.QUESTIONS_DROPPED, dropped)]

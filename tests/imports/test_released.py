@@ -9,6 +9,7 @@ import pytest
 from rollout3d import tables
 from rollout3d.config import Config, question_types
 from rollout3d.imports.records import ExternalError
+from rollout3d.imports.release import Import
 from rollout3d.imports.released import import_questions
 from rollout3d.imports.wording import patterns, read
 from rollout3d.questions import types
@@ -54,7 +55,7 @@ def imported(tmp_path, rows, source="spacer", name="out", threads=1, **external)
     path.write_text(json.dumps(rows))
     config = Config.model_validate({"external": EVERY | external, "video": {"min_pixels": 784}})
     out, dropped = tmp_path / f"{name}.parquet", tmp_path / f"{name}_dropped.parquet"
-    counts = import_questions(source, path, out, dropped, config, LINEAGE, threads)
+    counts = import_questions(source, path, Import(out, dropped, config, LINEAGE, threads))
     found, left = tables.read(tables.QUESTIONS, out), tables.read(tables.QUESTIONS_DROPPED, dropped)
     assert counts == (len(found), len(left))
     return found, left

@@ -11,6 +11,7 @@ from rollout3d.config import Config
 from rollout3d.imports import release as whole
 from rollout3d.imports import video_r1
 from rollout3d.imports.records import ExternalError
+from rollout3d.imports.release import Import
 from rollout3d.stages import import_cot as stage
 from scenes import mini
 
@@ -55,7 +56,7 @@ def release(tmp_path):
 def imported(path, tmp_path, threads=1, share=1.0, name="out"):
     config = Config.model_validate({**SMALL, "external": {"max_share_dropped": share}})
     out, dropped = tmp_path / f"{name}.parquet", tmp_path / f"{name}_dropped.parquet"
-    counts = video_r1.import_cot(path, out, dropped, config, LINEAGE, threads)
+    counts = video_r1.import_cot(path, Import(out, dropped, config, LINEAGE, threads))
     rows, left_out = tables.read(tables.OCR_SFT, out), tables.read(tables.QUESTIONS_DROPPED, dropped)
     assert counts == (len(rows), len(left_out))
     return rows, left_out

@@ -13,6 +13,7 @@ from rollout3d.config import Config
 from rollout3d.evaluation import benchmarks
 from rollout3d.fingerprint import FILE, FOLDER, Recorder, compare
 from rollout3d.imports import video_r1
+from rollout3d.imports.release import Import
 from rollout3d.scenes.check import check_scan
 from rollout3d.scenes.ingest import ingest_shard
 from rollout3d.scenes.regions import regions_shard
@@ -82,9 +83,8 @@ def test_imports_record_every_file_that_they_open(external, tmp_path):
     config = Config.model_validate({"video": {"train_frames": 4}, "external": {"max_share_dropped": 1.0}})
     with Opened(external) as opened, Recorder({"root": external}) as raw:
         out, dropped = tmp_path / "a.parquet", tmp_path / "b.parquet"
-        counts = video_r1.import_cot(
-            external / "cot.json", out, dropped, config, lambda: raw.lineage(LINEAGE), threads=2
-        )
+        to = Import(out, dropped, config, lambda: raw.lineage(LINEAGE), threads=2)
+        counts = video_r1.import_cot(external / "cot.json", to)
     assert counts == (2, 1)
     assert_complete(raw, opened)
     assert opened.files == {"cot.json", "pictures/a.png", "videos/v.mp4"}

@@ -149,23 +149,30 @@ def unique(
             yield name, Unusable("malformed record", str(error))
 
 
-def import_records(
-    release: Release,
-    out: Path,
-    dropped: Path,
-    config: Config,
-    lineage: tables.Lineage | Callable[[], tables.Lineage],
-    threads: int = 1,
-    sets: Collection[str] = (),
-) -> tuple[int, int]:
-    """Write the release's table, and of what was left out (QUESTIONS_DROPPED); return how many rows of each.
+@dataclass(frozen=True)
+class Import:
+    """Places of the two tables that an import writes, and its settings."""
 
-    `sets` names the frame sets that are stored of videos; none is the one that training shows.
+    out: Path
+    """Table of usable rows."""
+    dropped: Path
+    """Table QUESTIONS_DROPPED: the records that were left out."""
+    config: Config
+    lineage: tables.Lineage | Callable[[], tables.Lineage]
+    threads: int = 1
+    """Pictures and videos decoded at a time."""
+    sets: Collection[str] = ()
+    """Frame sets that are stored of videos; none: the one that training shows."""
+
+
+def import_records(release: Release, to: Import) -> tuple[int, int]:
+    """Write the release's table, and that of the records left out; return the number of rows of each.
+
     Rows keep the order of the file, whatever the number of threads. The file is read twice: texts and missing files
     are checked before the first picture is decoded. Raises ExternalError, and leaves no table behind, if the file is
     damaged or more than `external.max_share_dropped` of its records cannot be used.
     """
-    path, share = release.path, config.external.max_share_dropped
+    path, config, share = release.path, to.config, to.config.external.max_share_dropped
     total, losses = 0, Losses(path, share)
     for _, found in progress(release.candidates(), "checking records"):
         total += 1
@@ -176,12 +183,12 @@ def import_records(
     losses = Losses(path, share)
     kept, left_out = [], []
     n_kept = n_left_out = 0
-    load = partial(_load, root=release.root, config=config, sets=sets or {train_set(config.video)})
+    load = partial(_load, root=release.root, config=config, sets=to.sets or {train_set(config.video)})
     with (
-        tables.Writer(release.table, out, lineage) as samples,
-        tables.Writer(tables.QUESTIONS_DROPPED, dropped, lineage) as drops,
+        tables.Writer(release.table, to.out, to.lineage) as samples,
+        tables.Writer(tables.QUESTIONS_DROPPED, to.dropped, to.lineage) as drops,
     ):
-        for name, found in progress(in_order(load, release.candidates(), threads), "importing records", total):
+        for name, found in progress(in_order(load, release.candidates(), to.threads), "importing records", total):
             if isinstance(found, Unusable):
                 losses.add(found)
                 losses.check(total)

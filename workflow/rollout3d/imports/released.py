@@ -8,7 +8,7 @@ their own scripts; no file of theirs was at hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
@@ -20,10 +20,10 @@ from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
 from rollout3d.imports.choices import implied_options, letter, option_texts, word
 from rollout3d.imports.numbers import number
-from rollout3d.imports.records import Unusable, file_of, records, text_of
-from rollout3d.imports.release import Candidate, Release, Sample, import_records, unique
+from rollout3d.imports.records import Unusable, file_of, records
+from rollout3d.imports.release import Candidate, Import, Release, Sample, import_records, unique
 from rollout3d.imports.scans import scan_of
-from rollout3d.imports.video_r1 import ANSWER_TYPES
+from rollout3d.imports.video_r1 import labels_of
 from rollout3d.imports.wording import Reading
 from rollout3d.questions.templates import lettered
 from rollout3d.questions.types import QuestionType
@@ -37,25 +37,16 @@ SOURCES = ("spacer", "vlm3r_route", "vlm3r_order", "video_r1")
 Row = dict[str, Any]
 
 
-def import_questions(
-    source: str,
-    path: Path,
-    out: Path,
-    dropped: Path,
-    config: Config,
-    lineage: tables.Lineage | Callable[[], tables.Lineage],
-    threads: int = 1,
-    sets: Collection[str] = (),
-) -> tuple[int, int]:
-    """Write the questions of a release (QUESTIONS) and what was left out (QUESTIONS_DROPPED); return how many of each.
+def import_questions(source: str, path: Path, to: Import) -> tuple[int, int]:
+    """Write the questions of a release (QUESTIONS) and the records left out; return the number of rows of each.
 
     Spatial questions stay if their type is one of `external.spatial_types`; of the general ones `external.general`
     are drawn by seed. Errors as `release.import_records`.
     """
-    read = partial(candidates, source, path, config)
-    drawn = _drawn(read(), config.external.general, config.seed)
+    read = partial(candidates, source, path, to.config)
+    drawn = _drawn(read(), to.config.external.general, to.config.seed)
     release = Release(tables.QUESTIONS, path, path.parent, partial(_only, read, drawn), f"is it a file of {source}?")
-    return import_records(release, out, dropped, config, lineage, threads, sets)
+    return import_records(release, to)
 
 
 def candidates(source: str, path: Path, config: Config) -> Iterator[Candidate]:
@@ -137,12 +128,7 @@ def _truth(of_type: QuestionType, of: Asked, texts: list[str]) -> str:
 
 
 def _general(record: Row, source: str, path: Path, of: Asked) -> Sample:
-    kind, shows, stated = (text_of(record, key) for key in ("problem_type", "data_type", "path"))
-    if kind.lower() not in ANSWER_TYPES:
-        raise Unusable("unknown problem_type", kind)
-    if shows not in ("image", "video"):
-        raise Unusable("unknown data_type", shows)
-    answer_type = ANSWER_TYPES[kind.lower()]
+    question_type, answer_type, shows, stated = labels_of(record)
     texts = option_texts(of.options) if answer_type == "choice" else []
     if answer_type == "choice":
         truth = letter(of.answer, texts)
@@ -153,7 +139,7 @@ def _general(record: Row, source: str, path: Path, of: Asked) -> Sample:
         "space_id": None,
         "split": "train",
         "dataset": source,
-        "question_type": kind,
+        "question_type": question_type,
         "answer_type": answer_type,
         "question": of.question,
         "options": lettered(texts) if texts else None,

@@ -8,15 +8,14 @@ line ends around them included, its answer is what stands in the answer tag of `
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rollout3d import tables
-from rollout3d.config import Config
 from rollout3d.imports.numbers import number
 from rollout3d.imports.records import Unusable, file_of, records, text_of
-from rollout3d.imports.release import Candidate, Release, Sample, import_records, unique
+from rollout3d.imports.release import Candidate, Import, Release, Sample, import_records, unique
 from rollout3d.scoring.parse import extract_answer, well_formed
 
 NAME = "video_r1_cot"
@@ -37,21 +36,13 @@ _LETTER = re.compile(r"[A-Z]")
 Row = dict[str, Any]
 
 
-def import_cot(
-    path: Path,
-    out: Path,
-    dropped: Path,
-    config: Config,
-    lineage: tables.Lineage | Callable[[], tables.Lineage],
-    threads: int = 1,
-    sets: Collection[str] = (),
-) -> tuple[int, int]:
-    """Write the table of samples (OCR_SFT) and of what was left out (QUESTIONS_DROPPED); return how many of each.
+def import_cot(path: Path, to: Import) -> tuple[int, int]:
+    """Write the samples (OCR_SFT) and the records left out; return the number of rows of each.
 
-    As `release.import_records`, which says what it raises.
+    Errors as `release.import_records`.
     """
     of = Release(tables.OCR_SFT, path, path.parent, lambda: candidates(path), "is it Video-R1-COT-165k.json?")
-    return import_records(of, out, dropped, config, lineage, threads, sets)
+    return import_records(of, to)
 
 
 def candidates(path: Path) -> Iterator[Candidate]:
@@ -59,16 +50,33 @@ def candidates(path: Path) -> Iterator[Candidate]:
     return unique(NAME, records(path), lambda record: sample(record, path))
 
 
+class Labels(NamedTuple):
+    """Texts of a record that say what it is."""
+
+    question_type: str
+    """Video-R1's problem_type."""
+    answer_type: str
+    shows: str
+    """image | video."""
+    stated: str
+    """Path of the picture or video, as the record states it."""
+
+
+def labels_of(record: Row) -> Labels:
+    """Return the labels of a record. Raises Unusable if one is missing or unknown."""
+    problem_type, shows, stated = (text_of(record, key) for key in ("problem_type", "data_type", "path"))
+    if problem_type.lower() not in ANSWER_TYPES:
+        raise Unusable("unknown problem_type", problem_type)
+    if shows not in ("image", "video"):
+        raise Unusable("unknown data_type", shows)
+    return Labels(problem_type, ANSWER_TYPES[problem_type.lower()], shows, stated)
+
+
 def sample(record: Row, path: Path) -> Sample:
     """One record of the file at `path`. Raises Unusable with the reason if it cannot be learnt from."""
     if record.get("select") is False:
         raise Unusable("not selected by Video-R1's own check", expected=True)
-    kind, shows, stated = (text_of(record, key) for key in ("problem_type", "data_type", "path"))
-    if kind.lower() not in ANSWER_TYPES:
-        raise Unusable("unknown problem_type", kind)
-    if shows not in ("image", "video"):
-        raise Unusable("unknown data_type", shows)
-    answer_type = ANSWER_TYPES[kind.lower()]
+    question_type, answer_type, shows, stated = labels_of(record)
     options = _options(record) if answer_type == "choice" else None
     process, solution = text_of(record, "process"), text_of(record, "solution")
     think = _THINK.fullmatch(process)
@@ -79,7 +87,7 @@ def sample(record: Row, path: Path) -> Sample:
         "space_id": None,
         "split": "train",
         "dataset": NAME,
-        "question_type": kind,
+        "question_type": question_type,
         "answer_type": answer_type,
         "question": _given(record, "problem"),
         "options": options,

@@ -38,11 +38,7 @@ next step to work on. The price is one step more after the last token."""
 
 
 def generate(
-    policy: Policy,
-    prompts: Sequence[Prompt],
-    sampling: Sampling,
-    seed: int = 0,
-    keys: Sequence[str] | None = None,
+    policy: Policy, prompts: Sequence[Prompt], sampling: Sampling, seed: int = 0, keys: Sequence[str] | None = None
 ) -> list[list[Completion]]:
     """Return `sampling.n` answers for each prompt, in order.
 

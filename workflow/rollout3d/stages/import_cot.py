@@ -23,12 +23,13 @@ def main(argv: list[str] | None = None) -> None:
     args, config = STAGE.parse(parser, argv)
     source = external_file(config, "video_r1_cot")
 
+    from rollout3d.imports.release import Import
     from rollout3d.imports.video_r1 import import_cot
 
     lineage = STAGE.lineage({"file": source})
     with Recorder({"external.video_r1_cot": source.parent}) as raw:
         own = partial(raw.lineage, lineage)
-        import_cot(source, args.out, args.dropped, config, own, args.threads, args.sets)
+        import_cot(source, Import(args.out, args.dropped, config, own, args.threads, args.sets))
     if args.raw:
         raw.write(args.raw, lineage)
 

@@ -17,6 +17,7 @@ STAGE = Stage("import_questions", __doc__)
 
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
+    from rollout3d.imports.release import Import
     from rollout3d.imports.released import SOURCES, import_questions
 
     parser = STAGE.parser()
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     lineage = STAGE.lineage({"file": path})
     with Recorder({f"external.{args.source}": path.parent}) as raw:
         own = partial(raw.lineage, lineage)
-        import_questions(args.source, path, args.out, args.dropped, config, own, args.threads, args.sets)
+        import_questions(args.source, path, Import(args.out, args.dropped, config, own, args.threads, args.sets))
     if args.raw:
         raw.write(args.raw, lineage)
 

@@ -62,11 +62,8 @@ def estimate(work: Work, n_questions: int | None) -> str:
 
     Raises ValueError for missing pictures, PriceError for a model without a price, TeacherRefused for a damaged cache.
     """
-    cot, api = work.config.cot, work.config.api
-    frame_set, prompt = teacher_set(work.config.video), PROMPT.read_text("utf-8")
-    if n_questions is not None:
-        return expected(cot, api, n_questions, work.frames, work.maps, frame_set, prompt, work.cache).text()
-    return exact(cot, api, work.questions, work.frames, work.maps, frame_set, prompt, work.cache).text()
+    prompt = PROMPT.read_text("utf-8")
+    return (exact(work, prompt) if n_questions is None else expected(work, n_questions, prompt)).text()
 
 
 def _teacher(work: Work, chat: ChatClient | BatchedChat) -> OpenAITeacher:
