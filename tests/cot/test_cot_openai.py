@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from blank_map import blank_map
 from cot.cot_rows import number, question
 from rollout3d import tables
 from rollout3d.config import Config
@@ -27,22 +28,7 @@ GOOD = "<think>Left of the tv.</think>\n<answer>A</answer>"
 
 @pytest.fixture()
 def media(tmp_path):
-    maps = [
-        {
-            "scene_id": "scene0000_00",
-            "bev": {"bytes": PNG, "path": "bev.png"},
-            "m_per_px": 0.01,
-            "x0": 0.0,
-            "y0": 0.0,
-            "floor_rect": [0.0] * 4,
-            "walkable": b"",
-            "cell_m": 0.05,
-            "grid_origin": [0.0, 0.0],
-            "grid_size": [0, 0],
-            "points": [],
-            "appearances": [],
-        }
-    ]
+    maps = [blank_map("scene0000_00", PNG)]
     tables.write(
         tables.FRAMES, tmp_path / "frames.parquet", frame_rows("uniform32", "uniform16"), tables.Lineage("test")
     )

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from blank_map import blank_map
 from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.model.encode import Prompt
@@ -60,23 +61,7 @@ def frame_rows() -> list[dict[str, Any]]:
 
 
 def map_rows() -> list[dict[str, Any]]:
-    return [
-        {
-            "scene_id": scene,
-            "bev": picture(1000 + s, ".png", 28),
-            "m_per_px": 0.1,
-            "x0": 0.0,
-            "y0": 0.0,
-            "floor_rect": [0.0] * 4,
-            "walkable": b"",
-            "cell_m": 0.05,
-            "grid_origin": [0.0, 0.0],
-            "grid_size": [0, 0],
-            "points": [],
-            "appearances": [],
-        }
-        for s, scene in enumerate(SCENES)
-    ]
+    return [blank_map(scene, picture(1000 + s, ".png", 28)["bytes"], m_per_px=0.1) for s, scene in enumerate(SCENES)]
 
 
 def question_rows() -> list[dict[str, Any]]:

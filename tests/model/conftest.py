@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from blank_map import blank_map
 from rollout3d import tables
 from rollout3d.config import Video as VideoConfig
 from toyworld.model.architecture import build_tiny
@@ -106,9 +107,7 @@ def write_maps(tmp_path):
     """Write a maps table; `views` maps a scene to its top view."""
 
     def write(views):
-        empty = {"m_per_px": 0.01, "x0": 0.0, "y0": 0.0, "floor_rect": [0.0] * 4, "walkable": b"", "cell_m": 0.05}
-        empty |= {"grid_origin": [0.0, 0.0], "grid_size": [0, 0], "points": [], "appearances": []}
-        rows = [{"scene_id": s, "bev": {"bytes": encode(view), "path": None}} | empty for s, view in views.items()]
+        rows = [blank_map(scene, encode(view)) for scene, view in views.items()]
         tables.write(tables.MAPS, tmp_path / "maps.parquet", rows, tables.Lineage("test"))
         return tmp_path / "maps.parquet"
 

@@ -1,12 +1,6 @@
-"""Every oddity of ARKitScenes that the synthetic release holds, in the files' bytes and through the reader.
-
-What stands in the files is looked up with little parsers of the published layout; what the reader makes of it is
-compared with the recordings.
-"""
+"""Every oddity of ARKitScenes that the synthetic release holds, in the files' bytes and through the reader."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
@@ -15,11 +9,8 @@ from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import arkitscenes
 from rollout3d.scenes.reading import ScanError
 from scenes.conftest import SEED, SYNTHETIC
+from scenes.quirk_files import load
 from toyworld.writers import release
-
-
-def load(path):
-    return json.loads(path.read_text())
 
 
 @pytest.fixture

@@ -1,12 +1,7 @@
-"""Every oddity of ScanNet that the synthetic release holds, in the files' bytes and through the reader.
-
-What stands in the files is looked up with little parsers of the published layout; what the reader makes of it is
-compared with the recordings.
-"""
+"""Every oddity of ScanNet that the synthetic release holds, in the files' bytes and through the reader."""
 
 from __future__ import annotations
 
-import json
 import logging
 import struct
 import zipfile
@@ -20,13 +15,10 @@ from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.ingest import ingest_shard
 from scenes.conftest import LINEAGE, SEED, SYNTHETIC, settings
+from scenes.quirk_files import load
 from toyworld.rendering.mesh import mesh_of
 from toyworld.writers import release, scannet_labels
 from toyworld.writers import scannet as writer
-
-
-def load(path):
-    return json.loads(path.read_text())
 
 
 @pytest.fixture

@@ -1,8 +1,4 @@
-"""Every oddity of ScanNet++ that the synthetic release holds, in the files' bytes and through the reader.
-
-What stands in the files is looked up with little parsers of the published layout; what the reader makes of it is
-compared with the recordings.
-"""
+"""Every oddity of ScanNet++ that the synthetic release holds, in the files' bytes and through the reader."""
 
 from __future__ import annotations
 
@@ -17,10 +13,7 @@ from rollout3d.scenes.datasets import scannetpp
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import ScanRef
 from scenes.conftest import SYNTHETIC
-
-
-def load(path):
-    return json.loads(path.read_text())
+from scenes.quirk_files import load
 
 
 @pytest.fixture

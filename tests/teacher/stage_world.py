@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from blank_map import blank_map
 from cot.cot_rows import question
 from rollout3d import tables
 from rollout3d.stages import annotate, judge
@@ -50,9 +51,7 @@ class World:
                 for row in frame_rows(name, "other"):
                     image = {"bytes": scene.encode() + row["image"]["bytes"], "path": row["image"]["path"]}
                     found.append(row | {"scene_id": scene, "image": image})
-            above = {"scene_id": scene, "bev": {"bytes": PNG + scene.encode(), "path": "bev.png"}, "m_per_px": 0.01}
-            above |= {"x0": 0.0, "y0": 0.0, "floor_rect": [0.0] * 4, "walkable": b"", "cell_m": 0.05}
-            maps.append(above | {"grid_origin": [0.0, 0.0], "grid_size": [0, 0], "points": [], "appearances": []})
+            maps.append(blank_map(scene, PNG + scene.encode()))
         hard = [{"question_id": name, "transition": "bev"} for name in self.names]
         self.write(tables.HARD, "hard", hard)
         self.write(tables.OCR_RL, "ocr_rl", rows)

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from blank_map import blank_map
 from cot.cot_rows import question
 from rollout3d import tables
 from rollout3d.stages import annotate, judge
@@ -39,9 +40,6 @@ def world(tmp_path, monkeypatch):
     """Tables on the disk, and a function that gives a stage's arguments and environment for a server."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     batch_drive.hurry(monkeypatch.setattr)
-    above = {"scene_id": "scene0000_00", "bev": {"bytes": PNG, "path": "bev.png"}, "m_per_px": 0.01, "x0": 0.0}
-    above |= {"y0": 0.0, "floor_rect": [0.0] * 4, "walkable": b"", "cell_m": 0.05, "grid_origin": [0.0, 0.0]}
-    above |= {"grid_size": [0, 0], "points": [], "appearances": []}
     tables.write(
         tables.HARD, tmp_path / "hard.parquet", [{"question_id": q, "transition": "bev"} for q in IDS], LINEAGE
     )
@@ -50,7 +48,7 @@ def world(tmp_path, monkeypatch):
     for name in ("uniform16", "uniform32"):
         frames = frame_rows(name, "other")
         tables.write(tables.FRAMES, tmp_path / f"{name}.parquet", frames, LINEAGE)
-    tables.write(tables.MAPS, tmp_path / "maps.parquet", [above], LINEAGE)
+    tables.write(tables.MAPS, tmp_path / "maps.parquet", [blank_map("scene0000_00", PNG)], LINEAGE)
     return tmp_path
 
 
