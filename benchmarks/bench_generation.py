@@ -3,14 +3,15 @@
 One prompt with 1,040 visual tokens, 8 answers of 64 new tokens, random weights (256 hidden, 6 layers). transformers
 5.17 repeats the pixels n times before the vision tower and prefills n equal prompts.
 
-The host waits for the device where it reads a tensor. With tokens, log-probabilities and ends read at every step it did
-so three times per step.
+The host waits for the device where it reads a tensor. Reading tokens, log-probabilities and ends at every step would be
+three reads per step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -26,24 +27,25 @@ N, NEW = 8, 64
 
 def figures() -> Iterator[Figure]:
     policy = model("small")
-    asked = prompt(policy)
+    question = prompt(policy)
     policy.eos_ids = (-1,)  # nothing ends early
 
     def ours() -> int:
-        (group,) = generate_hf.generate(policy, [asked], Sampling(N, 1.0, 0.95, NEW))
+        (group,) = generate_hf.generate(policy, [question], Sampling(N, 1.0, 0.95, NEW))
         return sum(len(completion.token_ids) for completion in group)
 
     def theirs() -> int:
-        ids = asked.input_ids[None]
+        ids = question.input_ids[None]
+        core: Any = policy.core  # its class does not declare transformers' `generate`
         types = (ids == policy.encoder.video_pad).long() * 2
         with torch.no_grad():
-            written = policy.core.generate(
+            written = core.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 mm_token_type_ids=types,
-                pixel_values_videos=asked.pixel_values_videos,
-                video_grid_thw=asked.video_grid_thw,
-                second_per_grid_ts=torch.tensor(asked.second_per_grid),
+                pixel_values_videos=question.pixel_values_videos,
+                video_grid_thw=question.video_grid_thw,
+                second_per_grid_ts=torch.tensor(question.second_per_grid),
                 suppress_tokens=list(policy.suppress_ids),
                 num_return_sequences=N,
                 do_sample=True,
@@ -69,12 +71,12 @@ def figures() -> Iterator[Figure]:
         1.5,
         "x",
         at_least=True,
-        note=f"{slow:.2f} s and {fast:.2f} s of CPU, prompt of {len(asked)} tokens, {N} x {NEW} new tokens",
+        note=f"{slow:.2f} s and {fast:.2f} s of CPU, prompt of {len(question)} tokens, {N} x {NEW} new tokens",
     )
 
 
 def _reads(work: Callable[[], object]) -> int:
-    """How often a tensor is read by the host from the first forward of the language model on, the prompt's."""
+    """Count the tensors that the host reads from the first forward of the language model on, the prompt's."""
     seen: list[str] = []
     names = ("tolist", "item", "cpu", "numpy", "__bool__", "__int__", "__float__", "__index__")
 

@@ -1,4 +1,4 @@
-"""One ScanNet scan through the whole ingest on one core, and what the time goes to; imports are not counted."""
+"""The ingest of one ScanNet scan on one core, and its time by phase; imports are not counted."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def figures() -> Iterator[Figure]:
             ]
         ),
     )
-    yield Figure("... of it, how well the scan agrees with itself", phases_s["figures of agreement"], 2, "s")
+    yield Figure("... of it, the agreement of the scan with itself", phases_s["figures of agreement"], 2, "s")
     yield Figure("... resident memory", max(run.peak_mib for run in runs), 1024, "MiB", note="imports included")
 
 
 def one_scan(root: str) -> str:
-    """Ingest the scan with the paper's configuration. Returns what it was."""
+    """Ingest the scan with the paper's configuration; return its frames and objects as text."""
     with tempfile.TemporaryDirectory() as out:
         ingest.ingest_shard("scannet", Path(root), Path(out), SHARD, 2, CONFIG, Lineage("ingest"))
         (scene,) = tables.read(tables.SCENES, Path(out) / "scenes.parquet")
@@ -74,7 +74,7 @@ def one_scan(root: str) -> str:
 
 
 def phases(root: str) -> dict[str, float]:
-    """CPU seconds of each phase of one ingest, and of all."""
+    """Return the CPU seconds of each phase of one ingest, and of all."""
     spent: dict[str, float] = {}
 
     def timed(name: str, function):

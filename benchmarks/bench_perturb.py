@@ -1,18 +1,19 @@
 """The perturbed video of one question: masks decoded, joined and brought to size, noise drawn and added.
 
 16 frames of 280x364, region masks stored at 364x504, 8 of 16 objects drawn, which cover 25 % of the pixels; the noise
-from a generator per (seed, step, question). The frames are in memory, as they are in training; the video that is made
-is the one that the rollout method returns. Beside it the obvious way: every run length decoded and resized as a
-picture, noise for every pixel, kept where the mask is.
+from a generator per (seed, step, question). The frames are in memory, as in training; the video is the one that
+the rollout method returns. Beside it the obvious way: every run length decoded and resized as a picture, noise for
+every pixel, kept where the mask is.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import numpy as np
 
@@ -22,11 +23,13 @@ from rollout3d.config import Grpo, Run
 from rollout3d.geometry.masks import rle_decode, rle_encode
 from rollout3d.model.regions import Regions
 from rollout3d.seeding import generator
+from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.rollouts import Context, make_views
 
 N, SHOWN, STORED, OBJECTS = 16, (280, 364), (364, 504), 16
 REPEATS = 15
 NOWHERE = tables.Lineage("benchmark")
+STEPS, REWARD = 2000, "ocr"
 RUN = Run(
     run="ocr",
     method="grpo",
@@ -35,10 +38,11 @@ RUN = Run(
     rollout="object_centric",
     schedule="linear",
     regions="aabb_none",
-    reward="ocr",
-    steps=2000,
+    reward=REWARD,
+    steps=STEPS,
 )
-ROW = {"question_id": "q", "scene_id": "room", "objects": []}
+ROW = cast("QuestionRow", {"question_id": "q", "scene_id": "room", "objects": []})
+"""The columns that the rollout method reads."""
 
 
 def figures() -> Iterator[Figure]:
@@ -50,8 +54,10 @@ def figures() -> Iterator[Figure]:
         step = iter(range(10_000))
 
         def ours() -> np.ndarray:
-            context = Context(Grpo(), RUN, 0, next(step) % 3, RUN.steps, regions)
-            return make_views(ROW, frames, context)[1].frames
+            context = Context(Grpo(), RUN, 0, next(step) % 3, STEPS, regions)
+            altered = make_views(ROW, frames, context)[1].frames
+            assert altered is not None
+            return altered
 
         share = np.mean([(ours() != frames).any(-1).mean() for _ in range(3)])
         if not 0.24 < share < 0.26:
@@ -115,8 +121,8 @@ def region_tables(folder: Path, stored: tuple[int, int] = STORED) -> tuple[Path,
     return paths
 
 
-def _milliseconds(work) -> tuple[float, float]:
-    """Median CPU and wall time of a call."""
+def _milliseconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the median CPU and wall milliseconds of a call."""
     work()
     spent = []
     for _ in range(REPEATS):

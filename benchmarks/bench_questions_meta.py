@@ -29,14 +29,14 @@ from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints, box_distance, vsibench_points
 
 POOLS = {"categories repeat": 20, "every object unique": None}
-"""From how many categories a scene draws; VSI-Bench's scenes have up to 19, with four or five unique ones."""
+"""Number of categories from which a scene draws; VSI-Bench's scenes have up to 19, with four or five unique ones."""
 N_SCENES, N_OBJECTS = 288, 14
 N_PAIRS = 40
 NAIVE_ROWS = 500
 
 
 def random_meta(n_scenes: int, n_objects: int, pool: int | None) -> dict[str, Any]:
-    """Metadata as VSI-Bench publishes it: objects of 0.3 to 1.8 m, turned about the vertical, half of them tilted."""
+    """Return metadata in VSI-Bench's form: objects of 0.3 to 1.8 m, turned about the vertical, half of them tilted."""
     scenes = {}
     for s in range(n_scenes):
         rng = np.random.default_rng(s)
@@ -68,7 +68,7 @@ def random_meta(n_scenes: int, n_objects: int, pool: int | None) -> dict[str, An
 
 
 def measured(command: list[str]) -> tuple[float, float, float]:
-    """Seconds that a command takes, processor seconds of it and its children, and the most memory (MiB) they hold."""
+    """Return the wall seconds of a command, processor seconds of it and its children, and their peak memory in MiB."""
     start, before, peak = time.perf_counter(), _processor_seconds(), 0.0
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
@@ -95,7 +95,7 @@ def _tree(pid: int) -> list[int]:
 
 
 def _resident(pid: int) -> float:
-    """MiB of a process; pages shared by several count once (proportional set size)."""
+    """Return the MiB of a process; pages that several share are divided (proportional set size)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -104,7 +104,7 @@ def _resident(pid: int) -> float:
 
 
 def naive_distance(a: OrientedBox, b: OrientedBox) -> float:
-    """The distance by the benchmark's definition, as directly as memory allows."""
+    """Return the distance by the benchmark's definition, as directly as memory allows."""
     p, q = vsibench_points(a), vsibench_points(b)
     return min(float(cdist(p[k : k + NAIVE_ROWS], q).min()) for k in range(0, len(p), NAIVE_ROWS))
 
@@ -115,7 +115,10 @@ def boxes_of(scene: dict[str, Any]) -> list[OrientedBox]:
 
 
 def per_pair(scenes: dict[str, Any], distance: Callable[[Any, Any], float], keep: bool) -> tuple[float, list[float]]:
-    """Median milliseconds a pair over scenes, and the distances of the first pairs; `keep` reuses sampled points."""
+    """Return the median milliseconds per pair over scenes, and the distances of the first pairs.
+
+    `keep`: points that were sampled for a box are reused.
+    """
     spent, found = [], []
     for scene in scenes.values():
         some = [BoxPoints(box) if keep else box for box in boxes_of(scene)]
@@ -127,6 +130,7 @@ def per_pair(scenes: dict[str, Any], distance: Callable[[Any, Any], float], keep
 
 
 def figures() -> Iterator[Figure]:
+    scenes: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, pool in POOLS.items():
             meta = Path(folder) / "scannet_meta_info_val.json"

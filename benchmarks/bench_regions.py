@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from measure import Figure, alone, median
+from rollout3d.config import RegionMode
 from rollout3d.geometry.camera import resize_intrinsics, sample_indices
 from rollout3d.scenes import datasets, regions, rows
 from rollout3d.scenes.datasets import scannet
@@ -19,7 +20,8 @@ SIZE, N = (640, 480), 32
 
 def figures() -> Iterator[Figure]:
     root = str(scannet_root())
-    for mode in ("aabb_depth", "instance_depth"):
+    modes: tuple[RegionMode, ...] = ("aabb_depth", "instance_depth")
+    for mode in modes:
         runs = [alone(__name__, "timed", root, mode) for _ in range(4)][1:]
         value = runs[0].value
         yield Figure(
@@ -32,8 +34,8 @@ def figures() -> Iterator[Figure]:
         )
 
 
-def timed(root: str, mode: str) -> dict[str, float]:
-    """Regions of the scan; its objects and frames are prepared before the clock starts."""
+def timed(root: str, mode: RegionMode) -> dict[str, float]:
+    """Time the regions of the scan, whose objects and frames are prepared before the clock starts."""
     with datasets.read_scan(scannet, Path(root), REF) as scan:
         objects = [_object(item) for item in scan.room.objects]
         frames = [_frame(scan, index) for index in sample_indices(scan.source.n_frames, N)]
@@ -49,7 +51,7 @@ def timed(root: str, mode: str) -> dict[str, float]:
 
 
 def _object(item) -> rows.Row:
-    """The columns of the objects table that regions read."""
+    """Return the columns of the objects table that regions read."""
     return {
         "scene_id": SCENE_ID,
         "object_id": item.object_id,
@@ -60,7 +62,7 @@ def _object(item) -> rows.Row:
 
 
 def _frame(scan, index: int) -> rows.Row:
-    """The columns of the frames table that regions read, for a frame stored at 640x480."""
+    """Return the columns of the frames table that regions read, for a frame stored at 640x480."""
     K, pose = scan.camera(index)
     return {
         "scene_id": SCENE_ID,

@@ -15,7 +15,7 @@ from scans import SCENE_ID, scannet_root
 
 def figures() -> Iterator[Figure]:
     try:
-        from alphashape import alphashape
+        from alphashape import alphashape  # pyright: ignore[reportMissingImports]  (extra `bench`)
     except ImportError:
         raise SystemExit("bench_room_area needs the package alphashape: pip install -e '.[bench]'") from None
     room = scannet.read_room(scannet_root(), ScanRef(SCENE_ID, SCENE_ID.split("_")[0], "train"))

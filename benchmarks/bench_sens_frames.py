@@ -1,4 +1,4 @@
-"""32 frames out of a `.sens` of 1500: read by seeking, beside exporting every frame as the released reader does."""
+"""Reading 32 frames of a `.sens` of 1500 by seeking, beside exporting every frame as the released reader does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def figures() -> Iterator[Figure]:
 
 
 def pick(path: str) -> list[int]:
-    """Colour, depth and pose of 32 frames. Returns the sum of each frame's depth, mm, to show that they were read."""
+    """Read colour, depth and pose of 32 frames; return the sum of each frame's depth, mm, as proof of reading."""
     sens = SensFile(Path(path))
     sums = []
     for index in sample_indices(sens.n_frames, N):
@@ -53,8 +53,11 @@ def pick(path: str) -> list[int]:
 
 
 def export(path: str, out: str) -> list[int]:
-    """All frames to JPEG, 16-bit PNG and text, as the released reader does: the file is loaded, then every picture is
-    decoded and written. It differs in that OpenCV does the pictures, which is faster than what the original uses."""
+    """Export all frames to JPEG, 16-bit PNG and text, as the released reader does; return sums of depth like `pick`.
+
+    The file is loaded, then every picture is decoded and written. OpenCV does the pictures here, which is faster than
+    the library of the original.
+    """
     with open(path, "rb") as file:
 
         def read(code: str) -> tuple:
@@ -72,6 +75,7 @@ def export(path: str, out: str) -> list[int]:
     wanted, sums = sample_indices(n_frames, N), []
     for index, (pose, color, depth) in enumerate(frames):
         image = cv2.imdecode(np.frombuffer(color, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
         cv2.imwrite(f"{out}/{index}.jpg", image)
         values = np.frombuffer(zlib.decompress(depth), "<u2").reshape(height, width)
         cv2.imwrite(f"{out}/{index}.png", values)

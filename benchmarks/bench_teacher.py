@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from measure import Figure
 from rollout3d import tables
 from rollout3d.cot.annotate import annotate
 from rollout3d.cot.teachers._openai_client import OpenAITeacher
+from rollout3d.tables.rows import HardRow, QuestionRow
 from rollout3d.teacher.asking import PREPARING, Asking
 from rollout3d.teacher.client import ChatClient, Image, Price
 from rollout3d.teacher.pictures import frame_pictures
@@ -70,6 +72,7 @@ def figures() -> Iterator[Figure]:
     os.environ["OPENAI_API_KEY"] = "none"
     server = subprocess.Popen([sys.executable, "-c", SERVER, str(LATENCY_S)], stdout=subprocess.PIPE, text=True)
     try:
+        assert server.stdout is not None
         base_url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
         with tempfile.TemporaryDirectory() as folder:
             rows, frames, maps = _world(Path(folder))
@@ -91,12 +94,12 @@ def figures() -> Iterator[Figure]:
     )
 
 
-def _ours(rows: list[dict], frames: Path, maps: Path, base_url: str, folder: Path) -> float:
+def _ours(rows: list[QuestionRow], frames: Path, maps: Path, base_url: str, folder: Path) -> float:
     price = Price(0.0, 0.0, 1.0)
     options = {"max_tokens": 1024, "temperature": 1.0, "base_url": base_url, "concurrency": CONCURRENCY}
     chat = ChatClient("m", price, folder / "replies", **options)
     teacher = OpenAITeacher(chat, [frames], [maps], FRAMES, "uniform32", PROMPT)
-    hard = [{"question_id": row["question_id"]} for row in rows]
+    hard: list[HardRow] = [{"question_id": row["question_id"], "transition": "frames"} for row in rows]
     started = time.perf_counter()
     found = annotate(hard, rows, teacher, 1, Asking(CONCURRENCY + PREPARING))
     seconds = time.perf_counter() - started
@@ -105,24 +108,28 @@ def _ours(rows: list[dict], frames: Path, maps: Path, base_url: str, folder: Pat
     return len(rows) / seconds
 
 
-def _obvious(rows: list[dict], frames: Path, maps: Path, base_url: str) -> float:
+def _obvious(rows: list[QuestionRow], frames: Path, maps: Path, base_url: str) -> float:
     import openai
+    from openai.types.chat import ChatCompletionContentPartParam
 
     api = openai.OpenAI(api_key="none", base_url=base_url)
     readers = tables.SceneReader(tables.FRAMES, [frames]), tables.SceneReader(tables.MAPS, [maps])
     reading = threading.Lock()
 
-    def ask(row: dict) -> str:
+    def ask(row: QuestionRow) -> str | None:
+        scene = row["scene_id"] or ""
         with reading:
-            bev = readers[1].rows(row["scene_id"], ["bev"])[0]["bev"]["bytes"]
+            bev = readers[1].rows(scene, ["bev"])[0]["bev"]["bytes"] or b""
             shown = [
                 Image(bev, "image/png", 432, 432),
-                *frame_pictures(readers[0], row["scene_id"], "uniform32", FRAMES),
+                *frame_pictures(readers[0], scene, "uniform32", FRAMES),
             ]
-        content = [{"type": "image_url", "image_url": {"url": image.url}} for image in shown]
+        content: list[ChatCompletionContentPartParam] = [
+            {"type": "image_url", "image_url": {"url": image.url}} for image in shown
+        ]
         content.append({"type": "text", "text": PROMPT + row["question"]})
-        answer = api.chat.completions.create(model="m", messages=[{"role": "user", "content": content}])
-        return answer.choices[0].message.content
+        reply = api.chat.completions.create(model="m", messages=[{"role": "user", "content": content}])
+        return reply.choices[0].message.content
 
     started = time.perf_counter()
     with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -130,8 +137,8 @@ def _obvious(rows: list[dict], frames: Path, maps: Path, base_url: str) -> float
     return len(rows) / (time.perf_counter() - started)
 
 
-def _world(folder: Path) -> tuple[list[dict], Path, Path]:
-    """Questions, frames and maps of `SCANS` scans."""
+def _world(folder: Path) -> tuple[list[QuestionRow], Path, Path]:
+    """Return the questions of `SCANS` scans, and the files of their frames and maps."""
     rng = np.random.default_rng(0)
     zero = {"timestamp_s": 0.0, "width": 504, "height": 364, "source_width": 504, "source_height": 364}
     zero |= {"K": None, "pose": None}
@@ -145,11 +152,12 @@ def _world(folder: Path) -> tuple[list[dict], Path, Path]:
             shown = {"scene_id": scene, "frame_index": i, "sets": ["uniform32"] if i % 3 else ["uniform16"]}
             frames.append(shown | {"image": {"bytes": rng.bytes(FRAME_BYTES), "path": f"{i}.jpg"}} | zero)
         maps.append({"scene_id": scene, "bev": {"bytes": header + rng.bytes(BEV_BYTES), "path": "bev.png"}} | above)
-        asked = {"scene_id": scene, "question_type": "object_rel_direction_easy", "answer_type": "choice"}
-        asked |= {"options": ["A. left", "B. right"], "ground_truth": "A"}
+        about = {"scene_id": scene, "question_type": "object_rel_direction_easy", "answer_type": "choice"}
+        about |= {"options": ["A. left", "B. right"], "ground_truth": "A"}
         for k in range(PER_SCAN):
             text = f"Is lamp {k} to the left or the right of the tv?"
-            rows.append(asked | {"question_id": f"{scene}-{k}", "question": text})
+            # The columns that the teacher reads.
+            rows.append(cast("QuestionRow", about | {"question_id": f"{scene}-{k}", "question": text}))
     tables.write(tables.FRAMES, folder / "frames.parquet", frames, NOWHERE)
     tables.write(tables.MAPS, folder / "maps.parquet", maps, NOWHERE)
     return rows, folder / "frames.parquet", folder / "maps.parquet"

@@ -1,13 +1,13 @@
 """The training part of a GRPO step (reference, policy, backward), packed as it is here and one sequence at a time.
 
 A prompt of 1,260 tokens, 1,040 of them visual, and random weights (small: 256 hidden, 6 layers; tiny: 128, 3). `packed`
-is what OCR trains on: the 4 clean rollouts in one row behind one prompt. `separate` is what trainers without packing
-do: all 8 rollouts, a sequence each, with the prompt and the vision tower over again in every one. `OCR against vanilla`
+is OCR's batch: the 4 clean rollouts in one row behind one prompt. `separate` is that of trainers without packing: all 8
+rollouts, a sequence each, and prompt and vision tower are repeated in every one. `OCR against vanilla`
 is a whole step: two views rolled out 4 times and 4 trained on, against one view rolled out 8 times and all trained on;
 rollouts have the full length and both steps are packed.
 
-`behind their prompt` is what the plain engine does with a group that is too long for one packed row: the prompt goes
-through once, then every completion by itself, reading its keys and values. Policy and reference, forward and backward,
+`behind their prompt` is the plain engine's way with a group that is too long for one packed row: the prompt is computed
+once, then every completion by itself, reading its keys and values. Policy and reference, forward and backward,
 in operations as torch counts them (attention over every pair, as kernels with a mask compute it), against 8 sequences
 of their own. The bound is that of the tokens, (P + 8c) / 8(P + c).
 """
@@ -31,7 +31,7 @@ from rollout3d.training.prefix import Prefix
 from small_model import completions, cpu_seconds, model, prompt
 
 TARGETS = {("small", 64): 0.30, ("small", 300): 0.40}
-"""Of packed to separate; other sizes are reported."""
+"""Targets of the ratio packed / separate; other sizes are only reported."""
 
 
 def figures() -> Iterator[Figure]:
@@ -44,9 +44,9 @@ def figures() -> Iterator[Figure]:
 
 def packed_or_separate(size: str, length: int) -> Figure:
     policy, reference = model(size), model(size)
-    asked, words = prompt(policy), completions(policy, 8, length)
-    packed = cpu_seconds(lambda: _train(policy, reference, [PackedRow(asked, words[:4])]), 2)
-    separate = cpu_seconds(lambda: [_train(policy, reference, [PackedRow(asked, [c])]) for c in words], 1)
+    question, words = prompt(policy), completions(policy, 8, length)
+    packed = cpu_seconds(lambda: _train(policy, reference, [PackedRow(question, words[:4])]), 2)
+    separate = cpu_seconds(lambda: [_train(policy, reference, [PackedRow(question, [c])]) for c in words], 1)
     target = TARGETS.get((size, length))
     return Figure(
         f"4 clean packed / 8 separate, {size}, {length} tokens",
@@ -59,11 +59,11 @@ def packed_or_separate(size: str, length: int) -> Figure:
 
 def behind_their_prompt(length: int) -> Figure:
     policy, reference = model("small"), model("small")
-    asked, words = prompt(policy), completions(policy, 8, length)
-    row = PackedRow(asked, words)
+    question, words = prompt(policy), completions(policy, 8, length)
+    row = PackedRow(question, words)
     behind = _operations(lambda: _train_behind(policy, reference, row))
-    separate = 8 * _operations(lambda: _train(policy, reference, [PackedRow(asked, words[:1])]))  # all cost the same
-    bound = (len(asked) + 8 * length) / (8 * (len(asked) + length))
+    separate = 8 * _operations(lambda: _train(policy, reference, [PackedRow(question, words[:1])]))  # all cost the same
+    bound = (len(question) + 8 * length) / (8 * (len(question) + length))
     return Figure(
         f"8 behind their prompt / 8 separate, small, {length} tokens",
         behind / separate,
@@ -88,7 +88,7 @@ def ocr_or_vanilla(length: int) -> Figure:
 
 
 def _train(policy: Policy, reference: Policy, rows: Sequence[PackedRow]) -> None:
-    """Reference forward, policy forward and backward of one packed batch."""
+    """Run reference forward, policy forward and backward of one packed batch."""
     packed = pack(rows)
     with torch.no_grad():
         ref = LogProbs(reference)(packed)
@@ -123,13 +123,16 @@ def _operations(work: Callable[[], object]) -> int:
 
 
 def _step(policy: Policy, reference: Policy, views: Sequence[tuple[int, int, bool]], length: int) -> None:
-    """Views as (video, rollouts, whether they give gradient): all are rolled out in one call, those are trained on."""
+    """Roll out all views in one call, and train on those that give gradient.
+
+    `views`: video, number of rollouts, True if they give gradient.
+    """
     prompts: list[Prompt] = [prompt(policy, seed) for seed, _, _ in views]
-    asked = [(made, n) for made, (_, n, _) in zip(prompts, views) for n in [4] * (n // 4)]
+    drawn = [(made, n) for made, (_, n, _) in zip(prompts, views) for n in [4] * (n // 4)]
     sampling = Sampling(4, 1.0, 0.95, length)
-    keys = [str(i) for i in range(len(asked))]
-    written = generate_hf.generate(policy, [made for made, _ in asked], sampling, 0, keys)
+    keys = [str(i) for i in range(len(drawn))]
+    written = generate_hf.generate(policy, [made for made, _ in drawn], sampling, 0, keys)
     for made, (_, _, gives) in zip(prompts, views):
         if gives:
-            answers = [c.token_ids for (own, _), group in zip(asked, written) if own is made for c in group]
+            answers = [c.token_ids for (own, _), group in zip(drawn, written) if own is made for c in group]
             _train(policy, reference, [PackedRow(made, answers)])

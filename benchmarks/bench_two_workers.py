@@ -21,7 +21,7 @@ CONFIG = {"datasets": {"scannet": {"shards": 2, "splits": {"train": ["train"]}}}
 def figures() -> Iterator[Figure]:
     at_once, in_turn = [], []
     with tempfile.TemporaryDirectory() as out:
-        _run([0, 1], out)  # both ways find the file in the cache of the disk, and compiled kernels
+        _run([0, 1], out)  # afterwards both ways have the file in the disk's cache, and compiled kernels
         for shard in (0, 1):
             if not pq.read_metadata(f"{out}/{shard}/scenes.parquet").num_rows:
                 raise SystemExit(f"shard {shard} dropped its scan: see scenes_dropped")
@@ -36,13 +36,13 @@ def figures() -> Iterator[Figure]:
         "x",
         at_least=True,
         note=f"wall {together:.1f} s and {apart:.1f} s, CPU {busy:.1f} s and {busy_apart:.1f} s (medians of 3) on "
-        f"{os.cpu_count()} cores\nmeans something on an idle machine only; by CPU seconds it would be "
+        f"{os.cpu_count()} cores\nvalid on an idle machine only; by CPU seconds it would be "
         f"{2 * busy_apart / busy:.2f} x",
     )
 
 
 def _run(shards: list[int], out: str) -> tuple[float, float]:
-    """Ingest shards at the same time; wall seconds, and CPU seconds of all."""
+    """Ingest shards at the same time; return the wall seconds, and the CPU seconds of all."""
     started, busy = time.perf_counter(), _children_s()
     processes = [_start(shard, out) for shard in shards]
     for process in processes:
@@ -53,7 +53,7 @@ def _run(shards: list[int], out: str) -> tuple[float, float]:
 
 
 def _children_s() -> float:
-    """CPU seconds of the processes that have ended."""
+    """Return the CPU seconds of the processes that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 

@@ -1,4 +1,4 @@
-"""What a GPU can do at most: from its maker's data sheet, or measured where it is not known here."""
+"""Peak rates of a device: from its maker's data sheet, or measured for an unknown one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rollout3d.planning import cards
 
 @dataclass(frozen=True)
 class Peak:
-    """Operations and bytes per second, and where they are from."""
+    """Peak operations and bytes per second, and their source."""
 
     name: str
     flops: float
@@ -22,7 +22,7 @@ class Peak:
 
 
 def peak(device: torch.device, dtype: torch.dtype) -> Peak:
-    """The peak of a device for products of `dtype`. A measured one is lower than the true one by some per cent."""
+    """Return the peak of a device for products of `dtype`. A measured one is some per cent below the true one."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     if device.type == "cuda" and dtype == torch.bfloat16:
         card = cards.known(name)
@@ -39,13 +39,13 @@ def peak(device: torch.device, dtype: torch.dtype) -> Peak:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def _least(work: Callable[[], object], device: torch.device, repeats: int = 10) -> float:
-    """Least wall seconds of a call."""
+    """Return the least wall seconds of a call."""
     spent = []
     for _ in range(repeats):
         wait(device)

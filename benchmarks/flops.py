@@ -1,4 +1,4 @@
-"""The trainer's own batches as the sizes that `rollout3d.planning` counts operations of."""
+"""Sizes of the trainer's batches, from which `rollout3d.planning` counts operations."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rollout3d.training.packing import PackedRow
 
 
 def shape_of(config: Any) -> Shape:
-    """The sizes in a Qwen2_5_VLConfig."""
+    """Return the sizes in a Qwen2_5_VLConfig."""
     return Shape.of(config.to_dict())
 
 
 def row_sizes(rows: Sequence[PackedRow]) -> list[RowSize]:
-    """The sizes of rows that share a forward."""
+    """Return the sizes of rows that share a forward."""
     sizes = prompt_sizes([row.prompt for row in rows])
     return [
         RowSize(size.prompt, tuple(map(len, row.completions)), size.grids, len(row.prompt_targets))
@@ -26,7 +26,7 @@ def row_sizes(rows: Sequence[PackedRow]) -> list[RowSize]:
 
 
 def prompt_sizes(prompts: Sequence[Prompt]) -> list[RowSize]:
-    """The sizes of prompts that are prefilled together; a medium that several of them show counts at the first."""
+    """Return the sizes of prompts that are prefilled together; a medium that several of them share counts once."""
     seen: set[str] = set()
     sizes = []
     for prompt in prompts:

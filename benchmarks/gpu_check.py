@@ -6,14 +6,14 @@ one packed update. Three parts, each in a process of its own, with its seconds b
 beside that of `rollout3d plan`, and model FLOP utilisation:
 
 - LoRA of rank 64, plain engine, transformers sampling;
-- everything trained, as one of eight processes under ZeRO-2 (`zero2_share.py` says how), transformers sampling;
-- the same with vLLM in the process: seconds to hand weights over, and the gap between sampler and trainer. Where vLLM
-  cannot be imported: "vLLM not measured".
+- everything trained, as one of eight processes under ZeRO-2 (see `zero2_share.py`), transformers sampling;
+- the same with vLLM in the process: seconds to pass the weights to it, and the gap between sampler and trainer. Where
+  vLLM cannot be imported: "vLLM not measured".
 
 768 tokens are sampled and the rollouts cut to their lengths. A part that fails, or for which no time is left, is named
-with the reason. It works with the torch that is there and says which. The result is `gpu_check.md` and
-`gpu_check.json` in the folder. Without a GPU, or with DRY=1, a tiny model in float32 goes the same way on the CPU; its
-memory is not measured. This check has not been run on a GPU yet.
+with the reason. It runs with the installed torch and reports its version. The result is `gpu_check.md` and
+`gpu_check.json` in the folder. Without a GPU, or with DRY=1, a tiny model in float32 takes the same steps on the CPU;
+its memory is not measured. This check has not been run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CODE = Path(__file__).with_name("gpu_check_part.py")
 
 
 def check(dry: bool, minutes: float = MINUTES) -> dict[str, Any]:
-    """Run every part for which there is time; return what the files hold."""
+    """Run every part for which there is time; return the content of the files."""
     started = time.monotonic()
     found: dict[str, Any] = {"dry": dry, "machine": {}, "parts": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -72,14 +72,16 @@ def _part(number: int, folder: Path, left: float, dry: bool) -> dict[str, Any]:
 
 
 def _installed(package: str) -> bool:
-    """True if there is such a package; a folder of that name alone is none."""
+    """Return whether there is such a package; a folder of that name alone is none."""
     spec = importlib.util.find_spec(package)
     return spec is not None and spec.origin is not None
 
 
 def markdown(found: dict[str, Any]) -> Iterator[str]:
-    """The result as a Markdown page."""
-    yield "# GPU check" + (" (dry: a tiny model on the CPU; its figures say nothing of a GPU)" if found["dry"] else "")
+    """Yield the lines of the result as a Markdown page."""
+    yield "# GPU check" + (
+        " (dry: a tiny model on the CPU; its figures are not those of a GPU)" if found["dry"] else ""
+    )
     yield ""
     yield ", ".join(f"{name} {value}" for name, value in found["machine"].items())
     yield f"({found['seconds']:.0f} seconds in all)"
@@ -110,7 +112,7 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
             "token."
         )
         if part["reload_s"] is not None:
-            yield f"Weights reach vLLM in {part['reload_s']:.3g} s."
+            yield f"Passing the weights to vLLM takes {part['reload_s']:.3g} s."
         yield ""
         yield from _memory(part)
 
@@ -122,9 +124,8 @@ def _memory(part: dict[str, Any]) -> Iterator[str]:
     for name, size in plan.items():
         yield f"| {name} | {size:.3g} |"
     yield f"| allocated, planned | {sum(size for name, size in plan.items() if name != 'overhead'):.3g} |"
-    for kind in ("peak", "reserved"):
-        size = part[f"{kind}_gib"]
-        named = "allocated" if kind == "peak" else "reserved"
+    for key, named in (("peak_gib", "allocated"), ("reserved_gib", "reserved")):
+        size = part[key]
         yield f"| {named}, measured | {'not measured on a CPU' if size is None else f'{size:.3g}'} |"
 
 

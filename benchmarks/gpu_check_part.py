@@ -15,11 +15,11 @@ from typing import Any
 import torch
 import transformers
 
-from bench_gpu_step import PHASES, SHAPES, TRAINING, Case, Measured, Step
 from bench_perturb import RUN
 from devices import wait
 from flops import prompt_sizes, row_sizes, shape_of
 from gpu_check import PARTS
+from gpu_step import PHASES, SHAPES, TRAINING, Backend, Case, Measured, Step
 from rollout3d.planning import memory
 from rollout3d.planning.memory import GIB, USABLE
 from rollout3d.planning.report import LORA_RANK
@@ -38,12 +38,12 @@ DRY = replace(SHAPES["tiny"], tokens=12, lengths=(5, 12, 7, 9))
 class Part:
     """One configuration of the step."""
 
-    backend: str
+    backend: Backend
     optimiser: MakeOptimiser
     settings: dict[str, Any]
-    """Of `grpo`, as the step runs."""
+    """Settings of `grpo` with which the step runs."""
     planned: dict[str, Any]
-    """Of `grpo`, as `plan` is asked."""
+    """Settings of `grpo` that are planned."""
     gpus: int
 
 
@@ -62,13 +62,13 @@ MADE = dict(
 
 
 def run(part: Part, dry: bool, weights: Path, seconds: float) -> dict[str, Any]:
-    """Measure a part within about `seconds`; return its values, or why it was not measured."""
+    """Measure a part within about `seconds`; return its values, or the reason why it was not measured."""
     end = time.monotonic() + seconds
     if part.backend == "vllm" and vllm_version() is None:
         return {"not_measured": "vLLM cannot be imported here"}
     if part.backend == "vllm" and dry:
         return {"not_measured": "dry mode"}
-    device = torch.device("cpu" if dry else "cuda", None if dry else 0)
+    device = torch.device("cpu") if dry else torch.device("cuda", 0)
     dtype = "float32" if dry else "bfloat16"
     try:
         step = Step(DRY if dry else CHECK, part.backend, device, part.optimiser, weights, dtype=dtype, **part.settings)
@@ -85,13 +85,14 @@ def run(part: Part, dry: bool, weights: Path, seconds: float) -> dict[str, Any]:
 
 
 def planned(part: Part, step: Step, device: torch.device) -> memory.Parts:
-    """What `rollout3d plan` says of the moment that needs most, for the rows that were trained on; in bytes."""
+    """Return the bytes that `rollout3d plan` predicts at the peak, for the rows that were trained on."""
     shape = shape_of(step.engine.policy.core.config)
     grpo = step.grpo.model_copy(update=part.planned)
     work = grpo_work(shape, grpo, RUN, step.video, part.gpus)
-    prompts = {id(rollout.prompt): rollout.prompt for rollout in step.group.rollouts}
+    group, packed = step.last
+    prompts = {id(rollout.prompt): rollout.prompt for rollout in group.rollouts}
     views = tuple((size, step.shape.rollouts) for size in prompt_sizes(list(prompts.values())))
-    rows = tuple(row_sizes(step.engine.packed.rows))
+    rows = tuple(row_sizes(packed.rows))
     total = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else 80 * GIB * USABLE
     work = replace(work, rows=rows, views=views, longest=max(step.written))
     moments = memory.memory(work, total / USABLE / GIB)
@@ -99,7 +100,7 @@ def planned(part: Part, step: Step, device: torch.device) -> memory.Parts:
 
 
 def machine(dry: bool) -> dict[str, str]:
-    """Versions and the card."""
+    """Return the versions of the software, and the card."""
     card = None if dry else torch.cuda.get_device_properties(0)
     return {
         "Python": platform.python_version(),
@@ -112,9 +113,9 @@ def machine(dry: bool) -> dict[str, str]:
 
 
 def vllm_version() -> str | None:
-    """vLLM's version; None if it cannot be imported."""
+    """Return vLLM's version; None if it cannot be imported."""
     try:
-        from vllm import LLM  # noqa: F401
+        from vllm import LLM  # noqa: F401  # pyright: ignore[reportMissingImports]  (an environment of its own)
 
         return importlib.metadata.version("vllm")
     except Exception:  # whatever a library that does not fit the machine raises
@@ -122,7 +123,7 @@ def vllm_version() -> str | None:
 
 
 def _reload(step: Step) -> float:
-    """Seconds to hand the weights over to vLLM."""
+    """Return the seconds to pass the weights to vLLM."""
     engine = step.engine
     wait(engine.world.device)
     started = time.perf_counter()

@@ -1,7 +1,7 @@
-"""What benchmarks share: figures with their targets, and measuring in a process of its own.
+"""Parts that benchmarks share: figures with their targets, and measuring in a process of its own.
 
-Times of work on one core are CPU seconds, which other work on the machine disturbs little; on an idle machine, with
-the files in memory, they are the wall seconds, which stand beside them.
+Times of work on one core are CPU seconds, which depend little on other work on the machine. On an idle machine, with
+the files in memory, they equal the wall seconds, which are given too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class NotMeasured:
-    """In place of figures that this machine cannot give: which, and why."""
+    """Figures that this machine cannot give, by name, with the reason."""
 
     name: str
     why: str
@@ -47,7 +47,7 @@ class NotMeasured:
 
 @dataclass(frozen=True)
 class Run:
-    """A function that ran in a process of its own: what it returned, seconds, and the process's peak resident memory.
+    """Result of a function in a process of its own: its value, seconds, and the process's peak resident memory.
 
     `wall_s` and `cpu_s` are those of the function, without the imports before it. `peak_mib` is the whole process's,
     the interpreter and all imports included.
@@ -60,7 +60,7 @@ class Run:
 
 
 def table_row(figure: Figure | NotMeasured) -> str:
-    """A line of the table, its note below it."""
+    """Return a line of the table, with its note below it."""
     if isinstance(figure, NotMeasured):
         return f"{figure.name:<58} not measured: {figure.why}"
     limit = f"{'>=' if figure.at_least else '<='} {figure.target:g} {figure.unit}"
@@ -73,7 +73,7 @@ def columns(name: str, measured: str, target: str, met: str) -> str:
 
 
 def seconds(function: Callable[[], object], repeats: int = 5) -> float:
-    """Median CPU seconds of calls in this process, after one that is not counted (compiled kernels load there)."""
+    """Return the median CPU seconds of calls in this process, after one that is not counted (it compiles kernels)."""
     function()
     spent = []
     for _ in range(repeats):
@@ -84,7 +84,7 @@ def seconds(function: Callable[[], object], repeats: int = 5) -> float:
 
 
 def alone(module: str, function: str, *args: object) -> Run:
-    """Call `function` of a benchmark file in a fresh process on one core, with one thread a library.
+    """Call `function` of a benchmark file in a fresh process on one core, with one thread per library.
 
     `args` and the result must be JSON values. Raises CalledProcessError if it fails.
     """
@@ -94,7 +94,7 @@ def alone(module: str, function: str, *args: object) -> Run:
 
 
 def one_thread() -> dict[str, str]:
-    """The environment of a job with one thread, as Snakemake sets it."""
+    """Return the environment of a job with one thread, as Snakemake sets it."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {**os.environ, **dict.fromkeys(names, "1")}
 

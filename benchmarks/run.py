@@ -1,8 +1,8 @@
-"""Runs the benchmarks and prints measured figures beside their targets: `make bench`, or `make bench BENCH=regions`.
+"""Run the benchmarks and print measured figures beside their targets: `make bench`, or `make bench BENCH=regions`.
 
-Every `bench_*.py` has a docstring that says what is measured, and `figures()`, which measures it. Timings are medians;
-what is compared runs in the same call on the same machine. Figures that are missed are said to be, and fail nothing;
-those that need a GPU say so in one line where there is none.
+Every `bench_*.py` has a docstring that says what is measured, and `figures()`, which measures it. Timings are medians.
+Compared ways run in the same call on the same machine. A missed target is printed and fails nothing; a figure that
+needs a GPU is one line where there is none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from measure import HERE, columns, table_row
 def main() -> None:
     names = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(names)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(names)} (default: all)"
+    )
     chosen = parser.parse_args().names or names
     unknown = sorted(set(chosen) - set(names))
     if unknown:

@@ -1,8 +1,8 @@
 """The scan that the benchmarks read: one ScanNet scan of the usual size, written by the project's own writers.
 
 A furnished flat of 60 objects and 83,774 vertices, filmed for 50 s at 30 Hz: 1500 frames of 1296x968 with depth of
-648x484 (the writer keeps every second pixel; a real scan has 640x480). Pictures and depth carry noise as a sensor's
-do: without it they would decompress faster than real ones.
+648x484 (the writer keeps every second pixel; a real scan has 640x480). Pictures and depth have the noise of a
+sensor: without it they would decompress faster than real ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Filmed(Recording):
 
 
 def scannet_root() -> Path:
-    """A ScanNet release with the scan under both names; written once, then taken from `.cache`.
+    """Return a ScanNet release with the scan under both names; written once, then taken from `.cache`.
 
     The names fall into the two shards of a dataset of two. A change of the writers writes it anew (about 1 GB).
     """

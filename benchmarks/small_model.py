@@ -16,20 +16,20 @@ FRAMES = (16, 280, 364, 3)
 """1,040 visual tokens."""
 PROMPT_TOKENS = 1260
 WORDS = ["How many chairs are in this room? Think first, then answer."] * 4
-SIZES = {
-    "tiny": {"hidden": 128, "layers": 3},
-    "small": {"hidden": 256, "layers": 6},
-}
+SIZES = {"tiny": (128, 3), "small": (256, 6)}
+"""Name of a model -> hidden size and number of layers."""
 
 
 def model(size: str) -> Policy:
-    """One of `SIZES`, in evaluation mode; its vision tower has 4 layers of 128."""
+    """Return one of `SIZES`, in evaluation mode; its vision tower has 4 layers of 128."""
     torch.set_num_threads(1)
-    return build_tiny(tiny_tokenizer(WORDS, 2000), seed=0, vision_depth=4, vision_hidden=128, **SIZES[size])
+    hidden, layers = SIZES[size]
+    words = tiny_tokenizer(WORDS, 2000)
+    return build_tiny(words, seed=0, vision_depth=4, vision_hidden=128, hidden=hidden, layers=layers)
 
 
 def prompt(policy: Policy, seed: int = 0) -> Prompt:
-    """A prompt of `PROMPT_TOKENS` tokens around noise as a video; other seeds, other videos."""
+    """Return a prompt of `PROMPT_TOKENS` tokens around a video of noise, which depends on the seed."""
     video = Video(np.random.default_rng(seed).integers(0, 256, FRAMES, np.uint8))
     empty = len(policy.encoder.prompt([video, Text("")]))
     words = ""
@@ -41,12 +41,12 @@ def prompt(policy: Policy, seed: int = 0) -> Prompt:
 
 
 def completions(policy: Policy, n: int, length: int) -> list[list[int]]:
-    """Random ordinary tokens."""
+    """Return `n` lists of `length` random ordinary tokens."""
     return np.random.default_rng(n).integers(0, 256, (n, length)).tolist()
 
 
 def cpu_seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Least CPU time of a call on one thread: what other processes do to it only adds."""
+    """Return the least CPU seconds of a call on one thread: other processes can only add to them."""
     spent = []
     for _ in range(repeats):
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""What one of eight processes does and holds under ZeRO-2, in a process of its own.
+"""Work and memory of one of eight processes under ZeRO-2, in a process of its own.
 
 Full float32 optimiser states of a 3B model do not fit one card beside the rest; under ZeRO-2 a process holds an eighth
 of them. Here one process is the first of `RANKS`: weights are whole, every gradient is copied into a bucket as
@@ -34,7 +34,7 @@ class ZeroTwoShare(PlainOptimiser):
         total = sum(p.numel() for p in parameters)
         self.share = size = math.ceil(total / RANKS)
         """Parameters of this process's share, padding included."""
-        # Parameter -> how many of its first numbers are in the share, and where they begin there.
+        # Parameter -> number of its first values that are in the share, and their place in it.
         self._places: dict[nn.Parameter, tuple[int, int]] = {}
         at = 0
         for parameter in parameters:
@@ -45,7 +45,7 @@ class ZeroTwoShare(PlainOptimiser):
         with torch.no_grad():
             for parameter, (n, start) in self._places.items():
                 self._master[start : start + n] = parameter.flatten()[:n].float()
-        # The fused kernel is the plain engine's; DeepSpeed is given torch's default.
+        # Only the plain engine uses the fused kernel; DeepSpeed has torch's default.
         self.adam = torch.optim.AdamW([self._master], lr=peak_lr, weight_decay=trained.settings.weight_decay)
         self._gradient: torch.Tensor | None = None
         self._bucket: torch.Tensor | None = None
@@ -56,14 +56,16 @@ class ZeroTwoShare(PlainOptimiser):
     def _reduce(self, parameter: nn.Parameter) -> None:
         if self._gradient is None:
             self._gradient = torch.zeros_like(self._master, requires_grad=False)
+        if self._bucket is None:
             whole = sum(p.numel() for p in self._trained.parameters.values())
             self._bucket = torch.empty(min(BUCKET, whole), dtype=parameter.dtype, device=parameter.device)
-        gradient = parameter.grad.flatten()
+        assert parameter.grad is not None  # the hook runs once it is complete
+        gradient, bucket = parameter.grad.flatten(), self._bucket
         # A parameter that is larger than the bucket is reduced where it is.
-        if len(gradient) <= len(self._bucket):
-            if self._filled + len(gradient) > len(self._bucket):
+        if len(gradient) <= len(bucket):
+            if self._filled + len(gradient) > len(bucket):
                 self._filled = 0
-            self._bucket[self._filled : self._filled + len(gradient)] = gradient
+            bucket[self._filled : self._filled + len(gradient)] = gradient
             self._filled += len(gradient)
         n, start = self._places.get(parameter, (0, 0))
         self._gradient[start : start + n] += gradient[:n]

@@ -8,7 +8,8 @@ import torch
 
 import bench_gpu_step
 import devices
-from bench_gpu_step import PHASES, SHAPES, TRAINING, measure
+from bench_gpu_step import measure
+from gpu_step import PHASES, SHAPES, TRAINING
 from measure import NotMeasured, table_row
 from rollout3d.config import Grpo
 from rollout3d.config.training import MAX_LOGPROB_GAP

@@ -216,7 +216,7 @@ def saved(policy, tmp_path_factory):
 def test_without_answers_the_configuration_decides(saved, tmp_path):
     config = {"evaluation": {"temperature": 0.7, "max_new_tokens": 33}, "prompts": {"think": "video_r1"}}
     said = export_run(saved, tmp_path / "out", "--config", json.dumps(config))
-    assert "As the configuration has it" in said
+    assert "From the configuration" in said
     found = GenerationConfig.from_pretrained(tmp_path / "out")
     assert (found.do_sample, found.temperature, found.top_k, found.top_p) == (True, 0.7, 0, 1.0)
     assert found.max_new_tokens == 33
@@ -266,7 +266,7 @@ def test_weights_that_have_changed_are_not_exported(policy, tmp_path, capsys):
 def test_answers_of_another_model_or_of_several_kinds_are_refused(small, tmp_path, capsys):
     longer = [row | {"max_new_tokens": 99} for row in small.answers]
     other = [row | {"model_digest": "0" * 64} for row in small.answers]
-    for rows, message in (([*small.answers, *longer], "in several ways"), (other, "evaluate again")):
+    for rows, message in (([*small.answers, *longer], "under several settings"), (other, "evaluate again")):
         tables.write(tables.PREDICTIONS, tmp_path / "p.parquet", rows, tw.NOWHERE)
         with pytest.raises(SystemExit):
             export_run(small.ocr, tmp_path / "out", "--predictions", tmp_path / "p.parquet")
