@@ -1,4 +1,4 @@
-"""Rollouts whose prompt is prefilled once, beside `model.generate(num_return_sequences=n)` of transformers.
+"""Rollouts whose prompt is prefilled once, compared with `model.generate(num_return_sequences=n)` of transformers.
 
 One prompt with 1,040 visual tokens, 8 answers of 64 new tokens, random weights (256 hidden, 6 layers). transformers
 5.17 repeats the pixels n times before the vision tower and prefills n equal prompts.

@@ -1,9 +1,9 @@
 """The perturbed video of one question: masks decoded, joined and brought to size, noise drawn and added.
 
 16 frames of 280x364, region masks stored at 364x504, 8 of 16 objects drawn, which cover 25 % of the pixels; the noise
-from a generator per (seed, step, question). The frames are in memory, as in training; the video is the one that
-the rollout method returns. Beside it the obvious way: every run length decoded and resized as a picture, noise for
-every pixel, kept where the mask is.
+from a generator per (seed, step, question). The frames are in memory, as in training; the video is the one that the
+rollout method returns. It is compared with the obvious way: every run length decoded and resized as a picture, noise
+for every pixel, kept where the mask is.
 """
 
 from __future__ import annotations

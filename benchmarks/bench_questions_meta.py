@@ -1,7 +1,8 @@
 """Questions of the six geometric categories from published boxes: time, memory, and the same bytes for any workers.
 
-Runs `rollout3d questions --meta` on random scenes, with one worker and with two. Then the distance of one pair beside
-the obvious way to compute it: sample both boxes for every pair anew, and take the smallest of all distances.
+Runs `rollout3d questions --meta` on random scenes, with one worker and with two. Then the distance of one pair,
+compared with the obvious way to compute it: sample both boxes again for every pair, and take the smallest of all
+distances.
 """
 
 from __future__ import annotations

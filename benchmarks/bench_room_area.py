@@ -1,4 +1,4 @@
-"""Room size of 10,000 drawn vertices, beside the `alphashape` package on the same draw."""
+"""Room size of 10,000 drawn vertices, compared with the `alphashape` package on the same draw."""
 
 from __future__ import annotations
 

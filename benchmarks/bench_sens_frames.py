@@ -1,4 +1,5 @@
-"""Reading 32 frames of a `.sens` of 1500 by seeking, beside exporting every frame as the released reader does."""
+"""Reading 32 frames of a `.sens` of 1500 by seeking, compared with exporting every frame as the released reader
+does."""
 
 from __future__ import annotations
 

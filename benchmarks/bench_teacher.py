@@ -1,8 +1,8 @@
 """Requests per second to a teacher that takes 200 ms, with 32 frames and a view from above in each request.
 
 The server is a process of its own that reads a request whole, waits and answers. Frames are of 50 kB, about what JPEGs
-of 364x504 pixels take; two questions per scan, from tables on disk. Beside it the obvious way: as many threads as
-requests may be in flight, each of which reads and encodes its pictures and calls the `openai` package.
+of 364x504 pixels take; two questions per scan, from tables on disk. It is compared with the obvious way: as many
+threads as requests may be in flight, each of which reads and encodes its pictures and calls the `openai` package.
 """
 
 from __future__ import annotations

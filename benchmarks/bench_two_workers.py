@@ -1,4 +1,4 @@
-"""The ingest stage on two shards: two processes at once, beside one after the other; imports included."""
+"""The ingest stage on two shards: two processes at once, compared with one after the other; imports included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading 32 frames of a video of VSI-Bench's size with checks, beside decoding it once without checks."""
+"""Reading 32 frames of a video of VSI-Bench's size with checks, compared with decoding it once without checks."""
 
 from __future__ import annotations
 

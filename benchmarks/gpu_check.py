@@ -2,8 +2,8 @@
 
 A GRPO step of OCR by the trainer's own code, at its true sizes: random weights in the shape of Qwen2.5-VL-3B, 16 frames
 of 280x364, a clean and a perturbed view, 8 rollouts, a prompt of about 1,260 tokens, completions of 300 to 768 tokens,
-one packed update. Three parts, each in a process of its own, with its seconds beside their floors, its peak memory
-beside that of `rollout3d plan`, and model FLOP utilisation:
+one packed update. Three parts, each in a process of its own, with its seconds and their floors, its peak memory
+and that of `rollout3d plan`, and model FLOP utilisation:
 
 - LoRA of rank 64, plain engine, transformers sampling;
 - everything trained, as one of eight processes under ZeRO-2 (see `zero2_share.py`), transformers sampling;

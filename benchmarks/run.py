@@ -1,4 +1,4 @@
-"""Run the benchmarks and print measured figures beside their targets: `make bench`, or `make bench BENCH=regions`.
+"""Run the benchmarks and print measured figures with their targets: `make bench`, or `make bench BENCH=regions`.
 
 Every `bench_*.py` has a docstring that says what is measured, and `figures()`, which measures it. Timings are medians.
 Compared ways run in the same call on the same machine. A missed target is printed and fails nothing; a figure that

@@ -54,7 +54,8 @@ class _Filmed(Recording):
 def scannet_root() -> Path:
     """Return a ScanNet release with the scan under both names; written once, then taken from `.cache`.
 
-    The names fall into the two shards of a dataset of two. A change of the writers writes it anew (about 1 GB).
+    The names fall into the two shards of a dataset of two. It is written again (about 1 GB) after a change of the
+    writers.
     """
     code = closure("render_scans").digest
     own = [inspect.getsource(part) for part in (_Filmed, _write)]

@@ -1,10 +1,10 @@
 """Work and memory of one of eight processes under ZeRO-2, in a process of its own.
 
-Full float32 optimiser states of a 3B model do not fit one card beside the rest; under ZeRO-2 a process holds an eighth
-of them. Here one process is the first of `RANKS`: weights are whole, every gradient is copied into a bucket as
+Full float32 optimiser states of a 3B model do not fit one card together with the rest; under ZeRO-2 a process holds an
+eighth of them. Here one process is the first of `RANKS`: weights are whole, every gradient is copied into a bucket as
 DeepSpeed does before it reduces, and dropped; the part of it that lies in this process's eighth of all parameters is
 added up in float32, and only that eighth has masters and Adam's means and is updated. The other seven eighths of the
-weights keep their values, and nothing is sent: what collectives take is not in the seconds.
+weights keep their values, and nothing is sent: the time of collectives is not in the seconds.
 """
 
 from __future__ import annotations

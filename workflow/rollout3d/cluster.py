@@ -22,7 +22,7 @@ WARNING_S = 300
 
 @dataclass(frozen=True)
 class GpuJob:
-    """What the jobs of one GPU rule need, before the site's limits."""
+    """Needs of the jobs of one GPU rule, before the site's limits."""
 
     mem_mb: int
     """Memory per node in MB, at the first attempt."""

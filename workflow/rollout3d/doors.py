@@ -2,7 +2,7 @@
 
 A thing's name is the name of its file, so a new one is one new file. Names are listed without importing anything:
 configuration, rules and command line receive them from here, and nothing repeats them. Files whose name begins with an
-underscore are shared by the things of their folder. What a file must define stands in the `__init__.py` of its folder,
+underscore are shared by the things of their folder. The `__init__.py` of a folder describes what its files must define,
 and in docs/adding.md.
 """
 

@@ -1,7 +1,7 @@
 """Shorter messages of Snakemake about a failed job: the last lines of its log in place of its command.
 
 Snakemake prints the command of a failed job twice, and with `show-failed-logs` the whole log. A filter on its logger
-rewrites these messages before any handler formats them, whatever the profile says.
+rewrites these messages before any handler formats them, with every profile.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def note(path: P) -> P:
 def roots_of(site: Site) -> dict[str, str]:
     """The directories outside the workflow that a configuration names, by the keys that RAW_FILES uses.
 
-    A training file stands for the folder that it lies in, because it names pictures and videos there.
+    Of a training file it is the folder, because the file names pictures and videos there.
     """
     found = {f"roots.{name}": path for name, path in site.roots.items()}
     found |= {f"benchmarks.{name}": path for name, path in site.benchmarks.items()}
@@ -136,7 +136,8 @@ def roots_of(site: Site) -> dict[str, str]:
 
 
 def compare(rows: Iterable[Mapping[str, Any]], roots: Mapping[str, Path | str]) -> list[Difference]:
-    """What has changed under the roots since the rows were recorded, in their order. A root without path is missing."""
+    """Return the changes under the roots since the rows were recorded, in their order. A root without path is
+    missing."""
     return list(_differences(rows, roots))
 
 

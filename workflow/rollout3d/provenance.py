@@ -1,4 +1,4 @@
-"""How a result was made: time, machine, versions, commit; beside the tables, whose bytes depend on none of it."""
+"""Notes on how results were made: time, machine, versions, commit. The bytes of tables depend on none of it."""
 
 from __future__ import annotations
 

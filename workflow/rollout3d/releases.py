@@ -37,7 +37,7 @@ _FILES = {
 
 
 class MissingData(UserError, FileNotFoundError):
-    """A release is not where the configuration says; the message says how to get it."""
+    """Released data are not at the configured path; the message says how to get them."""
 
 
 def missing_file(source: str, path: str | None) -> str | None:

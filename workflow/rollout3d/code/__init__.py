@@ -64,7 +64,7 @@ class Code:
 
     @property
     def short(self) -> dict[str, str]:
-        """The parts with short digests, for a file beside a result: `compare` reads it."""
+        """The parts with short digests, for the note on a result: `compare` reads it."""
         return {name: value[:12] for name, value in sorted(self.parts.items())}
 
 
@@ -129,7 +129,7 @@ class Package:
         return f"workflow/{path.relative_to(self.folder.parent).as_posix()}"
 
     def _place(self, path: str) -> Path:
-        """The file at a path relative to the package, or to the folder of packages for one beside it."""
+        """The file at a path relative to the package, or to the folder of packages for one of another package."""
         return (self.folder.parent if path.split("/")[0] in BESIDE else self.folder) / path
 
     def _with_parents(self, module: str) -> list[str]:

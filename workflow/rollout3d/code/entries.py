@@ -1,4 +1,4 @@
-"""Which code a chosen setting makes unnecessary: registries, conditional imports, and folders of resources.
+"""Code that chosen settings leave out: registries, conditional imports, and folders of resources.
 
 Every name in this module is a path relative to the package, or a key of `chosen`. A key that `chosen` lacks counts all
 of its entries, so a forgotten key makes a digest too wide and never too narrow.
@@ -35,7 +35,7 @@ EXCLUDED = (
 DECLARING = ("tables/schema.py", "tables/results.py")
 """Files that declare the tables."""
 SCHEMA = ("tables/fields.py", *DECLARING)
-"""Of these files only their classes count, and beside them the tables that the code names."""
+"""Of these files only the classes count, and the tables that the code names."""
 
 REGISTRIES: Mapping[tuple[str, str], str] = {
     ("toyworld/writers/release.py", "_WRITERS"): "dataset",
@@ -96,7 +96,7 @@ FOLDERS: Mapping[str, Folder] = {
 """File -> how it chooses from the folder that it names. A file that is not listed here reads all of its folder."""
 
 BY_NAME: Mapping[str, tuple[str, ...]] = {"training/run.py": ("OCR_RL", "OCR_SFT", "QUESTIONS")}
-"""File -> the tables that it takes from `tables.TABLES` by a name which does not stand in the file."""
+"""File -> the tables that it takes from `tables.TABLES` by a name that is not in the file."""
 
 
 def selected(chosen: Chosen, key: str) -> frozenset[str] | None:

@@ -1,4 +1,4 @@
-"""What one source file contributes: its digest, its imports, the tables and the resources that it names.
+"""Contribution of one source file to a closure: its digest, its imports, the tables and the resources that it names.
 
 The digest covers the syntax tree without docstrings, comments, positions, log messages, `TYPE_CHECKING` blocks and the
 help texts of arguments. Fields without a value are left out, so that fields which newer versions of Python add to their
@@ -18,7 +18,7 @@ from rollout3d.code.entries import DECLARING, MODULES, REGISTRIES, SCHEMA, Chose
 
 PACKAGE = "rollout3d"
 BESIDE = ("toyworld",)
-"""Packages beside `PACKAGE` whose files have their package's name before them in a path."""
+"""Packages at the place of `PACKAGE`; paths of their files begin with the package's name."""
 PACKAGES = (PACKAGE, *BESIDE)
 _DECLARING = tuple(f"{PACKAGE}.{path.removesuffix('.py').replace('/', '.')}" for path in DECLARING)
 _SKIPPED_FIELDS = frozenset(("ctx", "kind", "type_comment", "type_ignores"))
@@ -31,7 +31,7 @@ _TEXTS_OF_ARGUMENTS = frozenset(("help", "metavar", "description"))
 
 @dataclass(frozen=True)
 class Source:
-    """What one file adds to a closure; `imports` are module names, `paths` absolute paths that it builds."""
+    """Contribution of one file to a closure; `imports` are module names, `paths` absolute paths that it builds."""
 
     digest: str
     imports: tuple[str, ...]
@@ -51,7 +51,7 @@ def read(text: str, path: str, location: Path, chosen: Chosen) -> Source:
     if path in SCHEMA:
         tree.body = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     if path == "tables/__init__.py":
-        # Re-exports of tables: which of them count is decided by the files that use their names.
+        # Re-exports of tables: those count whose names other files use.
         tree.body = [n for n in tree.body if not (isinstance(n, ast.ImportFrom) and n.module in _DECLARING)]
     reader = _Reader(module_of(path))
     reader.node(tree)

@@ -55,7 +55,7 @@ def training(
     scored = sum(row.scored for row in rows)
     mask, copies = _mask(rows, itemsize)
     layer, block = _layer(shape, rows, itemsize, lora_rank), _block(shape, itemsize) * patches
-    # What the backward of a feed-forward layer holds beside what the layer has saved: two gradients of its inner width.
+    # The backward of a feed-forward layer holds, in addition to what the layer saved, two gradients of its inner width.
     inner = 2 * shape.inner * itemsize * tokens
     eyes = 2 * shape.vision_inner * itemsize * patches
     # With checkpointing transformers computes gradients of a frozen tower's input: it saves what a trained one does.
@@ -87,7 +87,7 @@ def scoring(shape: Shape, rows: Sequence[RowSize], itemsize: int, chunks: int) -
     tokens, patches = _padded(rows), sum(row.patches for row in rows)
     scored = sum(row.scored for row in rows)
     mask, copies = _mask(rows, itemsize)
-    # Feed-forward: input, two sums and three tensors of the inner width, beside the embeddings, which live on with two
+    # Feed-forward: input, two sums and three tensors of the inner width, and the embeddings, which stay with two
     # copies. Attention: eight of the model's width.
     feed_forward = (6 * shape.width + 3 * shape.inner) * itemsize * tokens
     attention = 8 * shape.width * itemsize * tokens + copies

@@ -2,7 +2,7 @@
 
 Counted from what the engines keep (`training/engines`, DeepSpeed 0.19): weights and reference
 in the model's precision, masters and Adam's two means in float32, gradients in the model's precision and, where ZeRO
-gathers them, in float32. What torch and CUDA take beside that is an allowance.
+gathers them, in float32. An allowance covers the rest of torch and CUDA.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def floors(
 ) -> dict[str, float]:
     """Return the least seconds of generation, reference, policy forward, policy backward and optimiser on one card.
 
-    `batches`: micro-batches of packed rows. `prompts`: what is prefilled. `answers`: tokens of each completion's
+    `batches`: micro-batches of packed rows. `prompts`: prompts to prefill. `answers`: tokens of each completion's
     prompt; all are decoded to `longest` tokens. `updated`: parameters that this GPU's optimiser updates. `pieces`:
     logits are computed in pieces, and again in the backward.
     """
@@ -85,7 +85,7 @@ def floors(
 
 def seconds(work: Work, card: Card, rates: Rates) -> dict[str, float]:
     """Return the expected seconds of a step by phase: views, rollouts, reference, update, save. Views are made during
-    the step before: what exceeds the other phases is waited for. `save` is a checkpoint's share of each step."""
+    the step before, and count only as far as they exceed the other phases. `save`: a checkpoint's share per step."""
     usual = work.typical
     split = work.gpus if work.zero in (2, 3) else 1
     real = card.derated(rates.compute, rates.memory)

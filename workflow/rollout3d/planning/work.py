@@ -27,7 +27,7 @@ from rollout3d.training.packing import HEAD_CHUNKS, LARGE_VOCABULARY, micro_batc
 from rollout3d.training.rollouts import Context, make_views
 
 TEXT_TOKENS = 220
-"""Tokens of a prompt besides the visual ones: system turn, question, options, request to reason. [assumed]"""
+"""Tokens of a prompt, visual ones excluded: system turn, question, options, request to reason. [assumed]"""
 TARGET_TOKENS = 512
 """Tokens of a text that SFT teaches. [Video-R1-COT-165k: at most 512]"""
 COLD_START_SAMPLES = 165_000
@@ -171,7 +171,7 @@ def grpo_work(
     share: float | None = None,
 ) -> Work:
     """Return the step of a GRPO run: the views are those that its rollout method makes (`training/rollouts`), at the
-    start of training. `prompt_tokens`: of a prompt, visual ones included (default: `TEXT_TOKENS` beside them)."""
+    start of training. `prompt_tokens`: of a prompt, visual ones included (default: `TEXT_TOKENS` and them)."""
     rows: list[RowSize] = []
     views: list[tuple[RowSize, int]] = []
     frames = 0
@@ -207,7 +207,7 @@ def grpo_work(
 
 
 def prompt_size(video: Video, frames: int, tokens: int | None = None) -> RowSize:
-    """Return the size of a prompt that shows that many frames. `tokens`: all of it (default: `TEXT_TOKENS` beside the
+    """Return the size of a prompt that shows that many frames. `tokens`: all of it (default: `TEXT_TOKENS` and the
     visual ones)."""
     grid = video_grid(video, frames)
     t, h, w = grid

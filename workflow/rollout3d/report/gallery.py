@@ -230,5 +230,5 @@ def _runs(edges: np.ndarray) -> Iterable[tuple[int, int, int]]:
 
 def webp(frame: np.ndarray) -> bytes:
     """Encode a frame (H, W, 3) uint8 RGB as lossless WebP."""
-    # A quality above 100 asks for the lossless mode.
+    # A quality above 100 is OpenCV's lossless mode.
     return cv2.imencode(".webp", frame[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()

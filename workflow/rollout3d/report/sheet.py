@@ -48,7 +48,7 @@ class Line:
     notes: Sequence[str] = ()
     """Footnotes of this line."""
     look: str = ""
-    """mine | theirs | quiet | guess | empty: how the page shows it."""
+    """Style of the line on the page: mine | theirs | quiet | guess | empty."""
 
 
 @dataclass(frozen=True)

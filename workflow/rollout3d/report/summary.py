@@ -1,4 +1,4 @@
-"""Summary of a results directory: tables built, scores beside guessing, and files to open next."""
+"""Summary of a results directory: tables built, scores compared with guessing, and files to open next."""
 
 from __future__ import annotations
 
@@ -182,7 +182,8 @@ def _next(root: Path) -> str:
 
 
 def program() -> str:
-    """Return how `rollout3d` is typed here: its name where a shell finds it, else its path beside the interpreter."""
+    """Return the command `rollout3d` as it is typed here: its name if a shell finds it, else its path at the
+    interpreter."""
     own = Path(sys.executable).with_name("rollout3d")
     if shutil.which("rollout3d") or not own.exists():
         return "rollout3d"

@@ -103,7 +103,7 @@ def build(
 
     `predictions`: of the four settings; their texts are scored against the questions in `rl`. `rl`, `sft`: the two
     training tables. `models`: name of the model that was really run, by run (`models_of`), or by setting for a table of
-    predictions (`models_of_settings`). `recipes`: what the recipes of runs say (`config.recipes.summaries`).
+    predictions (`models_of_settings`). `recipes`: summaries of the runs' recipes (`config.recipes.summaries`).
 
     The note of a number names the preset, since its numbers must not be read as the paper's; the kept rules and runs
     that it rests on (`rests_on`, or those of its scores); scorer, settings and part of the benchmark; a model that is
@@ -198,7 +198,9 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
         run = row["run"]
         other = other_model(row, models.get(run))
         if other and name == _short(row["model"]):
-            run = ""  # the row is the paper's model, which was not run: what was run has a row of its own below
+            run = (
+                ""  # the row is the paper's model, which was not run; the model that was run has a row of its own below
+            )
         shown.add(run)
         for column in columns:
             value = values.get((name, column), "")

@@ -5,7 +5,7 @@
 
 A table gets the schema of the target: columns must exist with values that fit; others are refused. A model is a
 Hugging Face directory of Qwen2.5-VL, referred to where it lies. Then name the rule (or run) under `keep`, so that
-the target is not made anew; scores and report name it beside every number that depends on it.
+the target is not made again; scores and report name it beside every number that depends on it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write reasoning for the hard questions with the teacher; keep every attempt with its verdict.
 
 `--estimate` prints what it will cost and ends: no key is needed, nothing is sent, nothing is written. Before the hard
-set exists, `--rows N` stands for it:
+set exists, `--rows N` gives its size:
 
 cd results/scenes; rollout3d annotate --estimate --rows 2000 --frames */*/frames.parquet --maps */*/maps.parquet
 """

@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _check(audited: int, total: int, out: str) -> None:
-    """Raise StageError if nothing could be audited: a success would look like agreement."""
+    """Raise StageError if nothing could be audited: a success would read as agreement."""
     if not audited:
         raise StageError(
             f"none of {total} questions could be audited: check that the boxes and --answers are of the same scans; "

@@ -116,7 +116,7 @@ class Stage:
         return args, keys.narrow(config, self._held)
 
     def configured(self, over: Mapping[str, Any]) -> configuration.Config:
-        """What `parse` returned, with values (dotted keys) of one run laid over it."""
+        """The configuration that `parse` returned, with values (dotted keys) of one run laid over it."""
         values = self._all
         for key, value in over.items():
             for name in reversed(key.split(".")):

@@ -1,4 +1,4 @@
-"""Forget results, so that the next run computes them anew: files, entries of the store, checkpoints, partial answers.
+"""Forget results, so that the next run computes them again: files, entries of the store, checkpoints, partial answers.
 
     rollout3d forget results/demo/runs/ocr/model.json
     rollout3d forget results/demo/eval/ocr/synthetic/predictions.parquet

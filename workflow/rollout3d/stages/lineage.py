@@ -3,7 +3,7 @@
     rollout3d lineage results/eval/ocr/vsibench/scores.parquet
     rollout3d lineage results/demo/runs/ocr/model.json
 
-For each result: its stage, the values that decided it, the settings beside them, commit, versions, GPU and time (where
+For each result: its stage, the values that decided it, its other settings, commit, versions, GPU and time (where
 they were noted), and its parents. A file of no study is described alone.
 """
 

@@ -317,7 +317,7 @@ def sets_read(stage: str, config: Config, scope: Scope) -> dict[str, tuple[str, 
 
 
 def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
-    """Return every key that a job reads with its value, keys without effect included; beside them `run.FIELD` of its
+    """Return every key that a job reads with its value, keys without effect included, and `run.FIELD` of its
     run's row, `job.NAME` of its wildcards, and `prompts/FILE` with a digest of the text.
 
     Raises ValueError for a dataset or a model that the configuration lacks.
@@ -391,7 +391,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
 def split(found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a job's values into those that decide its result and those that do not (`config.keys.decides`).
 
-    The former have the names under which they stand in the identity (`config.former.RENAMED`).
+    The former have their names of the identity (`config.former.RENAMED`).
     """
     own = {identity_name(key): value for key, value in found.items() if decides(key, value)}
     return own, {key: value for key, value in found.items() if not decides(key, value)}

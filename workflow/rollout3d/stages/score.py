@@ -1,4 +1,4 @@
-"""Score the predictions of a run on a benchmark, beside the scores of guessing.
+"""Score the predictions of a run on a benchmark, with the scores of guessing for comparison.
 
 By hand, score predictions of others (JSON lines, JSON, CSV or Parquet with an id and a text) with several scorers:
 

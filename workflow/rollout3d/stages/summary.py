@@ -1,4 +1,4 @@
-"""Print a summary of a results directory: counts, scores beside guessing, files to open next."""
+"""Print a summary of a results directory: counts, scores compared with guessing, files to open next."""
 
 from __future__ import annotations
 

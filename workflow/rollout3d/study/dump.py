@@ -1,6 +1,6 @@
 """The study's graph as a file, from which `rollout3d status` and other commands read Snakemake's rules without a run.
 
-The Snakefile writes it when the environment variable ROLLOUT3D_GRAPH names a place; `load` asks Snakemake to read the
+The Snakefile writes it when the environment variable ROLLOUT3D_GRAPH names a place; `load` runs Snakemake to read the
 Snakefile with the same options that a run would get.
 """
 

@@ -34,7 +34,7 @@ class Job:
     code: str = ""
     """Digest of the code that the stage runs."""
     chosen: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Which entries of the code's registries it uses (`rollout3d.code.KEYS`)."""
+    """Entries of the code's registries that it uses (`rollout3d.code.KEYS`)."""
     costly: bool = False
     rebuild: bool = False
     """True if changed code makes a costly result stale (`rebuild` of the configuration)."""
@@ -59,7 +59,7 @@ class Job:
         return not self.costly or self.rebuild
 
     def own(self, sets: Sets = None) -> dict[str, Any]:
-        """What decides the result besides its parents; of these frame sets alone, if given."""
+        """Everything but the parents that decides the result; of these frame sets alone, if given."""
         values = dict(self.values)
         if sets is not None:
             values[SETS] = list(sets)

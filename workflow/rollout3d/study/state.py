@@ -26,7 +26,7 @@ class State:
 
     status: Literal["current", "stale", "missing", "kept"]
     reasons: tuple[str, ...] = ()
-    """Why it is stale: `key: old -> new`, `parent PATH`, `code`, or what is wrong with a file."""
+    """Reasons why it is stale: `key: old -> new`, `parent PATH`, `code`, or what is wrong with a file."""
     code_changed: bool = False
     """True if the code has changed since; of a costly result that alone makes nothing stale."""
     code_files: tuple[str, ...] = ()

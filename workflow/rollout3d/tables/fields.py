@@ -35,7 +35,7 @@ R = TypeVar("R", default=Any)
 
 @dataclass(frozen=True)
 class Table(Generic[R]):
-    """One kind of Parquet file. `row` says what a row is; `per_scene`: files have one row group per scene.
+    """One kind of Parquet file. `row`: meaning of a row; `per_scene`: files have one row group per scene.
 
     `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
     test holds the columns of each version. `added`: nullable columns that are all that the version before lacks; its

@@ -1,6 +1,6 @@
 """Rows of frames by frame set: the one filter for all that read the frames tables.
 
-A row belongs to the sets that its column `sets` names (`config/frames.py` says which names there are).
+A row belongs to the sets that its column `sets` names (`config/frames.py` lists the names).
 """
 
 from __future__ import annotations

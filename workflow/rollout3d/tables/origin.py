@@ -53,8 +53,8 @@ class Lineage:
 
     stage: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    """What decided it besides its parents: keys of the configuration, fields of the run's row (`run.steps`), digests of
-    prompts (`prompts/direct.txt`), as JSON values."""
+    """What decided it, its parents excluded: keys of the configuration, fields of the run's row (`run.steps`), digests
+    of prompts (`prompts/direct.txt`), as JSON values."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Keys that change it by rounding at most (`config.keys.NO_EFFECT`), or record what older code did."""
     code: str = ""
@@ -64,7 +64,7 @@ class Lineage:
 
     @property
     def identity(self) -> str:
-        """Digest of what decides the result: stage, values, parents' contents. Settings and code stand beside it."""
+        """Digest of what decides the result: stage, values, parents' contents. Settings and code are not part of it."""
         return digest([self.stage, dict(self.values), [list(parent) for parent in self.parents]])[:32]
 
     def as_dict(self) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def _command(path: Path) -> str:
 
 
 def _rebuild(path: Path) -> str:
-    """What rebuilds a damaged file, and the stage that wrote it if its lineage can still be read."""
+    """The command that rebuilds a damaged file, and the stage that wrote it if its lineage can still be read."""
     try:
         with open(path, "rb") as stream:
             stream.seek(max(0, path.stat().st_size - _TAIL))

@@ -76,7 +76,7 @@ class Sink:
         """Do nothing: `close` flushes."""
 
     def data_ends(self) -> dict[str, Any]:
-        """End the data; return what the entry `rollout3d.data` says about it."""
+        """End the data; return the content of the entry `rollout3d.data`."""
         if self._size % _BLOCK:
             self._end_block()
         self._tail = bytearray()

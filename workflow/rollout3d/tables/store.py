@@ -112,7 +112,7 @@ class Store:
         return Entry(target, identity, place, files, about["made"])
 
     def intact(self, entry: Entry) -> bool:
-        """Return whether nobody has changed or damaged an entry's files since they were stored."""
+        """Return whether an entry's files are unchanged and undamaged since they were stored."""
         for name, about in entry.files.items():
             if not _intact(entry.folder / "files" / name, about):
                 log.warning("%s: not used, %s was changed or damaged after it was stored", entry.folder, name)
@@ -122,7 +122,7 @@ class Store:
     def restore(self, entry: Entry, output: Path | str) -> bool:
         """Put an entry's files in place of those of `output`; return False if one of them is not intact.
 
-        The files get the present time, except large ones, whose time proves that nobody has written to them.
+        The files get the present time, except large ones, whose time proves that they were not written to.
         """
         base = Path(output).parent
         if not self.intact(entry):

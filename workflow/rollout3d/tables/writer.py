@@ -28,7 +28,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The rows as Arrow columns, checked: what `Writer.write` does first. Raises `RowError`."""
+    """Convert rows to Arrow columns, with checks, as `Writer.write` does first. Raises `RowError`."""
     names, optional = set(table.schema.names), set(table.optional)
     for row in rows:
         missing, extra = sorted(names - optional - row.keys()), sorted(row.keys() - names)

@@ -5,7 +5,7 @@ A file defines, as literals that rules and configuration read without importing 
 - `TITLE`: heading on the page. None: the page shows it in another form.
 - `NEEDS`: its inputs, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
   the four settings), `ocr_rl`, `ocr_sft` (the two training tables) and `runs` (which model each run starts from).
-- `KEYS` (optional): keys of the configuration on which it depends besides.
+- `KEYS` (optional): keys of the configuration on which it depends too.
 - `EVERY_RUN` (optional): true if it has a row for every run, and not only for those of the paper.
 
 and the function

@@ -1,4 +1,4 @@
-"""Table 2: every run on every task of VSI-Bench, beside the models that the paper compares with."""
+"""Table 2: every run on every task of VSI-Bench, with the models that the paper compares with."""
 
 from __future__ import annotations
 
