@@ -245,7 +245,7 @@ def test_the_remedy_is_a_command_that_works(tmp_path, capsys):
         stage.main(arguments)
     said = capsys.readouterr().err
     assert not out.exists()
-    (remedy,) = re.findall("go on without them: add (--config .*)", said)
+    (remedy,) = re.findall("continue without them: add (--config .*)", said)
     stage.main([*arguments, *shlex.split(remedy)])
     assert len(tables.read(tables.SCENES, out / "scenes.parquet")) == 8
     with pytest.raises(MetaError) as none_left:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from rollout3d.config import Config, question_types
 from rollout3d.questions import visible
@@ -17,11 +16,10 @@ from rollout3d.scenes import datasets
 from rollout3d.scenes.ingest import ingest_scan
 from rollout3d.scenes.locate import locate
 from rollout3d.scenes.release import ScanRef
+from rollout3d.scenes.rows import SceneTables
 from rollout3d.scenes.scan import UNKNOWN_LABEL
 from rollout3d.scenes.verdict import CONTRADICTS, Verdict, judge
-from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow
-
-Row = dict[str, Any]
+from rollout3d.tables.rows import DroppedQuestionRow, ObjectRow, QuestionRow, SceneRow
 
 
 @dataclass
@@ -33,14 +31,14 @@ class Asked:
 
     ref: ScanRef
     root: Path
-    tables: dict[str, list[Row]]
+    tables: SceneTables
     questions: list[QuestionRow]
     dropped: list[DroppedQuestionRow]
     types: tuple[str, ...]
     lost: list[str] = field(default_factory=list)
 
     @property
-    def scene(self) -> Row:
+    def scene(self) -> SceneRow:
         return self.tables["scenes"][0]
 
 
@@ -67,7 +65,7 @@ def ask(dataset: str, path: Path, config: Config) -> Asked:
     return Asked(ref, root, found, questions, dropped, question_types.asked(config.questions.per_scene), lost)
 
 
-def _questions(found: dict[str, list[Row]], config: Config) -> tuple[list[QuestionRow], list[DroppedQuestionRow]]:
+def _questions(found: SceneTables, config: Config) -> tuple[list[QuestionRow], list[DroppedQuestionRow]]:
     """Return the questions about the scene of some tables, and rows that say what kept others out."""
     view = SceneView.from_rows(found["scenes"][0], found["objects"], found["maps"][0])
     questions, dropped = questions_for_scene(view, config.questions, config.seed)
@@ -98,7 +96,7 @@ def _listed(dataset: str, root: Path, ref: ScanRef, config: Config) -> tuple[Sca
     return ref, [f"no split list names {ref.scene_id}: its split is taken to be {ref.split}"]
 
 
-def _lost(scene: Row, objects: list[Row]) -> list[str]:
+def _lost(scene: SceneRow, objects: list[ObjectRow]) -> list[str]:
     """Return what the scene's flags say is missing, with its cost."""
     flags, said = set(scene["flags"]), []
     costs = {

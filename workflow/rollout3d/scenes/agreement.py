@@ -1,10 +1,10 @@
-"""How well the poses, mesh, boxes, colours and depth of one scan agree, as figures: measured once, judged later.
+"""Measure how well the poses, mesh, boxes, colours and depth of one scan agree, as figures.
 
-`ingest` stores them in `scenes.agreement`, `check-scan` prints them, `scenes.verdict` says which are too bad. None of
-them needs ground truth: frames and depth pictures are compared with the mesh drawn from their poses, poses and boxes
-with gravity, the floor and the room. Colours and depth are compared by rank: a frame must fit the drawing from its own
-pose better than the drawings from the poses of other frames. Neither exposure, blur, noise nor a poor mesh changes
-that, and every wrong pose does.
+`ingest` stores the figures in `scenes.agreement`, `check-scan` prints them, `scenes.verdict` compares them with limits.
+None of them needs ground truth: frames and depth pictures are compared with the mesh drawn from their poses, poses and
+boxes with gravity, the floor and the room. Colours and depth are compared by rank: a frame must fit the drawing from
+its own pose better than the drawings from the poses of other frames. Exposure, blur, noise and a poor mesh keep this
+order, and every wrong pose changes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TypeGuard, TypeVar, cast
 
 import numpy as np
 
@@ -26,40 +26,44 @@ from rollout3d.scenes import datasets
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import Evidence
 from rollout3d.scenes.scan import THUMBNAIL_PIXELS, Annotated, Room, Scan
+from rollout3d.tables.rows import Agreement
 
 FRAMES, FEWEST = 32, 6
-"""Frames that are compared, evenly spaced over the video; ranks need at least `FEWEST` that have a pose."""
+"""Number of frames that are compared, evenly spaced over the video; ranks need at least `FEWEST` with a pose."""
 NEXT_S = 0.5
+"""Lags, seconds, that are tried first, to both sides."""
 LAGS_S = (-2.0, -1.0, -NEXT_S, -0.25, 0.25, NEXT_S, 1.0, 2.0)
-"""Seconds by which poses are moved against the frames."""
+"""Lags of poses against frames that are tried, seconds."""
 SURE = 0.7
-"""A shift is found only if it leaves less than this share of the difference, in most of the frames."""
+"""A lag counts only if it leaves less than this share of the difference, in more than this share of the frames."""
 ROOM_MARGIN_M = 1.0
-"""Cameras, and boxes' centres at half of it, may lie this far outside the mesh's bounds."""
+"""Metres that cameras may lie outside the mesh's bounds; centres of boxes may lie half as far."""
 BOX_TOLERANCE_M = 1e-3
-"""A vertex this near to a box is in it: coordinates have 32 bits."""
+"""Metres up to which a vertex near a box is in it: coordinates have 32 bits."""
 MIN_INSIDE = 0.95
-"""Share of an object's vertices that its box must hold."""
+"""Least share of an object's vertices that its box holds."""
 MIN_FILLED = 0.5
-"""Share of each side of a box along which the mesh in it must reach."""
+"""Least share of each side of a box along which the mesh in it extends."""
 THIN_M = 0.1
-"""Shorter sides tell nothing: pictures and windows are sheets."""
+"""Side length, metres, below which a side is not tested: pictures and windows are sheets."""
 MAX_CORNER_M = 0.01
-"""Between the box as annotated and the axis-aligned box annotated beside it."""
+"""Largest distance, metres, between the corners of an annotated box and those of the box stated beside it."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured, in the order of `scenes.agreement`; None where a scan lacks what a figure needs."""
+    """Figures of agreement, in the order of `scenes.agreement`; None where a scan lacks the data of a figure."""
 
     poses: float | None = None
     """Share of the frames that have a pose."""
     upright: float | None = None
     """Share of the poses whose picture has the world's up upward."""
     gravity: float | None = None
-    """Mean cosine between the world's up and the pictures', quarter turns aside."""
+    """Mean cosine between the world's up and that of the pictures, after the best quarter turn."""
     path: float | None = None
-    """Step between neighbouring frames over the distance of two frames at random; from ten steps on."""
+    """Step between neighbouring frames over the distance of two random frames; measured from ten steps on."""
     height_m: float | None = None
     """Median height of the camera above the floor, metres."""
     floor_m: float | None = None
@@ -71,34 +75,35 @@ class Figures:
     colour: float | None = None
     """Difference of frames from the mesh seen from their own poses, over that from other frames' poses."""
     colour_misfit: float | None = None
-    """Share of other frames' poses that fit a frame's colours better than its own, mean over the worse half."""
+    """Share of other frames' poses that fit a frame's colours better than its own pose, mean over the worse half."""
     offset_s: float | None = None
-    """Seconds from a frame to the pose that it fits best; 0 unless that fits clearly better than its own."""
+    """Seconds from a frame to the pose that fits it best; 0 unless that pose fits clearly better than its own."""
     depth_m: float | None = None
-    """Median difference of measured depth and the mesh's, metres."""
+    """Median absolute difference of measured depth and the mesh's, metres."""
     depth_scale: float | None = None
-    """Median measured depth over the mesh's."""
+    """Median of measured depth over the mesh's."""
     depth_misfit: float | None = None
-    """Share of other frames' poses that fit a frame's depth better than its own, mean over the worse half."""
+    """Share of other frames' poses that fit a frame's depth better than its own pose, mean over the worse half."""
     boxes_in_room: float | None = None
     """Share of the boxes whose centre is within the mesh's bounds and 0.5 m."""
     boxes_hold: float | None = None
-    """Share of the boxes that hold the vertices annotated as theirs (any vertex, if the annotation names none)."""
+    """Share of the boxes that hold the vertices annotated as theirs; without such vertices, any vertex."""
     boxes_filled: float | None = None
-    """Share of the boxes that the mesh in them fills along each side."""
+    """Share of the boxes along whose sides the mesh in them extends."""
     boxes_agree: float | None = None
     """Share of the boxes that agree with the axis-aligned box stated beside them."""
 
-    def row(self) -> dict[str, float | None]:
-        """The value of `scenes.agreement`: four decimals, so that it is the same on every machine."""
-        return {name: _stored(getattr(self, name)) for name in FIGURES}
+    def row(self) -> Agreement:
+        """Return the value of `scenes.agreement`: four decimals, so that it is equal on every machine."""
+        return cast(Agreement, {name: _stored(getattr(self, name)) for name in FIGURES})
 
 
 FIGURES = tuple(each.name for each in fields(Figures))
+"""Names of the figures, in the order of `scenes.agreement`."""
 
 
-def is_known(value: float | None) -> bool:
-    """Return whether a figure was measured: None lacked what it needs, NaN found too little to compare."""
+def is_known(value: float | None) -> TypeGuard[float]:
+    """Return whether a figure was measured: it is None without its data, and NaN with too little to compare."""
     return value is not None and bool(np.isfinite(value))
 
 
@@ -106,48 +111,58 @@ def _stored(value: float | None) -> float | None:
     return round(float(value), 4) + 0.0 if is_known(value) else None
 
 
-def _steps(items: Collection[Any], what: str, show_progress: bool) -> Iterable[Any]:
-    """Return the items, with their progress on standard error if `show_progress`: for one scan, not for thousands."""
+def _steps(items: Collection[T], what: str, show_progress: bool) -> Iterable[T]:
+    """Return the items, with their progress on standard error if `show_progress`: for commands that read one scan."""
     return progress(items, what) if show_progress else items
 
 
 def measure(scan: Scan) -> Figures:
-    """Every figure of a scan; frames and depth pictures that cannot be read are left out."""
+    """Measure every figure of a scan; leave out frames and depth pictures that cannot be read."""
     found = measure_boxes(scan.room, evidence_of(scan.dataset))
     poses = Poses(scan)
     return measure_pictures(scan, poses, measure_path(scan, poses, found))
 
 
 class Poses:
-    """The poses of a scan: `every` frame's or None, `valid` indices, positions (N,3) with NaN where lost."""
+    """Camera-to-world poses of a scan's frames."""
 
     def __init__(self, scan: Scan, show_progress: bool = False):
-        self.every = [scan.camera(i)[1] for i in _steps(range(scan.source.n_frames), "poses", show_progress)]
-        self.valid = [i for i, pose in enumerate(self.every) if pose is not None]
+        self.n_frames = scan.source.n_frames
+        self.known: dict[int, np.ndarray] = {}
+        """Pose (4,4) of each frame that has one, by index."""
+        for index in _steps(range(self.n_frames), "poses", show_progress):
+            pose = scan.camera(index)[1]
+            if pose is not None:
+                self.known[index] = pose
 
     @cached_property
     def positions(self) -> np.ndarray:
-        return np.array([np.full(3, np.nan) if pose is None else pose[:3, 3] for pose in self.every])
+        """Positions (N,3) of the camera, NaN for frames without a pose."""
+        found = np.full((self.n_frames, 3), np.nan)
+        for index, pose in self.known.items():
+            found[index] = pose[:3, 3]
+        return found
 
     @cached_property
     def compared(self) -> list[int]:
-        """Frames that are compared: those of an even sampling of the video that have a pose, else of those that do."""
-        some = [i for i in sample_indices(len(self.every), FRAMES) if self.every[i] is not None]
-        if len(some) < FRAMES // 2 and self.valid:
-            some = [self.valid[k] for k in sample_indices(len(self.valid), FRAMES)]
+        """Frames that are compared: evenly sampled over the video if enough of them have a pose, else over poses."""
+        some = [i for i in sample_indices(self.n_frames, FRAMES) if i in self.known]
+        if len(some) < FRAMES // 2 and self.known:
+            valid = list(self.known)
+            some = [valid[k] for k in sample_indices(len(valid), FRAMES)]
         return list(dict.fromkeys(some))
 
 
 def measure_path(scan: Scan, poses: Poses, found: Figures) -> Figures:
-    """Poses alone, against gravity and the room."""
-    found = replace(found, poses=len(poses.valid) / len(poses.every))
-    if not poses.valid:
+    """Return the figures with those of the poses alone, against gravity and the room."""
+    found = replace(found, poses=len(poses.known) / poses.n_frames)
+    if not poses.known:
         return found
-    matrices, room = np.stack([poses.every[i] for i in poses.valid]), scan.room
+    matrices, room = np.stack(list(poses.known.values())), scan.room
     found = replace(found, upright=agreement.upright_share(matrices), gravity=agreement.gravity(matrices))
     if np.isfinite(np.diff(poses.positions, axis=0)).all(axis=1).sum() >= 10:
         found = replace(found, path=agreement.path_roughness(poses.positions))
-    if room is None or not len(room.faces):
+    if not room.has_surface:
         return found
     return replace(
         found,
@@ -158,21 +173,21 @@ def measure_path(scan: Scan, poses: Poses, found: Figures) -> Figures:
 
 
 def evidence_of(dataset: str) -> Evidence:
-    """Return what the release of a dataset allows to check."""
+    """Return which checks the release of a dataset allows."""
     return datasets.load(dataset).RELEASE.evidence
 
 
-def floor_at_zero(room: Room | None, evidence: Evidence) -> float | None:
-    """Height of the floor, metres, if the release puts it at 0."""
-    if room is None or not len(room.faces) or not evidence.floor_at_zero or "no_axis_alignment" in room.flags:
+def floor_at_zero(room: Room, evidence: Evidence) -> float | None:
+    """Return the height of the floor, metres, if the release puts it at 0, else None."""
+    if not room.has_surface or not evidence.floor_at_zero or "no_axis_alignment" in room.flags:
         return None
     return floor_level(room.vertices, room.faces)
 
 
 def measure_pictures(scan: Scan, poses: Poses, found: Figures, show_progress: bool = False) -> Figures:
-    """Frames and depth pictures against the mesh drawn from their poses."""
+    """Return the figures with those of frames and depth pictures against the mesh drawn from their poses."""
     room, source = scan.room, scan.source
-    if room is None or not len(room.faces):
+    if not room.has_surface:
         return found
     pictures = {i: _read(scan.thumbnail, i) for i in _steps(poses.compared, "frames against the mesh", show_progress)}
     pictures = {i: picture for i, picture in pictures.items() if picture is not None}
@@ -185,8 +200,8 @@ def measure_pictures(scan: Scan, poses: Poses, found: Figures, show_progress: bo
     colors = np.full((len(room.vertices), 3), 160, np.uint8) if room.colors is None else room.colors
 
     def draw(index: int, at: int) -> tuple[np.ndarray, np.ndarray]:
-        """The mesh with the camera of a frame at the pose of another one, and which pixels it fills."""
-        K, pose = resize_intrinsics(scan.camera(index)[0], (source.width, source.height), size), poses.every[at]
+        """Return the mesh drawn with the camera of a frame at the pose of another one, and which pixels it fills."""
+        K, pose = resize_intrinsics(scan.camera(index)[0], (source.width, source.height), size), poses.known[at]
         z, owner = rasterise(room.vertices, room.faces, K, pose, *size)
         return surface_colors(room.vertices, room.faces, colors, K, pose, z, owner), owner >= 0
 
@@ -205,23 +220,33 @@ def measure_pictures(scan: Scan, poses: Poses, found: Figures, show_progress: bo
 
 
 def worse_half(misfits: np.ndarray) -> float:
-    """The greater mean of the two halves of a video's misfits (P,): half a video out of step counts as much as all."""
+    """Return the larger mean of the two halves of a video's misfits (P,), so that damage to one half counts fully.
+
+    NaN if fewer than `FEWEST` are known.
+    """
     known = np.isfinite(misfits)
     if known.sum() < FEWEST:
         return float("nan")
     return max(float(half.mean()) for half in np.array_split(misfits[known], 2))
 
 
-def _offset(poses: Poses, frames, small, own: np.ndarray, draw, fps: float) -> float:
-    """`Figures.offset_s`: few frames are drawn at the poses half a second away first, at others only if these fit."""
+def _offset(
+    poses: Poses,
+    frames: Sequence[int],
+    small: Sequence[np.ndarray],
+    own: np.ndarray,
+    draw: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
+    fps: float,
+) -> float:
+    """Return `Figures.offset_s`. Frames are drawn at poses `NEXT_S` away first, at others only if these fit well."""
     chosen = [k for k in range(0, len(frames), 2) if np.isfinite(own[k])]
 
     def difference(lag: float) -> tuple[float, float]:
-        """Median of the difference at another time over that at the frame's, and in which share it is smaller."""
+        """Return the median difference at a lag over that without, and the share of frames in which it is smaller."""
         pairs = []
         for k in chosen:
             at = frames[k] + round(lag * fps)
-            if at != frames[k] and 0 <= at < len(poses.every) and poses.every[at] is not None:
+            if at != frames[k] and at in poses.known:
                 drawing, drawn = draw(frames[k], at)
                 pairs.append((agreement.color_differences([small[k]], [drawing], [drawn])[0, 0], own[k]))
         pairs = np.array([pair for pair in pairs if np.isfinite(pair[0])]).reshape(-1, 2)
@@ -243,7 +268,7 @@ def _offset(poses: Poses, frames, small, own: np.ndarray, draw, fps: float) -> f
 
 
 def _read(read: Callable[[int], np.ndarray | None], index: int) -> np.ndarray | None:
-    """A frame or a depth picture; None where it is damaged: whoever needs that one says so."""
+    """Return a frame or a depth picture, None where it is damaged: the stage that stores it raises the error."""
     try:
         return read(index)
     except ScanError:
@@ -251,17 +276,18 @@ def _read(read: Callable[[int], np.ndarray | None], index: int) -> np.ndarray | 
 
 
 def _measure_depth(scan: Scan, poses: Poses, frames: list[int], alike: np.ndarray, found: Figures) -> Figures:
-    """Every second compared frame's depth picture, thinned out, against the mesh at the pixels that are left."""
+    """Return the figures with those of depth: every second compared frame, thinned out, against the mesh."""
     chosen, measured, drawn = [], [], []
     for k in range(0, len(frames), 2):
         index = frames[k]
-        depth = _read(scan.depth, index) if scan.depth_K(index) is not None else None
-        if depth is None:
+        depth_K = scan.depth_K(index)
+        depth = _read(scan.depth, index) if depth_K is not None else None
+        if depth is None or depth_K is None:
             continue
-        depth, K = thin_out(depth, scan.depth_K(index), max(1, int(np.sqrt(depth.size / THUMBNAIL_PIXELS))))
+        depth, K = thin_out(depth, depth_K, max(1, int(np.sqrt(depth.size / THUMBNAIL_PIXELS))))
         if measured and depth.shape != measured[0].shape:
             continue
-        z, _ = rasterise(scan.room.vertices, scan.room.faces, K, poses.every[index], *depth.shape[::-1])
+        z, _ = rasterise(scan.room.vertices, scan.room.faces, K, poses.known[index], *depth.shape[::-1])
         chosen.append(k)
         measured.append(depth)
         drawn.append(z)
@@ -276,10 +302,10 @@ def _measure_depth(scan: Scan, poses: Poses, frames: list[int], alike: np.ndarra
     )
 
 
-def measure_boxes(room: Room | None, evidence: Evidence, show_progress: bool = False) -> Figures:
-    """Boxes against the mesh. Walls and marks of the annotators are surfaces without a shape of their own."""
-    boxed = [item for item in room.objects if item.perturbable] if room is not None else []
-    if not boxed or not len(room.faces):
+def measure_boxes(room: Room, evidence: Evidence, show_progress: bool = False) -> Figures:
+    """Measure the figures of boxes against the mesh, without walls and marks of the annotators, which have no shape."""
+    boxed = [item for item in room.objects if item.perturbable]
+    if not boxed or not room.has_surface:
         return Figures()
     centres = [item.box.centroid for item in _steps(boxed, "boxes", show_progress)]
     return Figures(
@@ -291,7 +317,7 @@ def measure_boxes(room: Room | None, evidence: Evidence, show_progress: bool = F
 
 
 def box_tests(room: Room, evidence: Evidence, name: str) -> Callable[[Annotated], bool | None]:
-    """One of the tests behind `Figures.boxes_NAME`: of an object whether it passes, None if it cannot be tested."""
+    """Return the test of an object for `Figures.boxes_NAME`; its result is None for an object that cannot be tested."""
     if name == "agree":
         return corners_agree if evidence.states_corners else lambda item: None
     if name == "filled":
@@ -327,6 +353,7 @@ def _filled(by_x: np.ndarray, item: Annotated) -> bool:
 
 
 def _share(passes: Callable[[Annotated], bool | None], boxed: Sequence[Annotated]) -> float | None:
+    """Return the share of objects that pass a test, None if none can be tested."""
     results = [result for result in map(passes, boxed) if result is not None]
     return float(np.mean(results)) if results else None
 

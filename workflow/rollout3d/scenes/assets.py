@@ -1,8 +1,8 @@
-"""Choice of the files that serve as an asset of a scan: the one definition that readers and `inventory` share.
+"""Choose the files of an asset of a scan: the only definition, for readers and for `inventory`.
 
-An asset, such as the video, may lie there in several forms. They are tried in a fixed order; one that is not there or
-cannot be opened is passed over. Every choice but the first is a flag of the scene (`video:exported`), and so is every
-damaged file that was passed over (`damaged:rgb.mkv`), or one without what belongs to it (`incomplete:vga_wide`).
+An asset, such as the video, may be there in several forms. They are tried in a fixed order; forms that are not there or
+cannot be opened are skipped. Flags of the scene name every choice but the first (`video:exported`), every damaged file
+that was skipped (`damaged:rgb.mkv`), and every file without the other files of its form (`incomplete:vga_wide`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rollout3d.scenes.reading import Contradiction, ScanError
 T = TypeVar("T")
 
 _LISTED = 8
-"""Entries of a folder that a message names."""
+"""Largest number of a folder's entries that a message names."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One form of an asset. `paths`: what it consists of, each a file or folder, its main file first.
+    """One form of an asset. `paths`: its files or folders, the main one first.
 
-    `check` opens it as far as headers go, for `inventory`, where its paths alone say too little; it raises `ScanError`.
+    `check` reads headers for `inventory`, where the existence of the paths is not enough; it raises `ScanError`.
     `usual` is true for a form that needs no flag although it is not the first, such as that of another download.
     """
 
@@ -43,11 +43,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Asset:
-    """Something that a scan consists of. `candidates`: its forms, the preferred one first.
+    """A part of a scan, such as its video. `candidates`: its forms, the preferred one first.
 
-    `remedy`: what to do if there is none; empty: to download what the preferred form lacks. `needed` is false where a
-    scan can be used without the asset; `released` is false where the release itself lacks it, so that its absence is
-    no damage.
+    `remedy`: what to do if no form is there; empty = download the missing files of the preferred form. `needed` is
+    false if a scan can be used without the asset. `released` is false if the release itself lacks it, so that its
+    absence is no damage.
     """
 
     what: str
@@ -57,7 +57,7 @@ class Asset:
     released: bool = True
 
     def missing(self) -> ScanError:
-        """The error for an asset of which no candidate is there: which file, what lies in its place, the remedy."""
+        """Return the error for an asset without any form: the missing file, the folder's content, the remedy."""
         path = self.candidates[0].absent or self.candidates[0].paths[0]
         lacks = "no such file" if self.released else "the release has no such file"
         others = dict.fromkeys(candidate.paths[0].name for candidate in self.candidates[1:])
@@ -68,11 +68,11 @@ class Asset:
         return ScanError(path, f"{lacks}{instead}; {found_in(path.parent)}; {remedy}", expected=not self.released)
 
     def first(self, use: Callable[[Candidate], T]) -> tuple[T, list[str]]:
-        """What `use` makes of the first candidate that is there and intact, and flags that tell of the choice.
+        """Return the result of `use` for the first candidate that is there and intact, and flags of the choice.
 
-        A `ScanError` about one of a candidate's own paths passes it over. Raised are a `Contradiction`, an error about
-        another file, and an expected one, which the release itself announces. Raises `ScanError` if there is no
-        candidate, or none that can be used.
+        A `ScanError` about one of a candidate's own paths skips the candidate. Other errors are raised: a
+        `Contradiction`, an error about another file, and an expected one, which the release itself announces. Raises
+        `ScanError` if there is no candidate, or none that can be used.
         """
         problems: list[tuple[ScanError, Path | PackedPath]] = []
         incomplete: list[Path | PackedPath] = []
@@ -104,23 +104,23 @@ class Asset:
         raise ScanError(first.path, f"{first.reason}; what could replace it is no better: {also}") from first
 
     def file(self) -> tuple[Path | PackedPath, list[str]]:
-        """The main path of the first candidate that is there, and flags that tell of the choice; nothing is opened."""
+        """Return the main path of the first candidate that is there, and flags of the choice; nothing is opened."""
         return self.first(lambda candidate: candidate.paths[0])
 
 
 def _noted(path: Path | PackedPath) -> Path | PackedPath:
-    """Return the path, and report it to the recorders unless it is in an archive, whose opening they record."""
+    """Return the path, and record it unless it is in an archive, whose opening is recorded."""
     return note(path) if isinstance(path, Path) else path
 
 
 def _concerns(fault: Path, path: Path | PackedPath) -> bool:
-    """Return whether a fault is that of a path: of itself, of what lies in it, or of the archive that it lies in."""
+    """Return whether a faulty file belongs to a path: the path itself, a file in it, or the archive that holds it."""
     inside = path in fault.parents
     return inside or fault == path or (isinstance(path, PackedPath) and fault in path.parents)
 
 
 def found_in(folder: Path | PackedPath) -> str:
-    """What lies in a folder, for a message."""
+    """Return the content of a folder as a clause for a message."""
     if not folder.is_dir():
         return f"there is no folder {folder}"
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))

@@ -1,9 +1,10 @@
-"""Raw labels to VSI-Bench categories, and which objects may be drowned in noise.
+"""Raw labels to VSI-Bench categories, and which objects may be perturbed with noise.
 
 The lists are data: resources/categories/. Names are not harmonised across datasets ("trash bin" in ScanNet, "trash
-can" in ScanNet++), because VSI-Bench does not. A label without a category is never asked about; the object stays
-perturbable unless it is structure (wall, floor, ceiling) or a mark of the annotators (split, remove). A label that no
-list of the release explains is the same, but also counted in the log: it may be a misread list.
+can" in ScanNet++), because VSI-Bench does not harmonise them. No question is about a label without a category. The
+object stays perturbable unless it is structure (wall, floor, ceiling) or a mark of the annotators (split, remove). A
+label that no list of the release explains is treated in the same way and counted in the log, because a list may have
+been misread.
 """
 
 from __future__ import annotations

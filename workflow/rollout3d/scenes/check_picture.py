@@ -1,7 +1,8 @@
-"""One picture of a checked scan: a person sees at once whether poses, axes and boxes are right.
+"""Draw a checked scan in one picture, in which wrong poses, axes and boxes are visible.
 
-Columns are frames: the frame, the mesh from the frame's pose, and where sensor and mesh differ in depth. Objects have
-one colour everywhere. Below: the room from above with boxes, camera path and views, and the checks.
+Columns are frames: the frame, the mesh drawn from the frame's pose, and the difference of depth between sensor and
+mesh. An object has the same colour everywhere. Below: the room from above with boxes, camera path and views, and the
+checks.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from rollout3d.scenes.formats.pictures import encode_png
 from rollout3d.scenes.scan import Annotated, Room
 
 COLUMNS, COLUMN = 5, 320
-"""Frames shown, and their width in pixels."""
+"""Number of frames drawn, and their width in pixels."""
 TOP = 600
 """Side of the view from above, pixels."""
 MOST_BOXES, FEWEST_SHARE = 7, 0.004
-"""Boxes drawn into a frame: the largest objects in view, each of at least this share of the picture."""
+"""Largest number of boxes drawn into a frame, of the largest objects; least share of the picture of each object."""
 DEPTH_SCALE_M = 0.3
-"""Difference of depth drawn in full colour."""
+"""Difference of depth that is drawn in full colour, metres."""
 
 _GAP, _MARGIN, _TEXT, _HEAD = 8, 20, 15, 92
 _PAPER, _INK, _MUTED, _GOOD, _BAD = (255, 255, 255), (31, 41, 51), (123, 135, 148), (44, 122, 62), (190, 40, 40)
@@ -38,12 +39,12 @@ _PATH = (255, 220, 0)
 
 
 def write_picture(report: Report, out: Path, bev_size: int = 432) -> None:
-    """Draw a report into a PNG file, which is replaced as a whole. Raises OSError."""
+    """Draw a report into a PNG file, which is replaced atomically. Raises OSError."""
     write_png(draw(report, bev_size), out)
 
 
 def write_png(picture: np.ndarray, out: Path) -> None:
-    """Write a picture (H,W,3) u8, RGB, to a PNG file, which is replaced as a whole. Raises OSError."""
+    """Write a picture (H,W,3) u8, RGB, to a PNG file, which is replaced atomically. Raises OSError."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.is_dir():
@@ -55,7 +56,7 @@ def write_png(picture: np.ndarray, out: Path) -> None:
 
 
 def draw(report: Report, bev_size: int = 432) -> np.ndarray:
-    """The picture (H,W,3) u8 of a report, whatever it lacks."""
+    """Return the picture (H,W,3) u8 of a report; parts without data are left out."""
     width = 2 * _MARGIN + COLUMNS * COLUMN + (COLUMNS - 1) * _GAP
     parts = [_head(report, width)]
     if report.shots:
@@ -76,11 +77,11 @@ def _head(report: Report, width: int) -> np.ndarray:
 def _frames(report: Report, width: int) -> np.ndarray:
     shots = _chosen(report)
     rows = [
-        ("frame, with the boxes of what the mesh says is in view", _boxed_frame),
+        ("frame, with the boxes of the objects that the mesh shows in view", _boxed_frame),
         ("mesh from the frame's pose: must look like the frame", _boxed_mesh),
     ]
     if any(shot.depth is not None for shot in shots):
-        text = f"depth of the sensor less the mesh's: white = same, blue = {DEPTH_SCALE_M} m nearer, red = farther"
+        text = f"depth of the sensor minus the mesh's: white = same, blue = {DEPTH_SCALE_M} m nearer, red = farther"
         rows.append((text, _depth_difference))
     bands = []
     for text, paint in rows:
@@ -97,12 +98,12 @@ def _frames(report: Report, width: int) -> np.ndarray:
 
 
 def _chosen(report: Report) -> list[Shot]:
-    """The frames of the columns."""
+    """Return the frames of the columns."""
     return [report.shots[k] for k in dict.fromkeys(sample_indices(len(report.shots), COLUMNS))]
 
 
 def fit(picture: np.ndarray) -> np.ndarray:
-    """A picture at most `COLUMN` wide and high, centred on the width of a column."""
+    """Return a picture at most `COLUMN` wide and high, centred on the width of a column."""
     height, width = picture.shape[:2]
     scale = min(COLUMN / width, COLUMN / height)
     size = round(scale * width), round(scale * height)
@@ -123,7 +124,7 @@ def _boxed_mesh(room: Room, shot: Shot) -> np.ndarray:
 
 
 def with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
-    """A picture enlarged to the width of its tile, with the oriented boxes of the largest objects in view."""
+    """Return a picture enlarged to the width of its tile, with the oriented boxes of the largest objects in view."""
     height, width = picture.shape[:2]
     scale = max(1.0, COLUMN / max(height, width)) * 2  # twice as large, so that lines are smooth when it is reduced
     size = round(scale * width), round(scale * height)
@@ -143,7 +144,7 @@ def with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
 
 
 def _in_view(room: Room, shot: Shot) -> list[Annotated]:
-    """Perturbable objects by the pixels that show a face of theirs, largest last."""
+    """Return the largest perturbable objects, sorted by the pixels of their faces, largest last."""
     faces = shot.owner[shot.owner >= 0]
     corner = np.zeros(len(room.vertices), np.int64)
     np.add.at(corner, room.faces[faces, 0], 1)
@@ -153,8 +154,8 @@ def _in_view(room: Room, shot: Shot) -> list[Annotated]:
 
 
 def _depth_difference(room: Room, shot: Shot) -> np.ndarray:
-    """Sensor less mesh: white = none, blue = nearer, red = farther, grey = unknown to one of them."""
-    if shot.depth is None:
+    """Draw the sensor's depth minus the mesh's: blue = negative, white = 0, red = positive, grey = unknown."""
+    if shot.depth is None or shot.mesh_depth is None:
         return np.full_like(shot.picture, 225)
     share = np.clip((shot.depth - shot.mesh_depth) / DEPTH_SCALE_M, -1, 1)[..., None]
     nearer, farther = np.array([33, 102, 172]), np.array([178, 24, 43])
@@ -164,7 +165,7 @@ def _depth_difference(room: Room, shot: Shot) -> np.ndarray:
 
 
 def _below(report: Report, width: int, bev_size: int) -> np.ndarray:
-    """From above on the left, texts on the right."""
+    """Return the lower part: the room from above on the left, facts and checks on the right."""
     top = _from_above(report, bev_size)
     line = _TEXT + 8
     text_left = _MARGIN + (0 if top is None else top.shape[1] + 24)
@@ -193,9 +194,9 @@ def _below(report: Report, width: int, bev_size: int) -> np.ndarray:
 
 
 def _from_above(report: Report, size: int) -> np.ndarray | None:
-    """The BEV picture of the scene tables, enlarged, with boxes, the camera's path and where it looks."""
+    """Return the BEV picture, enlarged, with boxes and the camera's path and directions; None without a mesh."""
     room = report.room
-    if room is None or not len(room.faces):
+    if not room.has_surface:
         return None
     top = bev(room.vertices, room.faces, room.colors, size)
     scale = TOP / size
@@ -213,11 +214,11 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
             share = k / max(len(path) - 2, 1)
             cv2.line(painted, a, b, (round(255 * share), round(255 * (1 - share)), 60), 2, cv2.LINE_AA)
     for shot in report.shots:
-        shown = shot in _chosen(report)
+        chosen = shot in _chosen(report)
         eye, forward = shot.pose[:3, 3], shot.pose[:3, 2]
-        a, b = above(top, np.stack([eye, eye + (0.7 if shown else 0.25) * forward]), scale)
-        cv2.arrowedLine(painted, a, b, _PATH, 2 if shown else 1, cv2.LINE_AA, tipLength=0.25)
-        if shown:
+        a, b = above(top, np.stack([eye, eye + (0.7 if chosen else 0.25) * forward]), scale)
+        cv2.arrowedLine(painted, a, b, _PATH, 2 if chosen else 1, cv2.LINE_AA, tipLength=0.25)
+        if chosen:
             cv2.circle(painted, a, 5, _PATH, -1, cv2.LINE_AA)
             label(painted, (b[0] + 4, b[1]), f"{shot.index}", _INK)
     metre = round(scale / top.m_per_px)
@@ -227,13 +228,14 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
 
 
 def above(top: Bev, points: np.ndarray, scale: float) -> list[tuple[int, int]]:
-    """World points (N,3) on the enlarged BEV picture."""
+    """Return the pixels of world points (N,3) on the enlarged BEV picture."""
     column, row = (points[:, 0] - top.x0) / top.m_per_px, (top.y0 - points[:, 1]) / top.m_per_px
     spots = np.clip(np.rint((np.stack([column, row], axis=1) + 0.5) * scale), -20000, 20000)
     return [(int(x), int(y)) for x, y in spots]
 
 
 def color_of(item: Annotated) -> tuple[int, int, int]:
+    """Return the colour of an object, RGB, by its id."""
     return _PALETTE[item.object_id % len(_PALETTE)]
 
 
@@ -246,7 +248,7 @@ def _line(width: int, text: str) -> np.ndarray:
 def label(
     image: np.ndarray, where: tuple[int, int], text: str, color: tuple, size: int = 13, centred: bool = False
 ) -> None:
-    """Text on a plate, so that it can be read on any picture."""
+    """Write a text on a white plate, which is readable on any picture."""
     _, _, width, height = cv2.getTextSize((1, 1), text, (0, 0), _FONT, size, 500)
     x, y = where
     if centred:
@@ -257,6 +259,7 @@ def label(
 
 
 def write(image: np.ndarray, where: tuple[int, int], text: str, size: int, color=_INK, bold: bool = False) -> None:
+    """Write a text into a picture, its lower left corner at column and row `where`."""
     cv2.putText(image, text, where, color, _FONT, size, 600 if bold else 400)
 
 

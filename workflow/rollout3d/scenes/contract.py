@@ -1,14 +1,14 @@
-"""What every reader demands of a release: split lists, tables, names, ids, labels and boxes, each judged in one place.
+"""Validate the annotations of every release: names, ids, labels and boxes, each in one place.
 
-Who is dropped depends on what the fault puts in doubt:
+A fault drops everything that it puts in doubt:
 
 - The release: a split list that is empty, names a scan twice or shares one with another list, and a table without rows
   or columns. They concern every scan, so they raise `MissingData`, which ends the run.
-- The scan: an id that is none, two objects of one id, a label that cannot be stored, and boxes of which more than half
+- The scan: an invalid id, two objects with one id, a label that cannot be stored, and boxes of which more than half
   cannot be this room's. The annotation as a whole is in doubt, so they raise ValueError or `ScanError`.
-- The object: a box that is no box, or cannot be this room's. The object leaves the tables, and flags name it. It still
-  counts in `object_counts`, so that "how many" stays right and questions that need every box of its category are not
-  asked.
+- The object: an invalid box, or one that cannot be this room's. The object is in no table, and flags name it. It still
+  counts in `object_counts`, so that counting questions stay right and questions that need every box of its category
+  are left out.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ _log = logging.getLogger(__name__)
 MAX_ID = 2**63 - 1
 """Largest object id: tables store 64-bit integers."""
 MAX_LABEL = 200
-"""Characters of a raw label."""
+"""Largest number of characters of a raw label."""
 MAX_SIDE_M = 50.0
-"""Longest side of an object's box. No room of the benchmarks is longer. [assumed]"""
+"""Longest side of an object's box, metres. No room of the benchmarks is longer. [assumed]"""
 OUTSIDE_M = 2.0
-"""How far a box may reach out of the mesh: annotators complete furniture that was scanned in part. [assumed]"""
+"""Metres that a box may extend out of the mesh: annotators complete furniture that was scanned in part. [assumed]"""
 MAX_GRID = 2_000_000
-"""Points of a box on VSI-Bench's sampling grid (250 m3): a larger one is damaged, and would fill the memory."""
+"""Largest number of points of a box on VSI-Bench's sampling grid (250 m3): more are damage and fill the memory."""
 MAX_ROOM_M2 = 2_000.0
-"""Largest floor area: many times that of any room that the benchmarks ask about. [assumed]"""
+"""Largest floor area, m2: many times that of any room in the benchmarks. [assumed]"""
 MAX_REFUSED = 0.5
-"""Share of a scan's boxes that may be refused before the scan is. [assumed]"""
+"""Largest share of a scan's boxes that may be refused; with more, the scan is dropped. [assumed]"""
 SAME_AABB_M = 0.01
-"""Difference between a box and the axis-aligned box stated beside it from which the scan is flagged. [assumed]"""
+"""Largest difference, metres, between a box and the axis-aligned box stated beside it without a flag. [assumed]"""
 
 Corners = tuple[np.ndarray, np.ndarray]
 """Lowest and highest corner (3,) of an axis-aligned box."""
 
 LOST_OBJECTS = ("empty_objects:", "objects_without_box:", "refused_box")
-"""How the flags begin that say which annotated objects are in no table."""
+"""Beginnings of the flags that name annotated objects which are in no table."""
 
 # --- objects ---------------------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ LOST_OBJECTS = ("empty_objects:", "objects_without_box:", "refused_box")
 def object_id(value: Any) -> int:
     """Return an object's id: a whole number from 0 to `MAX_ID`. Raises ValueError for anything else.
 
-    A float counts if it is whole and exact (below 2**53); text and truth values do not.
+    A float is accepted if it is whole and exact (below 2**53). Text and booleans are not.
     """
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
@@ -73,7 +73,7 @@ def object_id(value: Any) -> int:
 
 
 def label_text(value: Any) -> str:
-    """Return a raw label with single blanks between its words. Raises ValueError for what no table can hold."""
+    """Return a raw label with single blanks between its words. Raises ValueError for a label that cannot be stored."""
     if not isinstance(value, str):
         raise ValueError(f"the label {value!r} is no text")
     text = " ".join(value.split())
@@ -94,7 +94,7 @@ def identity(entry: Mapping[str, Any]) -> tuple[int, str]:
 
 
 class NoObjects(ScanError):
-    """An annotation without objects: no damage, but nothing to ask about."""
+    """An annotation without objects: no damage, but no question can be about the scan."""
 
     def __init__(self, path: Path | PackedPath):
         super().__init__(path, "annotates no object", expected=True)
@@ -102,7 +102,7 @@ class NoObjects(ScanError):
 
 @dataclass(frozen=True)
 class Refused:
-    """An annotated object whose box cannot be used; an empty `reason` means that none is stated."""
+    """An annotated object whose box cannot be used; an empty `reason` means that the annotation states no box."""
 
     object_id: int
     label: str
@@ -112,12 +112,16 @@ class Refused:
 
 @dataclass(frozen=True)
 class Accepted:
-    """Objects that passed, by id; `unboxed`: the category of each other object that has one; flags of the scan."""
+    """Result of `accept`: the accepted objects of an annotation."""
 
     objects: list[Annotated]
+    """Accepted objects, sorted by id."""
     unboxed: list[str]
+    """Category of each other object that has a category."""
     flags: list[str]
+    """Flags of the scan."""
     n_annotated: int
+    """Number of different objects in the annotation."""
 
     def into(self, room: Room) -> Room:
         """Return a room with these objects and flags."""
@@ -129,11 +133,11 @@ class Accepted:
 def accept(
     path: Path | PackedPath, found: Sequence[Annotated | Refused], vertices: np.ndarray, n_empty: int = 0
 ) -> Accepted:
-    """Judge the objects of one annotation against each other and against the mesh, vertices (V,3).
+    """Compare the objects of one annotation with each other and with the mesh, vertices (V,3).
 
-    `n_empty`: further objects of the annotation, of which the mesh shows nothing. Raises `NoObjects` for an annotation
-    without any, `ScanError` for two objects of one id, if more than `MAX_REFUSED` of the stated boxes are refused, and
-    if no box is left.
+    `n_empty`: number of further objects in the annotation without a vertex of the mesh. Raises `NoObjects` for an
+    annotation without objects, `ScanError` for two objects with one id, if more than `MAX_REFUSED` of the stated boxes
+    are refused, and if no box is left.
     """
     if not found:
         raise NoObjects(path)
@@ -179,18 +183,17 @@ def _require_own_ids(path: Path | PackedPath, found: Iterable[Annotated | Refuse
 # --- boxes -----------------------------------------------------------------------------------------------------------
 
 
-def read_box(stated: Mapping[str, Any], asked: bool) -> tuple[OrientedBox, bool]:
+def read_box(stated: Mapping[str, Any], pad: bool) -> tuple[OrientedBox, bool]:
     """Return the box of an annotation, and whether it was flat.
 
-    Thin sides of an object that is asked about are padded to `MIN_SIDE_M`; floors and walls may be planes.
-
-    Raises KeyError, TypeError or ValueError for what is no box: numbers that are not finite, negative sides, axes that
-    are not orthonormal, no extent at all.
+    `pad`: widen thin sides to `MIN_SIDE_M`, for objects with a category; floors and walls may be planes. Raises
+    KeyError, TypeError or ValueError for an invalid box: numbers that are not finite, negative sides, axes that are not
+    orthonormal, no extent at all.
     """
     box = released_box(stated)
     if box.axes_lengths.max() < MIN_SIDE_M:
         raise ValueError(f"a box without extent: sides of {box.axes_lengths.tolist()} m")
-    if not asked or box.axes_lengths.min() >= MIN_SIDE_M:
+    if not pad or box.axes_lengths.min() >= MIN_SIDE_M:
         return box, False
     return OrientedBox(box.centroid, np.maximum(box.axes_lengths, MIN_SIDE_M), box.normalized_axes), True
 
@@ -198,25 +201,23 @@ def read_box(stated: Mapping[str, Any], asked: bool) -> tuple[OrientedBox, bool]
 def read_corners(stated: Mapping[str, Any], box: OrientedBox) -> tuple[Corners, bool]:
     """Return the axis-aligned box that is stated beside a box, else the box's own, and whether they agree.
 
-    Raises ValueError for corners that are not finite, or of which the lowest is not the lowest.
+    Raises ValueError for corners that are not finite, or whose minimum exceeds the maximum.
     """
-    low, high = box.aabb()
+    own_low, own_high = box.aabb()
     if "min" not in stated or "max" not in stated:
-        return (low, high), True
-    told_low, told_high = (matrix(stated[key], 1, 3)[0] for key in ("min", "max"))
-    if not np.isfinite([told_low, told_high]).all() or not (told_low <= told_high).all():
-        raise ValueError(
-            f"no box from {told_low.tolist()} to {told_high.tolist()}: corners must be finite, min below max"
-        )
-    agree = max(abs(told_low - low).max(), abs(told_high - high).max()) <= SAME_AABB_M
-    return (told_low, told_high), bool(agree)
+        return (own_low, own_high), True
+    low, high = (matrix(stated[key], 1, 3)[0] for key in ("min", "max"))
+    if not np.isfinite([low, high]).all() or not (low <= high).all():
+        raise ValueError(f"no box from {low.tolist()} to {high.tolist()}: corners must be finite, min below max")
+    agree = max(abs(low - own_low).max(), abs(high - own_high).max()) <= SAME_AABB_M
+    return (low, high), bool(agree)
 
 
 def read_stated(stated: Any, category: str | None, label: str, flags: list[str]) -> tuple[OrientedBox, Corners] | str:
-    """Return the box of an annotation and its axis-aligned box, or why it is none; "" if none is stated.
+    """Return the box of an annotation and its axis-aligned box, or the fault as text; "" if no box is stated.
 
-    `category`: what the object is asked about as, None for never. Oddities of a box that can be used are added to
-    `flags`, once for each category or, without one, label.
+    `category`: category of the object, None without one. Oddities of a usable box are added to `flags`, once per
+    category or, without one, once per label.
     """
     if not stated:
         return ""
@@ -232,7 +233,7 @@ def read_stated(stated: Any, category: str | None, label: str, flags: list[str])
 
 
 def size_fault(box: OrientedBox) -> str | None:
-    """Return why no object of a room has a box of this size; None if one may."""
+    """Return the fault of a box that is too large for an object in a room; None for a possible size."""
     sides = box.axes_lengths
     if sides.max() > MAX_SIDE_M or np.prod(np.maximum(np.ceil(sides / STEP_M), 1)) > MAX_GRID:
         return f"sides of {np.round(sides, 2).tolist()} m are no object's in a room"
@@ -240,18 +241,18 @@ def size_fault(box: OrientedBox) -> str | None:
 
 
 def extent_fault(low: np.ndarray, high: np.ndarray) -> str | None:
-    """Return why no object of a room has this axis-aligned extent, corners (3,); None if one may."""
+    """Return the fault of an axis-aligned box, corners (3,), with a side too long for an object in a room, or None."""
     if (high - low).max() > MAX_SIDE_M:
         return f"sides of {np.round(high - low, 2).tolist()} m are no object's in a room"
     return None
 
 
 def box_fault(item: Annotated, lowest: np.ndarray, highest: np.ndarray) -> str | None:
-    """Return why an object's boxes cannot be of a room between two corners (3,); None if they can.
+    """Return the fault of an object's boxes in a room between two corners (3,); None for possible boxes.
 
-    Only objects that are asked about have a largest volume: walls and floors fill a room. A stated box is judged
-    together with the corners beside it, as both are stored. A minimal box is computed only where the axis-aligned one
-    is too large to settle the question.
+    Only objects with a category have a largest volume, because walls and floors fill a room. A stated box is tested
+    together with the corners beside it, because both are stored. A minimal box is computed only where the axis-aligned
+    one is too large to decide.
     """
     low, high = np.asarray(item.aabb_min), np.asarray(item.aabb_max)
     if item.stated:

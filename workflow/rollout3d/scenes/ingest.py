@@ -1,4 +1,4 @@
-"""One shard of a dataset: raw scans to the tables scenes, objects, frames, maps, visibility and scenes_dropped."""
+"""Ingest one shard of a dataset: raw scans to the tables scenes, objects, frames, maps, visibility, scenes_dropped."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from rollout3d.scenes.release import ScanRef
 from rollout3d.scenes.scan import UNKNOWN_LABEL, Scan
 from rollout3d.scenes.sightings import Watch
 from rollout3d.seeding import shard_of
+from rollout3d.tables.rows import DroppedSceneRow
 
 NAMES = ("scenes", "objects", "frames", "maps", "visibility", "scenes_dropped")
+"""Tables of a shard."""
 
 _log = logging.getLogger(__name__)
 _NAMED = 5
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors of the place that is written to: they end the run, whatever scan is being read."""
+"""Errors of the disk that is written to, which end the run: they do not concern the scan that is being read."""
 
 
 class TooManyFailures(UserError, RuntimeError):
@@ -42,11 +44,11 @@ class TooManyFailures(UserError, RuntimeError):
 
 
 def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Config) -> list[ScanRef]:
-    """The scans of one shard, in the order of the split files, also those that the disk lacks.
+    """Return the scans of one shard, in the order of the split files, including those that are not on disk.
 
-    `max_scans` of the dataset limits each split to its first scans on disk, whatever the shard.
-    Raises `MissingData` if the release, or every scan of it, is missing. A space with scans on both sides is named in
-    the log: the leak guard keeps its questions out of training.
+    `max_scans` of the dataset limits each split to its first scans on disk, before shards are formed. A space with
+    scans to train on and scans to test on is logged: the leak guard keeps its questions out of training. Raises
+    `MissingData` if the release, or every scan of it, is missing.
     """
     spec = config.datasets[dataset]
     splits = [*dict.fromkeys((*spec.splits.train, *spec.splits.test))]
@@ -62,21 +64,21 @@ def shard_scans(dataset: str, root: Path, shard: int, n_shards: int, config: Con
 
 
 def _nothing(reader: Dataset, root: Path, splits: list[str], refs: list[ScanRef]) -> str:
-    """Return what was looked for, and what is there instead."""
+    """Return a message with the expected folders and the content of the release's folders."""
     name = reader.RELEASE.name
     example = refs[0] if refs else ScanRef("<scan>", "", splits[0])
     places = sorted({folder.parent for folder in reader.folders(root, example)})
     there = "; ".join(f"{place} {_content(place)}" for place in [root, *places])
     listed = f"none of the {len(refs)} scans of" if refs else "no scan in"
-    looked = " or ".join(str(folder) for folder in reader.folders(root, example))
+    expected = " or ".join(str(folder) for folder in reader.folders(root, example))
     return (
-        f"{name}: {listed} the splits {', '.join(splits)} is there, looked for as {looked}. What is there: "
+        f"{name}: {listed} the splits {', '.join(splits)} is there, looked for as {expected}. What is there: "
         f"{there}. Download the scans, or point site.roots.{name} at them in config/local.yaml"
     )
 
 
 def _content(folder: Path) -> str:
-    """Return the first names of a folder, in words."""
+    """Return the first names in a folder, as part of a sentence."""
     if not folder.is_dir():
         return "does not exist"
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
@@ -108,12 +110,12 @@ def ingest_shard(
 ) -> None:
     """Write the tables (`NAMES`) of one shard to `out_dir`, all of them even if empty.
 
-    `sets` names the frame sets to store (`config/frames.py`); none are those that the configuration itself reads.
+    `sets`: frame sets to store (`config/frames.py`); empty = those that the configuration itself reads.
 
-    A scan that cannot be read becomes a row of scenes_dropped, and so does one that the split file lists but the disk
-    lacks. Raises `MissingData` without the release, and if the release itself rules out every scan of a dataset of one
-    shard, unless `site.max_drop_share` is 1; `TooManyFailures`, leaving no table behind, as soon as more scans are
-    damaged than a shard of a dataset may have by chance (`more_than_chance`).
+    A scan that cannot be read becomes a row of scenes_dropped, and so does a listed scan that is not on disk. Raises
+    `MissingData` without the release. A dataset of one shard also raises it if the release itself rules out every scan,
+    unless `site.max_drop_share` is 1. Raises `TooManyFailures`, and writes no table, as soon as more scans are damaged
+    than a shard may have by chance (`more_than_chance`).
     """
     root = Path(root)
     refs = shard_scans(dataset, root, shard, n_shards, config)
@@ -147,14 +149,17 @@ def ingest_shard(
                 error.add_note(f"while ingesting {dataset} scan {ref.scene_id}")
                 raise
             n_written += 1
-            for name, some in found.items():
-                writers[name].write(some)
+            writers["scenes"].write(found["scenes"])
+            writers["objects"].write(found["objects"])
+            writers["frames"].write(found["frames"])
+            writers["maps"].write(found["maps"])
+            writers["visibility"].write(found["visibility"])
             unknown.update(_unknown_labels(found))
         if present and not n_written:
-            said = _nothing_left(dataset, dropped, refs)
-            _log.warning("%s", said)
+            message = _nothing_left(dataset, dropped, refs)
+            _log.warning("%s", message)
             if n_shards == 1 and not damaged and config.site.max_drop_share < 1:
-                raise MissingData(said)
+                raise MissingData(message)
         writers["scenes_dropped"].write(dropped)
     if unknown:
         _log.warning("%s: %s", dataset, _label_warning(unknown))
@@ -162,9 +167,9 @@ def ingest_shard(
 
 @contextmanager
 def touching(reader: Dataset, root: Path, ref: ScanRef) -> Iterator[None]:
-    """Turn an error of the disk or of permissions into a `ScanError`: it concerns one scan.
+    """Convert an error of the disk or of permissions into a `ScanError`, because it concerns one scan.
 
-    `reading` does so for what a file holds; folders are listed and looked for outside of it. `MissingData` passes, and
+    `reading` converts errors of a file's content; folders are listed outside of it. `MissingData` passes unchanged, and
     so do errors of writing, such as a full disk.
     """
     try:
@@ -180,7 +185,7 @@ def touching(reader: Dataset, root: Path, ref: ScanRef) -> Iterator[None]:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether a path exists; one that may not be looked at counts as there."""
+    """Return whether a path exists; a path without permission to check counts as there."""
     try:
         return path.exists()
     except OSError:
@@ -189,9 +194,11 @@ def is_there(path: Path) -> bool:
 
 def ingest_scan(
     reader: Dataset, root: Path, ref: ScanRef, config: Config, sets: Collection[str] = ()
-) -> dict[str, list[rows.Row]]:
-    """Return the rows of one scan by table: scenes, objects, frames, maps, visibility; `sets` as of `ingest_shard`.
-    Raises `ScanError` if it cannot be used."""
+) -> rows.SceneTables:
+    """Return the rows of one scan by table. Raises `ScanError` if it cannot be used.
+
+    `sets`: frame sets to store; empty = those that the configuration itself reads.
+    """
     with touching(reader, root, ref), datasets.read_scan(reader, root, ref) as scan:
         try:
             sets = sets or stored_sets(config)
@@ -205,12 +212,13 @@ def ingest_scan(
                 scan.room.flags.append("no_mesh_colors")
             objects = rows.object_rows(scan)
             scene = rows.scene_row(scan, config)
-            if not scene["room_size_m2"] > 0:
+            area = scene["room_size_m2"]
+            if area is None or not area > 0:
                 raise ScanError(scan.room.mesh_path, "a room without any area")
-            if scene["room_size_m2"] > MAX_ROOM_M2:
-                raise ScanError(scan.room.mesh_path, f"a room of {scene['room_size_m2']:.0f} m2: no room is that large")
+            if area > MAX_ROOM_M2:
+                raise ScanError(scan.room.mesh_path, f"a room of {area:.0f} m2: no room is that large")
             watch = Watch(scan, config, sets)
-            found = {
+            found: rows.SceneTables = {
                 "scenes": [scene],
                 "objects": objects,
                 "frames": frames,
@@ -223,7 +231,7 @@ def ingest_scan(
         except ScanError:
             raise
         except (ValueError, ArithmeticError, QhullError) as error:
-            # Geometry refuses degenerate meshes and boxes, without knowing their file.
+            # Geometry raises for degenerate meshes and boxes, and does not name their file.
             raise ScanError(scan.room.mesh_path, str(error) or type(error).__name__) from error
 
 
@@ -231,8 +239,8 @@ def _any_pose(scan: Scan) -> bool:
     return any(scan.camera(index)[1] is not None for index in range(scan.source.n_frames))
 
 
-def _unknown_labels(found: dict[str, list[rows.Row]]) -> list[str]:
-    """The label of each object that the release's lists do not explain, as the scene's flags tell."""
+def _unknown_labels(found: rows.SceneTables) -> list[str]:
+    """Return the label of each object that the release's lists do not explain, by the scene's flags."""
     flags = {flag for scene in found["scenes"] for flag in scene["flags"]}
     return [row["label"] for row in found["objects"] if UNKNOWN_LABEL + row["label"] in flags]
 
@@ -241,28 +249,28 @@ def _label_warning(labels: Counter[str]) -> str:
     most = ", ".join(f"{label} {n}" for label, n in sorted(labels.items(), key=lambda e: (-e[1], e[0]))[:_NAMED])
     return (
         f"{labels.total()} objects with {len(labels)} labels that no list of the release explains: {most}"
-        f"{', ...' if len(labels) > _NAMED else ''}; they are perturbed like others and never asked about"
+        f"{', ...' if len(labels) > _NAMED else ''}; they are perturbed like others, and no question is about them"
     )
 
 
 def _file(path: Path, root: Path) -> str:
-    """The file at fault relative to the root; empty if the fault is in no single file."""
+    """Return the file at fault relative to the root; empty if the fault is in no single file."""
     if path == Path():
         return ""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _dropped(ref: ScanRef, file: str, reason: str) -> rows.Row:
+def _dropped(ref: ScanRef, file: str, reason: str) -> DroppedSceneRow:
     return {"scene_id": ref.scene_id, "file": file, "reason": reason}
 
 
-def _nothing_left(dataset: str, dropped: list[rows.Row], refs: list[ScanRef]) -> str:
-    """Return that no scan of a shard can be used, with the most frequent reasons and what to do."""
+def _nothing_left(dataset: str, dropped: list[DroppedSceneRow], refs: list[ScanRef]) -> str:
+    """Return a message that no scan of a shard can be used, with the most frequent reasons and the remedy."""
     reasons = Counter(row["reason"] for row in dropped)
     most = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
     listed = "".join(f"\n  {n} x {reason}" for reason, n in most[:_NAMED]) + ("\n  ..." if len(most) > _NAMED else "")
     return (
-        f"{dataset}: none of the shard's {len(refs)} scans can be used, so there is nothing to ask about:{listed}\n"
+        f"{dataset}: none of the shard's {len(refs)} scans can be used, so it has no questions:{listed}\n"
         f"Download more scans, or the files that these lack; `rollout3d inventory {dataset} ROOT` lists what each lacks"
     )
 
@@ -270,8 +278,8 @@ def _nothing_left(dataset: str, dropped: list[rows.Row], refs: list[ScanRef]) ->
 def _complaint(dataset: str, damaged: list[str], total: int, config: Config) -> str:
     listed = "\n  ".join(damaged[:_NAMED])
     return (
-        f"{dataset}: {len(damaged)} of the shard's {total} scans cannot be read, more than chance puts into a shard if "
+        f"{dataset}: {len(damaged)} of the shard's {total} scans cannot be read, too many for a random shard if "
         f"site.max_drop_share = {config.site.max_drop_share} of the dataset are damaged. The first ones:\n  {listed}\n"
-        "Download them again, or raise site.max_drop_share in config/local.yaml to go on without them (scenes_dropped "
-        "lists them); shards that are done are not made again"
+        "Download them again, or raise site.max_drop_share in config/local.yaml to continue without them "
+        "(scenes_dropped lists them); finished shards are not ingested again"
     )

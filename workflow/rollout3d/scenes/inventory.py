@@ -1,4 +1,4 @@
-"""Inventory of a release: every scan by the headers of its files, located as the readers locate them."""
+"""Inventory of a release: the state of every scan by the headers of its files, which the readers' code locates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rollout3d.progress import progress
 from rollout3d.releases import MissingData
@@ -18,8 +17,7 @@ from rollout3d.scenes.formats.packed import PackedPath
 from rollout3d.scenes.ingest import is_there, touching
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import SPLITS, ScanRef, label_table, missing_lists, require
-
-Row = dict[str, Any]
+from rollout3d.tables.rows import InventoryRow
 
 STATES = ("usable", "missing", "damaged", "left_out")
 UNLISTED = "unlisted"
@@ -29,29 +27,31 @@ _NAMED = 3
 
 @dataclass
 class Inventory:
-    """`rows`: those of the table INVENTORY; `notes`: what the release as a whole lacks."""
+    """State of every scan of a release."""
 
     dataset: str
     root: Path
-    rows: list[Row] = field(default_factory=list)
+    rows: list[InventoryRow] = field(default_factory=list)
+    """Rows of the table INVENTORY."""
     notes: list[str] = field(default_factory=list)
+    """What the release as a whole lacks."""
 
-    def count(self, **values: str) -> int:
-        """How many rows have these values."""
-        return sum(all(row[name] == value for name, value in values.items()) for row in self.rows)
+    def count(self, split: str | None = None, state: str | None = None) -> int:
+        """Return the number of rows with this split and this state; None = any."""
+        return sum(split in (None, row["split"]) and state in (None, row["state"]) for row in self.rows)
 
     @property
     def n_usable(self) -> int:
-        """Scans that ingest can read: usable, and in a split list if there is any."""
+        """Number of scans that ingest can read: usable, and in a split list if there is one."""
         usable = [row["split"] for row in self.rows if row["state"] == "usable"]
         unlisted = usable.count(UNLISTED)
         return len(usable) - (unlisted if self.count(split=UNLISTED) < len(self.rows) else 0)
 
 
 def take_inventory(dataset: str, root: Path, lists: Path | str | None = None) -> Inventory:
-    """Look at every scan that a split list names or that is on disk. `lists`: `site.splits` of the dataset.
+    """Check every scan that a split list names or that is on disk.
 
-    Raises `MissingData` if there is no release at `root`.
+    `lists`: folder of the split lists, `site.splits` of the dataset. Raises `MissingData` without a release at `root`.
     """
     reader = datasets.load(dataset)
     require(reader.RELEASE, root)
@@ -71,23 +71,34 @@ def take_inventory(dataset: str, root: Path, lists: Path | str | None = None) ->
     for ref in progress(list(refs.values()), f"{dataset} scans"):
         row = look(dataset, root, ref)
         if lacks_labels and row["state"] == "usable":
-            row |= {
-                "state": "missing",
-                "asset": "label table",
-                "reason": "the release has no label table (see the notes)",
-            }
-        found.rows.append(row if ref.scene_id in listed else row | {"split": UNLISTED})
+            row["state"], row["asset"] = "missing", "label table"
+            row["reason"] = "the release has no label table (see the notes)"
+        if ref.scene_id not in listed:
+            row["split"] = UNLISTED
+        found.rows.append(row)
     return found
 
 
-def look(dataset: str, root: Path, ref: ScanRef) -> Row:
-    """The row of one scan."""
-    row: Row = {"dataset": dataset, "scene_id": ref.scene_id, "space_id": ref.space_id, "split": ref.split}
-    row |= {"state": "usable", "asset": "", "file": "", "reason": "", "flags": []}
+def look(dataset: str, root: Path, ref: ScanRef) -> InventoryRow:
+    """Return the inventory's row of one scan."""
+    flags: list[str] = []
+
+    def row(state: str, asset: str = "", file: str = "", reason: str = "") -> InventoryRow:
+        return {
+            "dataset": dataset,
+            "scene_id": ref.scene_id,
+            "space_id": ref.space_id,
+            "split": ref.split,
+            "state": state,
+            "asset": asset,
+            "file": file,
+            "reason": reason,
+            "flags": flags,
+        }
+
     if not ref.present:
         (folder, *_) = datasets.load(dataset).folders(root, ref)
-        reason = "listed in the split file, but not on disk"
-        return row | {"state": "missing", "asset": "scan", "file": _relative(folder, root), "reason": reason}
+        return row("missing", "scan", _relative(folder, root), "listed in the split file, but not on disk")
     asset = "scan"
     try:
         with touching(datasets.load(dataset), root, ref):
@@ -95,17 +106,16 @@ def look(dataset: str, root: Path, ref: ScanRef) -> Row:
                 if not each.needed:
                     continue
                 asset = each.what
-                _, flags = each.first(_probed)
-                row["flags"] += flags
+                flags += each.first(_probed)[1]
     except ScanError as error:
         there = is_there(error.path) or any(parent.suffix == ".zip" for parent in error.path.parents)
         state = "left_out" if error.expected else "damaged" if there else "missing"
-        return row | {"state": state, "asset": asset, "file": _relative(error.path, root), "reason": error.reason}
-    return row
+        return row(state, asset, _relative(error.path, root), error.reason)
+    return row("usable")
 
 
 def _probed(candidate: Candidate) -> Path | PackedPath:
-    """The main path of a candidate whose headers are whole. Raises `ScanError`."""
+    """Check the headers of a candidate's files; return its main path. Raises `ScanError`."""
     for path in candidate.paths:
         check_header(path)
     if candidate.check is not None:
@@ -118,7 +128,7 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def lines(inventory: Inventory, every: bool = False) -> Iterator[str]:
-    """The inventory for a terminal: scans by split and state, then reasons; with `every` each scan that is unusable."""
+    """Yield the inventory for a terminal: scans by split and state, then reasons; with `every` each unusable scan."""
     rows = inventory.rows
     yield f"{inventory.dataset} at {inventory.root}: {len(rows)} scans, {inventory.n_usable} usable"
     yield ""
@@ -154,9 +164,9 @@ def lines(inventory: Inventory, every: bool = False) -> Iterator[str]:
         yield f"note: {note}"
 
 
-def _reasons(rows: Iterable[Row]) -> Iterator[str]:
-    """One line per asset, file and reason without the parts that differ between scans, the most frequent first."""
-    groups: dict[str, list[Row]] = {}
+def _reasons(rows: Iterable[InventoryRow]) -> Iterator[str]:
+    """Yield one line per asset, file and reason, the most frequent first, without parts that differ between scans."""
+    groups: dict[str, list[InventoryRow]] = {}
     for row in rows:
         file = _general(Path(row["file"]).name, row)
         groups.setdefault(f"{row['asset']}: {file}: {_general(row['reason'].split(';')[0], row)}", []).append(row)
@@ -165,5 +175,6 @@ def _reasons(rows: Iterable[Row]) -> Iterator[str]:
         yield f"  {len(some):>6}  {text}  ({names})"
 
 
-def _general(text: str, row: Row) -> str:
+def _general(text: str, row: InventoryRow) -> str:
+    """Return a text with placeholders for numbers and the scan's name."""
     return re.sub(r"(?<![\w.])\d+(?![\w.])", "N", text.replace(row["scene_id"], "<scan>"))

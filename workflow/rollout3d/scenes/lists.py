@@ -1,4 +1,4 @@
-"""Split lists, tables and names of a release: read, and refused where they cannot be right.
+"""Read and validate split lists, tables and names of a release.
 
 A split list that is empty, names a scan twice or shares one with another list, and a table without rows or columns,
 concern every scan. They raise `MissingData`, which ends the run.
@@ -28,9 +28,9 @@ def is_scan_name(text: Any) -> bool:
 
 
 def file_name(text: Any) -> str:
-    """Return a file's name that stands in a file of the release. Raises ValueError unless it stays in its folder.
+    """Return a file name that a file of the release states. Raises ValueError for a name that leaves its folder.
 
-    Links that lie in the folder are followed: they are the user's own, not the release's.
+    Links in the folder are followed, because they are the user's own, not the release's.
     """
     if not isinstance(text, str) or not text.strip() or not storable(text) or len(text.encode()) > 255:
         raise ValueError(f"{text!r} is no name of a file")
@@ -40,7 +40,7 @@ def file_name(text: Any) -> str:
 
 
 def storable(text: str) -> bool:
-    """Return whether UTF-8 has every character of a text: JSON can spell half a character."""
+    """Return whether UTF-8 can encode a text: JSON can contain half a character (a lone surrogate)."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -51,10 +51,10 @@ def storable(text: str) -> bool:
 def read_splits(lists: Mapping[str, Path], wanted: Sequence[str], how: str) -> list[tuple[str, str]]:
     """Return split and name of each scan of the wanted splits, in the order of the lists.
 
-    `lists`: the list of each split that the release knows; those that are not wanted are only compared with the others.
-    One of these that cannot be read is named in the log. `how`: how to get a list. Raises `MissingData` for a wanted
-    list that is absent, empty or unreadable (a scan that stands in it twice, a line that is no name of a scan), and for
-    a scan in two lists.
+    `lists`: the list of each split of the release; lists that are not wanted are only compared with the others, and
+    those that cannot be read are logged. `how`: how to get a list. Raises `MissingData` for a wanted list that is
+    absent, empty or unreadable (a scan that is in it twice, a line that is no name of a scan), and for a scan in two
+    lists.
     """
     found: dict[str, dict[str, int]] = {}
     for split in dict.fromkeys((*wanted, *lists)):
@@ -68,7 +68,7 @@ def read_splits(lists: Mapping[str, Path], wanted: Sequence[str], how: str) -> l
         except MissingData as error:
             if split in wanted:
                 raise
-            _log.warning("%s: the list of split '%s' is not wanted here, and left out", error, split)
+            _log.warning("%s: the list of split '%s' is left out, because this run does not need it", error, split)
             continue
         if split in wanted and not found[split]:
             raise MissingData(f"{path}: names no scan; {how}")
@@ -85,14 +85,14 @@ def read_splits(lists: Mapping[str, Path], wanted: Sequence[str], how: str) -> l
 
 
 def _read_list(path: Path) -> dict[str, int]:
-    """Names of a split list -> line. Empty lines and what follows a # are left out."""
+    """Return the names of a split list with the line of each. Empty lines and comments after # are left out."""
     found: dict[str, int] = {}
     for number, line in enumerate(re.split(r"\r\n|\r|\n", _release_text(path)), 1):
         for name in line.partition("#")[0].split():
             if not is_scan_name(name):
                 raise MissingData(
                     f"{path}: line {number}: {name[:100]!r} is no name of a scan; write the name of its folder alone, "
-                    "one a line"
+                    "one per line"
                 )
             if name in found:
                 raise MissingData(f"{path}: names {name} twice, in lines {found[name]} and {number}; remove one")
@@ -103,9 +103,9 @@ def _read_list(path: Path) -> dict[str, int]:
 def read_table(path: Path, columns: Iterable[str | tuple[str, ...]], delimiter: str = ",") -> list[dict[str, str]]:
     """Return the rows of a table of the release, every cell as text without blanks around it.
 
-    `columns`: names that must be there; a tuple names alternatives, of which one must. A table with tabs quotes
-    nothing: some cells of ScanNet's hold quotation marks. Raises `MissingData` for a table without one of the columns
-    or without rows.
+    `columns`: required columns; a tuple names alternatives, of which one is required. Quotation marks in a table with
+    tabs are plain characters, because some cells of ScanNet's table contain them. Raises `MissingData` for a table
+    without one of the columns or without rows.
     """
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.DictReader(io.StringIO(_release_text(path), newline=""), delimiter=delimiter, quoting=quoting)
@@ -119,7 +119,7 @@ def read_table(path: Path, columns: Iterable[str | tuple[str, ...]], delimiter: 
                     f"{path}: has no column {' or '.join(names)}, only {', '.join(header[:8]) or 'nothing'}: it is "
                     "another table, or damaged; download it again"
                 )
-        # A short row lacks cells, and a long one has some under the key None.
+        # A short row lacks cells; a long row has its last cells under the key None.
         rows = [{name: (row.get(name) or "").strip() for name in header} for row in reader]
     except csv.Error as error:
         raise MissingData(f"{path}: no readable table ({error}); download it again") from None

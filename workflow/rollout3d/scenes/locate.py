@@ -1,4 +1,4 @@
-"""From the folder of one scan to its release. Light, so that a mistyped path is refused at once."""
+"""Locate the release of a scan's folder. Imports little, so that a mistyped path is refused at once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rollout3d.scenes.release import Release, ScanRef
 
 
 class UnusableScan(UserError, ValueError):
-    """Nothing can be checked: no such scan, or neither its mesh nor its video can be read."""
+    """A scan that cannot be checked: it is not there, or neither its mesh nor its video can be read."""
 
 
 def locate(dataset: str, path: Path) -> tuple[Path, ScanRef]:
-    """Return root of the release and scan of a scan's folder, which may also lie by itself, outside a release.
+    """Return the root of the release and the scan of a folder, which may be inside a release or by itself.
 
-    `path` may also name a file of the scan, or the archive in place of its folder. A scan by itself is `alone`, and its
-    root is the folder in or above which tables of the release may lie. Raises `UnusableScan` for a folder that is none
-    of a scan.
+    `path` may also name a file of the scan, or the archive in place of its folder. A scan by itself has `alone` set,
+    and its root is the folder in or above which tables of the release may be. Raises `UnusableScan` for a folder that
+    is none of a scan.
     """
     reader = load(dataset)
     release = reader.RELEASE
@@ -38,7 +38,7 @@ def locate(dataset: str, path: Path) -> tuple[Path, ScanRef]:
 
 
 def _scene_id(release: Release, path: Path) -> str:
-    """Return the id of a scan that lies by itself, from its files. Raises `UnusableScan`."""
+    """Return the id of a scan outside a release, from its files. Raises `UnusableScan`."""
     if any((path / name).is_file() for name in release.telltale_files):
         return path.name
     names = [entry.name for entry in path.iterdir()]
@@ -47,7 +47,8 @@ def _scene_id(release: Release, path: Path) -> str:
     if path.name in ids or len(ids) == 1:
         return path.name if path.name in ids else ids.pop()
     if ids:
-        raise UnusableScan(f"{path} holds files of several scans ({', '.join(sorted(ids)[:4])}): name one's folder")
-    shown = " or ".join([*(f"<scene>{end}" for end in release.telltales), *release.telltale_files])
-    where = f"its folder must be {release.scan_folder}, or hold the files of one scan ({shown})"
+        some = ", ".join(sorted(ids)[:4])
+        raise UnusableScan(f"{path} holds files of several scans ({some}): name the folder of one scan")
+    expected = " or ".join([*(f"<scene>{end}" for end in release.telltales), *release.telltale_files])
+    where = f"its folder must be {release.scan_folder}, or hold the files of one scan ({expected})"
     raise UnusableScan(f"{path} is no scan of {release.name}: {where}")

@@ -1,10 +1,10 @@
-"""Scenes without a scan: boxes that VSI-Bench, VLM-3R and VSI-590K published, as rows of `scenes` and `objects`.
+"""Scenes from published metadata, without a scan: boxes of VSI-Bench, VLM-3R, VSI-590K to rows of scenes and objects.
 
 A file is a JSON object, scene id -> {dataset, room_size, room_center, object_counts, object_bbox}; VLM-3R writes
 `object_bboxes` and gives each box an `instance_id`. VSI-590K's files (nyu-visionx/VSI-590K-MetaInfo) are known from
-descriptions of their keys; the fields of a single box are taken to be VSI-Bench's. Counts come from `object_counts`,
-which need not equal the number of boxes (in VSI-Bench's own files they differ in 12 places, mostly printers, whose
-boxes stand there twice).
+descriptions of their keys; we assume that a single box has VSI-Bench's fields. Counts come from `object_counts`, which
+need not equal the number of boxes: in VSI-Bench's own files they differ in 12 places, mostly printers with copied
+boxes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ from rollout3d.scenes.datasets import load, space_of
 from rollout3d.scenes.lists import is_scan_name
 from rollout3d.scenes.reading import ScanError, read_json
 from rollout3d.scenes.scan import matrix
-
-Row = dict[str, Any]
+from rollout3d.tables.rows import DroppedSceneRow, ObjectRow, SceneRow
 
 BOX_KEYS = ("object_bbox", "object_bboxes")
-"""VSI-Bench's name for the boxes, and VLM-3R's."""
+"""Keys of the boxes: VSI-Bench's, then VLM-3R's."""
 _RELEASED = ("*_meta_info_*.json", "*_meta_info-*.json", "*_coreset_anno_*.json")
-"""Names of metadata files: VSI-Bench's and VLM-3R's, and VSI-590K's beside them."""
+"""Names of metadata files: of VSI-Bench and VLM-3R, and of VSI-590K."""
 
 _HOW_TO_GET = (
     "VSI-Bench's are data/meta_info/*_meta_info_val.json of https://github.com/vision-x-nyu/thinking-in-space; "
@@ -41,7 +40,7 @@ _HOW_TO_GET = (
 )
 _SPLIT = re.compile(r"_(train|val|test)(?![a-z])")
 _FAR_M = 50.0
-"""Distance of a box from the room's centre that no room has. [assumed]"""
+"""Largest distance of a box from the room's centre, metres. [assumed]"""
 _NAMED = 5
 
 _log = logging.getLogger(__name__)
@@ -53,20 +52,22 @@ class MetaError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class MetaScenes:
-    """Rows of scenes, objects and scenes_dropped, in the order of the files; `files`: what was read."""
+    """Rows of the tables, in the order of the files."""
 
-    scenes: list[Row]
-    objects: list[Row]
-    dropped: list[Row]
+    scenes: list[SceneRow]
+    objects: list[ObjectRow]
+    dropped: list[DroppedSceneRow]
+    """Rows of scenes_dropped."""
     files: tuple[Path, ...]
+    """The files that were read."""
 
 
 def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 0.05) -> MetaScenes:
-    """The scenes of metadata files, or of the files in directories (`meta_files`).
+    """Read the scenes of metadata files, or of the files in directories (`meta_files`).
 
     A scene that cannot be read becomes a row of scenes_dropped. Raises MetaError for a file that is no metadata, for a
-    scene that two files hold, if no scene can be read, and if more of them cannot than `max_drop_share` of the dataset
-    explains (`more_than_chance`).
+    scene that is in two files, if no scene can be read, and if more scenes are damaged than a share `max_drop_share` of
+    the dataset explains (`more_than_chance`).
     """
     files = meta_files([paths] if isinstance(paths, str | Path) else paths)
     found = MetaScenes([], [], [], tuple(files))
@@ -79,10 +80,10 @@ def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 
             try:
                 scene, objects = _scene(file, scene_id, content)
             except ScanError as error:
-                shown = scene_id if scene_id.isprintable() else repr(scene_id)  # half a character fits no table or log
-                found.dropped.append({"scene_id": shown, "file": file.name, "reason": error.reason})
-                damaged.append(f"{file}: scene {shown}: {error.reason}")
-                _log.warning("scene %s of %s dropped: %s", shown, file, error.reason)
+                name = scene_id if scene_id.isprintable() else repr(scene_id)  # no table or log stores half a character
+                found.dropped.append({"scene_id": name, "file": file.name, "reason": error.reason})
+                damaged.append(f"{file}: scene {name}: {error.reason}")
+                _log.warning("scene %s of %s dropped: %s", name, file, error.reason)
                 continue
             if scene_id in origin:
                 raise MetaError(f"scene {scene_id} is in {origin[scene_id]} and in {file}: give only one of the two")
@@ -92,7 +93,7 @@ def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 
     if not found.scenes or more_than_chance(len(damaged), total, max_drop_share):
         listed = "\n  ".join(damaged[:_NAMED])
         raise MetaError(
-            f"{len(damaged)} of {total} scenes cannot be read, more than chance explains if site.max_drop_share = "
+            f"{len(damaged)} of {total} scenes cannot be read, too many for a random sample if site.max_drop_share = "
             f"{max_drop_share} of the dataset are damaged. The first:\n  {listed}\nRemedy: {_HOW_TO_GET}"
             + (_go_on(len(damaged), total) if found.scenes else "")
         )
@@ -100,13 +101,13 @@ def read_meta(paths: Path | str | Iterable[Path | str], max_drop_share: float = 
 
 
 def _go_on(n_damaged: int, total: int) -> str:
-    """How to have the rest read: a share that the damaged scenes just fill is never too much."""
+    """Return the remedy to read the other scenes: the share of damaged scenes in the file is always accepted."""
     share = math.ceil(100 * n_damaged / total) / 100
-    return f'; or go on without them: add --config \'{{"site": {{"max_drop_share": {share}}}}}\''
+    return f'; or continue without them: add --config \'{{"site": {{"max_drop_share": {share}}}}}\''
 
 
 def meta_files(paths: Iterable[Path | str]) -> list[Path]:
-    """The files named, and of each directory its files of a known name (`_RELEASED`), or all its JSON if it has none.
+    """Return the given files, and of each directory its files of a known name (`_RELEASED`), or else all its JSON.
 
     Raises MetaError for a path that is not there, and for a directory without JSON files.
     """
@@ -125,7 +126,7 @@ def meta_files(paths: Iterable[Path | str]) -> list[Path]:
 
 
 def _entries(file: Path) -> Iterator[tuple[str, Any]]:
-    """Scene ids and contents of one file. Raises MetaError if it is not a JSON object of scenes."""
+    """Return scene ids and contents of one file. Raises MetaError if it is not a JSON object of scenes."""
     try:
         content = read_json(file)
     except (ScanError, RecursionError) as error:
@@ -137,8 +138,8 @@ def _entries(file: Path) -> Iterator[tuple[str, Any]]:
     return iter(content.items())
 
 
-def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
-    """The row of `scenes` and the rows of `objects` of one entry. Raises ScanError naming what is wrong with it."""
+def _scene(file: Path, scene_id: str, content: Any) -> tuple[SceneRow, list[ObjectRow]]:
+    """Return the row of `scenes` and the rows of `objects` of one entry. Raises ScanError that names the fault."""
     if not is_scan_name(scene_id):
         raise ScanError(file, f"{scene_id!r} is no name of a scene")
     if not isinstance(content, dict):
@@ -159,11 +160,11 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
     objects = _objects(file, scene_id, content, counts, flags)
     _require_one_room(file, objects, center)
     split = _SPLIT.search(file.stem)
-    scene = {
+    scene: SceneRow = {
         "scene_id": scene_id,
         "space_id": space_of(dataset, scene_id),
         "dataset": dataset,
-        # The published files are of the validation side, and held out is what an unnamed one must be.
+        # The published files are of validation splits; a file without a split in its name is held out, too.
         "split": split.group(1) if split else "val",
         "scene_type": None,
         "fps": None,
@@ -182,7 +183,7 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[Row, list[Row]]:
 
 
 def _dataset(file: Path, stated: Any) -> str:
-    """The dataset as the entry spells it ("ScanNet++" too), else as the file's name begins."""
+    """Return the dataset that the entry states (also as "ScanNet++"), else the one that the file's name begins with."""
     for text in (stated, file.name.split("_")[0]):
         plain = re.sub(r"[^a-z]", "", re.sub(r"[ _]?v\d+$", "", str(text).lower().replace("+", "p")))
         if plain in doors.DATASETS.names:
@@ -191,7 +192,7 @@ def _dataset(file: Path, stated: Any) -> str:
 
 
 def _counts(file: Path, stated: Any) -> dict[str, int]:
-    """Instances per category, in the file's order: it decides which triples the benchmark's generator takes."""
+    """Return the instances per category, in the file's order, by which the benchmark's generator chooses triples."""
     if not isinstance(stated, dict):
         raise ScanError(file, "lacks object_counts, instances per category")
     for category, n in stated.items():
@@ -204,16 +205,16 @@ def _counts(file: Path, stated: Any) -> dict[str, int]:
 
 def _objects(
     file: Path, scene_id: str, content: Mapping[str, Any], counts: Mapping[str, int], flags: list[str]
-) -> list[Row]:
-    """Rows of `objects`, by category in the order of the counts; oddities are added to `flags`.
+) -> list[ObjectRow]:
+    """Return rows of `objects`, by category in the order of the counts; add oddities to `flags`.
 
-    Exact copies of a box go where a category has more boxes than its count. Ids are VLM-3R's, where every box has one
-    of its own, else 0, 1, ...
+    Exact copies of a box are left out where a category has more boxes than its count. Ids are VLM-3R's where every box
+    has its own, else 0, 1, ...
     """
     boxes = next((content[key] for key in BOX_KEYS if key in content), None)
     if not isinstance(boxes, dict) or not all(isinstance(b, list) and _is_category(c) for c, b in boxes.items()):
         raise ScanError(file, "lacks object_bbox, a list of boxes per category")
-    rows: list[Row] = []
+    rows: list[ObjectRow] = []
     instances: list[Any] = []
     for category in dict.fromkeys([*counts, *sorted(boxes)]):
         n, read = counts.get(category, 0), []
@@ -224,7 +225,7 @@ def _objects(
                 what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise ScanError(file, f"box {k} of {category!r}: {what}") from error
         if len(read) > n:
-            different: dict[tuple, tuple[Row, Any]] = {}
+            different: dict[tuple[float, ...], tuple[ObjectRow, Any]] = {}
             for row, instance in read:
                 key = (*row["centroid"], *row["axes_lengths"], *row["normalized_axes"])
                 different.setdefault(key, (row, instance))
@@ -241,7 +242,7 @@ def _objects(
 
 
 def _ids(instances: list[Any]) -> list[int] | None:
-    """The stated ids; None unless every box has one of its own."""
+    """Return the stated ids; None unless every box has its own."""
     try:
         found = [object_id(instance) for instance in instances]
     except ValueError:
@@ -249,8 +250,8 @@ def _ids(instances: list[Any]) -> list[int] | None:
     return found if len(set(found)) == len(found) else None
 
 
-def _require_one_room(file: Path, objects: list[Row], center: list[float] | None) -> None:
-    """Raise ScanError for a box far from the room's centre, or from the middle of the boxes where none is stated."""
+def _require_one_room(file: Path, objects: list[ObjectRow], center: list[float] | None) -> None:
+    """Raise ScanError for a box far from the room's centre, or from the median of the boxes where none is stated."""
     if not objects:
         return
     centroids = np.array([row["centroid"] for row in objects])
@@ -266,10 +267,10 @@ def _require_one_room(file: Path, objects: list[Row], center: list[float] | None
         )
 
 
-def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[str]) -> Row:
-    """A row of `objects` without its id. The axis-aligned box is the stated one, else that of the corners.
+def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[str]) -> ObjectRow:
+    """Return a row of `objects`, with -1 for its id. The axis-aligned box is the stated one, else that of the corners.
 
-    Sides of flat boxes are padded, as those of our own are. Raises ValueError for what is no box of a room.
+    Sides of flat boxes are padded like those of boxes that we compute. Raises ValueError for a box of no room.
     """
     found = read_stated(stated, category, category, flags)
     if isinstance(found, str):

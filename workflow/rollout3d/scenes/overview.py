@@ -1,13 +1,12 @@
-"""One picture of a scan's tables: the room from above with its objects by name, and frames with their boxes.
+"""Draw a scan's tables in one picture: the room from above with the names of its objects, and frames with boxes.
 
-What is drawn is what questions are made from: the BEV picture, boxes, poses and intrinsics of the tables.
+The picture shows the values that questions are made from: the BEV picture, boxes, poses and intrinsics of the tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,17 +18,17 @@ from rollout3d.scenes.check_picture import above, color_of, label, with_boxes, w
 from rollout3d.scenes.check_report import Shot
 from rollout3d.scenes.formats.pictures import decode_picture
 from rollout3d.scenes.scan import Room
-
-Row = dict[str, Any]
+from rollout3d.tables.rows import FrameRow, Image, MapRow
 
 TOP = 900
 """Side of the view from above, pixels."""
 FRAMES, COLUMNS = 6, 2
+"""Number of frames drawn, and of their columns."""
 _GAP, _HEAD, _PAPER = 12, 56, (255, 255, 255)
 
 
-def overview(room: Room, frames: Sequence[Row], place: Row, title: str) -> np.ndarray:
-    """The picture (H,W,3) u8. `frames`, `place`: the scan's rows of frames and maps; `room`: its mesh and objects."""
+def overview(room: Room, frames: Sequence[FrameRow], place: MapRow, title: str) -> np.ndarray:
+    """Return the picture (H,W,3) u8. `frames`, `place`: rows of frames and maps; `room`: mesh and objects."""
     top = _from_above(room, frames, place)
     seen = [row for row in frames if row["pose"] is not None]
     seen = [seen[k] for k in dict.fromkeys(sample_indices(len(seen), min(FRAMES, len(seen))))] if seen else []
@@ -49,8 +48,8 @@ def overview(room: Room, frames: Sequence[Row], place: Row, title: str) -> np.nd
     return canvas
 
 
-def _from_above(room: Room, frames: Sequence[Row], place: Row) -> np.ndarray:
-    """The BEV picture with the objects that may be asked about, by category, others thin, and the camera's path."""
+def _from_above(room: Room, frames: Sequence[FrameRow], place: MapRow) -> np.ndarray:
+    """Return the BEV picture with the camera's path and boxes: thick with a name for objects with a category."""
     stored = _decode(place["bev"])
     top = Bev(stored, place["m_per_px"], place["x0"], place["y0"])
     scale = TOP / stored.shape[0]
@@ -74,13 +73,13 @@ def _from_above(room: Room, frames: Sequence[Row], place: Row) -> np.ndarray:
     return painted
 
 
-def _frame(room: Room, row: Row) -> np.ndarray:
-    """A stored frame with the boxes of the largest objects in view, by its stored pose and intrinsics."""
+def _frame(room: Room, row: FrameRow) -> np.ndarray:
+    """Return a stored frame with the boxes of the largest objects in view, by its stored pose and intrinsics."""
     picture = _decode(row["image"])
-    K, pose = np.reshape(row["K"], (3, 3)), np.reshape(row["pose"], (4, 4))
+    K, pose = np.array(row["K"]).reshape(3, 3), np.array(row["pose"]).reshape(4, 4)
     z, owner = rasterise(room.vertices, room.faces, K, pose, row["width"], row["height"])
     return with_boxes(room, Shot(row["frame_index"], K, pose, picture, picture, owner, None, z), picture)
 
 
-def _decode(image: Row) -> np.ndarray:
-    return cv2.cvtColor(decode_picture(image["bytes"], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+def _decode(image: Image) -> np.ndarray:
+    return cv2.cvtColor(decode_picture(image["bytes"] or b"", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -1,4 +1,4 @@
-"""Files of a scan, read so that every fault names the file: `ScanError`, and text and JSON in any known encoding."""
+"""Read files of a scan with errors that name the file: `ScanError`, and text and JSON in any known encoding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +17,14 @@ from rollout3d.errors import UserError
 from rollout3d.releases import MissingData
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from rollout3d.scenes.formats.packed import PackedPath
 
 
 class ScanError(UserError, ValueError):
-    """A scan that cannot be used: the file at fault and why.
+    """A scan that cannot be used: the file at fault and the reason.
 
-    `expected` marks what the release itself announces (an annotation marked as skipped): it is dropped like a broken
-    scan, but does not count as damage.
+    `expected` marks faults that the release itself announces (an annotation marked as skipped): the scan is dropped
+    like a broken one, but does not count as damage.
     """
 
     def __init__(self, path: os.PathLike[str] | str, reason: str, *, expected: bool = False):
@@ -47,9 +44,9 @@ _DAMAGE = (
 
 @contextmanager
 def reading(path: os.PathLike[str] | str) -> Iterator[None]:
-    """Turn whatever a damaged file provokes in a parser into a `ScanError` that names the file.
+    """Convert any error that a damaged file causes in a parser into a `ScanError` that names the file.
 
-    `MissingData` passes: it concerns the release, not the scan that is being read.
+    `MissingData` passes unchanged, because it concerns the release, not the scan.
     """
     try:
         yield
@@ -64,14 +61,24 @@ def reading(path: os.PathLike[str] | str) -> Iterator[None]:
         raise ScanError(path, what) from error
 
 
+@contextmanager
+def closed_on_error(close: Callable[[], None]) -> Iterator[None]:
+    """Call `close` if the body raises a `ScanError`: for readers that keep a file open once its header is read."""
+    try:
+        yield
+    except ScanError:
+        close()
+        raise
+
+
 def read_text(path: Path | PackedPath) -> str:
-    """The text of a file of a release, whatever encoding `rollout3d.texts` knows. Raises `ScanError`."""
+    """Return the text of a file of a release, in any encoding of `rollout3d.texts`. Raises `ScanError`."""
     with reading(path):
         return texts.decode(path.read_bytes())
 
 
 def read_json(path: Path | PackedPath) -> dict[str, Any]:
-    """The content of a JSON file, which holds an object. Raises `ScanError`."""
+    """Return the content of a JSON file that holds an object. Raises `ScanError`."""
     with reading(path):
         content = texts.loads(path.read_bytes())
     if not isinstance(content, dict):

@@ -1,16 +1,16 @@
-"""The pixels that each object covers in each training frame: what object-centric rollout drowns in noise.
+"""Regions: the pixels that each object covers in each training frame, which object-centric rollout fills with noise.
 
 Paper (OCR, method): all 3D points inside the object's axis-aligned box are projected to every frame. Departures: the
-faces between chosen vertices are filled, and a point without such a face covers a disc as wide as the points are apart,
-so that the region has no holes and still ends where the object does; and `mode` may take the instance's own points
-instead of the box's, or leave out what the depth says is hidden (the paper states neither).
+faces between chosen vertices are filled, and a point without such a face covers a disc as wide as the spacing of the
+points. So the region has no holes and still ends where the object does. `mode` may choose the instance's own points
+instead of the box's, and may leave out points that the depth shows to be hidden (the paper states neither).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,14 +28,14 @@ from rollout3d.scenes.release import ScanRef
 from rollout3d.scenes.scan import ROUNDING_M, Room, Scan
 from rollout3d.scenes.surface import point_spacing, vertex_areas
 from rollout3d.tables.frame_sets import of_sets
+from rollout3d.tables.rows import FrameRow, ObjectRow, RegionRow
 
-Row = dict[str, Any]
 DEPTH_MARGIN_M = 0.05
-"""With a depth test, a point is visible if z <= d + max(margin, share * d); metres. [assumed]"""
+"""Margin of the depth test, metres: a point is visible if z <= d + max(margin, share * d). [assumed]"""
 DEPTH_MARGIN_SHARE = 0.1
-"""Share of the depth in that test. [assumed]"""
+"""Margin of the depth test as a share of the depth. [assumed]"""
 MIN_PIXELS = 4
-"""Smaller regions are left out, pixels. [assumed]"""
+"""Least number of pixels of a region; smaller ones are left out. [assumed]"""
 
 
 def regions_shard(
@@ -48,38 +48,39 @@ def regions_shard(
     lineage: tables.Lineage | Callable[[], tables.Lineage],
     sets: Collection[str] = (),
 ) -> int:
-    """Write the regions of a shard's scenes to `out`; return how many.
+    """Write the regions of a shard's scenes to `out`; return their number.
 
-    `sets` names the frame sets whose frames are covered; none is the one that training shows.
+    `sets`: frame sets whose frames get regions; empty = the one that training shows.
 
     Reads scenes, objects and frames from `shard_dir` and the scans' meshes (and depth, for the depth modes) from
-    `root`. Raises `ScanError` if a scan is no longer what the tables say, `TableError` for tables of another kind.
+    `root`. Raises `ScanError` if a scan has changed since its tables were written, `TableError` for files that are not
+    these tables.
     """
     shard_dir = Path(shard_dir)
     scenes = tables.read(tables.SCENES, shard_dir / "scenes.parquet")
-    objects: dict[str, list[Row]] = {}
+    objects: dict[str, list[ObjectRow]] = {}
     for row in tables.read(tables.OBJECTS, shard_dir / "objects.parquet"):
         objects.setdefault(row["scene_id"], []).append(row)
     columns = ["frame_index", "sets", "width", "height", "K", "pose"]
     frames = tables.SceneReader(tables.FRAMES, [shard_dir / "frames.parquet"])
     wanted = set(sets) or {train_set(config.video)}
 
-    def found() -> Iterator[Row]:
+    def regions() -> Iterator[RegionRow]:
         for scene in progress(scenes, f"regions {dataset} {mode}"):
-            shown, absent = of_sets(frames.rows(scene["scene_id"], columns), wanted)
+            chosen, absent = of_sets(frames.rows(scene["scene_id"], columns), wanted)
             if absent:
-                reason = f"{scene['scene_id']} has no frames of {absent[0]}: reingest"
+                reason = f"{scene['scene_id']} has no frames of the set {absent[0]}: ingest the shard again"
                 raise ScanError(shard_dir / "frames.parquet", reason)
             ref = ScanRef(scene["scene_id"], scene["space_id"], scene["split"])
-            yield from scene_regions(dataset, Path(root), ref, objects.get(ref.scene_id, []), shown, mode)
+            yield from scene_regions(dataset, Path(root), ref, objects.get(ref.scene_id, []), chosen, mode)
 
-    return tables.write(tables.REGIONS, out, found(), lineage)
+    return tables.write(tables.REGIONS, out, regions(), lineage)
 
 
 def scene_regions(
-    dataset: str, root: Path, ref: ScanRef, objects: list[Row], frames: list[Row], mode: RegionMode
-) -> list[Row]:
-    """The regions of one scan, by frame and object. `objects`, `frames`: its rows of these tables."""
+    dataset: str, root: Path, ref: ScanRef, objects: list[ObjectRow], frames: list[FrameRow], mode: RegionMode
+) -> list[RegionRow]:
+    """Return the regions of one scan, sorted by frame. `objects`, `frames`: the scan's rows of these tables."""
     reader = datasets.load(dataset)
     of_instance, by_depth = mode.startswith("instance"), mode.endswith("depth")
     if not by_depth:
@@ -88,11 +89,14 @@ def scene_regions(
         return _regions(scan.room, scan, objects, frames, of_instance)
 
 
-def _regions(room: Room, scan: Scan | None, objects: list[Row], frames: list[Row], of_instance: bool) -> list[Row]:
+def _regions(
+    room: Room, scan: Scan | None, objects: list[ObjectRow], frames: list[FrameRow], of_instance: bool
+) -> list[RegionRow]:
+    """Return the regions of a room's objects; `scan`: its video for the depth modes, else None."""
     chosen = _surfaces(room, objects, of_instance)
-    rows = []
+    rows: list[RegionRow] = []
     for frame in sorted(frames, key=lambda row: row["frame_index"]):
-        if frame["pose"] is None:
+        if frame["pose"] is None or frame["K"] is None:
             continue
         K, pose = np.reshape(frame["K"], (3, 3)), np.reshape(frame["pose"], (4, 4))
         size = frame["width"], frame["height"]
@@ -100,7 +104,8 @@ def _regions(room: Room, scan: Scan | None, objects: list[Row], frames: list[Row
         for surface in chosen:
             mask = _covered(surface, K, pose, *size, hidden)
             n_visible = 0 if mask is None else int(np.count_nonzero(mask))
-            if n_visible >= MIN_PIXELS:
+            box = None if mask is None or n_visible < MIN_PIXELS else mask_box(mask)
+            if mask is not None and box is not None:
                 rows.append(
                     {
                         "scene_id": frame["scene_id"],
@@ -108,7 +113,7 @@ def _regions(room: Room, scan: Scan | None, objects: list[Row], frames: list[Row
                         "sets": frame["sets"],
                         "object_id": surface.object_id,
                         "n_visible": n_visible,
-                        "box": list(mask_box(mask)),
+                        "box": list(box),
                         "mask": rle_encode(mask),
                     }
                 )
@@ -116,18 +121,21 @@ def _regions(room: Room, scan: Scan | None, objects: list[Row], frames: list[Row
 
 
 class _Surface(NamedTuple):
-    """What is projected for one object: points (N,3), their spacing, the faces (F,3) whose corners are all among them
-    (indices of `points`), and which points are such corners, bool (N,)."""
+    """Points and faces that are projected for one object."""
 
     object_id: int
     points: np.ndarray
+    """Points (N,3), metres."""
     spacing: float
+    """Typical distance of neighbouring points, metres."""
     faces: np.ndarray
+    """Faces (F,3) whose corners are all among the points, as indices of `points`."""
     is_corner: np.ndarray
+    """Which points (N,) are corners of these faces."""
 
 
-def _surfaces(room: Room, objects: list[Row], of_instance: bool) -> list[_Surface]:
-    """The surface of each perturbable object that has any point."""
+def _surfaces(room: Room, objects: list[ObjectRow], of_instance: bool) -> list[_Surface]:
+    """Return the surface of each perturbable object that has at least one point."""
     members = {item.object_id: item.vertex_index for item in room.objects}
     areas = vertex_areas(room.vertices, room.faces)
     columns = np.ascontiguousarray(room.vertices.T)
@@ -137,10 +145,10 @@ def _surfaces(room: Room, objects: list[Row], of_instance: bool) -> list[_Surfac
         if not row["perturbable"]:
             continue
         if row["object_id"] not in members:
-            raise ScanError(row["scene_id"], f"object {row['object_id']} is not in the scan any more: ingest it again")
+            raise ScanError(row["scene_id"], f"object {row['object_id']} is no longer in the scan: ingest it again")
         index = members[row["object_id"]]
         if not of_instance:
-            # Slabs of one axis at a time: far fewer points are left for the next.
+            # One axis at a time: each leaves far fewer points for the next.
             index = np.arange(len(room.vertices))
             for values, low, high in zip(columns, row["aabb_min"], row["aabb_max"]):
                 index = index[(values[index] >= low - ROUNDING_M) & (values[index] <= high + ROUNDING_M)]
@@ -160,7 +168,7 @@ def _surfaces(room: Room, objects: list[Row], of_instance: bool) -> list[_Surfac
 def _covered(
     surface: _Surface, K: np.ndarray, pose: np.ndarray, width: int, height: int, hidden: _Occlusion | None
 ) -> np.ndarray | None:
-    """The pixels (height, width) that a surface covers; None where it is beside the picture.
+    """Return the pixels (height, width) that a surface covers; None where it is beside the picture.
 
     Faces are drawn. Points without a drawn pixel around them, between pixel centres or on no face, are splatted.
     """
@@ -196,12 +204,12 @@ def _covered(
 
 
 def _pixels(uv: np.ndarray) -> np.ndarray:
-    """The pixel (N,2) i64 of projections (N,2), far outside the picture where there is none."""
+    """Return the pixels (N,2) i64 of projections (N,2); a NaN gives a pixel far outside the picture."""
     return np.floor(np.nan_to_num(uv, nan=-1e9).clip(-1e9, 1e9) + 0.5).astype(np.int64)
 
 
 def _reaches(uv: np.ndarray, z: np.ndarray, width: int, height: int) -> bool:
-    """False only if no point, with its disc, can touch the picture."""
+    """Return False only if no point, with its disc, can touch the picture."""
     margin = 0.5 * max(width, height)
     with np.errstate(invalid="ignore"):
         near = (uv > -margin) & (uv < np.array([width, height]) + margin)
@@ -209,9 +217,9 @@ def _reaches(uv: np.ndarray, z: np.ndarray, width: int, height: int) -> bool:
 
 
 class _Occlusion:
-    """What a frame hides: by the sensor's depth, or by the mesh's where the sensor has none.
+    """Depth test of one frame: by the sensor's depth, or by the mesh's where the sensor has none.
 
-    A point is hidden if z > d + max(margin, share * d), with d the depth at its pixel of the depth picture. Unknown
+    A point is hidden if z > d + max(margin, share * d), where d is the depth at its pixel of the depth picture. Unknown
     depth (0, or beside the picture) hides nothing.
     """
 
@@ -226,29 +234,30 @@ class _Occlusion:
         height: int,
     ):
         depth, depth_K = scan.depth(index), scan.depth_K(index)
-        if depth is None:
+        if depth is None or depth_K is None:
             depth, depth_K = rasterise(room.vertices, room.faces, K, pose, width, height)[0], K
         farthest = depth + np.maximum(DEPTH_MARGIN_M, DEPTH_MARGIN_SHARE * depth)
         self._farthest = np.where(depth > 0, farthest, np.inf)
         self._K, self._pose = depth_K, pose
-        # The same for every pixel of the frame: both pictures have one pose, so columns and rows map to each other.
+        # Both pictures have one pose, so columns map to columns and rows to rows.
         to_depth = depth_K @ np.linalg.inv(K)
         col = _pixels(to_depth[0, 0] * np.arange(width) + to_depth[0, 2])
         row = _pixels(to_depth[1, 1] * np.arange(height) + to_depth[1, 2])
         self._of_frame = self._at(row[:, None], col[None, :])
 
     def _at(self, row: np.ndarray, col: np.ndarray) -> np.ndarray:
+        """Return the largest visible depth at pixels of the depth picture."""
         height, width = self._farthest.shape
         inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
         return np.where(inside, self._farthest[row.clip(0, height - 1), col.clip(0, width - 1)], np.inf)
 
     def points(self, points: np.ndarray) -> np.ndarray:
-        """Which points (N,3) are hidden."""
+        """Return which points (N,3) are hidden."""
         uv, z = project(self._K, self._pose, points)
         col, row = _pixels(uv).T
         return z > self._at(row, col)
 
     def pixels(self, depth: np.ndarray, left: int, top: int) -> np.ndarray:
-        """Which pixels of a part of the frame, whose corner is at `left`, `top`, are hidden at depths (h,w)."""
+        """Return which pixels of a part of the frame are hidden at depths (h,w); `left`, `top`: the part's corner."""
         height, width = depth.shape
         return depth > self._of_frame[top : top + height, left : left + width]

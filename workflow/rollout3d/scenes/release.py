@@ -1,6 +1,6 @@
-"""Where the scans and the lists of a release lie, and what the workflow must know of it before it reads a scan.
+"""Facts about releases, places of their scans and lists, and checks before a scan is read.
 
-Everything here is light: configuration checks and the Snakefile's preflight use it.
+The module imports little, because configuration checks and the Snakefile's preflight use it.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from rollout3d.releases import MissingData
 SPLITS = ("train", "val", "test")
 
 Note = Callable[[Path], Path]
-"""Called with every path that is looked for; `fingerprint.note` records it."""
+"""Function that is called with every path that is searched; `fingerprint.note` records it."""
 
 
 @dataclass(frozen=True)
 class ScanRef:
     """One scan of a release.
 
-    `present`: false for a scan that a split list names but the disk lacks. `annotated`: false to read the scan without
-    its objects, whatever its annotation holds. `folder`: where its files lie, if that is not their place in a release.
-    `alone`: true for a scan that is read by itself, so that tables which a release shares among its scans may be
-    missing.
+    `present`: false for a listed scan that is not on disk. `annotated`: false to read the scan without its annotation.
+    `folder`: folder of its files, if that is not their place in a release. `alone`: true for a scan outside a release,
+    for which the tables that a release shares among its scans may be missing.
     """
 
     scene_id: str
@@ -39,7 +38,7 @@ class ScanRef:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What annotation and axes of a release allow `scenes.agreement` and `rollout3d check-scan` to check."""
+    """Properties of a release's annotation and axes that `scenes.agreement` and `rollout3d check-scan` can check."""
 
     floor_at_zero: bool = False
     """The release aligns its scans so that the floor is at height 0."""
@@ -48,21 +47,21 @@ class Evidence:
     points_in_box: bool = False
     """An object's points are those in its box, because the annotation does not name them."""
     max_depth_m: float = 0.10
-    """Median difference between measured depth and the mesh's depth at which `check-scan` still passes, metres."""
+    """Largest median difference between measured depth and the mesh's depth with which `check-scan` passes, metres."""
     instance_pictures: str = ""
-    """Name of the release's optional pictures of its instances: sources that have them define `instances(index)`."""
+    """Name of the release's optional pictures of its instances; its sources are `scan.InstanceSource`s."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What a dataset's file states about its release. Folders and files are relative to the root of the release."""
+    """Facts about the release of a dataset. Folders and files are relative to the root of the release."""
 
     name: str
     """Name of the dataset: that of its file."""
     title: str
     """Name of the dataset in texts."""
     folders: tuple[str, ...]
-    """Folders that hold scans: a release is there if it has one of them. Messages name the first."""
+    """Folders of scans: a release is there if one of them is. Messages name the first."""
     scan_folder: str
     """Folder of a scan, for messages."""
     how: str
@@ -76,27 +75,27 @@ class Release:
     lists: tuple[Mapping[str, str], ...] = ()
     """Names of the split lists by split, for each edition of the release; the preferred edition first."""
     list_folders: tuple[str, ...] = (".",)
-    """Folders in which split lists are looked for, in order; they may lie beside the root (`..`)."""
+    """Folders that are searched for split lists, in order; they may be outside the root (`..`)."""
     label_tables: tuple[str, ...] = ()
-    """Tables that explain raw labels, of which the release needs one; looked for where the split lists are."""
+    """Tables that explain raw labels, of which the release needs one; searched in the folders of split lists."""
     scan_tables: tuple[str, ...] = ()
-    """Tables of scans, splits and spaces that stand in place of split lists."""
+    """Tables of scans, splits and spaces that replace split lists."""
     telltales: tuple[str, ...] = ()
-    """Endings of files whose names begin with the scan's id: they tell the id of a scan that lies by itself."""
+    """Endings of files whose names begin with the scan's id, from which the id of a scan outside a release is read."""
     telltale_files: tuple[str, ...] = ()
-    """Files of a scan, if their names lack its id: the folder of a scan that lies by itself is then named by the id."""
+    """Files of a scan without its id in their names: the folder of a scan outside a release then has the id as name."""
     archives: bool = False
-    """A zip archive may lie in the place of a scan's folder."""
+    """True if a zip archive may replace a scan's folder."""
     scan_form: str = ""
     """Regular expression whose first group is a scan's name, lower case, within a longer text; empty: any name."""
     scan_form_alone: str = ""
     """`scan_form` for texts that name no dataset; empty: the same."""
     own_form: bool = False
-    """Every scan's name has the form, and no other dataset's name has it."""
+    """True if every scan's name has the form, and no name of another dataset has it."""
     spellings: tuple[str, ...] = ()
     """Other spellings of the dataset's name in files of others, lower case, letters only."""
     listed_spaces: bool = False
-    """Only a table of the release tells which scans show the same physical space."""
+    """True if only a table of the release states which scans show the same physical space."""
     evidence: Evidence = field(default_factory=Evidence)
 
 
@@ -108,7 +107,7 @@ def missing(release: Release, root: Path | str) -> str | None:
     hint = f"; {root} seems to be that folder itself: name the one above it" if inside else ""
     return (
         f"{release.name}: nothing at {Path(root) / release.folders[0]}{hint}. To get it: {release.how}. "
-        f"If it lies elsewhere, say so in config/local.yaml (config/README.md): site.roots.{release.name}"
+        f"If it is elsewhere, name its folder in config/local.yaml (config/README.md): site.roots.{release.name}"
     )
 
 
@@ -129,9 +128,9 @@ def list_names(release: Release, split: str) -> tuple[str, ...]:
 
 
 def list_places(release: Release, root: Path | str, lists: Path | str | None = None) -> list[Path]:
-    """Return the folders in which split lists are looked for, in order.
+    """Return the folders that are searched for split lists, in order.
 
-    `lists` (`site.splits`), if given, is the only one; a file stands for its folder.
+    `lists` (`site.splits`), if given, is the only one; a file means its folder.
     """
     if lists is not None:
         return [Path(lists).parent if Path(lists).is_file() else Path(lists)]
@@ -141,7 +140,7 @@ def list_places(release: Release, root: Path | str, lists: Path | str | None = N
 def find_list(
     release: Release, root: Path | str, split: str, lists: Path | str | None = None, note: Note = _ignore
 ) -> Path:
-    """Return the first list of a split that is there; without one, the path where it belongs."""
+    """Return the first list of a split that is there; without one, its first place."""
     places = [place / file for file in list_names(release, split) for place in list_places(release, root, lists)]
     return next((path for path in places if note(path).is_file()), places[0])
 
@@ -158,17 +157,17 @@ def list_file(
     raise MissingData(
         f"{name}: no split file {places[0] / names[0]}, nor {' or '.join(dict.fromkeys(names))} in any of "
         f"{', '.join(str(place) for place in places)}. {given} comes with the download: {release.how}. If the lists "
-        f"lie elsewhere, name their folder in config/local.yaml: site.splits.{name}"
+        f"are elsewhere, name their folder in config/local.yaml: site.splits.{name}"
     )
 
 
 def list_files(
     release: Release, root: Path | str, wanted: Iterable[str], lists: Path | str | None = None, note: Note = _ignore
 ) -> dict[str, Path]:
-    """Return the list of each split that the release at `root` has. Raises `MissingData` without a wanted one.
+    """Return the list of each split of the release at `root`. Raises `MissingData` without a wanted one.
 
-    All lists are of the edition of the first wanted one, because each edition divides the scans in its own way; only a
-    wanted list that this edition lacks may be of another.
+    All lists are of the edition of the first wanted one, because editions divide the scans in different ways. Only a
+    wanted list that this edition lacks may be of another edition.
     """
     found: dict[str, Path] = {}
     wanted = set(wanted)
@@ -201,7 +200,7 @@ def label_table(release: Release, root: Path | str, note: Note = _ignore) -> Pat
 
 
 def outside(release: Release, root: Path | str, lists: Path | str | None = None) -> list[Path]:
-    """Return every path outside the root at which a list or table is looked for: what a record of raw files adds."""
+    """Return every path outside the root that is searched for a list or table, for the record of raw files."""
     names = sorted({file for split in SPLITS for file in list_names(release, split)})
     beside = [place / file for place in list_places(release, root, lists) for file in names]
     beside += [place / file for place in list_places(release, root) for file in release.label_tables]
@@ -214,7 +213,7 @@ def outside(release: Release, root: Path | str, lists: Path | str | None = None)
 def missing_lists(
     release: Release, root: Path | str, splits: Iterable[str], lists: Path | str | None = None
 ) -> list[str]:
-    """Return a message for each list of a split, and for the label table, that the release needs and lacks."""
+    """Return a message for each missing list of a split, and for a missing label table that the release needs."""
     found = []
     for split in splits if release.lists else ():
         try:

@@ -1,10 +1,10 @@
-"""A scan as rows of the scene tables: scenes, objects, frames, maps."""
+"""Rows of the scene tables from a scan: scenes, objects, frames, maps."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -18,17 +18,26 @@ from rollout3d.scenes.agreement import measure
 from rollout3d.scenes.formats.pictures import encode_jpeg, encode_png
 from rollout3d.scenes.scan import Annotated, Room, Scan
 from rollout3d.seeding import generator
+from rollout3d.tables.rows import FrameRow, MapRow, ObjectRow, Point, SceneRow, VisibilityRow
 
-Row = dict[str, Any]
 VIEW_POINTS = 20_000
-"""At most this many points of a scan are kept for viewing. [assumed]"""
+"""Largest number of points of a scan that are kept for viewing. [assumed]"""
 
 _GREY = 160
 
 
-def scene_row(scan: Scan, config: Config) -> Row:
-    """The row of `scenes`: room size and centre by VSI-Bench's generator, instances per category, and
-    figures of agreement."""
+class SceneTables(TypedDict):
+    """The rows of one scan by table."""
+
+    scenes: list[SceneRow]
+    objects: list[ObjectRow]
+    frames: list[FrameRow]
+    maps: list[MapRow]
+    visibility: list[VisibilityRow]
+
+
+def scene_row(scan: Scan, config: Config) -> SceneRow:
+    """Return the row of `scenes`: room size and centre by VSI-Bench's generator, counts, and figures of agreement."""
     ref, room, source = scan.ref, scan.room, scan.source
     rng = generator(config.seed, "room", scan.dataset, ref.scene_id)
     counts = Counter([o.category for o in room.objects if o.category] + room.unboxed)
@@ -52,12 +61,12 @@ def scene_row(scan: Scan, config: Config) -> Row:
     }
 
 
-def object_rows(scan: Scan) -> list[Row]:
-    """The rows of `objects`, by object id."""
+def object_rows(scan: Scan) -> list[ObjectRow]:
+    """Return the rows of `objects`, sorted by object id."""
     return [_object_row(scan.ref.scene_id, item) for item in scan.room.objects]
 
 
-def _object_row(scene_id: str, item: Annotated) -> Row:
+def _object_row(scene_id: str, item: Annotated) -> ObjectRow:
     return {
         "scene_id": scene_id,
         "object_id": item.object_id,
@@ -71,10 +80,10 @@ def _object_row(scene_id: str, item: Annotated) -> Row:
     }
 
 
-def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
-    """The rows of `frames`: every frame of the named sets once, upright, at the stored size, by index.
+def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[FrameRow]:
+    """Return the rows of `frames`: every frame of the named sets once, upright, at the stored size, sorted by index.
 
-    K belongs to the stored pixels. A frame whose tracking was lost stays, without a pose.
+    K belongs to the stored pixels. A frame whose tracking was lost has a row without a pose.
     """
     source, video = scan.source, config.video
     members: dict[int, list[str]] = {}
@@ -82,7 +91,7 @@ def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
         for index in frame_set(name).indices(source.n_frames, source.fps):
             members.setdefault(index, []).append(name)
     height, width = smart_size(source.height, source.width, FACTOR**2, video.stored_pixels)
-    rows = []
+    rows: list[FrameRow] = []
     for index in sorted(members):
         K, pose = scan.camera(index)
         K = resize_intrinsics(K, (source.width, source.height), (width, height))
@@ -108,8 +117,8 @@ def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[Row]:
     return rows
 
 
-def map_row(scan: Scan, config: Config, appearances: Mapping[str, float]) -> Row:
-    """The row of `maps`: BEV picture, floor, walkable grid, points for viewing, first appearances (`Watch`)."""
+def map_row(scan: Scan, config: Config, appearances: Mapping[str, float]) -> MapRow:
+    """Return the row of `maps`: BEV picture, floor, walkable grid, points for viewing, first appearances (`Watch`)."""
     room, scene_id = scan.room, scan.ref.scene_id
     top = bev(room.vertices, room.faces, room.colors)
     level = floor_level(room.vertices, room.faces)
@@ -131,12 +140,15 @@ def map_row(scan: Scan, config: Config, appearances: Mapping[str, float]) -> Row
     }
 
 
-def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Row]:
+def _view_points(room: Room, limit: int, rng: np.random.Generator) -> list[Point]:
+    """Return at most `limit` vertices with their colours, drawn at random."""
     chosen = np.arange(len(room.vertices))
     if len(chosen) > limit:
         chosen = np.sort(rng.choice(len(chosen), limit, replace=False))
     grey = np.full((len(chosen), 3), _GREY, np.uint8)
     colors = grey if room.colors is None else room.colors[chosen]
     xyz = room.vertices[chosen].astype(np.float32)
-    names = ("x", "y", "z", "red", "green", "blue")
-    return [dict(zip(names, (*p, *c))) for p, c in zip(xyz.tolist(), colors.tolist())]
+    return [
+        {"x": x, "y": y, "z": z, "red": red, "green": green, "blue": blue}
+        for (x, y, z), (red, green, blue) in zip(xyz.tolist(), colors.tolist())
+    ]

@@ -1,4 +1,4 @@
-"""What the readers return: a scan as mesh, objects and lazily decoded frames, the same for every dataset."""
+"""A scan as the readers of all datasets return it: mesh, objects and lazily decoded frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-
 _SHORTEST, _LONGEST = 0.1, 10.0
 """Focal length over the longer side of the picture: from an opening of 157 degrees to one of 6. [assumed]"""
 _SQUARE, _SKEWED = 1.5, 0.01
-"""How far from square a pixel may be, and from upright, as a share of the focal length. [assumed]"""
+"""Largest ratio of a pixel's sides, and largest skew as a share of the focal length. [assumed]"""
 
 
 def matrix(values: Any, rows: int, cols: int) -> np.ndarray:
-    """Nested or flat numbers as a float64 matrix. Raises ValueError if there are not rows x cols of them."""
+    """Return nested or flat numbers as a float64 matrix. Raises ValueError if there are not rows x cols of them."""
     found = np.asarray(values, np.float64)
     if found.size != rows * cols:
         raise ValueError(f"a {rows}x{cols} matrix with {found.size} numbers")
@@ -37,9 +36,10 @@ def matrix(values: Any, rows: int, cols: int) -> np.ndarray:
 
 
 def intrinsics(values: Any, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Nested or flat numbers as K (3,3) f64, of pictures of a `size` (width, height) if one is given.
+    """Return nested or flat numbers as K (3,3) f64.
 
-    Raises ValueError where they are no camera's, or none of such pictures.
+    `size`: width and height of the camera's pictures. Raises ValueError for numbers that are the K of no camera, or of
+    no camera with such pictures.
     """
     K = matrix(values, 3, 3)
     if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
@@ -60,7 +60,7 @@ def intrinsics(values: Any, size: tuple[int, int] | None = None) -> np.ndarray:
 
 
 def segment_of_vertices(content: Mapping[str, Any], n_vertices: int) -> np.ndarray:
-    """The segment (V,) i64 of each vertex, from a file of segments. Raises ValueError if it is another mesh's."""
+    """Return the segment (V,) i64 of each vertex from a file of segments. Raises ValueError if it is another mesh's."""
     found = np.asarray(content["segIndices"])
     if found.shape != (n_vertices,) or found.dtype.kind not in "iu":
         raise ValueError(f"{found.size} segment indices ({found.dtype}) for {n_vertices} vertices of the mesh")
@@ -68,7 +68,7 @@ def segment_of_vertices(content: Mapping[str, Any], n_vertices: int) -> np.ndarr
 
 
 def released_box(obb: Mapping[str, Any]) -> OrientedBox:
-    """The oriented box of an annotation of ScanNet++ or ARKitScenes: nine numbers whose rows are the axes."""
+    """Return the oriented box of an annotation of ScanNet++ or ARKitScenes, which states the axes as rows."""
     axes = matrix(obb["normalizedAxes"], 3, 3)
     return OrientedBox(matrix(obb["centroid"], 1, 3)[0], matrix(obb["axesLengths"], 1, 3)[0], axes)
 
@@ -77,8 +77,9 @@ def released_box(obb: Mapping[str, Any]) -> OrientedBox:
 class Annotated:
     """One annotated object, in the aligned world. `vertex_index` are rows of `Room.vertices`.
 
-    `known` is false for a raw label that no list of the release explains: perturbed like any other, never asked about.
-    `stated` is true for a box of the annotation: the axis-aligned box beside it need not enclose it.
+    `known` is false for a raw label that no list of the release explains: the object is perturbed like any other, and
+    no question is about it. `stated` is true for a box that the annotation states: the axis-aligned box beside it need
+    not enclose it.
     """
 
     object_id: int
@@ -100,62 +101,102 @@ class Annotated:
 
 
 UNKNOWN_LABEL = "unknown_label:"
-"""What a flag of a scene begins with that names a raw label which no list of the release explains."""
+"""Beginning of the flag of a scene that names a raw label which no list of the release explains."""
 
 
 def unknown_labels(objects: Iterable[Annotated]) -> list[str]:
-    """A flag for each label that the release's lists do not explain, by name."""
+    """Return a flag for each label that the release's lists do not explain, sorted by label."""
     return sorted({UNKNOWN_LABEL + item.label for item in objects if not item.known})
 
 
 class FrameSource(Protocol):
-    """The video of a scan. Indices are those of the video as VSI-Bench would show it."""
+    """The video of a scan, upright. Frames are numbered as in VSI-Bench's copy of the video."""
 
     fps: float
     n_frames: int
     width: int
     height: int
     rotation_deg: int
+    """Clockwise turn that made the pictures upright, degrees."""
     poses_path: Path
     """The file that holds the poses."""
 
-    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]: ...
+    def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return K (3,3) of a frame and its camera-to-world pose (4,4), None if lost. Raises `ScanError`."""
+        ...
 
-    def frame(self, index: int) -> np.ndarray: ...
+    def frame(self, index: int) -> np.ndarray:
+        """Return a frame (height, width, 3) u8, RGB. Raises `ScanError`."""
+        ...
 
-    def depth_K(self, index: int) -> np.ndarray | None: ...
+    def depth_K(self, index: int) -> np.ndarray | None:
+        """Return K (3,3) of the depth picture of a frame; None if the scan has no depth. Raises `ScanError`."""
+        ...
 
-    def depth(self, index: int) -> np.ndarray | None: ...
+    def depth(self, index: int) -> np.ndarray | None:
+        """Return the depth picture (h,w) f32 of a frame, metres, 0 = unknown, None without one. Raises `ScanError`."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the files that the video holds open."""
+        ...
+
+
+@runtime_checkable
+class InstanceSource(Protocol):
+    """A video with the release's own pictures of its annotated instances (`Evidence.instance_pictures`)."""
+
+    def instances(self, index: int) -> np.ndarray | None:
+        """Return the objectId (height, width) of each pixel, -1 = none; None without a picture. Raises `ScanError`."""
+        ...
 
 
 @dataclass
 class Room:
     """Mesh and objects of a scan, aligned: metres, +z up.
 
-    vertices (V,3) f64; faces (F,3) i32; colors (V,3) u8 or None; to_aligned (4,4): raw world to aligned world; flags:
-    oddities met while reading; mesh_path: where the mesh was read; unboxed: category of each annotated object whose
-    box cannot be used, which counts and is in no table; n_annotated: different objects in the annotation, None without
-    one. Vertices that no face uses are samples of the surface (ScanNet++'s decimated mesh).
+    Vertices that no face uses are samples of the surface (ScanNet++'s decimated mesh).
     """
 
     vertices: np.ndarray
+    """Points (V,3) f64."""
     faces: np.ndarray
+    """Triangles (F,3) i32."""
     colors: np.ndarray | None
+    """Colours (V,3) u8 of the vertices, None without."""
     objects: list[Annotated]
     to_aligned: np.ndarray = field(default_factory=lambda: np.eye(4))
+    """Matrix (4,4) from the raw world to the aligned world."""
     scene_type: str | None = None
     flags: list[str] = field(default_factory=list)
+    """Oddities of the files."""
     mesh_path: Path | PackedPath = field(default_factory=Path)
+    """File of the mesh."""
     unboxed: list[str] = field(default_factory=list)
+    """Category of each annotated object whose box cannot be used: it counts, and is in no table."""
     n_annotated: int | None = None
+    """Number of different objects in the annotation, None without an annotation."""
+
+    @classmethod
+    def absent(cls) -> Room:
+        """Return a room without mesh and objects, for a scan whose mesh cannot be read."""
+        return cls(np.empty((0, 3)), np.empty((0, 3), np.int32), None, [])
+
+    @property
+    def is_absent(self) -> bool:
+        """True for a room without mesh."""
+        return not len(self.vertices)
+
+    @property
+    def has_surface(self) -> bool:
+        """True if the mesh has faces."""
+        return len(self.faces) > 0
 
 
 ROUNDING_M = 1e-4
-"""A point this near to the surface of a box is in it: coordinates of meshes have 32 bits."""
+"""Distance, metres, up to which a point near the surface of a box is in it: coordinates of meshes have 32 bits."""
 THUMBNAIL_PIXELS = 96 * 72
-"""Size of a frame's small copy: frames cost much to decode, and who compares them needs no more."""
+"""Pixels of a frame's small copy, which comparisons use: frames are expensive to decode."""
 
 
 @dataclass
@@ -167,16 +208,16 @@ class Scan:
     room: Room
     source: FrameSource
     without_depth: set[int] = field(default_factory=set)
-    """Frames looked at whose depth cannot be used, in a video that has depth."""
+    """Frames whose depth was requested and cannot be used, in a video that has depth."""
     _small: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """K (3,3) of the upright full-size frame, and its camera-to-world pose (4,4); pose None if lost."""
+        """Return K (3,3) of the upright full-size frame and its camera-to-world pose (4,4), None if lost."""
         return self.source.camera(index)
 
     def frame(self, index: int) -> np.ndarray:
-        """The upright frame (height, width, 3) u8, RGB. Raises `ScanError`."""
-        import cv2  # who only finds a scan's folder does not wait for it
+        """Return the upright frame (height, width, 3) u8, RGB. Raises `ScanError`."""
+        import cv2  # imported late: commands that only locate a scan start without it
 
         picture = self.source.frame(index)
         if index not in self._small:
@@ -186,19 +227,19 @@ class Scan:
         return picture
 
     def thumbnail(self, index: int) -> np.ndarray:
-        """The frame at `THUMBNAIL_PIXELS` or less; decoded only if `frame` has not been asked for it before."""
+        """Return the frame at `THUMBNAIL_PIXELS` or less; it is decoded only if `frame` was not called for it."""
         if index not in self._small:
             self.frame(index)
         return self._small[index]
 
     def depth_K(self, index: int) -> np.ndarray | None:
-        """K (3,3) of the depth picture of a frame, which has the frame's pose; None if the scan has no depth at all."""
+        """Return K (3,3) of a frame's depth picture, which has the frame's pose; None if the scan has no depth."""
         return self.source.depth_K(index)
 
     def depth(self, index: int) -> np.ndarray | None:
-        """Upright depth (h,w) f32, metres along the viewing axis, 0 = unknown; None where there is none to use.
+        """Return the upright depth (h,w) f32, metres along the viewing axis, 0 = unknown; None where there is none.
 
-        A picture that is damaged, or knows nothing, cannot be used; the frame is then one of `without_depth`.
+        A picture that is damaged or all unknown cannot be used; its frame is added to `without_depth`.
         """
         if self.source.depth_K(index) is None:
             return None
@@ -215,5 +256,5 @@ class Scan:
     def __enter__(self) -> Scan:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, error_type: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.source.close()

@@ -1,10 +1,11 @@
-"""Which scans contradict themselves: the figures of `scenes.agreement` against limits, at reading time.
+"""Verdicts on scans that contradict themselves: figures of `scenes.agreement` against limits, when tables are read.
 
-Ingest stores figures and judges nothing, so a change of `scenes.agreement` or of a limit needs no new ingest. A figure
-beyond its gross limit drops the scan: no question is asked about it. Beyond the softer limit the scan is flagged. The
-limits were set on synthetic scans, so the gross ones lie where only damage was measured. Figures of 48 good scans (of
-the presets demo and tiny and of the tests, all formats), of poor ones (noisy depth, changing light, blur, grain, a mesh
-painted by class, without colours or with holes, poses off by 5 cm and 3 degrees), and of damages to scans of the tests:
+Ingest stores figures and applies no limit, so a change of `scenes.agreement` or of a limit needs no new ingest. A
+figure beyond its gross limit drops the scan: no question is about it. Beyond the softer limit the scan is flagged. The
+limits were set on synthetic scans, so the gross ones lie where only damaged scans were measured. Figures of 48 good
+scans (of the presets demo and tiny and of the tests, all formats), of poor ones (noisy depth, changing light, blur,
+grain, a mesh painted by class, without colours or with holes, poses off by 5 cm and 3 degrees), and of damages to scans
+of the tests:
 
 | figure        | good         | poor         | damaged                                                               |
 |---------------|--------------|--------------|-----------------------------------------------------------------------|
@@ -23,7 +24,8 @@ painted by class, without colours or with holes, poses off by 5 cm and 3 degrees
 | boxes_hold    | 1.00         | 1.00         | ScanNet++, boxes of another world 0.00                                |
 | boxes_filled  | 1.00         | 1.00         | boxes of another world 0.08 to 0.25; mesh in feet or y up 0.00        |
 
-The share of frames with a pose, and of upright ones, drop nothing: such scans are poor, and phones are held any way.
+The shares of frames with a pose and of upright frames drop no scan: such a scan is poor, and a phone may be held in any
+direction.
 """
 
 from __future__ import annotations
@@ -32,16 +34,18 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, cast
 
 from rollout3d.errors import UserError
 from rollout3d.scenes.damage import more_than_chance
+from rollout3d.tables.rows import SceneRow
 
 Mode = Literal["drop", "flag", "off"]
+"""Values of the configuration's `scenes.agreement`."""
 Fate = Literal["unchecked", "good", "flagged", "dropped"]
 
 CONTRADICTS = "its scan contradicts itself"
-"""How the reason begins of every question that is dropped with its scan."""
+"""Beginning of the reason of every question that is dropped with its scan."""
 
 _log = logging.getLogger(__name__)
 _NAMED = 5
@@ -49,11 +53,14 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one figure: lowest and highest value without a flag, and without being dropped; None = no limit."""
+    """Limits of one figure."""
 
     what: str
+    """Meaning of the figure, for messages."""
     flag: tuple[float | None, float | None]
+    """Lowest and highest value without a flag; None = no limit."""
     drop: tuple[float | None, float | None] = (None, None)
+    """Lowest and highest value of scans that are not dropped; None = no limit."""
 
 
 LIMITS: dict[str, Limits] = {
@@ -76,15 +83,16 @@ LIMITS: dict[str, Limits] = {
     "boxes_filled": Limits("share of boxes that the mesh fills", (0.6, None), (0.3, None)),
     "boxes_agree": Limits("share of boxes that agree with the box stated beside them", (0.9, None)),
 }
-"""Figure -> its limits, in the order of `scenes.agreement`. What each is measured by: `scenes.agreement.Figures`."""
+"""Figure -> its limits, in the order of `scenes.agreement`. The definition of each: `scenes.agreement.Figures`."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one scan, and the figures that are beyond their limits, as text."""
+    """Fate of one scan."""
 
     fate: Fate
     reasons: tuple[str, ...] = ()
+    """The figures that are beyond their limits, as text."""
 
     @property
     def text(self) -> str:
@@ -92,13 +100,13 @@ class Verdict:
         return "; ".join(self.reasons)
 
 
-def judge(scene: Mapping[str, Any], mode: Mode) -> Verdict:
+def judge(scene: SceneRow, mode: Mode) -> Verdict:
     """Judge a row of `scenes` by its column `agreement`.
 
     unchecked: `mode` is off, or nothing was measured (scenes read from boxes alone, tables of an older version).
     dropped: a figure is beyond its gross limit and `mode` is drop. flagged: a figure is beyond one of its limits.
     """
-    figures = scene.get("agreement") or {}
+    figures = cast("dict[str, float | None]", scene.get("agreement") or {})  # read by name, as LIMITS has them
     if mode == "off" or all(value is None for value in figures.values()):
         return Verdict("unchecked")
     beyond = {name: _beyond(name, figures.get(name)) for name in LIMITS}
@@ -110,7 +118,7 @@ def judge(scene: Mapping[str, Any], mode: Mode) -> Verdict:
 
 
 def _beyond(name: str, value: float | None) -> tuple[str, bool] | None:
-    """The text about a figure beyond one of its limits, and whether it is the gross one."""
+    """Return a text about a figure beyond one of its limits, and whether that limit is the gross one; else None."""
     if value is None:
         return None
     limits = LIMITS[name]
@@ -126,12 +134,12 @@ class TooManyContradictions(UserError, RuntimeError):
     """More scans of a shard contradict themselves than the configuration allows; the message lists the first ones."""
 
 
-def judge_all(scenes: Sequence[Mapping[str, Any]], mode: Mode, max_share: float) -> dict[str, Verdict]:
-    """Judge rows of `scenes` of one shard, by scene_id, and log what is flagged and dropped.
+def judge_all(scenes: Sequence[SceneRow], mode: Mode, max_share: float) -> dict[str, Verdict]:
+    """Judge the rows of `scenes` of one shard, by scene_id; log flagged and dropped scans.
 
-    Raises `TooManyContradictions` where more checked scans would be dropped than chance puts into a shard if
-    `max_share` of the dataset were damaged (`site.max_drop_share`): then the release was moved or converted wrongly,
-    and dropping would leave a study without scans.
+    Raises `TooManyContradictions` where more checked scans would be dropped than a random shard may have if `max_share`
+    of the dataset were damaged (`site.max_drop_share`). The release was then moved or converted wrongly, and dropping
+    would leave a study without scans.
     """
     found = {scene["scene_id"]: judge(scene, mode) for scene in scenes}
     n_checked = sum(verdict.fate != "unchecked" for verdict in found.values())
@@ -145,7 +153,7 @@ def judge_all(scenes: Sequence[Mapping[str, Any]], mode: Mode, max_share: float)
 
 
 def counts(verdicts: Iterable[Verdict]) -> str:
-    """How many scans were checked, flagged and dropped, in one line."""
+    """Return the numbers of scans that were checked, flagged and dropped, in one line."""
     n = Counter(verdict.fate for verdict in verdicts)
     checked = n.total() - n["unchecked"]
     rest = f"; {n['unchecked']:,} not checked" if n["unchecked"] else ""
@@ -154,10 +162,10 @@ def counts(verdicts: Iterable[Verdict]) -> str:
 
 def _sentence(fate: Fate, n: int, n_checked: int) -> str:
     if fate == "flagged":
-        return f"{n} of {n_checked} checked scans are flagged; they are used, so look at one with rollout3d check-scan:"
+        return f"{n} of {n_checked} checked scans are flagged, and used; look at one with rollout3d check-scan:"
     return (
         f"{n} of {n_checked} checked scans contradict themselves and are dropped; look at one with rollout3d "
-        "check-scan, or set scenes.agreement: flag to use them all the same:"
+        "check-scan, or set scenes.agreement: flag to use them nevertheless:"
     )
 
 
@@ -169,9 +177,9 @@ def _first(found: Mapping[str, Verdict]) -> list[str]:
 def _complaint(dropped: Mapping[str, Verdict], n_checked: int, max_share: float) -> str:
     listed = "\n  ".join(_first(dropped))
     return (
-        f"{len(dropped)} of the shard's {n_checked} checked scans contradict themselves, more than chance puts into a "
-        f"shard if site.max_drop_share = {max_share} of the dataset are damaged. The first ones:\n  {listed}\n"
+        f"{len(dropped)} of the shard's {n_checked} checked scans contradict themselves, too many for a random shard "
+        f"if site.max_drop_share = {max_share} of the dataset are damaged. The first ones:\n  {listed}\n"
         "Look at one of them with `rollout3d check-scan DATASET SCAN_FOLDER --out look.png`. If poses, axes or units "
-        "are wrong, mend the release and ingest it again. To use the scans as they are, set scenes.agreement: flag; to "
-        "go on without them, raise site.max_drop_share (both in config/local.yaml); no scan is ingested again"
+        "are wrong, repair the release and ingest it again. To use the scans as they are, set scenes.agreement: flag. "
+        "To continue without them, raise site.max_drop_share (both in config/local.yaml). No scan is ingested again"
     )
