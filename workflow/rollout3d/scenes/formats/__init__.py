@@ -1,1 +1,1 @@
-"""Readers of file formats: they know no dataset."""
+"""Readers of file formats, independent of datasets."""

@@ -1,4 +1,4 @@
-"""Zip archives of a release, read member by member: nothing is ever extracted to a path that the archive names."""
+"""Zip archives of a release, read member by member: nothing is extracted to a path that the archive names."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from rollout3d.scenes.reading import ScanError, reading
+from rollout3d.scenes.reading import ScanError, closed_on_error, reading
 
 _ENCRYPTED = 1
+"""Flag bit of an encrypted member."""
 
 
 class Archive:
-    """An open zip archive whose every member has been looked at.
+    """An open zip archive with checked members.
 
-    `names`: the members that are files, as the archive spells them; `spelling`: plain path of each, "41/x.png" for
-    "./41/x.png", and its name. Raises `ScanError` for a file that is no zip
-    archive or is truncated, and for one with a member that is a link, encrypted, listed twice, or whose path leads
-    outside: such an archive is not what the release holds, so none of it is believed.
+    `names`: the members that are files, as the archive spells them. `spelling`: plain path -> name of each, such as
+    "41/x.png" -> "./41/x.png". Raises `ScanError` for a file that is no zip archive or is truncated. Raises it also for
+    a member that is a link, encrypted, listed twice, or whose path leads outside: no archive of a release has such
+    members, so the whole file is refused.
     """
 
     def __init__(self, path: Path):
@@ -28,19 +29,17 @@ class Archive:
                 self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
             raise ScanError(path, f"no readable zip archive ({error}): damaged or truncated") from error
-        try:
+        with closed_on_error(self.close):
             self._members = self._checked()
-        except ScanError:
-            self.close()
-            raise
         self.spelling = {str(PurePosixPath(name)): name for name in self._members}
 
     @property
     def names(self) -> frozenset[str]:
+        """Names of the members that are files."""
         return frozenset(self._members)
 
     def read(self, name: str, limit: int) -> bytes:
-        """The bytes of a member. Raises `ScanError` if it is absent, damaged, or claims more than `limit` bytes."""
+        """Return the bytes of a member. Raises `ScanError` if it is absent, damaged, or larger than `limit` bytes."""
         if name not in self._members:
             raise ScanError(self.path, f"has no member '{name}'")
         info = self._members[name]
@@ -59,7 +58,7 @@ class Archive:
         members: dict[str, zipfile.ZipInfo] = {}
         paths: set[PurePosixPath] = set()
         for info in self._zip.infolist():
-            # The name as stored: zipfile itself cuts at a zero byte and turns the system's separators round.
+            # The name as stored: zipfile's own names are cut at a zero byte and have other separators.
             name = info.orig_filename
             if _leads_outside(name):
                 raise ScanError(self.path, f"member '{name}' leads outside the archive")

@@ -1,4 +1,4 @@
-"""Check that a Matroska or MP4 file is as long as it states, by the sizes of its outermost parts alone."""
+"""Check that a Matroska or MP4 file has the length that it states, by the sizes of its outermost parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 def check_container(path: Path) -> None:
     """Raise ScanError for a video file that is empty, no Matroska or MP4, or shorter than it states.
 
-    Nothing is decoded, and damage inside is not found. A Matroska file that was written as a stream states no length.
+    Nothing is decoded, so damage inside of the parts is not detected. A Matroska file that was written as a stream
+    states no length.
     """
     with reading(path), open(path, "rb") as file:
         size = file.seek(0, 2)
@@ -45,10 +46,10 @@ def _check_matroska(path: Path, file: BinaryIO, size: int) -> None:
 
 
 def _number(file: BinaryIO, keep_marker: bool = False) -> tuple[int, bool]:
-    """A variable-length number of EBML, and whether all its bits are set, which means "unknown"."""
+    """Return a variable-length number of EBML, and whether all its bits are set, which means "unknown"."""
     first = file.read(1)
     if not first or not first[0]:
-        raise ValueError("no element of Matroska where one is due: truncated or damaged")
+        raise ValueError("no element of Matroska where one must begin: truncated or damaged")
     n_bytes = 9 - first[0].bit_length()
     value = int.from_bytes(first + file.read(n_bytes - 1), "big")
     bare = value & ((1 << 7 * n_bytes) - 1)
@@ -59,7 +60,7 @@ def _check_mp4(path: Path, file: BinaryIO, size: int) -> None:
     at, found = 0, set()
     while at + 8 <= size:
         file.seek(at)
-        length, kind = struct.unpack(">I4s", file.read(8))
+        length, name = struct.unpack(">I4s", file.read(8))
         if length == 1:
             (length,) = struct.unpack(">Q", file.read(8))
         if length == 0:
@@ -68,7 +69,7 @@ def _check_mp4(path: Path, file: BinaryIO, size: int) -> None:
             raise ScanError(
                 path, f"truncated or damaged: a part that starts at byte {at} ends beyond the file's {size}"
             )
-        found.add(kind)
+        found.add(name)
         at += length
     if b"moov" not in found:
         raise ScanError(path, "an MP4 file without its index (moov): truncated; download it again")

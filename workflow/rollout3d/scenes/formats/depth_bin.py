@@ -1,8 +1,8 @@
-"""ScanNet++'s `depth.bin`: the iPhone's depth, in the two layouts that exist.
+"""ScanNet++'s `depth.bin`: the iPhone's depth, in its two layouts.
 
 A: the whole file is one raw deflate stream of float32 metres. B: each frame is a u32 size and a payload, either an
 LZ4 block of uint16 millimetres or raw deflate of float32 metres. Frames are 256x192 pixels and match the video's.
-Checked against files written from this description, not against a released one, which the licence keeps private.
+Tested with files written from this description, not with a released one, which the licence keeps private.
 """
 
 from __future__ import annotations
@@ -14,37 +14,34 @@ from pathlib import Path
 import lz4.block
 import numpy as np
 
-from rollout3d.scenes.reading import ScanError, reading
+from rollout3d.scenes.reading import ScanError, closed_on_error, reading
 
 WIDTH, HEIGHT = 256, 192
 _MILLIMETRES = WIDTH * HEIGHT * 2
 _METRES = WIDTH * HEIGHT * 4
 _FARTHEST_M = 100.0
-"""The sensor measures up to 5 m."""
+"""Largest valid depth, metres: the sensor measures up to 5 m."""
 _CHUNK = 1 << 16
+"""Bytes that are read from a stream at once."""
 _LARGEST_PAYLOAD = 4 * _METRES
-"""No compression of a frame is longer: what claims more is layout A, or damage."""
+"""Largest size of a compressed frame, bytes: a larger stated size means layout A, or damage."""
 _SMALLEST_PAYLOAD = _METRES // 1032
-"""... and none is shorter: deflate shrinks to 1/1032 at most, LZ4 less."""
+"""Smallest size of a compressed frame, bytes: deflate compresses by a factor of 1032 at most, LZ4 by less."""
 
 
 class DepthBin:
-    """An open `depth.bin`. Frames of layout A come cheapest in growing order: only what is asked for is kept."""
+    """An open `depth.bin`. Read frames of layout A in growing order: a step back decompresses from the start."""
 
     def __init__(self, path: Path):
         self.path = path
         with reading(path):
             self._file = open(path, "rb")  # noqa: SIM115 - held open until close()
-        try:
-            with reading(path):
-                self._offsets = self._index()
-        except ScanError:
-            self.close()
-            raise
+        with closed_on_error(self.close), reading(path):
+            self._offsets = self._index()
         self._restart()
 
     def frame(self, index: int) -> np.ndarray | None:
-        """Depth (192,256) f32, metres, 0 = unknown; None behind the last frame. Raises `ScanError` for damaged data."""
+        """Return depth (192,256) f32, metres, 0 = unknown; None after the last frame. Raises `ScanError` for damage."""
         with reading(self.path):
             if self._offsets is None:
                 return self._from_stream(index)
@@ -58,7 +55,7 @@ class DepthBin:
             return depth
 
     def _index(self) -> list[tuple[int, int]] | None:
-        """Offset and size of each frame's payload of layout B; None if the file is layout A."""
+        """Return offset and size of each frame's payload in layout B; None for a file in layout A."""
         end = self._file.seek(0, 2)
         if not end:
             raise ScanError(self.path, "is empty")
@@ -72,12 +69,13 @@ class DepthBin:
             if not plausible:
                 raise ScanError(self.path, f"depth frame {len(offsets)} claims {size} bytes")
             if at + 4 + size > end:
-                break  # the recording stopped while writing: the frames before it are whole
+                break  # the recording ended within a frame: the frames before it are whole
             offsets.append((at + 4, size))
             at += 4 + size
         return offsets
 
     def _restart(self) -> None:
+        """Start to decompress layout A from its first frame."""
         self._inflate = zlib.decompressobj(wbits=-15)
         self._position = 0
         self._next = 0
@@ -104,7 +102,7 @@ class DepthBin:
                 self._tail = self._file.read(_CHUNK)
                 self._position += len(self._tail)
             ended = not self._tail
-            # At the end of the file the decompressor may still hold output.
+            # At the end of the file the decompressor may still have output.
             part = self._inflate.decompress(self._tail, missing)
             self._tail = self._inflate.unconsumed_tail
             parts.append(part)
@@ -118,7 +116,7 @@ class DepthBin:
 
 
 def _decode(payload: bytes) -> np.ndarray | None:
-    """One payload of layout B as metres; None if it is neither kind."""
+    """Return a payload of layout B as metres; None for data in neither of its two encodings."""
     try:
         raw = lz4.block.decompress(payload, uncompressed_size=_MILLIMETRES)
         if len(raw) == _MILLIMETRES:
@@ -137,7 +135,7 @@ def _decode(payload: bytes) -> np.ndarray | None:
 
 
 def _metres(raw: bytes) -> np.ndarray:
-    """Depth (192,256) f32 from its bytes; what is not finite is unknown. Raises ValueError for what is no depth."""
+    """Return depth (192,256) f32 from its bytes, 0 where not finite. Raises ValueError for impossible depths."""
     depth = np.nan_to_num(np.frombuffer(raw, "<f4").reshape(HEIGHT, WIDTH), nan=0.0, posinf=0.0, neginf=0.0)
     if depth.min() < 0 or depth.max() > _FARTHEST_M:
         raise ValueError(f"depth from {depth.min():.4g} to {depth.max():.4g} m: damaged, or another layout")

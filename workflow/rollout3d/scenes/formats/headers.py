@@ -1,6 +1,6 @@
-"""Find damage by the headers of a scan's files: nothing is decoded, and large files are not read as a whole.
+"""Detect damage by the headers of a scan's files: nothing is decoded, and large files are not read as a whole.
 
-A file that passes may still be damaged inside; ingest finds that.
+A file that passes may still be damaged inside, which ingest detects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.reading import ScanError, read_json, reading
 
 SMALL_BYTES = 1 << 22
-"""JSON files up to this size are parsed; of larger ones (poses of a phone's video) both ends are looked at."""
+"""Largest size, bytes, of JSON files that are parsed; of larger ones (poses of a phone's video) both ends are read."""
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -32,7 +32,7 @@ def check_header(path: Path | PackedPath) -> None:
 
 
 def _folder(path: Path | PackedPath) -> None:
-    """A folder holds something, and its first picture is one."""
+    """Raise ScanError for an empty folder, and for one whose first picture has no valid header."""
     first = min((entry for entry in path.iterdir() if not entry.name.startswith(".")), default=None)
     if first is None:
         raise ScanError(Path(path), "an empty folder; download it again")
@@ -48,7 +48,7 @@ def _start(path: Path) -> bytes:
 
 
 def _json(path: Path) -> None:
-    """A small file is parsed, and so is one in UTF-16; another large one begins and ends as an object does."""
+    """Raise ScanError for a JSON file that is no object: parse small and UTF-16 files, read both ends of others."""
     with reading(path):
         if path.stat().st_size <= SMALL_BYTES:
             read_json(path)
@@ -87,3 +87,4 @@ CHECKS: dict[str, Callable[[Path], None]] = {
     ".traj": lambda path: read_trajectory(path) and None,
     ".zip": check_archive,
 }
+"""Ending of a file -> its check, which raises `ScanError`; other files must not be empty."""

@@ -1,7 +1,7 @@
-"""Folders of a release that are still zip archives, read as if they were unpacked.
+"""Read zip archives in place of a release's folders, without extracting them.
 
-ARKitScenes is downloaded as one archive per folder of pictures (raw) or per video (3dod). A `PackedPath` has of
-`pathlib.Path` what the readers use; every member is checked by `archive.Archive`, and nothing is extracted.
+ARKitScenes is downloaded as one archive per folder of pictures (raw) or per video (3dod). A `PackedPath` has the
+methods of `pathlib.Path` that the readers use; every member is checked by `archive.Archive`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from rollout3d.scenes.formats.archive import Archive
 from rollout3d.scenes.reading import ScanError
 
 _MOST_BYTES = 1 << 31
-"""A larger member is no mesh, picture or text."""
+"""Largest size of a member, bytes: no mesh, picture or text is larger."""
 
 
 class PackedPath:
-    """A file or folder in a zip archive. Names of messages are those of the archive, then of the member."""
+    """A file or folder in a zip archive. As text it is the path of the archive, then that of the member."""
 
     def __init__(self, archive: Archive, inside: PurePosixPath):
         self._archive, self._inside = archive, inside
@@ -97,10 +97,10 @@ class PackedPath:
 
 
 def unpacked(path: Path | PackedPath) -> Path | PackedPath:
-    """A folder, or `<path>.zip` in its place: the folder if it holds anything, the archive if there is one.
+    """Return a folder, or the content of `<path>.zip` if the folder is absent or empty.
 
-    The archive stands for the folder of its own name if it holds one. A damaged archive is returned as the file that it
-    is: `check_archive` says what is wrong with it.
+    If the archive holds a folder of its own name, that folder is returned. A damaged archive is returned as a file:
+    `check_archive` raises the error.
     """
     if isinstance(path, PackedPath) or (path.is_dir() and next(path.iterdir(), None) is not None):
         return path
@@ -108,7 +108,7 @@ def unpacked(path: Path | PackedPath) -> Path | PackedPath:
     if not note(archive).is_file():
         return path
     about = archive.stat()
-    note(path)  # a folder that comes to lie there would go first
+    note(path)  # a folder that is added there later would take precedence
     try:
         root = PackedPath(_open(archive, about.st_size, about.st_mtime_ns), PurePosixPath("."))
     except ScanError:
@@ -117,7 +117,7 @@ def unpacked(path: Path | PackedPath) -> Path | PackedPath:
 
 
 def check_archive(path: Path | PackedPath) -> None:
-    """Raise ScanError for an archive in the place of a folder that cannot be read."""
+    """Raise ScanError for an archive in place of a folder if it cannot be read."""
     if isinstance(path, Path) and path.suffix == ".zip" and path.is_file():
         Archive(path).close()
 

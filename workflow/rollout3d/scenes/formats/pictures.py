@@ -1,21 +1,28 @@
-"""JPEG and PNG pictures: those of a release, checked before they are decoded, and ours, encoded in one way.
+"""JPEG and PNG pictures: decode a release's pictures after checks, and encode ours in one way.
 
-A decoder allocates what the header claims, and fills what damaged JPEG data lack with grey instead of failing. So the
-size is read from the header first, and a JPEG must be whole: every marker behind the start of its data is one that may
-stand there, up to the end of the picture. Damage that keeps to these rules (a flipped bit of the compressed
-data) shows only in the pixels, and is not found. PNG carries checksums of its own.
+A decoder allocates the size that the header states, and fills missing parts of damaged JPEG data with grey instead of
+failing. So the size is read from the header first, and a JPEG must be whole: every marker after the start of its data
+is valid at its place, up to the end of the picture. Damage within these rules (a flipped bit of the compressed data)
+changes only pixels and is not detected. PNG has its own checksums.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from rollout3d.scenes.reading import ScanError, reading
+
+if TYPE_CHECKING:
+    from rollout3d.scenes.formats.packed import PackedPath
+
 MAX_PIXELS = 1 << 25
-"""Larger claims are damage: an 8K frame has 33 million pixels, the largest picture of the three releases 2.8."""
+"""Largest number of pixels; more are damage: an 8K frame has 33 million, the largest picture of the releases 2.8."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
@@ -23,17 +30,32 @@ _SIZED = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE
 """Markers of the segment that states the size (ISO 10918-1, table B.1)."""
 _SCAN, _END = 0xDA, 0xD9
 _BARE = np.zeros(256, bool)
-"""Bytes that may follow 0xFF within compressed data: a stuffed zero, fill, restarts."""
+"""True for bytes that may follow 0xFF within compressed data: a stuffed zero, fill, restarts."""
 _BARE[[0x00, 0xFF, *range(0xD0, 0xD8)]] = True
 _BETWEEN = {0xC4, 0xCC, _SCAN, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
-"""Markers of the segments that may stand between two scans; each states its length."""
+"""Markers of the segments that may be between two scans; each states its length."""
+
+
+def read_color(path: Path | PackedPath, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Return a picture (H,W,3) u8, RGB, of a JPEG or PNG file. Raises `ScanError`, also for another `size`."""
+    with reading(path):
+        return cv2.cvtColor(decode_picture(path.read_bytes(), cv2.IMREAD_COLOR, size), cv2.COLOR_BGR2RGB)
+
+
+def read_depth(path: Path | PackedPath, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Return a depth picture (H,W) u16, millimetres, of a PNG file. Raises `ScanError`, also for another `size`."""
+    with reading(path):
+        picture = decode_picture(path.read_bytes(), cv2.IMREAD_UNCHANGED, size)
+    if picture.ndim != 2 or picture.dtype != np.uint16:
+        raise ScanError(path, "depth is expected as one channel of 16 bits, millimetres; download or export it again")
+    return picture
 
 
 def decode_picture(data: bytes, flags: int, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A JPEG or PNG as stored, (H,W) or (H,W,3), BGR; an orientation that its metadata ask for is not applied.
+    """Decode a JPEG or PNG as stored, (H,W) or (H,W,3), BGR; an orientation in its metadata is not applied.
 
-    `flags`: cv2.IMREAD_*, of which IMREAD_COLOR demands a picture in colour; `size`: the (width, height) that it must
-    have. Raises ValueError saying what is wrong.
+    `flags`: cv2.IMREAD_*, of which IMREAD_COLOR requires a picture in colour; `size`: its required (width, height).
+    Raises ValueError that names the fault.
     """
     found = picture_size(data)
     if flags == cv2.IMREAD_COLOR and not _in_colour(data):
@@ -71,7 +93,7 @@ def _encoded(rgb: np.ndarray, suffix: str, options: list[int]) -> bytes:
 
 
 def picture_size(data: bytes) -> tuple[int, int]:
-    """Width and height that the header of a JPEG or PNG states. Raises ValueError for anything else."""
+    """Return width and height in the header of a JPEG or PNG. Raises ValueError for anything else."""
     if data.startswith(_PNG) and len(data) >= 24:
         return struct.unpack_from(">II", data, 16)
     if data.startswith(_JPEG):
@@ -90,7 +112,7 @@ def _in_colour(data: bytes) -> bool:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Marker and position of each segment of a JPEG, up to the first scan."""
+    """Yield marker and position of each segment of a JPEG, up to the first scan."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -104,6 +126,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _require_whole_jpeg(data: bytes) -> None:
+    """Raise ValueError for a JPEG whose data end early or have a marker that is not valid at its place."""
     start = next((at for marker, at in _segments(data) if marker == _SCAN), None)
     if start is None:
         raise ValueError("a JPEG picture without data")

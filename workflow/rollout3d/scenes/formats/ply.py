@@ -22,34 +22,43 @@ _TYPES = {
 _INTEGERS = frozenset(name for name, code in _TYPES.items() if code[0] in "iu")
 _HEADER_BYTES = 1 << 17
 _EXTENT_M = 100.0
-"""No room is larger: a mesh that spans more is in other units, or has damaged coordinates."""
+"""Largest extent of a mesh, metres: one that spans more is in other units, or has damaged coordinates."""
 _PADDING = 64
-"""Bytes behind the last face that are overlooked."""
+"""Largest number of bytes after the last face that are ignored."""
 _ORDER = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
+"""Format in the header -> byte order of NumPy."""
 
 
 class Mesh(NamedTuple):
-    """vertices (V,3) f64, faces (F,3) i32, colors (V,3) u8 or None where the file has none."""
+    """A triangle mesh."""
 
     vertices: np.ndarray
+    """Vertices (V,3) f64."""
     faces: np.ndarray
+    """Faces (F,3) i32."""
     colors: np.ndarray | None
+    """Colours (V,3) u8, None for a file without."""
 
 
 class _Element(NamedTuple):
+    """An element of the header."""
+
     name: str
-    count: int
+    size: int
+    """Number of its entries."""
     scalars: list[tuple[str, str]]
+    """Name and type of each scalar property."""
     lists: list[tuple[str, str, str]]
+    """Name, type of the length and type of the entries of each list property."""
 
 
 def read_ply(path: Path | PackedPath) -> Mesh:
-    """The triangles of a PLY file; polygons are split into fans, other elements are skipped.
+    """Read the triangles of a PLY file; split polygons into fans, and skip other elements.
 
-    Binary (both byte orders) and ASCII. Elements before the faces may hold scalars only, as in all known releases.
-    Counts are compared with the size of the file before anything is allocated for them.
-    Raises `ScanError` for a truncated file, for no vertices, for vertices that are not finite or span more than 100 m,
-    or for faces that name a vertex which is not there.
+    Binary (both byte orders) and ASCII. Elements before the faces may have scalars only, as in all known releases.
+    Counts are compared with the size of the file before memory is allocated for them. Raises `ScanError` for a
+    truncated file, for no vertices, for vertices that are not finite or span more than 100 m, and for faces with the
+    index of a vertex that is not there.
     """
     with reading(path):
         data = path.read_bytes()
@@ -69,11 +78,10 @@ def read_ply(path: Path | PackedPath) -> Mesh:
             stray = faces.min() if faces.min() < 0 else faces.max()
             raise ScanError(path, f"faces name vertex {stray}, the file has {len(vertices)}")
         colors = None
-        if {"red", "green", "blue"} <= set(vertex.dtype.names):
+        if {"red", "green", "blue"} <= set(vertex.dtype.names or ()):
             colors = np.stack([vertex[c] for c in ("red", "green", "blue")], axis=1)
-            colors = (
-                colors if colors.dtype.kind in "iu" else np.rint(255 * np.nan_to_num(colors))
-            )  # some tools write 0..1
+            if colors.dtype.kind not in "iu":  # some tools write 0..1
+                colors = np.rint(255 * np.nan_to_num(colors))
             colors = np.clip(colors, 0, 255).astype(np.uint8)
         return Mesh(vertices, faces, colors)
 
@@ -86,16 +94,16 @@ def check_ply(path: Path) -> None:
         order, elements, at = _header(path, file.read(_HEADER_BYTES), size)
         for element in elements:
             each = sum(np.dtype(code).itemsize for _, code in element.scalars)
-            # A list is empty at least; those of faces have three entries.
+            # A list may be empty; those of faces have at least three entries.
             entries = 3 if element.name == "face" else 0
             each += sum(np.dtype(n).itemsize + entries * np.dtype(code).itemsize for _, n, code in element.lists)
-            at += element.count * (each if order else 2)
+            at += element.size * (each if order else 2)
         if at > size:
             raise ScanError(path, f"truncated: {size} bytes, at least {at} by its header; download it again")
 
 
 def _header(path: Path | PackedPath, data: bytes, size: int | None = None) -> tuple[str, list[_Element], int]:
-    """Byte order ("" = ASCII), elements and the end of the header; `size`: of the file, if `data` is its start."""
+    """Return byte order ("" = ASCII), elements and end of the header; `size`: of the file, if `data` is its start."""
     size = len(data) if size is None else size
     end = data.find(b"end_header", 0, 65536)
     if not data.startswith(b"ply") or end < 0:
@@ -108,8 +116,8 @@ def _header(path: Path | PackedPath, data: bytes, size: int | None = None) -> tu
             order = _ORDER[words[1]]
         elif words[:1] == ["element"]:
             elements.append(_Element(words[1], int(words[2]), [], []))
-            # An element takes a byte at least, in ASCII as in binary.
-            if not 0 <= elements[-1].count <= size:
+            # An entry takes at least one byte, in ASCII and in binary.
+            if not 0 <= elements[-1].size <= size:
                 raise ScanError(path, f"claims {words[2]} of '{words[1]}', more than its {size} bytes can hold")
         elif words[:2] == ["property", "list"]:
             if not {words[2], words[3]} <= _INTEGERS:
@@ -126,43 +134,43 @@ def _binary(data: bytes, start: int, order: str, elements: list[_Element]) -> di
     tables: dict[str, np.ndarray] = {}
     for element in elements:
         if not element.lists:
-            kind = np.dtype([(name, order + code) for name, code in element.scalars])
-            if start + element.count * kind.itemsize > len(data):
-                raise ValueError(f"truncated: {element.count} of '{element.name}' do not fit into the file")
-            tables[element.name] = np.frombuffer(data, kind, element.count, start)
-            start += element.count * kind.itemsize
+            dtype = np.dtype([(name, order + code) for name, code in element.scalars])
+            if start + element.size * dtype.itemsize > len(data):
+                raise ValueError(f"truncated: {element.size} of '{element.name}' do not fit into the file")
+            tables[element.name] = np.frombuffer(data, dtype, element.size, start)
+            start += element.size * dtype.itemsize
         elif element.name == "face":
             tables["face"], start = _binary_faces(data, start, order, element)
             if element is elements[-1] and len(data) - start > _PADDING:
                 raise ValueError(f"holds {len(data) - start} bytes behind its last face: counts or data are damaged")
-            break  # nothing behind the faces is wanted
+            break  # elements after the faces are not needed
         else:
             raise ValueError(f"PLY element '{element.name}' with lists before the faces")
     return tables
 
 
 def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> tuple[np.ndarray, int]:
-    """Triangles (K,3), and the position behind the last face."""
+    """Return triangles (K,3) and the position after the last face."""
     fields = _face_fields(element)
     name, count_code, index_code = fields
-    if not element.count:
+    if not element.size:
         return np.empty((0, 3), np.int32), start
     if len(element.lists) == 1:
-        # All known releases: nothing but triangles, so that the block is one array.
+        # In all known releases every face is a triangle, so that the block is one array.
         triangle = [("n", order + count_code), ("v", order + index_code, (3,))]
-        kind = np.dtype(triangle + [(n, order + c) for n, c in element.scalars])
-        if start + element.count * kind.itemsize <= len(data):
-            block = np.frombuffer(data, kind, element.count, start)
+        dtype = np.dtype(triangle + [(n, order + c) for n, c in element.scalars])
+        if start + element.size * dtype.itemsize <= len(data):
+            block = np.frombuffer(data, dtype, element.size, start)
             if (block["n"] == 3).all():
-                return block["v"].astype(np.int32), start + element.count * kind.itemsize
+                return block["v"].astype(np.int32), start + element.size * dtype.itemsize
     if element.scalars:
-        raise ValueError("PLY faces that are not all triangles and carry further numbers")
+        raise ValueError("PLY faces that are not all triangles and have further numbers")
     offsets, sizes = array("q"), array("q")
-    for _ in range(element.count):
+    for _ in range(element.size):
         for n, count, index in element.lists:
             here = start + np.dtype(count).itemsize
             if here > len(data):
-                raise ValueError(f"truncated: {element.count} faces do not fit into the file")
+                raise ValueError(f"truncated: {element.size} faces do not fit into the file")
             size = int(np.frombuffer(data, order + count, 1, start)[0])
             start = here + size * np.dtype(index).itemsize
             if not here <= start <= len(data):
@@ -170,9 +178,9 @@ def _binary_faces(data: bytes, start: int, order: str, element: _Element) -> tup
             if n == name:
                 offsets.append(here)
                 sizes.append(size)
-    raw, kind = np.frombuffer(data, np.uint8), np.dtype(order + index_code)
+    raw, dtype = np.frombuffer(data, np.uint8), np.dtype(order + index_code)
     at, length = np.asarray(offsets), np.asarray(sizes)
-    fans = (_fans(raw[at[length == n, None] + np.arange(n * kind.itemsize)].view(kind)) for n in np.unique(length))
+    fans = (_fans(raw[at[length == n, None] + np.arange(n * dtype.itemsize)].view(dtype)) for n in np.unique(length))
     return _joined(fans), start
 
 
@@ -181,9 +189,9 @@ def _ascii(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
     tables: dict[str, np.ndarray] = {}
     start = 0
     for element in elements:
-        block = [line.split() for line in lines[start : start + element.count]]
-        start += element.count
-        if len(block) < element.count:
+        block = [line.split() for line in lines[start : start + element.size]]
+        start += element.size
+        if len(block) < element.size:
             raise ValueError("truncated")
         if element.name == "face" and element.lists:
             _face_fields(element)
@@ -194,8 +202,10 @@ def _ascii(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
                 by_size.setdefault(len(words) - 1, []).append(words[1:])
             tables["face"] = _joined(_fans(np.array(rows, np.int64)) for rows in by_size.values())
         elif not element.lists:
-            kind = np.dtype(element.scalars)
-            tables[element.name] = np.array([tuple(map(float, words[: len(kind)])) for words in block], kind)
+            n = len(element.scalars)
+            tables[element.name] = np.array(
+                [tuple(map(float, words[:n])) for words in block], np.dtype(element.scalars)
+            )
     if elements and any(line.strip() for line in lines[start:]):
         raise ValueError(f"holds lines behind its last '{elements[-1].name}': counts or data are damaged")
     return tables
@@ -209,7 +219,7 @@ def _face_fields(element: _Element) -> tuple[str, str, str]:
 
 
 def _fans(polygons: np.ndarray) -> np.ndarray:
-    """Triangles (K,3) of polygons (P,N) that have as many corners each; none for fewer than three corners."""
+    """Return the triangles (K,3) of polygons (P,N) with N corners each; none for fewer than three corners."""
     if polygons.shape[1] < 3:
         return np.empty((0, 3), np.int64)
     first = np.broadcast_to(polygons[:, :1], polygons[:, 2:].shape)

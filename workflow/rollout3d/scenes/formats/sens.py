@@ -1,9 +1,9 @@
 """ScanNet's `.sens`: colour, depth and pose of every frame in one file, read by seeking.
 
-Layout: that of the released reader, version 4, and version 3, which ends without the IMU block (that block is not
-needed and never read, so a file that lacks it is read too). Only the index is held in memory, and every count and size
-is compared with the file before anything is allocated for it. The layout was checked against files written from its
-description, not against a released scan, which the licence keeps private.
+Layout: that of the released reader, version 4, and version 3, which ends without the IMU block (the block is not
+needed, so files without it are read too). Only the index is held in memory, and every count and size is compared with
+the file before memory is allocated for it. The layout was tested with files written from its description, not with a
+released scan, which the licence keeps private.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from rollout3d.scenes.formats.pictures import MAX_PIXELS, decode_picture
-from rollout3d.scenes.reading import ScanError, reading
+from rollout3d.scenes.reading import ScanError, closed_on_error, reading
 from rollout3d.scenes.scan import intrinsics
 
 _FRAME = struct.Struct("<16f4Q")
@@ -24,7 +24,7 @@ _COLOR = {0: "raw", 1: "png", 2: "jpeg"}
 _DEPTH = {0: "raw", 1: "zlib"}
 _LONGEST_NAME = 4096
 _SHIFTS = 50.0, 200_000.0
-"""Depth units per metre: 16 bits then reach from 0.3 to 1,300 m."""
+"""Smallest and largest depth units per metre: the largest depth in 16 bits is then 1,300 and 0.3 m."""
 _PICTURE = (b"\x89PNG", b"\xff\xd8\xff")
 
 
@@ -33,22 +33,17 @@ class SensFile:
 
     color_K, depth_K (3,3); color_size, depth_size (width, height); poses (N,4,4) f64 camera-to-world in the raw
     world, with -inf where tracking was lost; times (N,) f64 of the colour pictures, in units of the recorder.
-    Nothing but the index is held in memory.
-    Raises `ScanError` for a file of another version, a truncated one, an unsupported compression, or a header whose
-    numbers cannot be (sizes, intrinsics, more frames than bytes).
+    Only the index is held in memory. Raises `ScanError` for a file of another version, a truncated one, an unsupported
+    compression, or a header with impossible numbers (sizes, intrinsics, more frames than bytes).
     """
 
     def __init__(self, path: Path):
         self.path = path
         with reading(path):
             self._file = open(path, "rb")  # noqa: SIM115 - held open until close()
-        try:
-            with reading(path):
-                self._read_header()
-                self._index()
-        except ScanError:
-            self.close()
-            raise
+        with closed_on_error(self.close), reading(path):
+            self._read_header()
+            self._index()
 
     def _unpack(self, code: str) -> tuple:
         data = self._file.read(struct.calcsize(code))
@@ -65,7 +60,7 @@ class SensFile:
             raise ScanError(self.path, "not a .sens file")
         self._file.read(name_length)
         matrices = np.array(self._unpack("<64f"), np.float64).reshape(4, 4, 4)
-        # The extrinsics are the identity in released files: colour is registered to the pose of depth.
+        # The extrinsics are the identity in released files, because colour is registered to the pose of depth.
         color, depth = self._unpack("<2i")
         if color not in _COLOR or depth not in _DEPTH:
             raise ScanError(self.path, f"unsupported compression of colour ({color}) or depth ({depth})")
@@ -89,7 +84,7 @@ class SensFile:
             )
         self.poses = np.empty((self.n_frames, 4, 4))
         self.times = np.empty(self.n_frames)
-        # Offset of the colour bytes, their number, and the number of depth bytes behind them.
+        # Offset of the colour bytes, their number, and the number of depth bytes after them.
         self._where = np.empty((self.n_frames, 3), np.int64)
         for i in range(self.n_frames):
             self._file.seek(at)
@@ -112,7 +107,7 @@ class SensFile:
             raise ScanError(self.path, f"states {self.n_frames} frames and holds more: its header is damaged")
 
     def _frame_at(self, at: int, size: int) -> bool:
-        """Return whether a frame with an encoded picture begins here, where the block of the IMU belongs."""
+        """Return whether a frame with an encoded picture begins at `at`, the place of the IMU block."""
         self._file.seek(at)
         head = self._file.read(_FRAME.size)
         if len(head) < _FRAME.size:
@@ -121,7 +116,7 @@ class SensFile:
         return at + _FRAME.size + n_color + n_depth <= size and self._file.read(4).startswith(_PICTURE)
 
     def color(self, index: int) -> np.ndarray:
-        """Colour of a frame, (height, width, 3) u8 RGB. Raises `ScanError`."""
+        """Return the colour picture of a frame, (height, width, 3) u8 RGB. Raises `ScanError`."""
         start, n_color, _ = self._where[index].tolist()
         data = self._read(start, n_color)
         width, height = self.color_size
@@ -133,13 +128,13 @@ class SensFile:
             raise ScanError(self.path, f"colour of frame {index}: {error}") from error
 
     def depth(self, index: int) -> np.ndarray:
-        """Depth of a frame, (height, width) f32, metres, 0 = unknown. Raises `ScanError`."""
+        """Return the depth picture of a frame, (height, width) f32, metres, 0 = unknown. Raises `ScanError`."""
         start, n_color, n_depth = self._where[index].tolist()
         data = self._read(start + n_color, n_depth)
         width, height = self.depth_size
         expected = 2 * width * height
         try:
-            # One byte more than there may be: what claims to hold gigabytes is never unpacked.
+            # At most one byte too many, so that a small block that expands to gigabytes is not unpacked.
             raw = zlib.decompressobj().decompress(data, expected + 1) if self._depth == "zlib" else data
         except zlib.error as error:
             raise ScanError(self.path, f"depth of frame {index}: {error}") from error

@@ -1,7 +1,7 @@
-"""Frames of a video by index: the one reader of videos of the product.
+"""Read frames of a video by index: the only reader of videos in the package.
 
-Frames are counted by packets, without decoding. Single frames are decoded by seeking to the key frame before
-(`Video.frame`), samples of a whole video in one pass that finds damage anywhere in it (`Video.sample`).
+Frames are counted by packets, without decoding. `Video.frame` decodes single frames from the previous key frame.
+`Video.sample` decodes the whole video once, which detects damage anywhere in it.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from rollout3d.scenes.reading import ScanError, reading
 
 LOG = logging.getLogger(__name__)
 _NEAR = 8
+"""Frames up to which decoding on is faster than seeking to a key frame."""
 _STRICT = {"err_detect": "explode"}
-"""Options of a decoder that raises on what it cannot decode instead of filling it in from other frames. Stricter values
-find no more damage."""
+"""Options with which a decoder raises an error where it would else conceal one. Stricter values detect no more."""
 _EARLY = 0.05
-"""Share of its stated length that a video may end early without a warning, where the container states no number of
-frames: sound may be longer than the pictures."""
+"""Share of its stated length that a video may end early without a warning, if the container states no number of frames:
+sound may be longer than the pictures."""
 _GAP = 1.5
-"""Frames further apart than this many typical steps have a gap between them: a lost frame doubles the step."""
+"""Typical steps between two frames from which frames are missing between them: a lost frame doubles the step."""
 
 
 class Video:
-    """An open video. Frames come cheapest in growing order: the decoder then runs on instead of seeking.
+    """An open video. Read frames in growing order, so that the decoder continues instead of seeking.
 
     `data`: the content of the video, for a member of an archive; `path` then only names it in messages.
 
-    n_frames counts packets, because Matroska states no reliable number, and leaves out those that an edit list hides;
-    fps is the stream's average rate; rotation_deg, known after a frame is decoded, is how far to turn frames
-    counter-clockwise to make them upright, as the container states it.
-    `flags` are signs of lost frames that do not prove damage: `video_gaps:N` for N places where frames are missing in
+    n_frames counts packets without those that an edit list hides, because Matroska states no reliable number. fps is
+    the stream's average rate. rotation_deg is the container's counter-clockwise turn that makes frames upright, known
+    after a frame is decoded. `flags` are signs of lost frames that do not prove damage: `video_gaps:N` for N gaps in
     time, `video_ends_early:4.2_of_6.0s` for fewer seconds than the container states, `video_rate:25_not_60` for frames
-    at other times than the stated rate's.
-    Raises `ScanError` for a file that is no video or is damaged, and for one that holds fewer frames than it states.
+    at other times than those of the stated rate.
+
+    Raises `ScanError` for a file that is no video or is damaged, and for one with fewer frames than it states.
     """
 
     def __init__(self, path: Path, data: bytes | None = None):
@@ -66,20 +66,21 @@ class Video:
     def _open(self, **options: str) -> av.container.InputContainer:
         source = str(self.path) if self._data is None else io.BytesIO(self._data)
         try:
-            return av.open(source, metadata_errors="replace", options=options)
+            return av.open(source, "r", metadata_errors="replace", options=options)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise ScanError(self.path, f"cannot be opened as a video ({error})") from error
 
     def _index(self) -> None:
         self._stream = self._container.streams.video[0]
-        if self._stream.codec_context is None:
+        if self._stream.codec_context is None or self._stream.time_base is None:
             raise ScanError(self.path, "a video in an unknown coding")
+        self._time_base = self._stream.time_base
         self._stream.thread_type = "AUTO"
         times, keys, n_cut = [], [], 0
         for packet in self._container.demux(self._stream):
             if packet.pts is not None:
                 n_cut += packet.is_corrupt
-                if not packet.is_discard:  # decoded on the way to what follows, but never shown
+                if not packet.is_discard:  # else it is needed to decode later frames, and not displayed
                     times.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append(packet.pts)
@@ -92,7 +93,7 @@ class Video:
         if not 0 < self.width * self.height <= MAX_PIXELS:
             raise ScanError(self.path, f"claims frames of {self.width}x{self.height} pixels")
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or self._measured_rate())
-        self._reformatter = VideoReformatter()  # kept: a new one for each frame costs more than the frame
+        self._reformatter = VideoReformatter()  # one for all frames: creating it costs more than converting a frame
         self._frames: Iterator[av.VideoFrame] | None = None
         self._last = -1
         self.rotation_deg = 0
@@ -112,9 +113,9 @@ class Video:
         return flags
 
     def _check_whole(self, n_found: int, n_cut: int) -> None:
-        """Raise ScanError if the file ends before the frames that its container states (MP4 does, Matroska does not).
+        """Raise ScanError for fewer frames than the container states (MP4 states a number, Matroska does not).
 
-        An edit list takes frames away from both ends: where the numbers differ, they are counted anew without it.
+        An edit list hides frames at both ends: where the numbers differ, frames are counted again without it.
         """
         stated = self._stream.frames
         if stated and n_cut:
@@ -127,11 +128,11 @@ class Video:
                 raise ScanError(self.path, f"holds {n_found} of the {stated} frames that it states")
 
     def _measured_rate(self) -> float:
-        seconds = (self._times[-1] - self._times[0]) * Fraction(self._stream.time_base)
+        seconds = (self._times[-1] - self._times[0]) * Fraction(self._time_base)
         return float((self.n_frames - 1) / seconds) if seconds else 1.0
 
     def frame(self, index: int) -> np.ndarray:
-        """A frame (height, width, 3) u8, RGB."""
+        """Return a frame (height, width, 3) u8, RGB. Raises `ScanError`, IndexError for another index."""
         if not 0 <= index < self.n_frames:
             raise IndexError(f"frame {index} of a video of {self.n_frames}")
         if index == self._last and self._kept is not None:
@@ -139,10 +140,10 @@ class Video:
         target = int(self._times[index])
         key = int(self._keys[max(np.searchsorted(self._keys, target, side="right") - 1, 0)])
         runs_on = self._frames is not None and index > self._last
-        # A key frame further on is a short cut, unless it is so near that decoding up to it is quicker than seeking.
+        # Seek forward to a later key frame, unless it is so near that decoding up to it is faster than seeking.
         short_cut = runs_on and key > self._times[self._last] and index - self._last > _NEAR
         try:
-            if not runs_on or short_cut:
+            if self._frames is None or not runs_on or short_cut:
                 self._container.seek(key, stream=self._stream, backward=True)
                 self._frames = self._container.decode(self._stream)
             for frame in self._frames:
@@ -169,10 +170,9 @@ class Video:
     def sample(self, indices: Collection[int]) -> Iterator[tuple[int, float, np.ndarray]]:
         """Decode the whole video once; yield each wanted frame: index, seconds since the first frame, upright RGB.
 
-        Frames come in growing order, each once. All frames are decoded, wanted or not, and errors of the decoder are
-        not concealed: a frame that is filled in from its neighbours looks whole.
-
-        Raises ScanError for a frame that does not decode without an error, and if a frame is missing at its time.
+        Frames are in growing order, each once. All frames are decoded, wanted or not, and errors of the decoder are not
+        concealed, because a frame that is interpolated from its neighbours looks intact. Raises ScanError for a frame
+        that does not decode without an error, and for a frame that is missing at its time.
         """
         self._warn_of_early_end()
         wanted, n = set(indices), 0
@@ -183,14 +183,14 @@ class Video:
                 stream.codec_context.options = _STRICT
                 for frame in container.decode(stream):
                     if n and frame.pts == self._times[n - 1]:
-                        continue  # two packets of one time count as one frame
-                    if n == self.n_frames or frame.pts != self._times[n]:
+                        continue  # two packets with one time count as one frame
+                    if n == self.n_frames or frame.pts is None or frame.pts != self._times[n]:
                         raise ScanError(self.path, f"frame {n} of {self.n_frames} cannot be decoded")
                     if frame.is_corrupt:
                         raise ScanError(self.path, f"frame {n} is damaged")
                     if n in wanted:
                         picture = self._picture(frame, n)
-                        seconds = float((frame.pts - int(self._times[0])) * Fraction(stream.time_base))
+                        seconds = float((frame.pts - int(self._times[0])) * Fraction(self._time_base))
                         yield n, seconds, self._upright(picture)
                     n += 1
         except ScanError:
@@ -206,9 +206,9 @@ class Video:
             LOG.warning("%s: ends after %.1f of %.1f seconds: cut?", self.path, *early)
 
     def _early_end(self) -> tuple[float, float] | None:
-        """Seconds that the frames last, and that the container states, if the frames end early."""
+        """Return the duration of the frames and the stated one, seconds, if the frames end early, else None."""
         stated = self._container.duration  # microseconds
-        seconds = float((self._times[-1] - self._times[0]) * Fraction(self._stream.time_base)) + 1 / self.fps
+        seconds = float((self._times[-1] - self._times[0]) * Fraction(self._time_base)) + 1 / self.fps
         if self._stream.frames or not stated or seconds >= (1 - _EARLY) * stated / av.time_base:
             return None
         return seconds, stated / av.time_base
