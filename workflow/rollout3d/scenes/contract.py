@@ -14,7 +14,7 @@ A fault drops everything that it puts in doubt:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ import numpy as np
 
 from rollout3d.geometry.boxes import MIN_SIDE_M, OrientedBox
 from rollout3d.geometry.distance import STEP_M
+from rollout3d.scenes.categories import Labels
 from rollout3d.scenes.lists import storable
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.scan import Annotated, Room, matrix, released_box, unknown_labels
@@ -230,6 +231,31 @@ def read_stated(stated: Any, category: str | None, label: str, flags: list[str])
     for flag in [f"flat_box:{name}"] * flat + [f"min_max_differ_from_box:{name}"] * (not agree):
         flags += [flag] if flag not in flags else []
     return box, corners
+
+
+def read_object(
+    entry: Mapping[str, Any],
+    stated: Any,
+    labels: Labels,
+    members: Callable[[OrientedBox, Corners], tuple[np.ndarray, int]],
+    flags: list[str],
+) -> Annotated | Refused:
+    """Return an annotated object with its stated box, or the refusal of the box. Raises ValueError naming the entry.
+
+    `entry`: the object's `objectId` and `label`. `stated`: its box, empty if the annotation states none. `members`:
+    function from box and corners to the indices of the object's vertices and the number of mesh vertices. Oddities of
+    the box are added to `flags`.
+    """
+    number, label = identity(entry)
+    category, perturbable, known = labels(label)
+    found = read_stated(stated, category, label, flags)
+    if isinstance(found, str):
+        return Refused(number, label, category, found)
+    box, corners = found
+    index, n_points = members(box, corners)
+    return Annotated(
+        number, label, category, perturbable, lambda: box, *corners, n_points, index, known=known, stated=True
+    )
 
 
 def size_fault(box: OrientedBox) -> str | None:

@@ -59,6 +59,17 @@ def intrinsics(values: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     return K
 
 
+def camera_matrix(
+    fx: float, fy: float, cx: float, cy: float, size: tuple[int, int] | None = None, first_pixel: float = 0.0
+) -> np.ndarray:
+    """Return K (3,3) f64 of focal lengths and principal point, pixels. Raises ValueError as `intrinsics`.
+
+    `size`: width and height of the camera's pictures. `first_pixel`: coordinate of the first pixel's centre in the
+    file, 0.5 in COLMAP and nerfstudio; it is 0 in K.
+    """
+    return intrinsics([fx, 0.0, cx - first_pixel, 0.0, fy, cy - first_pixel, 0.0, 0.0, 1.0], size)
+
+
 def segment_of_vertices(content: Mapping[str, Any], n_vertices: int) -> np.ndarray:
     """Return the segment (V,) i64 of each vertex from a file of segments. Raises ValueError if it is another mesh's."""
     found = np.asarray(content["segIndices"])

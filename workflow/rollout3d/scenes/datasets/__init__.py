@@ -1,8 +1,8 @@
-"""Datasets: where the scans of a release lie, and how one is read. One file of this folder per dataset.
+"""Datasets: places of the scans of each release, and their readers. One file of this folder per dataset.
 
-A scan is read as a room (mesh and objects) and a video with poses, both in one aligned world: metres, +z up. The file
-itself is light, because configuration checks and the Snakefile's preflight load it: what reads meshes and videos is
-imported inside its functions.
+A scan is read as a room (mesh and objects) and a video with poses, both in one aligned world: metres, +z up. A
+dataset's file imports little, because configuration checks and the Snakefile's preflight load it: readers of meshes and
+videos are imported inside its functions.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ __all__ = ["Dataset", "load", "read_scan", "space_of"]
 
 
 class Dataset(Protocol):
-    """What a file of this folder defines. `root`: directory of the release."""
+    """Interface of a file of this folder. `root`: directory of the release."""
 
     RELEASE: Release
-    """Facts about the release: how to get it, where its scans and lists lie, what its annotation allows to check."""
+    """Facts about the release: how to get it, the places of its scans and lists, the checks of its annotation."""
 
     def space_of(self, scene_id: str, visit: str | None = None, /) -> str:
-        """Return the physical space that a scan shows; `visit`: what a table of the release says about it."""
+        """Return the physical space of a scan; `visit`: its entry in a table of the release."""
         ...
 
     def placed(self, path: Path, /) -> tuple[Path, ScanRef] | None:
-        """Return root and scan of a folder that lies where the release has its scans; None for any other folder."""
+        """Return root and scan of a folder that is one of the release's places for scans; None for any other folder."""
         ...
 
     def list_scans(self, root: Path, splits: list[str], lists: Path | str | None = None) -> list[ScanRef]:
-        """Return the scans of the splits, also those that the disk lacks. Raises `MissingData` without the release.
+        """Return the scans of the splits, including those not on disk. Raises `MissingData` without the release.
 
         `lists`: folder of the split lists (`site.splits`), None to search the release and its surroundings.
         """
         ...
 
     def on_disk(self, root: Path, /) -> list[ScanRef]:
-        """Return the scans that have a folder, whatever the split lists say, sorted by name."""
+        """Return the scans that have a folder, listed or not, sorted by name."""
         ...
 
     def folders(self, root: Path, ref: ScanRef, /) -> list[Path]:
-        """Return the folders in which the files of a scan are looked for."""
+        """Return the folders that are searched for the files of a scan."""
         ...
 
     def assets(self, root: Path, ref: ScanRef, /) -> list[Asset]:
-        """Return what a scan consists of, in the order in which it is read."""
+        """Return the assets of a scan, in the order in which they are read."""
         ...
 
     def read_room(self, root: Path, ref: ScanRef, /) -> Room:
@@ -83,9 +83,9 @@ def read_scan(dataset: Dataset, root: Path, ref: ScanRef) -> Scan:
 
 
 def space_of(dataset: str, scene_id: str, visit: str | None = None) -> str:
-    """Return the physical space of a scan: the one definition, for splits, shards, leak guard, benchmarks, intervals.
+    """Return the physical space of a scan: the only definition, for splits, shards, leak guard, benchmarks, intervals.
 
-    Two scans of one space show the same room, so they must not stand on both sides of a split. `visit`: what a table of
-    the release says about the space. A scan of an unknown dataset is a space of its own.
+    Two scans of one space show the same room, so they must not be on both sides of a split. `visit`: entry of the scan
+    in a table of the release. A scan of an unknown dataset is its own space.
     """
     return load(dataset).space_of(scene_id, visit) if dataset in doors.DATASETS.names else scene_id

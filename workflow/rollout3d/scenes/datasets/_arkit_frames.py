@@ -1,4 +1,4 @@
-"""The video of an ARKitScenes scan: PNG files named by time, a trajectory, intrinsics per frame, turned upright."""
+"""Read the video of an ARKitScenes scan, turned upright: PNG files named by time, trajectory, intrinsics per frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
@@ -16,58 +15,60 @@ from rollout3d.geometry.camera import resize_intrinsics, rotate_camera, rotate_i
 from rollout3d.scenes.assets import Asset, Candidate
 from rollout3d.scenes.datasets import _arkit_layout as arkit_layout
 from rollout3d.scenes.formats.packed import PackedPath, check_archive, unpacked
-from rollout3d.scenes.formats.pictures import MAX_PIXELS, decode_picture
+from rollout3d.scenes.formats.pictures import MAX_PIXELS, read_color, read_depth
 from rollout3d.scenes.oddities import time_flags
 from rollout3d.scenes.reading import ScanError, read_text, reading
-from rollout3d.scenes.scan import intrinsics
+from rollout3d.scenes.scan import camera_matrix
 
 VIDEO_FPS = 30.0
-"""VSI-Bench's videos; assets recorded faster are thinned to it, slower ones kept."""
+"""Frame rate of VSI-Bench's videos; faster recordings are thinned out to it, slower ones are kept."""
 SAME_TIME_S = 0.005
-"""A frame this near to an entry of the trajectory has its pose. [official reader]"""
+"""Seconds up to which a frame has the pose of an entry of the trajectory. [official reader]"""
 MAX_GAP_S = 0.15
-"""Between entries further apart the pose is lost; nearer ones (about 10 per second) are interpolated. [assumed]"""
+"""Longest gap, seconds, between entries (about 10 per second) over which poses are interpolated. [assumed]"""
 DEPTH_TIME_MS = 20
-"""Depth recorded this near to a frame is the frame's. [assumed: half the period of the depth at 30 Hz]"""
+"""Milliseconds up to which depth belongs to a frame. [assumed: half the period of the depth at 30 Hz]"""
 
 SAME_NAME_MS = 2
-"""A picture and its intrinsics are named by times that differ by a millisecond at most; one more for rounding."""
+"""Largest difference between the times in the names of a picture and its intrinsics: 1 ms, and 1 ms for rounding."""
 
 _DEPTH_SIZE = 256, 192
+"""Width and height of the release's depth pictures."""
 _ASPECT = 0.02
-"""How far width over height of the intrinsics may be from that of their pictures, as a share."""
+"""Largest relative difference between the aspect ratios of intrinsics and their pictures."""
 _LATEST_S = 1e12
+"""Latest time in a file's name, seconds."""
 _MOST_TURN, _FARTHEST_M = 100.0, 1e5
-"""Far beyond any recording: such numbers are damage, and too large ones break the algebra behind them."""
+"""Largest rotation, rad, and distance, metres, far beyond any recording: larger numbers are damage."""
 
 
 class _Files(NamedTuple):
-    """Files of one folder by time: times in whole milliseconds, growing, and paths."""
+    """Files of one folder, sorted by time."""
 
     ms: np.ndarray
+    """Times (N,), whole milliseconds, growing."""
     paths: list[Path | PackedPath]
 
     def nearest(self, ms: int) -> int:
-        """Position of the file nearest in time; of two the earlier, as the official reader tries it first."""
+        """Return the position of the file nearest in time; of two the earlier, as in the official reader."""
         after = int(np.searchsorted(self.ms, ms))
         if after == len(self.ms) or (after and ms - self.ms[after - 1] <= self.ms[after] - ms):
             return after - 1
         return after
 
     def n_without(self, others: _Files) -> int:
-        """How many of the files have none of the same time among the others."""
+        """Return the number of files without one of the same time among the others."""
         return sum(abs(int(others.ms[others.nearest(ms)]) - ms) > SAME_NAME_MS for ms in self.ms.tolist())
 
 
 class ArkitSource:
     """Frames of the best asset that is whole: raw vga_wide, raw lowres_wide, lowres_wide of 3dod (`arkit_layout`).
 
-    `folders`: the video's folders, raw first. Poses are world-to-camera in the file and are turned round; frames
-    between two entries of the trajectory get an interpolated pose. All pictures, intrinsics and poses are of the
-    upright picture: the turn is a majority vote of the poses, because the release's sky_direction is unreliable.
-    `flags` tell of a choice that is not the usual one, and of lost files: `video_gaps:N` for N places where frames are
-    missing in time, `frames_without_intrinsics:N` and `intrinsics_without_frames:N`.
-    Raises `ScanError`.
+    `folders`: the video's folders, raw first. Poses are world-to-camera in the file and are inverted; frames between
+    two entries of the trajectory get an interpolated pose. All pictures, intrinsics and poses are those of the upright
+    picture. The turn is a majority vote of the poses, because the release's sky_direction is unreliable. `flags` name
+    an unusual choice of files, and lost files: `video_gaps:N` for N gaps in time, `frames_without_intrinsics:N` and
+    `intrinsics_without_frames:N`. Raises `ScanError`.
     """
 
     poses_path: Path
@@ -80,7 +81,7 @@ class ArkitSource:
         self._find_depth(arkit_layout.places(folders, video))
         self._thin_out()
         self._read_poses(layout["trajectory"])
-        first = _read_png(self._frames.paths[0], cv2.IMREAD_COLOR)
+        first = read_color(self._frames.paths[0])
         self._stored_size = first.shape[1], first.shape[0]
         turned = self.rotation_deg % 180 == 90
         self.width, self.height = self._stored_size[::-1] if turned else self._stored_size
@@ -103,9 +104,9 @@ class ArkitSource:
         return [*time_flags(self._frames.ms, "video"), *(f"{what}:{n}" for what, n in lost.items() if n)]
 
     def _find_depth(self, bases: Sequence[Path | PackedPath]) -> None:
-        """Find the first folder of depth that holds pictures, with the intrinsics of the camera beside it.
+        """Find the first folder of depth with pictures, and the intrinsics of its camera.
 
-        A folder or archive that cannot be read is passed over with a flag: a scan can be used without its depth.
+        A folder or archive that cannot be read is skipped with a flag, because a scan can be used without its depth.
         """
         self._depth_size: tuple[int, int] | None = None
         self._depths = _Files(np.empty(0, np.int64), [])
@@ -124,16 +125,17 @@ class ArkitSource:
                 return
 
     def _size_of_depth(self) -> tuple[int, int]:
-        """Width and height of the first depth picture that can be read; the release's if none can."""
+        """Return width and height of the first depth picture that can be read; the release's if none can."""
         for path in self._depths.paths:
             try:
-                height, width = _read_depth(path).shape
+                height, width = read_depth(path).shape
             except ScanError:
                 continue
             return width, height
         return _DEPTH_SIZE
 
     def _thin_out(self) -> None:
+        """Keep every k-th frame of a recording that is faster than `VIDEO_FPS`."""
         gaps = np.diff(self._frames.ms)
         rate = float(np.rint(1000 / np.median(gaps))) if len(gaps) else VIDEO_FPS
         step = max(1, round(rate / VIDEO_FPS))
@@ -160,10 +162,10 @@ class ArkitSource:
 
     def frame(self, index: int) -> np.ndarray:
         path = self._frames.paths[index]
-        picture = _read_png(path, cv2.IMREAD_COLOR)
+        picture = read_color(path)
         if (picture.shape[1], picture.shape[0]) != self._stored_size:
             raise ScanError(path, f"{picture.shape[1]}x{picture.shape[0]} pixels, the first frame has another size")
-        return rotate_image(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), self.rotation_deg)
+        return rotate_image(picture, self.rotation_deg)
 
     def depth_K(self, index: int) -> np.ndarray | None:
         if self._depth_size is None:
@@ -178,13 +180,13 @@ class ArkitSource:
         k = self._depths.nearest(ms)
         if abs(int(self._depths.ms[k]) - ms) > DEPTH_TIME_MS:
             return None
-        picture = _read_depth(self._depths.paths[k])
+        picture = read_depth(self._depths.paths[k])
         if picture.shape[::-1] != self._depth_size:
             raise ScanError(self._depths.paths[k], f"depth of another size than {self._depth_size}")
         return rotate_image(picture, self.rotation_deg).astype(np.float32) / np.float32(1000)
 
     def _intrinsics(self, files: _Files, index: int, size: tuple[int, int]) -> np.ndarray:
-        """K of the picture as stored, from the file nearest in time (names differ by up to a millisecond)."""
+        """Return K of the picture as stored, from the file nearest in time (names differ by up to a millisecond)."""
         path = files.paths[files.nearest(int(self._frames.ms[index]))]
         with reading(path):
             width, height, fx, fy, cx, cy = (float(word) for word in read_text(path).split())
@@ -192,17 +194,17 @@ class ArkitSource:
                 raise ValueError(f"intrinsics of a picture of {width:g}x{height:g} pixels")
             if abs(width * size[1] / (height * size[0]) - 1) > _ASPECT:
                 raise ValueError(f"intrinsics of {width:g}x{height:g} pixels, for a picture of {size[0]}x{size[1]}")
-            K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0], (int(width), int(height)))
+            K = camera_matrix(fx, fy, cx, cy, (int(width), int(height)))
         return resize_intrinsics(K, (int(width), int(height)), size)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
 def read_trajectory(path: Path | PackedPath) -> tuple[np.ndarray, np.ndarray]:
-    """Times (N,), seconds, growing, and camera-to-world poses (N,4,4) of a `.traj` file.
+    """Return times (N,), seconds, growing, and camera-to-world poses (N,4,4) of a `.traj` file.
 
-    Lines: time, axis-angle (rad) and translation of world-to-camera. Raises `ScanError` for an empty or odd file.
+    Lines: time, axis-angle (rad) and translation of world-to-camera. Raises `ScanError` for an empty or invalid file.
     """
     with reading(path):
         text = read_text(path)
@@ -222,7 +224,7 @@ def read_trajectory(path: Path | PackedPath) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _order_of_entries(path: Path | PackedPath) -> list[str]:
-    """Flags on the entries' order: `read_trajectory` sorts them and keeps the first of those of one time."""
+    """Return flags for entries out of order: `read_trajectory` sorts them and keeps the first of equal times."""
     with reading(path):
         times = [float(line.split()[0]) for line in read_text(path).splitlines() if line.strip()]
     return [flag for flag in time_flags(np.array(times), "poses") if not flag.startswith("poses_gaps")]
@@ -231,7 +233,7 @@ def _order_of_entries(path: Path | PackedPath) -> list[str]:
 def poses_at(
     seconds: np.ndarray, times: np.ndarray, poses: np.ndarray, max_gap_s: float = MAX_GAP_S
 ) -> list[np.ndarray | None]:
-    """Poses at given times: an entry within `SAME_TIME_S`, else between neighbours within `max_gap_s`, else None."""
+    """Return poses at given times: an entry within `SAME_TIME_S`, else interpolated over `max_gap_s`, else None."""
     after = np.clip(np.searchsorted(times, seconds), 0, len(times) - 1)
     before = np.clip(after - 1, 0, None)
     nearest = np.where(np.abs(times[before] - seconds) <= np.abs(times[after] - seconds), before, after)
@@ -253,7 +255,7 @@ def poses_at(
 
 
 def _list(folder: Path | PackedPath, suffix: str) -> _Files:
-    """The files of a folder by the time in their name, <video>_<seconds>.<suffix>."""
+    """Return the files of a folder, sorted by the time in their name, <video>_<seconds>.<suffix>."""
     found = []
     check_archive(folder)
     for path in (note(folder) if isinstance(folder, Path) else folder).glob(f"*{suffix}"):
@@ -266,15 +268,3 @@ def _list(folder: Path | PackedPath, suffix: str) -> _Files:
             found.append((round(seconds * 1000), path))
     found.sort()
     return _Files(np.array([ms for ms, _ in found], np.int64), [path for _, path in found])
-
-
-def _read_depth(path: Path | PackedPath) -> np.ndarray:
-    picture = _read_png(path, cv2.IMREAD_UNCHANGED)
-    if picture.ndim != 2 or picture.dtype != np.uint16:
-        raise ScanError(path, "depth is expected as one channel of 16 bits, millimetres")
-    return picture
-
-
-def _read_png(path: Path | PackedPath, flags: int) -> np.ndarray:
-    with reading(path):
-        return decode_picture(path.read_bytes(), flags)

@@ -1,4 +1,4 @@
-"""ARKitScenes' raw labels: VSI-Bench's categories."""
+"""VSI-Bench's categories of ARKitScenes' raw labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where ARKitScenes keeps what a video consists of: raw and 3dod downloads, archives, names of the first release.
+"""Places of the assets of an ARKitScenes video: raw and 3dod downloads, archives, names of the first release.
 
 Raw: <video>/<asset>/ or <asset>.zip, each asset with <asset>_intrinsics/; 3dod: <video>/<video>_frames/<asset>/, or
 <video>.zip. The first release named the pictures color/, the trajectory color.traj and the depth depth_densified/.
@@ -16,7 +16,7 @@ from rollout3d.scenes.formats.packed import PackedPath, unpacked
 from rollout3d.scenes.reading import ScanError, read_json
 
 VIDEOS = (("vga_wide", "lowres_wide"), ("wide",), ("color",))
-"""Assets that can be the video: all places are searched for the first group, then for the next."""
+"""Groups of assets that can be the video: all places are searched for the first group, then for the next."""
 TRAJECTORIES = ("lowres_wide.traj", "color.traj")
 DEPTHS = (("lowres_depth", "lowres_wide_intrinsics"), ("depth_densified", "color_intrinsics"))
 """Folders of depth, and of the intrinsics of their camera."""
@@ -25,7 +25,7 @@ Folder = Path | PackedPath
 
 
 def places(folders: Sequence[Folder], video: str) -> list[Folder]:
-    """Where assets of a video may lie, in order: in each folder of it, and in <video>_frames below."""
+    """Return the folders that may hold assets of a video, in order: each of its folders, and <video>_frames below."""
     return [place for folder in folders for place in (folder, folder / f"{video}_frames")]
 
 
@@ -38,9 +38,10 @@ def read_annotation(path: Folder) -> dict[str, Any]:
 
 
 def assets(folders: Sequence[Folder], video: str, annotated: bool = True, released: bool = True) -> list[Asset]:
-    """What a video consists of, in the order in which it is read: annotation if wanted, mesh, trajectory, video, depth.
+    """Return the assets of a video, in the order in which they are read.
 
-    `folders`: where its files are looked for, raw first.
+    Annotation if `annotated`, mesh, trajectory, video, depth. `folders`: folders that are searched for its files, raw
+    first. `released`: false for a video of which the release itself lacks files.
     """
     files = [
         (f"{video}_3dod_annotation.json", "annotation", lambda path: partial(read_annotation, path)),

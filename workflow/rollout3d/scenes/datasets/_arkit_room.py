@@ -1,4 +1,4 @@
-"""ARKitScenes' rooms: the ARKit mesh of a video and its annotated boxes."""
+"""Read ARKitScenes' rooms: the ARKit mesh of a video and its annotated boxes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rollout3d.scenes.contract import Refused, accept, identity, read_stated
+from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.scenes.contract import Corners, Refused, accept, read_object
 from rollout3d.scenes.datasets._arkit_labels import meanings
 from rollout3d.scenes.datasets._arkit_layout import read_annotation
 from rollout3d.scenes.datasets.arkitscenes import assets, readable
@@ -45,25 +46,16 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 
 
 def _objects(items: list[dict[str, Any]], vertices: np.ndarray, flags: list[str]) -> list[Annotated | Refused]:
-    labels = meanings()
+    """Return the objects of an annotation; vertices (V,3) belong to an object if they are in its box."""
     if items and all(item.get("objectId") is None for item in items):
         flags.append("numbered_objects")
         items = [item | {"objectId": k} for k, item in enumerate(items)]
-    objects: list[Annotated | Refused] = []
-    for item in items:
-        object_id, label = identity(item)
-        category, perturbable, known = labels(label)
-        stated = read_stated((item.get("segments") or {}).get("obbAligned"), category, label, flags)
-        if isinstance(stated, str):
-            objects.append(Refused(object_id, label, category, stated))
-            continue
-        box, (low, high) = stated
+
+    def members(box: OrientedBox, corners: Corners) -> tuple[np.ndarray, int]:
+        low, high = corners
         near = np.flatnonzero(((vertices >= low - ROUNDING_M) & (vertices <= high + ROUNDING_M)).all(axis=1))
         index = near[box.contains(vertices[near], ROUNDING_M)]
-        n = len(index)
-        objects.append(
-            Annotated(
-                object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known, stated=True
-            )
-        )
-    return objects
+        return index, len(index)
+
+    labels = meanings()
+    return [read_object(item, (item.get("segments") or {}).get("obbAligned"), labels, members, flags) for item in items]

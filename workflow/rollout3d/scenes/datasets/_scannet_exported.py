@@ -1,8 +1,8 @@
-"""ScanNet's video as the release's SensReader exports it: color/N.jpg, depth/N.png, pose/N.txt, intrinsic/.
+"""Read ScanNet's video as exported by the release's SensReader: color/N.jpg, depth/N.png, pose/N.txt, intrinsic/.
 
-N is the number of the frame in the `.sens` file. An export may hold every k-th frame only, and pictures of another size
-than recorded, of which its intrinsics say nothing; the scan's .txt states the recorded sizes. Time stamps and IMU are
-lost, and numbers have six decimals. Checked against files written from this description.
+N is the number of the frame in the `.sens` file. An export may have every k-th frame only, and pictures of another size
+than recorded, with the intrinsics of the recorded size; the scan's .txt states the recorded sizes. Time stamps and IMU
+are lost, and numbers have six decimals. Tested with files written from this description.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.scenes.datasets._scannet_instances import optional_pictures
-from rollout3d.scenes.formats.pictures import decode_picture, picture_size
+from rollout3d.scenes.formats.pictures import picture_size, read_color, read_depth
 from rollout3d.scenes.reading import ScanError, read_text, reading
-from rollout3d.scenes.scan import intrinsics, matrix
+from rollout3d.scenes.scan import camera_matrix, intrinsics, matrix
 
 _PICTURES, _DEPTHS, _POSES = (".jpg", ".jpeg", ".png"), (".png",), (".txt",)
+"""Endings of the files of each folder."""
 _HEADER_BYTES = 1 << 16
 _log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 class ExportedSource:
     """The video of an exported scan, equal to that of its `.sens` file. Depth has the pose of colour.
 
-    `folder` holds color/, depth/, pose/ and intrinsic/; `meta` is the content of the scan's .txt; `fps` the rate of all
-    frames; `archive` the release's optional instance pictures, of no use where pictures were resized. `flags` are
+    `folder` has color/, depth/, pose/ and intrinsic/. `meta`: content of the scan's .txt. `fps`: rate of all frames.
+    `archive`: the release's optional instance pictures, which are not used if pictures were resized. `flags` are
     oddities: every k-th frame only, an early end, resized pictures, frames without depth, depth that cannot be read.
     Raises `ScanError`.
     """
@@ -72,7 +72,7 @@ class ExportedSource:
             self._pictures = optional_pictures(archive, (self.width, self.height), n_recorded)
 
     def _open_depth(self) -> None:
-        """Find size and intrinsics of the depth pictures; without either the scan has no depth."""
+        """Find size and intrinsics of the depth pictures; without one of them the scan has no depth."""
         lacking = [number for number in self.numbers if number not in self._depth]
         if len(lacking) == self.n_frames:
             self.flags.append("no_depth")
@@ -98,12 +98,13 @@ class ExportedSource:
         raise fault or ScanError(self.folder / "depth", "holds no pictures N.png")
 
     def _leave_out_depth(self, error: ScanError) -> None:
+        """Flag and log that depth cannot be read."""
         self.flags.append("damaged:depth")
         _log.warning("%s; the mesh's depth is used instead", error)
 
     def _frames(self) -> list[int]:
-        """The numbers of the frames in growing order, evenly spaced."""
-        # A picture that got lost still has its pose.
+        """Return the numbers of the frames in growing order, evenly spaced. Raises `ScanError` for a missing one."""
+        # Poses and depth give the step even if pictures are lost.
         exported = sorted({*self._color, *self._depth, *self._pose_files})
         step = _step(exported)
         lacking = [n for n in range(exported[0], max(self._color) + 1, step) if n not in self._color]
@@ -121,20 +122,26 @@ class ExportedSource:
         return numbers
 
     def _stated(self, key: str) -> int | None:
-        """A count that the scan's .txt states."""
+        """Return a count that the scan's .txt states, None without it."""
+        value = self._number(key)
+        return int(value) if value is not None and 0 < value < 1e9 else None
+
+    def _number(self, key: str) -> float | None:
+        """Return a number that the scan's .txt states, None without it."""
         value = self._meta.get(key)
-        return int(value[0]) if isinstance(value, list) and len(value) == 1 and 0 < value[0] < 1e9 else None
+        return value[0] if isinstance(value, list) and len(value) == 1 else None
 
     @staticmethod
     def _size(path: Path) -> tuple[int, int]:
+        """Return width and height of a picture by its header. Raises `ScanError`."""
         with reading(path), open(path, "rb") as file:
             return picture_size(file.read(_HEADER_BYTES))
 
     def _intrinsics(self, stream: str, size: tuple[int, int]) -> np.ndarray:
-        """K of the stored pictures of a stream, color or depth.
+        """Return K of the stored pictures of a stream, color or depth.
 
-        The exported file has the recorded size's, and the .txt beside the scan stands in for it. Pictures that were
-        resized while exporting have another size; then K is the recorded size's if its principal point says so.
+        The exported file has K of the recorded size; without it, the scan's .txt is used. If pictures were resized by
+        the export, K is resized as well where its principal point fits the recorded size better than the new one.
         """
         path = _first_file(self.folder, (f"intrinsic/intrinsic_{stream}.txt", f"intrinsics_{stream}.txt"))
         if path is not None:
@@ -142,28 +149,29 @@ class ExportedSource:
             with reading(path):
                 K = intrinsics(matrix([float(word) for word in read_text(path).split()], 4, 4)[:3, :3])
         else:
-            values = [self._meta.get(f"{name}_{stream}") for name in ("fx", "fy", "mx", "my")]
-            if not all(isinstance(value, list) and len(value) == 1 for value in values):
+            stated = [self._number(f"{name}_{stream}") for name in ("fx", "fy", "mx", "my")]
+            values = [value for value in stated if value is not None]
+            if len(values) < 4:
                 raise ScanError(
                     self.folder / "intrinsic" / f"intrinsic_{stream}.txt",
                     f"no such file, and the scan's .txt states no fx_{stream}: export the .sens file again",
                 )
             source = self.folder
-            fx, fy, cx, cy = (float(value[0]) for value in values)
             with reading(source):
-                K = intrinsics([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
+                fx, fy, cx, cy = values
+                K = camera_matrix(fx, fy, cx, cy)
             self.flags.append(f"intrinsics_of_meta:{stream}")
-        recorded = self._stated(f"{stream}Width"), self._stated(f"{stream}Height")
-        if None not in recorded and recorded != size:
+        width, height = self._stated(f"{stream}Width"), self._stated(f"{stream}Height")
+        if width is not None and height is not None and (width, height) != size:
             self.flags.append(f"{stream}_resized:{size[0]}x{size[1]}")
-            centred = [abs(K[0, 2] - (width - 1) / 2) for width in (recorded[0], size[0])]
-            K = resize_intrinsics(K, recorded, size) if centred[0] < centred[1] else K
+            recorded, stored = (abs(K[0, 2] - (columns - 1) / 2) for columns in (width, size[0]))
+            K = resize_intrinsics(K, (width, height), size) if recorded < stored else K
         with reading(source):
             return intrinsics(K, size)
 
     @cached_property
     def poses(self) -> list[np.ndarray | None]:
-        """Aligned camera-to-world of each frame; None where tracking was lost or no pose was exported."""
+        """Aligned camera-to-world pose of each frame; None where tracking was lost or no pose was exported."""
         found: list[np.ndarray | None] = []
         for number in self.numbers:
             path, pose = self._pose_files.get(number), None
@@ -177,27 +185,18 @@ class ExportedSource:
         return self._color_K, self.poses[index]
 
     def frame(self, index: int) -> np.ndarray:
-        path = self._color[self.numbers[index]]
-        with reading(path):
-            picture = decode_picture(path.read_bytes(), cv2.IMREAD_COLOR, (self.width, self.height))
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return read_color(self._color[self.numbers[index]], (self.width, self.height))
 
     def depth_K(self, index: int) -> np.ndarray | None:
         return None if self._depth_size is None else self._depth_K
 
     def depth(self, index: int) -> np.ndarray | None:
-        """Depth of a frame, (height, width) f32, metres, 0 = unknown; None without a picture. Raises `ScanError`."""
+        """Return the depth picture (h,w) f32 of a frame, metres, 0 = unknown, None without one. Raises `ScanError`."""
         path = self._depth.get(self.numbers[index])
-        if path is None:
-            return None
-        with reading(path):
-            picture = decode_picture(path.read_bytes(), cv2.IMREAD_UNCHANGED, self._depth_size)
-        if picture.ndim != 2 or picture.dtype != np.uint16:
-            raise ScanError(path, "depth is expected as one channel of 16 bits, millimetres: export it again")
-        return picture.astype(np.float32) * np.float32(1.0 / 1000)
+        return None if path is None else read_depth(path, self._depth_size).astype(np.float32) * np.float32(1.0 / 1000)
 
     def instances(self, index: int) -> np.ndarray | None:
-        """The release's own objectId of each pixel (height, width), -1 = none; None without its optional archive."""
+        """Return the release's objectId (height, width) of each pixel, -1 = none; None without its optional archive."""
         return self._pictures.frame(self.numbers[index]) if self._pictures else None
 
     def close(self) -> None:
@@ -206,7 +205,7 @@ class ExportedSource:
 
 
 def numbered(folder: Path, suffixes: Sequence[str]) -> dict[int, Path]:
-    """The files of a folder by the number that is their name; empty without the folder.
+    """Return the files of a folder by the number that is their name; empty without the folder.
 
     Raises `ScanError` for a name that is no number, and for a number that occurs twice.
     """
@@ -225,7 +224,7 @@ def numbered(folder: Path, suffixes: Sequence[str]) -> dict[int, Path]:
 
 
 def _step(numbers: Sequence[int]) -> int:
-    """Distance of neighbouring frames: what all distances are multiples of."""
+    """Return the greatest common divisor of the distances of neighbouring frames, 1 for a single frame."""
     return gcd(*(after - before for before, after in pairwise(numbers))) or 1
 
 

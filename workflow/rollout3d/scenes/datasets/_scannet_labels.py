@@ -1,4 +1,4 @@
-"""ScanNet's raw labels: VSI-Bench's categories, by the release's label table."""
+"""VSI-Bench's categories of ScanNet's raw labels, by the release's label table."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rollout3d.scenes.categories import Labels, Meaning, not_perturbable, plain,
 from rollout3d.scenes.lists import read_table
 
 _NYU40_STRUCTURE = frozenset({1, 2, 22})
-"""wall, floor, ceiling: raw labels such as "closet wall" are structure too."""
+"""NYU40 classes wall, floor, ceiling: raw labels of these, such as "closet wall", are structure too."""
 
 
 @cache
 def meanings(tsv: Path | None) -> Labels:
-    """Return the meanings by ScanNet's label table (`scannetv2-labels.combined.tsv`; the v1 table is understood too).
+    """Return the meanings by ScanNet's label table (`scannetv2-labels.combined.tsv`, or the table of version 1).
 
-    Without a table (None) a raw label is understood where it is itself a name of the lists: "chair" is, "office
-    chair" is not.
+    Without a table (None) a raw label is known only if it is itself a name of the lists: "chair" is, "office chair" is
+    not.
 
-    VSI-Bench merges two label sets: names of ScanNet200, looked up by the raw name and by the `category` column that
-    normalises it ("pillows" is a pillow), then classes of NYU40, which the raw name points to ("couch" is a sofa).
-    Rows are found by raw name: ids are not unique. Raises `MissingData` for a table without the needed columns or rows.
+    VSI-Bench merges two label sets: names of ScanNet200, by the raw name and by the `category` column that normalises
+    it ("pillows" is a pillow), then classes of NYU40, by the table's class of the raw name ("couch" is a sofa). Rows
+    are found by raw name, because ids are not unique. Raises `MissingData` for a table without the columns or rows.
     """
     by_part: dict[str, dict[str, str]] = {"nyu40": {}, "name": {}}
     for row in resource("scannet"):
@@ -43,7 +43,7 @@ def meanings(tsv: Path | None) -> Labels:
 
 
 def _scannet_meaning(rows: Mapping[str, tuple[str, int]], by_part: Mapping[str, Mapping[str, str]]) -> Labels:
-    """Return the meanings by raw name -> normal name and NYU40 id, and the lists' two parts."""
+    """Return the meanings. `rows`: raw name -> normal name and NYU40 id; `by_part`: the two label sets of the lists."""
     structure = not_perturbable()
 
     def meaning(label: str) -> Meaning:
@@ -59,7 +59,7 @@ def _scannet_meaning(rows: Mapping[str, tuple[str, int]], by_part: Mapping[str, 
 
 
 def _nyu40(tsv: Path, cell: str) -> int:
-    """The class that a cell names; 0 for an empty one."""
+    """Return the class that a cell names, 0 for an empty cell. Raises `MissingData` for any other text."""
     try:
         return int(cell or 0)
     except ValueError:

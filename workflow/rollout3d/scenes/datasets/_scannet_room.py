@@ -1,4 +1,4 @@
-"""ScanNet's rooms: mesh and objects of a scan, from its meta file, mesh and annotation."""
+"""Read ScanNet's rooms: mesh and objects of a scan, from its meta file, mesh and annotation."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ def read_meta(path: Path | PackedPath) -> dict[str, Any]:
 def _read_objects(
     annotation: Sequence[Path | PackedPath], ref: ScanRef, vertices: np.ndarray, tsv: Path | None, flags: list[str]
 ) -> Accepted | None:
+    """Read the objects of a scan; None without an annotation. Raises `ScanError`."""
     if not annotation:
         flags.append("no_annotation")
         return None
@@ -95,6 +96,10 @@ def _read_objects(
 def _group_vertices(
     groups: list[dict[str, Any]], of_vertex: np.ndarray, vertices: np.ndarray, tsv: Path | None, flags: list[str]
 ) -> tuple[list[Annotated | Refused], int]:
+    """Return the objects of an annotation, and the number of further objects without a vertex of the mesh.
+
+    `of_vertex`: segment (V,) of each vertex. Raises ValueError for a segment that is not in the mesh.
+    """
     labels = meanings(tsv)
     ids, inverse = np.unique(of_vertex, return_inverse=True)
     objects: list[Annotated | Refused] = []

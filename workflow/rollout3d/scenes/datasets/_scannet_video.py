@@ -1,4 +1,4 @@
-"""ScanNet's videos: the `.sens` file of a scan, or its export."""
+"""Read ScanNet's videos: the `.sens` file of a scan, or its export."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from rollout3d.scenes.datasets._scannet_room import read_meta
 from rollout3d.scenes.datasets.scannet import assets, folders
 from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.oddities import time_flags
-from rollout3d.scenes.reading import ScanError
+from rollout3d.scenes.reading import ScanError, closed_on_error
 from rollout3d.scenes.release import ScanRef
 from rollout3d.scenes.scan import FrameSource
 
 VIDEO_FPS = 24.0
-"""VSI-Bench writes every frame of the 30 Hz sensor into a 24 fps video: times are seconds of that video."""
+"""Frame rate of VSI-Bench's videos, which have every frame of the 30 Hz sensor: times are seconds of these videos."""
 
 
 def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
-    """Open the video of a scan, moved by `to_aligned` (4,4); flags of its choice and oddities. Raises `ScanError`."""
+    """Return the video of a scan, moved by `to_aligned` (4,4), and flags of the choice of files and of oddities.
+
+    Raises `ScanError`.
+    """
     video = assets(root, ref)[-1]
 
     def use(candidate: Candidate) -> FrameSource:
@@ -38,7 +41,10 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
 
 
 def open_export(ref: ScanRef, folder: Path, place: Path, to_aligned: np.ndarray | None = None) -> ExportedSource:
-    """Open the export at a place of the scan in a folder; reads names, headers and intrinsics. Raises `ScanError`."""
+    """Open the export in the folder `place` of a scan in `folder`: read names, headers and intrinsics.
+
+    Raises `ScanError`.
+    """
     meta, archive = folder / f"{ref.scene_id}.txt", folder / f"{ref.scene_id}_2d-instance-filt.zip"
     values = read_meta(meta) if note(meta).is_file() else {}
     return ExportedSource(place, np.eye(4) if to_aligned is None else to_aligned, values, VIDEO_FPS, archive)
@@ -47,8 +53,8 @@ def open_export(ref: ScanRef, folder: Path, place: Path, to_aligned: np.ndarray 
 class SensSource:
     """The video of a scan: every frame of the `.sens` file at 24 fps. Depth has the pose of colour.
 
-    The optional archive of instance pictures is opened where it lies beside the `.sens` file: one that is not this
-    scan's is an error, because it says that files were mixed up.
+    An optional archive of instance pictures beside the `.sens` file is opened as well. An archive of another scan is an
+    error, because files were mixed up. Raises `ScanError`.
     """
 
     fps = VIDEO_FPS
@@ -61,19 +67,16 @@ class SensSource:
         self.n_frames = self._sens.n_frames
         self.flags = time_flags(self._sens.times, "video")
         self.width, self.height = self._sens.color_size
-        if not self.n_frames:
-            self.close()
-            raise ScanError(path, "holds no frames")
         archive = path.with_name(f"{path.stem}_2d-instance-filt.zip")
-        try:
+        with closed_on_error(self.close):
+            if not self.n_frames:
+                raise ScanError(path, "holds no frames")
             self._pictures = optional_pictures(archive, self._sens.color_size, self.n_frames)
-        except ScanError:
-            self.close()
-            raise
 
     @cached_property
     def poses(self) -> list[np.ndarray | None]:
-        """Aligned camera-to-world of each frame. Lost frames are sorted out first: -inf times 0 is NaN."""
+        """Aligned camera-to-world pose of each frame, None where tracking was lost."""
+        # Lost poses are left out before the product, in which -inf times 0 is NaN.
         return [self._to_aligned @ pose if valid_pose(pose) else None for pose in self._sens.poses]
 
     def camera(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -89,7 +92,7 @@ class SensSource:
         return self._sens.depth(index)
 
     def instances(self, index: int) -> np.ndarray | None:
-        """The release's own objectId of each pixel (height, width), -1 = none; None without its optional archive."""
+        """Return the release's objectId (height, width) of each pixel, -1 = none; None without its optional archive."""
         return self._pictures.frame(index) if self._pictures else None
 
     def close(self) -> None:

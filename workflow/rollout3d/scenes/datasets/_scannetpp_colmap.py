@@ -1,6 +1,6 @@
-"""Cameras of ScanNet++'s phone video from its COLMAP model alone, for scenes without pose_intrinsic_imu.json.
+"""Read the cameras of ScanNet++'s phone video from its COLMAP model, for scans without pose_intrinsic_imu.json.
 
-COLMAP registers about every tenth frame; frames between two of them get an interpolated pose, which at 60 frames per
+COLMAP registers about every tenth frame. Frames between two of them get an interpolated pose, which at 60 frames per
 second is within centimetres of a hand-held camera's. The world is the mesh's.
 """
 
@@ -13,26 +13,28 @@ import numpy as np
 
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
 from rollout3d.scenes.datasets._arkit_frames import poses_at
-from rollout3d.scenes.datasets._scannetpp_registered import read_colmap
-from rollout3d.scenes.reading import ScanError, read_text, reading
-from rollout3d.scenes.scan import intrinsics
+from rollout3d.scenes.datasets._scannetpp_registered import read_colmap, read_lens
+from rollout3d.scenes.reading import ScanError, reading
+from rollout3d.scenes.scan import camera_matrix
 
 MAX_GAP_S = 0.5
-"""Between registered frames further apart the pose is lost. [assumed]"""
+"""Longest gap, seconds, between registered frames over which poses are interpolated. [assumed]"""
 _MODELS = {
     "SIMPLE_PINHOLE": (0, 0, 1, 2),
     "PINHOLE": (0, 1, 2, 3),
     "OPENCV": (0, 1, 2, 3),
     "SIMPLE_RADIAL": (0, 0, 1, 2),
 }
-"""Where fx, fy, cx, cy stand among the parameters of a camera model; what distorts is left out, as ARKit's K does."""
+"""Places of fx, fy, cx, cy among the parameters of a camera model; distortion is left out, as in ARKit's K."""
 _ASPECT = 0.02
-"""How far width over height of the camera may be from that of the pictures, as a share."""
+"""Largest relative difference between the aspect ratios of the camera and of the pictures."""
 _FRAME = re.compile(r"frame_(\d{1,8})")
 
 
-def read_cameras(path: Path, size: tuple[int, int], n_frames: int, fps: float) -> tuple[np.ndarray, ...]:
-    """Frame numbers (N,), K (N,3,3) of pictures of `size` (width, height), and camera-to-world poses (N,4,4).
+def read_cameras(
+    path: Path, size: tuple[int, int], n_frames: int, fps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return frame numbers (N,), K (N,3,3) of pictures of `size` (width, height), and camera-to-world poses (N,4,4).
 
     `path`: images.txt, with cameras.txt beside it; `n_frames`, `fps`: of the video file. Raises `ScanError`.
     """
@@ -49,23 +51,17 @@ def read_cameras(path: Path, size: tuple[int, int], n_frames: int, fps: float) -
     numbers = np.array(sorted(registered))
     between = np.arange(numbers[0], numbers[-1] + 1)
     poses = poses_at(between / fps, numbers / fps, np.stack([registered[n] for n in numbers]), MAX_GAP_S)
-    kept = [k for k, pose in enumerate(poses) if pose is not None]
-    return between[kept], np.tile(K, (len(kept), 1, 1)), np.stack([poses[k] for k in kept])
+    kept = {number: pose for number, pose in zip(between, poses) if pose is not None}
+    return np.array(list(kept)), np.tile(K, (len(kept), 1, 1)), np.stack(list(kept.values()))
 
 
 def _intrinsics(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """K (3,3) of the model's only camera, with integer pixel centres, for pictures of `size`."""
+    """Return K (3,3) of the model's only camera, with integer pixel centres, for pictures of `size`."""
+    model, own, values = read_lens(path, "phone")
+    if model not in _MODELS:
+        raise ScanError(path, f"camera model {model}: known are {', '.join(_MODELS)}")
     with reading(path):
-        lines = [line.split() for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
-        if len(lines) != 1:
-            raise ScanError(path, f"states {len(lines)} cameras, expected the phone's one")
-        _, model, width, height, *values = lines[0]
-        if model not in _MODELS:
-            raise ScanError(path, f"camera model {model}: known are {', '.join(_MODELS)}")
-        fx, fy, cx, cy = (float(values[k]) for k in _MODELS[model])
-        own = int(width), int(height)
+        fx, fy, cx, cy = (values[k] for k in _MODELS[model])
         if min(own) < 1 or abs(own[0] * size[1] / (own[1] * size[0]) - 1) > _ASPECT:
             raise ScanError(path, f"a camera of {own[0]}x{own[1]} pixels, for pictures of {size[0]}x{size[1]}")
-        # COLMAP puts the first pixel's centre at 0.5.
-        K = intrinsics([fx, 0.0, cx - 0.5, 0.0, fy, cy - 0.5, 0.0, 0.0, 1.0], own)
-        return resize_intrinsics(K, own, size)
+        return resize_intrinsics(camera_matrix(fx, fy, cx, cy, own, first_pixel=0.5), own, size)

@@ -1,4 +1,4 @@
-"""ScanNet++'s raw labels: VSI-Bench's categories, by the benchmark's own renaming."""
+"""VSI-Bench's categories of ScanNet++'s raw labels, by the renaming of ScanNet++'s semantic benchmark."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rollout3d.scenes.lists import read_table
 def meanings(benchmark_map: Path | None) -> Labels:
     """Return the meanings of ScanNet++'s raw labels.
 
-    The benchmark's own renaming, where its file is there, goes before VSI-Bench's list.
+    The renaming of ScanNet++'s semantic benchmark, if its file is there, applies before VSI-Bench's list.
 
     `benchmark_map`: metadata/semantic_benchmark/map_benchmark.csv (class, instance_map_to: empty = keep, None = drop).
-    It lists every raw label; without it, all but those of VSI-Bench's list are unknown.
-    Raises `MissingData` for a file without these columns or without rows.
+    It lists every raw label; without it, all labels outside of VSI-Bench's list are unknown. Raises `MissingData` for a
+    file without these columns or without rows.
     """
     categories = {row["label"]: row["category"] for row in resource("scannetpp")}
     renamed: dict[str, str] = {}

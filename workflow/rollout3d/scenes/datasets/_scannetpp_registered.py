@@ -1,9 +1,9 @@
-"""ScanNet++'s second opinion on its cameras: structure from motion, in COLMAP's text and in nerfstudio's JSON.
+"""Read ScanNet++'s cameras from structure from motion, in COLMAP's text and nerfstudio's JSON, and compare poses.
 
-Both hold the cameras of the images that could be registered (of the phone's video about every tenth), in the world of
-mesh_aligned. The phone's own poses are a trajectory of ARKit, moved onto that world as a whole, so that differences of
-some centimetres are normal; half a metre or a quarter turn means that one of the files belongs to another scan or
-another world. The two files tell the same cameras in two conventions.
+Both files have the cameras of the images that could be registered (of the phone's video about every tenth), in the
+world of mesh_aligned, in two conventions. The phone's own poses are a trajectory of ARKit, moved onto that world as a
+whole, so that differences of some centimetres are normal. Half a metre or a quarter turn means that one of the files
+belongs to another scan or another world.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from rollout3d.scenes.reading import Contradiction, ScanError, read_json, read_t
 from rollout3d.scenes.scan import matrix
 
 OFF_M, OFF_DEG = 0.1, 5.0
-"""Median difference from which a scan is flagged. [assumed]"""
+"""Median difference above which a scan is flagged: metres, degrees. [assumed]"""
 WRONG_M, WRONG_DEG = 0.5, 20.0
-"""Median difference from which one of the files must be wrong, and the scan is refused. [assumed]"""
+"""Median difference above which one of the files is wrong, and the scan is refused: metres, degrees. [assumed]"""
 
 _FEWEST = 3
+"""Least number of shared images for a comparison."""
 _SWAP = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
 """World axes of nerfstudio's file against the mesh's; its own inverse."""
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -33,10 +34,10 @@ _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def read_colmap(path: Path) -> dict[str, np.ndarray]:
-    """Camera-to-world (4,4) by the image's name without folder and ending, from images.txt.
+    """Return camera-to-world poses (4,4) of images.txt by the image's name without folder and ending.
 
-    Two lines an image: `ID qw qx qy qz tx ty tz CAMERA NAME`, which is world-to-camera, then its points, which may be
-    an empty line. Raises `ScanError`.
+    Each image has two lines: `ID qw qx qy qz tx ty tz CAMERA NAME`, which is world-to-camera, then its points, which
+    may be an empty line. Raises `ScanError`.
     """
     poses, expects_image = {}, True
     with reading(path):
@@ -58,11 +59,24 @@ def read_colmap(path: Path) -> dict[str, np.ndarray]:
     return poses
 
 
-def read_nerfstudio(path: Path) -> dict[str, np.ndarray]:
-    """Camera-to-world (4,4) by image, as `read_colmap`, from transforms.json; images marked as bad are left out.
+def read_lens(path: Path, device: str) -> tuple[str, tuple[int, int], list[float]]:
+    """Return model, (width, height) and parameters of the only camera of a cameras.txt.
 
-    `transform_matrix` = M pose diag(1,-1,-1,1): cameras are OpenGL's, and M swaps x and y of the world and turns z
-    over. Raises `ScanError`.
+    `device`: name of the camera for messages. Raises `ScanError`.
+    """
+    with reading(path):
+        lines = [line.split() for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
+        if len(lines) != 1:
+            raise ScanError(path, f"states {len(lines)} cameras, expected the {device}'s one")
+        _, model, width, height, *values = lines[0]
+        return model, (int(width), int(height)), [float(value) for value in values]
+
+
+def read_nerfstudio(path: Path) -> dict[str, np.ndarray]:
+    """Return camera-to-world poses (4,4) of a transforms.json by the image's name without folder and ending.
+
+    Images marked as bad are left out. `transform_matrix` = M pose diag(1,-1,-1,1): cameras are OpenGL's, and M swaps x
+    and y of the world and inverts z. Raises `ScanError`.
     """
     content = read_json(path)
     with reading(path):
@@ -77,12 +91,12 @@ def read_nerfstudio(path: Path) -> dict[str, np.ndarray]:
 
 
 def cross_check(path: Path, poses: Mapping[str, np.ndarray], colmap: Path, nerfstudio: Path | None = None) -> list[str]:
-    """Compare a scan's poses (by image, read from `path`) with the two files, where they are there.
+    """Compare a scan's poses (by image, read from `path`) with the COLMAP and nerfstudio files that are there.
 
-    Returns flags: `poses_off_colmap:0.13m_2deg` (also `_nerfstudio`) for a noticeable median difference, and, where the
-    check could not be made, which costs the check and not the scan, `colmap_unreadable` (also `nerfstudio_`) for a file
-    that cannot be read and `colmap_shares_images:2` for one that has fewer than three of the images.
-    Raises `ScanError` if the poses are those of another scan or world.
+    Return flags: `poses_off_colmap:0.13m_2deg` (also `_nerfstudio`) for a noticeable median difference. A comparison
+    that cannot be made leaves the scan usable: `colmap_unreadable` (also `nerfstudio_`) for a file that cannot be read,
+    and `colmap_shares_images:2` for one with fewer than three of the images. Raises `Contradiction` if the poses are
+    those of another scan or world.
     """
     flags = []
     for name, other, read in (("colmap", colmap, read_colmap), ("nerfstudio", nerfstudio, read_nerfstudio)):
@@ -114,7 +128,7 @@ def cross_check(path: Path, poses: Mapping[str, np.ndarray], colmap: Path, nerfs
 
 
 def _difference(poses: np.ndarray, others: np.ndarray) -> tuple[float, float]:
-    """Median distance of the cameras, metres, and median angle between them, degrees; poses (N,4,4)."""
+    """Return the median distance of the cameras, metres, and median angle between them, degrees; poses (N,4,4)."""
     metres = np.linalg.norm(poses[:, :3, 3] - others[:, :3, 3], axis=1)
     between = np.einsum("nji,njk->nik", poses[:, :3, :3], others[:, :3, :3])
     cosine = (np.trace(between, axis1=1, axis2=2) - 1) / 2

@@ -1,4 +1,4 @@
-"""ScanNet++'s rooms: the laser mesh with points added on its faces, and the annotated objects."""
+"""Read ScanNet++'s rooms: the laser mesh with points added on its faces, and the annotated objects."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from rollout3d.fingerprint import note
+from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.scenes.categories import Labels
-from rollout3d.scenes.contract import NoObjects, Refused, accept, identity, read_stated
+from rollout3d.scenes.contract import Corners, NoObjects, Refused, accept, read_object
 from rollout3d.scenes.datasets._scannetpp_labels import meanings
 from rollout3d.scenes.datasets.scannetpp import NAME, assets, folders
 from rollout3d.scenes.formats.ply import read_ply
@@ -20,14 +21,14 @@ from rollout3d.scenes.surface import sample_surface
 from rollout3d.seeding import generator
 
 SURFACE_SPACING_M = 0.03
-"""Spacing of the points added on the faces: near ScanNet's vertex spacing."""
+"""Spacing of the points added on the faces, metres: near ScanNet's vertex spacing."""
 
 
 def read_room(root: Path, ref: ScanRef) -> Room:
     """Read mesh, added surface points and objects of a scan. Raises `ScanError`."""
     folder = folders(root, ref)[0] / "scans"
     annotation = folder / "segments_anno.json"
-    # Both meshes have the annotated vertices, but the semantic one may be painted by class.
+    # Both meshes have the annotated vertices, but the semantic one may have class colours.
     (mesh_path, mesh), chosen = assets(root, ref)[0].first(lambda each: (each.paths[0], read_ply(each.paths[0])))
     if not ref.annotated or (ref.split == "test" and not note(annotation).exists()):
         groups, owner, flags = [], np.full(len(mesh.vertices), -1), ["no_annotation"]
@@ -45,7 +46,9 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     with reading(mesh_path):
         extra = sample_surface(mesh.vertices, mesh.faces, mesh.colors, SURFACE_SPACING_M, rng)
     vertices = np.concatenate([mesh.vertices, extra.points])
-    colors = None if extra.colors is None else np.concatenate([mesh.colors, extra.colors])
+    colors = None
+    if mesh.colors is not None and extra.colors is not None:
+        colors = np.concatenate([mesh.colors, extra.colors])
     flags += chosen
     room = Room(vertices, mesh.faces, colors, [], flags=flags, mesh_path=mesh_path)
     if "no_annotation" in flags:
@@ -56,7 +59,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 
 
 def _segments(path: Path, n_vertices: int) -> np.ndarray:
-    """The segment of each vertex."""
+    """Return the segment of each vertex. Raises `ScanError`."""
     content = read_json(path)
     with reading(path):
         return segment_of_vertices(content, n_vertices)
@@ -68,7 +71,7 @@ def _labels(root: Path) -> Labels:
 
 
 def _owners(groups: list[dict[str, Any]], of_vertex: np.ndarray) -> np.ndarray:
-    """For each vertex the position of its group in `groups`, -1 for none; of several groups the smallest wins."""
+    """Return for each vertex the position of its group in `groups`, -1 = none; of several groups the smallest."""
     ids, inverse = np.unique(of_vertex, return_inverse=True)
     members = [np.flatnonzero(np.isin(ids, group["segments"])[inverse]) for group in groups]
     owner = np.full(len(of_vertex), -1)
@@ -80,23 +83,15 @@ def _owners(groups: list[dict[str, Any]], of_vertex: np.ndarray) -> np.ndarray:
 def _objects(
     groups: list[dict[str, Any]], mesh_owner: np.ndarray, owner: np.ndarray, labels: Labels, flags: list[str]
 ) -> list[Annotated | Refused]:
-    objects: list[Annotated | Refused] = []
+    """Return the objects of an annotation. `mesh_owner`, `owner`: group of each mesh vertex, and of each point."""
     n_vertices = np.bincount(mesh_owner + 1, minlength=len(groups) + 1)[1:]
     order = np.argsort(owner, kind="stable")
     bounds = np.searchsorted(owner[order], np.arange(len(groups) + 1))
-    for k, group in enumerate(groups):
-        object_id, label = identity(group)
-        category, perturbable, known = labels(label)
-        stated = read_stated(group.get("obb"), category, label, flags)
-        if isinstance(stated, str):
-            objects.append(Refused(object_id, label, category, stated))
-            continue
-        box, (low, high) = stated
-        index = order[bounds[k] : bounds[k + 1]]
-        n = int(n_vertices[k])
-        objects.append(
-            Annotated(
-                object_id, label, category, perturbable, lambda box=box: box, low, high, n, index, known, stated=True
-            )
-        )
-    return objects
+
+    def read(k: int) -> Annotated | Refused:
+        def members(box: OrientedBox, corners: Corners) -> tuple[np.ndarray, int]:
+            return order[bounds[k] : bounds[k + 1]], int(n_vertices[k])
+
+        return read_object(groups[k], groups[k].get("obb"), labels, members, flags)
+
+    return [read(k) for k in range(len(groups))]

@@ -1,4 +1,4 @@
-"""ScanNet++'s videos: the phone's with its own or COLMAP's poses, or pictures of the DSLR."""
+"""Read ScanNet++'s videos: the phone's with its own or COLMAP's poses, or pictures of the DSLR."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from rollout3d.scenes.datasets.scannetpp import assets
 from rollout3d.scenes.formats.containers import check_container
 from rollout3d.scenes.formats.depth_bin import HEIGHT, WIDTH, DepthBin
 from rollout3d.scenes.formats.video import Video
-from rollout3d.scenes.reading import ScanError, read_json, reading
+from rollout3d.scenes.reading import ScanError, closed_on_error, read_json, reading
 from rollout3d.scenes.release import ScanRef
 from rollout3d.scenes.scan import FrameSource, intrinsics, matrix
 
 _log = logging.getLogger(__name__)
 
 VIDEO_FPS = 30.0
-"""VSI-Bench's copies of the 60 fps videos."""
+"""Frame rate of VSI-Bench's copies of the 60 fps videos."""
 RECORDED_FPS = 60.0
-"""Of the phone's video as released, whose frames poses and depth are numbered by."""
+"""Frame rate of the phone's video as released, whose frames number poses and depth."""
 DSLR = {
     "dslr": lambda folder, _: DslrSource(folder),
     "dslr_fisheye": FisheyeSource,
     "dslr_fisheye+colmap": FisheyeSource,
 }
-"""Candidates of the video that are pictures of the DSLR -> what reads them."""
+"""Candidates of the video that are pictures of the DSLR -> their reader."""
 _FULL_SIZE = (1920, 1440)
-"""Pixels that the released intrinsics refer to."""
+"""Width and height of the pictures of the released intrinsics."""
 _ASPECT = 0.02
-"""How far width over height of the video may be from that of the intrinsics, as a share."""
+"""Largest relative difference between the aspect ratios of the video and of the intrinsics."""
 
 
 def open_video(root: Path, ref: ScanRef) -> tuple[FrameSource, list[str]]:
-    """Open the video of a scan, with flags of its choice and oddities. Raises `ScanError`."""
+    """Return the video of a scan, and flags of the choice of files and of oddities. Raises `ScanError`."""
     video = assets(root, ref)[-1]
 
     def use(candidate: Candidate) -> PhoneSource | DslrSource:
@@ -59,10 +59,10 @@ def open_video(root: Path, ref: ScanRef) -> tuple[FrameSource, list[str]]:
 class PhoneSource:
     """The iPhone video at VSI-Bench's 30 fps: index i is frame `step` * i of the file.
 
-    Poses and intrinsics come per frame of the file; a frame without an entry is lost, and borrows the intrinsics of
-    the entry nearest to it. `flags` are oddities of the poses. `video`, `poses`: files of `folder`, by default rgb.mkv
-    and pose_intrinsic_imu.json; COLMAP's images.txt may stand in for the latter. `whole`: decode the whole video, to
-    find damage of which its index does not tell. Raises `ScanError`.
+    Poses and intrinsics are stored per frame of the file. A frame without an entry has no pose, and the intrinsics of
+    the nearest entry. `flags` are oddities of the poses. `video`, `poses`: files of `folder`, by default rgb.mkv and
+    pose_intrinsic_imu.json; `poses` may be COLMAP's images.txt. `whole`: decode the whole video, to detect damage that
+    its index does not show. Raises `ScanError`.
     """
 
     rotation_deg = 0
@@ -70,14 +70,15 @@ class PhoneSource:
     def __init__(self, folder: Path, video: Path | None = None, poses: Path | None = None, whole: bool = False):
         self.poses_path = poses or folder / "pose_intrinsic_imu.json"
         self.flags: list[str] = []
+        video = video or folder / "rgb.mkv"
         if whole:
             check_container(video)
-        self._video = Video(video or folder / "rgb.mkv")
-        if whole:
-            self._decode_all()
-        depth_path = folder / "depth.bin"
+        self._video = Video(video)
         self._depth: DepthBin | None = None
-        try:
+        with closed_on_error(self.close):
+            if whole:
+                for _ in self._video.sample([]):
+                    pass
             self.step = max(1, round(self._video.fps / VIDEO_FPS))
             self.fps = self._video.fps / self.step
             self.n_frames = -(-self._video.n_frames // self.step)
@@ -95,28 +96,18 @@ class PhoneSource:
                 folder / "colmap" / "images.txt",
                 folder / "nerfstudio" / "transforms.json",
             )
-            self._open_depth(depth_path)
-        except ScanError:
-            self.close()
-            raise
+            self._open_depth(folder / "depth.bin")
 
     def _open_depth(self, path: Path) -> None:
+        """Open the depth; log one that cannot be read, because the scan can be used without it."""
         self._has_depth = note(path).exists()
         try:
             self._depth = DepthBin(path) if self._has_depth else None
         except ScanError as error:
-            _log.warning("%s: the mesh's depth stands in for it", error)
-
-    def _decode_all(self) -> None:
-        """Raise ScanError if any frame cannot be decoded."""
-        try:
-            for _ in self._video.sample([]):
-                pass
-        except ScanError:
-            self._video.close()
-            raise
+            _log.warning("%s: the mesh's depth is used instead", error)
 
     def _read_cameras(self) -> None:
+        """Read numbers, intrinsics and poses of the frames of the recording that have them. Raises `ScanError`."""
         if self.poses_path.name == "images.txt":
             self._indices, self._K, self._poses = _scannetpp_colmap.read_cameras(
                 self.poses_path, _FULL_SIZE, self._video.n_frames, self._video.fps
@@ -129,7 +120,7 @@ class PhoneSource:
             if not known:
                 raise ScanError(self.poses_path, "no frames")
             self._note_thinning(known[-1][0] + 1)
-            # The video may have frames more than the poses, but not a second less.
+            # The video may be longer than the poses, but not more than a second shorter.
             if known[-1][0] > self._recorded * (self._video.n_frames + self._video.fps):
                 raise ScanError(
                     self._video.path,
@@ -141,19 +132,19 @@ class PhoneSource:
             self._poses = np.stack([matrix(entry["aligned_pose"], 4, 4) for _, entry in known])
 
     def _note_early_end(self, last: int) -> None:
-        """Notice a video that ends before the last frame of the recording that has a pose."""
+        """Flag a video that ends before the last frame of the recording that has a pose."""
         missing = last // self._recorded + 1 - self._video.n_frames
         self.flags += [f"video_shorter_than_poses:{missing}"] if missing > 0 else []
 
     def _note_thinning(self, n_poses: int) -> None:
-        """Notice a copy of the video that keeps every k-th frame: entries stay those of the recording."""
+        """Flag a copy of the video with every k-th frame, whose entries are those of the recording."""
         thinned = round(RECORDED_FPS / self._video.fps)
         if thinned > 1 and abs(n_poses - thinned * self._video.n_frames) <= RECORDED_FPS:
             self._recorded = thinned
             self.flags.append(f"thinned_video:{thinned}")
 
     def _entry(self, index: int) -> tuple[int, bool]:
-        """Row of the entry nearest to a frame of the recording, and whether it is the frame's own."""
+        """Return the row of the entry nearest to a frame of the recording, and whether it is the frame's own."""
         row = int(np.abs(self._indices - index).argmin())
         return row, bool(self._indices[row] == index)
 

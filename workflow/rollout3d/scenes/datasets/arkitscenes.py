@@ -2,13 +2,13 @@
 
 Root: raw/{Training,Validation}/<video>/ and, or instead, 3dod/{Training,Validation}/<video>/. Frames are raw vga_wide
 (640x480, 30 fps) if whole, else raw lowres_wide, else the 10 fps lowres_wide of 3dod, else, with a flag, wide or the
-first release's color (`_arkit_layout`); archives are read without being unpacked (`formats.packed`). The world is
+first release's color (`_arkit_layout`). Archives are read without being unpacked (`formats.packed`). The world is
 ARKit's as distributed (metres, +z up), so nothing is moved. Boxes are `segments.obbAligned` (rows are the axes; the
 `obb` beside it is in another frame). There are no labels of vertices: an object's points are the mesh vertices inside
 its box.
 
-Checked against files written from the published description: no annotation, trajectory or intrinsics file of the
-release could be looked at.
+Tested with files written from the published description, not with an annotation, trajectory or intrinsics file of the
+release.
 """
 
 from __future__ import annotations
@@ -72,24 +72,25 @@ _INCOMPLETE = {
     "48458541", "42897848", "47895482", "47333960", "47430089", "42899148", "42897612", "42899153", "42446164",
     "48018149", "47332198", "47334515", "45663223", "45663226", "45663227",
 }  # fmt: skip
-"""Videos that the release itself has without mesh, annotation or trajectory: their lack is no damage."""
+"""Videos whose mesh, annotation or trajectory the release itself lacks, so that the absence is no damage."""
 _NAMES = [Path(name).name for name in RELEASE.scan_tables]
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0+")
 _UNKNOWN = frozenset({"", "na", "n/a", "nan", "none", "null", "-"})
 
 
 def space_of(scene_id: str, visit: str | None = None) -> str:
-    """Return the physical space of a video: its visit to a flat, `visit_id` as the release's tables have it.
+    """Return the physical space of a video: its visit to a flat, `visit_id` of the release's tables.
 
-    Without a visit a video counts as a space of its own, although other videos may show the same flat.
+    Without a visit a video counts as its own space, although other videos may show the same flat.
     """
     return visit_of(visit) or scene_id
 
 
 def visit_of(text: str | None) -> str | None:
-    """Return a visit_id in its one spelling; None if the cell names none.
+    """Return a visit_id in canonical spelling; None for a cell without one.
 
-    Tables that went through a spreadsheet or pandas spell 420673 as "420673.0", and an unknown visit as "NA" or "nan".
+    Tables that were saved by a spreadsheet or pandas have "420673.0" for 420673, and "NA" or "nan" for an unknown
+    visit.
     """
     plain = (text or "").strip()
     if plain.lower() in _UNKNOWN:
@@ -99,7 +100,7 @@ def visit_of(text: str | None) -> str | None:
 
 
 def placed(path: Path) -> tuple[Path, ScanRef] | None:
-    """Return root and scan of a folder that lies where the release has its videos; None elsewhere."""
+    """Return root and scan of a folder that is one of the release's places for videos; None for any other folder."""
     split = {fold: split for split, fold in FOLDS.items()}.get(path.parent.name)
     if split is None or path.parent.parent.name not in RELEASE.folders:
         return None
@@ -107,11 +108,10 @@ def placed(path: Path) -> tuple[Path, ScanRef] | None:
 
 
 def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -> list[ScanRef]:
-    """Return the videos of the splits, sorted by id. A visit is a space; a video without one is a space of its own.
+    """Return the videos of the splits, sorted by id. A visit is a space; a video without one is its own space.
 
-    Videos, visits and folds come from the release's tables, all that are there (raw and 3dod have their own); without
-    any the folders decide. `lists` is a folder of tables to read instead. ARKitScenes has no test split. Raises
-    `MissingData`.
+    Videos, visits and folds come from all tables of the release that are there (raw and 3dod have their own), else from
+    the folders. `lists`: folder of tables to read instead. ARKitScenes has no test split. Raises `MissingData`.
     """
     require(RELEASE, root)
     rows: dict[str, tuple[str | None, str]] = {}
@@ -134,21 +134,21 @@ def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -
 
 
 def on_disk(root: Path) -> list[ScanRef]:
-    """Return the videos that have a folder or an archive, whatever the tables say, sorted by id."""
+    """Return the videos that have a folder or an archive, listed or not, sorted by id."""
     splits = {fold: split for split, fold in FOLDS.items()}
     found = {video: fold for _, video, _, fold in _from_folders(root)}
     return [ScanRef(video, space_of(video), splits[fold]) for video, fold in sorted(found.items())]
 
 
 def folders(root: Path, ref: ScanRef) -> list[Path]:
-    """Return where the files of a video are looked for, raw first."""
+    """Return the folders that are searched for the files of a video, raw first."""
     if ref.folder is not None:
         return [ref.folder]
     return [root / asset / FOLDS[ref.split] / ref.scene_id for asset in ("raw", "3dod")]
 
 
 def assets(root: Path, ref: ScanRef) -> list[Asset]:
-    """Return what a video consists of (`_arkit_layout`). Raises `ScanError` if only damaged archives are there."""
+    """Return the assets of a video (`_arkit_layout`). Raises `ScanError` if only damaged archives are there."""
     found, damaged = readable(root, ref)
     released = ref.scene_id not in _INCOMPLETE
     layout = _arkit_layout.assets(found, ref.scene_id, ref.annotated, released or bool(damaged))
@@ -167,7 +167,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 
 
 def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
-    """Open the video of a scan, with flags of its choice and oddities. Raises `ScanError`."""
+    """Return the video of a scan, and flags of the choice of files and of oddities. Raises `ScanError`."""
     from rollout3d.scenes.datasets._arkit_frames import ArkitSource
 
     source = ArkitSource(readable(root, ref)[0], ref.scene_id)
@@ -175,15 +175,15 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
 
 
 def _present(root: Path, ref: ScanRef) -> list[Path | PackedPath]:
-    """Return where the files of a video are, raw first: folders, or archives in their place."""
+    """Return the folders of a video that are there, raw first, or archives in their place."""
     found = [unpacked(note(path)) for path in folders(root, ref)]
     return [path for path in found if path.is_dir() or path.is_file()]
 
 
 def readable(root: Path, ref: ScanRef) -> tuple[list[Path | PackedPath], list[Path]]:
-    """Return where the files of a video are, raw first, and the damaged archives that are left out of it.
+    """Return the readable folders of a video, raw first, and its damaged archives.
 
-    Raises `ScanError` for a damaged archive if nothing else holds files of the video.
+    Raises `ScanError` for a damaged archive if no folder or other archive has files of the video.
     """
     found: list[Path | PackedPath] = []
     damaged: list[Path] = []
@@ -202,12 +202,13 @@ def readable(root: Path, ref: ScanRef) -> tuple[list[Path | PackedPath], list[Pa
 
 
 _Entry = tuple[Path, str, str | None, str]
-"""Where a video stands, its name, its visit (None if unknown) and its fold."""
+"""Table or folder of a video, its name, its visit (None if unknown) and its fold."""
 
 
 def _from_tables(root: Path, lists: Path | str | None) -> Iterator[_Entry]:
-    """The rows of all tables in the root, or in the folder `lists`. Raises `MissingData` for a table that is none, and
-    if the folder has none.
+    """Yield the rows of all tables in the root, or in the folder `lists`.
+
+    Raises `MissingData` for an invalid table, and for a folder `lists` without tables.
     """
     tables = [path for name in RELEASE.scan_tables if note(path := Path(lists or root) / name).is_file()]
     if lists is not None and not tables:
@@ -227,7 +228,7 @@ def _from_tables(root: Path, lists: Path | str | None) -> Iterator[_Entry]:
 
 
 def _from_folders(root: Path) -> Iterator[_Entry]:
-    """The folders of videos: each says its fold."""
+    """Yield the folders of videos, which are in a folder per fold."""
     for folder in [root / asset / fold for asset in ("raw", "3dod") for fold in FOLDS.values()]:
         for path in sorted(folder.glob("*")):
             if path.is_dir() or path.suffix == ".zip":

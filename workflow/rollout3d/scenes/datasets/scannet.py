@@ -4,11 +4,10 @@ Root: scans/<id>/ (also scans_train/, scans_val/), scans_test/<id>/, scannetv2_{
 folders of `RELEASE.list_folders`), scannetv2-labels.combined.tsv. A root of the first version has scannetv1_{...}.txt,
 scannet-labels.combined.tsv and scans without axisAlignment. Mesh vertices and camera poses share one raw world; both
 are aligned by the same matrix (the scan's .txt), or neither. Objects: the minimal oriented box of the instance's
-aligned vertices, as VSI-Bench has it, and their axis-aligned box. Without the `.sens` file its export serves
-(`_scannet_exported`); without the annotation of the cleaned mesh, that of the full-resolution mesh. Both are flags.
+aligned vertices, as in VSI-Bench, and their axis-aligned box. Without the `.sens` file its export is read
+(`_scannet_exported`); without the annotation of the cleaned mesh, that of the full-resolution mesh. Both are flagged.
 
-Checked against files written from the published description, not against a released scan, which the licence keeps
-private.
+Tested with files written from the published description, not with a released scan, which the licence keeps private.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ NAME = "scannet"
 PLACES = {"train": ("scans", "scans_train", "scans_val"), "test": ("scans_test", "scans")}
 """Folders of scans below the root, by split: those of train serve val too."""
 EXPORTS = (".", "exported", "frames", "sens", "output")
-"""Where an export is looked for below the scan's folder; also in a folder named as the scan."""
+"""Folders below the scan's folder that are searched for an export, besides a folder with the scan's name."""
 EXPORTS_OUTSIDE = ("exported", "frames")
-"""Folders beside scans/ that may hold exports, in folders named as the scans."""
+"""Folders beside scans/ that may hold exports, in folders with the scans' names."""
 RELEASE = Release(
     name=NAME,
     title="ScanNet",
@@ -50,7 +49,7 @@ RELEASE = Release(
         *(".", "Tasks/Benchmark", "splits", "meta_data"),
         *("..", "../Tasks/Benchmark", "../ScanNet/Tasks/Benchmark"),
     ),
-    # The download of version 2 holds the tables of both versions; its own goes first.
+    # The download of version 2 has the tables of both versions; its own comes first.
     label_tables=("scannetv2-labels.combined.tsv", "scannet-labels.combined.tsv"),
     telltales=("_vh_clean_2.ply", "_vh_clean.ply", ".sens", ".aggregation.json"),
     scan_form=r"(?<![a-z0-9])(scene\d{4}_\d{2})(?!\d)",
@@ -66,7 +65,7 @@ def space_of(scene_id: str, visit: str | None = None) -> str:
 
 
 def placed(path: Path) -> tuple[Path, ScanRef] | None:
-    """Return root and scan of a folder that lies where the release has its scans; None elsewhere."""
+    """Return root and scan of a folder that is one of the release's places for scans; None for any other folder."""
     parent = path.parent.name
     if parent not in RELEASE.folders:
         return None
@@ -86,7 +85,7 @@ def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -
 
 
 def on_disk(root: Path) -> list[ScanRef]:
-    """Return the scans that have a folder, whatever the split lists say, sorted by name."""
+    """Return the scans that have a folder, listed or not, sorted by name."""
     found: dict[str, ScanRef] = {}
     for split, name in [*(("train", name) for name in PLACES["train"]), ("test", PLACES["test"][0])]:
         for path in sorted((root / name).glob("scene*")):
@@ -95,12 +94,12 @@ def on_disk(root: Path) -> list[ScanRef]:
 
 
 def folders(root: Path, ref: ScanRef) -> list[Path]:
-    """Return the folder of a scan; where it would be if it is nowhere."""
+    """Return the folder of a scan, or its first place if it is not there."""
     return [_folder(root, ref)]
 
 
 def assets(root: Path, ref: ScanRef) -> list[Asset]:
-    """Return what a scan consists of, in the order in which it is read: meta, mesh, video."""
+    """Return the assets of a scan, in the order in which they are read: meta, mesh, video."""
     folder, scene_id = _folder(root, ref), ref.scene_id
 
     def file(suffix: str) -> Path:
@@ -137,7 +136,10 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 
 
 def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
-    """Open the video of a scan, moved by `to_aligned` (4,4); flags of its choice and oddities. Raises `ScanError`."""
+    """Return the video of a scan, moved by `to_aligned` (4,4), and flags of the choice of files and of oddities.
+
+    Raises `ScanError`.
+    """
     from rollout3d.scenes.datasets import _scannet_video
 
     return _scannet_video.open_video(root, ref, to_aligned)
@@ -158,6 +160,6 @@ def _folder(root: Path, ref: ScanRef) -> Path:
 
 
 def _export_folders(folder: Path) -> list[Path]:
-    """Return where an export of the scan in `folder` may lie, the likeliest first."""
+    """Return the places of an export of the scan in `folder`, the likeliest first."""
     below = [folder / name if name != "." else folder for name in (*EXPORTS, folder.name)]
     return [*below, *(folder.parent.parent / name / folder.name for name in EXPORTS_OUTSIDE)]

@@ -2,17 +2,16 @@
 
 Root: data/<id>/{iphone,scans}/, splits/, metadata/. The world is that of mesh_aligned_0.05 (metres, +z up), so nothing
 is moved. Frames are every second one of the 60 fps video, as in VSI-Bench's 30 fps copies. Of rgb.mkv and rgb.mp4 the
-first whole one is taken; without pose_intrinsic_imu.json COLMAP's cameras serve (`_scannetpp_colmap`). A scene without
-either is shown by its DSLR pictures (`_scannetpp_dslr`; undistorted by us if the release's are missing,
-`_scannetpp_fisheye`). Each is a flag. Poses are compared with the release's COLMAP and nerfstudio files where these are
-there (`_scannetpp_registered`). Boxes are the release's own (`obb`, rows are the axes). A vertex in several instances
-belongs to the one with the fewest vertices (official rule).
+first whole one is read. Without pose_intrinsic_imu.json, COLMAP's cameras are read (`_scannetpp_colmap`). Without
+either, the DSLR pictures are the video (`_scannetpp_dslr`; undistorted here if the release's undistorted ones are
+missing, `_scannetpp_fisheye`). Each of these is flagged. Poses are compared with the release's COLMAP and nerfstudio
+files if these are there (`_scannetpp_registered`). Boxes are the release's own (`obb`, rows are the axes). A vertex in
+several instances belongs to the one with the fewest vertices (official rule).
 
 The released mesh keeps 5 % of its faces, so its vertices are far apart on flat surfaces. Points sampled on the faces
-are added behind the mesh vertices, and belong to the instance of the nearest corner; `n_points` counts mesh vertices.
+are added after the mesh vertices, and belong to the instance of the nearest corner; `n_points` counts mesh vertices.
 
-Checked against files written from the published description, not against a released scan, which the licence keeps
-private.
+Tested with files written from the published description, not with a released scan, which the licence keeps private.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ RELEASE = Release(
     ),
     # SpatialEvo names the scans of all datasets as ScanNet's: scene410c470782_00.
     scan_form=r"(?<![a-z0-9])(?:scene(?=[0-9a-f]{10}_\d\d(?!\d)))?([0-9a-f]{10})(?![a-z0-9])",
-    # Ten digits without a letter are a time as often as a scan.
+    # Ten digits without a letter may as well be a time.
     scan_form_alone=r"(?<![a-z0-9])(?:scene(?=[0-9a-f]{10}_\d\d(?!\d)))?((?!\d{10})[0-9a-f]{10})(?![a-z0-9])",
     evidence=Evidence(states_corners=True),
 )
@@ -58,12 +57,12 @@ COLMAP = ("images.txt", "cameras.txt")
 
 
 def space_of(scene_id: str, visit: str | None = None) -> str:
-    """Return the physical space of a scan: each scan is a space of its own."""
+    """Return the physical space of a scan: each scan is its own space."""
     return scene_id
 
 
 def placed(path: Path) -> tuple[Path, ScanRef] | None:
-    """Return root and scan of a folder that lies where the release has its scans; None elsewhere."""
+    """Return root and scan of a folder that is one of the release's places for scans; None for any other folder."""
     return (path.parents[1], ScanRef(path.name, space_of(path.name), "train")) if path.parent.name == "data" else None
 
 
@@ -78,7 +77,7 @@ def list_scans(root: Path, splits: list[str], lists: Path | str | None = None) -
 
 
 def on_disk(root: Path) -> list[ScanRef]:
-    """Return the scans that have a folder, whatever the split lists say, sorted by name."""
+    """Return the scans that have a folder, listed or not, sorted by name."""
     paths = sorted(path for path in (root / "data").iterdir() if path.is_dir() and not path.name.startswith("."))
     return [ScanRef(path.name, space_of(path.name), "train") for path in paths]
 
@@ -89,7 +88,7 @@ def folders(root: Path, ref: ScanRef) -> list[Path]:
 
 
 def assets(root: Path, ref: ScanRef) -> list[Asset]:
-    """Return what a scan consists of, in the order in which it is read: mesh, annotation if it has one, video."""
+    """Return the assets of a scan, in the order in which they are read: mesh, annotation if it has one, video."""
     (folder,) = folders(root, ref)
     scans, phone, dslr = folder / "scans", folder / "iphone", folder / "dslr"
     meshes = [Candidate(name, (scans / f"{name}.ply",)) for name in ("mesh_aligned_0.05", "mesh_aligned_0.05_semantic")]
@@ -131,14 +130,14 @@ def read_room(root: Path, ref: ScanRef) -> Room:
 
 
 def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameSource, list[str]]:
-    """Open the video of a scan, with flags of its choice and oddities. Raises `ScanError`."""
+    """Return the video of a scan, and flags of the choice of files and of oddities. Raises `ScanError`."""
     from rollout3d.scenes.datasets import _scannetpp_video
 
     return _scannetpp_video.open_video(root, ref)
 
 
 def _check_pictures(images: Path, lists: Path) -> None:
-    """Look for every picture that a list of DSLR pictures names. Raises `ScanError`."""
+    """Check that every picture in a list of DSLR pictures is there. Raises `ScanError`."""
     from rollout3d.scenes.datasets._scannetpp_dslr import listed_pictures
 
     listed_pictures(images, lists)
