@@ -12,6 +12,8 @@ from rollout3d.geometry.camera import resize_intrinsics, sample_indices
 from rollout3d.scenes import datasets, regions, rows
 from rollout3d.scenes.datasets import scannet
 from rollout3d.scenes.release import ScanRef
+from rollout3d.scenes.scan import Scan
+from rollout3d.tables.rows import FrameRow
 from scans import HEIGHT, SCENE_ID, WIDTH, scannet_root
 
 REF = ScanRef(SCENE_ID, SCENE_ID.split("_")[0], "train")
@@ -37,7 +39,7 @@ def figures() -> Iterator[Figure]:
 def timed(root: str, mode: RegionMode) -> dict[str, float]:
     """Time the regions of the scan, whose objects and frames are prepared before the clock starts."""
     with datasets.read_scan(scannet, Path(root), REF) as scan:
-        objects = [_object(item) for item in scan.room.objects]
+        objects = rows.object_rows(scan)
         frames = [_frame(scan, index) for index in sample_indices(scan.source.n_frames, N)]
     wall, cpu = time.perf_counter(), time.process_time()
     found = regions.scene_regions(scannet.NAME, Path(root), REF, objects, frames, mode)
@@ -50,25 +52,19 @@ def timed(root: str, mode: RegionMode) -> dict[str, float]:
     }
 
 
-def _object(item) -> rows.Row:
-    """Return the columns of the objects table that regions read."""
-    return {
-        "scene_id": SCENE_ID,
-        "object_id": item.object_id,
-        "perturbable": item.perturbable,
-        "aabb_min": item.aabb_min.tolist(),
-        "aabb_max": item.aabb_max.tolist(),
-    }
-
-
-def _frame(scan, index: int) -> rows.Row:
-    """Return the columns of the frames table that regions read, for a frame stored at 640x480."""
+def _frame(scan: Scan, index: int) -> FrameRow:
+    """Return the row of a frame stored at 640x480, without its picture."""
     K, pose = scan.camera(index)
     return {
         "scene_id": SCENE_ID,
         "frame_index": index,
+        "timestamp_s": index / scan.source.fps,
+        "sets": [f"uniform{N}"],
+        "image": {"bytes": None, "path": None},
         "width": SIZE[0],
         "height": SIZE[1],
+        "source_width": WIDTH,
+        "source_height": HEIGHT,
         "K": resize_intrinsics(K, (WIDTH, HEIGHT), SIZE).ravel().tolist(),
         "pose": None if pose is None else pose.ravel().tolist(),
     }
