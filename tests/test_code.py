@@ -59,13 +59,21 @@ def edit(clone, path, old, new):
 
 
 LISTING = """
-import importlib, json, os, re, sys
+import importlib.util, json, os, re, sys
 from pathlib import Path
-for name in ("torch", "cv2", "scipy.spatial", "transformers", "pyarrow.parquet", "jinja2", "pydantic", "av", "peft"):
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        pass
+# Libraries are imported once, by the parent; the package's own modules by each child.
+package = importlib.util.find_spec("rollout3d").submodule_search_locations[0]
+texts = [path.read_text() for path in sorted(Path(package).rglob("*.py"))]
+names = {name for text in texts for name in re.findall(r"^(?:import|from) ([\\w.]+)", text, re.M)}
+for name in sorted(names):
+    if name.split(".")[0] not in ("rollout3d", "vllm"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+assert not any(name.startswith("rollout3d") for name in sys.modules)
+# What all stages share as well: the test leaves it out of each stage's list.
+importlib.import_module("rollout3d.stages.common")
 for stage in sys.argv[2:]:
     pid = os.fork()
     if not pid:

@@ -83,6 +83,9 @@ class Package:
             if (self.folder.parent / name).is_dir():
                 self._states |= dict(_walk(self.folder.parent / name, f"{name}/"))
         self._modules = {module_of(path)[0]: path for path in self._states if path.endswith(".py")}
+        # Each stage's closure asks the same of the same files.
+        self._names = {path: self._name(self._place(path)) for path in self._states}
+        self._matches: dict[str, list[tuple[str, list[str]]]] = {}
         self._sources: dict[str, Source] = {}
         self._resources: dict[str, str] = {}
 
@@ -109,14 +112,14 @@ class Package:
                 continue
             seen.add(path)
             source = self._source(path, chosen)
-            parts[self._name(self._place(path))] = source.digest
+            parts[self._names[path]] = source.digest
             named |= self._tables(path, source)
             for resource in self._files(path, source, chosen):
                 parts[self._name(resource)] = self._resource(resource)
             for module in source.imports:
-                for imported in self._matching(module):
+                for imported, files in self._matching(module):
                     if _counts(path, module, imported, chosen):
-                        waiting += self._with_parents(module_of(imported)[0])
+                        waiting += files
         declared = _declarations()
         parts |= {f"table:{name}": declared[name] for name in (declared if "*" in named else named) if name in declared}
         self._cache.save()
@@ -138,10 +141,13 @@ class Package:
         names = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
         return [self._modules[name] for name in names if name in self._modules]
 
-    def _matching(self, module: str) -> list[str]:
-        if "*" in module:
-            return [path for name, path in self._modules.items() if fnmatch.fnmatchcase(name, module)]
-        return [self._modules[module]] if module in self._modules else []
+    def _matching(self, module: str) -> list[tuple[str, list[str]]]:
+        """Files of the modules that a name or pattern imports, each with the files that importing it runs."""
+        if module not in self._matches:
+            names = fnmatch.filter(self._modules, module) if "*" in module else [module]
+            found = [name for name in names if name in self._modules]
+            self._matches[module] = [(self._modules[name], self._with_parents(name)) for name in found]
+        return self._matches[module]
 
     def _source(self, path: str, chosen: Chosen) -> Source:
         entries = {key: selected(chosen, key) for key in sorted(keys_of(path))}
@@ -245,6 +251,7 @@ def _counts(path: str, module: str, imported: str, chosen: Chosen) -> bool:
     return condition is None or condition.holds(chosen)
 
 
+@cache
 def _excluded(path: str) -> bool:
     return any(path == name or path.startswith(f"{name}/") for name in EXCLUDED)
 
