@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import preloaded
+
 ROOT = Path(__file__).parents[2]
 STUDY = ("Snakefile", "rules", "workflow", "config", "envs", "resources", "slurm")
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
@@ -23,10 +25,14 @@ def copy_repository(folder: Path) -> Path:
 
 
 def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run Snakemake in `folder`, without the site settings of whoever runs the tests."""
+    """Run Snakemake in `folder`, without the site settings of whoever runs the tests.
+
+    Its interpreter has imported it already, except where a test chooses the paths that libraries come from.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ROLLOUT3D_")}
+    start = [] if "PYTHONPATH" in environment else [preloaded.python(preloaded.SNAKEMAKE)]
     return subprocess.run(
-        [SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True, env={**kept, **environment}
+        [*start, SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True, env={**kept, **environment}
     )
 
 

@@ -5,34 +5,21 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from functools import cache
-from pathlib import Path
 
 import pytest
 
+from dag.clones import ROOT, SNAKEMAKE, copy_repository, snakemake
 from rollout3d import tables
 
-ROOT = Path(__file__).parents[2]
 PRESETS = sorted(p.stem for p in (ROOT / "config" / "presets").glob("*.yaml"))
-STUDY = ("Snakefile", "rules", "workflow", "config", "envs", "resources", "slurm")
-SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """The repository as a user has it: no local.yaml, no results, no data."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in STUDY:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    (folder / "config" / "local.yaml").unlink(missing_ok=True)
-    return folder
-
-
-def snakemake(folder, *arguments):
-    return subprocess.run([SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True)
+    return copy_repository(tmp_path_factory.mktemp("graph") / "clone")
 
 
 @cache
@@ -141,7 +128,7 @@ def test_a_preset_writes_no_path_of_the_paper(clone, preset):
 
 def test_dry_run_on_a_bare_clone_is_quick(clone):
     started = time.monotonic()
-    assert snakemake(clone, "-n").returncode == 0
+    assert subprocess.run([SNAKEMAKE, "-n"], cwd=clone, capture_output=True).returncode == 0
     assert time.monotonic() - started < 15
 
 
