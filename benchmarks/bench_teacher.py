@@ -116,7 +116,7 @@ def _obvious(rows: list[QuestionRow], frames: Path, maps: Path, base_url: str) -
     readers = tables.SceneReader(tables.FRAMES, [frames]), tables.SceneReader(tables.MAPS, [maps])
     reading = threading.Lock()
 
-    def ask(row: QuestionRow) -> str | None:
+    def request(row: QuestionRow) -> str | None:
         scene = row["scene_id"] or ""
         with reading:
             bev = readers[1].rows(scene, ["bev"])[0]["bev"]["bytes"] or b""
@@ -133,7 +133,7 @@ def _obvious(rows: list[QuestionRow], frames: Path, maps: Path, base_url: str) -
 
     started = time.perf_counter()
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        list(pool.map(ask, rows))
+        list(pool.map(request, rows))
     return len(rows) / (time.perf_counter() - started)
 
 

@@ -96,9 +96,9 @@ class Package:
         Raises ValueError for an unknown stage or key.
         """
         chosen = chosen or {}
-        strange = sorted(set(chosen) - set(KEYS))
-        if strange:
-            raise ValueError(f"unknown registry {', '.join(strange)}: known are {', '.join(KEYS)}")
+        unknown = sorted(set(chosen) - set(KEYS))
+        if unknown:
+            raise ValueError(f"unknown registry {', '.join(unknown)}: known are {', '.join(KEYS)}")
         names = [stage, *(f"{package}.stages.{stage}" for package in PACKAGES)]
         entry = next((name for name in names if name in self._modules), None)
         if entry is None:

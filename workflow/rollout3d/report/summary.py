@@ -69,29 +69,34 @@ def _built(root: Path, agreement: Mode) -> str:
     return "\n".join([f"Built in {root}:", *lines]) if lines else ""
 
 
+def _generated(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files of generated questions, and those of the questions that were left out."""
+    found = [path for path in sorted((root / "questions").glob("*/*.parquet")) if path.parent.name != "external"]
+    dropped = [path for path in found if path.stem.endswith("_dropped")]
+    return [path for path in found if path not in dropped], dropped
+
+
 def _summaries(root: Path, scans: int) -> list[str]:
-    """Lines of the question types that report on what their generators tried, such as routes that were executed."""
-    made = [path for path in sorted((root / "questions").glob("*/*.parquet")) if path.parent.name != "external"]
-    dropped = [path for path in made if path.stem.endswith("_dropped")]
-    asked = tables.read_many(tables.QUESTIONS, [path for path in made if path not in dropped], ["question_type"])
+    """Return the lines of question types that report on their generators' attempts, such as executed routes."""
+    made, dropped = _generated(root)
+    questions = tables.read_many(tables.QUESTIONS, made, ["question_type"])
     left_out = tables.read_many(tables.QUESTIONS_DROPPED, dropped, ["question_id", "reason"])
     reasons = [row["reason"] for row in left_out]
     lines = []
-    for name in question_types.asked(row["question_type"] for row in asked):
+    for name in question_types.asked(row["question_type"] for row in questions):
         summary = types.load(name).summary
         if summary:
             # The gate removes questions that a generator made.
-            kept = sum(row["question_type"] == name for row in asked) + visible.removed(left_out, name)
+            kept = sum(row["question_type"] == name for row in questions) + visible.removed(left_out, name)
             lines.append(summary(kept, reasons, scans))
     # Without a refusal, routes that were not executed (compat: vsibench) look like executed ones.
     return [f"  {line}" for line in lines if "refused" in line]
 
 
 def _refused(root: Path) -> list[str]:
-    """Generated questions that the frames shown cannot answer, by reason: those left out, and those only marked."""
-    made = [path for path in sorted((root / "questions").glob("*/*.parquet")) if path.parent.name != "external"]
-    dropped = [path for path in made if path.stem.endswith("_dropped")]
-    marked = tables.read_many(tables.QUESTIONS, [path for path in made if path not in dropped], ["refused"])
+    """Return lines on generated questions that the frames of a model cannot answer: left out, or only marked."""
+    made, dropped = _generated(root)
+    marked = tables.read_many(tables.QUESTIONS, made, ["refused"])
     left_out = tables.read_many(tables.QUESTIONS_DROPPED, dropped, ["reason"])
     found = {
         "left out": [row["reason"] for row in left_out if visible.is_refusal(row["reason"])],

@@ -44,13 +44,13 @@ def main(argv: list[str] | None = None) -> None:
         handle = read_model(model_json)
         found = args.predictions or sorted(_evaluations(model_json.absolute()))
         if found:
-            asked = evaluated(found, model_json)
+            used = evaluated(found, model_json)
             source = "As in its evaluation: " + ", ".join(path.parent.name for path in found) + "."
         else:
             style = settings.style_of(handle.kind if handle.kind in ("sft", "grpo") else "none")
-            asked = settings.configured(_as_trained(config, handle.about), style)
+            used = settings.configured(_as_trained(config, handle.about), style)
             source = "From the configuration; no answers of this model were found."
-        values = {name: asked[name] for name in DECIDES if name != "prompt_digest"}
+        values = {name: used[name] for name in DECIDES if name != "prompt_digest"}
         video = _video(config, tables.lineage(model_json))
         export_model(model_json, args.to, Asked(**values, source=source), video)
     except OSError as error:
@@ -86,12 +86,12 @@ def evaluated(paths: list[Path], model_json: Path) -> dict[str, Any]:
         why = "were made under several settings" if len(seen) > 1 else "do not hold their settings"
         where = ", ".join(map(str, dict.fromkeys(seen.values()))) or ", ".join(map(str, paths))
         raise InvalidInput(f"{where}: the answers {why}; name the table that counts: --predictions FILE")
-    asked = dict(zip(DECIDES, next(iter(seen)), strict=True))
-    if wording_digest(asked["prompt"]) != asked["prompt_digest"]:
+    used = dict(zip(DECIDES, next(iter(seen)), strict=True))
+    if wording_digest(used["prompt"]) != used["prompt_digest"]:
         raise InvalidInput(
-            f"resources/prompts/{asked['prompt']}.txt has changed since {paths[0]} was written: evaluate again"
+            f"resources/prompts/{used['prompt']}.txt has changed since {paths[0]} was written: evaluate again"
         )
-    return asked
+    return used
 
 
 def _as_trained(config: Config, about: dict[str, Any]) -> Config:

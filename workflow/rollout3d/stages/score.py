@@ -113,8 +113,8 @@ def _heading(
     missing, n = found.missing.get("overall", 0), found.n["overall"]
     counts = [f"{missing:,} missing (count as wrong)", f"{predictions.empty:,} empty (wrong)"]
     counts.append(f"{predictions.doubled:,} doubled with equal texts (counted once)")
-    strange = f", such as {assess.shown(found.unknown)}" if found.unknown else ""
-    counts.append(f"{len(found.unknown):,} of unknown ids (ignored{strange})")
+    examples = f", such as {assess.shown(found.unknown)}" if found.unknown else ""
+    counts.append(f"{len(found.unknown):,} of unknown ids (ignored{examples})")
     if found.outside:
         counts.append(f"{found.outside:,} outside the split (ignored)")
     unknown = "settings of these predictions are unknown"

@@ -27,9 +27,9 @@ def main(argv: list[str] | None = None) -> None:
     columns = ["question_id", "setting", "sample", "text"]
     predictions = {setting: tables.read_many(tables.PREDICTIONS, files[setting], columns) for setting in SETTINGS}
     for setting, rows in predictions.items():
-        strange = {row["setting"] for row in rows} - {setting}
-        if strange:
-            raise StageError(f"the tables given for {setting} hold predictions of {', '.join(sorted(strange))}")
+        others = {row["setting"] for row in rows} - {setting}
+        if others:
+            raise StageError(f"the tables given for {setting} hold predictions of {', '.join(sorted(others))}")
     rows = tables.read(tables.OCR_RL, args.questions, ["question_id", "answer_type", "ground_truth"])
     questions = {row["question_id"]: row for row in rows}
     if questions.keys() != {row["question_id"] for row in predictions[SETTINGS[0]]}:

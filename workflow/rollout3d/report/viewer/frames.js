@@ -79,7 +79,7 @@ function paint(frame) {
   document.body.dataset.masks = count;
 }
 
-// The smallest region under a pixel: what a person means who points at a lamp on a table.
+// The smallest region under a pixel: of a lamp on a table it is the lamp.
 function under(event, frame) {
   const box = canvas.getBoundingClientRect();
   const x = Math.floor(((event.clientX - box.left) / box.width) * frame.width);

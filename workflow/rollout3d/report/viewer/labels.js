@@ -1,4 +1,4 @@
-// Names over the boxes: those nearest to the eye win, and none lies on another.
+// Names over the boxes: those nearest to the camera come first, and none covers another.
 
 import { Vector3 } from "three";
 import { colorOf, data, element, isShown, set, state } from "./state.js";
@@ -36,7 +36,7 @@ export class Labels {
       const box = [x - w / 2 - MARGIN_PX, y - h - MARGIN_PX, x + w / 2 + MARGIN_PX, y + MARGIN_PX];
       const inside = Math.abs(at.z) <= 1 && x > 0 && y > h && x < size.x && y < size.y;
       const chosen = tag.object.id === state.object;
-      // The middle of a wall's or floor's box says nothing: such names show when chosen.
+      // The middle of a wall's or floor's box is far from its surface: such names show only when chosen.
       const show = on && inside && isShown(tag.object) && (chosen || (tag.object.perturbable && free(box)));
       tag.tag.style.visibility = show ? "visible" : "hidden";
       tag.tag.classList.toggle("chosen", chosen);

@@ -1,4 +1,4 @@
-// Starts the page, and keeps what is chosen in the address, so that a state can be sent to a colleague.
+// Start the page, and keep the chosen state in its address, so that a link leads to that state.
 
 import { startFrames, step } from "./frames.js";
 import { startPanel } from "./panel.js";

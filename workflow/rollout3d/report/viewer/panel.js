@@ -45,7 +45,7 @@ function layers() {
     $("layers").append(element("label", { className: possible ? "" : "off" }, box, text));
   }
   const top = Math.max(data.bounds[1][2] - data.floor, 1);
-  // Below the ceiling, as the map from above is cut: from outside one looks into the room.
+  // Below the ceiling, where the map from above is cut too: the room is visible from outside.
   state.cut = Math.min(2.2, top);
   slider("Cut above", 0.2, Math.ceil(10 * top) / 10 + 0.1, 0.05, state.cut, (value) => `${value.toFixed(2)} m`, (cut) => set({ cut }));
   slider("Point size", 0.3, 3, 0.1, state.pointSize, (value) => `×${value.toFixed(1)}`, (pointSize) => set({ pointSize }));

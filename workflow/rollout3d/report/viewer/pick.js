@@ -1,4 +1,4 @@
-// What lies under the pointer. Places are CSS pixels from the window's upper left corner.
+// Things under the pointer. Positions are CSS pixels from the window's upper left corner.
 
 import { Ray, Vector3 } from "three";
 import { data, isShown } from "./state.js";
@@ -19,9 +19,9 @@ export function cameraAt(at, size, camera) {
   return best?.i ?? null;
 }
 
-// The id of the smallest object whose box the pointer meets (boxes stand inside one another), null if there is none.
+// The id of the smallest object whose box is under the pointer (boxes may contain one another), null if there is none.
 export function boxAt(at, size, camera) {
-  // From the near to the far border of what is drawn: right for every projection, askew ones included.
+  // From the near to the far limit of the drawing: right for every projection, asymmetric ones included.
   const [x, y] = [(2 * at.x) / size.x - 1, 1 - (2 * at.y) / size.y];
   const near = new Vector3(x, y, -1).unproject(camera);
   const ray = new Ray(near, new Vector3(x, y, 1).unproject(camera).sub(near).normalize());

@@ -30,7 +30,7 @@ export function frustum(frame, depth) {
   ];
 }
 
-// The picture itself, standing at a depth before the lens; its texture is the caller's.
+// The picture itself, placed at a depth before the lens; the caller gives its texture.
 export function imagePlane(frame, depth) {
   const geometry = new BufferGeometry();
   geometry.setAttribute("position", new BufferAttribute(new Float32Array(corners(frame, depth).flat()), 3));
@@ -39,14 +39,14 @@ export function imagePlane(frame, depth) {
   return new Mesh(geometry, new MeshBasicMaterial({ side: DoubleSide }));
 }
 
-// Where the picture lies in a window of that size: as large as fits, in the middle. CSS pixels.
+// Rectangle of the picture in a window of that size: as large as fits, in the middle. CSS pixels.
 export function placeInside(frame, size) {
   const scale = Math.min(size.x / frame.width, size.y / frame.height);
   const [width, height] = [scale * frame.width, scale * frame.height];
   return { scale, width, height, left: (size.x - width) / 2, top: (size.y - height) / 2 };
 }
 
-// Makes `camera` see the whole window as the frame's camera does, so that points fall on the picture's pixels.
+// Give `camera` the view of the frame's camera over the whole window, so that points fall on the picture's pixels.
 export function pixelProjection(camera, frame, size, near = 0.05, far = 200) {
   const [fx, , cx, , fy, cy] = frame.K;
   const { scale, left, top } = placeInside(frame, size);

@@ -36,7 +36,7 @@ export class Room {
     this.low = new Vector3(...data.bounds[0]);
     this.high = new Vector3(...data.bounds[1]);
     this.centre = this.low.clone().add(this.high).multiplyScalar(0.5);
-    // What lies low is nearer to the eye and takes more of the window.
+    // The lower part is nearer to the camera and takes more of the window.
     this.aim = this.centre.clone().setZ(data.floor + 0.2 * (this.high.z - data.floor));
     this.layers = {};
     this.addPoints();
@@ -51,7 +51,7 @@ export class Room {
     this.listen();
   }
 
-  // --- what is drawn ------------------------------------------------------------------------------------------------
+  // --- drawing ---------------------------------------------------------------------------------------------------
 
   lines(pairs, colors, width, options = {}) {
     const geometry = new LineSegmentsGeometry();
@@ -99,7 +99,7 @@ export class Room {
       const pen = picture.getContext("2d");
       pen.drawImage(loaded.image, 0, 0);
       const pixels = pen.getImageData(0, 0, width, height);
-      // Black is where the map has nothing.
+      // The map is black where it has no data.
       for (let i = 0; i < pixels.data.length; i += 4) {
         if (!(pixels.data[i] | pixels.data[i + 1] | pixels.data[i + 2])) pixels.data[i + 3] = 0;
       }
@@ -211,13 +211,13 @@ export class Room {
     const through = state.view === "camera";
     const on = { ...state.layers, filled: !through, shot: !through, camera: !through, chosen: true };
     on.gaps = state.layers.path;
-    // On the photo, the lens itself and pictures from above would only be in the way.
+    // The lens itself and pictures from above would cover the photo.
     for (const name of ["cameras", "path", "gaps", "floor"]) on[name] &&= !through;
     for (const [name, layer] of Object.entries(this.layers)) if (layer) layer.visible = Boolean(on[name]);
     this.draw();
   }
 
-  // --- how it is seen -----------------------------------------------------------------------------------------------
+  // --- views ---------------------------------------------------------------------------------------------------
 
   reset(first = false) {
     const reach = this.reach();
@@ -241,7 +241,7 @@ export class Room {
     if (!first) this.resize();
   }
 
-  // How far the room goes from its middle: a room that stands askew does not reach its rectangle's corners.
+  // Largest distance of the room from its middle: a rotated room does not reach its rectangle's corners.
   reach() {
     const half = this.high.clone().sub(this.low).length() / 2;
     const xyz = this.layers.points?.geometry.attributes.position;
@@ -331,7 +331,7 @@ export class Room {
     this.ceiling.constant = through ? 1e4 : data.floor + state.cut;
     this.renderer.setClearColor(BACKGROUND, through ? 0 : 1);
     this.renderer.render(this.scene, camera);
-    // A frame without a pose has a photo and nothing to lay over it.
+    // A frame without a pose has a photo, but no overlay.
     const blind = this.canvas.hidden;
     this.labels.place(camera, this.size, state.layers.labels && !blind, through || blind ? [] : this.axes);
     const scale = this.holder.querySelector("#scale");
@@ -340,7 +340,7 @@ export class Room {
     document.body.dataset.drawn = state.view;
   }
 
-  // --- choosing -----------------------------------------------------------------------------------------------------
+  // --- selection ----------------------------------------------------------------------------------------------------
 
   listen() {
     let down = null;

@@ -1,4 +1,4 @@
-// What the tables say, what is chosen, and who wants to know when that changes.
+// Contents of the tables, the chosen state, and the functions that are called when it changes.
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -44,7 +44,7 @@ export function bytes(base64) {
   return array;
 }
 
-// Run lengths, uint32 little-endian, row-major, zeros first (the regions table) -> one byte a pixel.
+// Run lengths, uint32 little-endian, row-major, zeros first (the regions table) -> one byte per pixel.
 export function decodeMask(base64, size) {
   const raw = bytes(base64);
   const runs = new DataView(raw.buffer);
