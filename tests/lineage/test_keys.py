@@ -7,6 +7,7 @@ import pytest
 from rollout3d.config import Config, Run
 from rollout3d.config.former import CONSTANTS, identity_name
 from rollout3d.config.keys import LATER, NO_EFFECT, has_effect, leaves, narrow, values
+from rollout3d.config.question_types import PER_SCENE
 from rollout3d.config.sections import UndeclaredKey
 from rollout3d.stages import registry
 
@@ -16,7 +17,7 @@ CONFIG = Config()
 def test_every_leaf_has_a_dotted_name_and_a_json_value():
     found = dict(leaves(CONFIG))
     assert found["video.train_frames"] == 16 and found["datasets.scannet.splits.train"] == ["train"]
-    assert found["questions.per_scene"]["object_counting"] == 100 and found["toyworld"] is None
+    assert found["questions.per_scene"] == {} and found["toyworld"] is None
     assert found["models.base.name"] == "Qwen/Qwen2.5-VL-3B-Instruct"
     assert not any(isinstance(value, dict) and "shards" in value for value in found.values())
 
@@ -30,6 +31,18 @@ def test_a_narrowed_configuration_holds_the_declared_keys_only():
             read()
     with pytest.raises(AttributeError):
         _ = held.grpo.no_such_key
+
+
+def test_an_identity_holds_all_caps_of_questions_and_not_the_changed_ones_alone():
+    def held(**per_scene):
+        config = Config.model_validate({"questions": {"per_scene": per_scene}})
+        (found,) = values(config, ["questions.per_scene"]).values()
+        assert found == config.questions.caps
+        return found
+
+    assert held() == PER_SCENE and held(route_planning=4) == PER_SCENE | {"route_planning": 4}
+    uncapped = held(route_planning=None)
+    assert uncapped == {name: cap for name, cap in PER_SCENE.items() if name != "route_planning"}
 
 
 def test_a_pattern_that_names_no_key_is_an_error():

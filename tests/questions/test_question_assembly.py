@@ -214,10 +214,9 @@ def test_each_type_draws_for_itself():
     times = {c: 1.3 * i for i, c in enumerate(KINDS)}
 
     def made(**per_scene):
-        caps = Config().questions.per_scene | per_scene
-        questions = Config.model_validate({"questions": {"per_scene": caps}}).questions
+        questions = Config.model_validate({"questions": {"per_scene": per_scene}}).questions
         rows = questions_for_scene(view(things, times, floor_of(things)), questions, 0)[0]
-        return {kind: [r for r in rows if r["question_type"] == kind] for kind in caps}
+        return {kind: [r for r in rows if r["question_type"] == kind] for kind in questions.caps}
 
     full, less = made(), made(object_rel_distance=3)
     assert len(less["object_rel_distance"]) == 3 < len(full["object_rel_distance"])

@@ -182,7 +182,7 @@ def test_a_stage_by_hand_names_the_misspelt_type_its_file_and_line(tmp_path, cap
     with pytest.raises(SystemExit):
         assemble_stage.main(["--config", '{"questions": {"per_scene": {"objects": null}}}', *needed])
     said = capsys.readouterr().err
-    assert "--config: questions.per_scene.objects is not there, so it cannot be removed; choose from object_co" in said
+    assert "--config: questions.per_scene.objects is not a question type; choose from object_co" in said
     assert said.count("object_counting") == 1 and "pydantic" not in said
 
 

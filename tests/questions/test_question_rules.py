@@ -8,11 +8,12 @@ import pytest
 
 from questions.question_rooms import random_things, view
 from rollout3d.config import Questions
+from rollout3d.config.question_types import PER_SCENE
 from rollout3d.geometry.distance import box_distance
 from rollout3d.questions.templates import option_text
 from rollout3d.questions.types import _rel_direction, obj_appearance_order, object_rel_distance
 
-UNCAPPED = {"per_scene": {}, "distance": "exact"}
+UNCAPPED = {"per_scene": dict.fromkeys(PER_SCENE), "distance": "exact"}
 ROOMS = [random_things(seed, 12) for seed in range(6)]
 
 
@@ -190,7 +191,7 @@ def test_appearance_order_makes_every_set_that_is_far_enough_apart():
     names = ["bed", "tv", "lamp", "door", "sofa", "stool", "fan"]
     things = [(c, (k, 0, 0.5), (0.5, 0.5, 1)) for k, c in enumerate(names)]
     times = dict(zip(names, [0.0, 0.4, 1.5, 3.0, 4.1, 5.1, 9.0]))
-    rows, reasons = obj_appearance_order.generate(view(things, times), Questions(per_scene={}), rng())
+    rows, reasons = obj_appearance_order.generate(view(things, times), Questions(**UNCAPPED), rng())
     expected = {
         tuple(sorted(four, key=times.__getitem__))
         for four in combinations(names, 4)

@@ -30,7 +30,7 @@ def routes_per_room(seeds):
 
 def test_synthetic_rooms_have_routes():
     found = routes_per_room(range(12))
-    assert np.mean(found) >= 3 and max(found) == Questions().per_scene["route_planning"] == 16
+    assert np.mean(found) >= 3 and max(found) == Questions().caps["route_planning"] == 16
 
 
 @pytest.mark.long
@@ -38,4 +38,4 @@ def test_a_room_has_more_than_three_routes_on_average():
     """Over 240 rooms 3.57 per room, standard error 0.34; 105 rooms have none, mostly because fewer than four large
     objects are the only ones of their category."""
     found = routes_per_room(range(120))
-    assert np.mean(found) >= 3 and max(found) == Questions().per_scene["route_planning"] == 16
+    assert np.mean(found) >= 3 and max(found) == Questions().caps["route_planning"] == 16

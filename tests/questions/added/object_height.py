@@ -34,7 +34,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     """One question per unique category."""
     reasons: Counter[str] = Counter()
     rows = []
-    for category in sample(scene.unique, config.per_scene.get(NAME), rng, reasons):
+    for category in sample(scene.unique, config.caps.get(NAME), rng, reasons):
         top = ANSWER.rounded(top_m(scene, category))
         evidence = {"object": scene.place(category), "top_cm": top}
         rows.append(scene.row(NAME, TEXT.format(category=category), str(top), [category], evidence))

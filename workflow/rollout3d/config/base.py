@@ -38,8 +38,17 @@ class Strict(BaseModel):
 
 @cache
 def dictionaries(model: type[BaseModel]) -> tuple[str, ...]:
-    """Fields of a model that are dictionaries, whose entries users add and remove."""
-    return tuple(name for name, info in model.model_fields.items() if get_origin(plain(info.annotation)) is dict)
+    """Return the fields of a model that are dictionaries whose entries users remove by null.
+
+    A dictionary whose values may be null keeps such entries: null is a value there.
+    """
+    found = ((name, plain(info.annotation)) for name, info in model.model_fields.items())
+    return tuple(name for name, kind in found if get_origin(kind) is dict and not nullable_values(kind))
+
+
+def nullable_values(annotation: Any) -> bool:
+    """Return whether a type is a dictionary in which null is a value."""
+    return get_origin(annotation) is dict and type(None) in get_args(get_args(annotation)[1])
 
 
 def plain(annotation: Any) -> Any:

@@ -7,12 +7,13 @@ narrowed to the keys that it declares, so that reading another one is an error a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, TypeVar
 
 from rollout3d.config.former import CONSTANTS, identity_name, present_name
+from rollout3d.config.question_types import caps
 from rollout3d.config.sections import Section
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -78,11 +79,16 @@ def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield key, section.model_dump(mode="json", include={name}, warnings=False)[name]
 
 
+WHOLE: dict[str, Callable[[Any], Any]] = {"questions.per_scene": caps}
+"""Key that holds only what differs from defaults in the code -> function that returns all of it. Identities hold all,
+so that a changed default changes them."""
+
+
 def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     """Return the keys that match any of `patterns` (`grpo.lr`, `datasets.*.splits.*`) with their values.
 
     Patterns may use the name that a moved key has in identities. Former keys that are constants now have their values
-    (`former.CONSTANTS`).
+    (`former.CONSTANTS`), and keys in `WHOLE` are whole.
 
     Raises KeyError for a pattern without a wildcard that names no key.
     """
@@ -90,6 +96,7 @@ def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     former = ((key, constant.value) for key, constant in CONSTANTS.items())
     every = chain(leaves(section), former)
     found = {key: value for key, value in every if any(fnmatchcase(key, p) for p in patterns)}
+    found |= {key: whole(found[key]) for key, whole in WHOLE.items() if key in found}
     unknown = [p for p in patterns if "*" not in p and p not in found]
     if unknown:
         raise KeyError(f"no such keys of the configuration: {', '.join(unknown)}")

@@ -6,7 +6,7 @@ Read from the files of `questions/types` without importing them: `RANK`, `PER_SC
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rollout3d.doors import QUESTION_TYPES
@@ -23,15 +23,24 @@ _RANKS: dict[str, int] = _stated("RANK", QUESTION_TYPES.names)
 NAMES: tuple[str, ...] = tuple(sorted(QUESTION_TYPES.names, key=lambda name: (_RANKS.get(name, 100), name)))
 """Question types by rank, then by name: the order of rows, tables and logs."""
 PER_SCENE: dict[str, int] = _stated("PER_SCENE", NAMES)
-"""Question type -> most questions per scene by default, for the types that are asked by default."""
+"""Question type -> most questions per scene by default, for the types that are asked by default. [VLM-3R: absolute
+distance, direction and order; the others assumed]"""
 SOURCES: dict[str, str] = _stated("SOURCE", NAMES)
 """Question type -> where its questions come from by default, for the types that may come from other people's files."""
+
+
+def caps(per_scene: Mapping[str, int | None]) -> dict[str, int]:
+    """Return the most questions per scene by question type: the defaults with `questions.per_scene` laid over them.
+
+    A type whose cap is null there has none and is left out.
+    """
+    return {name: cap for name, cap in ({**PER_SCENE, **per_scene}).items() if cap is not None}
 
 
 def asked(named: Iterable[str]) -> tuple[str, ...]:
     """Return the question types that are asked, in their order: those asked by default, and those in `named`.
 
-    `named`: the types that the configuration names, such as the keys of `questions.per_scene`.
+    `named`: the types that the configuration names, such as those of `Questions.caps`.
     """
     wanted = {*PER_SCENE, *named}
     return tuple(name for name in NAMES if name in wanted)

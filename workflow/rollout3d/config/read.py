@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from rollout3d import resources
 from rollout3d.config import Config, merge
-from rollout3d.config.base import type_at
+from rollout3d.config.base import nullable_values, type_at
 from rollout3d.config.names import unknown
 from rollout3d.config.problems import ConfigError, dotted, explain, shown
 from rollout3d.config.sections import Section
@@ -273,7 +273,7 @@ def _unknown_removals(below: Any, values: Any, path: tuple[str, ...], layer: Lay
             found += _unknown_removals(below.get(key) if isinstance(below, dict) else None, value, inner, layer, model)
         elif value is None and not is_section and isinstance(below, str) and below != "paper":
             found.append(f"{layer.where(inner)}: {dotted(inner)} cannot be removed: {dotted(path)} is {below}, a name")
-        elif value is None and not is_section and here is not None:
+        elif value is None and not is_section and here is not None and not nullable_values(here):
             known = [*(below or ())] if isinstance(below, dict) else []
             if key not in known and key not in _possible(here):
                 said = unknown(key, [*known, *_possible(here)], "there, so it cannot be removed")

@@ -166,8 +166,9 @@ class Questions(Section):
     """Store what a sampling that misses the true answer leads to: a count of the instances that it shows. [assumed]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
-    per_scene: dict[Literal[question_types.NAMES], Positive] = question_types.PER_SCENE
-    """At most this many a scene. [VLM-3R: absolute distance, direction and order; the others assumed]"""
+    per_scene: dict[Literal[question_types.NAMES], Positive | None] = {}
+    """Most questions per scene, by question type, such as {route_planning: 4}, where it differs from `PER_SCENE` in
+    the type's file of questions/types; null = no limit. [assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """A number that answers more of a type's training questions is thinned, at most to the second most frequent.
     [SpaceR; share assumed]"""
@@ -195,6 +196,11 @@ class Questions(Section):
     errata: SitePath | None = None
     """CSV file of answers that are wrong, removed or corrected at assembly (config/README.md), beside
     resources/errata.csv, which counts where `compat` is corrected; null = none. [assumed]"""
+
+    @property
+    def caps(self) -> dict[str, int]:
+        """Most questions per scene by question type; a type without a limit is missing."""
+        return question_types.caps(self.per_scene)
 
     @property
     def guessing_margin(self) -> float | None:

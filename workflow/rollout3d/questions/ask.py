@@ -62,7 +62,7 @@ def ask(dataset: str, path: Path, config: Config) -> Asked:
     else:
         questions, dropped = _questions(found, config)
     lost += [*_judged(verdict), *_lost(scene, found["objects"])]
-    return Asked(ref, root, found, questions, dropped, question_types.asked(config.questions.per_scene), lost)
+    return Asked(ref, root, found, questions, dropped, question_types.asked(config.questions.caps), lost)
 
 
 def _questions(found: SceneTables, config: Config) -> tuple[list[QuestionRow], list[DroppedQuestionRow]]:

@@ -41,13 +41,13 @@ def everything(config: Questions) -> Questions:
     that are asked only because `per_scene` names them keep theirs.
     """
     each = config.rel_distance_per_primary or PER_PRIMARY
-    named = {name: cap for name, cap in config.per_scene.items() if name not in question_types.PER_SCENE}
-    return config.model_copy(update={"per_scene": named, "rel_distance_per_primary": each})
+    open_ended = dict.fromkeys(question_types.PER_SCENE)
+    return config.model_copy(update={"per_scene": {**config.per_scene, **open_ended}, "rel_distance_per_primary": each})
 
 
 def asked(config: Questions) -> list[QuestionType]:
     """Return the question types that a configuration asks, in their order."""
-    return [types.load(name) for name in question_types.asked(config.per_scene)]
+    return [types.load(name) for name in question_types.asked(config.caps)]
 
 
 def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[list[QuestionRow], Dropped]:

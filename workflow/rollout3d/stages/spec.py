@@ -36,7 +36,7 @@ Keys = Callable[[Config, Scope], tuple[str, ...]]
 
 def types_named(config: Config) -> tuple[str, ...]:
     """Return the question types that have questions by default, and those that a configuration names."""
-    return question_types.asked([*config.questions.per_scene, *config.external.spatial_types])
+    return question_types.asked([*config.questions.caps, *config.external.spatial_types])
 
 
 def no_types(config: Config) -> tuple[str, ...]:

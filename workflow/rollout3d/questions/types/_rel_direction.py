@@ -155,7 +155,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator, leve
     rows = []
     # Most of a room lies before somebody who stands in it: uncapped, "back" answers 6 % of the medium questions.
     chosen = np.flatnonzero(passed).tolist()
-    cap = config.per_scene.get(name)
+    cap = config.caps.get(name)
     drawn = (
         sample(chosen, cap, rng, reasons)
         if compat

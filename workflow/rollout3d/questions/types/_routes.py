@@ -100,7 +100,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
         found[len(route.turns)].setdefault((route.instructions, route.turns), []).append(route)
     n_found = sum(map(len, found.values()))
     reasons["no walk with a clear turn"] += not n_found
-    cap = config.per_scene.get(NAME, MAX_ROUTES)
+    cap = config.caps.get(NAME, MAX_ROUTES)
     good = {n: _unobjectionable(scene, floor, walkers, routes, cap, rng, reasons) for n, routes in found.items()}
     rows: dict[str, QuestionRow] = {}
     # Many turns first: routes with few are easier to find and would crowd them out.

@@ -45,7 +45,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     sets = SpacedSets(times, N_CATEGORIES, config.appearance_gap_s)
     total = len(sets)
     reasons[f"first appearances within {config.appearance_gap_s:g} s"] += comb(len(times), N_CATEGORIES) - total
-    cap = min(config.per_scene.get(NAME) or total, total)
+    cap = min(config.caps.get(NAME) or total, total)
     reasons[f"cap of {cap} a scene"] += total - cap
     rows = []
     for rank in sorted(rng.choice(total, cap, replace=False).tolist()) if total else []:

@@ -46,7 +46,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
             far.append((first, second, distance))
     text = TYPE.wording(config.wording)
     rows = []
-    for first, second, distance in sample(far, config.per_scene.get(NAME), rng, reasons):
+    for first, second, distance in sample(far, config.caps.get(NAME), rng, reasons):
         between = scene.box(first).centroid - scene.box(second).centroid
         evidence = {
             "first": scene.place(first),

@@ -32,7 +32,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     reasons: Counter[str] = Counter()
     many = [category for category, n in scene.counts.items() if n >= 2]
     rows = []
-    for category in sample(many, config.per_scene.get(NAME), rng, reasons):
+    for category in sample(many, config.caps.get(NAME), rng, reasons):
         n = scene.counts[category]
         positions = [rounded(item.box.centroid) for item in scene.items.get(category, ())]
         evidence = {"category": category, "count": n, "positions": positions}

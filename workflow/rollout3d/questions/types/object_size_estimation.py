@@ -37,7 +37,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     reasons: Counter[str] = Counter()
     reasons["counts and boxes disagree"] += scene.unlocated
     rows = []
-    for category in sample(scene.unique, config.per_scene.get(NAME), rng, reasons):
+    for category in sample(scene.unique, config.caps.get(NAME), rng, reasons):
         longest = ANSWER.rounded(longest_m(scene, category))
         evidence = {"object": scene.place(category), "longest_cm": longest}
         rows.append(scene.row(NAME, TEXT.format(category=category), str(longest), [category], evidence))
