@@ -117,8 +117,8 @@ def site_of(study):
     return site
 
 
-def model_env(section):
-    """Environment in which models write answers under a section of the configuration: with vLLM, which has all else too,
-    where the study or a recipe asks for it."""
-    backends = {getattr(each, section).backend for each in OF_RUNS}
+def model_env():
+    """Environment in which models write answers: with vLLM, which has all else too, where the study or a recipe asks for
+    it."""
+    backends = {each.generation.backend for each in OF_RUNS}
     return f"../envs/{'vllm' if 'vllm' in backends else 'train'}.yaml"

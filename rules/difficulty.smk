@@ -13,12 +13,12 @@ rule difficulty:
     benchmark:
         "<benchmarks>/difficulty/{setting}.{shard}.tsv"
     conda:
-        model_env("difficulty")
+        model_env()
     threads: gpu_threads("difficulty")
     resources:
         **gpu_job("difficulty"),
     params:
-        n_shards=study.difficulty.shards,
+        n_shards=study.generation.shards,
         recipe=difficulty_recipe,
     shell:
         "python -m rollout3d.stages.difficulty --config {params.recipe:q} --setting {wildcards.setting}"

@@ -67,13 +67,13 @@ rule evaluate:
     wildcard_constraints:
         run="|".join(RUNS),
     conda:
-        model_env("evaluation")
+        model_env()
     threads: gpu_threads("evaluate")
     resources:
         **gpu_job("evaluate"),
     params:
         method=run_method,
-        n_shards=study.evaluation.shards,
+        n_shards=study.generation.shards,
         recipe=run_recipe,
     shell:
         "python -m rollout3d.stages.evaluate --config {params.recipe:q} --run {wildcards.run}"

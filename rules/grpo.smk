@@ -19,7 +19,7 @@ rule grpo:
     wildcard_constraints:
         run=runs_of("grpo"),
     conda:
-        model_env("grpo")
+        model_env()
     threads: gpu_threads("grpo")
     resources:
         **gpu_job("grpo"),

@@ -187,7 +187,7 @@ def difficulty_maps(wildcards):
 
 
 def difficulty_tables(setting):
-    return [f"<results>/difficulty/{setting}/{shard}.parquet" for shard in range(study.difficulty.shards)]
+    return [f"<results>/difficulty/{setting}/{shard}.parquet" for shard in range(study.generation.shards)]
 
 
 def benchmark_questions(wildcards):
@@ -225,7 +225,7 @@ def probe_table(wildcards):
 
 def evaluation_shards(wildcards):
     folder = f"<results>/eval/{wildcards.run}/{wildcards.benchmark}/predictions"
-    return [f"{folder}/{shard}.parquet" for shard in range(study.evaluation.shards)]
+    return [f"{folder}/{shard}.parquet" for shard in range(study.generation.shards)]
 
 
 def kept_names(wildcards, output):

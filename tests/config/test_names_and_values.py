@@ -48,7 +48,7 @@ MISSPELT = [
         "difficulty: {model: filter_bas}",
         "difficulty.model: filter_bas is not one of the models; did you mean filter_base?",
     ),
-    ("difficulty: {backend: vlm}", "difficulty.backend: vlm is not one of hf, vllm; did you mean vllm?"),
+    ("generation: {backend: vlm}", "generation.backend: vlm is not one of hf, vllm; did you mean vllm?"),
     (
         "models: {x: {name: y, same_as: bse}}",
         "models.x.same_as must name a model that stands for itself: bse is not one",
@@ -80,11 +80,11 @@ def test_names_of_runs_are_placed_like_all_others(study, key):
 def test_all_problems_are_told_at_once_with_their_lines(study):
     said = study.refused(
         "grpo:\n  tempreature: 1\n  lr: -1\n  beta: .nan\nsft:\n  lr: abc\n  epochs: 2.5\n",
-        "evaluation={'backend': 'vlm'}",
+        "generation={'backend': 'vlm'}",
     )
     assert said.splitlines() == [
         "6 problems in the configuration:",
-        "  --config: evaluation.backend: vlm is not one of hf, vllm; did you mean vllm?",
+        "  --config: generation.backend: vlm is not one of hf, vllm; did you mean vllm?",
         f"  {LOCAL}:2: grpo.tempreature is not a key of grpo; did you mean temperature?",
         f"  {LOCAL}:3: grpo.lr must be more than 0, not -1",
         f"  {LOCAL}:4: grpo.beta must be a finite number, not nan",
@@ -127,7 +127,7 @@ def test_unknown_says_what_there_is_when_nothing_is_near():
         ("video: {train_max_pixels: 300000}", "video.train_max_pixels: 300000 is more than eval_max_pixels (200704)"),
         ("video: {train_min_pixels: 200000}", "video.train_min_pixels: 200000 is more than train_max_pixels (105369)"),
         ("questions: {mix: {route_planning: 0.7, object_counting: 0.6}}", "questions.mix: the shares add up to 1.3"),
-        ("difficulty: {shards: true}", "difficulty.shards must be a number, not true"),
+        ("generation: {shards: true}", "generation.shards must be a number, not true"),
         ("sft: {lr: yes}", "sft.lr must be a number, not true"),
         ("runs: {select: []}", "runs.select is empty: at least one must be there"),
         ("site: {openai_base_url: localhost}", "site.openai_base_url: 'localhost' is no address"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollout3d import config
+from rollout3d.config.former import present_name
 from rollout3d.config.recipes import CELLS, RECIPE_KEYS, SHIPPED, of_run, read_recipe
 from rollout3d.config.runs import Run
 from rollout3d.doors import ROLLOUTS
@@ -115,7 +116,7 @@ STUDYS = (
         "torch_threads",
         "evaluation.datasets",
         "evaluation.scorers",
-        "evaluation.shards",
+        "generation.shards",
         "evaluation.benchmarks",
         "evaluation.probes",
     ),
@@ -137,7 +138,7 @@ def test_a_recipe_may_set_what_the_stages_of_a_run_read_and_nothing_else():
             scope = registry.Scope(benchmark="vsibench", run_name="x", run=run)
             for stage in ("train_sft", "train_grpo", "evaluate"):
                 read |= registry.job_values(stage, whole, scope).keys()
-    read = {key for key in read if not key.startswith(("job.", "run.", "prompts/"))}
+    read = {present_name(key) for key in read if not key.startswith(("job.", "run.", "prompts/"))}
     unsettable = {key for key in read if not any(fnmatchcase(key, pattern) for pattern in RECIPE_KEYS)}
     assert {key for key in unsettable if not any(fnmatchcase(key, pattern) for pattern in STUDYS)} == set()
     for pattern in RECIPE_KEYS:

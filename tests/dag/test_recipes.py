@@ -56,7 +56,7 @@ def test_a_back_end_that_a_recipe_asks_for_is_in_the_environment_of_its_rules(cl
     tiny = ("--configfile", "config/presets/tiny.yaml", "--config", 'runs={"recipes": true}')
     (clone / "config" / "recipes" / "mine.yaml").write_text("grpo: {lr: 1.0e-3}\n")
     assert "environments train train" in commands(clone, "all", *tiny)
-    (clone / "config" / "recipes" / "mine.yaml").write_text("grpo: {backend: vllm}\n")
+    (clone / "config" / "recipes" / "mine.yaml").write_text("generation: {backend: vllm}\n")
     assert "environments vllm train" in commands(clone, "all", *tiny)
 
 

@@ -34,6 +34,7 @@ def ask(name, files, policy, text="A"):
         policy,
         store,
         CONFIG.difficulty,
+        CONFIG.generation,
         CONFIG.video,
         think="plain",
         seed=0,
@@ -76,7 +77,7 @@ def test_only_the_model_after_grpo_is_asked_to_reason(files, policy, name):
 
 def test_frames_have_training_size_in_every_setting():
     for name in SETTINGS:
-        setting = recipe(name, CONFIG.difficulty, CONFIG.video).setting
+        setting = recipe(name, CONFIG.generation, CONFIG.video).setting
         assert (setting.frame_set, setting.pixels, setting.probe) == ("uniform4", (784, 1568), None)
     with pytest.raises(ValueError, match="unknown setting 'frames3'"):
         recipe("frames3", CONFIG.difficulty, CONFIG.video)

@@ -17,8 +17,8 @@ from toyworld.settings import StudyConfig
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1200)]
 
-SHAPE = ("results", "keep", "rebuild", "site.", "runs.", "evaluation.benchmarks", "evaluation.shards")
-SHAPE += ("difficulty.shards", "difficulty.run", "difficulty.model", "models.", "datasets.")
+SHAPE = ("results", "keep", "rebuild", "site.", "runs.", "evaluation.benchmarks", "generation.shards")
+SHAPE += ("difficulty.run", "difficulty.model", "models.", "datasets.")
 """Leaves that decide which jobs there are or what is done with results; tests of their own look at them."""
 
 UNREAD = {

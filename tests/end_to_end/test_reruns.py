@@ -35,7 +35,11 @@ def weights(study, run):
             OCR | {"train_base_model", "difficulty", "select_hard", "annotate", "sft_table", "sft"} | {"paper_table"},
         ),
         ('cot={"per_transition": 3}', OCR | {"select_hard", "annotate", "sft_table", "sft", "paper_table"}),
-        ('evaluation={"max_new_tokens": 9}', {"evaluate", "merge_predictions", "score", "report"}),
+        ('evaluation={"temperature": 0.5}', {"evaluate", "merge_predictions", "score", "report"}),
+        (
+            'generation={"max_new_tokens": 9}',
+            OCR | {"difficulty", "select_hard", "annotate", "sft_table", "sft", "paper_table"},
+        ),
         ('questions={"total": 30}', None),
         ('evaluation={"probes": ["black"]}', {"evaluate", "merge_predictions", "score", "report"}),
         ('grpo={"save_every": 2, "tracker": "tensorboard", "gradient_checkpointing": true}', set()),
@@ -132,7 +136,8 @@ def test_many_changed_values_are_all_seen_by_one_run(study):
         os.utime(path)
     change = (
         *("--config", 'sft={"lr": 0.01}', 'grpo={"ablation": {"sigma0": 64}, "temperature": 0.9}', "seed=1"),
-        *('difficulty={"max_new_tokens": 3}', 'evaluation={"max_new_tokens": 9}', 'video={"eval_frames": 4}'),
+        *('generation={"max_new_tokens": 9, "max_new_tokens_direct": 3}', 'video={"eval_frames": 4}'),
+        'evaluation={"temperature": 0.5}',
         *('cot={"attempts": 2}', 'questions={"total": 30}', 'scenes={"agreement": "flag"}'),
         *('toyworld={"model": {"steps": 5}, "scans": {"fps": 6}}', 'prompts={"think": "video_r1"}'),
     )
@@ -200,14 +205,14 @@ def test_a_kept_run_stays_and_every_number_above_it_says_so(study):
 @pytest.mark.long
 def test_kept_predictions_under_other_settings_are_scored_with_a_mark(study):
     target = "results/tiny/eval/ocr/synthetic/scores.parquet"
-    change = ("--config", 'evaluation={"max_new_tokens": 9}', "keep=[evaluate]")
+    change = ("--config", 'evaluation={"temperature": 0.5}', "keep=[evaluate]")
     assert rules(study.snakemake("-n", *change, "--", target)) == {"score"}
     study.snakemake(*change, "--", target)
     rows = [row for row in tables.read(tables.SCORES, study.folder / target) if row["scorer"]]
     assert {tuple(row["rests_on"]) for row in rows} == {("evaluate",)}
-    assert rows and all("8 tokens [configured: 9]" in row["settings"] for row in rows)
+    assert rows and all("temperature 0 [configured: 0.5]" in row["settings"] for row in rows)
     said = study.command("summary", "--results", "results/tiny").stdout
-    assert "8 tokens [configured: 9]" in said and "rests on kept evaluate" in said
+    assert "temperature 0 [configured: 0.5]" in said and "rests on kept evaluate" in said
 
 
 @pytest.mark.long

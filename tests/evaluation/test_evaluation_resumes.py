@@ -20,8 +20,9 @@ from rollout3d.stages import difficulty, evaluate, merge_predictions
 
 BATCH = 4
 SETTINGS = {
-    "difficulty": {"backend": "hf", "max_new_tokens": 3, "batch_size": BATCH},
-    "evaluation": {"backend": "hf", "max_new_tokens": 3, "batch_size": BATCH, "probes": ["black"], "temperature": 1.0},
+    "generation": {"backend": "hf", "max_new_tokens": 3, "max_new_tokens_direct": 3},
+    "difficulty": {"batch_size": BATCH},
+    "evaluation": {"batch_size": BATCH, "probes": ["black"], "temperature": 1.0},
 }
 
 
@@ -127,7 +128,7 @@ def test_settings_of_older_shards_come_from_their_lineage(world, tmp_path):
 def test_shards_answered_in_another_way_are_no_table(world, tmp_path, capsys):
     shards = [str(tmp_path / f"{shard}.parquet") for shard in range(2)]
     for shard, path in enumerate(shards):
-        changes = {"evaluation": SETTINGS["evaluation"] | {"max_new_tokens": 3 - shard}}
+        changes = {"generation": SETTINGS["generation"] | {"max_new_tokens": 3 - shard}}
         evaluate.main([*arguments("evaluate", world, path, **changes), "--shard", str(shard), "--n-shards", "2"])
     with pytest.raises(SystemExit):
         merge = ["--questions", world["questions"], "--out", str(tmp_path / "merged.parquet")]

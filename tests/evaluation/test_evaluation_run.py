@@ -25,7 +25,7 @@ def files(tmp_path_factory):
     return write_tables(tmp_path_factory.mktemp("world"))
 
 
-def run(files, style, **changes):
+def run(files, style, most_tokens=16, **changes):
     recorder = Recorder("<think>a</think><answer>A</answer>")
     video = Config.model_validate(CONFIG).video
     rows = evaluate(
@@ -37,6 +37,7 @@ def run(files, style, **changes):
         video,
         style=style,
         think="plain",
+        most_tokens=most_tokens,
         seed=0,
         back_end=Batches(recorder),
     )
@@ -47,7 +48,7 @@ def test_trained_runs_reason_and_released_models_answer_directly(files):
     assert [style_of(method) for method in ("none", "sft", "grpo")] == ["direct", "think", "think"]
     direct, asked = run(files, "direct")
     assert {r["scorer"] for r in direct} == {"vsibench"} and {s.max_new_tokens for s in asked.samplings} == {16}
-    think, asked = run(files, "think", max_new_tokens=77)
+    think, asked = run(files, "think", 77)
     assert {r["scorer"] for r in think} == {"tagged"} and {s.max_new_tokens for s in asked.samplings} == {77}
     assert {r["model"] for r in think} == {"my_run"}
     assert [r["question_id"] for r in think] == [q["question_id"] for q in question_rows()]
@@ -57,7 +58,7 @@ def test_every_prediction_says_how_it_was_made(files):
     def told(rows):
         return {tuple((name, row[name]) for name in tables.SETTING_COLUMNS) for row in rows}
 
-    rows, _ = run(files, "think", max_new_tokens=77, temperature=0.5, probes=["black"])
+    rows, _ = run(files, "think", 77, temperature=0.5, probes=["black"])
     asked = {"frames": 6, "frame_policy": "uniform", "max_pixels": 3136, "prompt": "think_plain"}
     asked |= {"prompt_digest": wording_digest("think_plain"), "temperature": 0.5, "max_new_tokens": 77}
     asked |= {"backend": "hf", "model_digest": None, "split": None}
@@ -93,9 +94,9 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     save_policy(tiny_policy(), tmp_path / "model", kind="tiny")
     model = tmp_path / "model" / "model.json"
     config = CONFIG | {
-        "difficulty": {"backend": "hf", "max_new_tokens": 2, "max_new_tokens_grpo": 3},
+        "generation": {"backend": "hf", "max_new_tokens": 3, "max_new_tokens_direct": 2},
         "cot": {"teacher": "geometric", "fallback": 6, "attempts": 1},
-        "evaluation": {"max_new_tokens": 3, "probes": ["black"], "backend": "hf"},
+        "evaluation": {"probes": ["black"]},
     }
     asked = f"--questions {files['ocr_rl']}"
     media = f"--frames {files['frames']} --maps {files['maps']}"

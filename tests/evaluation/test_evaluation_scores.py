@@ -206,7 +206,7 @@ def test_every_score_carries_its_settings_and_its_part():
         ({"temperature": 0.7}, "temperature is 0.7 .*, 0.0", "temperature 0.7 [configured: 0.0]"),
         (
             {"max_new_tokens": 72},
-            r"max new tokens is 72 .*, 1024 .*\(evaluation.max_new_tokens\)",
+            r"max new tokens is 72 .*, 1024 .*\(generation.max_new_tokens\)",
             "72 tokens [configured: 1024]",
         ),
         ({"backend": "hf"}, "backend is hf .*, vllm", "hf [configured: vllm]"),

@@ -177,7 +177,7 @@ def test_nothing_is_drowned_without_regions(files):
 
 
 def test_evaluation_asks_for_the_table_of_probes_before_it_loads_a_model(files, tmp_path, capsys):
-    config = CONFIG | {"evaluation": {"probes": ["shuffled"], "backend": "hf"}}
+    config = CONFIG | {"evaluation": {"probes": ["shuffled"]}, "generation": {"backend": "hf"}}
     given = f"--run x --method none --model {tmp_path}/none.json --questions {files['questions']}"
     with pytest.raises(SystemExit):
         evaluate.main(["--config", json.dumps(config), *f"{given} --frames {files['frames']} --out x".split()])
@@ -227,7 +227,7 @@ def _config(evaluation):
 
 def test_stages_lead_from_the_table_to_a_score_of_each_probe(files, tmp_path):
     save_policy(tiny_policy(), tmp_path / "model", kind="tiny")
-    config = CONFIG | {"evaluation": {"max_new_tokens": 2, "probes": list(PROBES), "backend": "hf"}}
+    config = CONFIG | {"evaluation": {"probes": list(PROBES)}, "generation": {"max_new_tokens": 2, "backend": "hf"}}
 
     def call(stage, words):
         stage.main(["--config", json.dumps(config), *words.split()])

@@ -214,7 +214,11 @@ def saved(policy, tmp_path_factory):
 
 
 def test_without_answers_the_configuration_decides(saved, tmp_path):
-    config = {"evaluation": {"temperature": 0.7, "max_new_tokens": 33}, "prompts": {"think": "video_r1"}}
+    config = {
+        "evaluation": {"temperature": 0.7},
+        "generation": {"max_new_tokens": 33},
+        "prompts": {"think": "video_r1"},
+    }
     said = export_run(saved, tmp_path / "out", "--config", json.dumps(config))
     assert "From the configuration" in said
     found = GenerationConfig.from_pretrained(tmp_path / "out")
@@ -230,10 +234,10 @@ def test_without_answers_the_recipe_of_a_run_comes_before_the_configuration(poli
 
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "mine.yaml").write_text(
-        "evaluation: {max_new_tokens: 77}\nvideo: {eval_max_pixels: 105369}\n"
+        "generation: {max_new_tokens: 77}\nvideo: {eval_max_pixels: 105369}\n"
     )
     save_policy(policy, tmp_path / "r", kind="sft", recipe="mine")
-    config = {"runs": {"table": str(tmp_path / "runs.tsv")}, "evaluation": {"max_new_tokens": 33}}
+    config = {"runs": {"table": str(tmp_path / "runs.tsv")}, "generation": {"max_new_tokens": 33}}
     export_run(tmp_path / "r" / "model.json", tmp_path / "out", "--config", json.dumps(config))
     assert json.loads((tmp_path / "out" / "generation_config.json").read_text())["max_new_tokens"] == 77
     assert (

@@ -72,9 +72,7 @@ def build(folder: Path, files: dict[str, Path], runs: list[str]) -> Path:
     (folder / "faults").mkdir(parents=True)
     (folder / "workflow").symlink_to(ROOT / "workflow")
     (folder / "slurm").symlink_to(ROOT / "slurm")
-    config = tw.config(save_every=1000).model_dump(
-        mode="json", include={"seed", "torch_threads", "video", "prompts", "grpo"}
-    )
+    config = tw.config(save_every=1000).model_dump(mode="json", include={*tw.SECTIONS, "grpo"})
     rows = {name: tw.run("vanilla", steps=STEPS, run=name).model_dump_json(exclude={"tables"}) for name in runs}
     paths = {name: str(path) for name, path in files.items()}
     text = SNAKEFILE.format(

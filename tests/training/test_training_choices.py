@@ -267,7 +267,7 @@ def test_sampler_and_trainer_are_compared_before_the_first_update(files, tempera
     assert check_agreement(groups, motor, grpo) < 1e-5
     for rollout in groups[0].rollouts:
         rollout.completion.logprobs[:] = [chance - 0.1 for chance in rollout.completion.logprobs]
-    with pytest.raises(Disagreement, match=r"differ by 0\.1 nats.*grpo.backend: hf"):
+    with pytest.raises(Disagreement, match=r"differ by 0\.1 nats.*generation.backend: hf"):
         check_agreement(groups, motor, grpo)
 
 

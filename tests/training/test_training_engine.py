@@ -141,8 +141,8 @@ def test_vllm_takes_the_configured_share_of_the_memory(files, monkeypatch):
     taken = []
     monkeypatch.setattr(generate_vllm, "Engine", lambda *_, **options: taken.append(options["gpu_memory_utilization"]))
     for share in (0.3, 0.15):
-        grpo = tw.config(backend="vllm", vllm_memory_share=share).grpo
-        make_engine(files["init"], grpo, World(), video=tw.config().video, total=10)
+        grpo = tw.config(vllm_memory_share=share).grpo
+        make_engine(files["init"], grpo, World(), video=tw.config().video, total=10, backend="vllm")
     assert taken == [0.3, 0.15]
 
 

@@ -22,7 +22,7 @@ LAUNCH = Path(__file__).resolve().parents[2] / "workflow" / "launch.py"
 SCENES = ("scene_a", "scene_b", "scene_c")
 
 
-def config(**grpo) -> Config:
+def config(backend: str = "hf", **grpo) -> Config:
     """The paper's configuration with everything small; keywords change the grpo section and its ablation."""
     ablation = {key: value for key, value in grpo.items() if key in Ablation.model_fields} | grpo.get("ablation", {})
     optimiser = {"dtype": "float32", "gradient_checkpointing": False, "deepspeed": "none", "save_every": 2}
@@ -37,6 +37,7 @@ def config(**grpo) -> Config:
                 "min_pixels": 784,
             },
             "prompts": {"think": "plain"},
+            "generation": {"backend": backend},
             "sft": {**optimiser, "epochs": 1, "lr": 1e-3, "batch_size": 2},
             "grpo": {
                 **optimiser,
@@ -46,7 +47,6 @@ def config(**grpo) -> Config:
                 "lr": 1e-3,
                 "max_new_tokens": 6,
                 "stop_without_update": None,
-                "backend": "hf",
                 **{key: value for key, value in grpo.items() if key != "ablation" and key not in Ablation.model_fields},
                 "ablation": {"kl_of_skipped": False} | ablation,
             },
@@ -207,12 +207,16 @@ def weights(model_json: Path) -> dict:
     return load_file(model_json.parent / "weights" / "model.safetensors")
 
 
+SECTIONS = ("seed", "torch_threads", "video", "prompts", "generation")
+"""Sections that both trainers read, beside their own."""
+
+
 def command(stage, config, run, files, init, out, processes=1, train="ocr_rl"):
     """What starts a training stage on `processes` processes."""
     section = "sft" if stage == "train_sft" else "grpo"
     arguments = [
         "--config",
-        json.dumps(config.model_dump(mode="json", include={"seed", "torch_threads", "video", "prompts", section})),
+        json.dumps(config.model_dump(mode="json", include={*SECTIONS, section})),
     ]
     arguments += ["--row", run.model_dump_json(exclude={"tables"}), "--init", init, "--train", files[train]]
     arguments += ["--frames", files["frames"], "--out-dir", out]

@@ -50,7 +50,7 @@ def test_evaluate_answers_with_vllm_in_an_environment_of_its_own(clone, tmp_path
     values = {
         "models": {"base": {"name": "stand-in", "tiny": False}},
         "video": small_world.CONFIG["video"],
-        "evaluation": {"backend": "vllm", "max_new_tokens_direct": 4},
+        "generation": {"backend": "vllm", "max_new_tokens_direct": 4},
         "site": {
             "models": {"base": str(tmp_path / "model" / "weights")},
             "python": {"vllm": sys.executable},

@@ -35,7 +35,7 @@ def command(tokenizer, frames, tmp_path):
     tables.write(tables.OCR_RL, tmp_path / "questions.parquet", rows, tables.Lineage("test"))
     tables.write(tables.FRAMES, tmp_path / "frames.parquet", [], tables.Lineage("test"))
     save_policy(build_tiny(tokenizer, seed=1, hidden=128, head_dim=64, layers=2), tmp_path / "model", kind="tiny")
-    config = {"torch_threads": 1, "difficulty": {"backend": "vllm", "max_new_tokens": 24}}
+    config = {"torch_threads": 1, "generation": {"backend": "vllm", "max_new_tokens_direct": 24}}
     given = ["--config", json.dumps(config), "--setting", "frames2", "--questions", tmp_path / "questions.parquet"]
     given += ["--frames", tmp_path / "frames.parquet", "--model", tmp_path / "model" / "model.json"]
     program = str(Path(__file__).parent / "small_engine.py")

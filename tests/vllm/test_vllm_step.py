@@ -51,7 +51,7 @@ def test_all_views_of_all_questions_are_drawn_side_by_side(stepping, frames):
     from rollout3d.config import Grpo
     from rollout3d.training.grpo import roll_out
 
-    grpo = Grpo(n_clean=4, n_perturbed=4, max_new_tokens=TOKENS, backend="vllm")
+    grpo = Grpo(n_clean=4, n_perturbed=4, max_new_tokens=TOKENS)
     whole = groups(policy, frames)
     roll_out(whole, engine, grpo, 5)
     together, longest = len(steps), max(len(tokens) for group in written(whole) for tokens in group)

@@ -30,6 +30,7 @@ from rollout3d.config.sections import (
     DatasetName,
     Difficulty,
     External,
+    Generation,
     Model,
     Positive,
     Prompts,
@@ -79,6 +80,7 @@ class Config(Section):
     }
     """[OCR: 3B policy, 7B filter]"""
     prompts: Prompts = Prompts()
+    generation: Generation = Generation()
     difficulty: Difficulty = Difficulty()
     cot: Cot = Cot()
     sft: Sft = Sft()

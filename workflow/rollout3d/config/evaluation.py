@@ -42,13 +42,7 @@ class Evaluation(Section):
     """Frames of a benchmark's video that models are shown. uniform: video.eval_frames at positions rounded to whole
     frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. [assumed;
     official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
-    shards: Positive = 8
-    """Jobs per run and benchmark. [assumed]"""
     batch_size: Positive = 8
-    max_new_tokens: Positive = 1024
-    """[Video-R1: its evaluation; SpaceR: the same]"""
-    max_new_tokens_direct: Positive = 16
-    """For models that were not taught to reason. [VSI-Bench]"""
     scorers: Annotated[list[name_in(doors.SCORERS, "auto")], Field(min_length=1), Once] = ["auto"]
     """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: vsibench for direct
     answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""
@@ -58,5 +52,3 @@ class Evaluation(Section):
     """Also answer with a video that cannot answer: what a model loses by it, it had seen. black: black frames;
     shuffled: the frames in another order; other_room: another room's video; drowned: every object that the question
     names under noise; removed: only frames without them. The last two need scans. [assumed; removed: ReVSI]"""
-    backend: Literal["hf", "vllm"] = "vllm"
-    """Who answers. [assumed]"""

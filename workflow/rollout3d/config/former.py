@@ -80,6 +80,18 @@ MOVED: dict[str, str] = {
 }
 """Former key or section -> where its values are set now."""
 
+SHARED: dict[str, tuple[str, ...]] = {
+    "generation.backend": ("difficulty.backend", "grpo.backend", "evaluation.backend"),
+    "generation.shards": ("difficulty.shards", "evaluation.shards"),
+    "generation.max_new_tokens": ("difficulty.max_new_tokens_grpo", "evaluation.max_new_tokens"),
+    "generation.max_new_tokens_direct": ("difficulty.max_new_tokens", "evaluation.max_new_tokens_direct"),
+}
+"""Key that several former keys have become -> their names. A stage declares the name that is its own, under which the
+value stands in identities."""
+ONE_OF: dict[str, str] = {name: key for key, names in SHARED.items() for name in names}
+"""Former key -> the key of `SHARED` that it has become."""
+MOVED |= ONE_OF
+
 _INSTEAD = {
     "nodes": "the number of nodes is the profile's (ROLLOUT3D_NODES); remove the line",
     "tensorboard": "write `tracker: tensorboard`",
@@ -116,6 +128,8 @@ def identity_name(key: str) -> str:
 
 def present_name(name: str) -> str:
     """Return the key that stands in an identity as `name`."""
+    if name in ONE_OF:
+        return ONE_OF[name]
     prefix = next((each for each in RENAMED if _below(name, RENAMED[each])), "")
     return prefix + name.removeprefix(RENAMED[prefix]) if prefix else name
 

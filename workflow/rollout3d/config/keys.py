@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, TypeVar
 
-from rollout3d.config.former import CONSTANTS, identity_name, present_name
+from rollout3d.config.former import CONSTANTS, ONE_OF, identity_name, present_name
 from rollout3d.config.question_types import caps
 from rollout3d.config.sections import Section
 
@@ -87,24 +87,31 @@ so that a changed default changes them."""
 def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     """Return the keys that match any of `patterns` (`grpo.lr`, `datasets.*.splits.*`) with their values.
 
-    Patterns may use the name that a moved key has in identities. Former keys that are constants now have their values
-    (`former.CONSTANTS`), and keys in `WHOLE` are whole.
+    Patterns may use the name that a moved key has in identities; a key that several former ones have become
+    (`former.SHARED`) is returned by the former name that a pattern uses. Former keys that are constants now have their
+    values (`former.CONSTANTS`), and keys in `WHOLE` are whole.
 
     Raises KeyError for a pattern without a wildcard that names no key.
     """
-    patterns = [present_name(pattern) for pattern in patterns]
+    own = [pattern for pattern in patterns if pattern in ONE_OF]
+    patterns = [present_name(pattern) for pattern in patterns if pattern not in ONE_OF]
     former = ((key, constant.value) for key, constant in CONSTANTS.items())
-    every = chain(leaves(section), former)
-    found = {key: value for key, value in every if any(fnmatchcase(key, p) for p in patterns)}
+    every = dict(chain(leaves(section), former))
+    found = {key: value for key, value in every.items() if any(fnmatchcase(key, p) for p in patterns)}
     found |= {key: whole(found[key]) for key, whole in WHOLE.items() if key in found}
-    unknown = [p for p in patterns if "*" not in p and p not in found]
+    found |= {name: every[ONE_OF[name]] for name in own if ONE_OF[name] in every}
+    unknown = [p for p in (*patterns, *own) if "*" not in p and p not in found]
     if unknown:
         raise KeyError(f"no such keys of the configuration: {', '.join(unknown)}")
     return found
 
 
 def narrow(section: AnySection, keys: Collection[str], prefix: str = "") -> AnySection:
-    """Return a copy of `section` that holds only `keys`; reading another key raises UndeclaredKey."""
+    """Return a copy of `section` that holds only `keys`; reading another key raises UndeclaredKey.
+
+    `keys` may have former names of keys that are one now (`former.SHARED`).
+    """
+    keys = {ONE_OF.get(key, key) for key in keys}
     kept: dict[str, Any] = {}
     for name, value in vars(section).items():
         key = f"{prefix}{name}"

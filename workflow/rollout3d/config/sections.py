@@ -246,22 +246,29 @@ class Prompts(Section):
     """Wording that asks for reasoning: resources/prompts/think_<name>.txt. [Video-R1]"""
 
 
+class Generation(Section):
+    """How models write text, whichever stage asks them."""
+
+    backend: Literal["hf", "vllm"] = "vllm"
+    """Program that generates the filter's answers, those of evaluation and rollouts: transformers (hf) or vLLM.
+    [assumed]"""
+    shards: Positive = 8
+    """Number of jobs that share the questions of a setting of the filter, or of a run on a benchmark. [assumed]"""
+    max_new_tokens: Positive = 1024
+    """Maximum length of an answer with reasoning, in tokens; rollouts have `grpo.max_new_tokens`. [Video-R1: its
+    evaluation; SpaceR: the same]"""
+    max_new_tokens_direct: Positive = 16
+    """Maximum length of an answer without reasoning, in tokens. [VSI-Bench]"""
+
+
 class Difficulty(Section):
     """The four settings of Table 1, and the hard set."""
 
-    shards: Positive = 8
-    """Jobs per setting. [assumed]"""
     model: str = "filter_base"
     """[OCR: Qwen2.5-VL-7B-Instruct]"""
     run: str = "filter"
     """The GRPO-trained run of setting frames16_grpo. [OCR: 2000 steps]"""
     batch_size: Positive = 16
-    max_new_tokens: Positive = 16
-    """Answers without reasoning. [VSI-Bench]"""
-    max_new_tokens_grpo: Positive = 1024
-    """Answers with reasoning: setting frames16_grpo. [Video-R1: its evaluation; SpaceR: the same]"""
-    backend: Literal["hf", "vllm"] = "vllm"
-    """Who answers. [assumed]"""
 
 
 class Runs(Section):

@@ -150,8 +150,6 @@ class Grpo(Optimiser):
     """[Video-R1; SpaceR: 1024]"""
     delta_start: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Schedule's first value. [OCR, annealed object selector]"""
-    backend: Literal["hf", "vllm"] = "vllm"
-    """Who samples. [assumed]"""
     warn_without_update: NotNegative | None = 20
     """Steps from the start without any update (no group with spread) before a warning; null or 0: never. [assumed]"""
     stop_without_update: NotNegative | None = 100

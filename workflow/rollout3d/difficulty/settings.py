@@ -8,6 +8,7 @@ from typing import cast
 
 from rollout3d.config import SETTINGS, Difficulty, Video
 from rollout3d.config.frames import train_set
+from rollout3d.config.sections import Generation
 from rollout3d.difficulty.select import scorer_of, style_of
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
@@ -28,7 +29,7 @@ class Recipe:
     max_new_tokens: int
 
 
-def recipe(name: str, config: Difficulty, video: Video) -> Recipe:
+def recipe(name: str, generation: Generation, video: Video) -> Recipe:
     """Return how a setting of `config.SETTINGS` is answered.
 
     The settings are: 2 frames; 16 frames; the BEV picture, then 16 frames; 16 frames for the filter model after GRPO,
@@ -45,7 +46,7 @@ def recipe(name: str, config: Difficulty, video: Video) -> Recipe:
         bev=name == "frames16_bev",
     )
     style = style_of(name)
-    most = config.max_new_tokens_grpo if style == "think" else config.max_new_tokens
+    most = generation.max_new_tokens if style == "think" else generation.max_new_tokens_direct
     return Recipe(setting, style, scorer_of(name), most)
 
 
@@ -55,6 +56,7 @@ def predict(
     policy: Policy,
     store: FrameStore,
     config: Difficulty,
+    generation: Generation,
     video: Video,
     *,
     think: str | None,
@@ -67,7 +69,7 @@ def predict(
     `think` names the wording that asks for reasoning, None where the setting asks for none. Answers in `parts` are not
     computed again.
     """
-    how = recipe(name, config, video)
+    how = recipe(name, generation, video)
     predictions = answer(
         rows,
         policy,

@@ -36,6 +36,7 @@ def evaluate(
     *,
     style: Style,
     think: str | None,
+    most_tokens: int,
     seed: int,
     back_end: BackEnd,
     parts: Parts | None = None,
@@ -46,8 +47,8 @@ def evaluate(
     """Answer question rows and yield prediction rows, those of the questions' own video first.
 
     Answers are scored by the official scorer of `style` on `benchmark`. `think` names the wording that asks for
-    reasoning, None for direct answers. Answers in `parts` are not computed again. `split` names the part of the
-    benchmark that its questions are. `twins` has the videos of `config.probes`.
+    reasoning, None for direct answers. `most_tokens`: maximum length of an answer. Answers in `parts` are not computed
+    again. `split` names the part of the benchmark that its questions are. `twins` has the videos of `config.probes`.
     """
     predictions = answer(
         rows,
@@ -56,7 +57,7 @@ def evaluate(
         settings(config, video),
         sampling=Sampling(
             temperature=config.temperature,
-            max_new_tokens=config.max_new_tokens_direct if style == "direct" else config.max_new_tokens,
+            max_new_tokens=most_tokens,
         ),
         batch_size=config.batch_size,
         scorer=official_scorer(style, benchmark),

@@ -13,7 +13,9 @@ from typing import Any, cast
 from rollout3d import doors
 from rollout3d.config import Config
 from rollout3d.config.evaluation import official_scorer
+from rollout3d.config.former import present_name
 from rollout3d.config.frames import eval_set
+from rollout3d.config.sections import Generation
 from rollout3d.errors import InvalidInput
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.wordings import Style, wording_digest, wording_name
@@ -37,9 +39,9 @@ KEYS = {
     "temperature": "evaluation.temperature",
     "backend": "evaluation.backend",
 }
-"""Column -> key of the configuration that decides it."""
+"""Column -> key that decides it, by its name in identities."""
 TOKENS = {"direct": "evaluation.max_new_tokens_direct", "think": "evaluation.max_new_tokens"}
-"""Style -> key of the configuration that decides `max_new_tokens`."""
+"""Style -> key that decides `max_new_tokens`, by its name in identities."""
 
 
 def style_of(method: str) -> Style:
@@ -47,9 +49,14 @@ def style_of(method: str) -> Style:
     return "direct" if method == "none" else "think"
 
 
+def most_tokens(generation: Generation, style: Style) -> int:
+    """Return the maximum length of an answer in a prompt style, in tokens."""
+    return generation.max_new_tokens_direct if style == "direct" else generation.max_new_tokens
+
+
 def configured(config: Config, style: Style) -> dict[str, Any]:
     """Return the settings that the configuration demands of a run, by column of `COMPARED`."""
-    evaluation, video = config.evaluation, config.video
+    evaluation, generation, video = config.evaluation, config.generation, config.video
     frames = frame_set(eval_set(evaluation, video))
     prompt = wording_name(style, None if style == "direct" else config.prompts.think)
     return {
@@ -59,8 +66,8 @@ def configured(config: Config, style: Style) -> dict[str, Any]:
         "prompt": prompt,
         "prompt_digest": wording_digest(prompt),
         "temperature": evaluation.temperature,
-        "max_new_tokens": evaluation.max_new_tokens_direct if style == "direct" else evaluation.max_new_tokens,
-        "backend": evaluation.backend,
+        "max_new_tokens": most_tokens(generation, style),
+        "backend": generation.backend,
     }
 
 
@@ -171,7 +178,7 @@ def line(
             key = tokens if name == "max_new_tokens" else KEYS.get(name)
             problems.append(
                 f"{_plain(name)} is {' and '.join(map(str, values))} in the predictions, {demanded} in the "
-                + (f"configuration ({key})" if key else "configuration")
+                + (f"configuration ({present_name(key)})" if key else "configuration")
             )
     if problems and not may_differ:
         raise InvalidInput(

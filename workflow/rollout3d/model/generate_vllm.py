@@ -70,7 +70,7 @@ class Engine:
         except ImportError as error:
             raise ModelError(
                 f"vLLM cannot be imported ({error}); on a machine with a GPU, make the environment of envs/vllm.yaml "
-                "(`snakemake --sdm conda` does), or choose backend: hf"
+                "(`snakemake --sdm conda` does), or set generation.backend: hf"
             ) from error
         if colocated:
             options.setdefault("distributed_executor_backend", "external_launcher")

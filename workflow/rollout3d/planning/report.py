@@ -29,6 +29,8 @@ NOTES = {
 }
 LORA_RANK = 64
 """LoRA rank that is proposed to runs that do not fit, and that the table shows. [assumed]"""
+SECTIONS = {"backend": "generation"}
+"""Key that a plan proposes -> its section, where that is not the run's own (`sft`, `grpo`)."""
 TABLE_GIB = (24, 48, 80)
 STEPS = 2000
 """Steps of OCR's GRPO run. [OCR, implementation details]"""
@@ -150,7 +152,7 @@ def _verdict(plan: Plan) -> Iterator[str]:
     remedies = changes(plan.work, plan.gib)
     section = "sft" if plan.work.backend is None else "grpo"
     for values, changed in remedies:
-        named = ", ".join(f"{section}.{key}: {str(value).lower()}" for key, value in values.items())
+        named = ", ".join(f"{SECTIONS.get(key, section)}.{key}: {str(value).lower()}" for key, value in values.items())
         yield f"  fits with {named}: {memory.peak(memory.memory(changed, plan.gib))[1] / GIB:.1f} GiB"
     if not remedies:
         yield "  no setting of this run makes it fit: use more or larger GPUs, fewer rollouts or shorter completions"

@@ -142,7 +142,9 @@ def work(
         raise Unplannable(f"{key} = {size} cannot be shared out over {gpus} GPUs: give --gpus a divisor of it")
     shape = shape or model_shape(config, base_model(config, runs, name))[0]
     if run.method == "grpo":
-        return grpo_work(shape, config.grpo, run, config.video, gpus, tokens=tokens, share=share)
+        return grpo_work(
+            shape, config.grpo, run, config.video, gpus, backend=config.generation.backend, tokens=tokens, share=share
+        )
     prompt = prompt_size(config.video, most_frames(config.video.train_frames))
     length = tokens or TARGET_TOKENS
     targets = {"completion": 0, "all_text": TEXT_TOKENS, "video_r1": prompt.prompt}[config.sft.label_mode]
@@ -166,6 +168,7 @@ def grpo_work(
     video: Video,
     gpus: int,
     *,
+    backend: Literal["hf", "vllm"],
     prompt_tokens: int | None = None,
     tokens: int | None = None,
     share: float | None = None,
@@ -199,8 +202,8 @@ def grpo_work(
         longest,
         min(longest, tokens or longest // 2),
         reference=grpo.beta > 0,
-        backend=grpo.backend,
-        share=(share or getattr(grpo, "vllm_memory_share", VLLM_SHARE)) if grpo.backend == "vllm" else 0.0,
+        backend=backend,
+        share=(share or getattr(grpo, "vllm_memory_share", VLLM_SHARE)) if backend == "vllm" else 0.0,
         frames=each * frames,
         updates=grpo.updates_per_rollout,
     )

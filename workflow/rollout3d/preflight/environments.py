@@ -79,15 +79,18 @@ def _ask(study: Study, environment: str, prefix: str | None, job: Job) -> list[F
         rules = sorted({name for name in GPU_JOBS if _answers_with_vllm(study, name)})
         found.append(
             f"environment vllm: {answer['python']} cannot import vLLM ({answer['failed']}), which the configuration "
-            f"names for {', '.join(rules)}: {_remedy(environment, given)}; or set backend: hf in their sections"
+            f"names for {', '.join(rules)}: {_remedy(environment, given)}; or set generation.backend: hf"
         )
     return [Finding(text) for text in found]
 
 
+ANSWERING = ("difficulty", "evaluate", "grpo")
+"""Rules whose jobs generate text."""
+
+
 def _answers_with_vllm(study: Study, rule: str) -> bool:
-    section = {"difficulty": "difficulty", "evaluate": "evaluation", "grpo": "grpo"}.get(rule)
     configs = [study.config, *(of_run(study.config, run) for run in study.runs.values())]
-    return section is not None and any(getattr(config, section).backend == "vllm" for config in configs)
+    return rule in ANSWERING and any(config.generation.backend == "vllm" for config in configs)
 
 
 def _remedy(environment: str, given: str | None) -> str:

@@ -50,13 +50,14 @@ def main(argv: list[str] | None = None) -> None:
     rows = cast("list[QuestionRow]", of_shard(tables.read(tables.OCR_RL, args.questions), *shard))
     predictions = ()
     if rows:
-        policy, back_end = open_model(args.model, config.video, config.difficulty.backend, config.torch_threads)
+        policy, back_end = open_model(args.model, config.video, config.generation.backend, config.torch_threads)
         predictions = settings.predict(
             args.setting,
             rows,
             policy,
             FrameStore(args.frames, args.maps),
             config.difficulty,
+            config.generation,
             config.video,
             think=config.prompts.think if args.setting == "frames16_grpo" else None,
             seed=config.seed,

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from rollout3d.config.frames import eval_set
     from rollout3d.evaluation.run import evaluate
-    from rollout3d.evaluation.settings import part_of, style_of
+    from rollout3d.evaluation.settings import most_tokens, part_of, style_of
     from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
     from rollout3d.model.media import FrameStore
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.probes:
             shown = eval_set(config.evaluation, config.video)
             twins = Twins(args.probes, shown, store, args.objects, args.regions, config.seed)
-        policy, back_end = open_model(args.model, config.video, config.evaluation.backend, config.torch_threads)
+        policy, back_end = open_model(args.model, config.video, config.generation.backend, config.torch_threads)
         predictions = evaluate(
             args.run,
             rows,
@@ -70,6 +70,7 @@ def main(argv: list[str] | None = None) -> None:
             config.video,
             style=style,
             think=config.prompts.think if style == "think" else None,
+            most_tokens=most_tokens(config.generation, style),
             seed=config.seed,
             back_end=back_end,
             parts=parts,

@@ -262,7 +262,7 @@ STAGES: dict[str, Spec] = {
     "difficulty": Spec(
         _difficulty,
         prompts=_wording,
-        shards=lambda config, scope: config.difficulty.shards,
+        shards=lambda config, scope: config.generation.shards,
         reads=_train_frames,
         costly=True,
     ),
@@ -280,7 +280,7 @@ STAGES: dict[str, Spec] = {
         _evaluate,
         lambda run: ("method",),
         prompts=_wording,
-        shards=lambda config, scope: config.evaluation.shards,
+        shards=lambda config, scope: config.generation.shards,
         reads=lambda config, scope: dict.fromkeys(("frames", "probes", "regions"), _eval_set(config)),
         costly=True,
     ),
@@ -369,9 +369,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found |= {"method": run.method, "deepspeed": section.deepspeed, "tracker": section.tracker or ()}
         found |= {name: getattr(run, name) or () for name in ("rollout", "reward", "schedule")}
     if stage in ("train_grpo", "difficulty", "evaluate"):
-        found["backend"] = {"train_grpo": config.grpo, "difficulty": config.difficulty, "evaluate": config.evaluation}[
-            stage
-        ].backend
+        found["backend"] = config.generation.backend
     if stage == "report":  # its gallery shows again only views that perturb objects
         found["rollout"] = tuple(doors.ROLLOUTS.declaring("OBJECTS"))
     of_types = STAGES[stage].question_types

@@ -37,13 +37,13 @@ def check_agreement(groups: Sequence[Group], engine: Engine, grpo: Grpo) -> floa
     trainer = engine.score([row], temperature=1.0)[0].cpu()
     apart, tokens = engine.world.sum([float((trainer - sampler).abs().sum()), len(sampler)])
     gap = apart / tokens
-    log.info("log-probabilities of sampler (%s) and trainer differ by %.2g nats per token", grpo.backend, gap)
+    log.info("log-probabilities of sampler (%s) and trainer differ by %.2g nats per token", engine.backend, gap)
     if not gap <= grpo.max_logprob_gap:
         raise Disagreement(
-            f"log-probabilities of the sampler (grpo.backend: {grpo.backend}) and the trainer differ by {gap:.3g} nats "
-            f"per token on average, more than {grpo.max_logprob_gap} (MAX_LOGPROB_GAP in "
+            f"log-probabilities of the sampler (generation.backend: {engine.backend}) and the trainer differ by {gap:.3g} "
+            f"nats per token on average, more than {grpo.max_logprob_gap} (MAX_LOGPROB_GAP in "
             "workflow/rollout3d/config/training.py): they do not see the same model or prompt. Install the versions "
-            "that pyproject.toml pins, or set grpo.backend: hf"
+            "that pyproject.toml pins, or set generation.backend: hf"
         )
     return gap
 

@@ -128,7 +128,15 @@ def run_grpo(
         lineage, key = _origin(inputs, lineage_of, world)
         if _finished(out, lineage, lock, restore, world):
             return
-        engine = make_engine(inputs.init, grpo, world, video=config.video, total=run.steps, seed=run.seed)
+        engine = make_engine(
+            inputs.init,
+            grpo,
+            world,
+            video=config.video,
+            total=run.steps,
+            seed=run.seed,
+            backend=config.generation.backend,
+        )
         loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
         train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
         loop.finish(keep, name=run.run, **_about("grpo", config, run, lineage))

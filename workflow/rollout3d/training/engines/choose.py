@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rollout3d.config import Grpo, Sft, Video
 from rollout3d.model.load import read_model
@@ -38,13 +38,14 @@ def make_engine(
     video: Video,
     total: int,
     seed: int = 0,
+    backend: Literal["hf", "vllm"] = "hf",
     optimiser: MakeOptimiser = make_optimiser,
     of: type[E] = Engine,
 ) -> E:
     """Return the engine of a run of `total` steps that starts from the model `init`.
 
     SFT's learning rate falls linearly, GRPO's as a cosine. Under GRPO the policy has a reference if `beta` > 0, and
-    rollouts are drawn by `settings.backend`. `optimiser`, `of`: another optimiser or class of engine, for measurements.
+    rollouts are drawn by `backend`. `optimiser`, `of`: another optimiser or class of engine, for measurements.
     """
     grpo = settings if isinstance(settings, Grpo) else None
     trained = TrainedPolicy(init, settings, video, world.device, seed, grpo.temperature if grpo else 1.0)
@@ -56,7 +57,7 @@ def make_engine(
     own = optimiser(trained, world, settings.lr)
     vllm = None
     # vLLM reads plain weights. It has its own on the device, so the copy that it reads may stay on the CPU.
-    by_vllm = grpo is not None and grpo.backend == "vllm"
+    by_vllm = grpo is not None and backend == "vllm"
     copy = trained.load("cpu" if by_vllm else None) if sharded or (by_vllm and adapted) else None
     if grpo and by_vllm:
         vllm = _start_vllm(trained, grpo.vllm_memory_share, world)

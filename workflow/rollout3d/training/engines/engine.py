@@ -110,6 +110,11 @@ class Engine:
         self.schedule, self.world = schedule, world
         self.policy, self.settings, self.trained = trained.policy, trained.settings, trained.parameters
 
+    @property
+    def backend(self) -> Literal["hf", "vllm"]:
+        """Back end that draws the rollouts."""
+        return "hf" if self.sampler.vllm is None else "vllm"
+
     # --- the step ----------------------------------------------------------------------------------------------------
 
     def logprobs(self, packed: Packed, temperature: float | None = None, prefix: Prefix | None = None) -> torch.Tensor:
