@@ -63,8 +63,7 @@ NULLABLE = {
     "runs.max_steps": "2",
     "cot.second_opinion": "gpt-4o-mini",
     "sft.system": "Be brief",
-    "sft.tracker": "wandb",
-    "grpo.tracker": "tensorboard",
+    "training.tracker": "wandb",
     "site.openai_base_url": "http://localhost:1",
     "models.base.same_as": "filter_base",
 }
@@ -215,8 +214,8 @@ def test_what_editors_make_of_a_good_file_is_read(study, content):
 
 
 def test_anchors_and_merge_keys_work(study):
-    loaded = study("sft: &train {lr: 0.001, dtype: float32}\ngrpo: {<<: *train, beta: 0}\n")
-    assert (loaded.grpo.lr, loaded.grpo.dtype, loaded.grpo.beta) == (0.001, "float32", 0.0)
+    loaded = study("sft: &train {lr: 0.001, lora_rank: 8}\ngrpo: {<<: *train, beta: 0}\n")
+    assert (loaded.grpo.lr, loaded.grpo.lora_rank, loaded.grpo.beta) == (0.001, 8, 0.0)
 
 
 def test_a_folder_or_a_dangling_link_in_place_of_a_file_is_named(study):

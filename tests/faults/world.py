@@ -31,8 +31,7 @@ STEPS, SAVE_EVERY, BATCH = 5, 2, 4
 LOCAL = f"""preset: tiny
 results: results/study
 runs: {{max_steps: {STEPS}}}
-sft: {{save_every: {SAVE_EVERY}}}
-grpo: {{save_every: {SAVE_EVERY}}}
+training: {{save_every: {SAVE_EVERY}}}
 difficulty: {{batch_size: {BATCH}}}
 evaluation: {{batch_size: {BATCH}}}
 """

@@ -38,9 +38,9 @@ def test_the_released_sizes_have_the_published_numbers_of_parameters(name, param
 
 
 def parts(run, gib=80, **settings):
-    changed = CONFIG.grpo.model_copy(update=settings)
+    changed = CONFIG.training.model_copy(update=settings)
     runs = {**RUNS, run: RUNS[run].model_copy(update={"settings": {}, "recipe": None})}
-    return memory(work(CONFIG.model_copy(update={"grpo": changed}), runs, run, 8), gib)
+    return memory(work(CONFIG.model_copy(update={"training": changed}), runs, run, 8), gib)
 
 
 def test_parts_of_3b_and_7b_under_zero2_are_those_worked_out_by_hand():
@@ -66,7 +66,7 @@ def test_zero3_shares_out_what_zero2_holds_whole():
 
 
 def test_the_filter_run_fits_80_gib_by_its_recipe_and_not_without():
-    assert "deepspeed" in RUNS["filter"].settings["grpo"]
+    assert "deepspeed" in RUNS["filter"].settings["training"]
     assert not report.problems(work(CONFIG, RUNS, "filter", 8), 80)
     bare = {**RUNS, "filter": RUNS["filter"].model_copy(update={"settings": {}})}
     assert report.problems(work(CONFIG, bare, "filter", 8), 80)

@@ -131,8 +131,8 @@ def test_checkpoints_of_another_configuration_are_not_resumed(files, taught, tmp
 
 @pytest.fixture
 def engine(files):
-    settings = tw.config().grpo
-    return make_engine(files["init"], settings, World(), video=tw.config().video, total=9)
+    config = tw.config()
+    return make_engine(files["init"], config.grpo, World(), training=config.training, video=config.video, total=9)
 
 
 def test_the_newest_undamaged_checkpoint_is_found_and_old_ones_go(tmp_path, engine):
@@ -175,8 +175,8 @@ def test_a_process_that_the_checkpoint_does_not_know_joins_without_a_random_stat
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, files, engine):
     checkpoint.save(tmp_path, 2, engine, World())
-    settings = tw.config(freeze_vision=True).grpo
-    frozen = make_engine(files["init"], settings, World(), video=tw.config().video, total=9)
+    config = tw.config(freeze_vision=True)
+    frozen = make_engine(files["init"], config.grpo, World(), training=config.training, video=config.video, total=9)
     with pytest.raises(ValueError, match="another model"):
         checkpoint.restore(checkpoint.newest(tmp_path), frozen, World())
 

@@ -27,7 +27,8 @@ def _long(value):
 
 
 def engine(files, **settings):
-    motor = make_engine(files["init"], tw.config(**settings).grpo, World(), video=tw.config().video, total=10)
+    config = tw.config(**settings)
+    motor = make_engine(files["init"], config.grpo, World(), training=config.training, video=config.video, total=10)
     motor.schedule = LearningRate(1e-2, "linear", 10)
     return motor
 
@@ -141,8 +142,9 @@ def test_vllm_takes_the_configured_share_of_the_memory(files, monkeypatch):
     taken = []
     monkeypatch.setattr(generate_vllm, "Engine", lambda *_, **options: taken.append(options["gpu_memory_utilization"]))
     for share in (0.3, 0.15):
-        grpo = tw.config(vllm_memory_share=share).grpo
-        make_engine(files["init"], grpo, World(), video=tw.config().video, total=10, backend="vllm")
+        config = tw.config(backend="vllm", vllm_memory_share=share)
+        given = {"training": config.training, "video": config.video, "backend": config.generation.backend}
+        make_engine(files["init"], config.grpo, World(), total=10, **given)
     assert taken == [0.3, 0.15]
 
 

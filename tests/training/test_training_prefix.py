@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
 
 from rollout3d import tables
+from rollout3d.config import Training
 from rollout3d.training import prefix as prefixes
 from rollout3d.training.engines import engine as engines
 from rollout3d.training.group import Group
@@ -132,11 +133,18 @@ def away(motor):
     return motor
 
 
+def apart(settings):
+    """Settings of grpo, and those of training."""
+    shared = {key: value for key, value in settings.items() if key in Training.model_fields}
+    return {key: value for key, value in settings.items() if key not in shared}, shared
+
+
 def step(files, monkeypatch, limit, sums, **settings):
     """Log-probabilities of a row, then the gradient and figures of one step's first update, rows cut by `limit`."""
     monkeypatch.setattr(engines, "MICRO_TOKENS", limit)
-    grpo = tw.config(grad_rollouts="both_on_clean", offpolicy_correction="truncated", beta=0.1, **settings).grpo
-    motor = away(training_step.engine(files, grpo))
+    own, training = apart(settings)
+    grpo = tw.config(grad_rollouts="both_on_clean", offpolicy_correction="truncated", beta=0.1, **own).grpo
+    motor = away(training_step.engine(files, grpo, **training))
     made: Group = training_step.group(files, motor, grpo, (1.0, 0.0, 0.3, 0.5))
     score = motor.score([PackedRow(made.rollouts[0].prompt, [r.completion.token_ids for r in made.rollouts])], 0.7)
     forward = LogProbs.forward
@@ -164,8 +172,9 @@ def test_several_updates_on_a_long_group_give_the_same_weights(files, monkeypatc
     weights = []
     for limit in (8192, ALONE):
         monkeypatch.setattr(engines, "MICRO_TOKENS", limit)
-        grpo = tw.config(grad_rollouts="both_on_clean", updates_per_rollout=3, beta=0.1, **settings).grpo
-        motor = away(training_step.engine(files, grpo))
+        own, training = apart(settings)
+        grpo = tw.config(grad_rollouts="both_on_clean", updates_per_rollout=3, beta=0.1, **own).grpo
+        motor = away(training_step.engine(files, grpo, **training))
         before = torch.cat([p.detach().flatten().clone() for p in motor.trained.values()])
         update([training_step.group(files, motor, grpo, (1.0, 0.0, 0.3, 0.5))], motor, grpo, 0)
         assert motor.updates == 3

@@ -123,10 +123,11 @@ def test_the_loss_is_a_mean_over_tokens_or_over_samples_however_they_are_batched
 def test_video_r1s_recipe_is_its_script():
     """4 GPUs x 1 sample x 2 accumulated, once over 165,000 samples; the system turn has no full stop."""
     recipe = yaml.safe_load((ROOT / "config" / "recipes" / "video_r1_sft.yaml").read_text())
-    sft = Config.model_validate({"sft": recipe["sft"]}).sft
+    config = Config.model_validate({name: recipe[name] for name in ("training", "sft")})
+    sft, shared = config.sft, config.training
     assert sft_steps(165_000, sft) == 165_000 // (4 * 1 * 2)
-    assert (sft.lr, sft.weight_decay, sft.max_grad_norm, sft.save_every) == (1e-6, 0, 5, 1000)
-    assert (sft.dtype, sft.deepspeed, sft.lora_rank, sft.freeze_vision) == ("bfloat16", "zero2", 0, False)
+    assert (sft.lr, sft.weight_decay, sft.max_grad_norm, shared.save_every) == (1e-6, 0, 5, 1000)
+    assert (shared.dtype, shared.deepspeed, sft.lora_rank, shared.freeze_vision) == ("bfloat16", "zero2", 0, False)
     assert (sft.system, sft.loss, sft.label_mode) == ("You are a helpful assistant", "sample_mean", "completion")
 
 

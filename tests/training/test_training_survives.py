@@ -153,8 +153,8 @@ def test_a_finished_result_that_is_found_is_not_trained(files, taught, tmp_path,
 
 
 def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_before_older_ones_go(files, tmp_path, monkeypatch):
-    settings = tw.config().grpo
-    engine = make_engine(files["init"], settings, World(), video=tw.config().video, total=9)
+    config = tw.config()
+    engine = make_engine(files["init"], config.grpo, World(), training=config.training, video=config.video, total=9)
     for step in (1, 2):
         checkpoint.save(tmp_path, step, engine, World())
     calls = []

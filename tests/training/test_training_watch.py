@@ -118,7 +118,7 @@ def test_metrics_reach_tensorboard(files, taught, tmp_path):
 @pytest.mark.parametrize("name", TRACKERS.names)
 def test_a_tracker_that_is_not_installed_is_reported_at_the_start(files, taught, tmp_path, monkeypatch, name):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(NotTrainable, match=rf"grpo.tracker: {name} needs .* pip install 'rollout3d\[{name}\]'"):
+    with pytest.raises(NotTrainable, match=rf"training.tracker: {name} needs .* pip install 'rollout3d\[{name}\]'"):
         run_grpo(tw.config(tracker=name), tw.run(), tw.inputs(files, taught), tmp_path, tw.lineage)
 
 

@@ -27,8 +27,9 @@ def questions(files, rows=None):
     return Questions(rows or tables.read(tables.OCR_RL, files["ocr_rl"]), store, tw.config().video, "plain", 0)
 
 
-def engine(files, grpo):
-    return make_engine(files["init"], grpo, World(), video=tw.config().video, total=4)
+def engine(files, grpo, **training):
+    shared = tw.config(**training).training
+    return make_engine(files["init"], grpo, World(), training=shared, video=tw.config().video, total=4)
 
 
 def group(files, motor, grpo, rewards, words=(*CLEAN_WORDS, *NOISY_WORDS), question="q00"):

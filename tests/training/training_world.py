@@ -11,7 +11,7 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import Config, Run
-from rollout3d.config.training import Ablation
+from rollout3d.config.training import Ablation, Training
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.load import save_policy
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
@@ -23,9 +23,11 @@ SCENES = ("scene_a", "scene_b", "scene_c")
 
 
 def config(backend: str = "hf", **grpo) -> Config:
-    """The paper's configuration with everything small; keywords change the grpo section and its ablation."""
+    """The paper's configuration with everything small; keywords change the grpo section, its ablation and training."""
     ablation = {key: value for key, value in grpo.items() if key in Ablation.model_fields} | grpo.get("ablation", {})
-    optimiser = {"dtype": "float32", "gradient_checkpointing": False, "deepspeed": "none", "save_every": 2}
+    shared = {key: value for key, value in grpo.items() if key in Training.model_fields}
+    own = {key: value for key, value in grpo.items() if key not in {"ablation", *Ablation.model_fields, *shared}}
+    small = {"dtype": "float32", "gradient_checkpointing": False, "deepspeed": "none", "save_every": 2}
     return Config.model_validate(
         {
             "torch_threads": 1,
@@ -38,16 +40,16 @@ def config(backend: str = "hf", **grpo) -> Config:
             },
             "prompts": {"think": "plain"},
             "generation": {"backend": backend},
-            "sft": {**optimiser, "epochs": 1, "lr": 1e-3, "batch_size": 2},
+            "training": small | shared,
+            "sft": {"epochs": 1, "lr": 1e-3, "batch_size": 2},
             "grpo": {
-                **optimiser,
                 "prompts_per_step": 2,
                 "n_clean": 2,
                 "n_perturbed": 2,
                 "lr": 1e-3,
                 "max_new_tokens": 6,
                 "stop_without_update": None,
-                **{key: value for key, value in grpo.items() if key != "ablation" and key not in Ablation.model_fields},
+                **own,
                 "ablation": {"kl_of_skipped": False} | ablation,
             },
         }
@@ -187,9 +189,10 @@ def inputs(files, init=None, train="ocr_rl"):
 
 
 def with_sft(**sft) -> Config:
-    """`config()` with keywords changing its sft section."""
-    base = config()
-    return base.model_copy(update={"sft": base.sft.model_copy(update=sft)})
+    """`config()` with keywords changing its sft section and training."""
+    base = config(**{key: value for key, value in sft.items() if key in Training.model_fields})
+    own = {key: value for key, value in sft.items() if key not in Training.model_fields}
+    return base.model_copy(update={"sft": base.sft.model_copy(update=own)})
 
 
 def teach(files, out: Path) -> Path:
@@ -207,7 +210,7 @@ def weights(model_json: Path) -> dict:
     return load_file(model_json.parent / "weights" / "model.safetensors")
 
 
-SECTIONS = ("seed", "torch_threads", "video", "prompts", "generation")
+SECTIONS = ("seed", "torch_threads", "video", "prompts", "generation", "training")
 """Sections that both trainers read, beside their own."""
 
 

@@ -44,7 +44,7 @@ from rollout3d.config.sections import (
 )
 from rollout3d.config.site import RELEASED_BENCHMARKS, Site
 from rollout3d.config.teacher import Api, Cot, Judge
-from rollout3d.config.training import Grpo, Optimiser, Sft
+from rollout3d.config.training import Grpo, Optimiser, Sft, Training
 
 
 class Config(Section):
@@ -83,6 +83,7 @@ class Config(Section):
     generation: Generation = Generation()
     difficulty: Difficulty = Difficulty()
     cot: Cot = Cot()
+    training: Training = Training()
     sft: Sft = Sft()
     grpo: Grpo = Grpo()
     evaluation: Evaluation = Evaluation()

@@ -80,11 +80,14 @@ MOVED: dict[str, str] = {
 }
 """Former key or section -> where its values are set now."""
 
+_TRAINING = ("dtype", "gradient_checkpointing", "deepspeed", "freeze_vision", "save_every", "tracker")
+
 SHARED: dict[str, tuple[str, ...]] = {
     "generation.backend": ("difficulty.backend", "grpo.backend", "evaluation.backend"),
     "generation.shards": ("difficulty.shards", "evaluation.shards"),
     "generation.max_new_tokens": ("difficulty.max_new_tokens_grpo", "evaluation.max_new_tokens"),
     "generation.max_new_tokens_direct": ("difficulty.max_new_tokens", "evaluation.max_new_tokens_direct"),
+    **{f"training.{name}": (f"sft.{name}", f"grpo.{name}") for name in _TRAINING},
 }
 """Key that several former keys have become -> their names. A stage declares the name that is its own, under which the
 value stands in identities."""
@@ -94,7 +97,7 @@ MOVED |= ONE_OF
 
 _INSTEAD = {
     "nodes": "the number of nodes is the profile's (ROLLOUT3D_NODES); remove the line",
-    "tensorboard": "write `tracker: tensorboard`",
+    "tensorboard": "write `training:`, `tracker: tensorboard` indented below it",
 }
 GONE: dict[str, str] = {f"{section}.{key}": do for section in ("sft", "grpo") for key, do in _INSTEAD.items()}
 """Former key that has no successor of the same values -> what to do instead."""

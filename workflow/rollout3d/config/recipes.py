@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SHIPPED = shipped("config/recipes")
 RECIPE_KEYS = (
-    *("sft.*", "grpo.*", "prompts.*"),
+    *("training.*", "sft.*", "grpo.*", "prompts.*"),
     *("video.train_*", "video.eval_*", "video.min_pixels", "video.image_max_pixels", "video.time_mode"),
     *("evaluation.frame_policy", "evaluation.temperature", "evaluation.batch_size"),
     *("generation.backend", "generation.max_new_tokens*"),

@@ -27,32 +27,35 @@ MAX_LOGPROB_GAP = 0.05
 """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
 
 
-class Optimiser(Section):
-    """What SFT and GRPO share."""
+class Training(Section):
+    """Settings that SFT and GRPO share: precision, memory, checkpoints."""
 
-    weight_decay: ClassVar[float] = SFT_WEIGHT_DECAY
-    max_grad_norm: ClassVar[float] = MAX_GRAD_NORM
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """[Video-R1]"""
+    """Precision of weights and activations while training. [Video-R1]"""
     gradient_checkpointing: bool = True
-    """[Video-R1]"""
+    """Compute activations a second time in the backward pass instead of storing them, which saves memory. [Video-R1]"""
     deepspeed: Literal["none", "zero0", "zero2", "zero3"] = "zero2"
-    """File of config/deepspeed; none: plain torch, with everything on every GPU as under ZeRO-0. [Video-R1: its
-    fine-tuning]"""
-    lora_rank: NotNegative = 0
-    """0 = full fine-tuning. [Video-R1]"""
+    """ZeRO stage by its file of config/deepspeed; none: plain torch, with everything on every GPU as under ZeRO-0.
+    [Video-R1: its fine-tuning; its GRPO of 7B: ZeRO-3]"""
     freeze_vision: bool = False
-    """[Video-R1 trains it]"""
+    """Leave the vision tower's weights as they are. [Video-R1 trains them]"""
     save_every: Positive = 100
-    """Steps between checkpoints. [Video-R1]"""
+    """Number of steps between checkpoints. [Video-R1: its GRPO; its fine-tuning: 1000, more than OCR-SFT has]"""
     tracker: name_in(doors.TRACKERS) | None = None
     """Program that draws the metrics while a run trains, a file of training/trackers; null = the run's tables alone.
     [assumed]"""
 
 
+class Optimiser(Section):
+    """Settings that SFT and GRPO each have."""
+
+    weight_decay: ClassVar[float] = SFT_WEIGHT_DECAY
+    max_grad_norm: ClassVar[float] = MAX_GRAD_NORM
+    lora_rank: NotNegative = 0
+    """Rank of the LoRA adapters that are trained instead of the weights; 0 = full fine-tuning. [Video-R1]"""
+
+
 class Sft(Optimiser):
-    save_every: Positive = 100
-    """Steps between checkpoints. [assumed; Video-R1: 1000, more than OCR-SFT has]"""
     epochs: Positive = 2
     """[OCR, implementation details]"""
     lr: Above0 = 1e-6
@@ -128,8 +131,6 @@ class Grpo(Optimiser):
     top_p: ClassVar[float] = TOP_P
     offpolicy_cap: ClassVar[float] = OFFPOLICY_CAP
     max_logprob_gap: ClassVar[float] = MAX_LOGPROB_GAP
-    deepspeed: Literal["none", "zero0", "zero2", "zero3"] = "zero2"
-    """As for SFT. [assumed: a 3B policy needs no more; Video-R1: ZeRO-3 for 7B]"""
     n_clean: Positive = 4
     """Rollouts of the video. [OCR, implementation details]"""
     n_perturbed: NotNegative = 4

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rollout3d.config.training import Optimiser
+from rollout3d.config.training import Optimiser, Training
 from rollout3d.planning.shape import Shape
 
 Trained = Literal["everything", "language", "adapters"]
@@ -116,11 +116,11 @@ class Forward:
         return self.vision - self.vision_spared + language + head * self.head
 
 
-def trained_of(settings: Optimiser) -> Trained:
+def trained_of(settings: Optimiser, training: Training) -> Trained:
     """Return the name of the parameters that a run trains."""
     if settings.lora_rank:
         return "adapters"
-    return "language" if settings.freeze_vision else "everything"
+    return "language" if training.freeze_vision else "everything"
 
 
 def packed_forward(shape: Shape, rows: Sequence[RowSize], dense: bool = False, lora_rank: int = 0) -> Forward:

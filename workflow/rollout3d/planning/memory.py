@@ -77,7 +77,7 @@ def activations(work: Work) -> Activations:
             batch,
             work.itemsize,
             trained=work.trained,
-            checkpointing=settings.gradient_checkpointing,
+            checkpointing=work.training.gradient_checkpointing,
             chunks=work.chunks,
             lora_rank=settings.lora_rank,
         )
@@ -159,4 +159,4 @@ def _zero(work: Work) -> dict[str, float]:
     """Return the sizes in DeepSpeed's settings."""
     if work.zero is None:
         return {}
-    return json.loads((CONFIGS / f"{work.settings.deepspeed}.json").read_text())["zero_optimization"]
+    return json.loads((CONFIGS / f"{work.training.deepspeed}.json").read_text())["zero_optimization"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rollout3d import doors
-from rollout3d.config import Config, Run
+from rollout3d.config import Config, Run, Training
 from rollout3d.planning import memory
 from rollout3d.planning.cards import Card, choose
 from rollout3d.planning.memory import GIB, USABLE
@@ -29,7 +29,7 @@ NOTES = {
 }
 LORA_RANK = 64
 """LoRA rank that is proposed to runs that do not fit, and that the table shows. [assumed]"""
-SECTIONS = {"backend": "generation"}
+SECTIONS = {"backend": "generation", **dict.fromkeys(Training.model_fields, "training")}
 """Key that a plan proposes -> its section, where that is not the run's own (`sft`, `grpo`)."""
 TABLE_GIB = (24, 48, 80)
 STEPS = 2000
@@ -85,13 +85,13 @@ def problems(work: Work, gib: float) -> list[str]:
 
 def lines(plan: Plan) -> Iterator[str]:
     """Yield the lines of a plan."""
-    step, settings = plan.work, plan.work.settings
+    step, settings, training = plan.work, plan.work.settings, plan.work.training
     usable = USABLE * plan.gib
     yield f"{plan.run}: {plan.model}, {step.shape.parameters / 1e9:.2f} billion parameters"
     yield (
-        f"{step.gpus} GPUs of {plan.gib:g} GiB ({usable:.1f} usable), deepspeed {settings.deepspeed}, "
-        f"{settings.dtype}, LoRA rank {settings.lora_rank or 'none'}, "
-        f"gradient checkpointing {'on' if settings.gradient_checkpointing else 'off'}"
+        f"{step.gpus} GPUs of {plan.gib:g} GiB ({usable:.1f} usable), deepspeed {training.deepspeed}, "
+        f"{training.dtype}, LoRA rank {settings.lora_rank or 'none'}, "
+        f"gradient checkpointing {'on' if training.gradient_checkpointing else 'off'}"
         + (f", vLLM share {step.share:.2f}" if step.backend == "vllm" else "")
     )
     rolled = sum(n for _, n in step.views)
@@ -128,7 +128,7 @@ def _times(plan: Plan) -> Iterator[str]:
     for phase, spent in phases.items():
         note = {
             "views": "made during the step before",
-            "save": f"a checkpoint every {step.settings.save_every} steps, disk at {rates.disk / 1e9:g} GB/s",
+            "save": f"a checkpoint every {step.training.save_every} steps, disk at {rates.disk / 1e9:g} GB/s",
         }.get(phase)
         yield f"  {phase:<12}{spent:>8.2f}" + (f"   {note}" if note else "")
     one = step_seconds(phases)
@@ -187,10 +187,17 @@ def fitting_share(work: Work, gib: float) -> float:
 
 
 def _changed(work: Work, values: dict[str, Any]) -> Work:
-    settings = {key: value for key, value in values.items() if key not in ("vllm_memory_share", "backend")}
+    own = {key: value for key, value in values.items() if key in ("lora_rank",)}
+    shared = {key: value for key, value in values.items() if key in Training.model_fields}
     backend = values.get("backend", work.backend)
     share = values.get("vllm_memory_share", work.share) if backend == "vllm" else 0.0
-    return replace(work, settings=work.settings.model_copy(update=settings), backend=backend, share=share)
+    return replace(
+        work,
+        settings=work.settings.model_copy(update=own),
+        training=work.training.model_copy(update=shared),
+        backend=backend,
+        share=share,
+    )
 
 
 def table(gpus: int = 8) -> Iterator[str]:
@@ -226,7 +233,10 @@ def table(gpus: int = 8) -> Iterator[str]:
 
 def _ocr(size: str, values: dict[str, Any], gpus: int) -> Work:
     """Return OCR's step with the paper's settings, `values` laid over them."""
-    config = Config.model_validate({"grpo": values})
+    laid: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        laid.setdefault(SECTIONS.get(key, "grpo"), {})[key] = value
+    config = Config.model_validate(laid)
     ((rollout, cells),) = doors.ROLLOUTS.declaring("PAPER").items()
     row = {"run": "ocr", "method": "grpo", "init": "base", "train_table": "ocr_rl", "rollout": rollout, "steps": STEPS}
     run = Run.model_validate(row | cells)

@@ -99,7 +99,7 @@ def seconds(work: Work, card: Card, rates: Rates) -> dict[str, float]:
         itemsize=work.itemsize,
         updated=work.trained_parameters / split,
         trained=work.trained,
-        checkpointing=work.settings.gradient_checkpointing,
+        checkpointing=work.training.gradient_checkpointing,
         pieces=work.chunks > 1,
         reference=work.reference,
         lora_rank=work.settings.lora_rank,
@@ -115,7 +115,7 @@ def seconds(work: Work, card: Card, rates: Rates) -> dict[str, float]:
     update = found["policy forward"] + found["policy backward"] + found["optimiser"]
     phases["update"] = work.updates * (update + _collectives(usual) / real.link)
     # Written once, then read for its digest.
-    phases["save"] = 2 * checkpoint_bytes(work) / rates.disk / work.settings.save_every
+    phases["save"] = 2 * checkpoint_bytes(work) / rates.disk / work.training.save_every
     return phases
 
 
@@ -132,7 +132,7 @@ def _collectives(work: Work) -> float:
     trained, others = work.trained_parameters * work.itemsize, (work.gpus - 1) / work.gpus
     if work.zero == 3:
         # Weights are gathered for the forward, its recomputation and the backward of each micro-batch.
-        gathers = (3 if work.settings.gradient_checkpointing else 2) * len(work.batches)
+        gathers = (3 if work.training.gradient_checkpointing else 2) * len(work.batches)
         return others * (gathers * work.shape.parameters * work.itemsize + trained * len(work.batches))
     if work.zero == 2:
         # ZeRO-2 reduces after every micro-batch, and gathers the updated weights once.

@@ -14,7 +14,7 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.config import Config, Grpo, Run, Video, of_run
 from rollout3d.config.frames import most_frames
-from rollout3d.config.training import Optimiser
+from rollout3d.config.training import Optimiser, Training
 from rollout3d.difficulty.select import TRANSITIONS
 from rollout3d.model import generate_vllm
 from rollout3d.model.pixels import TEMPORAL_PATCH, grid_of
@@ -46,6 +46,7 @@ class Work:
 
     shape: Shape
     settings: Optimiser
+    training: Training
     gpus: int
     rows: tuple[RowSize, ...]
     """Packed rows that give gradient; their completions are as long as they may be."""
@@ -69,17 +70,17 @@ class Work:
     @property
     def itemsize(self) -> int:
         """Bytes of a number of the model."""
-        return 4 if self.settings.dtype == "float32" else 2
+        return 4 if self.training.dtype == "float32" else 2
 
     @property
     def trained(self) -> Trained:
         """Parameters that receive a gradient, by name."""
-        return trained_of(self.settings)
+        return trained_of(self.settings, self.training)
 
     @property
     def trained_parameters(self) -> int:
         """Parameters that receive a gradient."""
-        return self.shape.trained_parameters(self.settings.lora_rank, self.settings.freeze_vision)
+        return self.shape.trained_parameters(self.settings.lora_rank, self.training.freeze_vision)
 
     @property
     def chunks(self) -> int:
@@ -89,7 +90,7 @@ class Work:
     @property
     def zero(self) -> int | None:
         """ZeRO stage; None without DeepSpeed."""
-        return None if self.settings.deepspeed == "none" else int(self.settings.deepspeed[-1])
+        return None if self.training.deepspeed == "none" else int(self.training.deepspeed[-1])
 
     @property
     def whole_reference(self) -> bool:
@@ -143,7 +144,15 @@ def work(
     shape = shape or model_shape(config, base_model(config, runs, name))[0]
     if run.method == "grpo":
         return grpo_work(
-            shape, config.grpo, run, config.video, gpus, backend=config.generation.backend, tokens=tokens, share=share
+            shape,
+            config.grpo,
+            run,
+            config.video,
+            gpus,
+            training=config.training,
+            backend=config.generation.backend,
+            tokens=tokens,
+            share=share,
         )
     prompt = prompt_size(config.video, most_frames(config.video.train_frames))
     length = tokens or TARGET_TOKENS
@@ -153,6 +162,7 @@ def work(
     return Work(
         shape,
         config.sft,
+        config.training,
         gpus,
         (row,) * each,
         longest=length,
@@ -168,6 +178,7 @@ def grpo_work(
     video: Video,
     gpus: int,
     *,
+    training: Training,
     backend: Literal["hf", "vllm"],
     prompt_tokens: int | None = None,
     tokens: int | None = None,
@@ -196,6 +207,7 @@ def grpo_work(
     return Work(
         shape,
         grpo,
+        training,
         gpus,
         tuple(rows) * each,
         tuple(views) * each,

@@ -1,7 +1,7 @@
 """Predict what a run needs before any GPU is used: memory per GPU by part, seconds per phase, hours, disk.
 
     rollout3d plan ocr --gpus 8 --gib 80
-    rollout3d plan ocr --gpus 8 --gib 24 --vllm-share 0.45 --config 'grpo={"lora_rank": 64, "deepspeed": "none"}'
+    rollout3d plan ocr --gpus 8 --gib 24 --config 'grpo={"lora_rank": 64}' 'training={"deepspeed": "none"}'
     rollout3d plan --table
 
 Reads the configuration as Snakemake does, the run table with the run's recipe (its values come before those of

@@ -365,8 +365,8 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     if scope.benchmark:
         found["benchmark"] = scope.benchmark
     if scope.run and stage in ("train_sft", "train_grpo"):
-        run, section = scope.run, config.sft if scope.run.method == "sft" else config.grpo
-        found |= {"method": run.method, "deepspeed": section.deepspeed, "tracker": section.tracker or ()}
+        run, shared = scope.run, config.training
+        found |= {"method": run.method, "deepspeed": shared.deepspeed, "tracker": shared.tracker or ()}
         found |= {name: getattr(run, name) or () for name in ("rollout", "reward", "schedule")}
     if stage in ("train_grpo", "difficulty", "evaluate"):
         found["backend"] = config.generation.backend

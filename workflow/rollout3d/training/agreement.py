@@ -40,8 +40,8 @@ def check_agreement(groups: Sequence[Group], engine: Engine, grpo: Grpo) -> floa
     log.info("log-probabilities of sampler (%s) and trainer differ by %.2g nats per token", engine.backend, gap)
     if not gap <= grpo.max_logprob_gap:
         raise Disagreement(
-            f"log-probabilities of the sampler (generation.backend: {engine.backend}) and the trainer differ by {gap:.3g} "
-            f"nats per token on average, more than {grpo.max_logprob_gap} (MAX_LOGPROB_GAP in "
+            f"log-probabilities of the sampler (generation.backend: {engine.backend}) and the trainer differ by "
+            f"{gap:.3g} nats per token on average, more than {grpo.max_logprob_gap} (MAX_LOGPROB_GAP in "
             "workflow/rollout3d/config/training.py): they do not see the same model or prompt. Install the versions "
             "that pyproject.toml pins, or set generation.backend: hf"
         )

@@ -76,7 +76,7 @@ class Loop:
                 stopping = self.world.largest(float(stop.requested)) > 0
                 # Also after the last step: a run that is killed while it exports need not train again.
                 ending = stopping or self._failure is not None or done == self.total
-                if done % self.engine.settings.save_every == 0 or ending:
+                if done % self.engine.training.save_every == 0 or ending:
                     self._flush()
                     checkpoint.save(self._checkpoints, done, self.engine, self.world)
                 elif time.monotonic() - self._flushed >= FLUSH_SECONDS:
@@ -168,8 +168,8 @@ class Loop:
         """Write state.json, which `rollout3d watch` reads."""
         if not self.world.first:
             return
-        if self.engine.settings.tracker:
-            self._board = open_board(self.engine.settings.tracker, Tracked(self.out, self._checkpoints.name, start))
+        if self.engine.training.tracker:
+            self._board = open_board(self.engine.training.tracker, Tracked(self.out, self._checkpoints.name, start))
         about = {"identity": self._checkpoints.name, "total": self.total, "start": start}
         write_atomically(self._checkpoints.parent / STATE, json.dumps(about))
 

@@ -14,7 +14,6 @@ import torch
 
 from rollout3d import doors, tables
 from rollout3d.config import Config, Run
-from rollout3d.config.training import Optimiser
 from rollout3d.files import remove_leftovers
 from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
@@ -85,9 +84,9 @@ def run_sft(
     Raises UserError for what the user can correct.
     """
     sft = config.sft
-    with _process(config, sft, out) as (world, lock):
+    with _process(config, out) as (world, lock):
         _divide("sft.batch_size", sft.batch_size, world)
-        _tracker("sft.tracker", sft.tracker)
+        _tracker(config.training.tracker)
         rows, media = _read(inputs.train)
         if "target" not in rows[0]:
             raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
@@ -96,7 +95,8 @@ def run_sft(
         if _finished(out, lineage, lock, restore, world):
             return
         total = sft_steps(len(questions), sft)
-        engine = make_engine(inputs.init, sft, world, video=config.video, total=total, seed=run.seed)
+        shared, video = config.training, config.video
+        engine = make_engine(inputs.init, sft, world, training=shared, video=video, total=total, seed=run.seed)
         loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage, lock)
         train_sft(sft, questions, engine, loop)
         loop.finish(keep, name=run.run, **_about("sft", config, run, lineage))
@@ -119,9 +119,9 @@ def run_grpo(
     """
     grpo = config.grpo
     assert run.rollout is not None and run.steps is not None, "the run table requires both of a GRPO run"
-    with _process(config, grpo, out) as (world, lock):
+    with _process(config, out) as (world, lock):
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
-        _tracker("grpo.tracker", grpo.tracker)
+        _tracker(config.training.tracker)
         questions = _questions(config, run, inputs, *_read(inputs.train))
         perturbs = "regions" in doors.ROLLOUTS.constant(run.rollout, "NEEDS", ())
         regions = _regions(inputs, questions) if perturbs else None
@@ -132,6 +132,7 @@ def run_grpo(
             inputs.init,
             grpo,
             world,
+            training=config.training,
             video=config.video,
             total=run.steps,
             seed=run.seed,
@@ -144,14 +145,14 @@ def run_grpo(
 
 
 @contextmanager
-def _process(config: Config, settings: Optimiser, out: Path) -> Iterator[tuple[World, Lock]]:
+def _process(config: Config, out: Path) -> Iterator[tuple[World, Lock]]:
     """Enter the process group and take the lock on `out`, which the first process holds.
 
     While another trainer holds it, all processes of this one wait together, in short collectives: none runs into a
     timeout, and SIGTERM, still at its default, ends each of them at once.
     """
     torch.set_num_threads(config.torch_threads)
-    world = World.start(always=settings.deepspeed != "none")
+    world = World.start(always=config.training.deepspeed != "none")
     lock = Lock(out / LOCK)
     while not world.share(lock.take() if world.first else None):
         time.sleep(POLL_S)
@@ -203,12 +204,12 @@ def _complete(out: Path, lineage: tables.Lineage) -> bool:
         return False
 
 
-def _tracker(key: str, name: str | None) -> None:
+def _tracker(name: str | None) -> None:
     """Raise NotTrainable if the package of a tracker is missing: at the start, and not after the first step."""
     package = missing_package(name) if name else None
     if package:
         remedy = f"pip install 'rollout3d[{name}]', or set it to null"
-        raise NotTrainable(f"{key}: {name} needs the package {package}, which is not installed: {remedy}")
+        raise NotTrainable(f"training.tracker: {name} needs the package {package}, which is not installed: {remedy}")
 
 
 def _divide(name: str, value: int, world: World) -> None:

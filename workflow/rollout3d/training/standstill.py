@@ -79,7 +79,7 @@ def diagnosis(rows: Sequence[Mapping[str, float]], grpo: Grpo, idle: int) -> str
     what = "within every group the rewards of all rollouts were equal"
     if any(row["frac_zero_std"] < 1 for row in rows):
         what = "the gradient was never finite"
-        why = "steps are too large or the dtype too small: lower grpo.lr, or set grpo.dtype: float32"
+        why = "steps are too large or the dtype too small: lower grpo.lr, or set training.dtype: float32"
     elif formed == 0 and tokens >= CUT * grpo.max_new_tokens:
         why = "answers are cut off before they are well-formed: raise grpo.max_new_tokens, or start from an SFT run"
     elif formed == 0:

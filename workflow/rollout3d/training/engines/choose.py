@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from rollout3d.config import Grpo, Sft, Video
+from rollout3d.config import Grpo, Sft, Training, Video
 from rollout3d.model.load import read_model
 from rollout3d.training.engines.engine import Engine, LearningRate, Optimiser
 from rollout3d.training.engines.plain import PlainOptimiser
@@ -21,12 +21,12 @@ MakeOptimiser = Callable[[TrainedPolicy, World, float], Optimiser]
 
 
 def make_optimiser(trained: TrainedPolicy, world: World, peak_lr: float) -> Optimiser:
-    """Return the optimiser that `settings.deepspeed` names."""
-    if trained.settings.deepspeed == "none":
+    """Return the optimiser that `training.deepspeed` names."""
+    if trained.training.deepspeed == "none":
         return PlainOptimiser(trained, world, peak_lr)
     from rollout3d.training.engines.zero import ReplicatedOptimiser, ShardedOptimiser
 
-    chosen = ReplicatedOptimiser if trained.settings.deepspeed == "zero0" else ShardedOptimiser
+    chosen = ReplicatedOptimiser if trained.training.deepspeed == "zero0" else ShardedOptimiser
     return chosen(trained, world, peak_lr)
 
 
@@ -35,6 +35,7 @@ def make_engine(
     settings: Sft | Grpo,
     world: World,
     *,
+    training: Training,
     video: Video,
     total: int,
     seed: int = 0,
@@ -48,8 +49,8 @@ def make_engine(
     rollouts are drawn by `backend`. `optimiser`, `of`: another optimiser or class of engine, for measurements.
     """
     grpo = settings if isinstance(settings, Grpo) else None
-    trained = TrainedPolicy(init, settings, video, world.device, seed, grpo.temperature if grpo else 1.0)
-    adapted, sharded = settings.lora_rank > 0, settings.deepspeed == "zero3"
+    trained = TrainedPolicy(init, settings, training, video, world.device, seed, grpo.temperature if grpo else 1.0)
+    adapted, sharded = settings.lora_rank > 0, training.deepspeed == "zero3"
     reference = None
     if grpo and grpo.beta > 0:
         # A policy that is shared out computes by collectives, which a process without rows would miss.
@@ -73,7 +74,7 @@ def _start_vllm(trained: TrainedPolicy, memory_share: float, world: World) -> An
 
     return Vllm(
         read_model(trained.init).path,
-        dtype=trained.settings.dtype,
+        dtype=trained.training.dtype,
         gpu_memory_utilization=memory_share,
         colocated=world.size > 1,
     )

@@ -108,7 +108,8 @@ class Engine:
     ):
         self._trained, self.reference, self.optimiser, self.sampler = trained, reference, optimiser, sampler
         self.schedule, self.world = schedule, world
-        self.policy, self.settings, self.trained = trained.policy, trained.settings, trained.parameters
+        self.policy, self.trained = trained.policy, trained.parameters
+        self.settings, self.training = trained.settings, trained.training
 
     @property
     def backend(self) -> Literal["hf", "vllm"]:

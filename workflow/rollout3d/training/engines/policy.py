@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rollout3d.config import Video
-from rollout3d.config.training import Optimiser
+from rollout3d.config.training import Optimiser, Training
 from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy, load_policy
 from rollout3d.seeding import stable_hash
@@ -36,19 +36,21 @@ class TrainedPolicy:
         self,
         init: Path | str,
         settings: Optimiser,
+        training: Training,
         video: Video,
         device: torch.device,
         seed: int = 0,
         temperature: float = 1.0,
     ):
-        self.init, self.settings, self.video, self.device = init, settings, video, device
+        self.init, self.settings, self.training = init, settings, training
+        self.video, self.device = video, device
         self.policy = self.load()
         core = self.policy.core
         if settings.lora_rank:
             add_adapters(core, settings.lora_rank, seed)
-        if settings.freeze_vision:
+        if training.freeze_vision:
             core.model.visual.requires_grad_(False)
-        if settings.gradient_checkpointing:
+        if training.gradient_checkpointing:
             core.gradient_checkpointing_enable({"use_reentrant": False})
         core.train()
         self.parameters = {name: p for name, p in core.named_parameters() if p.requires_grad}
@@ -57,7 +59,7 @@ class TrainedPolicy:
 
     def load(self, device: str | torch.device | None = None) -> Policy:
         """Return another copy of the model that training starts from, on `device` or on the policy's own."""
-        return load_policy(self.init, self.settings.dtype, device or self.device, video=self.video)
+        return load_policy(self.init, self.training.dtype, device or self.device, video=self.video)
 
 
 class Reference:

@@ -34,7 +34,7 @@ class _DeepSpeed:
     def __init__(self, trained: TrainedPolicy, world: World, adam: torch.optim.Optimizer, **settings: Any):
         import deepspeed
 
-        settings |= json.loads((CONFIGS / f"{trained.settings.deepspeed}.json").read_text())
+        settings |= json.loads((CONFIGS / f"{trained.training.deepspeed}.json").read_text())
         settings |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
         with built_aside(world):
             started = deepspeed.initialize(
@@ -78,14 +78,14 @@ class ShardedOptimiser:
     def __init__(self, trained: TrainedPolicy, world: World, peak_lr: float):
         self._trained, self._world = trained, world
         settings = trained.settings
-        self.sharded = settings.deepspeed == "zero3"
+        self.sharded = trained.training.deepspeed == "zero3"
         # Not under ZeRO-3: a prompt's forward waits for its backward, other processes' forwards do not.
         self.cuts = not self.sharded
         # One row per forward under ZeRO-3, where every process must call every layer equally often.
         self.max_rows = 1 if self.sharded else None
         self.updates = 0
         adam = torch.optim.AdamW(parameter_groups(trained.parameters.values(), settings.weight_decay), lr=peak_lr)
-        bf16 = {"enabled": settings.dtype == "bfloat16"}
+        bf16 = {"enabled": trained.training.dtype == "bfloat16"}
         self._zero = _DeepSpeed(trained, world, adam, gradient_clipping=settings.max_grad_norm, bf16=bf16)
         self._optimiser: Any = self._zero.engine.optimizer
 
