@@ -75,7 +75,7 @@ def test_more_failures_than_allowed_are_an_error_and_as_many_as_allowed_are_rows
     assert len(notes) == 20
     teacher = Scripted(texts | {"q05": [None]})
     with pytest.raises(
-        TooManyFailed, match=r"gpt at home: the requests of 3 of 20 .* api\.max_share_failed = 0\.1 .*'server"
+        TooManyFailed, match=r"gpt at home: the requests of 3 of 20 .* MAX_SHARE_FAILED = 0\.1 .*'server"
     ):
         annotate(hard(*ids), rows, teacher, 1, Asking(max_share_failed=0.1, whom="gpt at home"))
     assert len(teacher.asked) == 12, "no question is asked once the share cannot be kept"

@@ -38,12 +38,11 @@ def media(tmp_path):
 
 def teacher(server, media, monkeypatch, **cot):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    config = Config.model_validate(placed("cot", {"max_usd": 1.0, "frames": 3, "attempts": 3} | cot))
-    cot = config.cot
-    chat = open_client(cot, config.api, options(cot), "cot", media / "cache", server.base_url)
-    return OpenAITeacher(
-        chat, [media / "frames.parquet"], [media / "maps.parquet"], cot.frames, "uniform32", PROMPT.read_text()
-    )
+    settings = {"max_usd": 1.0, "frames": 3} | cot
+    config = Config.model_validate(placed("cot", settings))
+    chat = open_client(config.cot, config.api, options(config.cot), "cot", media / "cache", server.base_url)
+    shown = [media / "frames.parquet"], [media / "maps.parquet"], settings["frames"], "uniform32"
+    return OpenAITeacher(chat, *shown, PROMPT.read_text())
 
 
 def sent_pictures(body):

@@ -57,7 +57,7 @@ def test_a_back_end_that_a_recipe_asks_for_is_in_the_environment_of_its_rules(cl
     (clone / "config" / "recipes" / "mine.yaml").write_text("grpo: {lr: 1.0e-3}\n")
     assert "environments train train" in commands(clone, "all", *tiny)
     (clone / "config" / "recipes" / "mine.yaml").write_text("generation: {backend: vllm}\n")
-    assert "environments vllm train" in commands(clone, "all", *tiny)
+    assert "environments vllm vllm" in commands(clone, "all", *tiny)
 
 
 def test_a_faulty_recipe_stops_the_dry_run_with_one_sentence(clone):

@@ -138,7 +138,7 @@ def test_many_changed_values_are_all_seen_by_one_run(study):
         *("--config", 'sft={"lr": 0.01}', 'grpo={"ablation": {"sigma0": 64}, "temperature": 0.9}', "seed=1"),
         *('generation={"max_new_tokens": 9, "max_new_tokens_direct": 3}', 'video={"eval_frames": 4}'),
         'evaluation={"temperature": 0.5}',
-        *('cot={"attempts": 2}', 'questions={"total": 30}', 'scenes={"agreement": "flag"}'),
+        *('cot={"per_transition": 3}', 'questions={"total": 30}', 'scenes={"agreement": "flag"}'),
         *('toyworld={"model": {"steps": 5}, "scans": {"fps": 6}}', 'prompts={"think": "video_r1"}'),
     )
     study.snakemake(*change, "--", "all")

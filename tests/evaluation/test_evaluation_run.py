@@ -95,7 +95,7 @@ def test_stages_lead_from_predictions_to_cold_start_and_scores(files, tmp_path, 
     model = tmp_path / "model" / "model.json"
     config = CONFIG | {
         "generation": {"backend": "hf", "max_new_tokens": 3, "max_new_tokens_direct": 2},
-        "cot": {"teacher": "geometric", "fallback": 6, "attempts": 1},
+        "cot": {"teacher": "geometric", "fallback": 6},
         "evaluation": {"probes": ["black"]},
     }
     asked = f"--questions {files['ocr_rl']}"

@@ -13,7 +13,7 @@ from rollout3d.questions.assemble import assemble
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.stages import judge as stage
 from rollout3d.stages import registry
-from teacher.api_keys import placed
+from teacher.api_keys import fixed, placed
 from teacher.fake_server import serve
 from teacher.frame_rows import frame_rows
 
@@ -38,9 +38,11 @@ def files(tmp_path, monkeypatch):
 
     def run(server, **judge):
         monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))
-        argv = ["--config", json.dumps(placed("judge", {"max_usd": 1.0, "frames": 3} | judge))]
+        settings = {"max_usd": 1.0, "frames": 3} | judge
+        argv = ["--config", json.dumps(placed("judge", settings))]
         argv += ["--questions", str(tmp_path / "q.parquet"), "--frames", str(tmp_path / "f.parquet")]
-        stage.main([*argv, "--out", str(tmp_path / "v.parquet")])
+        with fixed("judge", settings):
+            stage.main([*argv, "--out", str(tmp_path / "v.parquet")])
         return tables.read(tables.VERDICTS, tmp_path / "v.parquet")
 
     return run
@@ -149,7 +151,7 @@ def test_a_sample_of_generated_questions_is_judged_type_by_type(files, tmp_path,
 
     def run(server, n, *names):
         monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))
-        argv = ["--config", json.dumps({"judge": {"max_usd": 1.0, "frames": 3, "generated_sample": n}})]
+        argv = ["--config", json.dumps({"judge": {"max_usd": 1.0, "generated_sample": n}})]
         argv += ["--source", "generated", "--questions", *(str(tmp_path / f"{each}.parquet") for each in names)]
         stage.main([*argv, "--frames", str(tmp_path / "f.parquet"), "--out", str(tmp_path / "v.parquet")])
         return tables.read(tables.VERDICTS, tmp_path / "v.parquet")
@@ -198,16 +200,16 @@ def test_a_sample_without_money_is_refused():
 
 def test_the_size_of_the_sample_makes_no_verdict_on_imports_stale():
     def identity(source, **judge):
-        config = Config.model_validate({"judge": {"max_usd": 1.0} | judge})
+        config = Config.model_validate(placed("judge", {"max_usd": 1.0} | judge))
         return registry.split(registry.job_values("judge", config, registry.Scope(source=source)))[0]
 
     assert identity("spacer") == identity("spacer", generated_sample=50)
     assert identity("generated", generated_sample=9) != identity("generated", generated_sample=50)
-    assert identity("spacer") != identity("spacer", frames=3)
+    assert identity("spacer") != identity("spacer", model="another")
 
 
 def test_a_sample_of_generated_questions_is_estimated_before_it_is_paid_for(files, tmp_path, capsys):
-    config = {"judge": {"max_usd": 1.0, "frames": 3, "generated_sample": 2}}
+    config = {"judge": {"max_usd": 1.0, "generated_sample": 2}}
     given = ["--questions", str(tmp_path / "q.parquet"), "--frames", str(tmp_path / "f.parquet")]
     stage.main(["--config", json.dumps(config), "--source", "generated", "--estimate", *given])
     assert "judge" in capsys.readouterr().out

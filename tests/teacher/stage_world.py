@@ -17,13 +17,24 @@ from blank_map import blank_map
 from cot.cot_rows import question
 from rollout3d import tables
 from rollout3d.stages import annotate, judge
-from teacher.api_keys import placed
+from teacher.api_keys import fixed, placed
 from teacher.frame_rows import frame_rows
 from teacher.server import texts
 
 KEY = "sk-planted-0123456789abcdef"
 LINEAGE = tables.Lineage("test")
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 432, 432)
+SECTIONS = {"annotate": "cot", "judge": "judge"}
+CONSTANTS = {"frames": 3, "request_attempts": 2, "timeout_s": 2.0}
+"""Constants as the stages have them here, so that a faulty server is soon given up."""
+PROGRAM = """
+import json, sys
+from teacher.api_keys import fixed
+with fixed(*json.loads(sys.argv.pop(1))):
+    from rollout3d.stages import main
+    main()
+"""
+"""The command line with other constants."""
 GOOD = "<think>Left of the tv.</think>\n<answer>A</answer>"
 WRONG = "<think>Right of the tv.</think>\n<answer>B</answer>"
 
@@ -67,9 +78,8 @@ class World:
         return self.folder / f"{name}.parquet"
 
     def arguments(self, stage: str, **settings: Any) -> list[str]:
-        section = {"annotate": "cot", "judge": "judge"}[stage]
-        settings = {"max_usd": 9.0, "frames": 3, "request_attempts": 2, "timeout_s": 2.0} | settings
-        found = ["--config", json.dumps(placed(section, settings)), "--out", str(self.path(f"out/{stage}"))]
+        values = placed(SECTIONS[stage], {"max_usd": 9.0} | settings)
+        found = ["--config", json.dumps(values), "--out", str(self.path(f"out/{stage}"))]
         if stage == "judge":
             return [*found, "--questions", str(self.path("questions")), "--frames", str(self.path("uniform16"))]
         found += ["--hard", str(self.path("hard")), "--questions", str(self.path("ocr_rl"))]
@@ -77,7 +87,8 @@ class World:
 
     def start(self, base_url: str, stage: str = "annotate", **settings: Any) -> subprocess.Popen:
         """Start a stage that asks `base_url`, in a process of its own; `settings` of its section."""
-        command = [sys.executable, "-m", "rollout3d.stages", stage, *self.arguments(stage, **settings)]
+        constants = json.dumps([SECTIONS[stage], CONSTANTS | settings])
+        command = [sys.executable, "-c", PROGRAM, constants, stage, *self.arguments(stage, **settings)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENAI_API_KEY": KEY}
         environment["ROLLOUT3D_SITE"] = json.dumps({"openai_base_url": base_url})
         return subprocess.Popen(command, env=environment, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True)
@@ -87,7 +98,7 @@ class World:
         os.environ |= {"OPENAI_API_KEY": KEY, "ROLLOUT3D_SITE": json.dumps({"openai_base_url": base_url})}
         said = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stderr(said), fixed(SECTIONS[stage], CONSTANTS | settings):
                 {"annotate": annotate, "judge": judge}[stage].main(self.arguments(stage, **settings))
         except SystemExit as end:
             assert fails and end.code == 1, said.getvalue()

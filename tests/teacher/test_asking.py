@@ -63,7 +63,7 @@ def test_a_share_that_cannot_be_kept_any_more_ends_the_work_at_once():
         asked.append(n)
         return Answered([], False, "no")
 
-    with pytest.raises(TooManyFailed, match=r"here: the requests of 11 of 100 questions failed.*api\.max_share_failed"):
+    with pytest.raises(TooManyFailed, match=r"here: the requests of 11 of 100 questions failed.*MAX_SHARE_FAILED"):
         ask_all(range(100), ask, Asking(1, 0.1, "here"))
     assert len(asked) == 11
 

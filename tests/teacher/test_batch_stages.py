@@ -13,10 +13,12 @@ import pytest
 from blank_map import blank_map
 from cot.cot_rows import question
 from rollout3d import tables
+from rollout3d.config import Cot, Judge
+from rollout3d.config.teacher import COT_FRAMES
 from rollout3d.stages import annotate, judge
 from rollout3d.teacher.batch_records import Records
 from teacher import annotate_batched, batch_drive, fake_server
-from teacher.api_keys import placed
+from teacher.api_keys import fixed, placed
 from teacher.batch_server import Answer, Drop, serve
 from teacher.frame_rows import frame_rows
 from teacher.server import Chat
@@ -40,6 +42,8 @@ def world(tmp_path, monkeypatch):
     """Tables on the disk, and a function that gives a stage's arguments and environment for a server."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     batch_drive.hurry(monkeypatch.setattr)
+    for section in (Cot, Judge):
+        monkeypatch.setattr(section, "frames", annotate_batched.FRAMES)
     tables.write(
         tables.HARD, tmp_path / "hard.parquet", [{"question_id": q, "transition": "bev"} for q in IDS], LINEAGE
     )
@@ -52,9 +56,11 @@ def world(tmp_path, monkeypatch):
     return tmp_path
 
 
+SECTIONS = {"annotate": "cot", "judge": "judge"}
+
+
 def arguments(world, stage="annotate", **values):
-    section = {"annotate": "cot", "judge": "judge"}[stage]
-    values = placed(section, {"max_usd": 1.0, "frames": 3, "batch": True} | values)
+    values = placed(SECTIONS[stage], {"max_usd": 1.0, "batch": True} | values)
     argv = ["--config", json.dumps(values), "--out", str(world / "out" / f"{stage}.parquet")]
     if stage == "judge":
         return [*argv, "--questions", str(world / "questions.parquet"), "--frames", str(world / "uniform16.parquet")]
@@ -65,7 +71,8 @@ def arguments(world, stage="annotate", **values):
 def run(world, server, monkeypatch, stage="annotate", **values):
     monkeypatch.setenv("ROLLOUT3D_SITE", json.dumps({"openai_base_url": server.base_url}))
     main, table = {"annotate": (annotate, tables.ANNOTATIONS), "judge": (judge, tables.VERDICTS)}[stage]
-    main.main(arguments(world, stage, **values))
+    with fixed(SECTIONS[stage], values):
+        main.main(arguments(world, stage, **values))
     return tables.read(table, world / "out" / f"{stage}.parquet")
 
 
@@ -264,7 +271,8 @@ def test_before_the_hard_set_exists_a_number_of_rows_stands_for_it(world, capsys
     frames, maps = (
         ["--" + name, str(world / file)] for name, file in (("frames", "uniform32.parquet"), ("maps", "maps.parquet"))
     )
-    annotate.main(["--estimate", "--rows", "2000", *frames, *maps])
+    with fixed("cot", {"frames": COT_FRAMES}):
+        annotate.main(["--estimate", "--rows", "2000", *frames, *maps])
     said = capsys.readouterr().out
     # The scan has five frames of the sampling, fewer than the 32 that are asked for, and one view from above.
     assert "at most 2,000 questions" in said and "6.0 per question, the mean of 1 scans" in said

@@ -108,7 +108,7 @@ def test_failures_beyond_the_limit_are_an_error_that_names_server_and_key(world)
     with serve(lambda body, n: Fails(400, "too large") if n % 3 == 0 else GOOD) as server:
         log = world.run(server.base_url, fails=True)
     assert f"error: gpt-4o at {server.base_url}: the requests of 7 of 120 questions failed" in log
-    assert "api.max_share_failed = 0.05" in log and "400 - too large" in log and not world.made()
+    assert "MAX_SHARE_FAILED = 0.05" in log and "400 - too large" in log and not world.made()
     assert len(world.replies) == len(server.paid)
 
 

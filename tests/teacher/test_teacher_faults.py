@@ -123,8 +123,8 @@ ACCOUNT = {
     "quota as 403": (Fails(403, "quota", "quota_exceeded"), "no money is left"),
     "key": (Fails(401, f"Incorrect API key: {KEY}"), r"Incorrect API key: \[key\].*OPENAI_API_KEY"),
     "forbidden": (Fails(403, "country"), "country"),
-    "model": (Fails(404, "The model does not exist", "model_not_found"), r"does not exist.*cot\.model"),
-    "model as 400": (Fails(400, "no such model", "model_not_found"), r"cot\.model"),
+    "model": (Fails(404, "The model does not exist", "model_not_found"), r"does not exist.*api\.model"),
+    "model as 400": (Fails(400, "no such model", "model_not_found"), r"api\.model"),
 }
 
 

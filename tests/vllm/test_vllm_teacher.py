@@ -32,7 +32,7 @@ from rollout3d.model.hub_files import GENERATION
 from rollout3d.model.load import save_policy
 from rollout3d.model.sampling import Sampling
 from rollout3d.teacher.client import Image, TeacherError, TeacherRefused, open_client
-from teacher.api_keys import placed
+from teacher.api_keys import fixed, placed
 from teacher.stage_world import World
 from toyworld.model.architecture import build_tiny
 
@@ -45,7 +45,7 @@ HEIGHT, WIDTH = 56, 84
 PER_PICTURE = HEIGHT * WIDTH // 28**2 + 2
 """Tokens of a picture: its squares of 28 pixels, between two marks."""
 API = {"prices": {NAME: (0.0, 0.0), "another": (0.0, 0.0)}, "timeout_s": 60.0, "request_attempts": 1}
-"""The section `api`, for a server of one's own."""
+"""Settings of `api`, for a server of one's own."""
 QUESTION = "How many chair(s) are in this room?"
 
 
@@ -114,9 +114,11 @@ def client(server, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
     def make(base_url=server, **changes):
-        config = Config.model_validate(placed("cot", {"model": NAME, "max_usd": 1.0, "max_tokens": 24} | API | changes))
-        options = {"max_tokens": config.cot.max_tokens, "temperature": 0.0}
-        return open_client(config.cot, config.api, options, "cot", tmp_path / "replies", base_url)
+        settings = {"model": NAME, "max_usd": 1.0, "max_tokens": 24} | API | changes
+        config = Config.model_validate(placed("cot", settings))
+        options = {"max_tokens": settings["max_tokens"], "temperature": 0.0}
+        with fixed("cot", settings):
+            return open_client(config.cot, config.api, options, "cot", tmp_path / "replies", base_url)
 
     return make
 
@@ -219,5 +221,5 @@ def test_annotate_rejects_what_so_small_a_model_writes(world, server):
 def test_annotate_ends_with_one_error_where_the_server_has_another_model(world, server):
     log = world.run(server, fails=True, model="another", **API)
     (error,) = [line for line in log.splitlines() if line.startswith("error: ")]
-    assert f"another at {server}" in error and "cot.model" in error and "Traceback" not in log
+    assert f"another at {server}" in error and "api.model" in error and "Traceback" not in log
     assert not world.made() and not world.replies

@@ -63,6 +63,13 @@ CONSTANTS: dict[str, Constant] = {
     "grpo.top_p": Constant("config.training", "TOP_P"),
     "grpo.offpolicy_cap": Constant("config.training", "OFFPOLICY_CAP"),
     "grpo.max_logprob_gap": Constant("config.training", "MAX_LOGPROB_GAP"),
+    "api.timeout_s": Constant("config.teacher", "TIMEOUT_S"),
+    "api.request_attempts": Constant("config.teacher", "REQUEST_ATTEMPTS"),
+    "api.max_share_failed": Constant("config.teacher", "MAX_SHARE_FAILED"),
+    "judge.frames": Constant("config.teacher", "JUDGE_FRAMES"),
+    "cot.frames": Constant("config.teacher", "COT_FRAMES"),
+    "cot.attempts": Constant("config.teacher", "COT_ATTEMPTS"),
+    "cot.max_tokens": Constant("config.teacher", "COT_MAX_TOKENS"),
     "cot.temperature": Constant("cot.teachers._openai_client", "TEMPERATURE"),
 }
 """Former key -> its constant."""
@@ -72,11 +79,7 @@ MOVED: dict[str, str] = {
     "synthetic": "toyworld.scans",
     "base_model": "toyworld.model",
     **{f"{section}.usd_per_million_{way}": "api.prices" for section in ("cot", "judge") for way in ("in", "out")},
-    **{
-        f"{section}.{name}": f"api.{name}"
-        for section in ("cot", "judge")
-        for name in ("batch", "concurrency", "timeout_s", "request_attempts", "max_share_failed")
-    },
+    **{f"{section}.{name}": f"api.{name}" for section in ("cot", "judge") for name in ("batch", "concurrency")},
 }
 """Former key or section -> where its values are set now."""
 
@@ -87,6 +90,7 @@ SHARED: dict[str, tuple[str, ...]] = {
     "generation.shards": ("difficulty.shards", "evaluation.shards"),
     "generation.max_new_tokens": ("difficulty.max_new_tokens_grpo", "evaluation.max_new_tokens"),
     "generation.max_new_tokens_direct": ("difficulty.max_new_tokens", "evaluation.max_new_tokens_direct"),
+    "api.model": ("judge.model", "cot.model"),
     **{f"training.{name}": (f"sft.{name}", f"grpo.{name}") for name in _TRAINING},
 }
 """Key that several former keys have become -> their names. A stage declares the name that is its own, under which the
@@ -100,6 +104,11 @@ _INSTEAD = {
     "tensorboard": "write `training:`, `tracker: tensorboard` indented below it",
 }
 GONE: dict[str, str] = {f"{section}.{key}": do for section in ("sft", "grpo") for key, do in _INSTEAD.items()}
+GONE |= {
+    f"{section}.{name}": f"it is a constant, {CONSTANTS[f'api.{name}'].place}; remove the line"
+    for section in ("cot", "judge")
+    for name in ("timeout_s", "request_attempts", "max_share_failed")
+}
 """Former key that has no successor of the same values -> what to do instead."""
 
 ABLATION = (

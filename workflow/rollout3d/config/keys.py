@@ -7,7 +7,7 @@ narrowed to the keys that it declares, so that reading another one is an error a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, TypeVar
@@ -31,7 +31,12 @@ NO_EFFECT = (
     "evaluation.batch_size",
     "cot.max_usd",
     "judge.max_usd",
-    "api.*",
+    "api.prices",
+    "api.batch",
+    "api.concurrency",
+    "api.timeout_s",
+    "api.request_attempts",
+    "api.max_share_failed",
     "external.max_share_dropped",
     "questions.errata",
 )
@@ -79,9 +84,9 @@ def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield key, section.model_dump(mode="json", include={name}, warnings=False)[name]
 
 
-WHOLE: dict[str, Callable[[Any], Any]] = {"questions.per_scene": caps}
-"""Key that holds only what differs from defaults in the code -> function that returns all of it. Identities hold all,
-so that a changed default changes them."""
+PER_SCENE = "questions.per_scene"
+"""Key that holds only what differs from defaults in the code. Identities hold all caps, so that a changed default
+changes them."""
 
 
 def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
 
     Patterns may use the name that a moved key has in identities; a key that several former ones have become
     (`former.SHARED`) is returned by the former name that a pattern uses. Former keys that are constants now have their
-    values (`former.CONSTANTS`), and keys in `WHOLE` are whole.
+    values (`former.CONSTANTS`), and `questions.per_scene` holds all caps.
 
     Raises KeyError for a pattern without a wildcard that names no key.
     """
@@ -98,7 +103,10 @@ def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     former = ((key, constant.value) for key, constant in CONSTANTS.items())
     every = dict(chain(leaves(section), former))
     found = {key: value for key, value in every.items() if any(fnmatchcase(key, p) for p in patterns)}
-    found |= {key: whole(found[key]) for key, whole in WHOLE.items() if key in found}
+    if PER_SCENE in found:
+        found[PER_SCENE] = caps(found[PER_SCENE])
+    for name in own:
+        found.pop(ONE_OF[name], None)  # where a wildcard names it, too
     found |= {name: every[ONE_OF[name]] for name in own if ONE_OF[name] in every}
     unknown = [p for p in (*patterns, *own) if "*" not in p and p not in found]
     if unknown:

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import model_validator
 
 from rollout3d import doors
-from rollout3d.config.base import Above0, From0, NotNegative, Positive, Share, Text
+from rollout3d.config.base import From0, NotNegative, Positive, Text
 from rollout3d.config.names import name_in
 from rollout3d.config.sections import Section
+
+TIMEOUT_S = 180.0
+"""Seconds without a byte of the reply after which a request counts as unanswered. [assumed]"""
+REQUEST_ATTEMPTS = 6
+"""Maximum number of times that a request is sent to a server that is busy, out of reach or answers nonsense, before it
+counts as failed; pauses double from half a second, or are what the server asks for. [assumed]"""
+MAX_SHARE_FAILED = 0.05
+"""Share of questions whose requests failed above which a stage stops, from 0 to 1: a server that is down must not leave
+questions out. [assumed]"""
+JUDGE_FRAMES = 16
+"""Number of frames that the judge is shown with a question. [assumed]"""
+COT_FRAMES = 32
+"""Number of frames that the teacher is shown with a question. [OCR, data construction]"""
+COT_ATTEMPTS = 3
+"""Maximum number of replies to a question that verification rejects before the question is given up. [assumed]"""
+COT_MAX_TOKENS = 1024
+"""Maximum length of the teacher's reply, in tokens. [assumed]"""
 
 
 class Api(Section):
     """How models behind an API are asked, the teacher and the judge alike."""
 
+    timeout_s: ClassVar[float] = TIMEOUT_S
+    request_attempts: ClassVar[int] = REQUEST_ATTEMPTS
+    max_share_failed: ClassVar[float] = MAX_SHARE_FAILED
+    model: Text = "gpt-4o"
+    """Model that writes the reasoning and judges questions. [OCR: GPT-4o]"""
     prices: dict[str, tuple[From0, From0]] = {}
     """Dollars per million tokens of prompt and of completion, by model, such as {my-model: [0, 0]} for a server of your
     own; they replace those of resources/prices.csv. [assumed]"""
@@ -20,14 +44,6 @@ class Api(Section):
     """Ask through the Batch API: half the price, replies within 24 hours. [assumed]"""
     concurrency: Positive = 8
     """Requests in flight at a time. [assumed]"""
-    timeout_s: Above0 = 180.0
-    """Seconds without a byte of the reply after which a request counts as unanswered. [assumed]"""
-    request_attempts: Positive = 6
-    """Maximum number of times that a request is sent to a server that is busy, out of reach or answers nonsense, before
-    it counts as failed; pauses double from half a second, or are what the server asks for. [assumed]"""
-    max_share_failed: Share = 0.05
-    """A larger share of questions whose requests failed stops the stage, 0 to 1: a server that is down must not leave
-    questions out. [assumed]"""
 
 
 class Paid(Section):
@@ -41,10 +57,7 @@ class Judge(Paid):
     """A model's opinion of imported questions about scans, and of a sample of generated ones; the stage runs once
     `max_usd` allows it."""
 
-    model: Text = "gpt-4o"
-    """[OCR, data construction]"""
-    frames: Positive = 16
-    """Frames shown with a question. [assumed]"""
+    frames: ClassVar[int] = JUDGE_FRAMES
     generated_sample: NotNegative = 0
     """Generated training questions that are judged, too, as many of each type as of the others; 0 = none. [assumed]"""
 
@@ -58,23 +71,18 @@ class Judge(Paid):
 class Cot(Paid):
     """Reasoning for the hard questions."""
 
+    frames: ClassVar[int] = COT_FRAMES
+    attempts: ClassVar[int] = COT_ATTEMPTS
+    max_tokens: ClassVar[int] = COT_MAX_TOKENS
     teacher: name_in(doors.TEACHERS) = "openai"
     """[OCR: GPT-4o]"""
-    model: Text = "gpt-4o"
-    """[OCR]"""
     per_transition: Positive = 1000
     """Hard questions kept of each transition. [OCR, data construction]"""
     fallback: NotNegative = 0
     """A transition with fewer questions is topped up to this many with others that stay wrong after GRPO. [assumed]"""
-    frames: Positive = 32
-    """[OCR, data construction]"""
     sentences: Positive | None = None
     """Maximum number of sentences of the geometric teacher, for models that lose a long thought (presets); what it is
     about, what decides and the conclusion stay. null = all."""
-    attempts: Positive = 3
-    """Replies to a question that verification may reject before it is given up. [assumed]"""
     second_opinion: Text | None = None
     """Model that is asked about right reasoning with suspicious words; null = nobody. `--estimate` leaves it out.
     [assumed]"""
-    max_tokens: Positive = 1024
-    """Maximum length of a reply, tokens. [assumed]"""

@@ -67,7 +67,7 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
 
 def _estimate(study: Study, asked: _Asked, made: set[str]) -> str:
     section, config = asked.section, study.config
-    cost = price(section.model, config.api.prices, config.api.batch)
+    cost = price(config.api.model, config.api.prices, config.api.batch)
     rows, bound = _rows(study, asked, made)
     if rows is None:
         return (

@@ -46,9 +46,9 @@ def _api(study: Study, jobs: Sequence[Job]) -> list[str]:
     config = study.config
     asked = []
     if by_rule(jobs, "annotate") and doors.TEACHERS.constant(config.cot.teacher, "PAID", False):
-        asked.append(("annotate", "cot.max_usd", config.cot.max_usd, config.cot.model))
+        asked.append(("annotate", "cot.max_usd", config.cot.max_usd, config.api.model))
     if by_rule(jobs, "judge"):
-        asked.append(("judge", "judge.max_usd", config.judge.max_usd, config.judge.model))
+        asked.append(("judge", "judge.max_usd", config.judge.max_usd, config.api.model))
     found = [
         f"{rule}: {key} is 0, and {model} costs money: set {key} in config/local.yaml to what it may spend, in dollars"
         for rule, key, limit, model in asked

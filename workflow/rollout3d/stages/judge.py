@@ -92,7 +92,7 @@ def _cache(args: argparse.Namespace) -> Path | None:
 
 def _estimate(args: argparse.Namespace, config: Config) -> str:
     show, questions = _read(args, config)
-    known = price(config.judge.model, config.api.prices, config.api.batch)
+    known = price(config.api.model, config.api.prices, config.api.batch)
     limit = {"limit_key": "judge.max_usd", "max_usd": config.judge.max_usd}
     parts = (show.parts(row) for row in show.judged(questions))
     return estimate.exact("judge", parts, known, _cache(args), OPTIONS, attempts=1, **limit).text()

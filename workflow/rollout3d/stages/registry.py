@@ -205,7 +205,7 @@ def _import_questions(config: Config, scope: Scope) -> tuple[str, ...]:
 def _judge(config: Config, scope: Scope) -> tuple[str, ...]:
     own = (f"judge.{name}" for name in type(config.judge).model_fields if name != "generated_sample")
     drawn = ("judge.generated_sample", "seed", "datasets.*.splits.train") if scope.source == "generated" else ()
-    return ("video.train_frames", *own, *of_section("judge"), "api.*", *drawn)
+    return ("video.train_frames", "judge.model", *own, *of_section("judge"), "api.*", *drawn)
 
 
 def _own_frames(config: Config, scope: Scope) -> set[str]:

@@ -43,7 +43,7 @@ class Answered:
 class Asking:
     """How questions are sent; the default is for a teacher that is no server.
 
-    `workers`: calls at a time. `max_share_failed` of the questions may fail (`api.max_share_failed`).
+    `workers`: calls at a time. `max_share_failed` of the questions may fail (`Api.max_share_failed`).
     `whom`: model and server, for errors. `spent_usd`: dollars so far. `kept`: number and place of paid replies, for
     errors.
     """
@@ -91,7 +91,7 @@ def ask_all(
                 if len(failed) > how.max_share_failed * len(questions):
                     raise TooManyFailed(
                         f"{how.whom}: the requests of {len(failed)} of {len(questions)} questions failed, more than "
-                        f"api.max_share_failed = {how.max_share_failed:g} of them, such as "
+                        f"MAX_SHARE_FAILED = {how.max_share_failed:g} of them, such as "
                         f"'{answered.failed}'. To go on: remove the cause, then run again, which asks what failed"
                     )
     except (TeacherRefused, TooManyFailed) as error:

@@ -74,10 +74,10 @@ def open_client(
 
     Raises TeacherRefused while its `max_usd` is 0, and PriceError for a model without a price.
     """
-    known = model_price(settings.model, api.prices, api.batch)
+    known = model_price(api.model, api.prices, api.batch)
     LOG.info("%s", known)
     return ChatClient(
-        settings.model,
+        api.model,
         budget(known, settings.max_usd),
         cache,
         max_tokens=options["max_tokens"],
@@ -94,7 +94,7 @@ class ChatClient:
     """Sends requests to one model. Safe to share between threads.
 
     `cache` is a folder of one JSON file per reply; what it holds counts as spent. `section` of the configuration is
-    named in remedies, for the model `model_key` (default: `section`.model). `account`: another client's, for one limit
+    named in remedies, for the model `model_key`. `account`: another client's, for one limit
     on both. A request is sent at most `attempts` times,
     after pauses that double from `backoff_s`. Raises TeacherRefused on construction while `price.max_usd` is 0, without
     a key for OpenAI's own server, and for a damaged file in the cache.
@@ -115,7 +115,7 @@ class ChatClient:
         concurrency: int = 8,
         backoff_s: float = 0.5,
         account: Account | None = None,
-        model_key: str | None = None,
+        model_key: str = "api.model",
     ):
         if price.max_usd <= 0:
             raise TeacherRefused(
@@ -148,7 +148,7 @@ class ChatClient:
             self.censored,
             whom=self.name,
             section=section,
-            model_key=model_key or f"{section}.model",
+            model_key=model_key,
             attempts=attempts,
             concurrency=concurrency,
             backoff_s=backoff_s,

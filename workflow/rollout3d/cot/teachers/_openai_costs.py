@@ -27,7 +27,7 @@ def exact(work: Work, prompt: str) -> Estimate:
     Raises InvalidInput for missing pictures.
     """
     cot, frame_set = work.config.cot, teacher_set(work.config.video)
-    teacher = OpenAITeacher(_Model(cot.model), work.frames, work.maps, cot.frames, frame_set, prompt)
+    teacher = OpenAITeacher(_Model(work.config.api.model), work.frames, work.maps, cot.frames, frame_set, prompt)
     parts = (teacher.parts(row) for row in sorted(work.questions, key=lambda row: row["scene_id"] or ""))
     return estimate.exact("annotate", parts, _price(work.config), work.cache, options(cot), **_limits(cot))
 
@@ -59,7 +59,7 @@ class _Model:
 
 
 def _price(config: Config) -> ModelPrice:
-    return price(config.cot.model, config.api.prices, config.api.batch)
+    return price(config.api.model, config.api.prices, config.api.batch)
 
 
 def _limits(cot: Cot) -> dict[str, Any]:
