@@ -57,7 +57,7 @@ def test_its_values_decide_the_identity_and_its_name_does_not(study):
     usual, lr = values("{}"), values("grpo: {lr: 2.0e-6}")
     assert {key for key in usual if usual[key] != lr[key]} == {"grpo.lr"}
     assert values("grpo: {lr: 2.0e-6}", "yours") == lr
-    assert values("grpo: {deepspeed: zero3}") == usual, "where it is computed"
+    assert values("training: {deepspeed: zero3}") == usual, "where it is computed"
 
 
 def test_it_may_fill_cells_that_the_row_leaves_empty(study):
@@ -120,7 +120,7 @@ STUDYS = (
         "evaluation.benchmarks",
         "evaluation.probes",
     ),
-    *("site.*", "runs.*", "video.stored_max_pixels"),
+    *("site.*", "runs.*"),
 )
 """Keys of the sections that recipes touch which belong to the study."""
 

@@ -33,7 +33,6 @@ def ask(name, files, policy, text="A"):
         question_rows(),
         policy,
         store,
-        CONFIG.difficulty,
         CONFIG.generation,
         CONFIG.video,
         think="plain",

@@ -22,7 +22,6 @@ SHAPE += ("difficulty.run", "difficulty.model", "models.", "datasets.")
 """Leaves that decide which jobs there are or what is done with results; tests of their own look at them."""
 
 UNREAD = {
-    "grpo.clip_eps": "no group of tiny's few rollouts need teach",
     "grpo.ablation.kl": "no group of tiny's few rollouts need teach",
     "grpo.ablation.loss": "no group of tiny's few rollouts need teach",
     "video.image_max_pixels": "read where pictures are shown: the BEV setting, general data",

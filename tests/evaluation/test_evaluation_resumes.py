@@ -20,9 +20,8 @@ from rollout3d.stages import difficulty, evaluate, merge_predictions
 
 BATCH = 4
 SETTINGS = {
-    "generation": {"backend": "hf", "max_new_tokens": 3, "max_new_tokens_direct": 3},
-    "difficulty": {"batch_size": BATCH},
-    "evaluation": {"batch_size": BATCH, "probes": ["black"], "temperature": 1.0},
+    "generation": {"backend": "hf", "batch_size": BATCH, "max_new_tokens": 3, "max_new_tokens_direct": 3},
+    "evaluation": {"probes": ["black"], "temperature": 1.0},
 }
 
 

@@ -38,6 +38,7 @@ def run(files, style, most_tokens=16, **changes):
         style=style,
         think="plain",
         most_tokens=most_tokens,
+        batch_size=8,
         seed=0,
         back_end=Batches(recorder),
     )

@@ -32,8 +32,7 @@ LOCAL = f"""preset: tiny
 results: results/study
 runs: {{max_steps: {STEPS}}}
 training: {{save_every: {SAVE_EVERY}}}
-difficulty: {{batch_size: {BATCH}}}
-evaluation: {{batch_size: {BATCH}}}
+generation: {{batch_size: {BATCH}}}
 """
 MEASURED = {"seconds", "peak_memory_mb", "mtime_ns", "rank"}
 """Columns that no two runs have alike: times, memory, and which of a run's processes did it (one node or two)."""

@@ -19,8 +19,10 @@ import cv2
 import numpy as np
 
 from evaluation import foreign_files, vsibench_release
+from fixed import fixed
 from rollout3d import tables
 from rollout3d.config import Config, question_types
+from rollout3d.config.sections import External
 from rollout3d.evaluation import benchmarks, foreign
 from rollout3d.fingerprint import ABSENT, FILE, Recorder, note
 from rollout3d.imports import records, released, video_r1
@@ -289,7 +291,7 @@ def _imported(base: Path, source: str, rows: list[dict[str, Any]], lines: bool) 
     _media(root)
     path = root / ("questions.jsonl" if lines else "questions.json")
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) if lines else json.dumps(rows))
-    few = {"spatial_types": list(question_types.NAMES), "max_share_dropped": 1.0, "general": 100}
+    few = {"spatial_types": list(question_types.NAMES), "general": 100}
     config = Config.model_validate({"external": few, "video": {"train_frames": 4, "min_pixels": 784}})
     cot = source == video_r1.NAME
     kept = tables.OCR_SFT if cot else tables.QUESTIONS
@@ -297,10 +299,11 @@ def _imported(base: Path, source: str, rows: list[dict[str, Any]], lines: bool) 
     def read(root: Path, out: Path) -> Rows:
         own, dropped = out / "rows.parquet", out / "dropped.parquet"
         note(path)
-        if cot:
-            video_r1.import_cot(path, Import(own, dropped, config, LINEAGE))
-        else:
-            released.import_questions(source, path, Import(own, dropped, config, LINEAGE))
+        with fixed(External, max_share_dropped=1.0):
+            if cot:
+                video_r1.import_cot(path, Import(own, dropped, config, LINEAGE))
+            else:
+                released.import_questions(source, path, Import(own, dropped, config, LINEAGE))
         return {
             "questions": tables.read(kept, own),
             "questions_dropped": tables.read(tables.QUESTIONS_DROPPED, dropped),

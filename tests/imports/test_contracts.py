@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from fixed import fixed
 from imports import releases
 from rollout3d import tables
 from rollout3d.config import Config, question_types
+from rollout3d.config.sections import External
 from rollout3d.doors import SCORERS
 from rollout3d.imports.records import ExternalError
 from rollout3d.imports.release import Import
@@ -20,7 +22,7 @@ from rollout3d.scoring.scorers import score
 from rollout3d.training.rewards import Written, judge
 
 GRPO = Config().grpo
-EVERY = {"spatial_types": list(question_types.NAMES), "max_share_dropped": 0.0, "general": 10_000}
+EVERY = {"spatial_types": list(question_types.NAMES), "general": 10_000}
 FOUR = ["A. bed", "B. sofa", "C. stool", "D. lamp"]
 ORDERS = ["A. bed, tv, lamp, door", "B. tv, bed, lamp, door"]
 
@@ -29,12 +31,13 @@ ORDERS = ["A. bed, tv, lamp, door", "B. tv, bed, lamp, door"]
 def imported(tmp_path):
     (tmp_path / "still.png").write_bytes(cv2.imencode(".png", np.full((60, 60, 3), 99, np.uint8))[1].tobytes())
 
-    def run(rows, source="spacer", **external):
+    def run(rows, source="spacer", share=0.0, **external):
         path = tmp_path / f"{source}.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         config = Config.model_validate({"external": EVERY | external, "video": {"min_pixels": 784}})
         out, dropped = tmp_path / "out.parquet", tmp_path / "dropped.parquet"
-        import_questions(source, path, Import(out, dropped, config, tables.Lineage("test")))
+        with fixed(External, max_share_dropped=share):
+            import_questions(source, path, Import(out, dropped, config, tables.Lineage("test")))
         kept = tables.read(tables.QUESTIONS, out)
         check(kept)
         return kept, [row["reason"] for row in tables.read(tables.QUESTIONS_DROPPED, dropped)]
@@ -132,7 +135,7 @@ def test_the_first_sr_release(imported):
 def test_a_letter_says_nothing_where_the_question_only_implies_its_options(imported):
     """Their order is not known: "A" would be a guess."""
     words = releases.first_sr(releases.EASY.format("bed", "window", "chair", "window"), "left")
-    kept, reasons = imported([words, words | {"solution": "A"}, words | {"solution": "B."}], max_share_dropped=1.0)
+    kept, reasons = imported([words, words | {"solution": "A"}, words | {"solution": "B."}], share=1.0)
     assert answers(kept) == [("object_rel_direction_easy", "A", 2)]
     assert reasons == [
         f"malformed answer: '{s}' is none of left, right, which the question implies" for s in ("A", "B.")
@@ -264,7 +267,7 @@ def test_whatever_is_imported_can_be_scored_and_the_rest_has_a_reason(imported):
         for answer in ANSWERS:
             given = FOUR if kind == "multiple choice" else []
             rows.append(releases.video_r1("What?", answer, kind, len(rows), options=given))
-    kept, reasons = imported(rows, max_share_dropped=1.0)
+    kept, reasons = imported(rows, share=1.0)
     assert len(kept) + len(reasons) == len(rows) == 2 * len(QUESTIONS) * len(ANSWERS) + 5 * len(ANSWERS)
     found = Counter(reason.split(":")[0] for reason in reasons)
     assert set(found) <= {
@@ -276,7 +279,7 @@ def test_whatever_is_imported_can_be_scored_and_the_rest_has_a_reason(imported):
 
 def test_filters_are_no_damage_and_their_remedy_names_the_key(imported):
     walls = [releases.spacer("How many wall(s) are in this room?", str(k), number=k) for k in range(9)]
-    kept, reasons = imported([*walls, releases.spacer(releases.ORDER, "B", ORDERS)], max_share_dropped=0.0)
+    kept, reasons = imported([*walls, releases.spacer(releases.ORDER, "B", ORDERS)], share=0.0)
     assert len(kept) == 1 and len(reasons) == 9
     with pytest.raises(
         ExternalError, match=r"none of its 9 records is taken: 9 times 'degenerate object: wall'"
@@ -290,9 +293,9 @@ def test_filters_are_no_damage_and_their_remedy_names_the_key(imported):
 def test_the_remedy_of_damage_is_about_files_only_where_files_are_at_fault(imported):
     good = releases.spacer(releases.ORDER, "B", ORDERS)
     with pytest.raises(ExternalError, match=r"2 times 'malformed answer.*Check that the file is the release") as error:
-        imported([good, *(releases.spacer(releases.ROOM, text) for text in ("big", "small"))], max_share_dropped=0.5)
+        imported([good, *(releases.spacer(releases.ROOM, text) for text in ("big", "small"))], share=0.5)
     assert "unpack" not in str(error.value)
     with pytest.raises(ExternalError, match=r"2 times 'missing file: gone\.png'.*unpack its archives") as error:
         gone = [releases.video_r1(f"Which {k}?", "1", "numerical", path="gone.png") for k in range(2)]
-        imported([good, *gone], max_share_dropped=0.5)
+        imported([good, *gone], share=0.5)
     assert "Check that" not in str(error.value)

@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fixed import fixed
 from rollout3d import tables
 from rollout3d.config import Config, question_types
+from rollout3d.config.sections import External
 from rollout3d.imports.records import ExternalError
 from rollout3d.imports.release import Import
 from rollout3d.imports.released import import_questions
@@ -16,7 +18,7 @@ from rollout3d.questions import types
 from rollout3d.stages import import_questions as stage
 
 LINEAGE = tables.Lineage("test")
-EVERY = {"spatial_types": list(question_types.NAMES), "max_share_dropped": 1.0}
+EVERY = {"spatial_types": list(question_types.NAMES)}
 ORDER = "What will be the first-time appearance order of the following categories in the video: bed, tv, lamp, door?"
 
 
@@ -49,13 +51,14 @@ def conversation(text, options, answer, video="scannetpp/videos/train/09c1414f1b
     return {"id": 3, "conversations": said, "video": video, "data_source": "scannetpp"} | changes
 
 
-def imported(tmp_path, rows, source="spacer", name="out", threads=1, **external):
+def imported(tmp_path, rows, source="spacer", name="out", threads=1, share=1.0, **external):
     path = tmp_path / "release" / f"{source}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(rows))
     config = Config.model_validate({"external": EVERY | external, "video": {"min_pixels": 784}})
     out, dropped = tmp_path / f"{name}.parquet", tmp_path / f"{name}_dropped.parquet"
-    counts = import_questions(source, path, Import(out, dropped, config, LINEAGE, threads))
+    with fixed(External, max_share_dropped=share):
+        counts = import_questions(source, path, Import(out, dropped, config, LINEAGE, threads))
     found, left = tables.read(tables.QUESTIONS, out), tables.read(tables.QUESTIONS_DROPPED, dropped)
     assert counts == (len(found), len(left))
     return found, left
@@ -192,7 +195,7 @@ def test_a_wrong_file_is_refused_with_a_question(tmp_path):
     with pytest.raises(ExternalError, match="none of its 1 records can be used; is it a file of vlm3r_route"):
         imported(tmp_path, [general(1)], "vlm3r_route", general=0)
     with pytest.raises(ExternalError, match=r"2 of 3 records cannot be used, .*malformed options"):
-        imported(tmp_path, [spacer(options=[]), spacer(options=["A. x"]), spacer()], max_share_dropped=0.2)
+        imported(tmp_path, [spacer(options=[]), spacer(options=["A. x"]), spacer()], share=0.2)
 
 
 def test_the_stage_reads_the_file_that_the_site_names(tmp_path, monkeypatch, capsys):

@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fixed import fixed
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.config.sections import External
 from rollout3d.imports import release as whole
 from rollout3d.imports import video_r1
 from rollout3d.imports.records import ExternalError
@@ -54,9 +56,10 @@ def release(tmp_path):
 
 
 def imported(path, tmp_path, threads=1, share=1.0, name="out"):
-    config = Config.model_validate({**SMALL, "external": {"max_share_dropped": share}})
+    config = Config.model_validate(SMALL)
     out, dropped = tmp_path / f"{name}.parquet", tmp_path / f"{name}_dropped.parquet"
-    counts = video_r1.import_cot(path, Import(out, dropped, config, LINEAGE, threads))
+    with fixed(External, max_share_dropped=share):
+        counts = video_r1.import_cot(path, Import(out, dropped, config, LINEAGE, threads))
     rows, left_out = tables.read(tables.OCR_SFT, out), tables.read(tables.QUESTIONS_DROPPED, dropped)
     assert counts == (len(rows), len(left_out))
     return rows, left_out

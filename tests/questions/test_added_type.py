@@ -21,7 +21,7 @@ STUDY = {
     "seed": 3,
     "datasets": {"scannet": {"shards": 1, "splits": {"train": ["train"], "test": ["val"]}}},
     "questions": {"per_scene": {"object_height": 4}, "total": None},
-    "external": {"spatial_types": ["object_height"], "max_share_dropped": 0.0},
+    "external": {"spatial_types": ["object_height"]},
     "cot": {"teacher": "geometric"},
     "evaluation": {"benchmarks": ["synthetic"]},
 }

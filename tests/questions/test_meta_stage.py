@@ -7,7 +7,7 @@ import pytest
 
 from questions.naive_rules import random_scene
 from rollout3d import tables
-from rollout3d.config import question_types
+from rollout3d.config import Questions, question_types
 from rollout3d.stages import ingest_meta, questions
 
 SCENES = {f"scene{k:04d}_00": random_scene(k, n_objects=10, largest_m=0.3) for k in range(6)}
@@ -35,7 +35,7 @@ def test_two_workers_write_the_bytes_of_one(meta, tmp_path):
     assert len({row["question_id"] for row in one}) == len(one)
 
 
-def test_relative_distance_keeps_twenty_sets_an_object_drawn_by_the_seed(meta, tmp_path):
+def test_relative_distance_keeps_twenty_sets_an_object_drawn_by_the_seed(meta, tmp_path, monkeypatch):
     def sets(*more):
         rows = ask(meta, tmp_path / "q.parquet", *more)
         return {
@@ -45,7 +45,8 @@ def test_relative_distance_keeps_twenty_sets_an_object_drawn_by_the_seed(meta, t
         }
 
     first, other = sets(), sets("--config", '{"seed": 1}')
-    five = sets("--config", '{"questions": {"rel_distance_per_primary": 5}}')
+    monkeypatch.setattr("rollout3d.questions.generate._Everything.sets_per_object", 5)
+    five = sets()
     counted = [Counter((scene, primary) for scene, primary, _ in some) for some in (first, other, five)]
     assert counted[0] == counted[1] and max(counted[0].values()) == 20 and max(counted[2].values()) == 5
     assert first != other and {key: min(n, 5) for key, n in counted[0].items()} == counted[2]
@@ -53,13 +54,14 @@ def test_relative_distance_keeps_twenty_sets_an_object_drawn_by_the_seed(meta, t
     assert any("cap of 5 an object" in row["reason"] for row in dropped)
 
 
-def test_the_tables_of_ingest_meta_give_the_same_questions(meta, tmp_path):
+def test_the_tables_of_ingest_meta_give_the_same_questions(meta, tmp_path, monkeypatch):
     ingest_meta.main(["--meta", str(meta), "--out", str(tmp_path)])
     caps = dict.fromkeys(question_types.NAMES, 100_000)
     config = {
         "datasets": {"scannet": {"splits": {"test": ["val"]}}},
-        "questions": {"per_scene": caps, "rel_distance_per_primary": 20},
+        "questions": {"per_scene": caps},
     }
+    monkeypatch.setattr(Questions, "sets_per_object", 20)
     stage = ["--config", json.dumps(config), "--out", str(tmp_path / "q.parquet")]
     questions.main(
         [*stage, "--scenes", str(tmp_path / "scenes.parquet"), "--objects", str(tmp_path / "objects.parquet")]

@@ -69,7 +69,7 @@ def test_configuration_stands_on_the_page_without_places_of_this_machine():
     paper = about([], None, Config().model_dump(mode="json"))
     assert paper.changed == () and "no redistribution" in " ".join(paper.licences)
     values = {"results": "/secret/place", "site": {"openai_base_url": "https://user:secret@host/v1"}, "seed": 3}
-    values |= {"grpo": {"lr": 0.5}, "datasets": {"scannet": {}}, "evaluation": {"batch_size": 3}}
+    values |= {"grpo": {"lr": 0.5}, "datasets": {"scannet": {}}, "generation": {"batch_size": 3}}
     found = about([], None, values)
     assert dict((key, (here, theirs)) for key, here, theirs in found.changed if "datasets" not in key) == {
         "seed": ("3", "0"),

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from evaluation import vsibench_release
+from fixed import fixed
 from opened import Opened
 from rollout3d import tables
 from rollout3d.config import Config
+from rollout3d.config.sections import External
 from rollout3d.evaluation import benchmarks
 from rollout3d.fingerprint import FILE, FOLDER, Recorder, compare
 from rollout3d.imports import video_r1
@@ -80,8 +82,8 @@ def external(tmp_path_factory):
 
 
 def test_imports_record_every_file_that_they_open(external, tmp_path):
-    config = Config.model_validate({"video": {"train_frames": 4}, "external": {"max_share_dropped": 1.0}})
-    with Opened(external) as opened, Recorder({"root": external}) as raw:
+    config = Config.model_validate({"video": {"train_frames": 4}})
+    with fixed(External, max_share_dropped=1.0), Opened(external) as opened, Recorder({"root": external}) as raw:
         out, dropped = tmp_path / "a.parquet", tmp_path / "b.parquet"
         to = Import(out, dropped, config, lambda: raw.lineage(LINEAGE), threads=2)
         counts = video_r1.import_cot(external / "cot.json", to)

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from test_training_checkpoint import crash, interrupt_at, same_run
 
+from fixed import fixed
 from rollout3d import tables
+from rollout3d.config import Grpo
 from rollout3d.config.keys import has_effect
 from rollout3d.errors import UserError
 from rollout3d.training.engines.engine import Engine
@@ -23,8 +25,10 @@ from rollout3d.training.world import World
 
 def train(files, out, steps=6, init=None, **grpo):
     """Train a model that knows no format: every reward is 0."""
-    settings = {"warn_without_update": 2, "stop_without_update": 3, "save_every": 100, **grpo}
-    run_grpo(tw.config(**settings), tw.run(reward="ocr", steps=steps), tw.inputs(files, init), out, tw.lineage)
+    warn = grpo.pop("warn_without_update", 2)
+    config = tw.config(**{"stop_without_update": 3, "save_every": 100, **grpo})
+    with fixed(Grpo, warn_without_update=warn):
+        run_grpo(config, tw.run(reward="ocr", steps=steps), tw.inputs(files, init), out, tw.lineage)
 
 
 def written(out):
@@ -145,14 +149,15 @@ class FakeLoop:
 def steps_done(course, warn, stop, start=0):
     """Steps that are trained; True behind them if the run ends with an error."""
     loop = FakeLoop(course, start)
-    grpo = tw.config(warn_without_update=warn, stop_without_update=stop).grpo
+    grpo = tw.config(stop_without_update=stop).grpo
     done = 0
-    try:
-        for step in watched(loop, grpo):
-            loop.made.append(metrics(course[step] == "u"))
-            done += 1
-    except NoUpdate:
-        return done, True
+    with fixed(Grpo, warn_without_update=warn):
+        try:
+            for step in watched(loop, grpo):
+                loop.made.append(metrics(course[step] == "u"))
+                done += 1
+        except NoUpdate:
+            return done, True
     return done, False
 
 

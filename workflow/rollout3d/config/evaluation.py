@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rollout3d import doors
-from rollout3d.config.base import From0, Once, Positive
+from rollout3d.config.base import From0, Once
 from rollout3d.config.frames import RATE
 from rollout3d.config.names import name_in
 from rollout3d.config.sections import DatasetName, Section
@@ -42,7 +42,6 @@ class Evaluation(Section):
     """Frames of a benchmark's video that models are shown. uniform: video.eval_frames at positions rounded to whole
     frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. [assumed;
     official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
-    batch_size: Positive = 8
     scorers: Annotated[list[name_in(doors.SCORERS, "auto")], Field(min_length=1), Once] = ["auto"]
     """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: vsibench for direct
     answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""

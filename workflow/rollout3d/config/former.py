@@ -62,6 +62,9 @@ CONSTANTS: dict[str, Constant] = {
     "grpo.std_eps": Constant("config.training", "STD_EPS"),
     "grpo.top_p": Constant("config.training", "TOP_P"),
     "grpo.offpolicy_cap": Constant("config.training", "OFFPOLICY_CAP"),
+    "grpo.clip_eps": Constant("config.training", "CLIP_EPS"),
+    "grpo.warn_without_update": Constant("config.training", "WARN_WITHOUT_UPDATE"),
+    "external.max_share_dropped": Constant("config.sections", "MAX_SHARE_DROPPED"),
     "grpo.max_logprob_gap": Constant("config.training", "MAX_LOGPROB_GAP"),
     "api.timeout_s": Constant("config.teacher", "TIMEOUT_S"),
     "api.request_attempts": Constant("config.teacher", "REQUEST_ATTEMPTS"),
@@ -74,6 +77,9 @@ CONSTANTS: dict[str, Constant] = {
 }
 """Former key -> its constant."""
 
+
+HELD: dict[str, Any] = {"video.stored_max_pixels": None, "questions.rel_distance_per_primary": None}
+"""Former key that is gone -> the value that identities hold, under which the code did what it does now."""
 
 MOVED: dict[str, str] = {
     "synthetic": "toyworld.scans",
@@ -88,6 +94,7 @@ _TRAINING = ("dtype", "gradient_checkpointing", "deepspeed", "freeze_vision", "s
 SHARED: dict[str, tuple[str, ...]] = {
     "generation.backend": ("difficulty.backend", "grpo.backend", "evaluation.backend"),
     "generation.shards": ("difficulty.shards", "evaluation.shards"),
+    "generation.batch_size": ("difficulty.batch_size", "evaluation.batch_size"),
     "generation.max_new_tokens": ("difficulty.max_new_tokens_grpo", "evaluation.max_new_tokens"),
     "generation.max_new_tokens_direct": ("difficulty.max_new_tokens", "evaluation.max_new_tokens_direct"),
     "api.model": ("judge.model", "cot.model"),
@@ -104,6 +111,10 @@ _INSTEAD = {
     "tensorboard": "write `training:`, `tracker: tensorboard` indented below it",
 }
 GONE: dict[str, str] = {f"{section}.{key}": do for section in ("sft", "grpo") for key, do in _INSTEAD.items()}
+GONE |= {
+    "video.stored_max_pixels": "frames are stored at video.eval_max_pixels; remove the line",
+    "questions.rel_distance_per_primary": "questions.per_scene limits relative distance; remove the line",
+}
 GONE |= {
     f"{section}.{name}": f"it is a constant, {CONSTANTS[f'api.{name}'].place}; remove the line"
     for section in ("cot", "judge")

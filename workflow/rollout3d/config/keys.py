@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, TypeVar
 
-from rollout3d.config.former import CONSTANTS, ONE_OF, identity_name, present_name
+from rollout3d.config.former import CONSTANTS, HELD, ONE_OF, identity_name, present_name
 from rollout3d.config.question_types import caps
 from rollout3d.config.sections import Section
 
@@ -29,6 +29,7 @@ NO_EFFECT = (
     "*.vllm_memory_share",
     "difficulty.batch_size",
     "evaluation.batch_size",
+    "generation.batch_size",
     "cot.max_usd",
     "judge.max_usd",
     "api.prices",
@@ -94,14 +95,15 @@ def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
 
     Patterns may use the name that a moved key has in identities; a key that several former ones have become
     (`former.SHARED`) is returned by the former name that a pattern uses. Former keys that are constants now have their
-    values (`former.CONSTANTS`), and `questions.per_scene` holds all caps.
+    values (`former.CONSTANTS`), those that are gone have what identities hold (`former.HELD`), and
+    `questions.per_scene` has all caps.
 
     Raises KeyError for a pattern without a wildcard that names no key.
     """
     own = [pattern for pattern in patterns if pattern in ONE_OF]
     patterns = [present_name(pattern) for pattern in patterns if pattern not in ONE_OF]
     former = ((key, constant.value) for key, constant in CONSTANTS.items())
-    every = dict(chain(leaves(section), former))
+    every = dict(chain(leaves(section), former, HELD.items()))
     found = {key: value for key, value in every.items() if any(fnmatchcase(key, p) for p in patterns)}
     if PER_SCENE in found:
         found[PER_SCENE] = caps(found[PER_SCENE])

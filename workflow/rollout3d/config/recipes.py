@@ -27,8 +27,8 @@ SHIPPED = shipped("config/recipes")
 RECIPE_KEYS = (
     *("training.*", "sft.*", "grpo.*", "prompts.*"),
     *("video.train_*", "video.eval_*", "video.min_pixels", "video.image_max_pixels", "video.time_mode"),
-    *("evaluation.frame_policy", "evaluation.temperature", "evaluation.batch_size"),
-    *("generation.backend", "generation.max_new_tokens*"),
+    *("evaluation.frame_policy", "evaluation.temperature"),
+    *("generation.backend", "generation.batch_size", "generation.max_new_tokens*"),
 )
 """Keys that a recipe may set: those that training and evaluating one run read. Others belong to the study: they decide
 what all runs share (scans, questions, the hard set)."""

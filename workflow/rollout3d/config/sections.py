@@ -6,12 +6,12 @@ follows where it says nothing; "VSI-Bench" = the benchmark's generator and metri
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from rollout3d.config import question_types
-from rollout3d.config.base import From0, NotNegative, Once, Positive, Share, Strict, Text
+from rollout3d.config.base import From0, NotNegative, Once, Positive, Strict, Text
 from rollout3d.config.frames import Frames
 from rollout3d.config.names import SitePath, name_in
 from rollout3d.doors import DATASETS
@@ -89,9 +89,7 @@ class Video(Section):
     train_max_pixels: Positive = 105_369
     """Pixels per frame while training and filtering: 280x364 for 4:3. [Video-R1: 1.05 * 128 * 28 * 28 in effect]"""
     eval_max_pixels: Positive = 256 * 28 * 28
-    """Pixels per frame while evaluating. [Video-R1]"""
-    stored_max_pixels: Positive | None = None
-    """Pixels at which frames are stored, at most; nothing is shown larger. null = eval_max_pixels. [assumed]"""
+    """Maximum pixels per frame while evaluating, and of the frames that are stored. [Video-R1]"""
     train_min_pixels: Positive = 128 * 28 * 28
     """Smaller frames are enlarged to this while training and filtering. [Video-R1]"""
     min_pixels: Positive = 4 * 28 * 28
@@ -103,13 +101,11 @@ class Video(Section):
 
     @model_validator(mode="after")
     def _sizes(self) -> Video:
-        for key in ("train_max_pixels", "eval_max_pixels"):
-            if getattr(self, key) > self.stored_pixels:
-                stored = "eval_max_pixels" if self.stored_max_pixels is None else "stored_max_pixels"
-                raise ValueError(
-                    f"{key}: {getattr(self, key)} is more than {stored} ({self.stored_pixels}), at which frames are "
-                    "stored: raise that (scans are ingested again), or lower this"
-                )
+        if self.train_max_pixels > self.eval_max_pixels:
+            raise ValueError(
+                f"train_max_pixels: {self.train_max_pixels} is more than eval_max_pixels ({self.eval_max_pixels}), at "
+                "which frames are stored: raise that (scans are ingested again), or lower this"
+            )
         for least, key in (
             ("train_min_pixels", "train_max_pixels"),
             ("min_pixels", "eval_max_pixels"),
@@ -118,11 +114,6 @@ class Video(Section):
             if getattr(self, least) > getattr(self, key):
                 raise ValueError(f"{least}: {getattr(self, least)} is more than {key} ({getattr(self, key)})")
         return self
-
-    @property
-    def stored_pixels(self) -> int:
-        """Pixels at which frames are stored, at most."""
-        return self.eval_max_pixels if self.stored_max_pixels is None else self.stored_max_pixels
 
     @property
     def train_pixels(self) -> tuple[int, int]:
@@ -155,6 +146,8 @@ Mix = Annotated[
 class Questions(Section):
     """Scene tables to questions."""
 
+    sets_per_object: ClassVar[int | None] = None
+    """Most option sets of relative distance per object that the rest is measured from; None = all."""
     compat: Literal["corrected", "vsibench"] = "corrected"
     """`vsibench` reproduces the benchmark's known defects. [assumed]"""
     wording: Literal["vsibench", "spacer", "vlm3r"] = "vsibench"
@@ -184,8 +177,6 @@ class Questions(Section):
     total: Positive | None = 98_103
     """Training questions kept, spread evenly over the scans within each type; null = all that the mix allows.
     [OCR, Table 1: correct + wrong]"""
-    rel_distance_per_primary: Positive | None = None
-    """At most this many option sets of one object that the rest is measured from; null = all. [assumed]"""
     appearance_gap_s: From0 = 1.0
     """Smallest difference between first appearances. [VSI-Bench generator]"""
     sources: dict[Literal[tuple(question_types.SOURCES)], Literal["external", "generated", "both"]] = (
@@ -220,12 +211,14 @@ class Questions(Section):
         return self
 
 
+MAX_SHARE_DROPPED = 0.2
+"""Share of a file's rows that cannot be used above which its import stops, from 0 to 1. [assumed]"""
+
+
 class External(Section):
     """Training files that others released (`site.external` says where they lie)."""
 
-    max_share_dropped: Share = 0.2
-    """More rows of a file than this failing stops its import with one error. [assumed]"""
-
+    max_share_dropped: ClassVar[float] = MAX_SHARE_DROPPED
     spatial_types: Annotated[list[Literal[question_types.NAMES]], Once] = list(question_types.SOURCES)
     """Question types about scans that are taken from them. [OCR, data construction]"""
     general: NotNegative = 0
@@ -254,6 +247,8 @@ class Generation(Section):
     [assumed]"""
     shards: Positive = 8
     """Number of jobs that share the questions of a setting of the filter, or of a run on a benchmark. [assumed]"""
+    batch_size: Positive = 8
+    """Number of questions that transformers answer together; vLLM forms its own batches. [assumed]"""
     max_new_tokens: Positive = 1024
     """Maximum length of an answer with reasoning, in tokens; rollouts have `grpo.max_new_tokens`. [Video-R1: its
     evaluation; SpaceR: the same]"""
@@ -268,7 +263,6 @@ class Difficulty(Section):
     """[OCR: Qwen2.5-VL-7B-Instruct]"""
     run: str = "filter"
     """The GRPO-trained run of setting frames16_grpo. [OCR: 2000 steps]"""
-    batch_size: Positive = 16
 
 
 class Runs(Section):

@@ -23,6 +23,10 @@ TOP_P = 0.95
 """Probability mass of the tokens that rollouts are sampled from. [Video-R1]"""
 OFFPOLICY_CAP = 2.0
 """Where the weight of a perturbed rollout's token is cut off. [assumed]"""
+CLIP_EPS = 0.2
+"""epsilon of equation 2: the ratio of probabilities counts from 1 - epsilon to 1 + epsilon. [assumed]"""
+WARN_WITHOUT_UPDATE = 20
+"""Number of steps from the start without any update (no group with spread) before a warning. [assumed]"""
 MAX_LOGPROB_GAP = 0.05
 """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
 
@@ -131,6 +135,8 @@ class Grpo(Optimiser):
     top_p: ClassVar[float] = TOP_P
     offpolicy_cap: ClassVar[float] = OFFPOLICY_CAP
     max_logprob_gap: ClassVar[float] = MAX_LOGPROB_GAP
+    clip_eps: ClassVar[float] = CLIP_EPS
+    warn_without_update: ClassVar[int | None] = WARN_WITHOUT_UPDATE
     n_clean: Positive = 4
     """Rollouts of the video. [OCR, implementation details]"""
     n_perturbed: NotNegative = 4
@@ -143,19 +149,15 @@ class Grpo(Optimiser):
     """Weight of the KL term; 0 leaves the term and the reference out. [Video-R1]"""
     updates_per_rollout: Positive = 1
     """Optimiser steps on the rollouts of a step. With one the ratio is 1 and clipping never acts. [Video-R1]"""
-    clip_eps: From0 = 0.2
-    """Equation 2. [assumed]"""
     temperature: Above0 = 1.0
     """[Video-R1]"""
     max_new_tokens: Positive = 768
     """[Video-R1; SpaceR: 1024]"""
     delta_start: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Schedule's first value. [OCR, annealed object selector]"""
-    warn_without_update: NotNegative | None = 20
-    """Steps from the start without any update (no group with spread) before a warning; null or 0: never. [assumed]"""
     stop_without_update: NotNegative | None = 100
-    """Such steps before training ends with an error, as it does at its end if there was no update at all; null or 0:
-    never. [assumed]"""
+    """Number of steps from the start without any update (no group with spread) after which training ends with an error,
+    as it does at its end if there was no update at all; null or 0: never. [assumed]"""
     vllm_memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of each GPU's memory that vLLM takes beside the training, its weights included; less where a run does not
     fit. [assumed]"""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from rollout3d.config import SETTINGS, Difficulty, Video
+from rollout3d.config import SETTINGS, Video
 from rollout3d.config.frames import train_set
 from rollout3d.config.sections import Generation
 from rollout3d.difficulty.select import scorer_of, style_of
@@ -55,7 +55,6 @@ def predict(
     rows: Sequence[QuestionRow],
     policy: Policy,
     store: FrameStore,
-    config: Difficulty,
     generation: Generation,
     video: Video,
     *,
@@ -76,7 +75,7 @@ def predict(
         store,
         [how.setting],
         sampling=Sampling(max_new_tokens=how.max_new_tokens),
-        batch_size=config.batch_size,
+        batch_size=generation.batch_size,
         scorer=how.scorer,
         prompt_style=how.style,
         think=think or "",

@@ -37,6 +37,7 @@ def evaluate(
     style: Style,
     think: str | None,
     most_tokens: int,
+    batch_size: int,
     seed: int,
     back_end: BackEnd,
     parts: Parts | None = None,
@@ -47,8 +48,9 @@ def evaluate(
     """Answer question rows and yield prediction rows, those of the questions' own video first.
 
     Answers are scored by the official scorer of `style` on `benchmark`. `think` names the wording that asks for
-    reasoning, None for direct answers. `most_tokens`: maximum length of an answer. Answers in `parts` are not computed
-    again. `split` names the part of the benchmark that its questions are. `twins` has the videos of `config.probes`.
+    reasoning, None for direct answers. `most_tokens`: maximum length of an answer. `batch_size`: questions that are
+    answered together, where the back end shares forwards. Answers in `parts` are not computed again. `split` names the
+    part of the benchmark that its questions are. `twins` has the videos of `config.probes`.
     """
     predictions = answer(
         rows,
@@ -59,7 +61,7 @@ def evaluate(
             temperature=config.temperature,
             max_new_tokens=most_tokens,
         ),
-        batch_size=config.batch_size,
+        batch_size=batch_size,
         scorer=official_scorer(style, benchmark),
         prompt_style=style,
         think=think or "",

@@ -54,7 +54,7 @@ def picture(path: Path, video: VideoConfig, quality: int) -> list[dict[str, Any]
 
 
 def video_frames(path: Path, video: VideoConfig, quality: int, sets: Collection[str]) -> list[dict[str, Any]]:
-    """The frames of a video that belong to any of `sets` as `media`: upright, JPEG, at most `video.stored_max_pixels`.
+    """The frames of a video that belong to any of `sets` as `media`: upright, JPEG, at most `video.eval_max_pixels`.
 
     Raises Unusable if one of them cannot be decoded or shown.
     """
@@ -66,7 +66,7 @@ def video_frames(path: Path, video: VideoConfig, quality: int, sets: Collection[
             for index in sorted(wanted):
                 rgb = source.upright(index)
                 height, width = rgb.shape[:2]
-                size = _stored_size(height, width, video.stored_pixels)
+                size = _stored_size(height, width, video.eval_max_pixels)
                 data = encode_jpeg(resize_frame(rgb, *size), quality)
                 origin = tables.Origin(index, source.n_frames, source.fps, width, height)
                 media.append({"bytes": data, "path": tables.frame_path(index / source.fps, origin)})

@@ -70,7 +70,7 @@ class Losses:
         if lost <= self._max_share * total:
             return
         raise ExternalError(
-            f"{self._path}: {lost} of {total} records cannot be used, more than external.max_share_dropped = "
+            f"{self._path}: {lost} of {total} records cannot be used, more than MAX_SHARE_DROPPED = "
             f"{self._max_share:g} of them, such as {self._listed(self.damaged)}. {self._remedy()}, or raise the limit: "
             "what cannot be used is then left out, with its reason in the table of dropped questions"
         )
@@ -170,7 +170,7 @@ def import_records(release: Release, to: Import) -> tuple[int, int]:
 
     Rows keep the order of the file, whatever the number of threads. The file is read twice: texts and missing files
     are checked before the first picture is decoded. Raises ExternalError, and leaves no table behind, if the file is
-    damaged or more than `external.max_share_dropped` of its records cannot be used.
+    damaged or more than `External.max_share_dropped` of its records cannot be used.
     """
     path, config, share = release.path, to.config, to.config.external.max_share_dropped
     total, losses = 0, Losses(path, share)

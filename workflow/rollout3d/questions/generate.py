@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -34,15 +34,23 @@ Job = tuple[Mapping[str, Any], Rows | str, Mapping[str, Any] | None, Rows]
 `visibility`."""
 
 
+class _Everything(Questions):
+    """Rules of `everything`."""
+
+    sets_per_object: ClassVar[int | None] = PER_PRIMARY
+
+
 def everything(config: Questions) -> Questions:
     """Return the same rules without caps.
 
     Option sets of relative distance, which grow with the fourth power of the categories, keep a cap per object. Types
     that are asked only because `per_scene` names them keep theirs.
     """
-    each = config.rel_distance_per_primary or PER_PRIMARY
     open_ended = dict.fromkeys(question_types.PER_SCENE)
-    return config.model_copy(update={"per_scene": {**config.per_scene, **open_ended}, "rel_distance_per_primary": each})
+    rules = _Everything.model_construct()
+    vars(rules).clear()  # what a stage does not declare stays missing
+    vars(rules).update(vars(config) | {"per_scene": {**config.per_scene, **open_ended}})
+    return rules
 
 
 def asked(config: Questions) -> list[QuestionType]:

@@ -90,7 +90,7 @@ def frame_rows(scan: Scan, config: Config, sets: Iterable[str]) -> list[FrameRow
     for name in sorted(set(sets)):
         for index in frame_set(name).indices(source.n_frames, source.fps):
             members.setdefault(index, []).append(name)
-    height, width = smart_size(source.height, source.width, FACTOR**2, video.stored_pixels)
+    height, width = smart_size(source.height, source.width, FACTOR**2, video.eval_max_pixels)
     rows: list[FrameRow] = []
     for index in sorted(members):
         K, pose = scan.camera(index)

@@ -56,7 +56,6 @@ def main(argv: list[str] | None = None) -> None:
             rows,
             policy,
             FrameStore(args.frames, args.maps),
-            config.difficulty,
             config.generation,
             config.video,
             think=config.prompts.think if args.setting == "frames16_grpo" else None,

@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> None:
             style=style,
             think=config.prompts.think if style == "think" else None,
             most_tokens=most_tokens(config.generation, style),
+            batch_size=config.generation.batch_size,
             seed=config.seed,
             back_end=back_end,
             parts=parts,

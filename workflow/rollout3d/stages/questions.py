@@ -7,7 +7,7 @@
 A scan whose poses, mesh, boxes, colours or depth contradict each other gets no questions (`scenes.agreement`).
 With --meta (VSI-Bench's *_meta_info_val.json, or VLM-3R's variant): every eligible question of the six geometric
 categories, whatever the split and without the caps of `questions.per_scene`. Per reference object of relative distance
-there are 20 sets of candidates (`questions.rel_distance_per_primary`). Letters are balanced at assembly, not here.
+there are 20 sets of candidates. Letters are balanced at assembly, not here.
 Answers that are known to be wrong are corrected (resources/errata.csv) unless `questions.compat` is vsibench.
 
 Each question lists the samplings of the video that can answer it; `questions.strict: remove` leaves out those that the

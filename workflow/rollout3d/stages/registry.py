@@ -41,15 +41,13 @@ _OPTIMISER = (
 )
 
 
-def _stored_size(config: Config) -> tuple[str, ...]:
-    """The keys that decide the size of stored frames."""
-    own = config.video.stored_max_pixels is not None
-    return ("video.stored_max_pixels", *(() if own else ("video.eval_max_pixels",)))
+_STORED_SIZE = ("video.stored_max_pixels", "video.eval_max_pixels")
+"""Keys that decide the size of stored frames, the former one of them included."""
 
 
 def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
     # Figures are stored for every value of scenes.agreement; `questions` and `assemble` apply it.
-    return ("seed", f"datasets.{scope.dataset}.*", *of_section("scenes"), *_stored_size(config))
+    return ("seed", f"datasets.{scope.dataset}.*", *of_section("scenes"), *_STORED_SIZE)
 
 
 def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -87,7 +85,7 @@ def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
     declared = doors.BENCHMARKS.constant(scope.benchmark, "KEYS", ()) if scope.benchmark else ()
     if scope.benchmark and not doors.BENCHMARKS.constant(scope.benchmark, "RELEASED", True):
         return declared
-    return ("scenes.jpeg_quality", *_stored_size(config), *declared)
+    return ("scenes.jpeg_quality", *_STORED_SIZE, *declared)
 
 
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -195,7 +193,7 @@ def _grpo_row(run: Run) -> tuple[str, ...]:
 
 
 def _import_cot(config: Config, scope: Scope) -> tuple[str, ...]:
-    return (*_SAMPLES, *_stored_size(config))
+    return (*_SAMPLES, *_STORED_SIZE)
 
 
 def _import_questions(config: Config, scope: Scope) -> tuple[str, ...]:

@@ -242,7 +242,7 @@ class FrameRow(TypedDict):
     """frame sets that hold it: uniform16, fps2max16, ... (config/frames.py)"""
 
     image: Image
-    """JPEG, upright, at most video.stored_max_pixels large"""
+    """JPEG, upright, at most video.eval_max_pixels large"""
 
     width: int
     """of the stored image"""

@@ -152,7 +152,7 @@ FRAMES: Table[FrameRow] = _declare(
     _field("frame_index", _I, "index in the video"),
     _field("timestamp_s", _F, "frame_index / fps"),
     _field("sets", _STRINGS, "frame sets that hold it: uniform16, fps2max16, ... (config/frames.py)"),
-    _field("image", IMAGE, "JPEG, upright, at most video.stored_max_pixels large"),
+    _field("image", IMAGE, "JPEG, upright, at most video.eval_max_pixels large"),
     _field("width", _I, "of the stored image"),
     _field("height", _I, "of the stored image"),
     _field("source_width", _I, "of the video's frame, upright, before resizing: smaller sizes follow from it"),

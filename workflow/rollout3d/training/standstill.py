@@ -31,7 +31,7 @@ class NoUpdate(UserError, RuntimeError):
 def watched(loop: Loop, grpo: Grpo) -> Iterator[int]:
     """Yield the loop's steps; warn of a run whose steps never update, and end it. All processes iterate together.
 
-    After `grpo.warn_without_update` such steps from the start there is a warning, after `grpo.stop_without_update`
+    After `WARN_WITHOUT_UPDATE` such steps from the start there is a warning, after `grpo.stop_without_update`
     every process raises `NoUpdate`, behind a checkpoint and with the tables on the disk. A run that is over before that
     has failed as well. A limit of null or 0 means never. Steps are counted in the metrics table, so a resumed run
     counts on, and started again with the same limit it ends at once.

@@ -84,7 +84,7 @@ def frame_row(scene: str, index: int, seconds: float, rgb: np.ndarray, sets: Seq
     """
     from rollout3d.scenes.formats.pictures import encode_jpeg  # OpenCV loads late
 
-    height, width = smart_size(rgb.shape[0], rgb.shape[1], FACTOR**2, config.video.stored_pixels)
+    height, width = smart_size(rgb.shape[0], rgb.shape[1], FACTOR**2, config.video.eval_max_pixels)
     return {
         "scene_id": scene,
         "frame_index": index,

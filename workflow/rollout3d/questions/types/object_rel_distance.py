@@ -79,7 +79,7 @@ def _drawn(
 ) -> list[tuple[int, int]]:
     """(primary, rank of its set) of the sets that the caps leave, without listing the others."""
     starts = [0, *accumulate(sizes)]
-    each, of_scene, total = config.rel_distance_per_primary, config.caps.get(NAME), starts[-1]
+    each, of_scene, total = config.sets_per_object, config.caps.get(NAME), starts[-1]
     if each is not None:
         places = [
             start + rank
