@@ -8,15 +8,15 @@ import pytest
 
 from lineage.identities import PRESETS, identities
 from rollout3d.config import ConfigError, former, read
-from rollout3d.config.former import CONSTANTS, MOVED, RENAMED, identity_name, present_name
-from rollout3d.config.keys import leaves, values
+from rollout3d.config.former import CONSTANTS, HELD, MOVED, RENAMED, SHARED, identity_name, present_name
+from rollout3d.config.keys import leaves, narrow, values
 from toyworld import stages as _registered  # noqa: F401  the toy world's stages are jobs of the study
 from toyworld.settings import StudyConfig
 
 ROOT = Path(__file__).parents[2]
 BEFORE = json.loads((ROOT / "tests" / "lineage" / "identities.json").read_text())
 """Preset -> job -> digest of the values that decide it, recorded before any key was moved or removed."""
-MOST = 145
+MOST = 120
 """Keys that the configuration may have; later ones say what they buy."""
 
 
@@ -51,6 +51,23 @@ def test_the_configuration_has_few_keys():
     keys = [key for key, _ in leaves(one)]
     assert len(keys) <= MOST, f"{len(keys)} keys"
     assert not {*keys} & {*CONSTANTS, *MOVED}
+
+
+@pytest.mark.parametrize("key", SHARED)
+def test_a_key_that_several_have_become_stands_in_an_identity_by_the_name_that_a_stage_declares(key):
+    for name in SHARED[key]:
+        found = values(StudyConfig(), [name, f"{key.split('.')[0]}.*"])
+        assert name in found and key not in found and present_name(name) == key == MOVED[name]
+        held = narrow(StudyConfig(), found)
+        assert dict(leaves(held))[key] == found[name], "a stage reads the present key"
+
+
+@pytest.mark.parametrize("key", [*HELD, "cot.timeout_s", "sft.nodes"])
+def test_a_file_that_sets_a_key_without_successor_is_told_what_to_do(tmp_path, key):
+    section, name = key.split(".")
+    (tmp_path / "mine.yaml").write_text(f"{section}:\n  {name}: 7\n")
+    with pytest.raises(ConfigError, match=rf"mine.yaml:2: {key} is no key any more: .*remove the line"):
+        read.load(tmp_path / "mine.yaml")
 
 
 def test_a_moved_key_has_its_former_name_in_identities_and_its_present_one_in_messages():

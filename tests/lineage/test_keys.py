@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from rollout3d.config import Config, Run
-from rollout3d.config.former import CONSTANTS, identity_name
+from rollout3d.config.former import CONSTANTS, ONE_OF, identity_name
 from rollout3d.config.keys import LATER, NO_EFFECT, has_effect, leaves, narrow, values
 from rollout3d.config.question_types import PER_SCENE
 from rollout3d.config.sections import UndeclaredKey
@@ -61,7 +61,7 @@ def test_a_key_that_came_later_makes_no_result_stale_until_it_changes_something(
 
 
 def test_every_pattern_without_effect_names_a_key():
-    keys = [*(identity_name(key) for key, _ in leaves(CONFIG)), *CONSTANTS]
+    keys = [*(identity_name(key) for key, _ in leaves(CONFIG)), *CONSTANTS, *ONE_OF]
     for pattern in (*NO_EFFECT, *LATER):
         assert any(fnmatchcase(key, pattern) for key in keys), pattern
     assert has_effect("sft.batch_size") and not has_effect("evaluation.batch_size")
