@@ -10,7 +10,7 @@ import platform
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -44,17 +44,19 @@ class Part:
     """Settings of `grpo` with which the step runs."""
     planned: dict[str, Any]
     """Settings of `grpo` that are planned."""
+    deepspeed: Literal["none", "zero2"]
+    """ZeRO stage that is planned."""
     gpus: int
 
 
-SHARED = {"deepspeed": "zero2", "prompts_per_step": RANKS}
+SHARED = {"prompts_per_step": RANKS}
 MADE = dict(
     zip(
         PARTS,
         (
-            Part("hf", make_optimiser, {"lora_rank": LORA_RANK}, {}, 1),
-            Part("hf", ZeroTwoShare, {}, SHARED, RANKS),
-            Part("vllm", ZeroTwoShare, {}, SHARED, RANKS),
+            Part("hf", make_optimiser, {"lora_rank": LORA_RANK}, {}, "none", 1),
+            Part("hf", ZeroTwoShare, {}, SHARED, "zero2", RANKS),
+            Part("vllm", ZeroTwoShare, {}, SHARED, "zero2", RANKS),
         ),
         strict=True,
     )
@@ -88,7 +90,8 @@ def planned(part: Part, step: Step, device: torch.device) -> memory.Parts:
     """Return the bytes that `rollout3d plan` predicts at the peak, for the rows that were trained on."""
     shape = shape_of(step.engine.policy.core.config)
     grpo = step.grpo.model_copy(update=part.planned)
-    work = grpo_work(shape, grpo, RUN, step.video, part.gpus)
+    training = step.training.model_copy(update={"deepspeed": part.deepspeed})
+    work = grpo_work(shape, grpo, RUN, step.video, part.gpus, training=training, backend=part.backend)
     group, packed = step.last
     prompts = {id(rollout.prompt): rollout.prompt for rollout in group.rollouts}
     views = tuple((size, step.shape.rollouts) for size in prompt_sizes(list(prompts.values())))

@@ -22,7 +22,7 @@ from bench_perturb import REWARD, RUN, STEPS, region_tables
 from devices import Peak, peak, wait
 from flops import prompt_sizes, row_sizes, shape_of
 from rollout3d import tables
-from rollout3d.config import Grpo, Video
+from rollout3d.config import Grpo, Training, Video
 from rollout3d.model import shapes
 from rollout3d.model.encode import Encoder
 from rollout3d.model.load import Policy, save_policy
@@ -162,6 +162,7 @@ class Step:
         device: torch.device,
         optimiser: MakeOptimiser = make_optimiser,
         weights: Path | None = None,
+        dtype: Literal["bfloat16", "float32"] = "bfloat16",
         **settings: Any,
     ):
         """`optimiser`: makes the engine's. `weights`: folder of a model that an earlier step has saved, or where to
@@ -174,10 +175,9 @@ class Step:
             n_perturbed=shape.rollouts,
             prompts_per_step=1,
             max_new_tokens=shape.tokens,
-            deepspeed="none",
-            backend=backend,
             **settings,
         )
+        self.training = Training(dtype=dtype, deepspeed="none")
         self.video = Video(train_frames=shape.frames)
         weights = weights or folder
         if not (weights / "model.json").exists():
@@ -186,6 +186,8 @@ class Step:
             weights / "model.json",
             self.grpo,
             World(device=device),
+            training=self.training,
+            backend=backend,
             video=self.video,
             total=STEPS,
             optimiser=optimiser,
@@ -211,7 +213,7 @@ class Step:
         while len(taken) < self.shape.repeats and time.monotonic() < until:
             taken.append(self.take())
         seconds = {phase: median(one[phase] for one in taken) for phase in PHASES}
-        return self._summary(seconds, peak(device, getattr(torch, self.grpo.dtype)))
+        return self._summary(seconds, peak(device, getattr(torch, self.training.dtype)))
 
     def take(self) -> dict[str, float]:
         """Take a step; return the seconds of `PHASES`."""
@@ -246,9 +248,9 @@ class Step:
 
     def _summary(self, seconds: dict[str, float], limit: Peak) -> Measured:
         engine, (group, packed) = self.engine, self.last
-        shape, trained = shape_of(engine.policy.core.config), trained_of(self.grpo)
+        shape, trained = shape_of(engine.policy.core.config), trained_of(self.grpo, self.training)
         pieces = shape.vocabulary >= LARGE_VOCABULARY
-        checkpointing = self.grpo.gradient_checkpointing
+        checkpointing = self.training.gradient_checkpointing
         rows = row_sizes(packed.rows)
         forward = flops.packed_forward(shape, rows, lora_rank=self.grpo.lora_rank)
         prompts = list({id(rollout.prompt): rollout.prompt for rollout in group.rollouts}.values())
@@ -295,7 +297,7 @@ class Step:
         tokenizer = tiny_tokenizer([question_text(row, style="think")] * 4, 2000)  # every word one token
         config = CONFIGS[self.shape.name](tokenizer)
         with device:
-            model = AutoModelForImageTextToText.from_config(config, dtype=getattr(torch, self.grpo.dtype))
+            model = AutoModelForImageTextToText.from_config(config, dtype=getattr(torch, self.training.dtype))
         save_policy(Policy(model.eval(), tokenizer, self.video), folder, kind="random")
         del model
         _free()
