@@ -236,7 +236,7 @@ def test_paths_of_the_site_are_expanded_or_refused(study, monkeypatch):
 
 
 def test_names_of_released_files_are_those_that_the_importers_know():
-    from rollout3d.config.sections import GENERAL
+    from rollout3d.config.choices import GENERAL
     from rollout3d.config.site import ExternalName
     from rollout3d.imports.released import SOURCES
     from rollout3d.imports.video_r1 import ANSWER_TYPES, NAME

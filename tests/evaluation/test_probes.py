@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.small_world import CONFIG, LINEAGE, SCENES, Recorder, question_rows, tiny_policy, write_tables
 from rollout3d import tables
-from rollout3d.config.evaluation import PROBES
+from rollout3d.config.choices import PROBES
 from rollout3d.evaluation.merge import merge
 from rollout3d.evaluation.probes import TWINS, probe_rows
 from rollout3d.evaluation.run import settings

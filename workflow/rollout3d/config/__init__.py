@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rollout3d.config.base import NotNegative
+from rollout3d.config.choices import RELEASED_BENCHMARKS, DatasetName
 from rollout3d.config.evaluation import Evaluation
 from rollout3d.config.names import Name, ResultsPath, confused, unknown
 from rollout3d.config.problems import ConfigError
@@ -27,7 +28,6 @@ from rollout3d.config.sections import (
     PAPER_DATASETS,
     SETTINGS,
     Dataset,
-    DatasetName,
     Difficulty,
     External,
     Generation,
@@ -42,7 +42,7 @@ from rollout3d.config.sections import (
     Splits,
     Video,
 )
-from rollout3d.config.site import RELEASED_BENCHMARKS, Site
+from rollout3d.config.site import Site
 from rollout3d.config.teacher import Api, Cot, Judge
 from rollout3d.config.training import Grpo, Optimiser, Sft, Training
 

@@ -8,16 +8,12 @@ from pydantic import Field
 
 from rollout3d import doors
 from rollout3d.config.base import From0, Once
+from rollout3d.config.choices import BenchmarkName, DatasetName, Probe, Scorer
 from rollout3d.config.frames import RATE
-from rollout3d.config.names import name_in
-from rollout3d.config.sections import DatasetName, Section
+from rollout3d.config.sections import Section
 
 FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
 """How frames are chosen from a benchmark's video; `geometry/frames.py` reads it."""
-
-
-PROBES = ("black", "shuffled", "other_room", "drowned", "removed")
-"""Videos that cannot answer a question; `evaluation/probes.py` makes them."""
 
 USUAL_SCORERS = {"direct": "vsibench", "think": "tagged"}
 """Prompt style -> official scorer: VSI-Bench's rule, applied to the whole text, or to the `<answer>` tag."""
@@ -33,7 +29,7 @@ def official_scorer(style: Literal["direct", "think"], benchmark: str | None = N
 
 
 class Evaluation(Section):
-    benchmarks: Annotated[list[name_in(doors.BENCHMARKS)], Once] = ["vsibench"]
+    benchmarks: Annotated[list[BenchmarkName], Once] = ["vsibench"]
     """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
     datasets: Annotated[list[DatasetName], Once] = []
     """Parts of VSI-Bench whose questions are asked, where not every video is at hand; every score then says so. Empty =
@@ -42,12 +38,12 @@ class Evaluation(Section):
     """Frames of a benchmark's video that models are shown. uniform: video.eval_frames at positions rounded to whole
     frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. [assumed;
     official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
-    scorers: Annotated[list[name_in(doors.SCORERS, "auto")], Field(min_length=1), Once] = ["auto"]
+    scorers: Annotated[list[Scorer], Field(min_length=1), Once] = ["auto"]
     """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: vsibench for direct
     answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""
     temperature: From0 = 0.0
     """[VSI-Bench: greedy]"""
-    probes: Annotated[list[Literal[*PROBES]], Once] = []
+    probes: Annotated[list[Probe], Once] = []
     """Also answer with a video that cannot answer: what a model loses by it, it had seen. black: black frames;
     shuffled: the frames in another order; other_room: another room's video; drowned: every object that the question
     names under noise; removed: only frames without them. The last two need scans. [assumed; removed: ReVSI]"""

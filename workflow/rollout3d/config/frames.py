@@ -33,8 +33,9 @@ def _count(value: Any) -> Any:
     """
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
-    number = isinstance(value, int) and not isinstance(value, bool)
-    if (number and value > 0) or (isinstance(value, str) and _RATE.fullmatch(value)):
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if isinstance(value, str) and _RATE.fullmatch(value):
         return value
     raise ValueError(f"must be a number of frames, such as 16, or a rate with a cap, such as fps2max16, not {value!r}")
 
@@ -49,8 +50,13 @@ def set_name(frames: int | str) -> str:
 
 
 def most_frames(frames: int | str) -> int:
-    """Frames that a set has at most."""
-    return int(_RATE.fullmatch(frames)["most"]) if isinstance(frames, str) else frames
+    """Return the most frames that a set has. Raises ValueError for a text that is no rate."""
+    if not isinstance(frames, str):
+        return frames
+    rate = _RATE.fullmatch(frames)
+    if rate is None:
+        raise ValueError(f"{frames!r} is no rate with a cap, such as fps2max16")
+    return int(rate["most"])
 
 
 def train_set(video: Video) -> str:

@@ -76,8 +76,8 @@ def explain(
 
 def _place(sentence: str) -> tuple[str, int]:
     """File and line that a sentence begins with, to sort by."""
-    file, line = re.match(r"(.*?)(?::(\d+))?: ", sentence).groups()
-    return file, int(line or 0)
+    place = re.match(r"(.*?)(?::(\d+))?: ", sentence)
+    return (place[1], int(place[2] or 0)) if place else (sentence, 0)
 
 
 def _first_key(sentence: str, model: type[BaseModel]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ Read from the files of `questions/types` without importing them: `RANK`, `PER_SC
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rollout3d.doors import QUESTION_TYPES
 
@@ -25,7 +25,9 @@ NAMES: tuple[str, ...] = tuple(sorted(QUESTION_TYPES.names, key=lambda name: (_R
 PER_SCENE: dict[str, int] = _stated("PER_SCENE", NAMES)
 """Question type -> most questions per scene by default, for the types that are asked by default. [VLM-3R: absolute
 distance, direction and order; the others assumed]"""
-SOURCES: dict[str, str] = _stated("SOURCE", NAMES)
+Source = Literal["external", "generated", "both"]
+"""Where the questions of a type come from."""
+SOURCES: dict[str, Source] = _stated("SOURCE", NAMES)
 """Question type -> where its questions come from by default, for the types that may come from other people's files."""
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -37,7 +37,13 @@ _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
 
 
-class _FileLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+if TYPE_CHECKING:
+    _Safe, _Base = yaml.SafeLoader, yaml.BaseLoader
+else:  # quicker, where PyYAML was built with libyaml
+    _Safe, _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class _FileLoader(_Safe):
     """YAML of a file. Dates stay text: no key is one."""
 
 
@@ -47,7 +53,7 @@ _FileLoader.yaml_implicit_resolvers = {
 }
 
 
-class _ArgumentLoader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
+class _ArgumentLoader(_Base):
     """YAML of a command-line value: null is null, all else stays the text that was typed and is converted by its key.
 
     Snakemake's own reading makes null the text "null". `None` counts too, since a Python dictionary may be typed.
@@ -194,7 +200,8 @@ def _yaml_fault(error: yaml.YAMLError, text: str, name: str, top: bool) -> str:
         return f"{name}: is not YAML: {getattr(error, 'reason', None) or str(error).splitlines()[0]}"
     rows = text.split("\n")
     for number in (mark.line, mark.line - 1):  # some readers stop only after the line at fault
-        if 0 <= number < len(rows) and "\t" in re.match(r"\s*", rows[number])[0]:
+        row = rows[number] if 0 <= number < len(rows) else ""
+        if "\t" in row[: len(row) - len(row.lstrip())]:
             return f"{name}:{number + 1}: is indented with a tab; YAML wants spaces"
     problem = getattr(error, "problem", None) or "cannot be read"
     return f"{name}:{mark.line + 1}: is not YAML: {problem}"

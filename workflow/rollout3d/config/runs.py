@@ -10,8 +10,9 @@ from pydantic import ValidationError, model_validator
 
 from rollout3d import doors
 from rollout3d.config.base import NotNegative, Positive
+from rollout3d.config.choices import PaperTable, Reward, Rollout
 from rollout3d.config.keys import leaves
-from rollout3d.config.names import Name, confused, name_in, unknown
+from rollout3d.config.names import Name, confused, unknown
 from rollout3d.config.problems import ConfigError, explain
 from rollout3d.config.recipes import of_run, read_recipe
 from rollout3d.config.sections import RegionMode, Section
@@ -32,14 +33,14 @@ class Run(Section):
     init: str
     """Model key, or another run."""
     train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot"] | None = None
-    rollout: name_in(doors.ROLLOUTS) | None = None
+    rollout: Rollout | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
-    reward: name_in(doors.REWARDS) | None = None
+    reward: Reward | None = None
     """A file of `training/rewards`."""
     steps: Positive | None = None
     seed: NotNegative = 0
-    tables: list[name_in(doors.PAPER_TABLES)] = []
+    tables: list[PaperTable] = []
     recipe: Name | None = None
     """What this run has for itself: a file of recipes/ beside the run table, or of config/recipes."""
     settings: dict[str, Any] = {}
@@ -159,7 +160,7 @@ def _read(
             values.pop("recipe", None)
         elif "recipe" in values:
             try:
-                known = (recipes or {}).get(values.get("run"))
+                known = (recipes or {}).get(str(values.get("run")))
                 _fill(values, read_recipe(values["recipe"], path) if known is None else known, where)
             except ConfigError as error:
                 problems += error.problems

@@ -12,16 +12,13 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, mode
 
 from rollout3d.config import question_types
 from rollout3d.config.base import From0, NotNegative, Once, Positive, Strict, Text
+from rollout3d.config.choices import AnyQuestionType, QuestionType, TypeWithSource
 from rollout3d.config.frames import Frames
-from rollout3d.config.names import SitePath, name_in
-from rollout3d.doors import DATASETS
+from rollout3d.config.names import SitePath
+from rollout3d.config.question_types import Source
 
-DatasetName = name_in(DATASETS)
 PAPER_DATASETS = ("scannet", "scannetpp", "arkitscenes")
 """Datasets of the default study, the paper's; every known one: `doors.DATASETS.names`."""
-GENERAL = ("multiple choice", "numerical", "OCR", "free-form", "regression")
-"""Types of questions that are not about scans, as Video-R1 spells them."""
-
 SETTINGS = ("frames2", "frames16", "frames16_bev", "frames16_grpo")
 """The four settings of the difficulty filter (OCR, Table 1)."""
 
@@ -136,7 +133,7 @@ RegionMode = Literal["aabb_none", "aabb_depth", "instance_none", "instance_depth
 
 Mix = Annotated[
     Annotated[Literal["paper", "benchmark"], Tag("[name]")]
-    | Annotated[dict[Literal[*question_types.NAMES, *GENERAL], Annotated[float, Field(gt=0, lt=1)]], Tag("[shares]")],
+    | Annotated[dict[AnyQuestionType, Annotated[float, Field(gt=0, lt=1)]], Tag("[shares]")],
     Discriminator(lambda mix: "[shares]" if isinstance(mix, dict) else "[name]"),
     AfterValidator(lambda mix: mix or "paper"),
 ]
@@ -159,7 +156,7 @@ class Questions(Section):
     """Store what a sampling that misses the true answer leads to: a count of the instances that it shows. [assumed]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
     """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
-    per_scene: dict[Literal[question_types.NAMES], Positive | None] = {}
+    per_scene: dict[QuestionType, Positive | None] = {}
     """Most questions per scene, by question type, such as {route_planning: 4}, where it differs from `PER_SCENE` in
     the type's file of questions/types; null = no limit. [assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
@@ -179,9 +176,7 @@ class Questions(Section):
     [OCR, Table 1: correct + wrong]"""
     appearance_gap_s: From0 = 1.0
     """Smallest difference between first appearances. [VSI-Bench generator]"""
-    sources: dict[Literal[tuple(question_types.SOURCES)], Literal["external", "generated", "both"]] = (
-        question_types.SOURCES
-    )
+    sources: dict[TypeWithSource, Source] = question_types.SOURCES
     """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
 
     errata: SitePath | None = None
@@ -219,7 +214,7 @@ class External(Section):
     """Training files that others released (`site.external` says where they lie)."""
 
     max_share_dropped: ClassVar[float] = MAX_SHARE_DROPPED
-    spatial_types: Annotated[list[Literal[question_types.NAMES]], Once] = list(question_types.SOURCES)
+    spatial_types: Annotated[list[QuestionType], Once] = list(question_types.SOURCES)
     """Question types about scans that are taken from them. [OCR, data construction]"""
     general: NotNegative = 0
     """Questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of Video-R1-260k]"""

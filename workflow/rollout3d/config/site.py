@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rollout3d import doors
 from rollout3d.config.base import Share
-from rollout3d.config.names import Address, SitePath, name_among
-from rollout3d.config.sections import PAPER_DATASETS, DatasetName, Section
-
-RELEASED_BENCHMARKS = tuple(n for n in doors.BENCHMARKS.names if doors.BENCHMARKS.constant(n, "RELEASED", True))
-"""Benchmarks that others released, which need files."""
+from rollout3d.config.choices import RELEASED_BENCHMARKS, DatasetName, ReleasedBenchmark
+from rollout3d.config.names import Address, SitePath
+from rollout3d.config.sections import PAPER_DATASETS, Section
 
 ExternalName = Literal["spacer", "vlm3r_route", "vlm3r_order", "video_r1", "video_r1_cot"]
 
@@ -28,9 +25,7 @@ class Site(Section):
     dataset (a shard; the metadata files of ingest-meta, audit and questions) and stops with one error when so many of
     its scans are damaged that chance would bring that about in less than 1 such part of 100 if the dataset had this
     share. 0 = none may be; 1 = never stop. [assumed]"""
-    benchmarks: dict[name_among(RELEASED_BENCHMARKS, "a benchmark of others"), SitePath] = {
-        name: f"data/{name}" for name in RELEASED_BENCHMARKS
-    }
+    benchmarks: dict[ReleasedBenchmark, SitePath] = {name: f"data/{name}" for name in RELEASED_BENCHMARKS}
     """Directories of released benchmarks."""
     external: dict[ExternalName, SitePath] = {}
     """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot."""

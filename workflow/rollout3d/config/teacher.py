@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from rollout3d import doors
 from rollout3d.config.base import From0, NotNegative, Positive, Text
-from rollout3d.config.names import name_in
+from rollout3d.config.choices import Teacher
 from rollout3d.config.sections import Section
 
 TIMEOUT_S = 180.0
@@ -74,7 +73,7 @@ class Cot(Paid):
     frames: ClassVar[int] = COT_FRAMES
     attempts: ClassVar[int] = COT_ATTEMPTS
     max_tokens: ClassVar[int] = COT_MAX_TOKENS
-    teacher: name_in(doors.TEACHERS) = "openai"
+    teacher: Teacher = "openai"
     """[OCR: GPT-4o]"""
     per_transition: Positive = 1000
     """Hard questions kept of each transition. [OCR, data construction]"""

@@ -6,9 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rollout3d import doors
 from rollout3d.config.base import Above0, From0, NotNegative, Positive, Text
-from rollout3d.config.names import name_in
+from rollout3d.config.choices import Tracker
 from rollout3d.config.sections import Section
 
 SFT_WEIGHT_DECAY = 0.0
@@ -45,7 +44,7 @@ class Training(Section):
     """Leave the vision tower's weights as they are. [Video-R1 trains them]"""
     save_every: Positive = 100
     """Number of steps between checkpoints. [Video-R1: its GRPO; its fine-tuning: 1000, more than OCR-SFT has]"""
-    tracker: name_in(doors.TRACKERS) | None = None
+    tracker: Tracker | None = None
     """Program that draws the metrics while a run trains, a file of training/trackers; null = the run's tables alone.
     [assumed]"""
 

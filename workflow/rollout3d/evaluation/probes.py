@@ -165,4 +165,4 @@ def _named(row: QuestionRow, world: World) -> tuple[list[int], str | None]:
 TWINS: dict[str, Callable[[QuestionRow, World], Twin]] = {
     each.__name__: each for each in (black, shuffled, other_room, drowned, removed)
 }
-"""Name of a probe (`config.evaluation.PROBES`) -> its twin of a question's video."""
+"""Name of a probe (`config.choices.PROBES`) -> its twin of a question's video."""

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from rollout3d import doors
-from rollout3d.config.evaluation import PROBES, official_scorer
+from rollout3d.config.choices import PROBES
+from rollout3d.config.evaluation import official_scorer
 from rollout3d.evaluation import benchmarks, settings
 from rollout3d.evaluation.baselines import BASELINES, training_answers
 from rollout3d.evaluation.seeing import Average, gains

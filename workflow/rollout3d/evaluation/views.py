@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rollout3d.config.evaluation import PROBES
+from rollout3d.config.choices import PROBES
 
 VIDEO = "video"
-"""The view of a question's own video; the others are the probes (`config.evaluation.PROBES`)."""
+"""The view of a question's own video; the others are the probes (`config.choices.PROBES`)."""
 
 
 def view_of(setting: str) -> str:

@@ -221,7 +221,7 @@ def _eval_set(config: Config) -> str:
 STAGES: dict[str, Spec] = {
     "ingest": Spec(
         _ingest,
-        shards=lambda config, scope: config.datasets[scope.dataset].shards,
+        shards=lambda config, scope: config.datasets[str(scope.dataset)].shards,
         stores=lambda config, scope: stored_sets(config),
     ),
     "ingest_meta": Spec(),
