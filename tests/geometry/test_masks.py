@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -103,6 +103,7 @@ def test_each_point_has_its_own_radius():
     assert mask.sum() == 1 + 5
 
 
+@settings(deadline=None)  # the first call compiles
 @given(
     hnp.arrays(np.float64, (6, 2), elements=st.floats(-4, 14)),
     hnp.arrays(np.float64, 6, elements=st.floats(0, 4)),
@@ -130,6 +131,7 @@ def test_radius_closes_the_gaps_between_points_and_little_more(spacing_px):
     assert splat_radius(500, 0.03, [0.001, 1e9]) == pytest.approx([24, 0.707], abs=1e-3)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(MASKS, st.integers(1, 23), st.integers(1, 23))
 def test_run_lengths_are_painted_at_any_size_as_if_decoded_and_looked_up(mask, height, width):
     stored_h, stored_w = mask.shape
