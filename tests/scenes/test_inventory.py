@@ -10,7 +10,7 @@ from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import arkitscenes, scannet, scannetpp
 from rollout3d.scenes.formats import headers
 from rollout3d.scenes.formats.video import Video
-from rollout3d.scenes.inventory import look, take_inventory
+from rollout3d.scenes.inventory import inspect_scan, take_inventory
 from rollout3d.scenes.reading import ScanError, read_json
 from rollout3d.scenes.release import ScanRef
 from rollout3d.stages import inventory as stage
@@ -71,7 +71,7 @@ def test_every_scan_is_listed_with_state_file_and_reason(root, tmp_path, capsys)
 def test_an_export_with_a_gap_is_damaged_here_too(root):
     folder = root / "scans" / SCANS[1]
     (folder / "color" / "1.jpg").unlink()
-    row = look("scannet", root, ScanRef(SCANS[1], "scene0001", "train"))
+    row = inspect_scan("scannet", root, ScanRef(SCANS[1], "scene0001", "train"))
     assert (row["state"], row["asset"]) == ("damaged", "video") and "frame 1 is missing" in row["reason"]
 
 
@@ -123,7 +123,7 @@ def test_whatever_file_is_removed_or_emptied_inventory_and_reader_agree(dataset,
     else:
         reader, ref, where = arkitscenes, ScanRef(VIDEO, "420673", "train"), tmp_path
         write_video(where)
-    assert look(dataset, where, ref)["state"] == "usable"
+    assert inspect_scan(dataset, where, ref)["state"] == "usable"
     (folder, *_) = reader.folders(where, ref)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     # Of the pictures and their intrinsics: all of a folder, below.
@@ -135,7 +135,7 @@ def test_whatever_file_is_removed_or_emptied_inventory_and_reader_agree(dataset,
             path.unlink()
             if damaged is not None:
                 path.write_bytes(damaged)
-            row = look(dataset, where, ref)
+            row = inspect_scan(dataset, where, ref)
             try:
                 datasets.read_scan(reader, where, ref).source.close()
             except ScanError as error:
@@ -144,7 +144,7 @@ def test_whatever_file_is_removed_or_emptied_inventory_and_reader_agree(dataset,
             else:
                 assert row["state"] == "usable", (path, row)
             path.write_bytes(data)
-    assert look(dataset, where, ref)["state"] == "usable"
+    assert inspect_scan(dataset, where, ref)["state"] == "usable"
 
 
 def test_arkitscenes_folders_archives_and_what_the_release_leaves_out(tmp_path, capsys):
@@ -177,10 +177,10 @@ def test_no_video_is_decoded(scannetpp_root, monkeypatch):  # noqa: F811
 
     monkeypatch.setattr(Video, "__init__", refuse)
     ref = ScanRef("7b6477cb95", "7b6477cb95", "train")
-    assert look("scannetpp", scannetpp_root, ref)["state"] == "usable"
+    assert inspect_scan("scannetpp", scannetpp_root, ref)["state"] == "usable"
     path = scannetpp_root / "data" / ref.scene_id / "iphone" / "rgb.mkv"
     path.write_bytes(path.read_bytes()[:-500])
-    row = look("scannetpp", scannetpp_root, ref)
+    row = inspect_scan("scannetpp", scannetpp_root, ref)
     assert row["state"] == "damaged" and "truncated" in row["reason"]
 
 

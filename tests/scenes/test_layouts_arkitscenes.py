@@ -11,7 +11,7 @@ from rollout3d import fingerprint
 from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import arkitscenes
 from rollout3d.scenes.ingest import ingest_scan
-from rollout3d.scenes.inventory import look
+from rollout3d.scenes.inventory import inspect_scan
 from rollout3d.scenes.reading import ScanError
 from scenes.conftest import settings
 from scenes.test_arkitscenes import REF, VIDEO, write_video
@@ -241,7 +241,7 @@ def test_a_damaged_archive_beside_a_whole_folder_is_a_flag(root, data):
     archive.parent.mkdir(parents=True)
     archive.write_bytes(data)
     assert size(root) == (64, 48) and flags(root) == [f"damaged:{VIDEO}.zip"]
-    assert look("arkitscenes", root, REF)["state"] == "usable"
+    assert inspect_scan("arkitscenes", root, REF)["state"] == "usable"
     (raw(root) / f"{VIDEO}_3dod_mesh.ply").unlink()
     with pytest.raises(ScanError, match=rf"no such file.*or {VIDEO}\.zip again, which is damaged"):
         arkitscenes.read_room(root, REF)

@@ -12,7 +12,7 @@ from rollout3d.geometry.camera import project
 from rollout3d.scenes import datasets
 from rollout3d.scenes.datasets import _scannetpp_colmap, scannetpp
 from rollout3d.scenes.datasets._scannetpp_fisheye import FisheyeSource, pinhole
-from rollout3d.scenes.inventory import look
+from rollout3d.scenes.inventory import inspect_scan
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import ScanRef
 from scenes import mini
@@ -241,12 +241,12 @@ def test_pictures_that_are_listed_and_absent_are_noticed_and_give_way(root):
     source, flags = opened(root)
     assert {"video:dslr_fisheye", "damaged:resized_undistorted_images"} <= set(flags)
     assert source.n_frames == len(names) and source.frame(1) is not None
-    assert "damaged:resized_undistorted_images" in look("scannetpp", root, REF)["flags"]
+    assert "damaged:resized_undistorted_images" in inspect_scan("scannetpp", root, REF)["flags"]
     (folder / "resized_images" / names[-1]).unlink()
     with pytest.raises(ScanError, match=f"no such file: 1 of {len(names)} listed pictures are missing") as caught:
         opened(root)
     assert caught.value.path == folder / "resized_undistorted_images" / names[0]
-    assert look("scannetpp", root, REF)["state"] == "missing"
+    assert inspect_scan("scannetpp", root, REF)["state"] == "missing"
     with pytest.raises(ScanError, match=f"1 of {len(names)} listed pictures are missing; download them again"):
         FisheyeSource(folder)
 

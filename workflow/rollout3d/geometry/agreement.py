@@ -200,7 +200,7 @@ def label_overlap(
     of_vertex = np.full(int(faces.max()) + 1, -1)
     for object_id, index in members.items():
         of_vertex[index[index < len(of_vertex)]] = object_id
-    shown = np.where(owner >= 0, of_vertex[faces[owner.clip(0), 0]], -1)
-    found, counts = np.unique(shown, return_counts=True)
+    drawn = np.where(owner >= 0, of_vertex[faces[owner.clip(0), 0]], -1)
+    found, counts = np.unique(drawn, return_counts=True)
     large = found[(found >= 0) & (counts >= share * owner.size)]
-    return [float(((shown == k) & (ids == k)).sum() / ((shown == k) | (ids == k)).sum()) for k in large]
+    return [float(((drawn == k) & (ids == k)).sum() / ((drawn == k) | (ids == k)).sum()) for k in large]

@@ -31,7 +31,7 @@ def splat_mask(
     `uv`, `z`: results of `camera.project`. `radius`: one number, or one per point. A point's own pixel is the rounded
     one, floor(u + 0.5), and always counts if it is on the picture. A disc takes the pixels with du^2 + dv^2 <= radius^2
     around it, a square those with |du|, |dv| <= radius. Points nearer than `camera.NEAR_M` or behind the camera are
-    left out. Points beside the picture count as far as they reach into it.
+    left out. Points outside the picture count as far as their discs extend into it.
     """
     uv = np.ascontiguousarray(uv, np.float64).reshape(-1, 2)
     z = np.ascontiguousarray(z, np.float64).reshape(-1)
@@ -117,9 +117,9 @@ def _runs(data: bytes, width: int, height: int) -> UInt32[np.ndarray, " r"]:
 
 
 @cache
-def _places(stored: int, shown: int) -> Int[np.ndarray, " {stored+1}"]:
-    """Return the first shown pixel that falls on each stored one or on a later one."""
-    falls_on = ((np.arange(shown) + 0.5) * stored / shown).astype(np.int64)
+def _places(stored: int, painted: int) -> Int[np.ndarray, " {stored+1}"]:
+    """Return the first painted pixel that falls on each stored one or on a later one."""
+    falls_on = ((np.arange(painted) + 0.5) * stored / painted).astype(np.int64)
     return np.searchsorted(falls_on, np.arange(stored + 1))
 
 

@@ -226,13 +226,13 @@ def _perspective_blocks(vertices, faces, order, lows, highs, bounds, move, sides
     camera, picture, cut = np.empty((3, 3)), np.empty((3, 3)), np.empty((4, 3))
     every = np.array([0, 1, 2])
     for block in range(len(bounds) - 1):
-        beside = False
+        outside = False
         for s in range(len(sides)):
             farthest = sides[s, 3] - (near if s == 0 else 0.0) + 1e-6
             for c in range(3):
                 farthest += max(sides[s, c] * lows[block, c], sides[s, c] * highs[block, c])
-            beside = beside or farthest < 0
-        if beside:
+            outside = outside or farthest < 0
+        if outside:
             continue
         for f in range(bounds[block], bounds[block + 1]):
             ahead = 0

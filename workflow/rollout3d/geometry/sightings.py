@@ -104,11 +104,11 @@ def sightings(
         if camera is None:
             continue
         z, face = drawn.draw(*camera, width, height)
-        shown = face >= 0
+        visible = face >= 0
         depth = depth_at(index)
         if depth is not None:
-            shown &= ~((depth > 0) & (np.abs(depth - z) > tolerance * depth))
-        owners = face[shown]
+            visible &= ~((depth > 0) & (np.abs(depth - z) > tolerance * depth))
+        owners = face[visible]
         counts = members @ np.bincount(group[owners], minlength=members.shape[1])
         share = counts / (width * height)
         cells = np.zeros(n_cells, bool)

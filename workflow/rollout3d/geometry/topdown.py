@@ -126,9 +126,9 @@ def bev(
         brightness = np.clip((height[rows, cols] - level) / (cut - level), 0, 1)
         rgb[rows, cols] = np.rint(60 + 195 * brightness).astype(np.uint8)[:, None]
     else:
-        shown = faces[owner[rows, cols]]
-        weights = _barycentric(vertices[shown][:, :, :2], np.stack([x0 + cols * m_per_px, y0 - rows * m_per_px], 1))
-        mixed = np.einsum("nk,nkc->nc", weights, np.asarray(colors)[shown][..., :3].astype(np.float64))
+        drawn = faces[owner[rows, cols]]
+        weights = _barycentric(vertices[drawn][:, :, :2], np.stack([x0 + cols * m_per_px, y0 - rows * m_per_px], 1))
+        mixed = np.einsum("nk,nkc->nc", weights, np.asarray(colors)[drawn][..., :3].astype(np.float64))
         rgb[rows, cols] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
     return Bev(rgb, m_per_px, x0, y0)
 

@@ -130,12 +130,12 @@ def with_boxes(room: Room, shot: Shot, picture: np.ndarray) -> np.ndarray:
     size = round(scale * width), round(scale * height)
     painted = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
     thick = max(2, round(max(size) / COLUMN * 1.3))
-    shown = _in_view(room, shot)
-    for item in shown:
+    in_view = _in_view(room, shot)
+    for item in in_view:
         lines = np.nan_to_num((project_lines(shot.K, shot.pose, item.box.edges()) + 0.5) * scale)
         for a, b in np.clip(np.rint(lines), -20000, 20000).astype(int):
             cv2.line(painted, tuple(map(int, a)), tuple(map(int, b)), color_of(item), thick, cv2.LINE_AA)
-    for item in shown:
+    for item in in_view:
         (middle,), (z,) = project(shot.K, shot.pose, item.box.centroid)
         if z > 0 and 0 <= middle[0] < width and 0 <= middle[1] < height:
             spot = round(middle[0] * scale), round(middle[1] * scale)

@@ -137,7 +137,7 @@ def ingest_shard(
             try:
                 found = ingest_scan(datasets.load(dataset), root, ref, config, sets)
             except ScanError as error:
-                file = _file(error.path, root)
+                file = relative(error.path, root)
                 dropped.append(_dropped(ref, file, error.reason))
                 _log.warning("%s: scan %s dropped: %s: %s", dataset, ref.scene_id, file, error.reason)
                 if not error.expected:
@@ -253,7 +253,7 @@ def _label_warning(labels: Counter[str]) -> str:
     )
 
 
-def _file(path: Path, root: Path) -> str:
+def relative(path: Path, root: Path) -> str:
     """Return the file at fault relative to the root; empty if the fault is in no single file."""
     if path == Path():
         return ""

@@ -14,7 +14,7 @@ from rollout3d.scenes import datasets
 from rollout3d.scenes.assets import Candidate
 from rollout3d.scenes.formats.headers import check_header
 from rollout3d.scenes.formats.packed import PackedPath
-from rollout3d.scenes.ingest import is_there, touching
+from rollout3d.scenes.ingest import is_there, relative, touching
 from rollout3d.scenes.reading import ScanError
 from rollout3d.scenes.release import SPLITS, ScanRef, label_table, missing_lists, require
 from rollout3d.tables.rows import InventoryRow
@@ -69,7 +69,7 @@ def take_inventory(dataset: str, root: Path, lists: Path | str | None = None) ->
     lacks_labels = bool(reader.RELEASE.label_tables) and label_table(reader.RELEASE, root) is None
     found.notes += missing_lists(reader.RELEASE, root, [], lists)
     for ref in progress(list(refs.values()), f"{dataset} scans"):
-        row = look(dataset, root, ref)
+        row = inspect_scan(dataset, root, ref)
         if lacks_labels and row["state"] == "usable":
             row["state"], row["asset"] = "missing", "label table"
             row["reason"] = "the release has no label table (see the notes)"
@@ -79,7 +79,7 @@ def take_inventory(dataset: str, root: Path, lists: Path | str | None = None) ->
     return found
 
 
-def look(dataset: str, root: Path, ref: ScanRef) -> InventoryRow:
+def inspect_scan(dataset: str, root: Path, ref: ScanRef) -> InventoryRow:
     """Return the inventory's row of one scan."""
     flags: list[str] = []
 
@@ -98,7 +98,7 @@ def look(dataset: str, root: Path, ref: ScanRef) -> InventoryRow:
 
     if not ref.present:
         (folder, *_) = datasets.load(dataset).folders(root, ref)
-        return row("missing", "scan", _relative(folder, root), "listed in the split file, but not on disk")
+        return row("missing", "scan", relative(folder, root), "listed in the split file, but not on disk")
     asset = "scan"
     try:
         with touching(datasets.load(dataset), root, ref):
@@ -110,7 +110,7 @@ def look(dataset: str, root: Path, ref: ScanRef) -> InventoryRow:
     except ScanError as error:
         there = is_there(error.path) or any(parent.suffix == ".zip" for parent in error.path.parents)
         state = "left_out" if error.expected else "damaged" if there else "missing"
-        return row(state, asset, _relative(error.path, root), error.reason)
+        return row(state, asset, relative(error.path, root), error.reason)
     return row("usable")
 
 
@@ -121,10 +121,6 @@ def _probed(candidate: Candidate) -> Path | PackedPath:
     if candidate.check is not None:
         candidate.check()
     return candidate.paths[0]
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def lines(inventory: Inventory, every: bool = False) -> Iterator[str]:

@@ -54,8 +54,8 @@ def _from_above(room: Room, frames: Sequence[FrameRow], place: MapRow) -> np.nda
     top = Bev(stored, place["m_per_px"], place["x0"], place["y0"])
     scale = TOP / stored.shape[0]
     painted = (cv2.resize(stored, (TOP, TOP), interpolation=cv2.INTER_LINEAR) * 0.75).astype(np.uint8)
-    shown = sorted((item for item in room.objects if item.perturbable), key=lambda item: item.category is not None)
-    for item in shown:
+    boxed = sorted((item for item in room.objects if item.perturbable), key=lambda item: item.category is not None)
+    for item in boxed:
         for edge in item.box.edges():
             a, b = above(top, edge, scale)
             cv2.line(painted, a, b, color_of(item), 2 if item.category else 1, cv2.LINE_AA)
@@ -63,7 +63,7 @@ def _from_above(room: Room, frames: Sequence[FrameRow], place: MapRow) -> np.nda
     for a, b in pairwise(path):
         one, two = above(top, np.stack([a, b]), scale)
         cv2.line(painted, one, two, (255, 220, 0), 2, cv2.LINE_AA)
-    for item in shown:
+    for item in boxed:
         if item.category:
             (spot,) = above(top, item.box.centroid[None], scale)
             label(painted, spot, item.category, color_of(item), 13, centred=True)

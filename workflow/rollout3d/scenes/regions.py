@@ -168,7 +168,7 @@ def _surfaces(room: Room, objects: list[ObjectRow], of_instance: bool) -> list[_
 def _covered(
     surface: _Surface, K: np.ndarray, pose: np.ndarray, width: int, height: int, hidden: _Occlusion | None
 ) -> np.ndarray | None:
-    """Return the pixels (height, width) that a surface covers; None where it is beside the picture.
+    """Return the pixels (height, width) that a surface covers; None where it is outside the picture.
 
     Faces are drawn. Points without a drawn pixel around them, between pixel centres or on no face, are splatted.
     """
@@ -183,10 +183,10 @@ def _covered(
     if len(surface.faces) and left < right and top < bottom:
         moved = K - [[0, 0, left], [0, 0, top], [0, 0, 0]]
         depth = rasterise(surface.points, surface.faces, moved, pose, right - left, bottom - top)[0]
-        shown = depth > 0
+        visible = depth > 0
         if hidden is not None:
-            shown &= ~hidden.pixels(depth, left, top)
-        mask[top:bottom, left:right] = shown
+            visible &= ~hidden.pixels(depth, left, top)
+        mask[top:bottom, left:right] = visible
         drawn = cv2.dilate((depth > 0).view(np.uint8), np.ones((3, 3), np.uint8))
         col, row = _pixels(uv).T
         col, row = col - left, row - top
@@ -220,7 +220,7 @@ class _Occlusion:
     """Depth test of one frame: by the sensor's depth, or by the mesh's where the sensor has none.
 
     A point is hidden if z > d + max(margin, share * d), where d is the depth at its pixel of the depth picture. Unknown
-    depth (0, or beside the picture) hides nothing.
+    depth (0, or outside the picture) hides nothing.
     """
 
     def __init__(

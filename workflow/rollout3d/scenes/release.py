@@ -43,7 +43,7 @@ class Evidence:
     floor_at_zero: bool = False
     """The release aligns its scans so that the floor is at height 0."""
     states_corners: bool = False
-    """The annotation states an axis-aligned box beside each oriented box."""
+    """The annotation states an axis-aligned box along with each oriented box."""
     points_in_box: bool = False
     """An object's points are those in its box, because the annotation does not name them."""
     max_depth_m: float = 0.10
@@ -202,12 +202,12 @@ def label_table(release: Release, root: Path | str, note: Note = _ignore) -> Pat
 def outside(release: Release, root: Path | str, lists: Path | str | None = None) -> list[Path]:
     """Return every path outside the root that is searched for a list or table, for the record of raw files."""
     names = sorted({file for split in SPLITS for file in list_names(release, split)})
-    beside = [place / file for place in list_places(release, root, lists) for file in names]
-    beside += [place / file for place in list_places(release, root) for file in release.label_tables]
+    places = [place / file for place in list_places(release, root, lists) for file in names]
+    places += [place / file for place in list_places(release, root) for file in release.label_tables]
     if lists is not None:
-        beside += [Path(lists) / table for table in release.scan_tables]
+        places += [Path(lists) / table for table in release.scan_tables]
     inside = Path(os.path.abspath(root))
-    return [path for path in beside if inside not in Path(os.path.abspath(path)).parents]
+    return [path for path in places if inside not in Path(os.path.abspath(path)).parents]
 
 
 def missing_lists(

@@ -149,7 +149,7 @@ class Watch:
         return None if found is None else found.astype(np.float32)
 
     def _laid(self, index: int, depth: np.ndarray | None) -> np.ndarray | None:
-        """Return depth at the centres of the small picture's pixels, 0 beside the depth picture.
+        """Return depth at the centres of the small picture's pixels, 0 outside the depth picture.
 
         16-bit floats hold it with an error of 0.05 %.
         """

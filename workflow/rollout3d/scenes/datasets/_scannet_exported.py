@@ -13,7 +13,6 @@ from functools import cached_property
 from itertools import pairwise
 from math import gcd
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,12 @@ class ExportedSource:
     rotation_deg = 0
 
     def __init__(
-        self, folder: Path, to_aligned: np.ndarray, meta: Mapping[str, Any], fps: float, archive: Path | None = None
+        self,
+        folder: Path,
+        to_aligned: np.ndarray,
+        meta: Mapping[str, list[float] | str],
+        fps: float,
+        archive: Path | None = None,
     ):
         self.folder, self._to_aligned, self._meta = folder, to_aligned, meta
         self.poses_path = folder / "pose"

@@ -34,7 +34,7 @@ def read_room(root: Path, ref: ScanRef) -> Room:
         )
     meta_asset, mesh_asset, _ = assets(root, ref)
     (meta_path, _), flags = meta_asset.file(), []
-    meta = read_meta(meta_path)
+    meta = read_meta_file(meta_path)
     to_aligned = np.eye(4)
     if "axisAlignment" in meta:
         with reading(meta_path):
@@ -53,12 +53,12 @@ def read_room(root: Path, ref: ScanRef) -> Room:
     return room if found is None else found.into(room)
 
 
-def read_meta(path: Path | PackedPath) -> dict[str, Any]:
+def read_meta_file(path: Path | PackedPath) -> dict[str, list[float] | str]:
     """Read the `key = value` lines of a scan's .txt. Raises `ScanError`.
 
     Values that are numbers throughout become lists of floats.
     """
-    meta: dict[str, Any] = {}
+    meta: dict[str, list[float] | str] = {}
     with reading(path):
         for line in read_text(path).splitlines():
             key, found, value = line.partition("=")

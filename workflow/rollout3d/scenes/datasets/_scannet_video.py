@@ -12,7 +12,7 @@ from rollout3d.geometry.camera import valid_pose
 from rollout3d.scenes.assets import Candidate
 from rollout3d.scenes.datasets._scannet_exported import ExportedSource
 from rollout3d.scenes.datasets._scannet_instances import InstancePictures, optional_pictures
-from rollout3d.scenes.datasets._scannet_room import read_meta
+from rollout3d.scenes.datasets._scannet_room import read_meta_file
 from rollout3d.scenes.datasets.scannet import assets, folders
 from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.oddities import time_flags
@@ -46,7 +46,7 @@ def open_export(ref: ScanRef, folder: Path, place: Path, to_aligned: np.ndarray 
     Raises `ScanError`.
     """
     meta, archive = folder / f"{ref.scene_id}.txt", folder / f"{ref.scene_id}_2d-instance-filt.zip"
-    values = read_meta(meta) if note(meta).is_file() else {}
+    values = read_meta_file(meta) if note(meta).is_file() else {}
     return ExportedSource(place, np.eye(4) if to_aligned is None else to_aligned, values, VIDEO_FPS, archive)
 
 

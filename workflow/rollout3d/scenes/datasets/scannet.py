@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "scannet"
 PLACES = {"train": ("scans", "scans_train", "scans_val"), "test": ("scans_test", "scans")}
-"""Folders of scans below the root, by split: those of train serve val too."""
+"""Folders of scans below the root, by split: those of train are also those of val."""
 EXPORTS = (".", "exported", "frames", "sens", "output")
 """Folders below the scan's folder that are searched for an export, besides a folder with the scan's name."""
 EXPORTS_OUTSIDE = ("exported", "frames")
