@@ -51,23 +51,25 @@ class Config(Section):
     """The whole configuration."""
 
     preset: Literal["demo", "tiny", "smoke", "ablations", "seeing"] | None = None
-    """A preset to lay under `config/local.yaml`; null = the paper."""
+    """Preset that lies under `config/local.yaml`; null = the paper. [assumed]"""
     results: ResultsPath = "results"
-    """Where everything is written; presets use results/<preset>."""
+    """Folder where everything is written; presets use results/<preset>. [assumed]"""
     seed: NotNegative = 0
+    """Seed of every random draw, together with the name of what is drawn. [assumed]"""
     torch_threads: Positive = 8
-    """Threads of torch: part of the configuration, because results depend on it."""
+    """Number of torch's threads, which results depend on. [assumed]"""
     keep: list[str] = []
-    """Rules or runs whose results are taken as they are: nothing makes them anew, and every number that rests on them
-    says so."""
+    """Rules or runs whose results are taken as they are: nothing computes them again, and every number that rests on
+    them says so. [assumed]"""
     rebuild: list[str] = []
-    """Costly rules (difficulty, annotate, judge, sft, grpo, evaluate) whose results are computed anew when only their
-    code has changed; without, such a change is shown."""
+    """Costly rules (difficulty, annotate, judge, sft, grpo, evaluate) whose results are computed again when only their
+    code has changed; of the others such a change is only shown. [assumed]"""
     datasets: Annotated[dict[DatasetName, Dataset], Field(min_length=1)] = {name: Dataset() for name in PAPER_DATASETS}
-    """Releases that the study uses, at least one; `datasets: {scannetpp: null}` leaves one out."""
+    """Releases that the study uses, at least one; `datasets: {scannetpp: null}` leaves one out. [VSI-Bench: its
+    three]"""
     toyworld: dict[str, Any] | None = None
     """Rooms rendered in place of the releases, and the small model trained on such rooms (presets only; keys:
-    workflow/toyworld/settings.py); null = the releases."""
+    workflow/toyworld/settings.py); null = the releases. [assumed]"""
     scenes: Scenes = Scenes()
     video: Video = Video()
     questions: Questions = Questions()
@@ -78,7 +80,7 @@ class Config(Section):
         "base": Model(name="Qwen/Qwen2.5-VL-3B-Instruct"),
         "filter_base": Model(name="Qwen/Qwen2.5-VL-7B-Instruct"),
     }
-    """[OCR: 3B policy, 7B filter]"""
+    """Models by key: the policy before training, and the filter. [OCR: 3B policy, 7B filter]"""
     prompts: Prompts = Prompts()
     generation: Generation = Generation()
     difficulty: Difficulty = Difficulty()

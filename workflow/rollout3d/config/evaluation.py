@@ -30,20 +30,20 @@ def official_scorer(style: Literal["direct", "think"], benchmark: str | None = N
 
 class Evaluation(Section):
     benchmarks: Annotated[list[BenchmarkName], Once] = ["vsibench"]
-    """Empty = no evaluation, and training questions are guarded by the splits alone. [OCR]"""
+    """Benchmarks that runs answer; empty = none, and training questions are guarded by the splits alone. [OCR]"""
     datasets: Annotated[list[DatasetName], Once] = []
-    """Parts of VSI-Bench whose questions are asked, where not every video is at hand; every score then says so. Empty =
-    the whole benchmark. [assumed]"""
+    """Parts of VSI-Bench whose questions are asked, where not every video is at hand, which every score then says;
+    empty = the whole benchmark. [assumed]"""
     frame_policy: FramePolicy = "uniform"
-    """Frames of a benchmark's video that models are shown. uniform: video.eval_frames at positions rounded to whole
+    """Choice of the frames of a benchmark's video. uniform: video.eval_frames at positions rounded to whole
     frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. [assumed;
     official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
     scorers: Annotated[list[Scorer], Field(min_length=1), Once] = ["auto"]
     """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: vsibench for direct
     answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""
     temperature: From0 = 0.0
-    """[VSI-Bench: greedy]"""
+    """Temperature at which answers are sampled; 0 = greedy. [VSI-Bench: greedy]"""
     probes: Annotated[list[Probe], Once] = []
-    """Also answer with a video that cannot answer: what a model loses by it, it had seen. black: black frames;
+    """Videos without the answer with which the questions are asked once more. black: black frames;
     shuffled: the frames in another order; other_room: another room's video; drowned: every object that the question
     names under noise; removed: only frames without them. The last two need scans. [assumed; removed: ReVSI]"""

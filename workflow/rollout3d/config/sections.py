@@ -43,10 +43,9 @@ class Section(Strict):
 
 class Splits(Section):
     train: list[Literal["train", "val", "test"]] = ["train"]
-    """The dataset's own splits whose spaces may be trained on. [VSI-Bench: it tests on the validation
-    splits]"""
+    """Splits of the dataset whose spaces may be trained on. [VSI-Bench: it tests on the validation splits]"""
     test: list[Literal["train", "val", "test"]] = []
-    """Splits turned into `questions/test.parquet`. [OCR: it tests on the released VSI-Bench]"""
+    """Splits whose questions become `questions/test.parquet`. [OCR: it tests on the released VSI-Bench]"""
 
     @model_validator(mode="after")
     def _disjoint(self) -> Splits:
@@ -60,41 +59,43 @@ class Splits(Section):
 
 class Dataset(Section):
     shards: Positive = 16
-    """Fixed number of shards: the job graph is known without any data. [assumed]"""
+    """Number of jobs that share the scans; it is fixed, so that the job graph is known without any data. [assumed]"""
     splits: Splits = Splits()
     max_scans: Positive | None = None
-    """At most this many scans a split, in the order of the split file; null = all. [assumed]"""
+    """Maximum number of scans per split, in the order of the split file; null = all. [assumed]"""
 
 
 class Scenes(Section):
     """Raw scans to scene tables."""
 
     agreement: Literal["drop", "flag", "off"] = "drop"
-    """What becomes of a scan whose poses, mesh, boxes, colours and depth contradict each other (figures in the table
-    scenes): beyond gross limits no question is asked about it (drop), or it is only counted and logged (flag); off
-    judges nothing. Ingest measures in any case. [assumed]"""
+    """Treatment of a scan whose poses, mesh, boxes, colours and depth contradict each other beyond gross limits
+    (figures in the table scenes). drop: no question is asked about it; flag: it is counted and logged; off: nothing is
+    judged. [assumed]"""
 
 
 class Video(Section):
     """How a video is shown to a model."""
 
     train_frames: Frames = 16
-    """A number of evenly spaced frames, or a rate with a cap: fps2max16 is two a second, at least 4 and at most 16.
-    [OCR, implementation details]"""
+    """Frames of a video while training and filtering: a number of evenly spaced ones, or a rate with a cap (fps2max16:
+    two per second, at least 4 and at most 16). [OCR, implementation details]"""
     eval_frames: Positive = 32
-    """[OCR, implementation details]"""
+    """Number of frames of a video while evaluating. [OCR, implementation details]"""
     train_max_pixels: Positive = 105_369
-    """Pixels per frame while training and filtering: 280x364 for 4:3. [Video-R1: 1.05 * 128 * 28 * 28 in effect]"""
+    """Maximum pixels per frame while training and filtering: 280x364 for 4:3. [Video-R1: 1.05 * 128 * 28 * 28 in
+    effect]"""
     eval_max_pixels: Positive = 256 * 28 * 28
     """Maximum pixels per frame while evaluating, and of the frames that are stored. [Video-R1]"""
     train_min_pixels: Positive = 128 * 28 * 28
-    """Smaller frames are enlarged to this while training and filtering. [Video-R1]"""
+    """Minimum pixels per frame while training and filtering; smaller frames are enlarged. [Video-R1]"""
     min_pixels: Positive = 4 * 28 * 28
-    """Smaller frames are enlarged to this while evaluating, and so are still images. [Qwen2.5-VL processor]"""
+    """Minimum pixels per frame while evaluating, and of still images; smaller ones are enlarged. [Qwen2.5-VL
+    processor]"""
     image_max_pixels: Positive = 256 * 28 * 28
-    """Pixels of a still image, the BEV picture among them. [Video-R1]"""
+    """Maximum pixels of a still image, the BEV picture among them. [Video-R1]"""
     time_mode: Literal["unit", "true"] = "unit"
-    """Temporal positions: one second a temporal patch, or the recording's true time. [Video-R1: unit]"""
+    """Temporal position of a patch: one second per patch (unit), or the recording's time (true). [Video-R1: unit]"""
 
     @model_validator(mode="after")
     def _sizes(self) -> Video:
@@ -146,25 +147,27 @@ class Questions(Section):
     sets_per_object: ClassVar[int | None] = None
     """Most option sets of relative distance per object that the rest is measured from; None = all."""
     compat: Literal["corrected", "vsibench"] = "corrected"
-    """`vsibench` reproduces the benchmark's known defects. [assumed]"""
+    """Generator of questions: corrected, or with the known defects of the benchmark (vsibench). [assumed]"""
     wording: Literal["vsibench", "spacer", "vlm3r"] = "vsibench"
-    """Question texts: the benchmark's released rows, or the variants of SpaceR or VLM-3R. [VSI-Bench]"""
+    """Source of the question texts: the benchmark's released rows, or the variants of SpaceR or VLM-3R. [VSI-Bench]"""
     strict: Literal["report", "remove", "off"] = "report"
-    """Questions that the frames shown cannot answer (questions/visible.py) are marked and counted; `remove` leaves them
-    out, too. Off with `compat: vsibench`. [assumed; the paper removes none]"""
+    """Treatment of questions that the frames shown to a model cannot answer (questions/visible.py). report: they are
+    marked and counted; remove: they are left out, too; off, as with `compat: vsibench`: neither. [assumed; the paper
+    removes none]"""
     budget_answers: bool = False
-    """Store what a sampling that misses the true answer leads to: a count of the instances that it shows. [assumed]"""
+    """Store the count that a sampling of the video leads to where it misses some of the instances. [assumed]"""
     distance: Literal["vsibench", "exact"] = "vsibench"
-    """The benchmark's 5 cm sampling of box faces, or the exact distance of the boxes. [VSI-Bench generator]"""
+    """Distance of two objects: by the benchmark's sampling of box faces at 5 cm (vsibench), or exact. [VSI-Bench
+    generator]"""
     per_scene: dict[QuestionType, Positive | None] = {}
     """Most questions per scene, by question type, such as {route_planning: 4}, where it differs from `PER_SCENE` in
     the type's file of questions/types; null = no limit. [assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """A number that answers more of a type's training questions is thinned, at most to the second most frequent.
-    [SpaceR; share assumed]"""
+    """Share of a type's training questions that one number may answer; a more frequent number is thinned, at most to
+    the second most frequent. [SpaceR; share assumed]"""
     text_only_margin: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Prune training until no guess from the text scores more than this above chance; null = 0.05 where `strict` is
-    remove, else do not. [assumed]"""
+    """Maximum margin over chance level by which a guess from the text may score on training questions, which are pruned
+    until then; null = 0.05 where `strict` is remove, else none. [assumed]"""
     one_scan_per_space: bool = False
     """Train on one scan of each physical space (a room of ScanNet, a visit of ARKitScenes), drawn by seed. [assumed]"""
     mix: Mix = "paper"
@@ -172,15 +175,14 @@ class Questions(Section):
     share of each type, such as {route_planning: 0.1}, where types left out share the rest as generated.
     [OCR, Figure 3: no numbers]"""
     total: Positive | None = 98_103
-    """Training questions kept, spread evenly over the scans within each type; null = all that the mix allows.
+    """Number of training questions, spread evenly over the scans within each type; null = all that the mix allows.
     [OCR, Table 1: correct + wrong]"""
     appearance_gap_s: From0 = 1.0
-    """Smallest difference between first appearances. [VSI-Bench generator]"""
+    """Minimum difference between the first appearances of two categories, in seconds. [VSI-Bench generator]"""
     sources: dict[TypeWithSource, Source] = question_types.SOURCES
-    """Where these two categories come from; without a configured file they are generated, with a warning. [OCR]"""
-
+    """Source of the questions of these types; without a configured file they are generated, with a warning. [OCR]"""
     errata: SitePath | None = None
-    """CSV file of answers that are wrong, removed or corrected at assembly (config/README.md), beside
+    """CSV file of wrong answers, which are removed or corrected at assembly (config/README.md), beside
     resources/errata.csv, which counts where `compat` is corrected; null = none. [assumed]"""
 
     @property
@@ -215,23 +217,24 @@ class External(Section):
 
     max_share_dropped: ClassVar[float] = MAX_SHARE_DROPPED
     spatial_types: Annotated[list[QuestionType], Once] = list(question_types.SOURCES)
-    """Question types about scans that are taken from them. [OCR, data construction]"""
+    """Question types about scans that are taken from files of others. [OCR, data construction]"""
     general: NotNegative = 0
-    """Questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of Video-R1-260k]"""
+    """Number of questions that are not about scans, drawn from each file by seed. [OCR: none; SpaceR: 60,000 of
+    Video-R1-260k]"""
 
 
 class Model(Section):
     name: Text
-    """Hugging Face name; `site.models` may give a directory instead."""
+    """Hugging Face name of the model; `site.models` may give a directory instead. [OCR]"""
     tiny: bool = False
-    """Train a small Qwen2.5-VL from scratch on synthetic rooms instead (presets only)."""
+    """Train a small Qwen2.5-VL from scratch on synthetic rooms instead (presets only). [assumed]"""
     same_as: str | None = None
-    """Key of another model that serves for this one too (presets only)."""
+    """Key of another model that serves for this one, too (presets only). [assumed]"""
 
 
 class Prompts(Section):
     think: Literal["video_r1", "plain"] = "video_r1"
-    """Wording that asks for reasoning: resources/prompts/think_<name>.txt. [Video-R1]"""
+    """Wording that asks for reasoning, by its file resources/prompts/think_<name>.txt. [Video-R1]"""
 
 
 class Generation(Section):
@@ -255,19 +258,18 @@ class Difficulty(Section):
     """The four settings of Table 1, and the hard set."""
 
     model: str = "filter_base"
-    """[OCR: Qwen2.5-VL-7B-Instruct]"""
+    """Key of the filter model before GRPO. [OCR: Qwen2.5-VL-7B-Instruct]"""
     run: str = "filter"
-    """The GRPO-trained run of setting frames16_grpo. [OCR: 2000 steps]"""
+    """Run that trains the filter model with GRPO, for the setting frames16_grpo. [OCR: 2000 steps]"""
 
 
 class Runs(Section):
     table: SitePath = "config/runs.tsv"
-    """One row per run."""
+    """Run table: one row per run. [assumed]"""
     select: Annotated[list[str], Field(min_length=1), Once] = ["qwen3b", "sft", "ocr"]
-    """Runs that `all` evaluates; what they build on comes by itself. [OCR, Table 2: ocr; the others
-    assumed]"""
+    """Runs that `all` evaluates; the runs that they start from are trained, too. [OCR, Table 2: ocr; others assumed]"""
     recipes: bool = True
-    """True: runs have the settings of their recipes; false in presets of small models, whose settings are for all runs.
-    [assumed]"""
+    """Lay recipes over the configuration of their runs; false in presets of small models, whose settings are for all
+    runs. [assumed]"""
     max_steps: Positive | None = None
-    """Cap on the steps of every GRPO run (presets); null = the table's. [OCR: 2000]"""
+    """Maximum number of steps of every GRPO run (presets); null = the run table's. [OCR: 2000]"""

@@ -16,23 +16,23 @@ class Site(Section):
     """This machine: its paths, and the state of its data. Put it into config/local.yaml."""
 
     roots: dict[DatasetName, SitePath] = {name: f"data/{name}" for name in PAPER_DATASETS}
-    """Directories of the releases, as downloaded."""
+    """Directory of each release, as downloaded. [assumed]"""
     splits: dict[DatasetName, SitePath] = {}
     """Folder of a release's split lists (ARKitScenes: of its tables), by dataset, if they lie neither in the release
-    nor beside it, such as Tasks/Benchmark of a clone of ScanNet's repository."""
+    nor beside it, such as Tasks/Benchmark of a clone of ScanNet's repository. [assumed]"""
     max_drop_share: Share = 0.05
     """Share of a dataset's scans on disk that may be damaged; each is dropped with its reason. A job sees a part of the
     dataset (a shard; the metadata files of ingest-meta, audit and questions) and stops with one error when so many of
-    its scans are damaged that chance would bring that about in less than 1 such part of 100 if the dataset had this
-    share. 0 = none may be; 1 = never stop. [assumed]"""
+    its scans are damaged that this would happen in less than 1 such part of 100 if the dataset had this share. 0 = none
+    may be; 1 = never stop. [assumed]"""
     benchmarks: dict[ReleasedBenchmark, SitePath] = {name: f"data/{name}" for name in RELEASED_BENCHMARKS}
-    """Directories of released benchmarks."""
+    """Directory of each released benchmark. [assumed]"""
     external: dict[ExternalName, SitePath] = {}
-    """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot."""
+    """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot. [assumed]"""
     models: dict[str, SitePath] = {}
-    """Directory of a model, by model key; without one the Hugging Face name is loaded."""
+    """Directory of a model, by model key; without one the Hugging Face name is loaded. [assumed]"""
     python: dict[Literal["scenes", "train", "vllm", "api", "report"], SitePath] = {}
     """Interpreter of an environment (a file of envs/), such as `vllm: /envs/vllm/bin/python`, for rules that name that
-    environment; the others run in the one that runs Snakemake. `--sdm conda` makes its own instead."""
+    environment; the others run in the one that runs Snakemake. `--sdm conda` makes its own instead. [assumed]"""
     openai_base_url: Address | None = None
-    """An OpenAI-compatible server; null = OpenAI. The key comes from OPENAI_API_KEY."""
+    """Address of an OpenAI-compatible server; null = OpenAI. The key comes from OPENAI_API_KEY. [assumed]"""

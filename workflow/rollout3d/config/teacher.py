@@ -42,7 +42,7 @@ class Api(Section):
     batch: bool = False
     """Ask through the Batch API: half the price, replies within 24 hours. [assumed]"""
     concurrency: Positive = 8
-    """Requests in flight at a time. [assumed]"""
+    """Number of requests in flight at a time. [assumed]"""
 
 
 class Paid(Section):
@@ -58,7 +58,7 @@ class Judge(Paid):
 
     frames: ClassVar[int] = JUDGE_FRAMES
     generated_sample: NotNegative = 0
-    """Generated training questions that are judged, too, as many of each type as of the others; 0 = none. [assumed]"""
+    """Number of generated training questions that are judged, as many of each type as of the others. [assumed]"""
 
     @model_validator(mode="after")
     def _paid(self) -> Judge:
@@ -74,14 +74,13 @@ class Cot(Paid):
     attempts: ClassVar[int] = COT_ATTEMPTS
     max_tokens: ClassVar[int] = COT_MAX_TOKENS
     teacher: Teacher = "openai"
-    """[OCR: GPT-4o]"""
+    """Teacher that writes the reasoning, a file of cot/teachers. [OCR: GPT-4o]"""
     per_transition: Positive = 1000
-    """Hard questions kept of each transition. [OCR, data construction]"""
+    """Number of hard questions that are kept per transition. [OCR, data construction]"""
     fallback: NotNegative = 0
-    """A transition with fewer questions is topped up to this many with others that stay wrong after GRPO. [assumed]"""
+    """Number of questions up to which a transition is filled with others that stay wrong after GRPO. [assumed]"""
     sentences: Positive | None = None
-    """Maximum number of sentences of the geometric teacher, for models that lose a long thought (presets); what it is
-    about, what decides and the conclusion stay. null = all."""
+    """Maximum number of sentences of the geometric teacher, for small models (presets); subject, deciding step and
+    conclusion stay; null = all. [assumed]"""
     second_opinion: Text | None = None
-    """Model that is asked about right reasoning with suspicious words; null = nobody. `--estimate` leaves it out.
-    [assumed]"""
+    """Model that judges accepted reasoning with suspicious words; null = none; `--estimate` leaves it out. [assumed]"""

@@ -60,18 +60,20 @@ class Optimiser(Section):
 
 class Sft(Optimiser):
     epochs: Positive = 2
-    """[OCR, implementation details]"""
+    """Number of passes over the training table. [OCR, implementation details]"""
     lr: Above0 = 1e-6
-    """Linear to 0, no warm-up. [Video-R1]"""
+    """Learning rate of the first step; it falls linearly to 0, without warm-up. [Video-R1]"""
     batch_size: Positive = 16
-    """Samples per optimiser step, over all processes. [Video-R1: 1 per GPU, accumulated twice; OCR: 8 GPUs]"""
+    """Number of samples per optimiser step, over all processes. [Video-R1: 1 per GPU, accumulated twice; OCR: 8
+    GPUs]"""
     label_mode: Literal["completion", "all_text", "video_r1"] = "completion"
-    """Which tokens carry loss. [assumed; Video-R1's released mode is a bug]"""
+    """Tokens that carry loss: the completion, all text, or those of Video-R1's release. [assumed; Video-R1's mode is a
+    bug]"""
     loss: Literal["token_mean", "sample_mean"] = "token_mean"
-    """Mean over the labelled tokens of the whole batch, or of every sample and then over samples, whatever their
-    lengths. [assumed; Video-R1: sample_mean, one sample a forward]"""
+    """Mean of the loss: over the labelled tokens of the whole batch (token_mean), or within each sample and then over
+    samples (sample_mean). [assumed; Video-R1: sample_mean, one sample per forward]"""
     system: Text | None = None
-    """Words of the system turn while fine-tuning; null = the chat template's own, as in GRPO and evaluation. [assumed;
+    """Text of the system turn while fine-tuning; null = the chat template's own, as in GRPO and evaluation. [assumed;
     Video-R1's script writes it without the final full stop]"""
 
 
@@ -79,44 +81,52 @@ class Ablation(Section):
     """Open choices of OCR's equations and of its rollout: what a study of the method varies."""
 
     kl: Literal["token", "sequence"] = "token"
-    """A token's KL is weighed as its advantage is, or summed over its sequence (some hundred times more). [Video-R1]"""
+    """Weight of a token's KL: as that of its advantage (token), or summed over its sequence, some hundred times more
+    (sequence). [Video-R1]"""
     kl_of_skipped: bool = True
-    """Groups whose rewards are all equal, which have no advantage, keep their KL term; false leaves them out of the
+    """Keep the KL term of groups whose rewards are all equal, which have no advantage; false leaves them out of the
     update. [Video-R1; OCR, equation 6: the KL term stands beside the advantage]"""
     std: Literal["unbiased", "biased", "none"] = "unbiased"
-    """[Video-R1]"""
+    """Standard deviation by which advantages are divided; none: they are not divided. [Video-R1]"""
     advantage_group: Literal["pooled", "separate"] = "pooled"
-    """One mean and deviation for the 2n rollouts, or one for either video. [OCR, equation 4]"""
+    """Rollouts that share mean and deviation: all 2n (pooled), or those of either video (separate). [OCR, equation
+    4]"""
     loss: Literal["grpo", "dapo", "dr_grpo", "token_mean"] = "grpo"
-    """Mean over tokens of a sequence, then over sequences. [Video-R1]"""
+    """Mean of the loss; grpo: over the tokens of a sequence, then over sequences. [Video-R1]"""
     grad_rollouts: Literal["clean", "both_on_clean", "both_on_own"] = "clean"
-    """Which rollouts give gradient. [OCR, Figure 2]"""
+    """Rollouts that give gradient: the clean ones, or both, scored on the clean or on their own video. [OCR, Figure
+    2]"""
     loss_denominator: Literal["contributing", "all"] = "contributing"
-    """n, or the 2n of equation 6. [assumed: a mean over those that take part]"""
+    """Number that the loss is divided by: rollouts with gradient, or the 2n of equation 6. [assumed: a mean over the
+    former]"""
     offpolicy_correction: Literal["none", "truncated"] = "none"
-    """With both_on_clean: weigh a perturbed rollout's tokens by pi(o|V) / pi(o|V^), truncated. [NoisyRollout: none]"""
+    """Weight of a perturbed rollout's tokens under both_on_clean: 1, or pi(o|V) / pi(o|V^), truncated. [NoisyRollout:
+    none]"""
     numeric: Literal["mra", "regression", "exact"] = "mra"
-    """Correctness of a number. [assumed; OCR does not say]"""
+    """Correctness of a number: mean relative accuracy, Video-R1's regression, or equality. [assumed; OCR does not
+    say]"""
     mra_thresholds: Annotated[int, Field(ge=10, le=11)] = 10
-    """Confidence thresholds of that mean relative accuracy. [SpaceR; VSI-Bench; 11: Spatial-R1, equation 2]"""
+    """Number of confidence thresholds of the mean relative accuracy. [SpaceR; VSI-Bench; 11: Spatial-R1, equation 2]"""
     object_count: Literal["round", "ceil", "bernoulli"] = "round"
-    """m' = delta M objects, rounded or rounded up; or each object by itself with probability delta. [assumed]"""
+    """Number m' of perturbed objects: delta M, rounded or rounded up; or each by itself with probability delta.
+    [assumed]"""
     noise: Literal["additive", "diffusion"] = "additive"
-    """Inside the regions: Gaussian noise added, or NoisyRollout's forward process from its step 500. [OCR: Gaussian]"""
+    """Noise inside the regions: Gaussian, or NoisyRollout's forward process from its step 500. [OCR: Gaussian]"""
     sigma0: From0 = 128.0
-    """Additive noise at delta_start, on [0, 255]. [assumed, near NoisyRollout's step 500]"""
+    """Standard deviation of additive noise at delta_start, in steps of 0 to 255. [assumed, near NoisyRollout's step
+    500]"""
     noise_frames: Literal["independent", "frozen"] = "independent"
-    """Noise anew in every frame, or the same for a pixel in all of them. [assumed]"""
+    """Noise of a pixel: drawn for every frame (independent), or the same in all of them (frozen). [assumed]"""
     query_objects: Literal["eligible", "excluded", "only"] = "eligible"
-    """Objects named in the question: may be perturbed, may not, or are the only ones that may. [OCR: random over the
-    scene]"""
+    """Treatment of the objects that the question names: they may be perturbed, may not, or are the only ones that may.
+    [OCR: random over the scene]"""
     downsample: Literal["random", "even"] = "random"
-    """Frames that the downsample rollout removes: drawn at random, or such that evenly spaced ones stay. [OCR, ablation
-    analysis]"""
+    """Frames that the rollout method downsample removes: drawn at random, or such that evenly spaced ones stay. [OCR,
+    ablation analysis]"""
     fresh_noise: bool = False
-    """A perturbed video for each rollout, instead of one for all. [assumed]"""
+    """Perturb the video for each rollout, instead of once for all. [assumed]"""
     reallocate_when_zero: bool = False
-    """Where nothing is altered (no object drawn, general data) all 2n rollouts count as clean ones. [assumed]"""
+    """Count all 2n rollouts as clean ones where nothing is altered (no object drawn, general data). [assumed]"""
 
     @model_validator(mode="after")
     def _corrects_something(self) -> Ablation:
@@ -137,29 +147,28 @@ class Grpo(Optimiser):
     clip_eps: ClassVar[float] = CLIP_EPS
     warn_without_update: ClassVar[int | None] = WARN_WITHOUT_UPDATE
     n_clean: Positive = 4
-    """Rollouts of the video. [OCR, implementation details]"""
+    """Number n of rollouts of the video. [OCR, implementation details]"""
     n_perturbed: NotNegative = 4
-    """Rollouts of the altered video. [OCR, implementation details]"""
+    """Number of rollouts of the altered video. [OCR, implementation details]"""
     prompts_per_step: Positive = 8
-    """Over all processes. [Video-R1: 1 per GPU; OCR: 8 GPUs]"""
+    """Number of questions per step, over all processes. [Video-R1: 1 per GPU; OCR: 8 GPUs]"""
     lr: Above0 = 1e-6
-    """Cosine to 0, no warm-up. [Video-R1]"""
+    """Learning rate of the first step; it falls to 0 by a cosine, without warm-up. [Video-R1]"""
     beta: From0 = 0.04
-    """Weight of the KL term; 0 leaves the term and the reference out. [Video-R1]"""
+    """Weight beta of the KL term; 0 leaves the term and the reference out. [Video-R1]"""
     updates_per_rollout: Positive = 1
-    """Optimiser steps on the rollouts of a step. With one the ratio is 1 and clipping never acts. [Video-R1]"""
+    """Number of optimiser steps per set of rollouts; with one the ratio is 1 and clipping never acts. [Video-R1]"""
     temperature: Above0 = 1.0
-    """[Video-R1]"""
+    """Temperature at which rollouts are sampled. [Video-R1]"""
     max_new_tokens: Positive = 768
-    """[Video-R1; SpaceR: 1024]"""
+    """Maximum length of a rollout, in tokens. [Video-R1; SpaceR: 1024]"""
     delta_start: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Schedule's first value. [OCR, annealed object selector]"""
+    """Share delta of the objects that are perturbed at the first step. [OCR, annealed object selector]"""
     stop_without_update: NotNegative | None = 100
     """Number of steps from the start without any update (no group with spread) after which training ends with an error,
     as it does at its end if there was no update at all; null or 0: never. [assumed]"""
     vllm_memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Share of each GPU's memory that vLLM takes beside the training, its weights included; less where a run does not
-    fit. [assumed]"""
+    """Share of each GPU's memory that vLLM takes beside the training, its weights included. [assumed]"""
     ablation: Ablation = Ablation()
 
     @model_validator(mode="after")
