@@ -28,6 +28,7 @@ def render_yaml() -> str:
             lines.append(f"{indent}# {line.strip()}")
 
     def emit(section: BaseModel, indent: str) -> None:
+        """Every key with its text."""
         for name, info in type(section).model_fields.items():
             value = getattr(section, name)
             comment(info.description, indent)
@@ -36,10 +37,13 @@ def render_yaml() -> str:
                 emit(value, indent + "  ")
             elif isinstance(value, dict) and value:
                 lines.append(f"{indent}{name}:")
-                for key, item in value.items():
-                    if isinstance(item, Section):
+                for number, (key, item) in enumerate(value.items()):
+                    if isinstance(item, Section) and number == 0:
                         lines.append(f"{indent}  {key}:")
                         emit(item, indent + "    ")
+                    elif isinstance(item, Section):  # its keys are explained above
+                        own = item.model_dump(mode="json", exclude_defaults=True)
+                        lines.append(f"{indent}  {key}: {_scalar(own)}")
                     else:
                         lines.append(f"{indent}  {key}: {_scalar(item)}")
             else:
