@@ -29,8 +29,6 @@ NOTES = {
 }
 LORA_RANK = 64
 """LoRA rank that is proposed to runs that do not fit, and that the table shows. [assumed]"""
-SECTIONS = {"backend": "generation", **dict.fromkeys(Training.model_fields, "training")}
-"""Key that a plan proposes -> its section, where that is not the run's own (`sft`, `grpo`)."""
 TABLE_GIB = (24, 48, 80)
 STEPS = 2000
 """Steps of OCR's GRPO run. [OCR, implementation details]"""
@@ -152,7 +150,7 @@ def _verdict(plan: Plan) -> Iterator[str]:
     remedies = changes(plan.work, plan.gib)
     section = "sft" if plan.work.backend is None else "grpo"
     for values, changed in remedies:
-        named = ", ".join(f"{SECTIONS.get(key, section)}.{key}: {str(value).lower()}" for key, value in values.items())
+        named = ", ".join(f"{section_of(key, section)}.{key}: {str(value).lower()}" for key, value in values.items())
         yield f"  fits with {named}: {memory.peak(memory.memory(changed, plan.gib))[1] / GIB:.1f} GiB"
     if not remedies:
         yield "  no setting of this run makes it fit: use more or larger GPUs, fewer rollouts or shorter completions"
@@ -179,6 +177,13 @@ def changes(work: Work, gib: float, most: int = 3) -> list[tuple[dict[str, Any],
         if not problems(changed, gib):
             found.append((values, changed))
     return found[:most]
+
+
+def section_of(key: str, own: str) -> str:
+    """Return the section of a key that a plan proposes; `own`: the section of the run (`sft`, `grpo`)."""
+    if key in Training.model_fields:
+        return "training"
+    return "generation" if key == "backend" else own
 
 
 def fitting_share(work: Work, gib: float) -> float:
@@ -235,7 +240,7 @@ def _ocr(size: str, values: dict[str, Any], gpus: int) -> Work:
     """Return OCR's step with the paper's settings, `values` laid over them."""
     laid: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
-        laid.setdefault(SECTIONS.get(key, "grpo"), {})[key] = value
+        laid.setdefault(section_of(key, "grpo"), {})[key] = value
     config = Config.model_validate(laid)
     ((rollout, cells),) = doors.ROLLOUTS.declaring("PAPER").items()
     row = {"run": "ocr", "method": "grpo", "init": "base", "train_table": "ocr_rl", "rollout": rollout, "steps": STEPS}
