@@ -199,14 +199,10 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
     if not room.has_surface:
         return None
     top = bev(room.vertices, room.faces, room.colors, size)
-    scale = TOP / size
-    painted = cv2.resize(top.rgb, (TOP, TOP), interpolation=cv2.INTER_LINEAR)
-    painted = (painted * 0.75).astype(np.uint8)
+    painted, scale = enlarged(top, TOP)
     for item in room.objects:
         if item.perturbable:
-            for edge in item.box.edges():
-                a, b = above(top, edge, scale)
-                cv2.line(painted, a, b, color_of(item), 1, cv2.LINE_AA)
+            draw_box(painted, top, item, scale, 1)
     path = report.positions
     for k in range(len(path) - 1):
         if np.isfinite(path[k : k + 2]).all():
@@ -221,10 +217,28 @@ def _from_above(report: Report, size: int) -> np.ndarray | None:
         if chosen:
             cv2.circle(painted, a, 5, _PATH, -1, cv2.LINE_AA)
             label(painted, (b[0] + 4, b[1]), f"{shot.index}", _INK)
-    metre = round(scale / top.m_per_px)
-    cv2.line(painted, (12, painted.shape[0] - 14), (12 + metre, painted.shape[0] - 14), (255, 255, 255), 3)
-    write(painted, (12, painted.shape[0] - 22), "1 m", _TEXT, (255, 255, 255))
+    draw_metre(painted, top, scale, (12, TOP - 14))
     return painted
+
+
+def enlarged(top: Bev, side: int) -> tuple[np.ndarray, float]:
+    """Return the BEV picture with a side of `side` pixels, darkened so that lines stand out, and its scale."""
+    painted = cv2.resize(top.rgb, (side, side), interpolation=cv2.INTER_LINEAR)
+    return (painted * 0.75).astype(np.uint8), side / top.rgb.shape[0]
+
+
+def draw_box(painted: np.ndarray, top: Bev, item: Annotated, scale: float, thickness: int) -> None:
+    """Draw the edges of an object's box into the enlarged BEV picture."""
+    for edge in item.box.edges():
+        a, b = above(top, edge, scale)
+        cv2.line(painted, a, b, color_of(item), thickness, cv2.LINE_AA)
+
+
+def draw_metre(painted: np.ndarray, top: Bev, scale: float, where: tuple[int, int]) -> None:
+    """Draw a bar of one metre into the enlarged BEV picture, its left end at column and row `where`."""
+    column, row = where
+    cv2.line(painted, where, (column + round(scale / top.m_per_px), row), (255, 255, 255), 3)
+    write(painted, (column, row - 8), "1 m", _TEXT, (255, 255, 255))
 
 
 def above(top: Bev, points: np.ndarray, scale: float) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ import numpy as np
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.raster import rasterise
 from rollout3d.geometry.topdown import Bev
-from rollout3d.scenes.check_picture import above, color_of, label, with_boxes, write
+from rollout3d.scenes.check_picture import above, color_of, draw_box, draw_metre, enlarged, label, with_boxes, write
 from rollout3d.scenes.check_report import Shot
 from rollout3d.scenes.formats.pictures import decode_picture
 from rollout3d.scenes.scan import Room
@@ -52,13 +52,10 @@ def _from_above(room: Room, frames: Sequence[FrameRow], place: MapRow) -> np.nda
     """Return the BEV picture with the camera's path and boxes: thick with a name for objects with a category."""
     stored = _decode(place["bev"])
     top = Bev(stored, place["m_per_px"], place["x0"], place["y0"])
-    scale = TOP / stored.shape[0]
-    painted = (cv2.resize(stored, (TOP, TOP), interpolation=cv2.INTER_LINEAR) * 0.75).astype(np.uint8)
+    painted, scale = enlarged(top, TOP)
     boxed = sorted((item for item in room.objects if item.perturbable), key=lambda item: item.category is not None)
     for item in boxed:
-        for edge in item.box.edges():
-            a, b = above(top, edge, scale)
-            cv2.line(painted, a, b, color_of(item), 2 if item.category else 1, cv2.LINE_AA)
+        draw_box(painted, top, item, scale, 2 if item.category else 1)
     path = [np.reshape(row["pose"], (4, 4))[:3, 3] for row in frames if row["pose"] is not None]
     for a, b in pairwise(path):
         one, two = above(top, np.stack([a, b]), scale)
@@ -67,9 +64,7 @@ def _from_above(room: Room, frames: Sequence[FrameRow], place: MapRow) -> np.nda
         if item.category:
             (spot,) = above(top, item.box.centroid[None], scale)
             label(painted, spot, item.category, color_of(item), 13, centred=True)
-    metre = round(scale / top.m_per_px)
-    cv2.line(painted, (16, TOP - 16), (16 + metre, TOP - 16), (255, 255, 255), 3)
-    write(painted, (16, TOP - 24), "1 m", 15, (255, 255, 255))
+    draw_metre(painted, top, scale, (16, TOP - 16))
     return painted
 
 
