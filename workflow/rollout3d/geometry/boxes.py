@@ -6,10 +6,9 @@ Letters in shapes: n points, t triangles of a convex hull.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -75,7 +74,7 @@ class OrientedBox:
             raise ValueError(f"box whose axes are not orthonormal: {self.normalized_axes.tolist()}")
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> OrientedBox:
+    def from_row(cls, row: BoxColumns) -> OrientedBox:
         """Return the box of a row that has the three box columns of the objects table (`BoxColumns`)."""
         axes = np.array(row["normalized_axes"], np.float64)
         return cls(np.array(row["centroid"], np.float64), np.array(row["axes_lengths"], np.float64), axes)

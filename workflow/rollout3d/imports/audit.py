@@ -28,6 +28,7 @@ from rollout3d.progress import progress
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import LETTERS
 from rollout3d.questions.types import Number, QuestionType
+from rollout3d.tables.rows import ObjectRow, SceneRow
 
 Row = dict[str, Any]
 
@@ -121,8 +122,8 @@ class _Scene:
 
 def audit_released(
     files: Iterable[Path],
-    scenes: Iterable[Mapping[str, Any]],
-    objects: Iterable[Mapping[str, Any]],
+    scenes: Iterable[SceneRow],
+    objects: Iterable[ObjectRow],
     unread: Mapping[str, str],
 ) -> Iterator[Row]:
     """Rows of AUDIT_RELEASED, in the order of the files: one for each record, of distances one for each definition.
@@ -131,7 +132,7 @@ def audit_released(
     A record that cannot be matched stays, with the reason and without a verdict. Raises ExternalError or TableError for
     a file that cannot be read.
     """
-    of_scene: dict[str, list[Mapping[str, Any]]] = {}
+    of_scene: dict[str, list[ObjectRow]] = {}
     for row in objects:
         of_scene.setdefault(row["scene_id"], []).append(row)
     views = {

@@ -17,6 +17,7 @@ from rollout3d.questions import types
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.templates import LETTERS, parse
 from rollout3d.questions.types import QuestionType
+from rollout3d.tables.rows import ObjectRow, SceneRow
 
 Row = dict[str, Any]
 
@@ -57,8 +58,8 @@ class _Metadata:
 
 def audit(
     answers: Iterable[Mapping[str, Any]],
-    scenes: Iterable[Mapping[str, Any]],
-    objects: Iterable[Mapping[str, Any]],
+    scenes: Iterable[SceneRow],
+    objects: Iterable[ObjectRow],
     unread: Mapping[str, str],
     method: Method = "vsibench",
 ) -> list[Row]:
@@ -68,7 +69,7 @@ def audit(
     and `objects`: rows of the metadata; `unread`: scene -> why its metadata could not be read. What cannot be
     answered stays in the table, with the reason and without a verdict.
     """
-    of_scene: dict[str, list[Mapping[str, Any]]] = {}
+    of_scene: dict[str, list[ObjectRow]] = {}
     for row in objects:
         of_scene.setdefault(row["scene_id"], []).append(row)
     views = {

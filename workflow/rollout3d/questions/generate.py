@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from rollout3d.questions import types, visible
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.types import QuestionType
 from rollout3d.seeding import generator
-from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow
+from rollout3d.tables.rows import DroppedQuestionRow, MapRow, ObjectRow, QuestionRow, SceneRow, VisibilityRow
 
 _MAP_COLUMNS = ("walkable", "cell_m", "grid_origin", "grid_size", "appearances")
 
@@ -27,9 +27,8 @@ BATCH = 4096
 PER_PRIMARY = 20
 """Option sets of one relative-distance primary that `everything` keeps."""
 
-Rows = list[dict[str, Any]]
 Dropped = list[DroppedQuestionRow]
-Job = tuple[Mapping[str, Any], Rows | str, Mapping[str, Any] | None, Rows]
+Job = tuple[SceneRow, list[ObjectRow] | str, MapRow | None, list[VisibilityRow]]
 """A row of `scenes`, its rows of `objects` (or the reason why it is not asked about), its row of `maps`, those of
 `visibility`."""
 
@@ -77,15 +76,15 @@ def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple
 
 
 def questions_for_shard(
-    scenes: Iterable[Mapping[str, Any]],
-    objects: Iterable[Mapping[str, Any]],
-    maps: tables.SceneReader | None,
+    scenes: Iterable[SceneRow],
+    objects: Iterable[ObjectRow],
+    maps: tables.SceneReader[MapRow] | None,
     splits: Mapping[str, Splits] | None,
     config: Questions,
     seed: int,
     workers: int = 1,
     refused: Mapping[str, str] | None = None,
-    visibility: tables.SceneReader | None = None,
+    visibility: tables.SceneReader[VisibilityRow] | None = None,
     gate: visible.Gate | None = None,
 ) -> Iterator[tuple[pa.Table, Dropped]]:
     """`questions_for_scene` for every scan whose split is trained on or tested, by dataset and scene_id.
@@ -96,9 +95,9 @@ def questions_for_shard(
     reason: their spaces still count for the leak guard at assembly. So are those in `refused`, scene_id -> reason. A
     `gate` marks the questions by what `visibility` says of the scan's video, and may remove some.
     """
-    of_scene: dict[str, Rows] = {}
+    of_scene: dict[str, list[ObjectRow]] = {}
     for row in objects:
-        of_scene.setdefault(row["scene_id"], []).append(dict(row))
+        of_scene.setdefault(row["scene_id"], []).append(row)
     ordered = sorted(scenes, key=lambda row: (row["dataset"], row["scene_id"]))
 
     def jobs() -> Iterator[Job]:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
+import numpy as np
+
 from rollout3d import tables
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints, Method, min_distance
 from rollout3d.geometry.topdown import Walkable, unpack_grid
 from rollout3d.questions.evidence import Json, joined, rounded
 from rollout3d.questions.templates import lettered
-from rollout3d.tables.rows import QuestionRow
+from rollout3d.tables.rows import MapRow, ObjectRow, QuestionRow, SceneRow
 
 Result = tuple[list[QuestionRow], Counter[str]]
 """What a generator returns: question rows, and how many candidates each reason kept out."""
@@ -55,14 +57,12 @@ class SceneView:
     _mentions: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_rows(
-        cls, scene: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], maps: Mapping[str, Any] | None = None
-    ) -> SceneView:
+    def from_rows(cls, scene: SceneRow, objects: Iterable[ObjectRow], maps: MapRow | None = None) -> SceneView:
         """The view of one row of `scenes`, its rows of `objects` and its row of `maps` (of which images are unused)."""
         items: dict[str, list[Item]] = {}
         for row in sorted(objects, key=lambda row: row["object_id"]):
             if row["category"] is not None:
-                item = Item(row["object_id"], BoxPoints(OrientedBox.from_row(dict(row))))
+                item = Item(row["object_id"], BoxPoints(OrientedBox.from_row(row)))
                 items.setdefault(row["category"], []).append(item)
         view = cls(
             scene_id=scene["scene_id"],
@@ -76,7 +76,7 @@ class SceneView:
         if maps is not None:
             cols, rows = maps["grid_size"]
             grid = unpack_grid(maps["walkable"], cols, rows)
-            view.walkable = Walkable(grid, maps["grid_origin"], maps["cell_m"])
+            view.walkable = Walkable(grid, np.array(maps["grid_origin"], np.float64), maps["cell_m"])
             view.appearances = {entry["category"]: entry["first_seen_s"] for entry in maps["appearances"]}
         return view
 

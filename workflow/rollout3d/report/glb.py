@@ -34,7 +34,7 @@ def write(located: Located, path: Path) -> int:
     colours = {}
     for row in rows_of(tables.OBJECTS, located, "objects", []):
         try:
-            box = OrientedBox.from_row(dict(row))
+            box = OrientedBox.from_row(row)
         except ValueError:
             continue
         place = np.eye(4)

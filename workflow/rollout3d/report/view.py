@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 import numpy as np
@@ -30,8 +30,10 @@ from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.masks import rle_area
 from rollout3d.geometry.topdown import floor_level
+from rollout3d.tables.rows import ObjectRow
 
 Row = Mapping[str, Any]
+R = TypeVar("R", bound=Mapping[str, Any])
 
 ASSETS = Path(__file__).parent / "viewer"
 MAX_MB = 8.0
@@ -149,7 +151,7 @@ def collect(located: Located, max_mb: float = MAX_MB) -> View:
     return view
 
 
-def rows_of(table: tables.Table, located: Located, name: str, notes: list[str]) -> list[dict[str, Any]]:
+def rows_of(table: tables.Table[R], located: Located, name: str, notes: list[str]) -> list[R]:
     """Return a scan's rows of a table of its shard; none, and a note, where the file is absent or lacks the scan."""
     path = located.folder / f"{name}.parquet"
     if not path.exists():
@@ -162,16 +164,16 @@ def rows_of(table: tables.Table, located: Located, name: str, notes: list[str]) 
     return found
 
 
-def _of(table: tables.Table, path: Path, scene_id: str) -> list[dict[str, Any]]:
+def _of(table: tables.Table[R], path: Path, scene_id: str) -> list[R]:
     return [row for row in tables.read(table, path) if row["scene_id"] == scene_id]
 
 
-def _object(row: Row, notes: list[str]) -> dict[str, Any]:
+def _object(row: ObjectRow, notes: list[str]) -> dict[str, Any]:
     """Return an object with both of its boxes; corners in the order of OrientedBox.corners."""
     low, high = row["aabb_min"], row["aabb_max"]
     corners = [[(low, high)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)]
     try:
-        oriented = OrientedBox.from_row(dict(row)).corners().tolist()
+        oriented = OrientedBox.from_row(row).corners().tolist()
     except ValueError as error:
         notes.append(f"Object {row['object_id']} ({row['label']}): {error}. Its axis-aligned box is shown instead.")
         oriented = corners
