@@ -94,7 +94,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        """Checks inside one section: a stage has only the sections that it reads."""
+        """Check each section by itself: a stage has only the sections that it reads."""
         problems = []
         for key, model in self.models.items():
             other = self.models.get(model.same_as) if model.same_as else None
@@ -111,7 +111,7 @@ class Config(Section):
         return self
 
     def checked(self) -> Config:
-        """Itself, after checks that need the whole configuration. Raises ValueError, a line per problem."""
+        """Return itself after checks that need the whole configuration. Raises ValueError, a line per problem."""
         problems = []
         if self.results == "results" and self.toyworld is not None:
             problems.append(
@@ -153,7 +153,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge as Snakemake does it: dictionaries merge, everything else replaces.
+    """Return a deep merge as Snakemake makes it: dictionaries merge, everything else replaces.
 
     A null replaces too; validation then removes that entry of a dictionary (`config.base.Strict`).
     """
@@ -165,7 +165,7 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(*paths: Path | str) -> Config:
-    """The defaults with the given YAML files laid over them, in order. Raises ConfigError with every problem."""
+    """Return the defaults with the given YAML files laid over them, in order. Raises ConfigError with every problem."""
     from rollout3d.config import read  # reads with the models above
 
     return read.load(*paths)

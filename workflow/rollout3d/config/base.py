@@ -1,4 +1,4 @@
-"""What every section of the configuration shares: bounded numbers, and how null is taken."""
+"""Types that all sections of the configuration share: bounded numbers, and models whose dictionaries lose entries."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def nullable_values(annotation: Any) -> bool:
 
 
 def plain(annotation: Any) -> Any:
-    """A type without `Annotated` around it and without `| None`; of names or a dictionary, the dictionary."""
+    """Return a type without `Annotated` around it and without `| None`; of names or a dictionary, the dictionary."""
     while True:
         if hasattr(annotation, "__metadata__"):
             annotation = annotation.__origin__
@@ -67,7 +67,8 @@ def plain(annotation: Any) -> Any:
 
 
 def type_at(model: Any, path: tuple[Any, ...]) -> Any:
-    """The type that a configuration path leads to, e.g. ("questions", "mix") -> dict[...]; None if it leads nowhere."""
+    """Return the type that a configuration path leads to, e.g. ("questions", "mix") -> dict[...]; None if it leads
+    nowhere."""
     here = plain(model)
     for step in path:
         if isinstance(here, type) and issubclass(here, BaseModel):

@@ -13,7 +13,7 @@ from rollout3d.doors import PACKAGE, literal
 
 
 class Constant(NamedTuple):
-    """The constant in the code that a former key has become."""
+    """Constant in the code that a former key has become."""
 
     module: str
     """Module of the constant, below the package `rollout3d`."""

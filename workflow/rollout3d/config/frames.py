@@ -1,4 +1,4 @@
-"""Frame sets by name: which frames of a video are stored, and which of them a model is shown.
+"""Frame sets by name: which frames of a video are stored, and which of them a model reads.
 
 A set is a number of frames, or a rate with a cap. Names stand in the column `sets` of the frames tables: `uniform16`
 (evenly spaced, both ends), `official32` (positions truncated, as VSI-Bench's evaluation does), `fps2max16` (two a
@@ -27,7 +27,7 @@ WHOLE_VIDEO = "full"
 
 
 def _count(value: Any) -> Any:
-    """Refuse what is neither a number of frames nor a rate, with a sentence for both.
+    """Raise ValueError for a value that is neither a number of frames nor a rate; return it otherwise.
 
     Snakemake's `--config` hands over the numbers of a section in braces as text.
     """
@@ -45,7 +45,7 @@ Frames = Annotated[int | str, BeforeValidator(_count)]
 
 
 def set_name(frames: int | str) -> str:
-    """Name of the set that `Frames` describes: uniform16 | fps2max16."""
+    """Return the name of the set that `Frames` describes: uniform16 | fps2max16."""
     return frames if isinstance(frames, str) else f"uniform{frames}"
 
 
@@ -60,27 +60,27 @@ def most_frames(frames: int | str) -> int:
 
 
 def train_set(video: Video) -> str:
-    """Name of the set that training and the difficulty filter show."""
+    """Return the name of the set that training and the difficulty filter read."""
     return set_name(video.train_frames)
 
 
 def eval_set(evaluation: Evaluation, video: Video) -> str:
-    """Name of the set that evaluation shows."""
+    """Return the name of the set that evaluation reads."""
     policy = evaluation.frame_policy
     return policy if _RATE.fullmatch(policy) else f"{policy}{video.eval_frames}"
 
 
 def teacher_set(video: Video) -> str:
-    """Name of the set that the teacher's frames are chosen from."""
+    """Return the name of the set that the teacher's frames are chosen from."""
     return set_name(video.eval_frames)
 
 
 def evaluated_sets(config: Config) -> set[str]:
-    """Return the names of the frame sets of scans that evaluation shows: none where benchmarks bring their videos."""
+    """Return the names of the frame sets of scans that evaluation reads: none where benchmarks bring their videos."""
     shows_scans = any(not doors.BENCHMARKS.constant(n, "RELEASED", True) for n in config.evaluation.benchmarks)
     return {eval_set(config.evaluation, config.video)} if shows_scans else set()
 
 
 def stored_sets(config: Config) -> set[str]:
-    """Names of the sets of scans that stages under this configuration read."""
+    """Return the names of the sets of scans that stages under this configuration read."""
     return {train_set(config.video), teacher_set(config.video), *evaluated_sets(config)}

@@ -1,4 +1,4 @@
-"""Names and paths that users choose: which ones are allowed, and what to answer when one is not known."""
+"""Names and paths that users choose: types that refuse unusable ones, and messages that name the nearest known ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OURS = frozenset(
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """The known names that are spelt like `name`, best first; upper and lower case count as the same letter."""
+    """Return the known names that are spelt like `name`, best first; upper and lower case count as the same letter."""
     import difflib  # only when something is wrong: reading a good configuration stays quick
 
     plain = {each.lower(): each for each in known}
@@ -33,13 +33,13 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
 
 
 def listed(names: Iterable[str], last: str = "or") -> str:
-    """Names as in a sentence: "a, b or c"."""
+    """Return names as in a sentence: "a, b or c"."""
     *before, final = names
     return f"{', '.join(before)} {last} {final}" if before else final
 
 
 def unknown(name: str, known: Iterable[str], what: str = "known") -> str:
-    """Say that `name` is not `what` ("a question type"), and what was probably meant, else what there is."""
+    """Return that `name` is not `what` ("a question type"), with the nearest known names, else all of them."""
     known = list(dict.fromkeys(known))
     close = nearest(name, known)
     if close:
@@ -48,7 +48,7 @@ def unknown(name: str, known: Iterable[str], what: str = "known") -> str:
 
 
 def wrong_name(name: str) -> str | None:
-    """What is wrong with a name of a run or a model; None if nothing is."""
+    """Return the problem of a name of a run or a model; None if it is usable."""
     if NAME.fullmatch(name) and len(name) <= 100:
         return None
     return (
@@ -58,10 +58,8 @@ def wrong_name(name: str) -> str | None:
 
 
 def confused(names: Iterable[str]) -> tuple[str, str] | None:
-    """Two names of which one, read as a pattern ('.' is any character), also matches the other; None if there are none.
-
-    Snakemake reads them as patterns, and could not tell such a pair apart.
-    """
+    """Return two names of which one, read as a pattern ('.' is any character), also matches the other; None if there
+    are none. Snakemake reads them as patterns, and could not tell such a pair apart."""
     names = list(names)
     dotted = [name for name in names if "." in name]
     return next(((a, b) for a in dotted for b in names if a != b and re.fullmatch(a, b)), None)
@@ -74,7 +72,8 @@ def _name(value: str) -> str:
 
 
 def expanded(value: str) -> str:
-    """A path with `~` and `$VARIABLE` replaced. Raises ValueError if it is empty or names no variable or user."""
+    """Return a path with `~` and `$VARIABLE` replaced. Raises ValueError if it is empty or names no variable or
+    user."""
     if not value.strip():
         raise ValueError("is empty: write a path, or remove the line")
     found = os.path.expanduser(os.path.expandvars(value))
@@ -111,12 +110,14 @@ def _address(value: str) -> str:
 
 
 def name_in(door: Door, *also: str) -> Any:
-    """Type of a string that names a thing behind a door, or is one of `also`; other names are refused at once."""
+    """Return the type of a string that names a thing behind a door, or is one of `also`; other names are refused at
+    once."""
     return name_among((*also, *door.names), f"a {door.key.replace('_', ' ')}")
 
 
 def name_among(known: tuple[str, ...], what: str) -> Any:
-    """Type of a string that is one of `known`; other strings are refused with a message that they are not `what`."""
+    """Return the type of a string that is one of `known`; other strings are refused with a message that they are not
+    `what`."""
 
     def check(value: str) -> str:
         if value not in known:

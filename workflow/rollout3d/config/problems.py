@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in sentences: pydantic's errors in the user's terms, with file and line."""
+"""Problems of a configuration as sentences: pydantic's errors in the user's terms, with file and line."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ _BOUND = {
 
 
 def dotted(path: Sequence[Any]) -> str:
-    """A path as users write it: ("evaluation", "benchmarks", 0) -> "evaluation.benchmarks[0]"."""
+    """Return a path as users write it: ("evaluation", "benchmarks", 0) -> "evaluation.benchmarks[0]"."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
 def explain(
     error: ValidationError, model: type[BaseModel], where: Callable[[tuple[Any, ...]], str], prefix: str = ""
 ) -> list[str]:
-    """One sentence per problem that pydantic found in `model`; `where(path)` names the file and line of a path.
+    """Return a sentence per problem that pydantic found in `model`; `where(path)` names the file and line of a path.
 
     `prefix` stands before each path, such as "column ".
     """
@@ -75,13 +75,13 @@ def explain(
 
 
 def _place(sentence: str) -> tuple[str, int]:
-    """File and line that a sentence begins with, to sort by."""
+    """Return file and line that a sentence begins with, to sort by."""
     place = re.match(r"(.*?)(?::(\d+))?: ", sentence)
     return (place[1], int(place[2] or 0)) if place else (sentence, 0)
 
 
 def _first_key(sentence: str, model: type[BaseModel]) -> tuple[str, ...]:
-    """The key that a sentence about the whole configuration begins with."""
+    """Return the key that a sentence about the whole configuration begins with."""
     start = re.split(r"[ :\[]", sentence, maxsplit=1)[0].split(".")
     return tuple(start) if start[0] in model.model_fields else ()
 
@@ -117,7 +117,7 @@ def _sentences(each: Any, path: tuple[Any, ...], model: type[BaseModel]) -> list
 
 
 def _fault(kind: str, given: Any, context: Any) -> str:
-    """The end of the sentence that begins with the key."""
+    """Return the end of the sentence that begins with the key."""
     if kind == "string_too_short":
         return "is empty"
     if kind in _BOUND:
@@ -150,7 +150,7 @@ def _fault(kind: str, given: Any, context: Any) -> str:
 
 
 def _former(path: tuple[Any, ...], given: Any) -> list[str]:
-    """What became of a key that the configuration once had; of a section that it had, of each of its keys."""
+    """Return what became of a former key, or of each key of a former section."""
     inside = [dotted((*path, name)) for name in given] if isinstance(given, dict) else []
     return whereabouts(dotted(path)) or [sentence for name in inside for sentence in whereabouts(name)]
 
@@ -174,7 +174,7 @@ def _unknown_key(path: tuple[Any, ...], model: type[BaseModel]) -> str:
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every key of a model and the sections below it, dotted."""
+    """Return every key of a model and the sections below it, dotted."""
     found = []
     for name, info in model.model_fields.items():
         inner = plain(info.annotation)
@@ -187,7 +187,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in a message: short, and on one line."""
+    """Return a value as it stands in a message: short, and on one line."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Read what a user wrote - presets, `config/local.yaml`, `--config` - and make one configuration of it.
+"""Read presets, `config/local.yaml` and `--config`, and lay them over the defaults as one configuration.
 
 Every problem is a sentence that names file, line, key, value and remedy, and all of them are reported at once.
 
@@ -44,7 +44,7 @@ else:  # quicker, where PyYAML was built with libyaml
 
 
 class _FileLoader(_Safe):
-    """YAML of a file. Dates stay text: no key is one."""
+    """Loader of YAML files. Dates stay text: no key is one."""
 
 
 _FileLoader.yaml_implicit_resolvers = {
@@ -54,7 +54,7 @@ _FileLoader.yaml_implicit_resolvers = {
 
 
 class _ArgumentLoader(_Base):
-    """YAML of a command-line value: null is null, all else stays the text that was typed and is converted by its key.
+    """Loader of command-line values: null is null, all else stays the text that was typed and is converted by its key.
 
     Snakemake's own reading makes null the text "null". `None` counts too, since a Python dictionary may be typed.
     """
@@ -66,20 +66,20 @@ _ArgumentLoader.add_constructor(_NULL, lambda loader, node: None)
 
 @dataclass(frozen=True)
 class Layer:
-    """What one file or the command line sets, and the line of each key."""
+    """Values of one file or of the command line, and the line of each key."""
 
     name: str
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def where(self, path: Sequence[Any]) -> str:
-        """The file, and the line of the longest part of the path that has one."""
+        """Return the file, and the line of the longest part of the path that has one."""
         keys = tuple(step for step in path if isinstance(step, str))
         line = next((self.lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in self.lines), None)
         return f"{self.name}:{line}" if line else self.name
 
     def sets(self, path: Sequence[Any]) -> int:
-        """How many keys of the path, from its start, this layer has."""
+        """Return the number of keys of the path, from its start, that this layer has."""
         here: Any = self.values
         for depth, step in enumerate(path):
             if not isinstance(here, dict) or step not in here:
@@ -126,7 +126,7 @@ def read_arguments(arguments: Iterable[str]) -> Layer:
 
 
 def _parse(text: str, name: str, loader_class: Any, top: bool = True) -> Layer:
-    """The mapping that a text holds; with `top` false any value, under the key "value"."""
+    """Return the mapping that a text holds; with `top` false any value, under the key "value"."""
     problems: list[str] = []
     lines: dict[tuple[str, ...], int] = {}
     loader = None
@@ -236,7 +236,7 @@ def _laid(
 
 
 def _places(layers: Sequence[Layer]) -> Callable[[tuple[Any, ...]], str]:
-    """A function that names the file and line that a path of the configuration has its value from."""
+    """Return a function that names the file and line that a path of the configuration has its value from."""
     defaults: dict[str, Any] = Config().model_dump(mode="json")
 
     def where(path: tuple[Any, ...]) -> str:
@@ -270,7 +270,7 @@ def _at(values: Any, path: Sequence[Any]) -> Any:
 
 
 def _unknown_removals(below: Any, values: Any, path: tuple[str, ...], layer: Layer, model: type[Config]) -> list[str]:
-    """Entries of dictionaries that a layer sets to null although there is nothing of that name to remove."""
+    """Return problems of entries of dictionaries that a layer sets to null although there is none of that name."""
     found: list[str] = []
     here = type_at(model, path)
     is_section = isinstance(here, type) and issubclass(here, Section)
@@ -289,7 +289,7 @@ def _unknown_removals(below: Any, values: Any, path: tuple[str, ...], layer: Lay
 
 
 def _possible(annotation: Any) -> list[str]:
-    """Names that the keys of a dictionary may have; none if they are free."""
+    """Return the names that the keys of a dictionary may have; none if they are free."""
     from typing import Literal, get_args, get_origin
 
     names = get_args(annotation)
@@ -297,7 +297,8 @@ def _possible(annotation: Any) -> list[str]:
 
 
 def _booleans(values: Any, made: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
-    """Numbers that were written as true, false, yes or no, which pydantic would take for 1 and 0."""
+    """Return the problems of numbers that were written as true, false, yes or no, which pydantic would read as 1 and
+    0."""
     if isinstance(values, dict):
         parts = made if isinstance(made, dict) else vars(made) if isinstance(made, Section) else {}
         return [
@@ -309,7 +310,7 @@ def _booleans(values: Any, made: Any, path: tuple[str, ...]) -> list[tuple[tuple
 
 
 def load(*paths: Path | str, model: type[AnyConfig] = Config) -> AnyConfig:
-    """The defaults with the given YAML files laid over them, in order."""
+    """Return the defaults with the given YAML files laid over them, in order."""
     return validate([read_yaml(path) for path in paths], model)
 
 
@@ -324,7 +325,7 @@ def read_study(
 
 
 def placed(problems: Iterable[str], layers: Sequence[Layer], model: type[Config] = Config) -> list[str]:
-    """The same sentences, with file and line before those that begin with a key: "runs.select: orc is no run"."""
+    """Return sentences with file and line before those that begin with a key: "runs.select: orc is no run"."""
     where, found = _places(layers), []
     for sentence in problems:
         key = tuple(re.split(r"[ :\[]", sentence, maxsplit=1)[0].split("."))
@@ -395,7 +396,7 @@ def _plain(values: Any) -> Any:
 
 
 def _preset(given: Sequence[Layer], local: Layer, problems: list[str]) -> tuple[Any, Layer]:
-    """The preset that is meant and who names it. Two different ones on the command line are a problem."""
+    """Return the preset and the layer that names it. Two different ones on the command line are a problem."""
     naming = [layer for layer in given if "preset" in layer.values]
     if not naming:
         return local.values.get("preset"), local

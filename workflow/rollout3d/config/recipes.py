@@ -1,4 +1,4 @@
-"""Recipes: what a run of the run table has for itself, laid over the configuration for that run alone.
+"""Recipes: settings of one run of the run table, laid over the configuration for that run alone.
 
 A recipe is `recipes/NAME.yaml` beside the run table, or one of the clone's own in `config/recipes`. It holds keys of
 the configuration that the stages of a run read (`RECIPE_KEYS`), checked by the same models, and under `run` cells that
@@ -37,7 +37,8 @@ CELLS = ("init", "train_table", "rollout", "schedule", "regions", "reward", "ste
 
 
 def read_recipe(name: str, table: Path | str) -> dict[str, Any]:
-    """What the recipe `name` of a run table holds. Raises ConfigError if there is none, or if it is no recipe."""
+    """Return the values of the recipe `name` of a run table. Raises ConfigError if there is none, or if it is no
+    recipe."""
     folders = list(dict.fromkeys((Path(table).resolve().parent / "recipes", SHIPPED)))
     path = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
     if path is None:
@@ -67,7 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _paths(values: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The path of every value; an empty section stands by its name."""
+    """Return the path of every value; an empty section stands by its name."""
     found = []
     for key, value in values.items():
         here = (*above, str(key))
@@ -76,10 +77,8 @@ def _paths(values: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[st
 
 
 def of_run(config: Config, run: Run | None) -> Config:
-    """The configuration of one run: the study's, with its recipe laid over it. The same object where there is none.
-
-    Raises ConfigError naming the recipe for values that the models refuse.
-    """
+    """Return the configuration of one run: the study's with its recipe laid over it, the same object where there is
+    none. Raises ConfigError naming the recipe for values that the models refuse."""
     if run is None or not run.settings:
         return config
     at = (id(config), run.run)
@@ -92,14 +91,14 @@ _SEEN: dict[tuple[int, str], tuple[Config, dict[str, Any], Config]] = {}
 
 
 def differences(config: Config, run: Run) -> dict[str, list[Any]]:
-    """Keys in which the configuration of a run differs from the study's -> [the study's value, its own]."""
+    """Return the keys in which a run's configuration differs from the study's -> [the study's value, its own]."""
     study, own = dict(leaves(config)), dict(leaves(of_run(config, run)))
     return {key: [study[key], own[key]] for key in own if own[key] != study[key]}
 
 
 def summaries(config: Config, runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
-    """What tables and pages say of runs that have a recipe, by run: its name, the cells of the row that it fills
-    (`run`), and `differs`, as of `differences`."""
+    """Return what tables and pages report of runs that have a recipe, by run: its name, the cells of the row that it
+    fills (`run`), and `differs`, as of `differences`."""
     return {
         run.run: {"recipe": run.recipe, "run": run.settings.get("run") or {}, "differs": differences(config, run)}
         for run in runs

@@ -42,9 +42,9 @@ class Run(Section):
     seed: NotNegative = 0
     tables: list[PaperTable] = []
     recipe: Name | None = None
-    """What this run has for itself: a file of recipes/ beside the run table, or of config/recipes."""
+    """Settings of this run: a file of recipes/ beside the run table, or of config/recipes."""
     settings: dict[str, Any] = {}
-    """What the recipe holds; no column."""
+    """Values of the recipe; no column."""
 
     @property
     def trains_on_scans(self) -> bool:
@@ -63,7 +63,7 @@ class Run(Section):
 
 
 def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, Any]] | None = None) -> dict[str, Run]:
-    """The run table, in file order, `runs.max_steps` applied. Raises ConfigError with a sentence per problem.
+    """Return the run table, in file order, `runs.max_steps` applied. Raises ConfigError with a sentence per problem.
 
     Where there is no file at `path`, the shipped run table of that name is read. `recipes`: what the recipes hold, by
     run, where that is known; else they are read and checked against `config`.
@@ -122,7 +122,7 @@ COLUMNS = [name for name in Run.model_fields if name != "settings"]
 
 
 def _chain(name: str, runs: Mapping[str, Run]) -> list[str]:
-    """A run, what it starts from, and so on, up to a model or to a run that stands in the chain already."""
+    """Return a run, what it starts from, and so on, up to a model or to a run that stands in the chain already."""
     chain = [name]
     while name in runs:
         name = runs[name].init
@@ -135,7 +135,7 @@ def _chain(name: str, runs: Mapping[str, Run]) -> list[str]:
 def _read(
     path: Path | str, use_recipes: bool, recipes: Mapping[str, dict[str, Any]] | None
 ) -> tuple[dict[str, Run], dict[str, int], list[str]]:
-    """Rows that could be read by name, their lines, and what is wrong with the others."""
+    """Return the rows that could be read by name, their lines, and the problems of the others."""
     runs: dict[str, Run] = {}
     lines: dict[str, int] = {}
     problems: list[str] = []
@@ -204,7 +204,7 @@ def _text(path: Path | str) -> str:
 
 
 def _cell(text: str) -> str:
-    """A cell without spaces around it, and without the quotes that spreadsheets put around a comma."""
+    """Return a cell without spaces around it, and without the quotes that spreadsheets put around a comma."""
     text = text.strip()
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 

@@ -24,7 +24,7 @@ SETTINGS = ("frames2", "frames16", "frames16_bev", "frames16_grpo")
 
 
 class UndeclaredKey(LookupError):
-    """A stage read a key of the configuration that it does not declare (`stages/registry.py`): a fault of the code."""
+    """Raised where a stage reads a key that it does not declare (`stages/registry.py`): a fault of the code."""
 
 
 class Section(Strict):
@@ -66,7 +66,7 @@ class Dataset(Section):
 
 
 class Scenes(Section):
-    """Raw scans to scene tables."""
+    """Settings of the step from raw scans to scene tables."""
 
     agreement: Literal["drop", "flag", "off"] = "drop"
     """Treatment of a scan whose poses, mesh, boxes, colours and depth contradict each other beyond gross limits
@@ -75,7 +75,7 @@ class Scenes(Section):
 
 
 class Video(Section):
-    """How a video is shown to a model."""
+    """Frames and pixels of the videos that models read."""
 
     train_frames: Frames = 16
     """Frames of a video while training and filtering: a number of evenly spaced ones, or a rate with a cap (fps2max16:
@@ -115,17 +115,17 @@ class Video(Section):
 
     @property
     def train_pixels(self) -> tuple[int, int]:
-        """Fewest and most pixels of a frame while training."""
+        """Minimum and maximum pixels of a frame while training."""
         return self.train_min_pixels, self.train_max_pixels
 
     @property
     def eval_pixels(self) -> tuple[int, int]:
-        """Fewest and most pixels of a frame while evaluating."""
+        """Minimum and maximum pixels of a frame while evaluating."""
         return self.min_pixels, self.eval_max_pixels
 
     @property
     def image_pixels(self) -> tuple[int, int]:
-        """Fewest and most pixels of a still image."""
+        """Minimum and maximum pixels of a still image."""
         return self.min_pixels, self.image_max_pixels
 
 
@@ -142,7 +142,7 @@ Mix = Annotated[
 
 
 class Questions(Section):
-    """Scene tables to questions."""
+    """Settings of the step from scene tables to questions."""
 
     sets_per_object: ClassVar[int | None] = None
     """Most option sets of relative distance per object that the rest is measured from; None = all."""
@@ -192,7 +192,7 @@ class Questions(Section):
 
     @property
     def guessing_margin(self) -> float | None:
-        """How far above chance a guess from the text may score in training; None: nothing is pruned."""
+        """Margin over chance level that a guess from the text may score in training; None: nothing is pruned."""
         removes = self.strict == "remove" and self.compat != "vsibench"
         return 0.05 if self.text_only_margin is None and removes else self.text_only_margin
 
@@ -238,7 +238,7 @@ class Prompts(Section):
 
 
 class Generation(Section):
-    """How models write text, whichever stage asks them."""
+    """Generation of text by models, in all stages."""
 
     backend: Literal["hf", "vllm"] = "vllm"
     """Program that generates the filter's answers, those of evaluation and rollouts: transformers (hf) or vLLM.
@@ -255,7 +255,7 @@ class Generation(Section):
 
 
 class Difficulty(Section):
-    """The four settings of Table 1, and the hard set."""
+    """Settings of the filter model."""
 
     model: str = "filter_base"
     """Key of the filter model before GRPO. [OCR: Qwen2.5-VL-7B-Instruct]"""

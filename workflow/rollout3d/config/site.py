@@ -13,7 +13,7 @@ ExternalName = Literal["spacer", "vlm3r_route", "vlm3r_order", "video_r1", "vide
 
 
 class Site(Section):
-    """This machine: its paths, and the state of its data. Put it into config/local.yaml."""
+    """Paths of this machine and the state of its data, for config/local.yaml."""
 
     roots: dict[DatasetName, SitePath] = {name: f"data/{name}" for name in PAPER_DATASETS}
     """Directory of each release, as downloaded. [assumed]"""

@@ -29,7 +29,7 @@ COT_MAX_TOKENS = 1024
 
 
 class Api(Section):
-    """How models behind an API are asked, the teacher and the judge alike."""
+    """Requests to models behind an API, of the teacher and the judge alike."""
 
     timeout_s: ClassVar[float] = TIMEOUT_S
     request_attempts: ClassVar[int] = REQUEST_ATTEMPTS
@@ -46,15 +46,15 @@ class Api(Section):
 
 
 class Paid(Section):
-    """What a paid model may cost."""
+    """Spending limit of a paid model."""
 
     max_usd: From0 = 0.0
     """Spending limit in dollars for all replies in a cache; the API is refused while it is 0. [assumed]"""
 
 
 class Judge(Paid):
-    """A model's opinion of imported questions about scans, and of a sample of generated ones; the stage runs once
-    `max_usd` allows it."""
+    """Verdicts of a model on imported questions about scans, and on a sample of generated ones; the stage runs where
+    `max_usd` is above 0."""
 
     frames: ClassVar[int] = JUDGE_FRAMES
     generated_sample: NotNegative = 0
