@@ -17,6 +17,7 @@ from end_to_end.one_world import CATEGORY, FPS, KIND, SEEDS, SET, SHARED, Case
 from end_to_end.one_world import accounts as accounts_of
 from rollout3d import config
 from rollout3d.config.frames import WHOLE_VIDEO
+from rollout3d.config.question_types import PER_SCENE
 from rollout3d.questions.templates import option_text
 from toyworld.rendering.recording import record
 from toyworld.rooms.vocabulary import FORMATS
@@ -34,7 +35,8 @@ def cases(tmp_path_factory) -> dict[str, Case]:
         "distance": "exact",
         # ScanNet plays these films in 3.3 seconds: what is a second apart in them is 0.4 seconds apart there.
         "appearance_gap_s": 0.4,
-        "per_scene": {"object_rel_distance": 300, "obj_appearance_order": 300, "route_planning": 1},
+        "per_scene": dict.fromkeys(PER_SCENE)
+        | {"object_rel_distance": 300, "obj_appearance_order": 300, "route_planning": 1},
     }
     shards = {name: {"shards": 1} for name in FORMATS}
     settings = config.Config.model_validate({"datasets": shards, "video": small, "questions": questions})
