@@ -23,6 +23,7 @@ def hurry(patch: Any = setattr) -> None:
     """Make pauses short."""
     patch(batch, "POLL_S", 0.01)
     patch(batch, "LOOKS_S", (0.01, 0.02, 0.03))
+    patch(openai._base_client, "INITIAL_RETRY_DELAY", 0.01)
 
 
 class Ledger:

@@ -126,6 +126,7 @@ def _body(asked: dict[str, Any], reply: Any, number: int) -> Any:
 class _Handler(BaseHTTPRequestHandler):
     server_: BatchServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the body follows the header at once
 
     def handle_one_request(self) -> None:
         try:
@@ -237,7 +238,7 @@ def serve(script: Script) -> Iterator[BatchServer]:
     handler = type("Handler", (_Handler,), {"server_": batch_server})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     batch_server.base_url = f"http://127.0.0.1:{server.server_port}/v1"
     try:
