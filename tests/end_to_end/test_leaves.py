@@ -121,15 +121,17 @@ def values_of(job, config, runs) -> dict[str, Any]:
     return own | {key: job.values[key] for key in GIVEN[1:] if key in job.values}
 
 
-def marked(graph, config, runs) -> set[str]:
-    """Jobs whose wanted identity differs under `config`."""
+def marked(graph, before, config, runs) -> set[str]:
+    """Jobs whose wanted identity differs under `config` from that in the study `before`."""
     jobs = {job.name: replace(job, values=values_of(job, config, runs)) for job in graph.jobs}
     by_path = {path: jobs[job.name] for job in graph.jobs for path in job.outputs}
     new = Study(by_path.get)
-    return {name for name in jobs if new.wanted(name) != BEFORE(graph).wanted(name)}
+    return {name for name in jobs if new.wanted(name) != before.wanted(name)}
 
 
-def BEFORE(graph):
+@pytest.fixture(scope="module")
+def before(graph) -> Study:
+    """The study as it is, whose identities those of a changed one are compared with."""
     jobs = {
         job.name: replace(job, values={k: v for k, v in job.values.items() if k != "job.kept"}) for job in graph.jobs
     }
@@ -146,7 +148,7 @@ def below(graph, names: set[str]) -> set[str]:
     return found
 
 
-def test_every_leaf_marks_the_jobs_that_read_it_and_all_below_them(graph, tiny_config, reads):
+def test_every_leaf_marks_the_jobs_that_read_it_and_all_below_them(graph, before, tiny_config, reads):
     config, runs = tiny_config
     read_by: dict[str, set[tuple]] = {}
     for read in reads:
@@ -159,7 +161,7 @@ def test_every_leaf_marks_the_jobs_that_read_it_and_all_below_them(graph, tiny_c
             continue
         readers = read_by.get(key, set())
         own = {job.name for job in graph.jobs if place(job) in readers} if has_effect(key) else set()
-        expected, found = below(graph, own), marked(graph, changed(config, key), runs)
+        expected, found = below(graph, own), marked(graph, before, changed(config, key), runs)
         if key == "prompts.think":  # the digest beside the name stands for the text
             expected |= found
         if expected - found:
@@ -187,8 +189,8 @@ def test_the_lineage_of_every_file_names_all_inputs_of_its_job(graph, finished):
             assert about["stage"] == job.stage and about["values"] == job.values, path
 
 
-def test_shards_and_models_decide_results_too(graph, tiny_config):
+def test_shards_and_models_decide_results_too(graph, before, tiny_config):
     config, runs = tiny_config
     for key in ("datasets.scannet.shards", "datasets.scannet.splits.train", "models.base.name"):
-        assert marked(graph, changed(config, key), runs), key
-    assert not marked(graph, changed(config, "rebuild"), runs)
+        assert marked(graph, before, changed(config, key), runs), key
+    assert not marked(graph, before, changed(config, "rebuild"), runs)

@@ -7,8 +7,10 @@ narrowed to the keys that it declares, so that reading another one is an error a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Callable, Collection, Iterator
+from fnmatch import fnmatchcase, translate
+from functools import cache
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -103,8 +105,8 @@ def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     own = [pattern for pattern in patterns if pattern in ONE_OF]
     patterns = [present_name(pattern) for pattern in patterns if pattern not in ONE_OF]
     former = ((key, constant.value) for key, constant in CONSTANTS.items())
-    every = dict(chain(leaves(section), former, HELD.items()))
-    found = {key: value for key, value in every.items() if any(fnmatchcase(key, p) for p in patterns)}
+    every, matches = dict(chain(_leaves(section), former, HELD.items())), _any_of(tuple(patterns))
+    found = {key: value for key, value in every.items() if matches(key)}
     if PER_SCENE in found:
         found[PER_SCENE] = caps(found[PER_SCENE])
     for name in own:
@@ -114,6 +116,22 @@ def values(section: Section, patterns: Collection[str]) -> dict[str, Any]:
     if unknown:
         raise KeyError(f"no such keys of the configuration: {', '.join(unknown)}")
     return found
+
+
+_LISTED: list[tuple[Section, list[tuple[str, Any]]]] = []
+
+
+def _leaves(section: Section) -> list[tuple[str, Any]]:
+    """`leaves` of a section, which does not change: all stages read the same configuration, one after the other."""
+    if not (_LISTED and _LISTED[0][0] is section):
+        _LISTED[:] = [(section, list(leaves(section)))]
+    return _LISTED[0][1]
+
+
+@cache
+def _any_of(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """A function of a key that is true if any pattern matches it."""
+    return re.compile("|".join(map(translate, patterns)) if patterns else r"(?!)").match
 
 
 def narrow(section: AnySection, keys: Collection[str], prefix: str = "") -> AnySection:
