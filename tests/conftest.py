@@ -4,6 +4,7 @@ Libraries use one core each, so that tests can run side by side and give the sam
 """
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +13,26 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+FIRST = ("slurm", "pipeline")
+"""Marks of the tests that run first."""
+NEXT = (
+    *("dag/test_dag.py", "dag/test_environments.py", "dag/test_site.py", "dag/test_preflight.py"),
+    *("scenes/test_agreement.py", "scenes/test_check.py", "scenes/test_raw_files.py", "scenes/test_new_dataset.py"),
+    *("teacher/test_teacher_batch.py", "teacher/test_batch_stages.py", "teacher/test_stage_faults.py"),
+    *("package/test_wheel.py", "planning/test_plan.py", "docs/test_commands.py"),
+)
+"""Files of half a minute and more that run after them."""
+
+
 def pytest_collection_modifyitems(items):
-    """Run long tests first, so that with several workers none starts a whole pipeline when the others are done."""
-    items.sort(
-        key=lambda item: min(
-            (rank for rank, mark in enumerate(("slurm", "pipeline")) if mark in item.keywords), default=2
-        )
-    )
+    """Run long files first: a worker runs a file alone, so one at the end would leave the others without work."""
+
+    def rank(item):
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        late = len(FIRST) + (NEXT.index(place) if place in NEXT else len(NEXT))
+        return min((rank for rank, mark in enumerate(FIRST) if mark in item.keywords), default=late)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

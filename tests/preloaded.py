@@ -45,7 +45,7 @@ if not arguments or (arguments[0].startswith("-") and arguments[0] != "-m"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({socket!r})
-    request = json.dumps([arguments, os.getcwd(), dict(os.environ)]).encode()
+    request = json.dumps([arguments, os.getcwd(), {starts} | dict(os.environ)]).encode()
     streams = array.array("i", (0, 1, 2))
     server.sendmsg([b"%8d" % len(request)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
     server.sendall(request)
@@ -62,10 +62,14 @@ os._exit(status)
 
 @cache
 def python(libraries: tuple[str, ...]) -> str:
-    """Return an executable that starts programs with `libraries` imported; it lasts as long as this process."""
+    """Return an executable that starts programs with `libraries` imported; it lasts as long as this process.
+
+    Stages start others with it too, such as torchrun its workers. Snakemake does so where EXECUTABLE names it.
+    """
     folder = tempfile.TemporaryDirectory(prefix="preloaded")
     client, address = Path(folder.name) / "python", str(Path(folder.name) / "socket")
-    client.write_text(CLIENT.format(python=sys.executable, socket=address))
+    starts = {EXECUTABLE: str(client)} if libraries == STAGE else {}
+    client.write_text(CLIENT.format(python=sys.executable, socket=address, starts=starts))
     client.chmod(0o755)
     # As in a shell: libraries that read these at their import must not find what the tests set for themselves.
     unset = ("PYTHONPATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS")

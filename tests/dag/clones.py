@@ -36,6 +36,11 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
     )
 
 
+def run_stages(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in `folder`, and its jobs in interpreters that have imported the libraries of models."""
+    return snakemake(folder, *arguments, **{preloaded.EXECUTABLE: preloaded.python(preloaded.STAGE)})
+
+
 SPY = """import json, os, sys, rollout3d
 out = sys.argv[sys.argv.index("--out") + 1]
 facts = {"package": rollout3d.__file__, "python": os.environ.get("MARK", "driver"), "argv": sys.argv,

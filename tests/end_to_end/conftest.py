@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import compiled
+import preloaded
+
 ROOT = Path(__file__).parents[2]
 STUDY = ("Snakefile", "rules", "workflow", "config", "envs", "resources", "slurm")
 BIN = Path(sys.executable).parent
@@ -26,7 +29,16 @@ class Study:
 
     def snakemake(self, *arguments: str, record: Path | None = None, fails: bool = False) -> str:
         """Run Snakemake on the tiny preset; return what it said. Fails the test, with the logs, if it fails."""
-        command = [str(BIN / "snakemake"), "--cores", "2", "--configfile", "config/presets/tiny.yaml", *arguments]
+        start = [] if record else [preloaded.python(preloaded.SNAKEMAKE)]
+        command = [
+            *start,
+            str(BIN / "snakemake"),
+            "--cores",
+            "2",
+            "--configfile",
+            "config/presets/tiny.yaml",
+            *arguments,
+        ]
         run = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=self.environment(record))
         said = run.stdout + run.stderr
         if bool(run.returncode) != fails:
@@ -37,16 +49,19 @@ class Study:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run `rollout3d ...` in the copy."""
-        command = [str(BIN / "python"), "-m", "rollout3d.stages", *arguments]
+        command = [preloaded.python(preloaded.STAGE), "-m", "rollout3d.stages", *arguments]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=self.environment())
 
     def environment(self, record: Path | None = None) -> dict[str, str]:
+        """Environment of a run. What is recorded runs in bare interpreters, all else in preloaded ones."""
         # The stages choose their own number of threads: it is part of the configuration.
         kept = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         paths = [str(self.folder / "workflow")]
         if record:
             kept["ROLLOUT3D_RECORD"] = str(record)
             paths.append(str(RECORDER))
+        else:
+            kept[preloaded.EXECUTABLE] = preloaded.python(preloaded.STAGE)
         return kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
     def forget_store(self) -> None:
@@ -92,6 +107,7 @@ def finished(tmp_path_factory) -> Study:
             (folder / "config" / "local.yaml").unlink(missing_ok=True)
             (shared / "reads").mkdir(exist_ok=True)
             study.snakemake("--", "all", record=shared / "reads")
+            compiled.share(folder / "workflow", ROOT / "workflow")
             (shared / "finished.done").touch()
     return study
 

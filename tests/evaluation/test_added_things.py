@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dag.clones import copy_repository, snakemake
+from dag.clones import copy_repository, run_stages
 from evaluation.small_world import LINEAGE, question_rows, tiny_policy
 from rollout3d import tables
 from rollout3d.model.load import save_policy
@@ -107,7 +107,7 @@ def configured(root):
 
 def run(clone, root, *arguments):
     settings = ["--cores", "1", "--configfile", "config/presets/tiny.yaml", "--config", *configured(root)]
-    return snakemake(clone, *settings, *arguments)
+    return run_stages(clone, *settings, *arguments)
 
 
 def test_each_is_one_file_and_goes_through_the_pipeline(clone, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import preloaded
 from planning.live_bytes import LiveBytes
 from rollout3d.config import Config, read_runs
 from rollout3d.model.encode import Text, Video
@@ -211,7 +212,7 @@ def test_seconds_of_a_step_are_those_worked_out_by_hand():
 
 
 def command(*arguments):
-    run = [sys.executable, "-m", "rollout3d.stages", "plan", *arguments]
+    run = [preloaded.python(preloaded.STAGE), "-m", "rollout3d.stages", "plan", *arguments]
     return subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from dag.clones import ROOT, copy_repository, snakemake
+from dag.clones import ROOT, copy_repository, run_stages
 from rollout3d import code, doors, tables
 
 DATASET = Path(__file__).with_name("mybox.py")
@@ -83,7 +83,7 @@ def clone(tmp_path):
 
 
 def test_a_dataset_of_one_file_is_asked_about_and_scored(clone):
-    done = snakemake(
+    done = run_stages(
         clone, "--cores", "1", "--configfile", "config/presets/tiny.yaml", "--quiet", "rules", "--", *TARGETS
     )
     assert done.returncode == 0, done.stderr[-3000:]
