@@ -203,6 +203,8 @@ def test_a_killed_start_of_deepspeed_holds_up_no_later_one(files, tmp_path):
     """The real thing, about a minute a start: killed while it compiles, then started again."""
     config = tw.config(max_new_tokens=24, deepspeed="zero2")
     made = tw.command("train_grpo", config, tw.run("vanilla", steps=1), files, files["init"], tmp_path / "run")
+    module = made.index("rollout3d.stages.train_grpo")
+    made[module - 1 : module + 1] = [str(Path(__file__).parent / "compiles.py")]
     environment = {**os.environ, "TORCH_EXTENSIONS_DIR": str(tmp_path / "cache")}
     first = subprocess.Popen(made, env=environment, start_new_session=True)
     wait_for(lambda: any((tmp_path / "cache").glob("rollout3d/starts/*/*/lock")))
@@ -212,3 +214,13 @@ def test_a_killed_start_of_deepspeed_holds_up_no_later_one(files, tmp_path):
     subprocess.run(made, env=environment, check=True, timeout=400)
     assert (tmp_path / "run" / "model.json").exists()
     assert not any((tmp_path / "cache" / "rollout3d" / "starts").iterdir())
+
+
+@pytest.mark.pipeline
+def test_a_start_of_deepspeed_compiles_nothing(files, tmp_path):
+    """On a CPU it would compile an all-reduce for inference, for 40 s."""
+    config = tw.config(max_new_tokens=6, deepspeed="zero2")
+    made = tw.quick_command("train_grpo", config, tw.run("vanilla", steps=1), files, files["init"], tmp_path / "run")
+    environment = {**os.environ, "TORCH_EXTENSIONS_DIR": str(tmp_path / "cache")}
+    subprocess.run(made, env=environment, check=True, timeout=400)
+    assert not list((tmp_path / "cache").rglob("*.so"))

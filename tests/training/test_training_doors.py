@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import training_world as tw
 from new_files import BREVITY, MIRRORED
 
+import preloaded
 from dag.clones import copy_repository
 from rollout3d import tables
 from rollout3d.doors import Door
@@ -27,7 +27,11 @@ def clone(tmp_path_factory):
 def python(clone, *arguments):
     environment = os.environ | {"PYTHONPATH": str(clone / "workflow")}
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=clone, env=environment, capture_output=True, text=True
+        [preloaded.python(preloaded.STAGE), *map(str, arguments)],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -37,7 +41,7 @@ def row(rollout="mirrored", **cells):
 
 
 def test_a_run_trains_with_a_rollout_and_a_reward_of_one_new_file_each(clone, files, taught, tmp_path):
-    made = tw.command("train_grpo", tw.config(), tw.run(), files, taught, tmp_path / "out")
+    made = tw.quick_command("train_grpo", tw.config(), tw.run(), files, taught, tmp_path / "out")
     made[made.index("--row") + 1] = row()
     done = python(clone, *made[made.index("-m") :])
     assert done.returncode == 0, done.stderr[-2000:]

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import torch
 import training_world as tw
-from training_world import command
+from training_world import quick_command as command
 
 from rollout3d import tables
 from rollout3d.config import Grpo
@@ -201,7 +201,7 @@ def test_sft_weighs_every_token_alike_whichever_process_has_it(files, tmp_path):
 @pytest.mark.pipeline
 @pytest.mark.parametrize("stage", [_long("zero0"), "zero2", _long("zero3")])
 def test_deepspeed_trains_as_plain_torch_does_and_each_resumes_the_other(files, taught, tmp_path, stage):
-    """On two processes, through the stage; the first use compiles a helper (40 s)."""
+    """On two processes, through the stage."""
     run = tw.run(steps=3)
     settings = {"max_new_tokens": 24, "lr": 1e-4, "prompts_per_step": 4}
     plain, zero = tw.config(**settings), tw.config(**settings, deepspeed=stage)

@@ -48,7 +48,7 @@ def test_the_start_knows_the_format_and_has_room_both_ways(before):
     assert 0.33 < before.mean() < 0.67
 
 
-@pytest.mark.parametrize("rollout", ["vanilla", "object_centric"])
+@pytest.mark.parametrize("rollout", [pytest.param("vanilla", marks=pytest.mark.long), "object_centric"])
 def test_grpo_raises_the_held_out_clean_reward_by_looking(world, before, tmp_path, rollout):
     models = [trained(world, rollout, seed, tmp_path / str(seed)) for seed in SEEDS]
     after = np.array([lw.clean_rewards(world, model) for model in models])

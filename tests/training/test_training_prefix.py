@@ -258,7 +258,9 @@ def test_deepspeed_in_pieces_trains_as_plain_torch_does_on_whole_rows(files, tau
     """On two processes, which have different numbers of groups with spread, so different numbers of pieces."""
     run, shared = tw.run(steps=3), {"max_new_tokens": 24, "lr": 1e-4, "prompts_per_step": 4, **settings}
     run_grpo(tw.config(**shared), run, tw.inputs(files, taught), tmp_path / "plain", tw.lineage)
-    made = tw.command("train_grpo", tw.config(**shared, deepspeed=stage), run, files, taught, tmp_path / "zero", 2)
+    made = tw.quick_command(
+        "train_grpo", tw.config(**shared, deepspeed=stage), run, files, taught, tmp_path / "zero", 2
+    )
     module = made.index("rollout3d.stages.train_grpo")
     made[module - 1 : module + 1] = [str(Path(__file__).parent / "in_pieces.py")]
     subprocess.run(made, check=True, timeout=400)

@@ -108,7 +108,7 @@ def test_a_run_that_updates_is_left_alone(files, taught, tmp_path, caplog):
 
 def test_all_processes_end_together_with_the_message(files, tmp_path):
     config = tw.config(stop_without_update=2)
-    made = tw.command("train_grpo", config, tw.run(reward="ocr"), files, files["init"], tmp_path, processes=2)
+    made = tw.quick_command("train_grpo", config, tw.run(reward="ocr"), files, files["init"], tmp_path, processes=2)
     ended = subprocess.run(made, capture_output=True, text=True, timeout=300)
     assert ended.returncode not in (0, 143)
     assert "error: no update in the first 2 steps" in ended.stderr  # of one of them, or of both

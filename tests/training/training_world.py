@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import preloaded
 from rollout3d import tables
 from rollout3d.config import Config, Run
 from rollout3d.config.training import Ablation, Training
@@ -227,3 +228,8 @@ def command(stage, config, run, files, init, out, processes=1, train="ocr_rl"):
         arguments += ["--objects", files["objects"], "--regions", files["regions"]]
     program = [sys.executable, LAUNCH, "--processes", processes, "--", "-m", f"rollout3d.stages.{stage}", *arguments]
     return [str(part) for part in program]
+
+
+def quick_command(*arguments, **more):
+    """The same, whose processes have imported torch and transformers already: for tests that send no signals."""
+    return [preloaded.python(preloaded.STAGE), *command(*arguments, **more)[1:]]

@@ -7,6 +7,7 @@ processes that write answers of different lengths would wait for each other for 
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -25,6 +26,13 @@ from rollout3d.training.world import World
 CONFIGS = shipped("config/deepspeed")
 
 
+def leave_out_inference() -> None:
+    """Keep DeepSpeed from compiling an all-reduce for CPUs that only its inference calls: a first start took 40 s."""
+    # By its full name: `torch` of the package is the library.
+    communication: Any = importlib.import_module("deepspeed.comm.torch")
+    communication.build_shm_op = lambda: None
+
+
 class _DeepSpeed:
     """DeepSpeed's engine around the trained module. Needs a process group, of one process too.
 
@@ -36,6 +44,7 @@ class _DeepSpeed:
 
         settings |= json.loads((CONFIGS / f"{trained.training.deepspeed}.json").read_text())
         settings |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
+        leave_out_inference()
         with built_aside(world):
             started = deepspeed.initialize(
                 model=trained.module, optimizer=adam, config=settings, dist_init_required=False
