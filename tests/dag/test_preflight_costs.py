@@ -84,10 +84,10 @@ def test_the_judge_is_estimated_once_its_questions_are_imported(tmp_path, monkey
 
 
 def test_a_model_without_a_price_is_a_problem_that_names_the_keys(annotate):
-    (found,) = costs.check(study(cot={"model": "my-llm", "max_usd": 1}), [annotate])
+    (found,) = costs.check(study(cot={"max_usd": 1}, api={"model": "my-llm"}), [annotate])
     assert found.stops and "set api.prices to {my-llm: [IN, OUT]}" in found.text
-    free = {"prices": {"my-llm": [0, 0]}}
-    assert "0.00 dollars for one attempt" in note(annotate, cot={"model": "my-llm", "max_usd": 1}, api=free)
+    free = {"model": "my-llm", "prices": {"my-llm": [0, 0]}}
+    assert "0.00 dollars for one attempt" in note(annotate, cot={"max_usd": 1}, api=free)
 
 
 def test_the_geometric_teacher_costs_nothing(annotate):
