@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import preloaded
 from dag.clones import SNAKEMAKE, copy_repository, snakemake
 from rollout3d import config as configuration
 from rollout3d import preflight
@@ -321,9 +322,11 @@ def test_a_real_run_of_the_paper_says_all_that_is_missing_at_once(clone):
 
 
 def preflight_command(clone, *arguments, **environment):
-    rollout3d = [sys.executable, "-m", "rollout3d.stages.preflight"]
+    python = preloaded.python(preloaded.SNAKEMAKE)
+    rollout3d = [python, "-m", "rollout3d.stages.preflight"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ROLLOUT3D_")}
     kept |= {"PYTHONPATH": str(clone / "workflow"), "PATH": f"{Path(SNAKEMAKE).parent}:{os.environ['PATH']}"}
+    kept |= {preloaded.EXECUTABLE: python}
     return subprocess.run([*rollout3d, *arguments], cwd=clone, capture_output=True, text=True, env=kept | environment)
 
 
