@@ -17,6 +17,7 @@ import json
 import os
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -67,8 +68,8 @@ def python(libraries: tuple[str, ...]) -> str:
 
     Stages start others with it too, such as torchrun its workers. Snakemake does so where EXECUTABLE names it.
     """
-    folder = tempfile.TemporaryDirectory(prefix="preloaded")
-    client, address = Path(folder.name) / "python", str(Path(folder.name) / "socket")
+    folder = Path(tempfile.mkdtemp(prefix="preloaded"))  # the server removes it
+    client, address = folder / "python", str(folder / "socket")
     starts = {EXECUTABLE: str(client)} if libraries == STAGE else {}
     client.write_text(CLIENT.format(python=sys.executable, socket=address, starts=starts))
     client.chmod(0o755)
@@ -80,7 +81,6 @@ def python(libraries: tuple[str, ...]) -> str:
     assert server.stdin and server.stdout
     if server.stdout.readline() != b"ready\n":
         raise RuntimeError(f"{' '.join(command)} did not start")
-    atexit.register(folder.cleanup)
     atexit.register(lambda: (server.stdin.close(), server.wait()))
     return str(client)
 
@@ -195,3 +195,5 @@ if __name__ == "__main__":
     started = serve(sys.argv[1], sys.argv[2:])
     if started:
         run(started, sys.path[1:])
+    else:
+        shutil.rmtree(Path(sys.argv[1]).parent)
