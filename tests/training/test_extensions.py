@@ -37,7 +37,7 @@ from rollout3d.training.world import World
 world = World.start()
 with built_aside(world):
     load("tiny_extension", [sys.argv[1]], is_python_module=False)
-print("loaded by", world.rank, flush=True)
+print(f"loaded by {world.rank}\\n", end="", flush=True)  # in one write: processes share the stream
 world.stop()
 """
 
