@@ -50,7 +50,7 @@ rule grpo:
     log:
         "results/logs/grpo/{{run}}.log",
     resources:
-        **{{kind: job(kind) for kind in sites.KINDS}},
+        **{{kind: job(kind) for kind in sites.RESOURCES}},
     params:
         recipe={config!r},
         row=lambda wildcards: ROWS[wildcards.run],

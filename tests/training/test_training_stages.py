@@ -43,7 +43,7 @@ def test_a_model_that_is_not_configured_is_an_error_that_lists_those_that_are(tm
 
 def arguments(files, out, **changes):
     given = {
-        "--config": tw.config().model_dump_json(include={"seed", "torch_threads", "video", "prompts", "grpo"}),
+        "--config": tw.config().model_dump_json(include={*tw.SECTIONS, "grpo"}),
         "--row": tw.run("vanilla", steps=1).model_dump_json(exclude={"tables"}),
         "--init": files["init"],
         "--train": files["ocr_rl"],
