@@ -103,6 +103,14 @@ def test_what_is_no_recipe_is_a_sentence_that_names_the_file_or_run(study, row, 
     assert says in str(caught.value), str(caught.value)
 
 
+def test_a_recipe_cannot_show_larger_frames_than_the_study_stores(study):
+    text = "video: {eval_max_pixels: 300000}"
+    with pytest.raises(config.ConfigError, match=r"recipe mine \(run x\): video.eval_max_pixels: 300000 .* 200704"):
+        study(ROW, mine=text)
+    found, runs = study(ROW, {"video": {"eval_max_pixels": 300_000}}, mine=text)
+    assert of_run(found, runs["x"]).video.eval_max_pixels == 300_000
+
+
 def test_recipes_beside_the_table_come_before_those_of_the_clone(study, tmp_path):
     name = sorted(SHIPPED.glob("*.yaml"))[0].stem
     assert read_recipe(name, tmp_path / "runs.tsv") == read_recipe(name, SHIPPED.parent / "runs.tsv")

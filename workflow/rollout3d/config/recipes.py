@@ -111,7 +111,18 @@ def _laid(config: Config, run: Run) -> Config:
 
     model = type(config)  # a study with more sections than rollout3d knows keeps them
     values = merge(config.model_dump(mode="json"), {key: own for key, own in run.settings.items() if key != "run"})
+    where = f"recipe {run.recipe} (run {run.run})"
     try:
-        return model.model_validate(values)
+        own = model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, model, lambda _: f"recipe {run.recipe} (run {run.run})")) from None
+        raise ConfigError(explain(error, model, lambda _: where)) from None
+    stored = config.video.eval_max_pixels
+    if own.video.eval_max_pixels > stored:
+        raise ConfigError(
+            [
+                f"{where}: video.eval_max_pixels: {own.video.eval_max_pixels} is more than the study's {stored}, at "
+                "which frames are stored for all runs, so none would be larger: set the key in the study's "
+                "configuration, or at most that value here"
+            ]
+        )
+    return own
