@@ -157,6 +157,10 @@ def main() -> None:
     parser.add_argument("results", nargs="?", type=Path, default=ROOT / "results" / "demo", help="a finished demo")
     parser.add_argument("--only", nargs="*", choices=sorted(MAKERS), default=list(MAKERS), help="which pictures")
     args = parser.parse_args()
+    if browser.EXECUTABLE is None and set(args.only) - {"questions"}:
+        parser.error("pictures of pages need Chromium: install chromium, or name the others with --only questions")
+    if not (args.results / "report" / "index.html").exists():
+        parser.error(f"{args.results}: no finished demo; run `make demo`")
     for name in args.only:
         save(f"{name}.webp", MAKERS[name](args.results))
 
