@@ -284,8 +284,8 @@ def test_changed_code_of_a_cpu_stage_recomputes_and_of_a_gpu_stage_is_shown(stud
 @pytest.mark.long
 def test_a_job_that_starts_after_the_clone_has_changed_refuses(study):
     code, snakefile = study.folder / "workflow/rollout3d/evaluation/baselines.py", study.folder / "Snakefile"
-    edit = f"    Path('{code}').write_text(Path('{code}').read_text() + 'EXTRA = 1\\n')\n"
-    snakefile.write_text(snakefile.read_text() + edit)  # the file ends with `onstart`
+    edit = f"lambda log: Path('{code}').write_text(Path('{code}').read_text() + 'EXTRA = 1\\n')"
+    snakefile.write_text(f"{snakefile.read_text()}\n\nrun_at_start({edit})\n")  # after what the run itself does then
     (study.results / "eval/ocr/synthetic/scores.parquet").unlink()
     said = study.snakemake("--", "results/tiny/eval/ocr/synthetic/scores.parquet", fails=True)
     assert re.search(r"the code of score has changed since the workflow was started", said), said[-3000:]

@@ -33,8 +33,8 @@ def argument(name):
 
 
 def asked_to_stop():
-    handler = signal.getsignal(signal.SIGTERM)
-    return getattr(getattr(handler, "__self__", None), "asked", False)
+    stop = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)  # checkpoint.Stop, inside the training loop
+    return stop is not None and stop.requested
 
 
 def note(*words):
