@@ -174,7 +174,7 @@ def test_a_reply_in_the_cache_is_asked_of_nobody(client, frames):
 
 def test_a_model_that_is_not_served_is_one_error_that_names_model_server_and_remedy(client, server):
     asked = client(model="another")
-    said = rf"another at {server}: .*404.*`another` does not exist.* mend cot\.model or site\.openai_base_url"
+    said = rf"another at {server}: .*404.*`another` does not exist.* mend api\.model or site\.openai_base_url"
     with pytest.raises(TeacherRefused, match=said):
         asked.chat([QUESTION])
 
