@@ -12,6 +12,7 @@ import torch
 import preloaded
 from planning.live_bytes import LiveBytes
 from rollout3d.config import Config, read_runs
+from rollout3d.errors import InvalidInput
 from rollout3d.model.encode import Text, Video
 from rollout3d.planning import report
 from rollout3d.planning.activations import scoring, training
@@ -214,6 +215,14 @@ def test_seconds_of_a_step_are_those_worked_out_by_hand():
 def command(*arguments):
     run = [preloaded.python(preloaded.STAGE), "-m", "rollout3d.stages", "plan", *arguments]
     return subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("declared", "says"), [({}, "no file"), ({"mine": {}, "object_centric": {}}, "mine, object_")])
+def test_one_rollout_method_is_the_papers(monkeypatch, declared, says):
+    assert report.paper_rollout()[0] == "object_centric"
+    monkeypatch.setattr(type(report.doors.ROLLOUTS), "declaring", lambda door, name: declared)
+    with pytest.raises(InvalidInput, match=rf"PAPER.* is declared by {says}"):
+        report.paper_rollout()
 
 
 def test_the_documents_have_the_table_that_the_command_prints():

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollout3d import doors
 from rollout3d.config import Config, Run, Training
+from rollout3d.errors import InvalidInput
 from rollout3d.planning import memory
 from rollout3d.planning.cards import Card, choose
 from rollout3d.planning.memory import GIB, USABLE
@@ -242,7 +243,18 @@ def _ocr(size: str, values: dict[str, Any], gpus: int) -> Work:
     for key, value in values.items():
         laid.setdefault(section_of(key, "grpo"), {})[key] = value
     config = Config.model_validate(laid)
-    ((rollout, cells),) = doors.ROLLOUTS.declaring("PAPER").items()
+    rollout, cells = paper_rollout()
     row = {"run": "ocr", "method": "grpo", "init": "base", "train_table": "ocr_rl", "rollout": rollout, "steps": STEPS}
     run = Run.model_validate(row | cells)
     return work(config, {"ocr": run}, "ocr", gpus, shape=released(f"Qwen2.5-VL-{size}-Instruct"))
+
+
+def paper_rollout() -> tuple[str, dict[str, Any]]:
+    """Return the rollout method whose file declares `PAPER`, and those cells. Raises InvalidInput unless one does."""
+    declared = doors.ROLLOUTS.declaring("PAPER")
+    if len(declared) != 1:
+        raise InvalidInput(
+            f"PAPER, the cells of the paper's own run, is declared by {', '.join(declared) or 'no file'} of "
+            "training/rollouts: leave it in the file of the paper's method alone"
+        )
+    return next(iter(declared.items()))
