@@ -44,6 +44,23 @@ class Step(NamedTuple):
 
 Written = tuple[list[Step], str]
 """Sentences, and the answer that they lead to: a number as text, or the text of an option."""
+Said = Mapping[str, Sequence[Mapping[str, str]]]
+"""What a thought says: name of a sentence -> the fields of each such sentence, in order."""
+
+
+class Contradiction(ValueError):
+    """Sentences of a thought that cannot all be true."""
+
+
+def holds(is_true: bool) -> None:
+    """Raise Contradiction unless a sentence of a thought is true of the others."""
+    if not is_true:
+        raise Contradiction("the thought contradicts itself")
+
+
+def added(terms: str) -> Decimal:
+    """Return the sum that a sentence names: "2 plus 1" -> 3."""
+    return sum((Decimal(term) for term in terms.split(" plus ")), Decimal(0))
 
 
 class Voice:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rollout3d.config import Questions
-    from rollout3d.questions.reasoning import Facts, Written
+    from rollout3d.questions.reasoning import Facts, Said, Written
     from rollout3d.questions.scene import Result, SceneView
     from rollout3d.questions.visible import Gate, Sights, Verdict
     from rollout3d.tables.rows import QuestionRow
@@ -156,6 +156,9 @@ class QuestionType:
 
     reason: Callable[[Facts], Written] | None = None
     """The geometric teacher's steps and their answer; None: the teacher skips the type."""
+    leads_to: Callable[[Said], Iterable[str]] | None = None
+    """Sentences of a thought (`questions/thought.py`) -> the answers that they lead to, none if they do not decide it;
+    raises Contradiction. None: thoughts of this type are not judged."""
     sentences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Sentences of `reason` that no other type has: name -> ways to say it."""
 

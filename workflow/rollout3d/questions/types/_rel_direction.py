@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, NoEvidence, Written, in_decimals, positive
+from rollout3d.questions.reasoning import Facts, NoEvidence, Said, Written, in_decimals, positive
 from rollout3d.questions.select import sample, sample_evenly
 from rollout3d.questions.types import Boxes, QuestionType, Task
 
@@ -250,6 +251,22 @@ def reason(facts: Facts, level: Level) -> Written:
     return [*steps, facts.say(2, "back" if text == "back" else "less_than_back", text=text)], text
 
 
+def leads_to(said: Said, level: Level) -> Iterator[str]:
+    """The sector of the direction in which the object is seen, and the side that is said."""
+    for fields in said.get("seen", ()):
+        sides = {side for side in ("left", "right") if f"to the {side}" in fields["where"]}
+        ahead = {word for sign, word in (("ahead", "front"), ("behind", "back")) if sign in fields["where"]}
+        if level == "easy":
+            yield from sides
+        elif level == "hard" and sides and ahead:
+            yield f"{ahead.pop()}-{sides.pop()}"
+    for fields in said.get("turn", ()):
+        yield "back" if Decimal(fields["g"]) >= BACK_DEG else fields["side"]
+    yield from (fields["side"] for fields in said.get("side_of", ()))
+    yield from (fields["text"] for name in ("quadrant", "less_than_back") for fields in said.get(name, ()))
+    yield from ("back" for _ in said.get("back", ()))
+
+
 SENTENCES = {
     "stand": ("I stand by the {a} and face the {b}.", "I am by the {a} and look at the {b}."),
     "ahead": ("The {b} is {d} m ahead of me.",),
@@ -278,5 +295,6 @@ def direction(level: Level) -> QuestionType:
         recompute=partial(recompute, level=level),
         singles=NAMED,
         reason=partial(reason, level=level),
+        leads_to=partial(leads_to, level=level),
         sentences=SENTENCES,
     )

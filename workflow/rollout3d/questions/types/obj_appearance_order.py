@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import pairwise, permutations
 from math import comb
 from typing import TYPE_CHECKING
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, Written, in_decimals
+from rollout3d.questions.reasoning import Facts, Said, Written, holds, in_decimals
 from rollout3d.questions.select import SpacedSets
 from rollout3d.questions.templates import option_text
 from rollout3d.questions.types import QuestionType, Task
@@ -102,6 +103,18 @@ def reason(facts: Facts) -> Written:
     return [*steps, facts.say(1, "order", text=text)], text
 
 
+def leads_to(said: Said) -> Iterator[str]:
+    """The order that is said, in which the times of those that are said must rise."""
+    seen = [fields for name in ("first", "then", "last") for fields in said.get(name, ())]
+    times = [Decimal(fields["t"]) for fields in seen]
+    holds(all(a < b for a, b in pairwise(times)))
+    for fields in said.get("order", ()):
+        order = fields["text"].split(", ")
+        named = [each["c"] for each in seen]
+        holds(named == [name for name in order if name in named])
+        yield fields["text"]
+
+
 TYPE = QuestionType(
     name=NAME,
     task=Task(NAME, "Appr. Order", 8, "appearance order"),
@@ -115,6 +128,7 @@ TYPE = QuestionType(
     sight=sight,
     whole_video_decides=True,
     reason=reason,
+    leads_to=leads_to,
     sentences={
         "watch": ("I watch when each one comes into view.", "I note when each one first comes into view."),
         "first": ("First comes the {c}, at {t} s.",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, Written
+from rollout3d.questions.reasoning import Facts, Said, Written, holds
 from rollout3d.questions.select import sample
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
 from rollout3d.questions.types._wordings import UNIT_FOLLOWS
@@ -82,6 +82,15 @@ def reason(facts: Facts) -> Written:
     return steps, gap
 
 
+def leads_to(said: Said) -> Iterator[str]:
+    """What is left of the distance of the centres, and the distance of the closest points."""
+    for fields in said.get("nearer", ()):
+        holds(Decimal(fields["d"]) - Decimal(fields["r"]) == Decimal(fields["g"]))
+        holds(all(Decimal(centers["d"]) == Decimal(fields["d"]) for centers in said.get("centers", ())))
+        yield fields["g"]
+    yield from (fields["g"] for fields in said.get("gap", ()))
+
+
 TYPE = QuestionType(
     name=NAME,
     task=Task(NAME, "Abs. Dist.", 2, "absolute distance"),
@@ -99,6 +108,7 @@ TYPE = QuestionType(
     by_distance=True,
     singles=("first", "second"),
     reason=reason,
+    leads_to=leads_to,
     sentences={
         "find_two": ("I look for the {a} and the {b}.", "First I find the {a} and the {b}."),
         "centers": ("The center of the {a} is {d} m from the center of the {b}.", "From center to center it is {d} m."),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, Written
+from rollout3d.questions.reasoning import Facts, Said, Written, added, holds
 from rollout3d.questions.select import sample
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
 from rollout3d.questions.visible import FEWER, UNSEEN, Gate, Sights, Verdict
@@ -92,6 +93,16 @@ def reason(facts: Facts) -> Written:
     return steps, str(count)
 
 
+def leads_to(said: Said) -> Iterator[str]:
+    """The sum of the groups seen, which must be the sum that is said."""
+    groups = [fields["n"] for name in ("group", "group_more", "alone", "rest") for fields in said.get(name, ())]
+    if groups:
+        yield str(sum(map(Decimal, groups)))
+    for fields in said.get("sum", ()):
+        holds(added(fields["terms"]) == Decimal(fields["n"]))
+        yield fields["n"]
+
+
 TYPE = QuestionType(
     name=NAME,
     task=Task(NAME, "Obj. Count", 1, "object count"),
@@ -108,6 +119,7 @@ TYPE = QuestionType(
     sight=sight,
     correct=correct,
     reason=reason,
+    leads_to=leads_to,
     sentences={
         "every": ("I look for every {a} in the room.", "I count every {a} in the room."),
         "group": ("I see {n} near the {c}.",),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import accumulate
 from math import comb
 from typing import TYPE_CHECKING
 
 from rollout3d.questions.evidence import rounded
-from rollout3d.questions.reasoning import Facts, Written, in_decimals
+from rollout3d.questions.reasoning import Facts, Said, Written, holds, in_decimals
 from rollout3d.questions.select import SpacedSets, sample
 from rollout3d.questions.types import Boxes, QuestionType, Task
 
@@ -126,6 +127,18 @@ def reason(facts: Facts) -> Written:
     return steps, nearest
 
 
+def leads_to(said: Said) -> Iterator[str]:
+    """The nearest of those whose distance is said, and the one that is called the closest."""
+    away = {fields["c"]: Decimal(fields["d"]) for name in ("away", "away_closest") for fields in said.get(name, ())}
+    least = min(away.values(), default=None)
+    for fields in said.get("smallest", ()):
+        holds(least is None or Decimal(fields["d"]) == least == away.get(fields["c"]))
+        yield fields["c"]
+    # One distance alone decides nothing.
+    if len(away) > 1:
+        yield from (category for category, distance in away.items() if distance == least)
+
+
 TYPE = QuestionType(
     name=NAME,
     task=Task(NAME, "Rel. Dist.", 5, "relative distance"),
@@ -147,6 +160,7 @@ TYPE = QuestionType(
     by_distance=True,
     singles=("category",),
     reason=reason,
+    leads_to=leads_to,
     sentences={
         "compare": ("I measure from the {a} to each one.", "I compare how far each one is from the {a}."),
         "away": ("The {c} is {d} m away.",),

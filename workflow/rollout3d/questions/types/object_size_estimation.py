@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from rollout3d.questions.reasoning import Facts, Written, in_decimals
+from rollout3d.questions.reasoning import Facts, Said, Written, in_decimals
 from rollout3d.questions.select import sample
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
 from rollout3d.questions.types._wordings import UNIT_FOLLOWS
@@ -67,6 +67,14 @@ def reason(facts: Facts) -> Written:
     return steps, str(centimeters)
 
 
+def leads_to(said: Said) -> Iterator[str]:
+    """The longest of the sides in centimetres, however often it is said."""
+    for fields in said.get("sides", ()):
+        yield str(100 * max(Decimal(fields[name]) for name in "xyz"))
+    yield from (str(100 * Decimal(fields["x"])) for fields in said.get("longest", ()))
+    yield from (fields["n"] for fields in said.get("centimeters", ()))
+
+
 TYPE = QuestionType(
     name=NAME,
     task=Task(NAME, "Obj. Size", 3, "object size"),
@@ -79,6 +87,7 @@ TYPE = QuestionType(
     recompute=recompute,
     singles=("category",),
     reason=reason,
+    leads_to=leads_to,
     sentences={
         "find_one": ("I look for the {a}.", "First I find the {a}."),
         "sides": ("The sides of the {a} are {x} m, {y} m and {z} m.", "The {a} is {x} m by {y} m by {z} m."),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from rollout3d.questions.reasoning import Facts, Written, listed
+from rollout3d.questions.reasoning import Facts, Said, Written, added, holds, listed
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
 from rollout3d.questions.visible import LITTLE, Gate, Sights, Verdict
 
@@ -78,6 +78,21 @@ def reason(facts: Facts) -> Written:
     return [*steps, floor], area
 
 
+def leads_to(said: Said) -> Iterator[str]:
+    """The rectangle, what is added to it or taken from it, and the floor."""
+    for fields in said.get("product", ()):
+        product = Decimal(fields["x"]) * Decimal(fields["y"])
+        holds(abs(product - Decimal(fields["p"])) <= Decimal("0.05"))
+        holds(all({s["x"], s["y"]} == {fields["x"], fields["y"]} for s in said.get("spread", ())))
+    for fields in said.get("sum", ()):
+        holds(added(fields["terms"]) == Decimal(fields["n"]))
+        yield fields["n"]
+    for fields in said.get("difference", ()):
+        holds(Decimal(fields["p"]) - Decimal(fields["r"]) == Decimal(fields["n"]))
+        yield fields["n"]
+    yield from (fields["n"] for fields in said.get("floor", ()))
+
+
 TYPE = QuestionType(
     name=NAME,
     task=Task(NAME, "Room Size", 4, "room size"),
@@ -93,6 +108,7 @@ TYPE = QuestionType(
     recompute=recompute,
     sight=sight,
     reason=reason,
+    leads_to=leads_to,
     sentences={
         "whole_room": ("I look at the whole room.", "I go around the whole room."),
         "things": ("I see the {things}.", "In it I see the {things}."),

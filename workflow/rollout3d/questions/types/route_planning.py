@@ -7,10 +7,11 @@ faces another; it walks straight to unique objects, turning in between; the ques
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from rollout3d.questions.reasoning import Facts, NoEvidence, Written, positive
+from rollout3d.questions.reasoning import Facts, NoEvidence, Said, Written, holds, positive
 from rollout3d.questions.types import QuestionType, Task
 
 if TYPE_CHECKING:
@@ -93,6 +94,16 @@ def reason(facts: Facts) -> Written:
     return [*steps, facts.say(1, "turns" if len(turns) > 1 else "one_turn", text=text)], text
 
 
+def leads_to(said: Said) -> Iterator[str]:
+    """The turns that are listed; as many as there are turns on the way, to the sides that are said."""
+    sides = Counter(f"Turn {fields['side'].capitalize()}" for fields in said.get("turn_to", ()))
+    sides["Turn Back"] += len(said.get("turn_around", ()))
+    for fields in (*said.get("turns", ()), *said.get("one_turn", ())):
+        # A thought that is cut to a few sentences names some of its turns only.
+        holds(sides <= Counter(fields["text"].split(", ")))
+        yield fields["text"]
+
+
 TYPE = QuestionType(
     name=NAME,
     task=Task(NAME, "Route Plan", 7, "route planning"),
@@ -105,6 +116,7 @@ TYPE = QuestionType(
     may_repeat=True,
     not_recomputed="routes were written by people",
     reason=reason,
+    leads_to=leads_to,
     sentences={
         "begin": ("I begin at the {a} and face the {b}.", "I start at the {a} and look at the {b}."),
         "forward": ("I go forward {d} m to the {c}.",),
