@@ -218,8 +218,8 @@ def probe_scene_tables(kind):
 
 
 def probe_table(wildcards):
-    """Black frames need no table."""
-    asked = set(study.evaluation.probes) - {"black"}
+    """Black frames need no table, unless only a share of the questions is asked with them."""
+    asked = set(study.evaluation.probes) - ({"black"} if study.evaluation.probe_share == 1 else set())
     return f"<results>/benchmarks/{wildcards.benchmark}/probes.parquet" if asked else []
 
 

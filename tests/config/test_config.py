@@ -113,7 +113,18 @@ def test_places_of_the_machine_decide_no_result_but_the_place_of_a_model():
     run = Run(run="ocr", method="grpo", init="base", train_table="ocr_rl", rollout="vanilla", reward="ocr", steps=1)
     scope = Scope(dataset="scannet", key="base", setting="frames2", benchmark="vsibench", run_name="ocr", run=run)
     by_hand = {name for name, spec in STAGES.items() if spec.keys(Config(), scope) == ("*",)}
-    assert by_hand == {"ask", "check_scan", "export", "inventory", "summary", "view", "watch", "preflight", "show"}
+    assert by_hand == {
+        "ask",
+        "check_scan",
+        "compare",
+        "export",
+        "inventory",
+        "summary",
+        "view",
+        "watch",
+        "preflight",
+        "show",
+    }
     for name in set(STAGES) - by_hand:
         found = {key for key in job_values(name, Config(), scope) if key.startswith("site") or key == "results"}
         assert found == ({"site.models"} if name == "describe_model" else set()), name

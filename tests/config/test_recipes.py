@@ -126,7 +126,7 @@ STUDYS = (
         "evaluation.scorers",
         "generation.shards",
         "evaluation.benchmarks",
-        "evaluation.probes",
+        "evaluation.probe*",
     ),
     *("site.*", "runs.*"),
 )

@@ -114,6 +114,33 @@ def test_seeing_weighs_tasks_as_the_benchmark_does():
     assert rows["overall"]["high"] - rows["overall"]["score"] == pytest.approx(100 * half, abs=1e-4)
 
 
+def test_intervals_of_several_tasks_hold_together():
+    """Two tasks share the 5 %: 97.5 % each, Student's t of three rooms 6.2053; overall has its own 95 %."""
+    asked = [question(f"c{i}", "object_counting", "4") | {"space_id": room} for i, room in enumerate("abc")]
+    asked += [question(f"r{i}", "room_size_estimation", "4") | {"space_id": room} for i, room in enumerate("abc")]
+    answered = [prediction(q, s) for q, s in zip(asked, [1.0, 0.0, 0.5, 1.0, 1.0, 1.0])]
+    answered += [prediction(q, 0.0, setting="black32") for q in asked]
+    rows = {r["task"]: r for r in score_rows("ocr", "synthetic", answered, asked, TRAINING) if r["view"] == "seen"}
+    deviation = math.sqrt(3 / 2 * 2 * (0.5 / 3) ** 2)
+    counting, overall = rows["object_counting"], rows["overall"]
+    assert counting["high"] - counting["score"] == pytest.approx(100 * 6.205347 * deviation, abs=1e-3)
+    assert overall["high"] - overall["score"] == pytest.approx(100 * 4.302653 * deviation / 2, abs=1e-3)
+
+
+def test_answers_that_follow_from_their_thought_are_a_share_of_those_that_can_be_judged():
+    asked = [question(f"c{i}", "object_counting", "3") for i in range(4)]
+    seen = "<think>I see 2 near the bed. I see 1 more near the tv. 2 plus 1 is 3.</think><answer>{}</answer>"
+    texts = [seen.format(3), seen.format(4), "<think>There are some.</think><answer>3</answer>", "3"]
+    answered = [prediction(q, 0.0, text=text) for q, text in zip(asked, texts)]
+    rows = {r["view"]: r for r in score_rows("ocr", "synthetic", answered, asked, TRAINING) if r["task"] == "overall"}
+    video = rows["video"]
+    assert (video["well_formed"], video["readable"], video["consistent"]) == (0.75, 0.5, 0.5)
+    assert rows["random"]["readable"] is None and rows["random"]["consistent"] is None
+    direct = [p | DIRECT | {"scorer": "vsibench"} for p in answered]
+    rows = score_rows("base", "synthetic", direct, asked, TRAINING)
+    assert all(r["readable"] is None and r["consistent"] is None for r in rows)
+
+
 def test_seeing_in_a_single_room_has_no_interval():
     asked = [q | {"space_id": "a"} for q in QUESTIONS]
     answered = [prediction(q, 1.0) for q in asked]

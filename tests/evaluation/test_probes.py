@@ -11,6 +11,7 @@ from rollout3d.config.choices import PROBES
 from rollout3d.evaluation.merge import merge
 from rollout3d.evaluation.probes import TWINS, probe_rows
 from rollout3d.evaluation.run import settings
+from rollout3d.evaluation.views import probed
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.generate_hf import Batches
@@ -174,6 +175,20 @@ def test_nothing_is_drowned_without_regions(files):
     own = store.video("a", "uniform6", 6, (784, 3136))
     with pytest.raises(MissingFrames, match=r"scene a: no regions .* give --objects and --regions"):
         twins.video(SOFA_A, "drowned", own, 6, (784, 3136))
+
+
+def test_a_share_of_the_questions_is_asked_with_probes_the_same_for_all(files):
+    ids = [f"q{k}" for k in range(3000)]
+    third = {name for name in ids if probed(name, 1 / 3)}
+    assert 0.30 < len(third) / len(ids) < 0.37 and third <= {name for name in ids if probed(name, 0.5)}
+    assert all(probed(name, 1.0) for name in ids)
+    rows = tables.read(tables.QUESTIONS, files["questions"])
+    every = [rows[0] | {"question_id": name} for name in ids[:60]]
+    found = list(probe_rows(every, [files["frames"]], "uniform6", ["black", "shuffled"], 0, None, 1 / 3))
+    assert len(found) == 120
+    for row in found:
+        assert row["reason"] == (None if row["question_id"] in third else "not among evaluation.probe_share")
+        assert row["scene_id"] if row["question_id"] in third else row["scene_id"] is None
 
 
 def test_evaluation_asks_for_the_table_of_probes_before_it_loads_a_model(files, tmp_path, capsys):

@@ -47,3 +47,5 @@ class Evaluation(Section):
     """Videos without the answer with which the questions are asked once more. black: black frames;
     shuffled: the frames in another order; other_room: another room's video; drowned: every object that the question
     names under noise; removed: only frames without them. The last two need scans. [assumed; removed: ReVSI]"""
+    probe_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of a benchmark's questions that are asked with probes, chosen by their ids. [assumed]"""

@@ -56,6 +56,7 @@ def has_effect(key: str) -> bool:
 LATER: dict[str, Any] = {
     "evaluation.frame_policy": "uniform",
     "evaluation.probes": [],
+    "evaluation.probe_share": 1.0,
     "cot.second_opinion": None,
     "sft.loss": "token_mean",
     "sft.system": None,

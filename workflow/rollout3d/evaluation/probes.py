@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rollout3d import tables
+from rollout3d.evaluation.views import probed
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.regions import Regions
@@ -21,6 +22,7 @@ from rollout3d.tables.frame_sets import of_set
 from rollout3d.tables.rows import FrameRow, ProbeRow, QuestionRow
 
 NO_SCENE = "about no scene"
+SPARED = "not among evaluation.probe_share"
 
 
 class Shown:
@@ -71,13 +73,14 @@ def probe_rows(
     probes: Sequence[str],
     seed: int,
     regions: tuple[Sequence[Path | str], Sequence[Path | str]] | None = None,
+    share: float = 1.0,
 ) -> Iterator[ProbeRow]:
     """Yield probe rows: every question with each of `probes`, in that order.
 
     `frames`: frames tables that hold the frame set `name`. `regions`: files of the tables objects and of the tables
-    regions, without which no object can be drowned or left out. A twin that cannot be made keeps its row, with the
-    reason. Draws depend on `seed` and the question's id or scene only. Raises ValueError for a scene without frames of
-    the set.
+    regions, without which no object can be drowned or left out. A twin that cannot be made, or that is not wanted since
+    only a `share` of the questions is asked with probes, keeps its row, with the reason. Draws depend on `seed` and the
+    question's id or scene only. Raises ValueError for a scene without frames of the set.
     """
     shown = Shown(frames, name)
     spaces = {row["scene_id"]: row["space_id"] or row["scene_id"] for row in questions if row["scene_id"]}
@@ -87,7 +90,7 @@ def probe_rows(
     world = World(shown, spaces, Regions(*regions, shown.rows) if regions else None, seed)
     for row in questions:
         for probe in probes:
-            twin = TWINS[probe](row, world)
+            twin = TWINS[probe](row, world) if probed(row["question_id"], share) else Twin(reason=SPARED)
             yield {
                 "question_id": row["question_id"],
                 "probe": probe,

@@ -16,6 +16,7 @@ from rollout3d.evaluation import benchmarks, settings
 from rollout3d.evaluation.baselines import BASELINES, training_answers
 from rollout3d.evaluation.seeing import Average, gains
 from rollout3d.evaluation.views import VIDEO, seen_view, view_of
+from rollout3d.questions.thought import follows
 from rollout3d.scoring.parse import well_formed
 from rollout3d.scoring.scorers import score
 from rollout3d.tables.rows import PredictionRow, QuestionRow, ScoreRow
@@ -23,6 +24,8 @@ from rollout3d.tables.rows import PredictionRow, QuestionRow, ScoreRow
 LOG = logging.getLogger(__name__)
 GUESSED: Mapping[str, None] = {"scorer": None, "settings": None, "model_digest": None}
 """How a guess was made."""
+SHARES = ("well_formed", "readable", "consistent")
+"""Columns with shares of the answers."""
 
 
 def score_rows(
@@ -45,13 +48,15 @@ def score_rows(
     kept rules and runs, written into every row. `scorers`: the first one is the official one of this run; auto stands
     for the official scorer of the prompt style (`official_scorer`). `wanted`: what the configuration asks for
     (`settings.configured`), with which the predictions must agree. `well_formed` is given for scorers
-    with a `FORMAT` only: direct answers have no format to keep. In the view of a probe only questions with such a twin
-    have answers (`evaluation.probes`).
+    with a `FORMAT` only: direct answers have no format to keep. For the same answers, `readable` is the share whose
+    thought can be judged and `consistent` the share of those that follow from it (`questions.thought`). In the view of
+    a probe only questions with such a twin have answers (`evaluation.probes`).
 
     Raises ValueError if a view does not answer each of its questions exactly once, because unanswered questions would
     silently raise or lower the average; for an unknown scorer; and what `settings.line` raises.
     """
-    types = {row["question_id"]: row["question_type"] for row in questions}
+    by_id = {row["question_id"]: row for row in questions}
+    types = {name: row["question_type"] for name, row in by_id.items()}
     if len(types) != len(questions):
         raise ValueError(f"benchmark {benchmark}: question ids are not unique")
     average = benchmarks.get(benchmark).average
@@ -70,13 +75,13 @@ def score_rows(
         view: str,
         scores: Mapping[str, list[float]],
         how: Mapping[str, Any] = GUESSED,
-        formed: Mapping[str, list[bool]] | None = None,
+        kept: Mapping[str, Mapping[str, list[bool]]] | None = None,
     ) -> None:
         for task, mean in average(scores).items():
             if mean.score is not None:
-                share = _share(task, formed, average) if formed else None
-                numbers = {"score": 100 * mean.score, "low": None, "high": None, "n": mean.n, "well_formed": share}
-                add(**how, task=task, view=view, **numbers)
+                shares = {name: _share(task, (kept or {}).get(name, {}), average) for name in SHARES}
+                numbers = {"score": 100 * mean.score, "low": None, "high": None, "n": mean.n}
+                add(**how, task=task, view=view, **numbers, **shares)
 
     views: dict[str, list[PredictionRow]] = {}
     made: dict[str, dict[str, Any]] = {}
@@ -84,7 +89,7 @@ def score_rows(
         answered = [p for p in predictions if view_of(p["setting"]) == view]
         if not answered and view != VIDEO:
             continue
-        _complete(answered, types, f"run {run} on {benchmark}, view {view}", partly=view not in (VIDEO, "black"))
+        _complete(answered, types, f"run {run} on {benchmark}, view {view}", partly=view != VIDEO)
         views[view] = answered
         made[view] = {"settings": settings.line(answered, wanted, rests_on), "model_digest": _model(answered)}
     spaces = {row["question_id"]: row["space_id"] or row["scene_id"] or row["question_id"] for row in questions}
@@ -93,13 +98,17 @@ def score_rows(
         for view, answered in views.items():
             found = scored(answered, questions, scorer)
             scores: dict[str, list[float]] = {}
-            formed: dict[str, list[bool]] = {}
+            kept: dict[str, dict[str, list[bool]]] = {name: {} for name in SHARES}
             for p, value in zip(answered, found, strict=True):
                 question_type = types[p["question_id"]]
                 scores.setdefault(question_type, []).append(value)
                 if doors.SCORERS.constant(scorer, "FORMAT", False):
-                    formed.setdefault(question_type, []).append(well_formed(p["text"], strict=False))
-            add_means(view, scores, made[view] | {"scorer": scorer}, formed)
+                    kept["well_formed"].setdefault(question_type, []).append(well_formed(p["text"], strict=False))
+                    led = follows(p["text"], by_id[p["question_id"]])
+                    kept["readable"].setdefault(question_type, []).append(led is not None)
+                    if led is not None:
+                        kept["consistent"].setdefault(question_type, []).append(led)
+            add_means(view, scores, made[view] | {"scorer": scorer}, kept)
             by_view[view] = {p["question_id"]: value for p, value in zip(answered, found, strict=True)}
         for view, theirs in by_view.items():
             if view == VIDEO:
@@ -107,8 +116,8 @@ def score_rows(
             differences = {q: by_view[VIDEO][q] - value for q, value in theirs.items()}
             for task, gain in gains(differences, types, spaces, average).items():
                 low, high = (None if x is None else 100 * x for x in (gain.low, gain.high))
-                numbers = {"score": 100 * gain.mean, "low": low, "high": high, "n": gain.n, "well_formed": None}
-                add(**made[VIDEO], scorer=scorer, task=task, view=seen_view(view), **numbers)
+                numbers = {"score": 100 * gain.mean, "low": low, "high": high, "n": gain.n}
+                add(**made[VIDEO], scorer=scorer, task=task, view=seen_view(view), **numbers, **dict.fromkeys(SHARES))
 
     answers = training_answers(training)
     for view, baseline in BASELINES.items():
@@ -168,9 +177,9 @@ def _model(answered: Sequence[PredictionRow]) -> str | None:
     return next(iter(digests)) if len(digests) == 1 else None
 
 
-def _share(task: str, formed: Mapping[str, list[bool]], average: Average) -> float | None:
-    """Share of well-formed answers to the questions that a task of the benchmark averages; None without questions."""
-    values = [value for name, own in formed.items() if _counts(name, task, average) for value in own]
+def _share(task: str, of_type: Mapping[str, list[bool]], average: Average) -> float | None:
+    """Share of true values of the questions that a task of the benchmark averages; None without values."""
+    values = [value for name, own in of_type.items() if _counts(name, task, average) for value in own]
     return sum(values) / len(values) if values else None
 
 

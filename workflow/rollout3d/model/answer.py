@@ -193,7 +193,7 @@ def answer(
 
 def _asked(setting: Setting, ids: Sequence[str], twins: Twins | None) -> set[int]:
     """Return the places of the questions that a setting has."""
-    if setting.probe in (None, BLACK):
+    if setting.probe is None or (setting.probe == BLACK and twins is None):
         return set(range(len(ids)))
     if twins is None:
         raise InvalidInput(f"setting {setting.name} needs a table of probes")

@@ -42,6 +42,8 @@ VIEWS = (
     ),
 )
 GUESSES = (("random", "random guess"), ("frequent", "frequent answer"))
+SHARES = {"well_formed": "Format kept", "consistent": "Follows its thought"}
+"""Column of the score table with a share of the answers -> its title."""
 HOW = ("settings", "scorer", "part")
 """Columns of the score table that record how a score was made; older tables lack them."""
 
@@ -121,7 +123,11 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
         f"scores-{benchmark}",
         f"Scores on {benchmark}",
         "Shown",
-        [*(Column(title) for title in titles.values()), Column("n"), Column("Format kept", digits=0)],
+        [
+            *(Column(title) for title in titles.values()),
+            Column("n"),
+            *(Column(each, digits=0) for each in SHARES.values()),
+        ],
         [group for group in groups if group.lines],
         group="Run",
         notes=[", ".join(common)] if common else [],
@@ -164,11 +170,11 @@ def _score_line(rows: Sequence[Row], tasks: Iterable[str], run: str, view: str, 
         return Cell(row["score"], interval=interval, signed=view.startswith("seen"))
 
     overall = found.get("overall", {})
-    kept = overall.get("well_formed")
-    share = Cell() if kept is None else Cell(100 * kept, unit=" %")
+    shares = [overall.get(name) for name in SHARES]
     if any(row["low"] is not None for row in found.values()):
         label += ", 95 % interval"
-    return Line(label, [*(cell(task) for task in tasks), Cell(overall.get("n")), share], look=look)
+    cells = [Cell() if share is None else Cell(100 * share, unit=" %") for share in shares]
+    return Line(label, [*(cell(task) for task in tasks), Cell(overall.get("n")), *cells], look=look)
 
 
 def source_sheet(rows: Sequence[Row]) -> Sheet:

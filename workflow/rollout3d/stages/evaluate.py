@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="model.json")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--frames", required=True, nargs="+", help="table frames of the benchmark")
-    parser.add_argument("--probes", nargs="?", help="table probes; needed for evaluation.probes other than black")
+    parser.add_argument("--probes", nargs="?", help="table probes; only black frames for all need none")
     parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for the probe drowned")
     parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for the probe drowned")
     parser.add_argument("--shard", type=int, default=0, help="part of the questions, from 0; default: all")
@@ -30,7 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="table predictions")
     args, config = STAGE.parse(parser, argv)
 
-    if set(config.evaluation.probes) - {"black"} and not args.probes:
+    every = config.evaluation.probe_share == 1
+    if set(config.evaluation.probes) - ({"black"} if every else set()) and not args.probes:
         parser.error("evaluation.probes needs --probes: rollout3d probes makes that table")
     shard = args.shard, args.n_shards
     if not 0 <= args.shard < args.n_shards:

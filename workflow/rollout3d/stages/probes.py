@@ -36,9 +36,13 @@ def main(argv: list[str] | None = None) -> None:
     questions = tables.read_light(tables.QUESTIONS, args.questions)
     sets = args.sets or [eval_set(config.evaluation, config.video)]
     regions = (args.objects, args.regions) if args.regions else None
-    wanted = config.evaluation.probes
+    wanted, share = config.evaluation.probes, config.evaluation.probe_share
     try:
-        rows = [row for name in sets for row in probe_rows(questions, args.frames, name, wanted, config.seed, regions)]
+        rows = [
+            row
+            for name in sets
+            for row in probe_rows(questions, args.frames, name, wanted, config.seed, regions, share)
+        ]
     except ValueError as error:
         raise StageError(f"{args.questions}: {error}") from None
     parents = {"questions": args.questions, "frames": args.frames, "objects": args.objects, "regions": args.regions}

@@ -153,7 +153,7 @@ def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _evaluate(config: Config, scope: Scope) -> tuple[str, ...]:
-    return (*_MODEL, *_settings(config, scope), "evaluation.probes", "evaluation.batch_size")
+    return (*_MODEL, *_settings(config, scope), "evaluation.probes", "evaluation.probe_share", "evaluation.batch_size")
 
 
 def _score(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -255,7 +255,9 @@ STAGES: dict[str, Spec] = {
     "prepare_benchmark": Spec(
         _prepare_benchmark, stores=lambda config, scope: {_eval_set(config)}, question_types=no_types
     ),
-    "probes": Spec(_fixed("seed", "evaluation.probes"), stores=lambda config, scope: {_eval_set(config)}),
+    "probes": Spec(
+        _fixed("seed", "evaluation.probes", "evaluation.probe_share"), stores=lambda config, scope: {_eval_set(config)}
+    ),
     "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
     "difficulty": Spec(
         _difficulty,
@@ -286,6 +288,7 @@ STAGES: dict[str, Spec] = {
     "score": Spec(_score, prompts=_wording),
     "paper_table": Spec(_paper_table),
     "summary": Spec(_fixed("*")),
+    "compare": Spec(_fixed("*")),
     "show": Spec(_fixed("*")),
     "view": Spec(_fixed("*")),
     "watch": Spec(_fixed("*")),

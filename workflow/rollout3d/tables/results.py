@@ -119,10 +119,17 @@ SCORES: Table[ScoreRow] = _declare(
     _field("task", _S, "question type as the benchmark aggregates it; overall for the average"),
     _field("view", _S, "video | a probe; seen, seen_PROBE = video minus black, minus PROBE; random | frequent guess"),
     _field("score", _F, "percent"),
-    _null("low", _F, "percent; 95 % interval of seen, over physical spaces; null = one space, or another view"),
+    _null(
+        "low",
+        _F,
+        "percent; 95 % interval of seen, over physical spaces, all tasks together (Bonferroni); null = one space, or "
+        "another view",
+    ),
     _null("high", _F, "percent"),
     _field("n", _I, "questions"),
     _null("well_formed", _F, "share of answers in the requested format"),
+    _null("readable", _F, "share of answers whose thought can be judged: the geometric teacher's words"),
+    _null("consistent", _F, "share of the readable thoughts that lead to the answer given"),
     _field(
         "rests_on",
         _STRINGS,
@@ -132,7 +139,7 @@ SCORES: Table[ScoreRow] = _declare(
     _null("settings", _S, "settings of the answers, in one line; null for guesses"),
     _null("part", _S, 'part of the benchmark, such as "scannet, 2071 of 5130"; null = the whole'),
     _null("model_digest", _S, "digest of the weights, from model.json; null for guesses, or where it is unknown"),
-    version=4,
+    version=5,
 )
 
 REPORT: Table[ReportRow] = _declare(

@@ -775,7 +775,8 @@ class ScoreRow(TypedDict):
     """percent"""
 
     low: float | None
-    """percent; 95 % interval of seen, over physical spaces; null = one space, or another view"""
+    """percent; 95 % interval of seen, over physical spaces, all tasks together (Bonferroni); null = one space, or
+    another view"""
 
     high: float | None
     """percent"""
@@ -785,6 +786,12 @@ class ScoreRow(TypedDict):
 
     well_formed: float | None
     """share of answers in the requested format"""
+
+    readable: float | None
+    """share of answers whose thought can be judged: the geometric teacher's words"""
+
+    consistent: float | None
+    """share of the readable thoughts that lead to the answer given"""
 
     rests_on: list[str]
     """results that the user keeps (key `keep`) and the score depends on; empty = this study made all of them"""
