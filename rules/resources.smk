@@ -10,7 +10,7 @@ except ValueError as error:
 
 def gpu_resources(rule, name, wildcards, input, attempt):
     """Value of one resource of a GPU rule's job (rollout3d.cluster.RESOURCES); None if it is not requested."""
-    small = any(model.tiny for model in study.models.values())
+    small = any(model.small for model in study.models.values())
     return sites.gpu_resource(
         SITE, rule, name, small=small, attempt=attempt, restorable=restorable(rule, wildcards, input)
     )

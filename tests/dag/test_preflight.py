@@ -127,6 +127,17 @@ def test_the_model_of_an_earlier_run_is_checked_where_jobs_load_it(model, tmp_pa
     assert str(described) in found.text
 
 
+def test_the_model_that_travels_with_the_package_is_found_by_its_name_and_by_its_model_json(tmp_path):
+    of = study(Cluster(offline=True), models={"base": {"name": "resources/tiny_qwen"}})
+    made = tmp_path / "model.json"
+    made.write_text(json.dumps({"kind": "shipped", "path": "resources/tiny_qwen"}))
+    described = Job("describe_model", {"key": "base"}, (), ("m",))
+    assert models.check(of, [described, Job("evaluate", {}, (str(made),), ("p",))]) == []
+    made.write_text(json.dumps({"kind": "shipped", "path": "resources/huge_qwen"}))
+    (lost,) = texts(models.check(of, [Job("evaluate", {}, (str(made),), ("p",))]))
+    assert "no directory" in lost and "huge_qwen" in lost
+
+
 def test_a_model_of_the_hub_must_be_in_the_cache_where_there_is_no_network(tmp_path, monkeypatch, model):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)

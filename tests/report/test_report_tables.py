@@ -245,7 +245,7 @@ def test_models_are_those_that_runs_start_from():
     assert {ran[run] for run in ("qwen3b", "sft", "ocr", "ocr_video_r1")} == {"Qwen/Qwen2.5-VL-3B-Instruct"}
     assert {ran["qwen7b"], *settings.values()} == {"Qwen/Qwen2.5-VL-7B-Instruct"}
     ran, settings = models(SMALL | {"preset": "demo"})
-    assert {*ran.values(), *settings.values()} == {"small model trained here (tiny-x)"}
+    assert {*ran.values(), *settings.values()} == {"small model (tiny-x)"}
 
 
 def test_a_row_is_never_labelled_with_a_model_that_was_not_run(tmp_path):
@@ -253,11 +253,11 @@ def test_a_row_is_never_labelled_with_a_model_that_was_not_run(tmp_path):
     cells = build("table2", REFERENCE, scores=scores, models=models(SMALL | {"preset": "demo"})[0])
     papers = cell(cells, "Qwen2.5-VL-3B-Instruct")
     assert (papers["ours"], papers["note"]) == (None, "not run")
-    ours = cell(cells, "qwen3b: small model trained here (tiny-x)")
+    ours = cell(cells, "qwen3b: small model (tiny-x)")
     assert (ours["ours"], ours["paper"]) == (12.0, None)
     method = cell(cells, "Ours")
     assert method["ours"] == 20.0 and method["paper"] == 47.5
-    assert "small model trained here (tiny-x), not Qwen2.5-VL-3B-Instruct" in method["note"]
+    assert "small model (tiny-x), not Qwen2.5-VL-3B-Instruct" in method["note"]
     tables.write(tables.REPORT, tmp_path / "t.parquet", cells, tables.Lineage("test"))
 
 
@@ -281,7 +281,7 @@ def test_table_1_says_which_model_answered():
     answers = [prediction(asked[0], 1.0, "frames2", text="4", **DIRECT)]
     changes = SMALL | {"preset": "demo"}
     cells = build("table1", REFERENCE, predictions=answers, rl=asked, models=models(changes)[1])
-    assert cell(cells, "frames2", "Acc.")["note"].startswith("small model trained here (tiny-x), not Qwen2.5-VL-7B")
+    assert cell(cells, "frames2", "Acc.")["note"].startswith("small model (tiny-x), not Qwen2.5-VL-7B")
 
 
 def test_every_row_of_a_run_names_the_papers_model():

@@ -50,7 +50,7 @@ from rollout3d.config.training import Grpo, Optimiser, Sft, Training
 class Config(Section):
     """The whole configuration."""
 
-    preset: Literal["demo", "tiny", "smoke", "ablations", "seeing"] | None = None
+    preset: Literal["demo", "tiny", "smoke", "ablations", "seeing", "tiny_qwen"] | None = None
     """Preset that lies under `config/local.yaml`; null = the paper. [assumed]"""
     results: ResultsPath = "results"
     """Folder where everything is written; presets use results/<preset>. [assumed]"""
@@ -104,6 +104,8 @@ class Config(Section):
                     f"models.{key}.same_as must name a model that stands for itself: "
                     f"{unknown(model.same_as, themselves, 'one')}"
                 )
+            if model.shipped and model.tiny:
+                problems.append(f"models.{key}: {model.name} is trained already: give the model with tiny another name")
         if pair := confused(self.models):
             problems.append(f"models.{pair[0]} and models.{pair[1]} are too much alike ('.' matches any character)")
         if problems:

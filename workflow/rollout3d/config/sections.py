@@ -223,13 +223,28 @@ class External(Section):
     Video-R1-260k]"""
 
 
+SHIPPED_MODEL = "resources/tiny_qwen"
+"""Name of the small Qwen2.5-VL that travels with this package: its folder."""
+
+
 class Model(Section):
     name: Text
-    """Hugging Face name of the model; `site.models` may give a directory instead. [OCR]"""
+    """Hugging Face name of the model; `site.models` may give a directory instead. resources/tiny_qwen is the small
+    model that travels with this package. [OCR]"""
     tiny: bool = False
-    """Train a small Qwen2.5-VL from scratch on synthetic rooms instead (presets only). [assumed]"""
+    """Train a small Qwen2.5-VL from scratch on synthetic rooms instead (preset tiny_qwen). [assumed]"""
     same_as: str | None = None
     """Key of another model that serves for this one, too (presets only). [assumed]"""
+
+    @property
+    def shipped(self) -> bool:
+        """True for the small model that travels with this package."""
+        return self.name == SHIPPED_MODEL
+
+    @property
+    def small(self) -> bool:
+        """True for a model of a few million parameters, which needs no GPU."""
+        return self.tiny or self.shipped
 
 
 class Prompts(Section):

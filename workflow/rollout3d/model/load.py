@@ -1,8 +1,9 @@
 """Models on disk and in memory: `model.json`, loading, saving, and the policy that the rest of the pipeline holds.
 
 `model.json` names a model without holding it: `{"name", "kind", "path", "digest", "parents", "prompts", ...}`. `path`
-is a directory relative to the file, an absolute directory, or a Hugging Face name. Weights are safetensors in an
-ordinary Hugging Face directory: transformers, vLLM and anyone else can open it.
+is a directory relative to the file, an absolute directory, a folder that travels with this package (kind "shipped": a
+moved clone finds it), or a Hugging Face name. Weights are safetensors in an ordinary Hugging Face directory:
+transformers, vLLM and anyone else can open it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,14 @@ from rollout3d.model import rope, vision
 from rollout3d.model.directory import ModelError
 from rollout3d.model.encode import ENDS, Encoder, Medium, Prompt
 from rollout3d.model.hub_files import GENERATION, generation_config, processor_files
+from rollout3d.resources import shipped
 
 WEIGHTS = "weights"
 """Name of the weights' directory beside `model.json`."""
+SHIPPED = "shipped"
+"""Kind of a model that travels with this package."""
+CARD = "README.md"
+"""Description of a shipped model, which decides no result."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class ModelHandle:
     name: str
     """Key of the model or run, stored in every prediction."""
     kind: str
-    """hub | directory | tiny | sft | grpo | ..."""
+    """hub | directory | shipped | tiny | sft | grpo | ..."""
     path: str
     """Directory or Hugging Face name, resolved."""
     digest: str
@@ -144,7 +150,7 @@ def read_model(path: Path | str) -> ModelHandle:
     except (json.JSONDecodeError, KeyError) as error:
         raise ModelError(f"{path}: not a model.json ({error}); delete it and rerun its stage") from error
     if kind != "hub":
-        directory = path.parent / where
+        directory = shipped(where) if kind == SHIPPED else path.parent / where
         if not (directory / "config.json").exists():
             raise ModelError(f"{path}: its weights are missing, expected {directory / 'config.json'}")
         where = str(directory.resolve())
@@ -162,10 +168,15 @@ def write_model(path: Path | str, *, name: str, kind: str, weights: str, digest:
 def refer_model(path: Path | str, *, name: str, where: str, **about: Any) -> ModelHandle:
     """Write a `model.json` for a model that exists already: a directory, or a name on the Hugging Face Hub.
 
+    A `name` that is the path of a folder in this package's clone, with that folder as `where`, is a shipped model.
+
     Raises ModelError if there is no such directory, or if it holds no whole Qwen2.5-VL, or one of other sizes than the
     release that `name` names.
     """
     directory = Path(where).expanduser()
+    if directory == shipped(name):
+        directories.check(directory)
+        return write_model(path, name=name, kind=SHIPPED, weights=name, digest=files_digest(directory, CARD), **about)
     if directory.is_dir():
         directories.check(directory)
         directories.check_name(name, directory)
@@ -177,10 +188,15 @@ def refer_model(path: Path | str, *, name: str, where: str, **about: Any) -> Mod
     return write_model(path, name=name, kind="hub", weights=where, digest=digest, **about)
 
 
-def files_digest(directory: Path | str) -> str:
-    """Return the sha256 over names and contents of a directory's files, in sorted order; hidden files are skipped."""
+def files_digest(directory: Path | str, *without: str) -> str:
+    """Return the sha256 over names and contents of a directory's files, in sorted order; hidden files are skipped.
+
+    `without`: names of other files to skip.
+    """
     hasher = hashlib.sha256()
     for file in sorted(p for p in Path(directory).iterdir() if p.is_file() and not p.name.startswith(".")):
+        if file.name in without:
+            continue
         hasher.update(file.name.encode() + b"\0")
         with open(file, "rb") as stream:
             hasher.update(hashlib.file_digest(stream, "sha256").digest())
@@ -266,7 +282,8 @@ def check_weights(model_json: Path | str, handle: ModelHandle) -> None:
 
     Results of a model are current by that digest: other weights in its place would silently give wrong numbers.
     """
-    if handle.kind == "hub" or not handle.digest or files_digest(handle.path) == handle.digest:
+    skipped = (CARD,) if handle.kind == SHIPPED else ()
+    if handle.kind == "hub" or not handle.digest or files_digest(handle.path, *skipped) == handle.digest:
         return
     if Path(handle.path).parent == Path(model_json).resolve().parent:
         remedy = f"delete {model_json} and run `snakemake {model_json}`"

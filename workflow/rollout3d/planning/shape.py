@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rollout3d import resources
 from rollout3d.config import Config, Run
 from rollout3d.errors import UserError
 from rollout3d.model import directory, shapes
@@ -151,7 +152,11 @@ def model_shape(config: Config, key: str) -> tuple[Shape, str]:
     made = Path(config.results) / "models" / key
     if model.tiny and not (made / "model.json").exists():
         raise Unplannable(f"models.{key} is trained from scratch: its sizes are known once {made}/model.json is there")
-    given = made / "weights" if model.tiny else config.site.models.get(key)
+    given = (
+        made / "weights"
+        if model.tiny
+        else config.site.models.get(key) or (resources.shipped(model.name) if model.shipped else None)
+    )
     where = Path(given).expanduser() if given and Path(given).expanduser().is_dir() else hub_directory(model.name)
     if where is None:
         return released(model.name), "built-in sizes"

@@ -78,7 +78,7 @@ def parameters(study: Study, run: str) -> int:
         key = study.runs[key].init
     key = config.models[key].same_as or key
     model = config.models[key]
-    if model.tiny:
+    if model.small:
         return SMALL_PARAMETERS
     where = config.site.models.get(key) or hub_directory(model.name)
     if where:

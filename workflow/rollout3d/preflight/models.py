@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rollout3d import resources
 from rollout3d.cluster import GPU_JOBS
 from rollout3d.model import directory
 from rollout3d.preflight import Finding, Job, Study, by_rule
@@ -25,15 +26,17 @@ def _models(study: Study, jobs: Sequence[Job]) -> Iterator[tuple[str, str]]:
     config = study.config
     for job in by_rule(jobs, "describe_model"):
         key = job.wildcards["key"]
-        given = config.site.models.get(key)
-        yield (f"site.models.{key}", given) if given else (f"models.{key}.name", config.models[key].name)
+        given, model = config.site.models.get(key), config.models[key]
+        name = str(resources.shipped(model.name)) if model.shipped else model.name
+        yield (f"site.models.{key}", given) if given else (f"models.{key}.name", name)
     made = {path for job in jobs for path in job.outputs}
     for path in (p for job in by_rule(jobs, *GPU_JOBS) for p in job.inputs if p.endswith("model.json")):
         if path not in made and Path(path).is_file():
             try:
                 about = json.loads(Path(path).read_text(encoding="utf-8"))
-                inside = about["kind"] == "hub"
-                yield path, about["path"] if inside else str(Path(path).parent / about["path"])
+                folders = {"hub": None, "shipped": resources.root()}
+                folder = folders.get(about["kind"], Path(path).parent)
+                yield path, about["path"] if folder is None else str(folder / about["path"])
             except (ValueError, KeyError, TypeError):
                 yield path, str(Path(path).parent)
 

@@ -72,7 +72,7 @@ def models_of(config: Config, runs: Mapping[str, Run]) -> dict[str, str]:
         while key in runs:
             key = runs[key].init
         model = config.models[config.models[key].same_as or key]
-        found[name] = f"small model trained here ({model.name})" if model.tiny else model.name
+        found[name] = f"small model ({model.name})" if model.small else model.name
     return found
 
 

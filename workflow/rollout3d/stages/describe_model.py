@@ -1,4 +1,5 @@
-"""Write the `model.json` of an existing model: a directory of this machine (site.models), else a Hugging Face name.
+"""Write the `model.json` of an existing model: a directory of this machine (site.models), the small model that travels
+with this package, or a Hugging Face name.
 
 Nothing is downloaded here; the first job that loads the model downloads it.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout3d.fingerprint import Recorder, roots_of
+from rollout3d.resources import shipped
 from rollout3d.stages.common import Stage
 
 STAGE = Stage("describe_model", __doc__)
@@ -23,12 +25,14 @@ def main(argv: list[str] | None = None) -> None:
 
     from rollout3d.model.load import refer_model
 
-    name = config.models[args.key].name
+    model = config.models[args.key]
+    # By its literal name: rollout3d.code counts the files of that folder among those that this stage depends on.
+    name = str(shipped("resources/tiny_qwen")) if model.shipped else model.name
     root = f"models.{args.key}"
     lineage = STAGE.lineage()
     with Recorder({key: path for key, path in roots_of(config.site).items() if key == root}) as raw:
         where = config.site.models.get(args.key, name)
-        refer_model(args.out, name=name, where=where, lineage=lineage.as_dict())
+        refer_model(args.out, name=model.name, where=where, lineage=lineage.as_dict())
     if args.raw:
         raw.write(args.raw, lineage)
 
