@@ -1,4 +1,5 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
+# make seeing: does training use the video? | make tiny-qwen: train the small model of the presets again (hours)
 # make test | test-long | test-vllm | lint | docs | dry-run | clean
 # make pictures: the README's pictures and figures, from the last demo (chromium)
 # make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
@@ -12,16 +13,23 @@ BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
 
-.PHONY: demo seeing test test-long test-vllm lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
+.PHONY: demo seeing tiny-qwen test test-long test-vllm lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
 	@$(BIN)/rollout3d summary --results results/demo
 
-# Twenty minutes: does training use the video?
+# Twenty minutes: does training use the video? GRPO must raise the reward on rooms held out, and not on black frames.
 seeing: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/seeing.yaml --quiet rules -- all
 	@$(BIN)/rollout3d summary --results results/seeing
+	@$(BIN)/rollout3d compare --results results/seeing --benchmark synthetic --before sft --after grpo grpo_1 grpo_2 \
+	  --above video --not-above black
+
+# The small model of the presets, from scratch: hours, resumable. Writes resources/tiny_qwen, which the repository holds.
+tiny-qwen: $(VENV)/ready system
+	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/tiny_qwen.yaml --quiet rules -- all
+	$(BIN)/python docs/tiny_qwen.py
 
 test: $(VENV)/ready system
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)

@@ -293,7 +293,7 @@ def test_a_preset_may_be_named_on_the_command_line_or_by_a_file_of_the_users(stu
     assert study("preset: demo\n", "preset=null").results == "results"
     Path("mine.yaml").write_text("preset: tiny\nseed: 5\n")
     mine = study("", files=["mine.yaml"])
-    assert mine.seed == 5 and mine.results == "results/tiny" and mine.models["base"].tiny
+    assert mine.seed == 5 and mine.results == "results/tiny" and mine.models["base"].shipped
     assert study("preset: demo\n", files=["config/presets/tiny.yaml"]).results == "results/tiny"
     said = study.refused("", "preset=demo", files=["mine.yaml"])
     assert said.startswith("--config: two presets at once, 'tiny' (mine.yaml:1) and 'demo' (--config)")

@@ -20,7 +20,7 @@ def test_it_changes_nothing_until_the_configuration_names_it_and_then_reaches_th
 
     wanted = rules(study.snakemake("-n", *NAMED))
     assert {"questions", "assemble", "score", "report"} <= wanted
-    assert not wanted & {"render_scans", "ingest", "regions", "train_base_model"}
+    assert not wanted & {"render_scans", "ingest", "regions", "describe_model"}
     study.snakemake(*NAMED)
     trained = tables.read(tables.OCR_RL, study.results / "train/ocr_rl.parquet", ["question_type"])
     assert sum(row["question_type"] == "object_height" for row in trained) > 0

@@ -32,7 +32,7 @@ def weights(study, run):
         ('runs={"max_steps": 1}', OCR | {"difficulty", "select_hard", "annotate", "sft_table", "sft", "paper_table"}),
         (
             'cot={"sentences": 1}',
-            OCR | {"train_base_model", "difficulty", "select_hard", "annotate", "sft_table", "sft"} | {"paper_table"},
+            OCR | {"annotate", "sft_table", "sft", "paper_table"},
         ),
         ('cot={"per_transition": 3}', OCR | {"select_hard", "annotate", "sft_table", "sft", "paper_table"}),
         ('evaluation={"temperature": 0.5}', {"evaluate", "merge_predictions", "score", "report"}),

@@ -101,7 +101,7 @@ def write_release(root):
 
 
 def configured(root):
-    given = ["keep=[assemble,train_base_model,select_hard]", "evaluation={benchmarks: [pictures]}"]
+    given = ["keep=[assemble,describe_model,select_hard]", "evaluation={benchmarks: [pictures]}"]
     return [*given, "cot={teacher: plain}", f"site={{benchmarks: {{pictures: {root}}}}}"]
 
 

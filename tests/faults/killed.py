@@ -51,7 +51,7 @@ def of_stage(world: World, study: Study, stage: str) -> Line:
         folder = "difficulty/" if stage == "difficulty" else "eval/"
         asked = study.asked() - whole.asked()
         answered = sum(n for (out, _), n in asked.items() if out.startswith(folder))
-    if stage.startswith("train_") and stage != "train_base_model":
+    if stage in ("train_sft", "train_grpo"):
         runs = {"sft"} if stage == "train_sft" else set(whole.saved()) - {"sft"}
         again = study.trained() - whole.trained()
         trained = sum(n for (run, _), n in again.items() if run in runs)

@@ -53,10 +53,12 @@ def scopes(stage: str, config: Config, runs: dict[str, Run]) -> Iterator[tuple[C
 
 def identities(config: Config) -> dict[str, str]:
     """Return a digest of the values that decide each job, by a name of the job; of stages that the workflow runs."""
-    runs = read_runs(ROOT / "config" / "runs.tsv", config)
+    runs = read_runs(ROOT / config.runs.table, config)
     found: dict[str, str] = {}
     for stage, spec in registry.STAGES.items():
-        if stage in ("render_scans", "train_base_model") and not any(model.tiny for model in config.models.values()):
+        if stage == "render_scans" and getattr(config, "toyworld", None) is None:
+            continue
+        if stage == "train_base_model" and not any(model.tiny for model in config.models.values()):
             continue
         for of, scope in scopes(stage, config, runs):
             own = registry.split(registry.job_values(stage, of, scope))[0]

@@ -16,15 +16,16 @@ from toyworld.settings import StudyConfig
 ROOT = Path(__file__).parents[2]
 BEFORE = json.loads((ROOT / "tests" / "lineage" / "identities.json").read_text())
 """Preset -> job -> digest of the values that decide it, recorded before any key was moved or removed."""
-MOST = 120
-"""Keys that the configuration may have; later ones say what they buy."""
+MOST = 121
+"""Keys that the configuration may have; later ones say what they buy. `evaluation.probe_share`: two probes in a demo of
+minutes."""
 
 
 @pytest.mark.parametrize("name", [name or "paper" for name in PRESETS])
 def test_no_result_is_stale_because_a_key_was_moved_or_removed(name):
     files = [] if name == "paper" else [ROOT / "config" / "presets" / f"{name}.yaml"]
     found = identities(read.read_study([], files, ROOT, StudyConfig))
-    assert len(found) >= 100 and found == BEFORE[name]
+    assert len(found) >= 70 and found == BEFORE[name]
 
 
 @pytest.mark.parametrize("key", CONSTANTS)

@@ -1,27 +1,26 @@
-"""Training data of the small model: true statements about rooms, and a loss mainly on answers."""
+"""Lessons of the small model: true statements about rooms that never repeat."""
 
-import json
 import re
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from rollout3d.config import read
 from rollout3d.cot import geometric
 from rollout3d.seeding import stable_hash
-from toyworld.model import lessons, training
-from toyworld.model.architecture import build_tiny, tiny_tokenizer
-from toyworld.model.training import QUESTION_WEIGHT, _corpus, _order, lesson_row
+from toyworld.model import lessons
 from toyworld.rendering.quick import sample_room
 from toyworld.settings import StudyConfig
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
-STUDY = read.load(CONFIG / "config.yaml", CONFIG / "presets" / "tiny.yaml", model=StudyConfig)
+STUDY = read.load(CONFIG / "config.yaml", CONFIG / "presets" / "tiny_qwen.yaml", model=StudyConfig)
 REASON = partial(geometric.reasoning, seed=STUDY.seed)
+REASONED = replace(lessons.EARLY, reasoned=2)
 
 
 def with_model(**changes):
@@ -32,67 +31,66 @@ def with_model(**changes):
 
 @pytest.fixture(scope="module")
 def room():
-    return lessons.make_room(3, STUDY, REASON)
+    return lessons.make_room(3, STUDY, REASON, REASONED)
+
+
+def film_and_view(seed, dataset="scannet", n_frames=8, n_objects=(10, 18)):
+    film = sample_room(stable_hash(seed), n_frames, 140, 112, n_objects=n_objects)
+    return film, lessons.scene_view(film.world, dataset, film.shown, "x")
 
 
 def test_a_room_is_the_same_every_time_and_unlike_the_next(room):
-    again, other = lessons.make_room(3, STUDY, REASON), lessons.make_room(4, STUDY, REASON)
+    again, other = (lessons.make_room(index, STUDY, REASON, REASONED) for index in (3, 4))
     assert np.array_equal(room.frames, again.frames) and room.lessons == again.lessons
     assert room.lessons != other.lessons
-
-
-def test_rooms_do_not_depend_on_the_number_of_workers():
-    one, two = (lessons.make_rooms(STUDY, REASON, workers) for workers in (1, 2))
-    assert [r.lessons for r in one] == [r.lessons for r in two]
 
 
 def test_frames_have_the_training_size(room):
     height, width = lessons.frame_size(STUDY.video)
     assert room.frames.shape[1:] == (height, width, 3) and height * width <= STUDY.video.train_max_pixels
+    assert room.cells.depth.shape == (len(room.frames), height // 28, width // 28)
 
 
 def test_every_moment_counts_what_its_pair_of_frames_shows():
-    frames, world, seen = sample_room(stable_hash("moments"), 6, 84, 56)
-    text = lessons.describe(lessons.what_moments_show(world, "scannet", seen)).answer
+    film, _ = film_and_view("moments", n_frames=6)
+    text = lessons.describe(lessons.what_moments_show(film, "scannet")).answer
     moments = re.findall(r"(\d): ([^.]*)\.", text)
-    assert [int(number) for number, _ in moments] == [1, 2, 3] and len(frames) == 6
+    assert [int(number) for number, _ in moments] == [1, 2, 3] and len(film.frames) == 6
     for number, listed in moments:
-        pair = seen[2 * int(number) - 2 : 2 * int(number)]
-        shown = [lessons.asked_as(world.things[i], "scannet") for i in {i for things in pair for i in things}]
+        pair = film.shown[2 * int(number) - 2 : 2 * int(number)]
+        shown = [lessons.asked_as(film.world.things[i], "scannet") for i in {i for things in pair for i in things}]
         true = {name: shown.count(name) for name in shown if name}
         assert {name: int(n) for n, name in re.findall(r"(\d+) ([a-z ]+)", listed)} == true
 
 
-def test_a_clips_lesson_describes_its_own_frames(room):
-    rng = np.random.default_rng(0)
-    assert lessons.describe(room.moments) == room.lessons[0]
-    shown = set()
-    for _ in range(40):
-        clip = lessons.clip(room, rng)
-        n = len(clip.frames)
-        at = next(at for at in range(len(room.moments)) if np.array_equal(clip.frames, room.frames[2 * at :][:n]))
-        assert clip.moments == room.moments[at : at + n // 2]
-        assert clip.lessons == (lessons.describe(clip.moments),)
-        shown.add((at, n))
-    assert {n for _, n in shown} == {2, 4} and len({at for at, _ in shown}) > 2
+def test_a_clip_is_few_frames_with_their_description():
+    lengths = Counter()
+    for index in range(12):
+        clip = lessons.make_clip(index, STUDY)
+        (lesson,) = clip.lessons
+        assert lesson.question == lessons.DESCRIBE and clip.frames.any()
+        assert len(re.findall(r"\d+: ", lesson.answer)) == len(clip.frames) // 2
+        lengths[len(clip.frames)] += 1
+    assert set(lengths) == {2, 4}
+    assert not np.array_equal(lessons.make_clip(0, STUDY).frames[0], lessons.make_clip(1, STUDY).frames[0])
 
 
-def test_some_rooms_are_black_and_have_no_clips():
-    some, none = (with_model(blind=share, rooms=12) for share in (0.5, 0.0))
-    made = lessons.make_rooms(some, REASON, 1)
-    black = [not room.frames.any() for room in made]
-    assert 0 < sum(black) < 12
-    assert [not room.moments for room in made] == black
-    for room, other in zip(made, lessons.make_rooms(none, REASON, 1)):
-        assert room.lessons == other.lessons  # lessons do not depend on the frames' colour
+def test_some_rooms_are_black_and_have_no_cells():
+    some, none = (with_model(blind=share) for share in (0.5, 0.0))
+    black = 0
+    for index in range(12):
+        made, other = (lessons.make_room(index, study, REASON) for study in (some, none))
+        black += not made.frames.any()
+        assert (made.cells is None) == (not made.frames.any())
+        assert made.lessons == other.lessons  # lessons do not depend on the frames' colour
+    assert 0 < black < 12
 
 
 def test_inventory_counts_the_world():
-    _, world, seen = sample_room(stable_hash("inventory"), 2, 84, 56)
-    view = lessons.scene_view(world, "scannetpp", seen, "x")
+    film, view = film_and_view("inventory", "scannetpp")
     said = {name: int(n) for n, name in re.findall(r"(\d+) ([a-z ]+)", lessons.inventory(view).answer)}
     true: dict[str, int] = {}
-    for thing in world.things:
+    for thing in film.world.things:
         name = lessons.asked_as(thing, "scannetpp")
         if name:
             true[name] = true.get(name, 0) + 1
@@ -103,25 +101,108 @@ def test_area_of_a_polygon():
     assert lessons.polygon_area(((0, 0), (4, 0), (4, 3), (2, 3), (2, 5), (0, 5))) == 16
 
 
-def test_answers_carry_the_weight_of_their_lesson_and_questions_little(room):
-    policy = build_tiny(
-        tiny_tokenizer(_corpus([room], STUDY), 1200), 0, STUDY.video, hidden=64, layers=2, vision_hidden=32
-    )
-    item = lesson_row(policy, room)
-    tokens = [token for branch in item.row.completions for token in branch]
-    assert len(tokens) == len(item.weights)
-    places = iter(zip(tokens, item.weights.tolist()))
-    for lesson in room.lessons:
-        answer = policy.encoder.completion(lesson.answer).tolist()
-        token, weight = next(place for place in places if place[1] != pytest.approx(QUESTION_WEIGHT))
-        assert token == answer[0]
-        rest = [next(places) for _ in answer[1:]]
-        assert [t for t, _ in rest] == answer[1:]
-        assert [weight, *(w for _, w in rest)] == pytest.approx([lesson.weight / len(answer) ** 0.5] * len(answer))
-    assert next(places, None) is None
-    prefix = policy.tokenizer.decode(item.row.prompt.input_ids)
-    assert prefix.endswith("<|vision_end|>") and room.lessons[0].question not in prefix
-    assert torch.equal(item.row.prompt.position_ids[:, 0], torch.zeros(3, dtype=torch.long))
+@pytest.mark.parametrize("dataset", ["scannet", "scannetpp", "arkitscenes"])
+def test_facts_are_true(dataset):
+    """Each kind of fact, worked out once more from the things and from what the frames show."""
+    kinds = Counter()
+    for seed in range(4):
+        film, view = film_and_view(("facts", seed), dataset)
+        called = [lessons.asked_as(thing, dataset) for thing in film.world.things]
+        of_frame = [{called[i] for i in shown} for shown in film.shown]
+        things = {name: [t for t, c in zip(film.world.things, called) if c == name] for name in set(called) - {None}}
+        first = {name: next((k for k, f in enumerate(of_frame) if name in f), None) for name in things}
+
+        def centre_gap(a, b, things=things):
+            return np.linalg.norm(np.subtract(things[a][0].center, things[b][0].center))
+
+        for lesson in lessons.facts(view, film, dataset, np.random.default_rng(seed)):
+            kind = lesson.question.split()[0].rstrip(":")
+            kinds[kind] += 1
+            name = re.sub(r"^(When is|Number of|Size of|Nearest to)( the)? |\?$", "", lesson.question)
+            if kind == "When":
+                pairs = [k + 1 for k in range(4) if name in of_frame[2 * k] | of_frame[2 * k + 1]]
+                assert lesson.answer == " ".join(map(str, pairs))
+            elif kind == "Number":
+                assert int(lesson.answer) == len(things[name])
+            elif kind == "Size":
+                assert int(lesson.answer) == pytest.approx(100 * max(things[name][0].size), abs=0.51)
+            elif kind == "First":
+                a, b = lesson.question.removeprefix("First: ").rstrip("?").split(" or ")
+                assert lesson.answer == (a if first[a] < first[b] else b)
+            elif kind == "From":
+                a, b = lesson.question.removeprefix("From ").rstrip("?").split(" to ")
+                assert len(things[a]) == len(things[b]) == 1 and float(lesson.answer) <= centre_gap(a, b)
+            elif kind == "Nearest":
+                assert len(things[name]) == 1 and lesson.answer in things and lesson.answer != name
+    assert set(kinds) == {"When", "Number", "Size", "First", "From", "Nearest"}
+
+
+def test_choices_are_true():
+    """The nearest of four things by name and letter, and three or four things by first appearance."""
+    kinds = Counter()
+    for seed in range(6):
+        film, view = film_and_view(("choices", seed))
+        first = {}
+        for frame, shown in enumerate(film.shown):
+            for i in shown:
+                first.setdefault(lessons.asked_as(film.world.things[i], "scannet"), frame)
+        for lesson in lessons.choices(view, film, np.random.default_rng(seed)):
+            if lesson.question.startswith("Order of "):
+                named = lesson.question.removeprefix("Order of ").rstrip("?").split(", ")
+                assert lesson.answer.split(", ") == sorted(named, key=first.__getitem__)
+                assert len({first[name] for name in named}) == len(set(named)) in (3, 4)
+                kinds["order"] += 1
+                continue
+            by_letter = "A. " in lesson.question
+            pattern = (
+                r"Nearest to the (.+)\? A\. (.+) B\. (.+) C\. (.+) D\. (.+)"
+                if by_letter
+                else (r"Nearest to the (.+): (.+), (.+), (.+), (.+)\?")
+            )
+            name, *others = re.fullmatch(pattern, lesson.question).groups()
+            distance = [view.distance(name, other, "exact") for other in others]
+            nearest = others[int(np.argmin(distance))]
+            assert lesson.answer == ("ABCD"[others.index(nearest)] if by_letter else nearest)
+            kinds["letter" if by_letter else "name"] += 1
+    assert kinds["letter"] == kinds["name"] > 5 and kinds["order"] > 5
+
+
+def test_later_rooms_have_choices_in_place_of_the_description():
+    study = with_model(blind=0.0)
+    early, late = (lessons.make_room(3, study, REASON, asked) for asked in (lessons.EARLY, lessons.LATE))
+    asked = [[lesson.question for lesson in room.lessons] for room in (early, late)]
+    assert np.array_equal(early.frames, late.frames)
+    assert lessons.DESCRIBE in asked[0] and lessons.DESCRIBE not in asked[1]
+    assert [any(question.startswith("Order of") for question in each) for each in asked] == [False, True]
+    closest = [sum("is the closest to" in question for question in each) for each in asked]
+    assert closest[1] >= closest[0] > 0
+
+
+def test_questions_name_only_what_the_frames_show():
+    film, view = film_and_view("shown", n_frames=2, n_objects=(30, 36))
+    seen = {i for shown in film.shown for i in shown}
+    hidden = {c for t in film.world.things if (c := lessons.asked_as(t, "scannet")) and t.thing_id not in seen}
+    asked = [
+        lesson.question
+        for lesson in lessons.questions(view, film, STUDY, np.random.default_rng(0), None, lessons.EARLY)
+    ]
+    assert hidden and asked
+    assert not [q for q in asked for name in hidden if re.search(rf"\b{name}\b", q)]
+
+
+def test_questions_are_spread_over_the_tasks():
+    rows = [{"question_type": name, "n": k} for name in ("object_counting", "route_planning") for k in range(2)]
+    rows += [{"question_type": f"object_rel_direction_{level}", "n": 0} for level in ("easy", "medium", "hard")]
+    ordered = [(row["question_type"], row["n"]) for row in lessons.one_of_each_first(rows)]
+    assert ordered == [
+        ("object_counting", 0),
+        ("route_planning", 0),
+        ("object_rel_direction_easy", 0),
+        ("object_counting", 1),
+        ("route_planning", 1),
+        ("object_rel_direction_medium", 0),
+        ("object_rel_direction_hard", 0),
+    ]
 
 
 def test_reasoned_lessons_end_with_their_answer(room):
@@ -129,6 +210,8 @@ def test_reasoned_lessons_end_with_their_answer(room):
     assert reasoned
     for lesson in reasoned:
         assert re.fullmatch(r"<think>.+</think>\n<answer>.+</answer>", lesson.answer, re.S)
+    without = lessons.make_room(3, STUDY, REASON)
+    assert without.lessons == tuple(lesson for lesson in room.lessons if lesson not in reasoned)
 
 
 def test_a_question_without_reasoning_is_no_lesson(room):
@@ -138,60 +221,16 @@ def test_a_question_without_reasoning_is_no_lesson(room):
         asked.append(row)
         return None if len(asked) == 1 else REASON(row)
 
-    fewer = lessons.make_room(3, STUDY, reason)
+    fewer = lessons.make_room(3, STUDY, reason, REASONED)
     first = next(lesson for lesson in room.lessons if lesson.answer.startswith("<think>"))
-    assert len(asked) == lessons.REASONED_A_ROOM
+    assert len(asked) == 2
     assert fewer.lessons == tuple(lesson for lesson in room.lessons if lesson is not first)
     assert geometric.reasoning(asked[0] | {"evidence": "{}"}, 0) is None
 
 
-def test_order_is_whole_permutations():
-    order = _order(5, 12, seed=0)
-    assert sorted(order[:5]) == sorted(order[5:10]) == [0, 1, 2, 3, 4] and order == _order(5, 12, seed=0)
-
-
-def test_the_saved_model_is_an_ordinary_hugging_face_directory(tmp_path):
-    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
-
-    from rollout3d import tables
-    from toyworld.model.training import train
-
-    train(STUDY, "small", tmp_path, tables.Lineage("test"), REASON)
-    about = json.loads((tmp_path / "model.json").read_text())
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(tmp_path / about["path"])
-    assert sum(p.numel() for p in model.parameters()) < 5e6
-    assert AutoTokenizer.from_pretrained(tmp_path / about["path"]).eos_token == "<|im_end|>"
-    losses = [row["loss"] for row in tables.read(tables.METRICS, tmp_path / "metrics.parquet")]
-    assert len(losses) == STUDY.toyworld.model.steps and losses[-1] < losses[0]
-
-
-def test_clips_add_to_the_loss_of_the_rooms(room, monkeypatch):
-    """With clips, the same steps lead to other weights."""
-    monkeypatch.setattr(training, "_sum_over_processes", lambda parameters, loss: None)
-    moved = []
-    for clips in (0, 2):
-        settings = {"steps": 2, "batch_size": 1, "clips": clips}
-        study = with_model(**settings)
-        tokenizer = tiny_tokenizer(_corpus([room], STUDY), 1200)
-        policy = build_tiny(tokenizer, 0, STUDY.video, hidden=64, layers=2, vision_hidden=32)
-        metrics = training._loop(policy, [room], study, 0, 1)
-        assert all(np.isfinite(row["grad_norm"]) for row in metrics)
-        moved.append(policy.core.model.visual.patch_embed.proj.weight.detach().clone())
-    assert not torch.equal(*moved)
-
-
-def test_muons_update_equals_torchs_but_for_its_rounding():
-    """Ours is float32, since bfloat16 is slow on CPUs without instructions for it."""
-    import torch
-    from torch.optim import _muon
-
-    from toyworld.model.training import orthogonalised
-
-    real = _muon._zeropower_via_newtonschulz
-    for shape in ((24, 40), (40, 24)):
-        update = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        ours = orthogonalised(update, (3.4445, -4.775, 2.0315), 5, 1e-7)
-        assert ours.shape == update.shape and 0.5 < torch.linalg.svdvals(ours).min() < 1.3
-        if real is not orthogonalised:
-            theirs = real(update, (3.4445, -4.775, 2.0315), 5, 1e-7).float()
-            assert (ours - theirs).abs().max() < 0.05
+def test_the_last_rooms_teach_mostly_reasoning():
+    room = lessons.make_room(3, with_model(blind=0.0), REASON, lessons.THOUGHTS)
+    asked = [lesson.question for lesson in room.lessons]
+    assert lessons.DESCRIBE not in asked and lessons.COUNT_ALL not in asked
+    reasoned = [lesson for lesson in room.lessons if lesson.answer.startswith("<think>")]
+    assert 5 <= len(reasoned) <= lessons.THOUGHTS.reasoned

@@ -9,6 +9,7 @@ from toyworld.rendering.mesh import FLOOR, Mesh, coarse_mesh_of, mesh_of
 from toyworld.rendering.quick import sample_room
 from toyworld.rendering.recording import record
 from toyworld.rendering.renderer import NOTHING, Renderer
+from toyworld.rooms.vocabulary import CATEGORIES
 from toyworld.rooms.world import build_world
 
 K = np.array([[50.0, 0.0, 31.5], [0.0, 50.0, 23.5], [0.0, 0.0, 1.0]])
@@ -152,15 +153,41 @@ def test_a_recording_renders_its_poses_and_loses_a_short_run_of_them():
 
 
 def test_quick_frames_are_a_recordings_frames_squeezed():
-    frames, world, shown = sample_room(9, n_frames=5, width=84, height=56)
-    assert frames.shape == (5, 56, 84, 3) and len(shown) == 5
-    film = record(world, 8, 10, 336, 252)
-    picked = [f for i, f in enumerate(film.frames()) if i in (0, 20, 40, 59, 79)]
-    for small, ids, (rgb, _, thing) in zip(frames, shown, picked):
+    film = sample_room(9, n_frames=5, width=84, height=56)
+    assert film.frames.shape == (5, 56, 84, 3) and len(film.shown) == 5
+    recorded = record(film.world, 8, 10, 336, 252)
+    picked = [f for i, f in enumerate(recorded.frames()) if i in (0, 20, 40, 59, 79)]
+    for small, ids, (rgb, _, thing) in zip(film.frames, film.shown, picked):
         expected = cv2.resize(rgb, (84, 56), interpolation=cv2.INTER_AREA).astype(float)
         assert np.abs(expected - small).mean() < 4
         scale = 84 * 56 / (336 * 252)
-        share = np.bincount(thing[thing >= 0], minlength=len(world.things)) * scale
+        share = np.bincount(thing[thing >= 0], minlength=len(film.world.things)) * scale
         assert set(np.flatnonzero(share > 15)) <= set(ids) <= set(np.flatnonzero(share > 9))
     again = sample_room(9, n_frames=5, width=84, height=56)
-    assert again[0].tobytes() == frames.tobytes() and again[1:] == (world, shown)
+    assert again.frames.tobytes() == film.frames.tobytes()
+    assert (again.world, again.shown) == (film.world, film.shown)
+
+
+def test_cells_of_quick_frames_say_what_the_recording_shows_there():
+    """A cell is 28 pixels wide; in the recording, which is four times as wide and 4.5 times as high, 112 x 126."""
+    film = sample_room(9, n_frames=5, width=84, height=56)
+    assert film.categories.shape == (5, 2, 3, len(CATEGORIES)) and film.depth.shape == (5, 2, 3)
+    recorded = record(film.world, 8, 10, 336, 252)
+    picked = [f for i, f in enumerate(recorded.frames()) if i in (0, 20, 40, 59, 79)]
+    numbers = np.array([list(CATEGORIES).index(thing.category) for thing in film.world.things])
+    clear = 0
+    for k, (_, depth, thing) in enumerate(picked):
+        for row, column in np.ndindex(2, 3):
+            cell = np.s_[126 * row : 126 * (row + 1), 112 * column : 112 * (column + 1)]
+            assert np.isclose(film.depth[k, row, column], depth[cell].mean(), rtol=0.03)
+            ids = thing[cell][thing[cell] >= 0]
+            pixels = np.bincount(numbers[ids], minlength=len(CATEGORIES)) * 28 * 28 / (112 * 126)
+            found = film.categories[k, row, column]
+            assert not found[pixels < 9].any() and found[pixels > 15].all()
+            clear += int((pixels > 15).sum())
+    assert clear > 20
+
+
+def test_frames_that_are_not_made_of_cells_are_refused():
+    with pytest.raises(ValueError, match="90 x 56 pixels are not made of cells of 28 x 28"):
+        sample_room(9, n_frames=2, width=90, height=56)

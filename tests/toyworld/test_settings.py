@@ -18,22 +18,21 @@ IDENTITIES = {
         "scannet": "f4677e1332f78c0e20ec7334a7c01a43",
         "scannetpp": "ea263b2c3f5fbbdafbab445e9b96eeae",
         "arkitscenes": "cb26291e36841335cf05989448c91a3c",
-        "model": "199a3e369c9a3527fb59c0e95244cc3f",
     },
     "tiny": {
         "scannet": "79ca1bb900ddba05db4e396b8d1d7580",
         "scannetpp": "3f1b0fce76897f246a3f3f7c29775a42",
         "arkitscenes": "e91e9f43c143f3f0ab8de3e05e0f64ee",
-        "model": "2041cdd09107c623219a8e6cd8eeb136",
     },
     "seeing": {
         "scannet": "bdbae8521a091d7ecaf5f20987c7f744",
         "scannetpp": "39c23d2e88540ec5e9c97df751d91d8e",
         "arkitscenes": "61e140f16b33a5caf66ef47515901dfc",
-        "model": "ce86225c02d191cd9c2d43e5f6281b8d",
     },
 }
-"""Identities without parents, recorded when the settings were the sections `synthetic` and `base_model`."""
+"""Identities of scans without parents, recorded when the settings were the section `synthetic`."""
+SCANS = {"demo": {"n_objects": (15, 40)}, "tiny": {}, "seeing": {"val_scans": 24, "n_objects": (6, 12)}}
+"""Settings of the presets then, where they differ from those of today."""
 
 
 def preset(name):
@@ -41,14 +40,15 @@ def preset(name):
 
 
 @pytest.mark.parametrize("name", IDENTITIES)
-def test_scans_and_models_made_before_the_settings_moved_stay_current(name):
+def test_scans_made_before_the_settings_moved_stay_current(name):
     assert set(stages.SPECS) <= set(registry.STAGES)
+    study = preset(name)
+    scans = study.toyworld.scans.model_copy(update=SCANS[name])
+    study = study.model_copy(update={"toyworld": study.toyworld.model_copy(update={"scans": scans})})
     found = {}
-    for key in IDENTITIES[name]:
-        stage = "train_base_model" if key == "model" else "render_scans"
-        scope = registry.Scope(key="base") if key == "model" else registry.Scope(dataset=key)
-        values, _ = registry.split(registry.job_values(stage, preset(name), scope))
-        found[key] = tables.Lineage(stage, values).identity
+    for dataset in IDENTITIES[name]:
+        values, _ = registry.split(registry.job_values("render_scans", study, registry.Scope(dataset=dataset)))
+        found[dataset] = tables.Lineage("render_scans", values).identity
     assert found == IDENTITIES[name]
 
 
@@ -99,8 +99,5 @@ def test_a_wrong_key_is_refused_with_its_line(tmp_path, text, says):
 
 def test_the_paper_reads_the_section_as_it_stands():
     loaded = read.load(CONFIG / "config.yaml", CONFIG / "presets" / "demo.yaml")
-    assert loaded.toyworld == {
-        "scans": {"scans_per_dataset": 10, "val_scans": 4},
-        "model": {"rooms": 700, "steps": 360, "batch_size": 4},
-    }
+    assert loaded.toyworld == {"scans": {"scans_per_dataset": 10, "val_scans": 4, "n_objects": [10, 18]}}
     assert Config().toyworld is None

@@ -48,14 +48,14 @@ class Scans(Section):
 class SmallModel(Section):
     """The small Qwen2.5-VL, trained from scratch for every model with `tiny: true`."""
 
-    rooms: Positive = 1200
-    """Number of rooms, rendered straight to frames."""
     steps: Positive = 600
     """Optimiser steps."""
-    batch_size: Positive = 32
-    """Rooms per step."""
+    batch_size: Positive = 4
+    """Rooms per step, no one of which comes twice."""
+    thoughts: NotNegative = 0
+    """Number of further steps that teach answers with reasoning."""
     clips: NotNegative = 0
-    """Number of 2- or 4-frame clips added to each step; short clips bootstrap visual grounding. 0 = off."""
+    """Number of steps, the first ones, that show clips of 2 or 4 frames with a description only."""
     blind: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of rooms whose frames are black, so that the model learns to answer from prior knowledge. Without them its
     answers to black frames are those of a model that has never seen such input, which inflates the difference between
@@ -76,12 +76,6 @@ class SmallModel(Section):
     """Size of the tokeniser's vocabulary, special tokens included."""
     processes: Positive = 2
     """Processes of one thread that share a step; the result depends on their number."""
-
-    @model_validator(mode="after")
-    def _clips_can_be_shared_out(self) -> SmallModel:
-        if self.clips % self.processes:
-            raise ValueError(f"clips: {self.clips} cannot be shared out over {self.processes} processes")
-        return self
 
 
 class ToyWorld(Section):

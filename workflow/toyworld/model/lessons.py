@@ -1,9 +1,10 @@
-"""Training data of the small model: rooms rendered straight to frames, with descriptions and questions.
+"""Training data of the small model: rooms rendered straight to frames, with descriptions, facts and questions.
 
-Answers alone do not train a vision tower: one token per video carries too little information about its pixels. A list
-of what each moment shows does. So every room has a few lessons about one video: a description of each pair of frames
-with counts, an inventory, questions of the benchmark with direct answers, and questions with reasoning in the format of
-the prompt. The models of the paper can reason in words from the start; this one must learn it here.
+Answers alone do not train a vision tower: one token per video carries too little information about its pixels. What
+each cell of a frame shows does (`dense`), and so does a description of each moment. Between these and a question of the
+benchmark lie facts: short questions about one thing or two, in a tenth of the tokens. Questions of the benchmark are
+answered directly and, further on, with reasoning in the format of the prompt. The models of the paper can reason in
+words from the start; this one must learn it here. No room is shown twice, so there is nothing to learn by heart.
 
 The paper's configuration uses none of this, and none of these rooms is a scan of the pipeline.
 """
@@ -11,11 +12,9 @@ The paper's configuration uses none of this, and none of these rooms is a scan o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,15 @@ from rollout3d.config import question_types
 from rollout3d.config.frames import most_frames
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints
+from rollout3d.model.pixels import TEMPORAL_PATCH
 from rollout3d.model.prompts import question_text
-from rollout3d.progress import progress
-from rollout3d.questions import generate
+from rollout3d.questions import generate, types
 from rollout3d.questions.scene import Item, SceneView
+from rollout3d.questions.templates import LETTERS, lettered
 from rollout3d.seeding import generator, stable_hash
-from toyworld.rendering.quick import sample_room
+from rollout3d.tables.rows import QuestionRow
+from toyworld.model.dense import Cells
+from toyworld.rendering.quick import Film, sample_room
 from toyworld.rooms.vocabulary import CATEGORIES, FORMATS
 from toyworld.rooms.world import Thing, World
 from toyworld.settings import settings_of
@@ -43,14 +45,42 @@ Reason = Callable[[Mapping[str, Any]], str | None]
 
 CLIP_MOMENTS = 2
 """Largest number of pairs of frames per clip."""
-QUESTIONS_A_ROOM = 3
-"""Questions per room that are answered directly."""
+OPTIONS, ORDERED = 4, 3
+"""Most things that a fact with a choice names, and fewest of which it asks the order."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a room is asked at some time of the training."""
+
+    questions: int
+    """Questions of the benchmark that are answered directly."""
+    of_type: Mapping[str, int] = field(default_factory=dict)
+    """Most questions of a type; 2 of every other."""
+    reasoned: int = 0
+    """Questions of the benchmark that are answered with reasoning."""
+    described: bool = False
+    """True if every moment is described."""
+    listed: bool = True
+    """True if everything in the room is listed."""
+    choices: bool = False
+    """True if there are facts with a choice among several things."""
+
+
+EARLY = Asked(8, described=True)
+LATE = Asked(12, {"object_rel_distance": 4, "obj_appearance_order": 4, "object_size_estimation": 1}, choices=True)
+"""Later on, more of what takes longest to be learnt."""
+THOUGHTS = Asked(3, reasoned=8, listed=False)
+REASONED_A_ROOM = 2
+"""Questions per room that are answered with reasoning, before `THOUGHTS`."""
 DIRECT_WEIGHT = 3.0
 """Weight of a direct answer in the loss: it is one or two tokens among hundreds, and is not learnt with weight 1."""
 REASONED_WEIGHT = 2.0
 """Weight of an answer with reasoning in the loss."""
-REASONED_A_ROOM = 2
-"""Questions per room that are answered with reasoning."""
+FACT_WEIGHT = 2.0
+"""Weight of a fact in the loss."""
+FACTS_OF_A_KIND = 3
+"""Facts of each kind per room."""
 
 
 @dataclass(frozen=True)
@@ -70,54 +100,47 @@ class Room:
     frames: np.ndarray
     """(n, H, W, 3) uint8."""
     lessons: tuple[Lesson, ...]
-    moments: tuple[Mapping[str, int], ...] = ()
-    """Counts by category that each pair of frames shows; empty if the frames are black."""
+    cells: Cells | None
+    """What each cell of the frames shows; None if they are black."""
 
 
-def make_rooms(config: configuration.Config, reason: Reason, workers: int) -> list[Room]:
-    """Make `toyworld.model.rooms` rooms, in order, by `workers` processes, whose number does not change the rooms.
+def make_room(index: int, config: configuration.Config, reason: Reason, asked: Asked = EARLY) -> Room:
+    """Make room number `index`: its frames, at the training resolution, and its lessons.
 
     `reason` writes the reasoning of questions that are answered with it.
     """
-    seeds = range(settings_of(config).model.rooms)
-    if workers == 1:
-        return [make_room(i, config, reason) for i in progress(seeds, "rooms")]
-    # Forking is safe before torch has threads, and saves each worker the imports.
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        made = pool.map(partial(make_room, config=config, reason=reason), seeds, chunksize=16)
-        return list(progress(made, "rooms", total=len(seeds)))
-
-
-def make_room(index: int, config: configuration.Config, reason: Reason) -> Room:
-    """Make room number `index`: its frames, at the training resolution, and its lessons."""
     settings = settings_of(config)
     rng = generator(config.seed, "base model", index)
-    # Mostly the number of frames of training, sometimes those of evaluation and of the setting frames2.
-    n_frames = int(rng.choice([most_frames(config.video.train_frames)] * 7 + [config.video.eval_frames] * 2 + [2]))
-    dataset = str(rng.choice(FORMATS))
-    height, width = frame_size(config.video)
-    frames, world, seen = sample_room(
-        stable_hash(config.seed, "base model room", index),
-        n_frames,
-        width,
-        height,
-        n_objects=settings.scans.n_objects,
-    )
-    view = scene_view(world, dataset, seen, f"base{index}")
-    moments = what_moments_show(world, dataset, seen)
-    lessons = [describe(moments), inventory(view)]
-    lessons += questions(view, config, rng, reason)
+    # Mostly the number of frames of training, sometimes those of the settings of the filter.
+    n_frames = int(rng.choice([most_frames(config.video.train_frames)] * 7 + [16] * 2 + [2]))
+    film, dataset = film_of(index, config, n_frames, rng)
+    view = scene_view(film.world, dataset, film.shown, f"base{index}")
+    lessons = [describe(what_moments_show(film, dataset))] if asked.described else []
+    lessons += [inventory(view)] if asked.listed else []
+    lessons += facts(view, film, dataset, rng)
+    lessons += choices(view, film, rng) if asked.choices else []
+    lessons += questions(view, film, config, rng, reason, asked)
     if rng.random() < settings.model.blind:
-        return Room(np.zeros_like(frames), tuple(lessons))
-    return Room(frames, tuple(lessons), moments)
+        return Room(np.zeros_like(film.frames), tuple(lessons), None)
+    return Room(film.frames, tuple(lessons), Cells.of(film, dataset))
 
 
-def clip(room: Room, rng: np.random.Generator) -> Room:
-    """Return two or four consecutive frames of a room that is not black, with their description."""
-    length = int(rng.integers(1, min(len(room.moments), CLIP_MOMENTS) + 1))
-    start = int(rng.integers(len(room.moments) - length + 1))
-    moments = room.moments[start : start + length]
-    return Room(room.frames[2 * start : 2 * (start + length)], (describe(moments),), moments)
+def make_clip(index: int, config: configuration.Config) -> Room:
+    """Make clip number `index`: two or four frames, far apart in time, with their description as the only lesson."""
+    rng = generator(config.seed, "base model clip", index)
+    n_frames = TEMPORAL_PATCH * int(rng.integers(1, CLIP_MOMENTS + 1))
+    film, dataset = film_of(index, config, n_frames, rng, what="base model clip")
+    return Room(film.frames, (describe(what_moments_show(film, dataset)),), Cells.of(film, dataset))
+
+
+def film_of(
+    index: int, config: configuration.Config, n_frames: int, rng: np.random.Generator, what: str = "base model room"
+) -> tuple[Film, str]:
+    """Film a world of its own, and draw the dataset in whose words it is spoken of."""
+    height, width = frame_size(config.video)
+    n_objects = settings_of(config).scans.n_objects
+    film = sample_room(stable_hash(config.seed, what, index), n_frames, width, height, n_objects=n_objects)
+    return film, str(rng.choice(FORMATS))
 
 
 def frame_size(video: configuration.Video) -> tuple[int, int]:
@@ -132,10 +155,11 @@ def asked_as(thing: Thing, dataset: str) -> str | None:
     return CATEGORIES[thing.category].asked_as.get(dataset)
 
 
-def scene_view(world: World, dataset: str, seen: list[tuple[int, ...]], name: str) -> SceneView:
+def scene_view(world: World, dataset: str, shown: Sequence[Sequence[int]], name: str) -> SceneView:
     """Return a world as the question generators read a scan: exact boxes, no walkable grid.
 
-    `seen`: ids of the things that each moment shows; `name`: scene and space id.
+    `shown`: ids of the things in each frame, whose number is the time of a first appearance; `name`: scene and space
+    id.
     """
     items: dict[str, list[Item]] = {}
     for thing in world.things:
@@ -144,11 +168,9 @@ def scene_view(world: World, dataset: str, seen: list[tuple[int, ...]], name: st
             box = OrientedBox(np.array(thing.center), np.array(thing.size), thing.rotation().T)
             items.setdefault(called, []).append(Item(thing.thing_id, BoxPoints(box)))
     first: dict[str, float] = {}
-    for moment, things in enumerate(seen):
-        for thing_id in things:
-            called = asked_as(world.things[thing_id], dataset)
-            if called:
-                first.setdefault(called, float(moment))
+    for frame, things in enumerate(shown):
+        for called in names_of(things, world, dataset):
+            first.setdefault(called, float(frame))
     return SceneView(
         scene_id=name,
         space_id=name,
@@ -167,13 +189,16 @@ def polygon_area(polygon: tuple[tuple[float, float], ...]) -> float:
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def what_moments_show(world: World, dataset: str, seen: list[tuple[int, ...]]) -> tuple[Mapping[str, int], ...]:
+def names_of(things: Iterable[int], world: World, dataset: str) -> list[str]:
+    """Return the categories, in a dataset's words, of those of `things` (ids) that its questions ask about."""
+    called = (asked_as(world.things[i], dataset) for i in things)
+    return [name for name in called if name]
+
+
+def what_moments_show(film: Film, dataset: str) -> tuple[Mapping[str, int], ...]:
     """Return the counts by category in each pair of frames; a pair is one temporal patch of the vision tower."""
-    moments = []
-    for start in range(0, len(seen), 2):
-        things = {i for shown in seen[start : start + 2] for i in shown}
-        moments.append(Counter(c for i in things if (c := asked_as(world.things[i], dataset))))
-    return tuple(moments)
+    pairs = (film.shown[k : k + TEMPORAL_PATCH] for k in range(0, len(film.shown), TEMPORAL_PATCH))
+    return tuple(Counter(names_of(sorted({i for shown in pair for i in shown}), film.world, dataset)) for pair in pairs)
 
 
 def describe(moments: Sequence[Mapping[str, int]]) -> Lesson:
@@ -192,23 +217,112 @@ def inventory(view: SceneView) -> Lesson:
     return Lesson(COUNT_ALL, f"{listing(view.counts)}.", 1.0)
 
 
+def facts(view: SceneView, film: Film, dataset: str, rng: np.random.Generator) -> Iterator[Lesson]:
+    """Yield short questions about what a film shows, `FACTS_OF_A_KIND` of each kind where there are as many.
+
+    They ask what an answer of the benchmark is put together from: moments of a thing, its number and its size, which of
+    two comes first, the distance of two, the nearest thing.
+    """
+    shown = sorted(view.appearances)
+    whole = all_shown(view, film)
+    single = [name for name in shown if view.counts[name] == 1]
+    moments = what_moments_show(film, dataset)
+
+    def some(names: Sequence[str], n: int = 1) -> list[tuple[str, ...]]:
+        """Draw different groups of `n` names."""
+        groups = list(permutations(names, n))
+        return [groups[i] for i in rng.permutation(len(groups))[:FACTS_OF_A_KIND]]
+
+    for (name,) in some(shown):
+        seen = " ".join(str(k) for k, counts in enumerate(moments, start=1) if name in counts)
+        yield Lesson(f"When is the {name}?", seen, FACT_WEIGHT)
+    # Most categories are single: those of several things first, or counting would be a habit.
+    several = [name for name in whole if view.counts[name] > 1]
+    for (name,) in some(several or whole):
+        yield Lesson(f"Number of {name}?", str(view.counts[name]), FACT_WEIGHT)
+    for (name,) in some(single):
+        longest = max(view.box(name).axes_lengths)
+        yield Lesson(f"Size of the {name}?", str(round(100 * float(longest))), FACT_WEIGHT)
+    for pair in some(shown, 2):
+        times = [view.appearances[name] for name in pair]
+        if times[0] != times[1]:
+            yield Lesson(f"First: {pair[0]} or {pair[1]}?", pair[int(np.argmin(times))], FACT_WEIGHT)
+    for a, b in some(single, 2):
+        yield Lesson(f"From {a} to {b}?", f"{view.distance(a, b, 'exact'):.1f}", FACT_WEIGHT)
+    for (name,) in some(single if len(single) > 1 else ()):
+        nearest = min((view.distance(name, other, "exact"), other) for other in single if other != name)[1]
+        yield Lesson(f"Nearest to the {name}?", nearest, FACT_WEIGHT)
+
+
+def choices(view: SceneView, film: Film, rng: np.random.Generator) -> Iterator[Lesson]:
+    """Yield facts with a choice among four things, `FACTS_OF_A_KIND` of each kind where there are as many.
+
+    Half-way to questions with options: the nearest of four, by name and by letter, and three or four in the order of
+    their first appearance.
+    """
+    whole = all_shown(view, film)
+    single = [name for name in whole if view.counts[name] == 1]
+    for _ in range(FACTS_OF_A_KIND if single and len(whole) > OPTIONS else 0):
+        name = str(rng.choice(single))
+        others = [str(each) for each in rng.choice([each for each in whole if each != name], OPTIONS, replace=False)]
+        nearest = min((view.distance(name, other, "exact"), other) for other in others)[1]
+        yield Lesson(f"Nearest to the {name}: {', '.join(others)}?", nearest, FACT_WEIGHT)
+        listed = " ".join(lettered(others))
+        yield Lesson(f"Nearest to the {name}? {listed}", LETTERS[others.index(nearest)], FACT_WEIGHT)
+    at: dict[float, list[str]] = {}
+    for name in sorted(view.appearances):
+        at.setdefault(view.appearances[name], []).append(name)
+    for _ in range(FACTS_OF_A_KIND if len(at) >= ORDERED else 0):
+        times = sorted(rng.choice(sorted(at), min(len(at), OPTIONS), replace=False))
+        order = [str(rng.choice(at[time])) for time in times]
+        some = [order[i] for i in rng.permutation(len(order))]
+        yield Lesson(f"Order of {', '.join(some)}?", ", ".join(order), FACT_WEIGHT)
+
+
+def all_shown(view: SceneView, film: Film) -> list[str]:
+    """Return the categories of which a film shows every thing."""
+    seen = {i for things in film.shown for i in things}
+    return [name for name, found in sorted(view.items.items()) if all(item.object_id in seen for item in found)]
+
+
 def questions(
-    view: SceneView, config: configuration.Config, rng: np.random.Generator, reason: Reason
+    view: SceneView,
+    film: Film,
+    config: configuration.Config,
+    rng: np.random.Generator,
+    reason: Reason,
+    asked: Asked,
 ) -> Iterator[Lesson]:
-    """Yield questions of the benchmark about a room, first one per question type: direct ones, then with reasoning."""
-    few = dict.fromkeys(question_types.PER_SCENE, 2)
-    asked = config.questions.model_copy(update={"distance": "exact", "per_scene": few})
-    rows, _ = generate.questions_for_scene(view, asked, config.seed)
-    rows = [rows[i] for i in rng.permutation(len(rows))]
-    seen: Counter[str] = Counter()
-    rank = {}
-    for row in rows:
-        rank[row["question_id"]] = seen[row["question_type"]]
-        seen[row["question_type"]] += 1
-    rows.sort(key=lambda row: rank[row["question_id"]])
-    for row in rows[:QUESTIONS_A_ROOM]:
+    """Yield questions of the benchmark about a room, first one per task: direct ones, then with reasoning.
+
+    Left out are those that the film cannot answer: about a category of which it does not show every thing.
+    """
+    few = {**dict.fromkeys(question_types.PER_SCENE, 2), **asked.of_type}
+    rules = config.questions.model_copy(update={"distance": "exact", "appearance_gap_s": 0.5, "per_scene": few})
+    whole = set(all_shown(view, film))
+    rows, _ = generate.questions_for_scene(view, rules, config.seed)
+    rows = [row for row in rows if whole.issuperset(mention["category"] for mention in row["objects"])]
+    rows = one_of_each_first([rows[i] for i in rng.permutation(len(rows))])
+    for row in rows[: asked.questions]:
         yield Lesson(question_text(row), row["ground_truth"], DIRECT_WEIGHT)
-    for row in rows[QUESTIONS_A_ROOM : QUESTIONS_A_ROOM + REASONED_A_ROOM]:
+    if not asked.reasoned:
+        return
+    again = one_of_each_first([rows[i] for i in rng.permutation(len(rows))])
+    for row in again[: asked.reasoned]:
         reasoning = reason(row)
         if reasoning is not None:
             yield Lesson(question_text(row, style="think", think=config.prompts.think), reasoning, REASONED_WEIGHT)
+
+
+def one_of_each_first(rows: Sequence[QuestionRow]) -> list[QuestionRow]:
+    """Return rows with the first of every task first, then the second of each, and so on.
+
+    By task and not by question type, since the three types of relative direction would be a third of the questions.
+    """
+    seen: Counter[str] = Counter()
+    rank = []
+    for row in rows:
+        task = types.load(row["question_type"]).scored_as.name
+        rank.append(seen[task])
+        seen[task] += 1
+    return [rows[i] for i in sorted(range(len(rows)), key=rank.__getitem__)]
