@@ -25,6 +25,7 @@ UNREAD = {
     "grpo.ablation.kl": "no group of tiny's few rollouts need teach",
     "grpo.ablation.loss": "no group of tiny's few rollouts need teach",
     "video.image_max_pixels": "read where pictures are shown: the BEV setting, general data",
+    "video.min_pixels": "read where pictures are shown, too",
     "grpo.ablation.grad_rollouts": "read where altered rollouts may teach, and in an update",
 }
 """Leaves that a job declares and that tiny may not read, with the reason."""

@@ -105,7 +105,9 @@ def test_it_is_scored_as_a_task_of_its_own_and_has_a_column(study):
     mine = [row for row in table if row["column"] == "Object height" and row["ours"] is not None]
     assert mine and {row["ours"] for row in mine} >= {100.0}
     assert "object_height" in {row["row"] for row in tables.read(tables.REPORT, study[0] / "figure3.parquet")}
-    assert study[1].splitlines()[-1].endswith("'Object height', 'n', 'Format kept'] object height")
+    assert (
+        study[1].splitlines()[-1].endswith("'Object height', 'n', 'Format kept', 'Follows its thought'] object height")
+    )
 
 
 def test_other_peoples_answers_are_recomputed(study):

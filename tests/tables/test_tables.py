@@ -154,7 +154,7 @@ COLUMNS = {
     ("predictions", 2): "e6936f132f02",
     ("metrics", 1): "32f4dc49b2bd",
     ("rollouts", 1): "1537cd078285",
-    ("scores", 4): "77b7853cbc96",
+    ("scores", 5): "9b96cf1f52f7",
     ("report", 1): "e6bb15902aee",
     ("scenes_dropped", 1): "d574832ec72d",
     ("questions_dropped", 1): "6175157f3543",

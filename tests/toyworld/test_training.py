@@ -17,7 +17,15 @@ from toyworld.model.training import QUESTION_WEIGHT, Trainer, lesson_row, orthog
 from .test_lessons import STUDY, with_model
 
 REASON = partial(geometric.reasoning, seed=STUDY.seed, most=6)
-SMALL = {"hidden": 64, "layers": 2, "vision_depth": 2, "vision_hidden": 32, "vocabulary": 1200, "processes": 1}
+SMALL = {
+    "hidden": 64,
+    "layers": 2,
+    "vision_depth": 2,
+    "vision_hidden": 32,
+    "vocabulary": 1200,
+    "processes": 1,
+    "thoughts": 0,
+}
 
 
 @pytest.fixture(autouse=True)
