@@ -26,11 +26,12 @@ include_patterns = [
     "config/README.md",
     "tests/README.md",
     "workflow/toyworld/README.md",
+    "resources/tiny_qwen/README.md",
     "docs/*.md",
     "docs/decisions/*.md",
     "docs/api/*/*.rst",
 ]
-exclude_patterns = ["docs/_build"]
+exclude_patterns = ["docs/_build", "docs/tiny_qwen_card.md"]  # the second: a template
 html_theme = "furo"
 html_title = f"rollout3d {release}"
 
