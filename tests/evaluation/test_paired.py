@@ -72,3 +72,22 @@ def test_the_command_ends_with_1_where_a_gain_is_not_as_expected(results, capsys
             stage.main([*given, *wrong.split()])
         assert caught.value.code == 1
         assert says in capsys.readouterr().err
+
+
+def test_half_of_the_gain_left_is_not_gone_however_wide_its_interval(tmp_path, capsys):
+    """Two of three questions gained with the video, and two with black frames: the interval there holds zero."""
+    lineage = tables.Lineage("test")
+    tables.write(tables.QUESTIONS, tmp_path / "benchmarks" / "synthetic" / "questions.parquet", ASKED, lineage)
+    runs = {
+        "sft": answers([0, 0, 0]) + answers([0, 0, 0], "black32"),
+        "half": answers([1, 1, 1]) + answers([1, 1, 0], "black32"),
+        "third": answers([1, 1, 1]) + answers([0, 0, 1], "black32"),
+    }
+    for run, rows in runs.items():
+        tables.write(tables.PREDICTIONS, tmp_path / "eval" / run / "synthetic" / "predictions.parquet", rows, lineage)
+    given = ["--results", str(tmp_path), "--benchmark", "synthetic", "--before", "sft", "--not-above", "black"]
+    stage.main([*given, "--after", "third"])
+    assert "(-110.1 to +176.8)" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        stage.main([*given, "--after", "half"])
+    assert caught.value.code == 1 and "something was gained with black" in capsys.readouterr().err
