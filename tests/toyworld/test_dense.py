@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from rollout3d.model.encode import Video
+from rollout3d.model.encode import Prompt, Text, Video
+from rollout3d.training.prefix import Prefix
 from toyworld.model.architecture import build_tiny, tiny_tokenizer
-from toyworld.model.dense import Cells, DenseHead, _by_token
+from toyworld.model.dense import LAYER, Cells, DenseHead, _by_token
 from toyworld.rendering.quick import NUMBER_OF, sample_room
 
 N = len(NUMBER_OF)
@@ -19,7 +20,7 @@ NAMES = tuple(NUMBER_OF)
 
 @pytest.fixture(scope="module")
 def policy():
-    return build_tiny(tiny_tokenizer(["a bed, a tv"], 700), hidden=64, layers=1, vision_depth=1, vision_hidden=32)
+    return build_tiny(tiny_tokenizer(["a bed, a tv"], 700), hidden=64, layers=4, vision_depth=1, vision_hidden=32)
 
 
 def test_tokens_run_by_pair_of_frames_then_row_then_column():
@@ -55,8 +56,52 @@ def test_the_loss_of_an_indifferent_head_is_known(policy):
     depth[1] = 1.0
     depth[0, 0, 0] = 0.0  # no surface: left out
     policy.features([policy.encoder.medium(Video(np.zeros((2, 56, 84, 3), np.uint8)))])
-    loss = head(Cells(categories, depth, NAMES))
+    place = np.zeros((2, 2, 3, 2), np.float32)
+    loss = head(Cells(categories, depth, place, NAMES))
     assert float(loss.detach()) == pytest.approx(2 * N * math.log(2) + 5 / 11, rel=1e-6)
+
+
+def test_places_are_read_off_the_states_of_the_videos_tokens(policy):
+    """A head that tells a state's first two coordinates, against those of a plain forward with the same layer's output.
+
+    The question behind the video, and what is answered to it, are read by the same layers and change nothing.
+    """
+    head = DenseHead(policy)
+    with torch.no_grad():
+        for parameter in (*head.read.parameters(), *head.locate.parameters()):
+            parameter.zero_()
+        for row, state in enumerate((0, 1, 0, 1)):
+            head.locate.weight[row, state] = 1.0
+    frames = np.random.default_rng(0).integers(0, 255, (4, 56, 84, 3), dtype=np.uint8)
+    full = policy.encoder.prompt([Video(frames), Text("Where?")])
+    cut = int((full.input_ids == policy.encoder.vision_ids[1]).nonzero()[-1]) + 1
+    positions = full.position_ids[:, :cut]
+    prompt = Prompt(full.input_ids[:cut], positions, int(positions.max()) + 1, full.media, full.key)
+    prefix = Prefix(policy, prompt)
+    words = policy.embed_tokens(torch.tensor([[5, 6, 7]]))
+    prefix.read(words, torch.arange(cut, cut + 3).expand(3, 1, -1), None)
+    rng = np.random.default_rng(1)
+    place = rng.normal(size=(4, 2, 3, 2)).astype(np.float32)
+    depth = np.ones((4, 2, 3), np.float32)
+    depth[0, 0, 0] = 0.0  # no surface
+    cells = Cells(np.zeros((4, 2, 3, N), bool), depth, place, NAMES)
+    made = list(head._features)
+    with_places = head(cells, places=True)
+    head._features = made
+    without = head(cells)
+    hidden = policy.core.model.language_model(
+        inputs_embeds=policy.prompt_embeddings([prompt])[0][None],
+        position_ids=positions[:, None],
+        output_hidden_states=True,
+    ).hidden_states[LAYER + 1][0]
+    shown = torch.isin(prompt.input_ids, torch.tensor(policy.core.config.video_token_id)).nonzero()[:, 0]
+    assert len(shown) == 2 * 6 and shown[-1] == cut - 2
+    missed = []
+    for t, (pair, row, column) in enumerate(np.ndindex(2, 2, 3)):
+        for frame in (2 * pair, 2 * pair + 1):
+            if depth[frame, row, column] > 0:
+                missed += [abs(float(hidden[shown[t], c].detach()) - place[frame, row, column, c]) for c in (0, 1)]
+    assert float((with_places - without).detach()) == pytest.approx(np.mean(missed), rel=1e-4)
 
 
 def test_a_token_is_like_the_mean_embedding_of_a_name(policy):

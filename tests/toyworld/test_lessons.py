@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -228,9 +229,30 @@ def test_a_question_without_reasoning_is_no_lesson(room):
     assert geometric.reasoning(asked[0] | {"evidence": "{}"}, 0) is None
 
 
-def test_the_last_rooms_teach_mostly_reasoning():
-    room = lessons.make_room(3, with_model(blind=0.0), REASON, lessons.THOUGHTS)
+def test_the_last_rooms_teach_direct_answers_and_reasoning_and_the_sums_it_needs():
+    room = lessons.make_room(3, with_model(blind=0.0), REASON, lessons.BOTH)
     asked = [lesson.question for lesson in room.lessons]
     assert lessons.DESCRIBE not in asked and lessons.COUNT_ALL not in asked
     reasoned = [lesson for lesson in room.lessons if lesson.answer.startswith("<think>")]
-    assert 5 <= len(reasoned) <= lessons.THOUGHTS.reasoned
+    direct = [lesson for lesson in room.lessons if lesson.weight == lessons.DIRECT_WEIGHT]
+    assert 4 <= len(reasoned) <= lessons.BOTH.reasoned and 6 <= len(direct) <= lessons.BOTH.questions
+    assert sum(" minus " in question for question in asked) == lessons.BOTH.sums
+
+
+def test_sums_are_right_and_not_always_the_same():
+    found, kinds = set(), Counter()
+    for lesson in lessons.sums(np.random.default_rng(0), 200):
+        said, answer = lesson.question.rstrip("?"), lesson.answer
+        numbers = [Fraction(number) for number in re.findall(r"[0-9.]+", said)]
+        if " minus " in said:
+            right = numbers[0] - numbers[1]
+            assert Fraction(answer) == right >= 0 and re.fullmatch(r"\d\.\d", answer)
+        elif " times " in said:
+            assert abs(Fraction(answer) - numbers[0] * numbers[1]) <= Fraction(1, 20) and "." in answer
+        elif " plus " in said:
+            assert int(answer) == sum(numbers)
+        else:
+            assert said.endswith(" m in centimeters") and int(answer) == 100 * numbers[0]
+        kinds[re.sub(r"[0-9.]+", "", said).split()[-1 if "centimeters" in said else 0]] += 1
+        found.add(said)
+    assert len(found) > 600

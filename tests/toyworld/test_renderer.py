@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import open3d
 import pytest
 
 from toyworld.rendering.camera import camera_path, intrinsics
@@ -186,6 +187,30 @@ def test_cells_of_quick_frames_say_what_the_recording_shows_there():
             assert not found[pixels < 9].any() and found[pixels > 15].all()
             clear += int((pixels > 15).sum())
     assert clear > 20
+
+
+def test_places_are_where_rays_from_the_camera_end():
+    """Cast once more, by Open3D, and given in the plan of the first camera."""
+    film = sample_room(9, n_frames=3, width=84, height=56)
+    mesh = coarse_mesh_of(film.world)
+    poses = camera_path(film.world, 8, 10)[[0, 40, 79]]
+    scene = open3d.t.geometry.RaycastingScene()
+    scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    inner = intrinsics(168, 126)  # the 4:3 camera, whose rows are squeezed to 112
+    v, u = np.mgrid[:112, :168]
+    v = (v + 0.5) * 126 / 112 - 0.5
+    rays = np.stack([(u - inner[0, 2]) / inner[0, 0], (v - inner[1, 2]) / inner[1, 1], np.ones_like(u)], -1)
+    origin, ahead = poses[0][:2, 3], poses[0][:2, 2] / np.linalg.norm(poses[0][:2, 2])
+    for k, pose in enumerate(poses):
+        directions = rays @ pose[:3, :3].T
+        starts = np.broadcast_to(pose[:3, 3], directions.shape)
+        cast = scene.cast_rays(np.concatenate([starts, directions], -1).astype(np.float32))
+        ends = (starts + directions * cast["t_hit"].numpy()[..., None])[..., :2] - origin
+        # z is up: what is to the right of a walker who looks along (x, y) lies along (y, -x).
+        plan = np.stack([ends @ [ahead[1], -ahead[0]], ends @ ahead], -1)
+        expected = plan.reshape(2, 56, 3, 56, 2).mean((1, 3))
+        assert np.allclose(film.place[k], expected, atol=0.05)
+    assert abs(film.place[0, 1, 1, 0]) < 1.0 < film.place[0, 1, 1, 1]  # the middle of the first frame lies ahead
 
 
 def test_frames_that_are_not_made_of_cells_are_refused():

@@ -45,6 +45,11 @@ def test_the_card_has_the_recipe_of_the_preset(made, card):
     assert card["recipe"] == made.recipe()
 
 
+def test_the_card_has_what_is_taught_after_its_first_steps(made, card):
+    """Lessons and rates in every part of the training, which the first losses do not reach."""
+    assert card["taught"] == made.taught() and len(card["taught"]) == 4
+
+
 def test_it_is_a_whole_model_of_two_to_eight_million_parameters_in_bfloat16():
     check(MODEL)
     with safe_open(MODEL / "model.safetensors", "pt") as file:

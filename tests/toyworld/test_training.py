@@ -24,7 +24,7 @@ SMALL = {
     "vision_hidden": 32,
     "vocabulary": 1200,
     "processes": 1,
-    "thoughts": 0,
+    "second": 0,
 }
 
 
@@ -86,8 +86,8 @@ def test_gradients_of_a_room_are_those_of_separate_forwards(monkeypatch):
         assert torch.allclose(ours, parameter.grad, rtol=1e-3, atol=1e-6)
 
 
-def test_first_come_clips_then_rooms_then_choices_and_in_the_end_reasoning():
-    study = small(steps=10, clips=3, thoughts=2)
+def test_first_come_clips_then_rooms_then_choices_and_in_the_end_as_much_reasoning():
+    study = small(steps=10, clips=3, second=2)
     trainer = Trainer(study, "x", REASON)
     kinds = []
     for step in range(12):
@@ -97,9 +97,19 @@ def test_first_come_clips_then_rooms_then_choices_and_in_the_end_reasoning():
             if len(room.lessons) == 1:
                 kinds.append("clip")
             else:
-                kinds.append("early" if described else "late" if not reasoned else "some" if reasoned < 3 else "most")
+                kinds.append("early" if described else "late" if not reasoned else "some" if reasoned < 3 else "both")
     assert kinds[:6] == ["clip"] * 6 and kinds[6:12] == ["early"] * 6 and kinds[12:14] == ["late"] * 2
-    assert {"some"} <= set(kinds[14:20]) <= {"late", "some"} and "most" in kinds[20:]
+    assert {"some"} <= set(kinds[14:20]) <= {"late", "some"} and "both" in kinds[20:]
+
+
+def test_places_are_a_target_in_the_second_course_alone(monkeypatch):
+    trainer = Trainer(small(steps=1, clips=0, second=1), "x", REASON)
+    asked = []
+    monkeypatch.setattr(trainer, "backward", lambda room, places: asked.append(places) or torch.zeros(()))
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: 0.0)
+    for step in (0, 1):
+        trainer.step(step)
+    assert asked == [False, False, True, True]
 
 
 def test_processes_share_the_rooms_of_a_step_and_none_comes_twice(monkeypatch):
@@ -119,8 +129,8 @@ def test_the_learning_rate_rises_and_falls_evenly():
     assert share_of_peak(0, 1000) == pytest.approx(0.01) and share_of_peak(49, 1000) == pytest.approx(0.5)
     assert share_of_peak(100, 1000) == pytest.approx(0.9) and share_of_peak(500, 1000) == pytest.approx(0.5)
     assert share_of_peak(999, 1000) == pytest.approx(0.001)
-    assert share_of_peak(1000, 1000, 400) == pytest.approx(0.4 * 0.01)
-    assert share_of_peak(1200, 1000, 400) == pytest.approx(0.4 * 0.5)
+    assert share_of_peak(1000, 1000, 400) == pytest.approx(0.6 * 0.01)
+    assert share_of_peak(1200, 1000, 400) == pytest.approx(0.6 * 0.5)
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_bytes(tmp_path, monkeypatch):

@@ -52,8 +52,8 @@ class SmallModel(Section):
     """Optimiser steps."""
     batch_size: Positive = 4
     """Rooms per step, no one of which comes twice."""
-    thoughts: NotNegative = 0
-    """Number of further steps that teach answers with reasoning."""
+    second: NotNegative = 0
+    """Number of further steps, which teach answers with reasoning beside direct ones, and the places of things."""
     clips: NotNegative = 0
     """Number of steps, the first ones, that show clips of 2 or 4 frames with a description only."""
     blind: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -4,7 +4,9 @@ A linear layer on every visual token says which categories the cell of each of i
 that is. The renderer knows both. A second target says it in words: a token points in the direction of the embeddings of
 what it shows. Looking up the place of a word in the video is then the same operation as looking it up in a text, which
 a language model learns early; without this target, questions about one thing are answered by habit for thousands of
-steps. The layer is thrown away after training; the model that is saved is as any other.
+steps. A third target, for the language model, is where in the room that cell lies: what is nearest to what cannot be
+learnt from single frames. The layers of this head are thrown away after training; the model that is saved is as any
+other.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 assert CELL == FACTOR
 
+LAYER = 2
+"""Layer of the language model whose states at the visual tokens tell the place of what these show."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -38,6 +43,8 @@ class Cells:
     categories: Bool[np.ndarray, "n h w c"]
     depth: Float[np.ndarray, "n h w"]
     """Mean depth, metres; 0 where a cell shows no surface."""
+    place: Float[np.ndarray, "n h w 2"]
+    """Mean place, metres right of and ahead of the first camera."""
     names: tuple[str, ...]
     """What the lessons call the categories."""
 
@@ -45,7 +52,7 @@ class Cells:
     def of(cls, film: Film, dataset: str) -> Cells:
         """Return the targets of a film that is spoken of in the words of `dataset`."""
         names = tuple(CATEGORIES[name].asked_as.get(dataset, name) for name in NUMBER_OF)
-        return cls(pad_time(film.categories), pad_time(film.depth), names)
+        return cls(pad_time(film.categories), pad_time(film.depth), pad_time(film.place), names)
 
 
 class DenseHead(nn.Module):
@@ -57,19 +64,29 @@ class DenseHead(nn.Module):
         width: int = config.hidden_size
         self.read = nn.Linear(width, TEMPORAL_PATCH * (len(NUMBER_OF) + 1))
         self.scale, self.bias = nn.Parameter(torch.tensor(10.0)), nn.Parameter(torch.tensor(-3.0))
+        self.locate = nn.Linear(width, TEMPORAL_PATCH * 2)
         self._words: dict[str, list[int]] = {}
         self._policy = [policy]  # in a list: its parameters are not this module's
         self._features: list[Tensor] = []
+        self._state: Tensor | None = None
         policy.core.model.visual.register_forward_hook(self._keep)
+        layers: Any = policy.core.model.language_model.layers
+        layers[LAYER].register_forward_hook(self._keep_state)
 
     def _keep(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
         self._features.append(output.pooler_output)
+        self._state = None
 
-    def forward(self, cells: Cells | None) -> Tensor:
+    def _keep_state(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        if self._state is None:  # the first after the video: that of the prompt, and not of what is asked about it
+            self._state = output[0] if isinstance(output, tuple) else output
+
+    def forward(self, cells: Cells | None, places: bool = False) -> Tensor:
         """Return the loss of the visual tokens made since the last call; 0 without targets (black frames).
 
         Cross-entropy summed over the categories of a cell, once read from the token and once by its likeness to the
-        category's name, plus the absolute error of the logarithm of the depth, all averaged over cells; nats.
+        category's name, plus the absolute error of the logarithm of the depth, all averaged over cells; nats. With
+        `places`, plus the absolute error of each coordinate of the place, metres.
         """
         made, self._features = self._features, []
         if cells is None:
@@ -81,7 +98,17 @@ class DenseHead(nn.Module):
         what = _per_cell(said[..., :-1], there)
         named = _per_cell(self._likeness(features, cells.names), there.amax(1))
         surface = depth[..., 0] > 0
-        return what + named + l1_loss(said[..., -1][surface], depth[..., 0][surface].log())
+        loss = what + named + l1_loss(said[..., -1][surface], depth[..., 0][surface].log())
+        if places:
+            loss = loss + self._misplaced(_by_token(torch.from_numpy(cells.place).float()), surface)
+        return loss
+
+    def _misplaced(self, place: Float[Tensor, "t 2 2"], surface: Bool[Tensor, "t 2"]) -> Tensor:
+        """Return the absolute error of the places that the states at visual tokens tell, mean over coordinates."""
+        assert self._state is not None
+        # The prompt ends with the video's tokens and the one that closes it.
+        states = self._state[0, -1 - len(place) : -1]
+        return l1_loss(self.locate(states).unflatten(1, (TEMPORAL_PATCH, 2))[surface], place[surface])
 
     def _likeness(self, features: Float[Tensor, "t d"], names: Sequence[str]) -> Float[Tensor, "t c"]:
         """Return logits: the scaled cosine of each token and the mean embedding of each name."""

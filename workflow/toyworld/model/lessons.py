@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
@@ -65,14 +66,17 @@ class Asked:
     """True if everything in the room is listed."""
     choices: bool = False
     """True if there are facts with a choice among several things."""
+    sums: int = 0
+    """Calculations of each kind, as reasoning needs them."""
 
 
 EARLY = Asked(8, described=True)
 LATE = Asked(12, {"object_rel_distance": 4, "obj_appearance_order": 4, "object_size_estimation": 1}, choices=True)
 """Later on, more of what takes longest to be learnt."""
-THOUGHTS = Asked(3, reasoned=8, listed=False)
+BOTH = replace(LATE, questions=9, reasoned=6, listed=False, sums=2)
+"""In the end, about as many answers with reasoning as direct ones."""
 REASONED_A_ROOM = 2
-"""Questions per room that are answered with reasoning, before `THOUGHTS`."""
+"""Questions per room that are answered with reasoning, before `BOTH`."""
 DIRECT_WEIGHT = 3.0
 """Weight of a direct answer in the loss: it is one or two tokens among hundreds, and is not learnt with weight 1."""
 REASONED_WEIGHT = 2.0
@@ -120,6 +124,7 @@ def make_room(index: int, config: configuration.Config, reason: Reason, asked: A
     lessons += facts(view, film, dataset, rng)
     lessons += choices(view, film, rng) if asked.choices else []
     lessons += questions(view, film, config, rng, reason, asked)
+    lessons += sums(rng, asked.sums)
     if rng.random() < settings.model.blind:
         return Room(np.zeros_like(film.frames), tuple(lessons), None)
     return Room(film.frames, tuple(lessons), Cells.of(film, dataset))
@@ -312,6 +317,20 @@ def questions(
         reasoning = reason(row)
         if reasoning is not None:
             yield Lesson(question_text(row, style="think", think=config.prompts.think), reasoning, REASONED_WEIGHT)
+
+
+def sums(rng: np.random.Generator, n: int) -> Iterator[Lesson]:
+    """Yield `n` calculations of each kind that reasoning does, by themselves, since in a thought they are few words."""
+    for _ in range(n):
+        a, b = (Decimal(int(each)) / 10 for each in sorted(rng.integers(1, 100, 2), reverse=True))
+        yield Lesson(f"{a:.1f} minus {b:.1f}?", f"{a - b:.1f}", FACT_WEIGHT)
+        x, y = (Decimal(int(each)) / 10 for each in rng.integers(1, 70, 2))
+        product = (x * y).quantize(Decimal("0.1"))
+        yield Lesson(f"{x:.1f} m times {y:.1f} m?", f"{product}", FACT_WEIGHT)
+        terms = rng.integers(1, 4, int(rng.integers(2, 5)))
+        yield Lesson(f"{' plus '.join(map(str, terms))}?", str(terms.sum()), FACT_WEIGHT)
+        length = int(rng.integers(20, 300))
+        yield Lesson(f"{Decimal(length) / 100:.2f} m in centimeters?", str(length), FACT_WEIGHT)
 
 
 def one_of_each_first(rows: Sequence[QuestionRow]) -> list[QuestionRow]:

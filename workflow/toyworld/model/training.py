@@ -2,8 +2,8 @@
 
 The lessons of a room share its video: the vision tower encodes it once, and every lesson reads the same keys and values
 (`rollout3d.training.prefix`). First come clips of two or four frames with a description only, which bootstraps visual
-grounding; then whole rooms; in the second half choices among things; in the end
-mostly answers with reasoning, which a model this small learns last. Muon
+grounding; then whole rooms, in the second half with choices among things; and in a second course answers with reasoning
+beside direct ones, which a model this small learns last. Muon
 optimises the matrices (about a third fewer steps than AdamW here), AdamW everything else. Learning rates fall evenly
 from the start: at a constant rate the noise of four rooms hides everything that only some questions teach. Several
 processes of one thread share a step, because operators this small gain little from a second thread. A training that is
@@ -46,8 +46,8 @@ WARM_UP = 100
 """Steps in which the learning rate rises."""
 LATE_FROM, REASONED_FROM = 0.55, 0.7
 """Shares of `toyworld.model.steps` after which facts with a choice, and answers with reasoning, are taught."""
-THOUGHTS_PEAK = 0.4
-"""Peak of the learning rates in the steps of `toyworld.model.thoughts`, as a share of the first peak."""
+SECOND_PEAK = 0.6
+"""Peak of the learning rates in the steps of `toyworld.model.second`, as a share of the first peak."""
 QUESTION_WEIGHT = 0.01
 """Weight of each question token, since questions name categories often and teach copying; an answer token has its
 lesson's weight divided by the root of the answer's length."""
@@ -150,7 +150,7 @@ class Trainer:
             dist.barrier()  # nobody writes while another still reads
         self.policy.model.train()
         saved = time.monotonic()
-        before, total = len(metrics), self.settings.steps + self.settings.thoughts
+        before, total = len(metrics), self.settings.steps + self.settings.second
         steps = range(before, total)
         for step in progress(steps, "base model", total=total, before=before) if self.rank == 0 else steps:
             metrics.append(self.step(step))
@@ -165,10 +165,10 @@ class Trainer:
         started = time.monotonic()
         loss = torch.zeros(())
         for room in self.rooms(step):
-            loss += self.backward(room) / self.settings.batch_size
+            loss += self.backward(room, places=step >= self.settings.steps) / self.settings.batch_size
         self._sum_over_processes(loss)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, 1.0))
-        rate = share_of_peak(step, self.settings.steps, self.settings.thoughts)
+        rate = share_of_peak(step, self.settings.steps, self.settings.second)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = optimizer.defaults["lr"] * rate
@@ -185,11 +185,14 @@ class Trainer:
             else:
                 yield lessons.make_room(index, self.config, self.reason, asked_at(step, self.settings))
 
-    def backward(self, room: lessons.Room) -> torch.Tensor:
-        """Add a room's gradient, for a step's mean; return its loss in nats per unit of weight."""
+    def backward(self, room: lessons.Room, places: bool = False) -> torch.Tensor:
+        """Add a room's gradient, for a step's mean; return its loss in nats per unit of weight.
+
+        `places`: the places of what visual tokens show are a target too.
+        """
         item = lesson_row(self.policy, room)
         prefix = Prefix(self.policy, item.row.prompt)
-        dense = DENSE_WEIGHT * self.dense(item.cells)
+        dense = DENSE_WEIGHT * self.dense(item.cells, places)
         loss = dense.detach().clone()
         for piece in item.row.pieces(PIECE) or [item.row]:
             packed = pack([piece], behind_prompt=True)
@@ -223,16 +226,16 @@ def asked_at(step: int, settings: SmallModel) -> lessons.Asked:
         return lessons.LATE
     if done < 1:
         return replace(lessons.LATE, reasoned=lessons.REASONED_A_ROOM)
-    return lessons.THOUGHTS
+    return lessons.BOTH
 
 
-def share_of_peak(step: int, steps: int, thoughts: int = 0) -> float:
+def share_of_peak(step: int, steps: int, second: int = 0) -> float:
     """Return the learning rate of a step as a share of its peak: it rises, and falls evenly to 0 within `steps`.
 
-    It does so once more in the `thoughts` steps after these, to `THOUGHTS_PEAK`.
+    It does so once more in the `second` steps after these, to `SECOND_PEAK`.
     """
     if step >= steps:
-        step, steps, peak = step - steps, thoughts, THOUGHTS_PEAK
+        step, steps, peak = step - steps, second, SECOND_PEAK
     else:
         peak = 1.0
     return peak * min((step + 1) / WARM_UP, (steps - step) / steps)

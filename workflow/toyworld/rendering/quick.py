@@ -42,6 +42,8 @@ class Film:
     """True where things of a category cover at least `MIN_PIXELS` pixels of a cell."""
     depth: Float[np.ndarray, "n h w"]
     """Mean depth of a cell, metres; 0 where it shows no surface."""
+    place: Float[np.ndarray, "n h w 2"]
+    """Mean place of a cell's surfaces in plan: metres to the right of and ahead of the first frame's camera."""
 
 
 def sample_room(
@@ -73,6 +75,7 @@ def sample_room(
     frames = np.empty((n_frames, height, width, 3), dtype=np.uint8)
     categories = np.empty((n_frames, height // CELL, width // CELL, len(NUMBER_OF)), dtype=bool)
     depths = np.empty(categories.shape[:3], dtype=np.float32)
+    places = np.empty((*categories.shape[:3], 2), dtype=np.float32)
     shown: list[tuple[int, ...]] = []
     for k, index in enumerate(picked):
         rgb, depth, thing = renderer.render(K, poses[index], w, h)
@@ -81,7 +84,26 @@ def sample_room(
         shown.append(tuple(int(i) for i in np.flatnonzero(pixels >= MIN_PIXELS)))
         categories[k] = _pixels_by_category(_cells(thing), numbers) >= MIN_PIXELS * OVERSAMPLE**2
         depths[k] = _cells(depth).mean(axis=2)
-    return Film(frames, world, tuple(shown), categories, depths)
+        places[k] = _places(depth, K, poses[index], poses[picked[0]])
+    return Film(frames, world, tuple(shown), categories, depths, places)
+
+
+def _places(
+    depth: Float[np.ndarray, "H W"],
+    K: Float[np.ndarray, "3 3"],
+    pose: Float[np.ndarray, "4 4"],
+    first: Float[np.ndarray, "4 4"],
+) -> Float[np.ndarray, "h w 2"]:
+    """Return the mean place of each cell's surfaces, metres right of and ahead of the camera whose pose is `first`.
+
+    Poses are from camera to world, z up; the camera looks along its z axis.
+    """
+    v, u = np.mgrid[: depth.shape[0], : depth.shape[1]]
+    rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones_like(depth)], axis=-1)
+    points = (rays * depth[..., None]) @ pose[:3, :3].T + pose[:3, 3] - first[:3, 3]
+    ahead = first[:2, 2] / np.linalg.norm(first[:2, 2])
+    right = np.array([ahead[1], -ahead[0]])
+    return np.stack([_cells(points[..., :2] @ axis).mean(axis=2) for axis in (right, ahead)], axis=-1)
 
 
 def _halved(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
