@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+CognitiveMap = Mapping[str, Sequence[Sequence[int]]]
+"""Category -> cell [column, row] of every instance, each from 0 to the grid's size minus 1."""
+
 
 def cognitive_map(
     objects: Mapping[str, Sequence[Sequence[float]]], floor_rect: Sequence[float], grid: int = 10
