@@ -254,6 +254,8 @@ PRUNED = [
     ("train_grpo", GRPO, "training/rollouts/object_centric.py", "training/rollouts/downsample.py"),
     ("train_grpo", GRPO | {"rollout": "vanilla"}, "training/rollouts/vanilla.py", "training/rollouts/noisy.py"),
     ("train_grpo", GRPO | {"reward": "ocr_length"}, "training/rewards/ocr_length.py", "training/rewards/_temporal.py"),
+    ("train_grpo", GRPO | {"reward": "spacer"}, "scoring/scorers/spacer.py", "training/rewards/ocr.py"),
+    ("train_grpo", GRPO, "training/maps.py", "scoring/maps.py"),
     ("train_grpo", GRPO | {"backend": "hf"}, "model/generate_hf.py", "model/generate_vllm.py"),
     ("train_grpo", GRPO | {"deepspeed": "none"}, "training/engines/choose.py", "training/engines/zero.py"),
     ("train_grpo", GRPO, "training/grpo.py", "training/sft.py"),

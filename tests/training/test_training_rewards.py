@@ -125,7 +125,8 @@ def test_the_run_table_knows_the_rewards_and_refuses_others_before_anything_star
     import training_world as tw
     from pydantic import ValidationError
 
-    assert set(REWARDS.names) == {"ocr", "ocr_length", "video_r1", "video_r1_length"}
+    of_spacer = {"spacer", "spacer_no_length", "spacer_no_map", "spatial_r1"}
+    assert set(REWARDS.names) == {"ocr", "ocr_length", "video_r1", "video_r1_length"} | of_spacer
     assert [tw.run(reward=name).reward for name in REWARDS.names] == list(REWARDS.names)
     with pytest.raises(ValidationError, match="video_r1_length"):
         tw.run(reward="fluency")

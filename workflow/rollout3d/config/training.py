@@ -106,7 +106,8 @@ class Ablation(Section):
     """Correctness of a number: mean relative accuracy, Video-R1's regression, or equality. [assumed; OCR does not
     say]"""
     mra_thresholds: Annotated[int, Field(ge=10, le=11)] = 10
-    """Number of confidence thresholds of the mean relative accuracy. [SpaceR; VSI-Bench; 11: Spatial-R1, equation 2]"""
+    """Number of confidence thresholds of the mean relative accuracy; the reward spatial_r1 has its own. [SpaceR;
+    VSI-Bench; 11: Spatial-R1, equation 2]"""
     object_count: Literal["round", "ceil", "bernoulli"] = "round"
     """Number m' of perturbed objects: delta M, rounded or rounded up; or each by itself with probability delta.
     [assumed]"""
@@ -167,6 +168,9 @@ class Grpo(Optimiser):
     stop_without_update: NotNegative | None = 100
     """Number of steps from the start without any update (no group with spread) after which training ends with an error,
     as it does at its end if there was no update at all; null or 0: never. [assumed]"""
+    variant: Literal["paper", "code"] = "paper"
+    """Rule of the rewards spacer and spatial_r1 where paper and release differ; their files list the differences.
+    [SpaceR, Section 4; code: what its release does]"""
     vllm_memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of each GPU's memory that vLLM takes beside the training, its weights included. [assumed]"""
     ablation: Ablation = Ablation()

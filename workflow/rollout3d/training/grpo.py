@@ -23,13 +23,14 @@ Departures from the paper, and how its gaps are filled:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd
 
 import torch
 
 from rollout3d import tables
 from rollout3d.config import Grpo, Run
+from rollout3d.geometry.gridmap import CognitiveMap
 from rollout3d.model.ahead import Ahead
 from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Sampling
@@ -40,6 +41,7 @@ from rollout3d.training.data import Questions
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.loop import Loop
+from rollout3d.training.maps import check_maps
 from rollout3d.training.metrics import Clock
 from rollout3d.training.objective import advantages, clipped_ratio, kl_k3, truncated_ratio
 from rollout3d.training.packing import Packed, PackedRow
@@ -50,13 +52,24 @@ from rollout3d.training.standstill import watched
 
 
 def train_grpo(
-    grpo: Grpo, run: Run, seed: int, questions: Questions, regions: Regions | None, engine: Engine, loop: Loop
+    grpo: Grpo,
+    run: Run,
+    seed: int,
+    questions: Questions,
+    regions: Regions | None,
+    engine: Engine,
+    loop: Loop,
+    maps: Mapping[str, CognitiveMap] | None = None,
+    map_grid: int = 10,
 ) -> None:
     """Train the engine's policy for the loop's steps; metrics and rollouts go to the loop's tables.
 
-    Raises `Disagreement` if the back end samples from another model than the one that is trained, and `NoUpdate` if no
-    step has updated the model for too long.
+    `maps`: the cognitive map of each scene that has one, with `map_grid` columns and rows; only some rewards need them.
+
+    Raises `Disagreement` if the back end samples from another model than the one that is trained, `NoUpdate` if no
+    step has updated the model for too long, and `NotTrainable` if the reward needs maps and there are none.
     """
+    check_maps(run.reward or "", maps, questions.scenes)
     world = engine.world
 
     def prepare(step: int) -> tuple[Context, list[Group]]:
@@ -79,7 +92,7 @@ def train_grpo(
                 checked = True
             with clock("rewards"):
                 for group in groups:
-                    reward(group, run.reward or "", grpo)
+                    reward(group, run.reward or "", grpo, (maps or {}).get(group.question["scene_id"] or ""), map_grid)
             with clock("update"):
                 figures = update(groups, engine, grpo, step)
             loop.record(tables.ROLLOUTS, rollout_rows(groups, step, world.rank))
@@ -120,10 +133,13 @@ def request_size(grpo: Grpo) -> int:
     return 1 if grpo.ablation.fresh_noise else gcd(n, m, max(1, (n + m) // 2))
 
 
-def reward(group: Group, name: str, grpo: Grpo) -> None:
-    """Reward a group's rollouts (r, equation 3) and normalise over the pooled 2n (A, equation 4)."""
+def reward(group: Group, name: str, grpo: Grpo, truth: CognitiveMap | None = None, grid: int = 10) -> None:
+    """Reward a group's rollouts (r, equation 3) and normalise over the pooled 2n (A, equation 4).
+
+    `truth`: the cognitive map of the question's scene, with `grid` columns and rows; None if it has none.
+    """
     texts = [Written(r.completion.text, len(r.completion.token_ids), not r.view.pooled) for r in group.rollouts]
-    for rollout, judged in zip(group.rollouts, judge(name, group.question, texts, grpo)):
+    for rollout, judged in zip(group.rollouts, judge(name, group.question, texts, grpo, truth, grid)):
         rollout.judged = judged
     for pool in group.pools:
         rewards = torch.tensor([rollout.judged.total for rollout in pool], dtype=torch.float64)

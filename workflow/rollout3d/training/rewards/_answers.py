@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollout3d.config import Grpo
+from rollout3d.geometry.gridmap import CognitiveMap
 from rollout3d.tables.rows import QuestionRow
 
 Parts = dict[str, float]
@@ -28,8 +29,12 @@ class Answers:
     question: QuestionRow
     rollouts: Sequence[Written]
     correct: Sequence[float]
-    """Correctness of each rollout, 0 to 1 (`_correctness`)."""
+    """Correctness of each rollout, 0 to 1 (`_correctness`, or the reward's own rule)."""
     grpo: Grpo
+    truth: CognitiveMap | None = None
+    """Cognitive map of the question's scene; None for general data and for scenes without a map."""
+    grid: int = 10
+    """Number of columns and rows of `truth`."""
 
 
 @dataclass(frozen=True)
