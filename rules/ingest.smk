@@ -1,4 +1,4 @@
-# Raw scans to scene tables, and the regions that objects cover in the training frames.
+# Raw scans to scene tables, the regions that objects cover in the training frames, and cognitive maps.
 rule ingest:
     input:
         scans=scan_manifest,
@@ -51,3 +51,33 @@ rule regions:
     shell:
         "python -m rollout3d.stages.regions --dataset {wildcards.dataset}"
         " --mode {wildcards.mode} --sets {params.sets:q} --scans {input.scans:q} --shard-dir {params.tables:q} --out {output.regions:q} --raw {output.raw:q} > {log:q} 2>&1"
+
+
+# Made where a run's reward or prompt needs maps, and for the target `maps`.
+rule cognitive_maps:
+    input:
+        scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",
+        objects="<results>/scenes/{dataset}/{shard}/objects.parquet",
+        maps="<results>/scenes/{dataset}/{shard}/maps.parquet",
+    output:
+        maps="<results>/maps/{dataset}/{shard}.parquet",
+        dropped="<results>/maps/{dataset}/{shard}_dropped.parquet",
+    log:
+        "<logs>/cognitive_maps/{dataset}.{shard}.log",
+    benchmark:
+        "<benchmarks>/cognitive_maps/{dataset}.{shard}.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "python -m rollout3d.stages.cognitive_maps --dataset {wildcards.dataset}"
+        " --scenes {input.scenes:q} --objects {input.objects:q} --maps {input.maps:q}"
+        " --out {output.maps:q} --dropped {output.dropped:q} > {log:q} 2>&1"
+
+
+rule maps:
+    input:
+        cognitive_maps(),
+    localrule: True

@@ -165,6 +165,11 @@ def object_tables(wildcards):
     return scene_tables("objects") if RUNS[wildcards.run].regions else []
 
 
+def cognitive_maps():
+    """Tables of the cognitive maps of all scans."""
+    return [f"<results>/maps/{dataset}/{shard}.parquet" for dataset in study.datasets for shard in shards(dataset)]
+
+
 def scan_manifest(wildcards):
     """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none).
 

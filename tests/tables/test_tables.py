@@ -139,6 +139,7 @@ COLUMNS = {
     ("frames", 3): "08c365a2dded",
     ("regions", 2): "80eebbfd218f",
     ("maps", 1): "52881f8a1195",
+    ("cognitive_maps", 1): "43b66bb662c3",
     ("visibility", 1): "dce041c79454",
     ("questions", 2): "82f71c0e4530",
     ("ocr_rl", 2): "82f71c0e4530",

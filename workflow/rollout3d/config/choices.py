@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 from rollout3d import doors
 from rollout3d.config import question_types
-from rollout3d.config.names import name_among, name_in
+from rollout3d.config.names import name_among, name_in, number_among
 
 GENERAL = ("multiple choice", "numerical", "OCR", "free-form", "regression")
 """Types of questions that are not about scans, as Video-R1 spells them."""
 PROBES = ("black", "shuffled", "other_room", "drowned", "removed")
 """Videos that cannot answer a question; `evaluation/probes.py` makes them."""
+MAP_GRIDS = (5, 10, 15, 20)
+"""M: numbers of columns and rows that cognitive maps are drawn with. [SpaceR, Table 6]"""
 RELEASED_BENCHMARKS = tuple(n for n in doors.BENCHMARKS.names if doors.BENCHMARKS.constant(n, "RELEASED", True))
 """Benchmarks that others released, which need files."""
 
 if TYPE_CHECKING:
     BenchmarkName = DatasetName = PaperTable = ReleasedBenchmark = Reward = Rollout = str
+    MapGrid = int
     Probe = Scorer = Teacher = Tracker = QuestionType = AnyQuestionType = TypeWithSource = str
 else:
     BenchmarkName = name_in(doors.BENCHMARKS)
@@ -31,6 +34,7 @@ else:
     Scorer = name_in(doors.SCORERS, "auto")
     Teacher = name_in(doors.TEACHERS)
     Tracker = name_in(doors.TRACKERS)
+    MapGrid = number_among(MAP_GRIDS)
     Probe = Literal[PROBES]
     QuestionType = Literal[question_types.NAMES]
     AnyQuestionType = Literal[(*question_types.NAMES, *GENERAL)]

@@ -127,6 +127,17 @@ def name_among(known: tuple[str, ...], what: str) -> Any:
     return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(known)})]
 
 
+def number_among(known: tuple[int, ...]) -> Any:
+    """Return the type of a whole number that is one of `known`."""
+
+    def check(value: int) -> int:
+        if value not in known:
+            raise ValueError(f"must be {listed(map(str, known))}, not {value}")
+        return value
+
+    return Annotated[int, AfterValidator(check), Field(json_schema_extra={"enum": list(known)})]
+
+
 Name = Annotated[str, AfterValidator(_name)]
 """A name that a user gives to a model or a run."""
 SitePath = Annotated[str, AfterValidator(expanded)]

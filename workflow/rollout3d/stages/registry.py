@@ -226,6 +226,7 @@ STAGES: dict[str, Spec] = {
     ),
     "ingest_meta": Spec(),
     "regions": Spec(_regions, stores=_own_frames),
+    "cognitive_maps": Spec(_fixed("scenes.agreement")),
     "check_scan": Spec(_fixed("*")),
     "ask": Spec(_fixed("*"), question_types=None),
     "inventory": Spec(_fixed("*")),

@@ -47,6 +47,7 @@ from rollout3d.tables.schema import (
     AUDIT,
     AUDIT_RELEASED,
     BIAS,
+    COGNITIVE_MAPS,
     FRAMES,
     HARD,
     INVENTORY,

@@ -18,6 +18,7 @@ ROWS = {
     "audit": "AuditRow",
     "audit_released": "ReleasedAuditRow",
     "bias": "BiasRow",
+    "cognitive_maps": "CognitiveMapRow",
     "frames": "FrameRow",
     "hard": "HardRow",
     "inventory": "InventoryRow",
@@ -49,6 +50,7 @@ BASES = {"QuestionColumns": ("questions", "ocr_sft")}
 
 STRUCTS = {
     ("bytes", "path"): "Image",
+    ("category", "cells"): "CategoryCells",
     ("category", "n"): "CategoryCount",
     ("category", "first_seen_s"): "Appearance",
     ("category", "object_ids"): "Mention",

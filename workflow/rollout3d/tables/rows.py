@@ -41,6 +41,11 @@ class BudgetAnswer(TypedDict):
     answer: str
 
 
+class CategoryCells(TypedDict):
+    category: str
+    cells: list[list[int]]
+
+
 class CategoryCount(TypedDict):
     category: str
     n: int
@@ -198,6 +203,31 @@ class BiasRow(TypedDict):
 
     n: int
     """questions behind it"""
+
+
+class CognitiveMapRow(TypedDict):
+    """the cognitive map of one scan at one grid size (SpaceR, appendix A)"""
+
+    scene_id: str
+    """scan"""
+
+    space_id: str
+    """physical space"""
+
+    dataset: str
+    """scannet | scannetpp | arkitscenes"""
+
+    split: str
+    """train | val | test; training reads maps of train alone"""
+
+    grid: int
+    """M: columns and rows of the map, 5 | 10 | 15 | 20"""
+
+    border: list[float]
+    """x_min, y_min, x_max, y_max of the floor, which the cells divide"""
+
+    cells: list[CategoryCells]
+    """column (+x) and row (+y), from 0, of every instance's box centre, by category"""
 
 
 class DroppedQuestionRow(TypedDict):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         AnnotationRow,
         AuditRow,
         BiasRow,
+        CognitiveMapRow,
         DroppedQuestionRow,
         DroppedSceneRow,
         FrameRow,
@@ -41,6 +42,7 @@ _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _STRINGS = pa.list_(pa.string())
 _COUNTS = pa.list_(pa.struct([("category", pa.string()), ("n", pa.int64())]))
 _MENTIONS = pa.list_(pa.struct([("category", pa.string()), ("object_ids", pa.list_(pa.int64()))]))
+_CELLS = pa.list_(pa.struct([("category", pa.string()), ("cells", pa.list_(pa.list_(pa.int64(), 2)))]))
 _APPEARANCES = pa.list_(pa.struct([("category", pa.string()), ("first_seen_s", pa.float64())]))
 _POINTS = pa.list_(
     pa.struct([(axis, pa.float32()) for axis in "xyz"] + [(c, pa.uint8()) for c in ("red", "green", "blue")])
@@ -195,6 +197,18 @@ MAPS: Table[MapRow] = _declare(
     _field("points", _POINTS, "at most 20,000 coloured points, for viewing"),
     _field("appearances", _APPEARANCES, "first time that each category is visible"),
     per_scene=True,
+)
+
+COGNITIVE_MAPS: Table[CognitiveMapRow] = _declare(
+    "cognitive_maps",
+    "the cognitive map of one scan at one grid size (SpaceR, appendix A)",
+    _field("scene_id", _S, "scan"),
+    _field("space_id", _S, "physical space"),
+    _field("dataset", _S, "scannet | scannetpp | arkitscenes"),
+    _field("split", _S, "train | val | test; training reads maps of train alone"),
+    _field("grid", _I, "M: columns and rows of the map, 5 | 10 | 15 | 20"),
+    _field("border", _vector(4), "x_min, y_min, x_max, y_max of the floor, which the cells divide"),
+    _field("cells", _CELLS, "column (+x) and row (+y), from 0, of every instance's box centre, by category"),
 )
 
 VISIBILITY: Table[VisibilityRow] = _declare(
