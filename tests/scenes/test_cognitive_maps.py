@@ -1,18 +1,23 @@
-"""Cognitive maps of scans: cells by hand, what is left out and why, what training may read."""
+"""Cognitive maps of scans: cells by hand, what is left out and why, what training may read, SpaceR's lines."""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from questions.question_rooms import map_row, object_rows, scene_row
 from rollout3d import tables
 from rollout3d.errors import InvalidInput
-from rollout3d.scenes.cognitive_maps import by_category, load_maps
+from rollout3d.scenes.cognitive_maps import by_category, load_maps, spacer_lines
 from rollout3d.stages import cognitive_maps as stage
+from rollout3d.stages import export
 
 LINEAGE = tables.Lineage("test")
 FLOOR = [-1.0, 2.0, 3.0, 12.0]
@@ -134,3 +139,51 @@ def test_a_grid_size_that_the_tables_lack_is_named(made):
         InvalidInput, match=r"0.parquet: no map of 12 x 12 cells; the tables hold grids of 5, 10, 15, 20"
     ):
         load_maps([made], 12)
+
+
+# --- SpaceR's form ---------------------------------------------------------------------------------------------------
+
+
+def exported(tmp_path, *more):
+    export.main([*more, "--to", str(tmp_path / "cognitive_map.jsonl")])
+    return [json.loads(line) for line in (tmp_path / "cognitive_map.jsonl").read_text().splitlines()]
+
+
+def test_export_writes_one_line_per_training_scan(made, tmp_path):
+    assert exported(tmp_path, "--maps", str(made)) == [
+        {"video_id": "scene0000_00", "cognitive_map": CELLS[10], "object_list": ["bed", "chair"]}
+    ]
+    (line,) = exported(tmp_path, "--maps", str(made), "--grid", "20")
+    assert line["cognitive_map"] == CELLS[20]
+
+
+def test_a_benchmarks_maps_are_in_a_file_of_their_own(made, tmp_path):
+    (line,) = exported(tmp_path, "--maps", str(made), "--split", "val")
+    assert line["video_id"] == "scene0011_00"
+    with pytest.raises(SystemExit):
+        exported(tmp_path, "--maps", str(made), "--split", "test")
+
+
+def test_export_wants_either_a_run_or_maps(made, tmp_path, capsys):
+    for arguments in ([], ["results/runs/ocr", "--maps", str(made)]):
+        with pytest.raises(SystemExit):
+            exported(tmp_path, *arguments)
+        assert "give RUN or --maps" in capsys.readouterr().err
+
+
+cells = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).map(list), min_size=1, max_size=4)
+maps = st.dictionaries(st.text(min_size=1, max_size=9), cells, max_size=5)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(maps, max_size=4))
+def test_lines_hold_the_maps_whatever_the_categories_are_called(some):
+    rows: list[Any] = [
+        {"scene_id": f"s{i}", "cells": [{"category": name, "cells": found} for name, found in one.items()]}
+        for i, one in enumerate(some)
+    ]
+    lines = spacer_lines(reversed(rows)).split("\n")
+    assert lines.pop() == ""
+    assert [json.loads(line) for line in lines] == [
+        {"video_id": f"s{i}", "cognitive_map": one, "object_list": list(one)} for i, one in enumerate(some)
+    ]

@@ -1,11 +1,16 @@
-"""Write a trained model as a directory for transformers, vLLM or the Hugging Face Hub.
+"""Write a trained model as a directory for transformers, vLLM or the Hugging Face Hub, or cognitive maps as SpaceR's.
 
     rollout3d export results/runs/ocr --to ocr-3b
+    rollout3d export --maps results/maps/scannet/*.parquet --to cognitive_map.jsonl
 
 It holds the weights (adapters merged), tokenizer and processor, the wording of the questions, and a
 generation_config.json that answers as the run was evaluated: by its predictions in results/eval, else by the
 configuration. A README says what the model is, and that transformers 5.17 gives videos other positions than the
 released rule; released_positions.py in the directory installs that rule.
+
+Maps are written in the form of SpaceR's annotations, one line of JSON per scan: {"video_id", "cognitive_map":
+{category: [[x, y], ...]}, "object_list"}. A file holds the scans of one split: no file for training has a map of a
+benchmark scan.
 """
 
 from __future__ import annotations
@@ -15,10 +20,13 @@ from typing import Any
 
 from rollout3d import tables
 from rollout3d.config import Config, Run, Video, merge, of_run
+from rollout3d.config.choices import MAP_GRIDS
 from rollout3d.config.recipes import read_recipe
 from rollout3d.errors import InvalidInput
 from rollout3d.evaluation import settings
+from rollout3d.files import write_atomically
 from rollout3d.model.wordings import wording_digest
+from rollout3d.scenes.cognitive_maps import read_maps, spacer_lines
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("export", __doc__)
@@ -29,12 +37,20 @@ DECIDES = tuple(name for name in settings.COMPARED if name != "backend")
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
-    parser.add_argument("model", type=Path, metavar="RUN", help="directory of a run, or its model.json")
-    parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="a new directory")
+    parser.add_argument("model", type=Path, metavar="RUN", nargs="?", help="directory of a run, or its model.json")
+    parser.add_argument("--maps", type=Path, nargs="+", help="tables of cognitive maps, in place of RUN")
+    parser.add_argument("--grid", type=int, choices=MAP_GRIDS, default=10, help="cells per side (%(default)s)")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="train", help="of the maps (%(default)s)")
+    parser.add_argument("--to", required=True, type=Path, metavar="PATH", help="a new directory; of maps, a JSONL file")
     parser.add_argument(
         "--predictions", type=Path, nargs="+", help="tables of its answers (default: those in eval/RUN beside runs/RUN)"
     )
     args, config = STAGE.parse(parser, argv)
+    if (args.model is None) == (args.maps is None):
+        parser.error("give RUN or --maps, and not both")
+    if args.maps:
+        _export_maps(args.maps, args.grid, args.split, args.to)
+        return
     model_json = args.model / "model.json" if args.model.is_dir() else args.model
 
     from rollout3d.model.export import POSITIONS, Asked, export_model
@@ -62,6 +78,18 @@ def main(argv: list[str] | None = None) -> None:
         f"evaluation follow, so numbers measured there differ. {args.to / POSITIONS} installs the rule on a loaded "
         "model; README.md shows how."
     )
+
+
+def _export_maps(paths: list[Path], grid: int, split: str, to: Path) -> None:
+    """Write the maps of one split and grid size. Raises InvalidInput if the tables hold none."""
+    rows = [row for row in read_maps(paths, grid) if row["split"] == split]
+    if not rows:
+        raise InvalidInput(f"{paths[0]}: no map of a scan of split {split}; --split names another one")
+    try:
+        write_atomically(to, spacer_lines(rows))
+    except OSError as error:
+        raise StageError(f"{to}: cannot be written ({error.strerror or error})") from None
+    print(f"{to}: maps of {len(rows)} scans of split {split}, {grid} x {grid} cells")
 
 
 def _evaluations(model_json: Path) -> list[Path]:
