@@ -127,6 +127,7 @@ def test_unknown_says_what_there_is_when_nothing_is_near():
         ("video: {train_max_pixels: 300000}", "video.train_max_pixels: 300000 is more than eval_max_pixels (200704)"),
         ("video: {train_min_pixels: 200000}", "video.train_min_pixels: 200000 is more than train_max_pixels (105369)"),
         ("questions: {mix: {route_planning: 0.7, object_counting: 0.6}}", "questions.mix: the shares add up to 1.3"),
+        ("prompts: {map_grid: 12}", "prompts.map_grid must be 5, 10, 15 or 20, not 12"),
         ("generation: {shards: true}", "generation.shards must be a number, not true"),
         ("sft: {lr: yes}", "sft.lr must be a number, not true"),
         ("runs: {select: []}", "runs.select is empty: at least one must be there"),

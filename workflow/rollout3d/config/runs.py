@@ -51,6 +51,11 @@ class Run(Section):
         """True if its questions are about scans; Video-R1's cold start brings its own pictures and videos."""
         return self.train_table in ("ocr_rl", "ocr_sft")
 
+    @property
+    def needs_maps(self) -> bool:
+        """True if its reward compares answers with cognitive maps: the reward's file declares `NEEDS_MAPS = True`."""
+        return self.reward is not None and bool(doors.REWARDS.constant(self.reward, "NEEDS_MAPS", False))
+
     @model_validator(mode="after")
     def _complete(self) -> Run:
         needed = {"none": (), "sft": ("train_table",), "grpo": ("train_table", "rollout", "reward", "steps")}

@@ -76,7 +76,7 @@ def export_model(model_json: Path | str, target: Path | str, asked: Asked, video
         beside = processor_files(video.min_pixels, video.image_max_pixels, asked.max_pixels) | {GENERATION: generation}
         for name, values in beside.items():
             (aside / name).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-        shutil.copyfile(wordings.DIRECTORY / f"{asked.prompt}.txt", aside / WORDING)
+        shutil.copyfile(wordings.DIRECTORY / wordings.wording_file(asked.prompt), aside / WORDING)
         shutil.copyfile(rope.__file__, aside / POSITIONS)
         (aside / "README.md").write_text(_card(handle, asked, video, generation), encoding="utf-8")
         sync_files(aside)

@@ -7,6 +7,10 @@ A file is a remark followed by sections, `== name ==` and the exact text below i
 - `options`: what is appended to a question with options, `{options}` standing for one option per line;
 - `question`: the body, `{question}` standing for the question and its options;
 - `choice`, `number`, `text`, `ocr`, `regression`: the end, by type of answer.
+
+`think_map.txt` offers a cognitive map (SpaceR, section 4.2). Its body also has `{grid}`, columns and rows of the map,
+`{last}`, the number of the last one, and `{categories}`, for which its section `categories` is the default. It is for
+questions about scans: others have the wording of `config.Prompts.GENERAL`.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import Any
 
 from rollout3d.model.encode import Encoder, Image, Part, Prompt, Text, Video
 from rollout3d.model.media import QuestionMedia
-from rollout3d.model.wordings import DIRECTORY, Style, wording_name
+from rollout3d.model.wordings import DIRECTORY, Style, general_wording, map_grid, wording_file, wording_name
 from rollout3d.tables.rows import QuestionRow
 
 ANSWER_TYPES = ("choice", "number", "text", "ocr", "regression")
@@ -32,15 +36,18 @@ def question_prompt(
     style: Style = "direct",
     think: str = "video_r1",
     system: str | None = None,
+    categories: Sequence[str] | None = None,
 ) -> Prompt:
     """Encode a question as a model is asked it, in training and in evaluation alike.
 
     `think` names the wording of style `think`; `system`: words of the system turn, None for the chat template's own.
-    Raises ValueError for an answer type that the wording does not know.
+    `categories`: those that a map prompt lists; None for its own list. Raises ValueError for an answer type that the
+    wording does not know.
     """
     images = [Image(image) for image in media.images]
     bev = None if media.bev is None else Image(media.bev)
-    return encoder.prompt(question_parts(row, media.video, images=images, bev=bev, style=style, think=think), system)
+    parts = question_parts(row, media.video, images=images, bev=bev, style=style, think=think, categories=categories)
+    return encoder.prompt(parts, system)
 
 
 def question_parts(
@@ -51,15 +58,16 @@ def question_parts(
     bev: Image | None = None,
     style: Style = "direct",
     think: str = "video_r1",
+    categories: Sequence[str] | None = None,
 ) -> list[Part]:
     """Return the parts of the user's turn for one question row: media first, then the words.
 
     The top view comes before the video, as in the paper's annotation (OCR, cold start data construction). `think` names
-    the wording of style `think`.
+    the wording of style `think`; `categories` are those that a map prompt lists, None for its own list.
     """
     media: list[Part] = [*([bev] if bev else []), *([video] if video else []), *images]
     shown = [name for name, there in (("bev", bev), ("video", video), ("images", images)) if there]
-    return [*media, Text(question_text(row, shown=shown, style=style, think=think))]
+    return [*media, Text(question_text(row, shown, style, think, categories))]
 
 
 def question_text(
@@ -67,31 +75,42 @@ def question_text(
     shown: Sequence[str] = ("video",),
     style: Style = "direct",
     think: str = "video_r1",
+    categories: Sequence[str] | None = None,
 ) -> str:
     """Return the words of the user's turn; `shown` lists what precedes them: bev, video, images.
 
-    Raises ValueError for an answer type that the wording does not know.
+    `categories`: those that a map prompt lists; None for its own list. A question that is not about a scan (without
+    `scene_id`) is never offered a map. Raises ValueError for an answer type that the wording does not know.
     """
-    words = wording(wording_name(style, think))
+    name = wording_name(style, think)
+    words = wording(name if row["scene_id"] is not None else general_wording(name))
     if row["answer_type"] not in ANSWER_TYPES:
         raise ValueError(f"question {row.get('question_id')}: unknown answer type '{row['answer_type']}'")
     question = row["question"]
     if row["options"]:
         question += words["options"].replace("{options}", "\n".join(row["options"]))
     before = "".join(words[name] for name in shown)
-    return before + words["question"].replace("{question}", question) + words[row["answer_type"]]
+    fields = {"{question}": question}
+    grid = map_grid(name)
+    if "categories" in words and grid is not None:
+        listed = words["categories"] if categories is None else ", ".join(categories)
+        fields |= {"{grid}": str(grid), "{last}": str(grid - 1), "{categories}": listed}
+    # In one pass: a question or a category may hold the name of a field.
+    body = re.sub(r"\{\w+\}", lambda found: fields.get(found[0], found[0]), words["question"])
+    return before + body + words[row["answer_type"]]
 
 
 @cache
 def wording(name: str) -> dict[str, str]:
-    """Return the sections of `resources/prompts/NAME.txt`. Raises ValueError if the file or a section is missing."""
-    path = DIRECTORY / f"{name}.txt"
+    """Return the sections of the file of a wording. Raises ValueError if the file or a section is missing."""
+    path = DIRECTORY / wording_file(name)
     if not path.exists():
         known = sorted(p.stem for p in DIRECTORY.glob("*.txt") if p.stem == "direct" or p.stem.startswith("think_"))
         raise ValueError(f"{path}: no such prompt; known are {', '.join(known)}")
     pieces = re.split(r"^== (\w+) ==\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     sections = {key: body.removesuffix("\n") for key, body in zip(pieces[1::2], pieces[2::2], strict=True)}
-    if set(sections) != set(SECTIONS):
-        wrong = sorted(set(sections) ^ set(SECTIONS))
+    needed = {*SECTIONS, *(("categories",) if map_grid(name) else ())}
+    if set(sections) != needed:
+        wrong = sorted(set(sections) ^ needed)
         raise ValueError(f"{path}: sections missing or unknown: {', '.join(wrong)}")
     return sections

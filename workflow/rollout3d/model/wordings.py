@@ -1,24 +1,53 @@
-"""Names and digests of the wordings of questions. Needs no torch, so that scoring can use it."""
+"""Names and digests of the wordings of questions. Needs no torch, so that scoring can use it.
+
+A wording is a file of `resources/prompts`: `direct`, or `think_NAME`. That of the map prompt is named with its grid
+size: `think_map15` is `think_map.txt` at 15 x 15 cells.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from typing import Literal
 
+from rollout3d.config import Prompts
 from rollout3d.resources import shipped
 
 DIRECTORY = shipped("resources/prompts")
 
 Style = Literal["direct", "think"]
 
+_MAP = re.compile(r"(think_map)([1-9]\d*)")
+
 
 def wording_name(style: Style, think: str | None) -> str:
-    """Return the name, without .txt, of the file of `resources/prompts` that a style uses; `think`: of style think."""
+    """Return the name of the wording that a style uses; `think`: of style think (`config.Prompts.wording`)."""
     return "direct" if style == "direct" else f"think_{think}"
+
+
+def map_grid(name: str) -> int | None:
+    """Return M, the grid size, of a wording that offers a cognitive map; None for the others."""
+    found = _MAP.fullmatch(name)
+    return int(found[2]) if found else None
+
+
+def wording_file(name: str) -> str:
+    """Return the name of a wording's file in `DIRECTORY`."""
+    found = _MAP.fullmatch(name)
+    return f"{found[1] if found else name}.txt"
+
+
+def general_wording(name: str) -> str:
+    """Return the wording of questions that are not about scans, where those about scans have the wording `name`."""
+    return name if map_grid(name) is None else f"think_{Prompts.GENERAL}"
 
 
 @cache
 def wording_digest(name: str) -> str:
-    """Return the first 16 hex digits of the sha256 of `resources/prompts/NAME.txt`, as lineages have it."""
-    return hashlib.sha256((DIRECTORY / f"{name}.txt").read_bytes()).hexdigest()[:16]
+    """Return the first 16 hex digits of the sha256 of the wording's file, as lineages have it.
+
+    Of the map prompt both files count: its own, and that of questions that are not about scans.
+    """
+    files = dict.fromkeys((wording_file(name), wording_file(general_wording(name))))
+    return hashlib.sha256(b"".join((DIRECTORY / file).read_bytes() for file in files)).hexdigest()[:16]

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             FrameStore(args.frames, args.maps),
             config.generation,
             config.video,
-            think=config.prompts.think if args.setting == "frames16_grpo" else None,
+            think=config.prompts.wording if args.setting == "frames16_grpo" else None,
             seed=config.seed,
             back_end=back_end,
             parts=parts,

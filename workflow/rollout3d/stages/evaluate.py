@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
             config.evaluation,
             config.video,
             style=style,
-            think=config.prompts.think if style == "think" else None,
+            think=config.prompts.wording if style == "think" else None,
             most_tokens=most_tokens(config.generation, style),
             batch_size=config.generation.batch_size,
             seed=config.seed,

@@ -25,7 +25,7 @@ from rollout3d.config.recipes import read_recipe
 from rollout3d.errors import InvalidInput
 from rollout3d.evaluation import settings
 from rollout3d.files import write_atomically
-from rollout3d.model.wordings import wording_digest
+from rollout3d.model.wordings import wording_digest, wording_file
 from rollout3d.scenes.cognitive_maps import read_maps, spacer_lines
 from rollout3d.stages.common import Stage, StageError
 
@@ -117,7 +117,7 @@ def evaluated(paths: list[Path], model_json: Path) -> dict[str, Any]:
     used = dict(zip(DECIDES, next(iter(seen)), strict=True))
     if wording_digest(used["prompt"]) != used["prompt_digest"]:
         raise InvalidInput(
-            f"resources/prompts/{used['prompt']}.txt has changed since {paths[0]} was written: evaluate again"
+            f"resources/prompts/{wording_file(used['prompt'])} has changed since {paths[0]} was written: evaluate again"
         )
     return used
 
@@ -130,7 +130,8 @@ def _as_trained(config: Config, about: dict[str, Any]) -> Config:
     recipe = about.get("recipe")
     laid = read_recipe(recipe, config.runs.table) if recipe else {}
     if "think" in about.get("prompts", {}):
-        laid = merge(laid, {"prompts": {"think": about["prompts"]["think"]}})
+        own = {name: about["prompts"][name] for name in ("think", "map_grid") if name in about["prompts"]}
+        laid = merge(laid, {"prompts": own})
     return of_run(config, Run.model_construct(run=str(about.get("name")), recipe=recipe, settings=laid))
 
 

@@ -90,7 +90,7 @@ def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
 
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
     trained = scope.setting == "frames16_grpo"
-    style = ("difficulty.max_new_tokens_grpo", "prompts.think") if trained else ("difficulty.max_new_tokens",)
+    style = ("difficulty.max_new_tokens_grpo", *config.prompts.keys()) if trained else ("difficulty.max_new_tokens",)
     return (*_MODEL, *TRAIN_VIDEO, "difficulty.backend", "difficulty.batch_size", *style)
 
 
@@ -111,7 +111,7 @@ def _teacher_frames(config: Config, scope: Scope) -> dict[str, str]:
 
 def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
     own = (*_OPTIMISER, "epochs", "batch_size", "label_mode", "loss", "system")
-    return (*_MODEL, *TRAIN_VIDEO, "prompts.think", *(f"sft.{name}" for name in own))
+    return (*_MODEL, *TRAIN_VIDEO, *config.prompts.keys(), *(f"sft.{name}" for name in own))
 
 
 def _chosen_keys(config: Config, run: Run) -> tuple[str, ...]:
@@ -139,15 +139,17 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
         own += ("offpolicy_cap",)
     if scope.run:
         own += _chosen_keys(config, scope.run)
-    return (*_MODEL, *TRAIN_VIDEO, "prompts.think", *(f"grpo.{name}" for name in own))
+    asked = config.prompts.keys(rewarded=bool(scope.run and scope.run.needs_maps), rl=True)
+    return (*_MODEL, *TRAIN_VIDEO, *asked, *(f"grpo.{name}" for name in own))
 
 
 def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
     """Settings of answers that predictions hold, and that `score` compares with the configuration."""
+    asked = config.prompts.keys()
     style = {
         "none": ("evaluation.max_new_tokens_direct",),
-        None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", "prompts.think"),
-    }.get(scope.run.method if scope.run else None, ("evaluation.max_new_tokens", "prompts.think"))
+        None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", *asked),
+    }.get(scope.run.method if scope.run else None, ("evaluation.max_new_tokens", *asked))
     shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.frame_policy")
     return (*shown, "evaluation.backend", "evaluation.temperature", *style)
 
@@ -168,7 +170,7 @@ def _paper_table(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _think(config: Config, scope: Scope) -> tuple[str, ...]:
-    return (f"think_{config.prompts.think}.txt",)
+    return tuple(f"think_{name}.txt" for name in config.prompts.files)
 
 
 def _direct(config: Config, scope: Scope) -> bool:
@@ -363,7 +365,7 @@ def _text_digest(name: str) -> str:
 
 def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
     """Return which entries of the registries (`rollout3d.code.KEYS`) a job uses: no other code of theirs counts."""
-    found: dict[str, Any] = {"think": config.prompts.think, "dataset": scope.dataset or tuple(config.datasets)}
+    found: dict[str, Any] = {"think": config.prompts.files, "dataset": scope.dataset or tuple(config.datasets)}
     if scope.benchmark:
         found["benchmark"] = scope.benchmark
     if scope.run and stage in ("train_sft", "train_grpo"):

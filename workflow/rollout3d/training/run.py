@@ -235,7 +235,7 @@ def _questions(
     read_model(inputs.init)  # a missing model is reported before files are digested
     store = FrameStore(inputs.frames, inputs.maps, VIDEOS_KEPT)
     # Without the run's name: methods that are compared have the same questions in the same order.
-    return Questions(rows, store, config.video, config.prompts.think, (config.seed, run.seed), media)
+    return Questions(rows, store, config.video, config.prompts.wording, (config.seed, run.seed), media)
 
 
 def _regions(inputs: Inputs, questions: Questions) -> Regions:
@@ -260,4 +260,5 @@ def _about(method: str, config: Config, run: Run, lineage: tables.Lineage) -> di
     """Return the entries of `model.json` beside name and weights; the run's settings are in the lineage."""
     system = (config.sft.system if method == "sft" else None) or SYSTEM
     prompts = {"think": config.prompts.think, "system": system}
+    prompts |= {"map_grid": config.prompts.map_grid} if config.prompts.think == "map" else {}
     return {"kind": method, "recipe": run.recipe, "lineage": lineage.as_dict(), "prompts": prompts}

@@ -316,7 +316,7 @@ def questions(
     for row in again[: asked.reasoned]:
         reasoning = reason(row)
         if reasoning is not None:
-            yield Lesson(question_text(row, style="think", think=config.prompts.think), reasoning, REASONED_WEIGHT)
+            yield Lesson(question_text(row, style="think", think=config.prompts.wording), reasoning, REASONED_WEIGHT)
 
 
 def sums(rng: np.random.Generator, n: int) -> Iterator[Lesson]:

@@ -293,7 +293,7 @@ def corpus(config: Config, reason: lessons.Reason) -> list[str]:
     taught = replace(lessons.EARLY, reasoned=lessons.REASONED_A_ROOM)
     rooms = (lessons.make_room(i, config, reason, taught) for i in range(CORPUS_ROOMS))
     texts = [text for room in rooms for lesson in room.lessons for text in (lesson.question, lesson.answer)]
-    for name in ("direct", f"think_{config.prompts.think}"):
+    for name in ("direct", f"think_{config.prompts.wording}"):
         texts += wording(name).values()
     return texts
 

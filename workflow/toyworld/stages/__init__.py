@@ -16,8 +16,8 @@ def _render_scans(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _train_base_model(config: Config, scope: Scope) -> tuple[str, ...]:
-    own = ("seed", *_below(config, "toyworld.model.*", "toyworld.scans.n_objects"), "prompts.think", "cot.sentences")
-    shown = (*registry.ENCODER, *registry.TRAIN_VIDEO)
+    own = ("seed", *_below(config, "toyworld.model.*", "toyworld.scans.n_objects"), "cot.sentences")
+    shown = (*config.prompts.keys(), *registry.ENCODER, *registry.TRAIN_VIDEO)
     return (f"models.{scope.key}.name", *own, *shown, *registry.QUESTION_RULES)
 
 
