@@ -8,6 +8,7 @@ rule grpo:
         maps=scene_tables("maps"),
         objects=object_tables,
         regions=region_tables,
+        cognitive_maps=run_maps,
     output:
         model="<results>/runs/{run}/model.json",
         metrics="<results>/runs/{run}/metrics.parquet",
@@ -31,4 +32,5 @@ rule grpo:
         'exec python "$ROLLOUT3D_CODE/launch.py" --log {log:q} --nodes {resources.nodes} --gpus {resources.gpu} --'
         " -m rollout3d.stages.train_grpo --config {params.recipe:q} --row {params.row:q} --init {input.init:q}"
         " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q}"
-        " --objects {input.objects:q} --regions {input.regions:q} --out-dir {params.out:q}"
+        " --objects {input.objects:q} --regions {input.regions:q} --cognitive-maps {input.cognitive_maps:q}"
+        " --out-dir {params.out:q}"

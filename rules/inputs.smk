@@ -170,6 +170,17 @@ def cognitive_maps():
     return [f"<results>/maps/{dataset}/{shard}.parquet" for dataset in study.datasets for shard in shards(dataset)]
 
 
+def reads_maps(run):
+    """Return whether a run of GRPO needs cognitive maps: its reward compares answers with them, or its prompt lists
+    their categories."""
+    return RUNS[run].method == "grpo" and (RUNS[run].needs_maps or study_of(run).prompts.leaks)
+
+
+def run_maps(wildcards):
+    """Cognitive maps of a run that needs them."""
+    return cognitive_maps() if reads_maps(wildcards.run) else []
+
+
 def scan_manifest(wildcards):
     """Synthetic scans must be rendered first; real releases are not files of the workflow (a dry run has none).
 

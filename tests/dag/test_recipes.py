@@ -67,3 +67,35 @@ def test_a_faulty_recipe_stops_the_dry_run_with_one_sentence(clone):
     assert done.returncode != 0
     assert "recipe noisyrollout (run noisy): grpo.ablation.grad_rolouts" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def maps_in(said):
+    """Runs that are given cognitive maps, and the number of jobs that make them."""
+    given = re.findall(r"--row '?\{\"run\":\"(\w+)\".*?--cognitive-maps (results/maps\S+)?", said)
+    return {run for run, paths in given if paths}, len(re.findall(r"stages\.cognitive_maps ", said))
+
+
+def test_maps_are_made_for_the_runs_whose_reward_needs_them_and_for_no_other(clone):
+    external = ("--config", 'site={"external": {"video_r1_cot": "x"}}')
+    assert maps_in(commands(clone, "results/report/table4.parquet", *external)) == (set(), 0)
+    rewards, table = clone / "workflow" / "rollout3d" / "training" / "rewards", clone / "config" / "runs.tsv"
+    (rewards / "mapped.py").write_text((rewards / "ocr.py").read_text() + "\nNEEDS_MAPS = True\n")
+    lines = [line for line in table.read_text().splitlines() if not line.startswith("#")]
+    place = lines[0].split("\t").index("reward")
+    cells = next(line for line in lines if line.startswith("noisy\t")).split("\t")
+    changed = "\t".join([*cells[:place], "mapped", *cells[place + 1 :]])
+    table.write_text(table.read_text().replace("\t".join(cells), changed))
+    assert maps_in(commands(clone, "results/report/table4.parquet", *external)) == ({"noisy"}, 48)
+
+
+def test_a_prompt_that_lists_the_maps_categories_needs_maps_in_grpo_alone(clone):
+    leaks = '{"think": "map", "leak_keys": true}'
+    said = commands(clone, "results/runs/ocr/model.json", "--config", f"prompts={leaks}")
+    runs, n = maps_in(said)
+    assert runs == {"filter", "ocr"} and n == 48
+    assert maps_in(commands(clone, "results/runs/ocr/model.json", "--config", 'prompts={"think": "map"}')) == (set(), 0)
+
+
+def test_maps_of_all_scans_are_a_target(clone):
+    said = commands(clone, "maps", "--configfile", "config/presets/tiny.yaml")
+    assert maps_in(said)[1] > 0 and "stages.questions" not in said

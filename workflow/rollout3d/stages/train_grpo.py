@@ -29,20 +29,22 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--regions", type=Path, nargs="*", default=[], help="regions tables, where the rollout method needs them"
     )
+    parser.add_argument(
+        "--cognitive-maps", type=Path, nargs="*", default=[], help="tables of maps, where reward or prompt needs them"
+    )
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and the run's tables go")
     args, config = STAGE.parse(parser, argv)
     run = Run.model_validate_json(args.row)
 
-    lineage = STAGE.lineage(
-        {name: getattr(args, name) for name in ("init", "train", "frames", "maps", "objects", "regions")}
-    )
+    names = ("init", "train", "frames", "maps", "objects", "regions", "cognitive_maps")
+    lineage = STAGE.lineage({name: getattr(args, name) for name in names})
     model = args.out_dir / "model.json"
     if STAGE.restore(model, lineage, Lock(args.out_dir / LOCK)):
         return
 
     from rollout3d.training.run import Inputs, run_grpo
 
-    inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions)
+    inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions, args.cognitive_maps)
     run_grpo(
         config,
         run,

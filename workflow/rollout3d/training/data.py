@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from rollout3d import tables
@@ -29,6 +29,7 @@ class Questions:
 
     A question's video is `video.train_frames` frames of its scene; general data brings pictures or a video of its own.
     Questions without either are left out, with a line in the log. `think`: the prompt's wording (`prompts.think`).
+    `listed`: scene_id -> categories that a map prompt lists in place of its own list (`prompts.leak_keys`).
     `media`: the pictures of `rows` by their place, if the rows hold only their paths (`tables.read_light`).
     """
 
@@ -53,6 +54,7 @@ class Questions:
             )
         if not self._rows:
             raise NotTrainable("no question of the training table has frames: pass the frames tables of its scenes")
+        self.listed: Mapping[str, Sequence[str]] = {}
         self._sampler = Sampler(list(self._rows), seed)
 
     def __len__(self) -> int:
@@ -89,4 +91,5 @@ class Questions:
 
         `system`: words of the system turn; None: the chat template's own.
         """
-        return question_prompt(question, media, encoder, "think", self._think, system)
+        listed = self.listed.get(question["scene_id"] or "")
+        return question_prompt(question, media, encoder, "think", self._think, system, listed)

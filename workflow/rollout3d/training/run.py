@@ -19,6 +19,7 @@ from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
+from rollout3d.scenes.cognitive_maps import load_maps
 from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engines.choose import make_engine
@@ -37,7 +38,8 @@ VIDEOS_KEPT = 64
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files that a run reads; `objects` and `regions` only for rollout methods that need regions."""
+    """Files that a run reads: `objects` and `regions` where its rollout method needs regions, `cognitive_maps` where
+    its reward or its prompt needs maps."""
 
     init: Path
     train: Path
@@ -45,6 +47,7 @@ class Inputs:
     maps: Sequence[Path] = ()
     objects: Sequence[Path] = ()
     regions: Sequence[Path] = ()
+    cognitive_maps: Sequence[Path] = ()
 
     def parents(self) -> dict[str, Any]:
         """Return the files that enter the lineage, by name."""
@@ -123,6 +126,8 @@ def run_grpo(
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
         _tracker(config.training.tracker)
         questions = _questions(config, run, inputs, *_read(inputs.train))
+        maps = _maps(config, run, inputs, questions)
+        _leak(config, maps, questions)
         perturbs = "regions" in doors.ROLLOUTS.constant(run.rollout, "NEEDS", ())
         regions = _regions(inputs, questions) if perturbs else None
         lineage, key = _origin(inputs, lineage_of, world)
@@ -236,6 +241,32 @@ def _questions(
     store = FrameStore(inputs.frames, inputs.maps, VIDEOS_KEPT)
     # Without the run's name: methods that are compared have the same questions in the same order.
     return Questions(rows, store, config.video, config.prompts.wording, (config.seed, run.seed), media)
+
+
+def _maps(config: Config, run: Run, inputs: Inputs, questions: Questions) -> dict[str, Any] | None:
+    """Read the cognitive maps of the training scenes; None if neither reward nor prompt needs them.
+
+    Raises NotTrainable if they are needed and no table is given or no training scene has a map.
+    """
+    if not (run.needs_maps or config.prompts.leaks):
+        return None
+    what = f"reward {run.reward}" if run.needs_maps else "prompts.leak_keys"
+    if not inputs.cognitive_maps:
+        raise NotTrainable(
+            f"{what} needs cognitive maps: make them with rollout3d cognitive-maps, pass --cognitive-maps"
+        )
+    maps = load_maps(inputs.cognitive_maps, config.prompts.map_grid, questions.scenes)
+    if not maps:
+        raise NotTrainable(
+            f"{what}: no training scene has a cognitive map in {inputs.cognitive_maps[0]} and the others"
+        )
+    return maps
+
+
+def _leak(config: Config, maps: Mapping[str, Mapping[str, Any]] | None, questions: Questions) -> None:
+    """Let the prompts of a scene list the categories of its own map (`prompts.leak_keys`)."""
+    if maps is not None and config.prompts.leaks:
+        questions.listed = {scene: tuple(cells) for scene, cells in maps.items()}
 
 
 def _regions(inputs: Inputs, questions: Questions) -> Regions:
