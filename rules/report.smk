@@ -60,6 +60,7 @@ rule report:
         regions=[
             p for mode in sorted({RUNS[r].regions for r in SHOWN} - {None}) for p in scene_tables(f"regions.{mode}")
         ],
+        cognitive_maps=cognitive_maps() if any(map(reads_maps, SHOWN)) else [],
     output:
         page=report(
             "<results>/report/index.html",
@@ -80,7 +81,8 @@ rule report:
         "python -m rollout3d.stages.report --recipes {params.recipes:q} --tables {input.tables:q} --scores {input.scores:q}"
         " --metrics {input.metrics:q} --rollouts {input.rollouts:q} --train {input.train:q} --sft {input.sft:q}"
         " --hard {input.hard:q} --annotations {input.annotations:q} --sources {input.sources:q} --bias {input.bias:q} --scenes {input.scenes:q} --frames {input.frames:q}"
-        " --objects {input.objects:q} --maps {input.maps:q} --regions {input.regions:q} --out {output.page:q} > {log:q} 2>&1"
+        " --objects {input.objects:q} --maps {input.maps:q} --regions {input.regions:q}"
+        " --cognitive-maps {input.cognitive_maps:q} --out {output.page:q} > {log:q} 2>&1"
 
 
 # Targets by the paper's names: each runs whatever its table reports.

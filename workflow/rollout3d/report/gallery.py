@@ -23,6 +23,7 @@ from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
+from rollout3d.report.drawn_map import DrawnMap, drawn_maps
 from rollout3d.tables.rows import FrameRow, QuestionRow
 from rollout3d.training.rollouts import Context, eligible, make_views
 
@@ -34,13 +35,21 @@ FRAMES_SHOWN = 4
 
 
 class Pictures:
-    """Frames and top views of scans, read from the tables."""
+    """Frames, top views and cognitive maps of scans, read from the tables."""
 
-    def __init__(self, frames: Iterable[Path | str], maps: Iterable[Path | str], video: Video):
+    def __init__(
+        self,
+        frames: Iterable[Path | str],
+        maps: Iterable[Path | str],
+        video: Video,
+        cognitive_maps: Iterable[Path | str] = (),
+    ):
         self._store = FrameStore(frames, (), capacity=2)
         self._maps = tables.SceneReader(tables.MAPS, maps)
         self._set, self._video = train_set(video), video
         self._n = frame_set(self._set).n_shown
+        self.cognitive_maps = drawn_maps(cognitive_maps)
+        """Scene -> drawing of its cognitive map."""
 
     def __contains__(self, scene_id: str | None) -> bool:
         return scene_id is not None and scene_id in self._store
@@ -99,6 +108,7 @@ class Example:
     """True if the rollouts of the perturbed view enter the loss."""
     bev: bytes | None
     rollouts: tuple[Row, ...]
+    cognitive_map: DrawnMap | None = None
 
 
 def examples(
@@ -166,6 +176,7 @@ def examples(
                 gives_gradient=altered.contributes_gradient,
                 bev=pictures.bev(scene),
                 rollouts=tuple(rows),
+                cognitive_map=pictures.cognitive_maps.get(scene),
             )
         )
     return found

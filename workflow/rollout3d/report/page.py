@@ -15,6 +15,7 @@ import jinja2
 from rollout3d.config import question_types
 from rollout3d.report import figures, lines
 from rollout3d.report.about import LICENCE, About
+from rollout3d.report.drawn_map import DrawnMap
 from rollout3d.report.gallery import Example
 from rollout3d.report.sheet import number, shown, span
 from rollout3d.seeding import generator
@@ -56,6 +57,8 @@ class Study:
     bias: Sequence[Row] = ()
     bevs: Mapping[str, bytes] = field(default_factory=dict)
     """PNG by scene, of the samples."""
+    maps: Mapping[str, DrawnMap] = field(default_factory=dict)
+    """Cognitive map by scene."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Run -> its recipe's differences from the study (`config.recipes.summaries`)."""
     about: About = field(default_factory=About)

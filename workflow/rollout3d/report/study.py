@@ -43,6 +43,7 @@ class Files:
     objects: Sequence[str] = ()
     maps: Sequence[str] = ()
     regions: Sequence[str] = ()
+    cognitive_maps: Sequence[str] = ()
 
 
 def collect(
@@ -66,7 +67,7 @@ def collect(
     scores = cast("list[ScoreRow]", official(tables.read_many(tables.SCORES, files.scores)))
     metrics = {Path(path).parent.name: tables.read(tables.METRICS, path) for path in files.metrics}
     samples = sample_questions(train, config.seed)
-    pictures = gallery.Pictures(files.frames, files.maps, config.video)
+    pictures = gallery.Pictures(files.frames, files.maps, config.video, files.cognitive_maps)
     bevs = {scene: pictures.bev(scene) for scene in dict.fromkeys(row["scene_id"] for row in samples) if scene}
     return Study(
         preset=config.preset,
@@ -83,6 +84,7 @@ def collect(
         sources=_read(tables.SOURCES, files.sources),
         bias=_read(tables.BIAS, files.bias),
         bevs={scene: bev for scene, bev in bevs.items() if bev},
+        maps=pictures.cognitive_maps,
         about=about or About(),
     )
 
@@ -154,7 +156,7 @@ def _examples_of(
     train: Sequence[QuestionRow],
     config: Config,
 ) -> list[gallery.Example]:
-    pictures = gallery.Pictures(files.frames, files.maps, config.video)
+    pictures = gallery.Pictures(files.frames, files.maps, config.video, files.cognitive_maps)
     by_id = {row["question_id"]: row for row in train}
     rows = tables.read(tables.ROLLOUTS, rollouts)
     return gallery.examples(run, rows, by_id, pictures, files.objects, regions, config.grpo, config.seed)

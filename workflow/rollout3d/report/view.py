@@ -30,6 +30,7 @@ from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.masks import rle_area
 from rollout3d.geometry.topdown import floor_level
+from rollout3d.report.drawn_map import DrawnMap, drawn_maps
 from rollout3d.tables.rows import ObjectRow
 
 Row = Mapping[str, Any]
@@ -108,9 +109,11 @@ class View:
     floor: float | None
     bounds: list[list[float | None]]
     notes: list[str] = field(default_factory=list)
+    drawn: DrawnMap | None = None
+    """The scan's cognitive map; it is drawn in the page and not part of the payload."""
 
     def payload(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "drawn"}
 
 
 def collect(located: Located, max_mb: float = MAX_MB) -> View:
@@ -143,12 +146,27 @@ def collect(located: Located, max_mb: float = MAX_MB) -> View:
         floor=floor,
         bounds=[low, high],
         notes=notes,
+        drawn=_drawn(located, notes),
     )
     view.scene["room_size_m2"] = _number(view.scene["room_size_m2"])
     view.scene["room_center"] = _numbers(view.scene["room_center"])
     assert view.scene["scene_id"] == scene_id
     _bound(view, rows, int(max_mb * 1e6))
     return view
+
+
+def _drawn(located: Located, notes: list[str]) -> DrawnMap | None:
+    """Return the drawing of a scan's cognitive map; None where its shard has none, with a note if the scan lacks it."""
+    folder = located.folder.resolve()
+    path = folder.parents[2] / "maps" / folder.parent.name / f"{folder.name}.parquet"
+    if not path.exists():
+        return None
+    found = drawn_maps([path]).get(located.row["scene_id"])
+    if found is None:
+        notes.append(
+            f"There is no cognitive map of this scan: {path.stem}_dropped.parquet beside the maps has the reason."
+        )
+    return found
 
 
 def rows_of(table: tables.Table[R], located: Located, name: str, notes: list[str]) -> list[R]:
@@ -334,6 +352,7 @@ def render(view: View) -> str:
     payload = json.dumps(view.payload(), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return environment.get_template("view.html.j2").render(
         scene=view.scene,
+        drawn=view.drawn,
         style=(ASSETS / "style.css").read_text(),
         modules=json.dumps({"imports": _modules()}),
         # A label may hold anything, "</script>" too.

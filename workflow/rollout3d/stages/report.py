@@ -14,7 +14,7 @@ from rollout3d.resources import found
 from rollout3d.stages.common import Stage
 
 STAGE = Stage("report", __doc__)
-LISTS = ("tables", "scores", "metrics", "rollouts", "scenes", "frames", "objects", "maps", "regions")
+LISTS = ("tables", "scores", "metrics", "rollouts", "scenes", "frames", "objects", "maps", "regions", "cognitive_maps")
 SINGLE = {"train": "ocr_rl", "sft": "ocr_sft", "hard": "hard", "annotations": "annotations"}
 SINGLE |= {"sources": "sources", "bias": "bias"}
 
@@ -23,7 +23,7 @@ SINGLE |= {"sources": "sources", "bias": "bias"}
 def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     for name in LISTS:
-        parser.add_argument(f"--{name}", nargs="*", default=[], help=f"files of {name}")
+        parser.add_argument(f"--{name.replace('_', '-')}", nargs="*", default=[], help=f"files of {name}")
     for name, table in SINGLE.items():
         parser.add_argument(f"--{name}", help=f"table {table}")
     parser.add_argument("--out", required=True, type=Path, help="the page, index.html")
