@@ -11,8 +11,10 @@ from rollout3d import tables
 from rollout3d.config import Config
 from rollout3d.errors import InvalidInput
 from rollout3d.model.media import FrameStore
+from rollout3d.training import grpo
 from rollout3d.training import run as trainer
 from rollout3d.training.data import NotTrainable, Questions
+from rollout3d.training.rewards import Written
 from rollout3d.training.run import Inputs, run_grpo
 
 CELLS = {"scene_a": {"bed": [[1, 2]], "lamp": [[3, 4], [9, 9]]}, "scene_b": {"sofa": [[0, 0]]}}
@@ -54,15 +56,9 @@ def inputs(files, *maps):
 
 
 @pytest.fixture
-def rewarded(monkeypatch):
+def rewarded():
     """A run whose reward compares answers with maps."""
-    constant = type(trainer.doors.REWARDS).constant
-
-    def with_maps(door, name, wanted, default):
-        return True if (door.key, wanted) == ("reward", "NEEDS_MAPS") else constant(door, name, wanted, default)
-
-    monkeypatch.setattr(type(trainer.doors.REWARDS), "constant", with_maps)
-    return tw.run("vanilla")
+    return tw.run("vanilla").model_copy(update={"reward": "spacer"})
 
 
 def test_a_reward_is_given_the_maps_of_training_scenes(files, tmp_path, rewarded, caplog):
@@ -82,15 +78,15 @@ def test_no_map_is_read_where_nothing_needs_one(files, tmp_path):
 def test_maps_that_are_needed_and_missing_stop_the_run_with_the_remedy(files, tmp_path, rewarded):
     config = tw.config()
     questions = questions_of(files, config)
-    with pytest.raises(NotTrainable, match=r"reward video_r1 needs cognitive maps: .*--cognitive-maps"):
+    with pytest.raises(NotTrainable, match="reward: spacer needs the cognitive maps of the training scenes"):
         trainer._maps(config, rewarded, inputs(files), questions)
     tables.write(tables.COGNITIVE_MAPS, tmp_path / "none.parquet", [], tw.NOWHERE)
-    with pytest.raises(NotTrainable, match="no training scene has a cognitive map"):
+    with pytest.raises(NotTrainable, match="none of the 3 training scenes is in the tables of maps"):
         trainer._maps(config, rewarded, inputs(files, tmp_path / "none.parquet"), questions)
 
 
 def test_a_run_that_lists_categories_stops_without_maps_before_it_trains(files, tmp_path):
-    with pytest.raises(NotTrainable, match=r"prompts\.leak_keys needs cognitive maps"):
+    with pytest.raises(NotTrainable, match=r"prompts\.leak_keys needs the cognitive maps"):
         run_grpo(with_prompts(**LEAKS), tw.run("vanilla"), inputs(files), tmp_path, lambda parents: tw.NOWHERE)
 
 
@@ -122,13 +118,33 @@ def test_prompts_list_the_maps_own_categories_where_they_leak_and_the_fixed_ones
     questions = questions_of(files, config)
     fixed = listed(files, questions)
     assert len(set(fixed.values())) == 1 and len(fixed["scene_a"].split(", ")) == 23
-    maps = trainer._maps(config, tw.run("vanilla"), inputs(files, table(tmp_path)), questions)
-    trainer._leak(config, maps, questions)
+    trainer._maps(config, tw.run("vanilla"), inputs(files, table(tmp_path)), questions)
     assert listed(files, questions) == {"scene_a": "bed, lamp", "scene_b": "sofa", "scene_c": fixed["scene_c"]}
 
 
 def test_a_reward_that_needs_maps_leaves_the_list_of_prompts_fixed(files, tmp_path, rewarded):
     config = with_prompts(think="map")
     questions = questions_of(files, config)
-    trainer._leak(config, trainer._maps(config, rewarded, inputs(files, table(tmp_path)), questions), questions)
+    trainer._maps(config, rewarded, inputs(files, table(tmp_path)), questions)
     assert len(listed(files, questions)["scene_a"].split(", ")) == 23
+
+
+def test_a_runs_rollouts_earn_the_map_of_their_own_scene(files, tmp_path, rewarded, monkeypatch):
+    """Every answer draws scene_b's map and is right: full marks there, none for scene_a, whose categories it lacks."""
+    config = tw.config()
+    truths = {row["question_id"]: row for row in tables.read(tables.OCR_RL, files["ocr_rl"])}
+    judge = grpo.judge
+
+    def drawn(name, question, texts, *given):
+        answer = truths[question["question_id"]]["ground_truth"]
+        text = f'<think><map>{{"sofa": [[0, 0]]}}</map></think> <answer>{answer}</answer>'
+        return judge(name, question, [Written(text, written.n_tokens) for written in texts], *given)
+
+    monkeypatch.setattr(grpo, "judge", drawn)
+    run_grpo(config, rewarded, inputs(files, table(tmp_path)), tmp_path / "out", lambda parents: tw.NOWHERE)
+    scores = {}
+    for row in tables.read(tables.ROLLOUTS, tmp_path / "out" / "rollouts.parquet"):
+        parts = {part["name"]: part["value"] for part in row["rewards"]}
+        scores.setdefault(truths[row["question_id"]]["scene_id"], set()).add(parts["map"])
+    assert scores and scores.items() <= {"scene_a": {0.0}, "scene_b": {1.0}, "scene_c": {0.0}}.items()
+    assert len(scores) > 1

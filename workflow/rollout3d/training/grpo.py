@@ -41,7 +41,6 @@ from rollout3d.training.data import Questions
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.group import Group, Rollout
 from rollout3d.training.loop import Loop
-from rollout3d.training.maps import check_maps
 from rollout3d.training.metrics import Clock
 from rollout3d.training.objective import advantages, clipped_ratio, kl_k3, truncated_ratio
 from rollout3d.training.packing import Packed, PackedRow
@@ -64,12 +63,12 @@ def train_grpo(
 ) -> None:
     """Train the engine's policy for the loop's steps; metrics and rollouts go to the loop's tables.
 
-    `maps`: the cognitive map of each scene that has one, with `map_grid` columns and rows; only some rewards need them.
+    `maps`: the cognitive map of each scene that has one, with `map_grid` columns and rows; only some rewards need them
+    (`maps.check_maps`).
 
-    Raises `Disagreement` if the back end samples from another model than the one that is trained, `NoUpdate` if no
-    step has updated the model for too long, and `NotTrainable` if the reward needs maps and there are none.
+    Raises `Disagreement` if the back end samples from another model than the one that is trained, and `NoUpdate` if no
+    step has updated the model for too long.
     """
-    check_maps(run.reward or "", maps, questions.scenes)
     world = engine.world
 
     def prepare(step: int) -> tuple[Context, list[Group]]:

@@ -26,6 +26,7 @@ from rollout3d.training.engines.choose import make_engine
 from rollout3d.training.grpo import train_grpo
 from rollout3d.training.lock import LOCK, POLL_S, Lock
 from rollout3d.training.loop import Loop
+from rollout3d.training.maps import check_maps
 from rollout3d.training.sft import sft_steps, train_sft
 from rollout3d.training.trackers import missing_package
 from rollout3d.training.world import World
@@ -127,7 +128,6 @@ def run_grpo(
         _tracker(config.training.tracker)
         questions = _questions(config, run, inputs, *_read(inputs.train))
         maps = _maps(config, run, inputs, questions)
-        _leak(config, maps, questions)
         perturbs = "regions" in doors.ROLLOUTS.constant(run.rollout, "NEEDS", ())
         regions = _regions(inputs, questions) if perturbs else None
         lineage, key = _origin(inputs, lineage_of, world)
@@ -144,7 +144,7 @@ def run_grpo(
             backend=config.generation.backend,
         )
         loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
-        train_grpo(grpo, run, config.seed, questions, regions, engine, loop)
+        train_grpo(grpo, run, config.seed, questions, regions, engine, loop, maps, config.prompts.map_grid)
         loop.finish(keep, name=run.run, **_about("grpo", config, run, lineage))
         engine.close()
 
@@ -246,27 +246,17 @@ def _questions(
 def _maps(config: Config, run: Run, inputs: Inputs, questions: Questions) -> dict[str, Any] | None:
     """Read the cognitive maps of the training scenes; None if neither reward nor prompt needs them.
 
-    Raises NotTrainable if they are needed and no table is given or no training scene has a map.
+    With `prompts.leak_keys`, the prompts of a scene list the categories of its own map. Raises NotTrainable if maps are
+    needed and there are none.
     """
-    if not (run.needs_maps or config.prompts.leaks):
-        return None
-    what = f"reward {run.reward}" if run.needs_maps else "prompts.leak_keys"
-    if not inputs.cognitive_maps:
-        raise NotTrainable(
-            f"{what} needs cognitive maps: make them with rollout3d cognitive-maps, pass --cognitive-maps"
-        )
-    maps = load_maps(inputs.cognitive_maps, config.prompts.map_grid, questions.scenes)
-    if not maps:
-        raise NotTrainable(
-            f"{what}: no training scene has a cognitive map in {inputs.cognitive_maps[0]} and the others"
-        )
-    return maps
-
-
-def _leak(config: Config, maps: Mapping[str, Mapping[str, Any]] | None, questions: Questions) -> None:
-    """Let the prompts of a scene list the categories of its own map (`prompts.leak_keys`)."""
-    if maps is not None and config.prompts.leaks:
+    needed = bool(inputs.cognitive_maps) and (run.needs_maps or config.prompts.leaks)
+    maps = load_maps(inputs.cognitive_maps, config.prompts.map_grid, questions.scenes) if needed else None
+    check_maps(run.reward or "", maps, questions.scenes)
+    if config.prompts.leaks:
+        if not maps:
+            raise NotTrainable("prompts.leak_keys needs the cognitive maps of the training scenes: pass their tables")
         questions.listed = {scene: tuple(cells) for scene, cells in maps.items()}
+    return maps
 
 
 def _regions(inputs: Inputs, questions: Questions) -> Regions:
