@@ -6,7 +6,8 @@ from imports import releases
 from rollout3d.config import question_types
 from rollout3d.imports.choices import split_options
 from rollout3d.imports.records import Unusable
-from rollout3d.imports.wording import is_noise, patterns, read, things
+from rollout3d.imports.wording import patterns, read, things
+from rollout3d.questions.noise import is_noise
 
 HARD = "If I am standing by the bed and facing the tv, is the lamp to my front-left, front-right, back-left, or "
 HARD += "back-right?"

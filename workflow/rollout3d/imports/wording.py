@@ -16,24 +16,8 @@ from typing import Any
 from rollout3d.config import question_types
 from rollout3d.imports.records import Unusable
 from rollout3d.questions import types
+from rollout3d.questions.noise import is_noise, plain_name
 from rollout3d.questions.types import QuestionType
-
-NOISE = frozenset(
-    [
-        "wall",
-        "floor",
-        "ceiling",
-        "object",
-        "otherfurniture",
-        "otherprop",
-        "otherstructure",
-        "doorframe",
-        "unknown",
-        "split",
-        "remove",
-    ]
-)
-"""Names, without blanks and signs, that stand for no single thing. [SpaceR, data filtering; its early rows]"""
 
 _NAME = r"(?P<{}>[^?\n]{{1,60}}?)"
 _LIST = r"(?P<options>[^?\n]{1,600}?)"
@@ -104,7 +88,7 @@ def things(reading: Reading, options: Sequence[str]) -> list[str]:
     every = [*named, *listed]
     unique: dict[str, str] = {}
     for name in every:
-        unique.setdefault(_plain(name), name)
+        unique.setdefault(plain_name(name), name)
     if len(unique) < len(every) and not reading.type.may_repeat:
         raise Unusable("names one object twice", ", ".join(every), expected=True)
     return list(unique.values())
@@ -115,13 +99,3 @@ def _ordered(reading: Reading, options: Iterable[str]) -> list[str]:
     if reading.type.options != "lists of things":
         return []
     return [name.strip() for option in options for name in option.split(",")]
-
-
-def is_noise(name: str) -> bool:
-    """Return whether a name stands for no single thing: "wall", "the walls", "Door frame", "object(s)"."""
-    plain = _plain(name)
-    return plain in NOISE or plain.removesuffix("s") in NOISE
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"^(?:the|an?)\s+", "", name.lower().replace("(s)", "").strip()))
