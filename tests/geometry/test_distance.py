@@ -12,7 +12,15 @@ from scipy.spatial.transform import Rotation
 
 from rollout3d.geometry import distance
 from rollout3d.geometry.boxes import OrientedBox, import_open3d
-from rollout3d.geometry.distance import BoxPoints, box_distance, min_distance, vsibench_points
+from rollout3d.geometry.distance import (
+    DRAWN,
+    BoxPoints,
+    box_distance,
+    cloud_distances,
+    min_distance,
+    uniform_points,
+    vsibench_points,
+)
 
 
 def cube(center, side=1.0, euler=(0, 0, 0)) -> OrientedBox:
@@ -166,3 +174,41 @@ def test_bad_requests_are_named():
         box_distance(cube((0, 0, 0)), cube((3, 0, 0)), "centres")
     with pytest.raises(ValueError, match="empty"):
         min_distance([], [cube((0, 0, 0))])
+
+
+def test_drawn_points_lie_in_the_box_and_fill_it():
+    rng = np.random.default_rng(1)
+    for box in (random_box(rng) for _ in range(20)):
+        points = uniform_points(box)
+        assert points.shape == (DRAWN, 3) and box.contains(points, 1e-12).all()
+        local = (points - box.centroid) @ box.normalized_axes.T / box.axes_lengths
+        assert (np.abs(local.mean(axis=0)) < 0.05).all() and np.allclose(
+            local.std(axis=0), math.sqrt(1 / 12), atol=0.02
+        )
+        assert (uniform_points(box) == points).all()
+
+
+def test_the_distance_of_drawn_points_is_that_of_all_their_pairs():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        a, b = random_box(rng), random_box(rng)
+        found = box_distance(a, b, "uniform")
+        assert found == pytest.approx(cdist(uniform_points(a), uniform_points(b)).min(), abs=1e-12)
+        assert found >= box_distance(a, b, "exact") - 1e-9
+
+
+def test_equal_boxes_at_other_places_have_other_points():
+    a, b = cube((0, 0, 0)), cube((3, 0, 0))
+    assert not np.allclose(uniform_points(a) + np.array([3, 0, 0]), uniform_points(b))
+
+
+def test_point_clouds_are_as_far_apart_as_their_nearest_points():
+    corner = np.array([(x, y, 0.0) for x in range(5) for y in range(5) if x == 0 or y == 0])
+    clouds = {7: corner, 3: np.array([[3.0, 4.0, 0.0]]), 9: np.array([[0.0, 0.0, 2.0], [9.0, 9.0, 9.0]])}
+    # An L with arms on the axes; (3, 4) lies in its open corner, 3 from the arm on y.
+    assert cloud_distances(clouds) == {(3, 7): 3.0, (3, 9): pytest.approx(math.sqrt(29)), (7, 9): 2.0}
+    rng = np.random.default_rng(3)
+    clouds = {k: rng.normal(size=(rng.integers(1, 300), 3)) + rng.normal(size=3) * 2 for k in range(8)}
+    for (a, b), metres in cloud_distances(clouds).items():
+        assert a < b and metres == pytest.approx(cdist(clouds[a], clouds[b]).min(), abs=1e-12)
+    assert cloud_distances({}) == cloud_distances({1: clouds[1]}) == {}

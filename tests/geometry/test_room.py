@@ -11,7 +11,7 @@ from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 
 from rollout3d.geometry.boxes import OrientedBox
-from rollout3d.geometry.room import room_area, room_center
+from rollout3d.geometry.room import floor_area, room_area, room_center
 
 
 def lattice(x: float, y: float, width: float, depth: float, step: float = 0.1) -> np.ndarray:
@@ -97,3 +97,31 @@ def test_centre_of_the_room_is_that_of_its_oriented_box_not_of_its_points():
     box = OrientedBox([3, 1, 1.2], [6, 4, 2.4], turn.T)
     points = np.vstack([box.corners(), np.tile(box.corners()[:1], (500, 1))])
     assert room_center(points) == pytest.approx([3, 1, 1.2], abs=1e-5)
+
+
+def floor(points, height_m=0.1) -> float:
+    return floor_area(points, height_m, 40_000, 5.0, np.random.default_rng(0))
+
+
+def at_height(points, z):
+    return np.column_stack([points, np.full(len(points), float(z))])
+
+
+def test_holes_in_the_floor_do_not_count_and_what_stands_above_it_does_not_fill_them():
+    points = lattice(0, 0, 4, 3)
+    hole = (np.abs(points - (2, 1.5)) < 0.45).all(axis=1)  # 9 x 9 points: the rim is a square of 1 m
+    room = np.concatenate([at_height(points[~hole], -0.2), at_height(points[hole], 0.5)])
+    assert room_area(room, 40_000, 5.0, np.random.default_rng(0)) == pytest.approx(12.0, abs=1e-9)
+    # Small triangles stay in the corners of the hole.
+    assert 11.0 - 1e-9 <= floor(room) <= 11.1
+
+
+def test_floor_points_are_those_up_to_a_height_above_the_lowest():
+    steps = np.concatenate([at_height(lattice(0, 0, 2, 2), 1.0), at_height(lattice(3, 0, 1, 2), 1.08)])
+    assert floor(steps) == pytest.approx(6.0, abs=1e-9) and floor(steps, 0.05) == pytest.approx(4.0, abs=1e-9)
+
+
+def test_a_floor_without_triangles_has_no_area_and_no_points_are_an_error():
+    assert floor(np.array([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.0, 5.0, 3.0]])) == 0.0
+    with pytest.raises(ValueError, match="floor area needs points"):
+        floor(np.empty((0, 3)))

@@ -1,24 +1,28 @@
-"""Distance between oriented boxes: VSI-Bench's sampled distance, and the exact one."""
+"""Distance between oriented boxes: VSI-Bench's sampled distance, that of uniformly drawn points, and the exact one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from rollout3d.geometry.boxes import OrientedBox
+from rollout3d.geometry.boxes import OrientedBox, axis_aligned_box
+from rollout3d.seeding import generator
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64
+    from jaxtyping import Float64, Real
 
-Method = Literal["vsibench", "exact"]
-"""How a distance is measured: between sampled points, or between solids."""
+Method = Literal["vsibench", "uniform", "exact"]
+"""How a distance is measured: between the benchmark's sampled points, between drawn ones, or between solids."""
 
 STEP_M = 0.05
 """Spacing of VSI-Bench's sampling grid."""
+DRAWN = 1000
+"""Points that `uniform_points` draws in a box. [assumed; SpaceR, section 3, and Spatial-R1, section 2.2: no number]"""
 
 _CHUNK = 8
 """Points of the first query to the tree."""
@@ -33,6 +37,13 @@ class BoxPoints:
 
     def __init__(self, box: OrientedBox):
         self.box = box
+
+    @cached_property
+    def drawn(self) -> BoxPoints:
+        """The same box with the points of `uniform_points`."""
+        other = BoxPoints(self.box)
+        other.points = uniform_points(self.box)
+        return other
 
     @cached_property
     def points(self) -> Float64[np.ndarray, "n 3"]:
@@ -78,19 +89,31 @@ def vsibench_points(box: OrientedBox, step: float = STEP_M) -> Float64[np.ndarra
         step /= 2
 
 
+def uniform_points(box: OrientedBox, n: int = DRAWN) -> Float64[np.ndarray, "n 3"]:
+    """Return `n` points drawn uniformly inside a box (SpaceR, section 3; Spatial-R1, section 2.2: absolute distance).
+
+    The box seeds the draw, so that one box has the same points in every question, on every machine and under every
+    `seed` of the study.
+    """
+    rng = generator("points in a box", *np.round(np.concatenate([box.centroid, box.axes_lengths]), 6).tolist())
+    return (rng.uniform(-0.5, 0.5, (n, 3)) * box.axes_lengths) @ box.normalized_axes + box.centroid
+
+
 def box_distance(a: OrientedBox | BoxPoints, b: OrientedBox | BoxPoints, method: Method = "vsibench") -> float:
     """Return the distance between two boxes, metres.
 
-    "vsibench": the smallest distance between their `vsibench_points`, above 0 even for boxes that overlap. "exact": the
-    distance of the boxes as solids, 0 where they touch or overlap. Pass `BoxPoints` to share work between pairs.
-    Raises ValueError for another method.
+    "vsibench": the smallest distance between their `vsibench_points`, above 0 even for boxes that overlap. "uniform":
+    that between their `uniform_points`, never below the exact distance. "exact": the distance of the boxes as solids, 0
+    where they touch or overlap. Pass `BoxPoints` to share work between pairs. Raises ValueError for another method.
     """
     a, b = _measured(a), _measured(b)
     if method == "exact":
         return _exact(a, b)
     if method == "vsibench":
         return _sampled(a, b)
-    raise ValueError(f"unknown distance method '{method}': use vsibench or exact")
+    if method == "uniform":
+        return _sampled(a.drawn, b.drawn)
+    raise ValueError(f"unknown distance method '{method}': use vsibench, uniform or exact")
 
 
 def min_distance(
@@ -104,6 +127,19 @@ def min_distance(
     if not group_a or not group_b:
         raise ValueError("an empty group of boxes has no distance: both groups need at least one box")
     return min(box_distance(a, b, method) for a in group_a for b in group_b)
+
+
+def cloud_distances(clouds: Mapping[int, Real[np.ndarray, "_ 3"]]) -> dict[tuple[int, int], float]:
+    """Return the distance, metres, of the nearest points of every two clouds (Spatial-R1, section 2.2).
+
+    Keys of `clouds` are the objects' ids; those of the result are pairs, smaller id first. Raises ValueError for a
+    cloud without points.
+    """
+    known = {}
+    for object_id, cloud in clouds.items():
+        known[object_id] = BoxPoints(axis_aligned_box(cloud))
+        known[object_id].points = np.asarray(cloud, np.float64)
+    return {(a, b): _sampled(known[a], known[b]) for a, b in combinations(sorted(known), 2)}
 
 
 def _measured(box: OrientedBox | BoxPoints) -> BoxPoints:

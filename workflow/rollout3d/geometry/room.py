@@ -1,4 +1,4 @@
-"""Room size and centre as VSI-Bench derives them."""
+"""Room size and centre as VSI-Bench derives them, and the floor's size as Spatial-R1 does."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ POINTS = 10_000
 """Points drawn, with replacement, for the alpha shape. [VSI-Bench generator]"""
 ALPHA = 5.0
 """Alpha of the alpha shape, 1/m: triangles of circumradius below 1/alpha stay. [VSI-Bench generator]"""
+FLOOR_M = 0.1
+"""Height above the lowest point up to which points are floor. [assumed; Spatial-R1, section 2.2: no number]"""
 
 
 def room_area(points: Real[ArrayLike, "n _"], n_points: int, alpha: float, rng: np.random.Generator) -> float:
@@ -40,6 +42,27 @@ def room_area(points: Real[ArrayLike, "n _"], n_points: int, alpha: float, rng: 
     # A ring with holes polygonises into the ring and its holes: their union has no holes.
     parts = shapely.get_parts(shapely.polygonize(np.asarray(shapely.linestrings(ends))))
     return float(shapely.union_all(parts).area)
+
+
+def floor_area(
+    points: Real[ArrayLike, "n 3"], height_m: float, n_points: int, alpha: float, rng: np.random.Generator
+) -> float:
+    """Return the floor area, m2: the summed triangles of the alpha shape of floor points (Spatial-R1, section 2.2).
+
+    Floor points are those at most `height_m` above the lowest one. `n_points` of them are drawn with replacement, and
+    the Delaunay triangles with circumradius < 1/alpha metres are kept, as in `room_area`. Unlike there, holes under
+    furniture do not count. Draw and alpha are `room_area`'s: the paper names neither. 0 where no floor points are that
+    close. Raises ValueError without points.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim != 2 or not len(points):
+        raise ValueError(f"floor area needs points (N,3), got shape {points.shape}")
+    floor = points[points[:, 2] <= points[:, 2].min() + height_m, :2]
+    drawn = np.unique(floor[rng.integers(0, len(floor), n_points)], axis=0)
+    a, b, c = drawn[_alpha_triangles(drawn, alpha)].transpose(1, 0, 2)
+    return float(
+        np.abs((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])).sum() / 2
+    )
 
 
 def room_center(points: Real[ArrayLike, "n 3"]) -> Float64[np.ndarray, " 3"]:
