@@ -134,8 +134,8 @@ def test_predictions_of_the_version_before_are_read_with_unknown_settings(tmp_pa
 
 COLUMNS = {
     ("scans", 1): "15352e9d4250",
-    ("scenes", 2): "ab2019d6bc85",
-    ("objects", 1): "e4659b9d8c7e",
+    ("scenes", 3): "de30de67a4db",
+    ("objects", 2): "fcc12d5b6b35",
     ("frames", 3): "08c365a2dded",
     ("regions", 2): "80eebbfd218f",
     ("maps", 1): "52881f8a1195",

@@ -62,6 +62,7 @@ LATER: dict[str, Any] = {
     "sft.system": None,
     "grpo.kl_of_skipped": False,
     "grpo.mra_thresholds": 10,
+    "questions.rules": "ocr",
 }
 """Key that was added later -> value under which a stage does what it did before, as `registry.job_values` has it. With
 that value the key stands in the lineage, not in the identity: results that cost GPU hours or dollars stay current."""

@@ -31,6 +31,16 @@ SOURCES: dict[str, Source] = _stated("SOURCE", NAMES)
 """Question type -> where its questions come from by default, for the types that may come from other people's files."""
 
 
+RuleSet = Literal["ocr", "spacer", "spatial_r1"]
+"""Whose rules answer the generated questions (`questions/variants.py`)."""
+NOT_ASKED: dict[RuleSet, tuple[str, ...]] = {
+    "ocr": (),
+    "spacer": ("route_planning",),
+    "spatial_r1": ("object_rel_direction_medium", "object_rel_direction_hard", "route_planning"),
+}
+"""Question types that the rules of a paper do not ask. [SpaceR, Figure 5; Spatial-R1, section 2.2]"""
+
+
 def caps(per_scene: Mapping[str, int | None]) -> dict[str, int]:
     """Return the most questions per scene by question type: the defaults with `questions.per_scene` laid over them.
 

@@ -15,7 +15,7 @@ from rollout3d.config.base import From0, NotNegative, Once, Positive, Strict, Te
 from rollout3d.config.choices import AnyQuestionType, MapGrid, QuestionType, TypeWithSource
 from rollout3d.config.frames import Frames
 from rollout3d.config.names import SitePath
-from rollout3d.config.question_types import Source
+from rollout3d.config.question_types import NOT_ASKED, RuleSet, Source
 
 PAPER_DATASETS = ("scannet", "scannetpp", "arkitscenes")
 """Datasets of the default study, the paper's; every known one: `doors.DATASETS.names`."""
@@ -148,6 +148,9 @@ class Questions(Section):
     """Most option sets of relative distance per object that the rest is measured from; None = all."""
     compat: Literal["corrected", "vsibench"] = "corrected"
     """Generator of questions: corrected, or with the known defects of the benchmark (vsibench). [assumed]"""
+    rules: RuleSet = "ocr"
+    """Paper whose rules answer the generated questions (docs/rules.md): those of VSI-Bench's generator, which OCR uses
+    (ocr), or those of SpaceR or Spatial-R1, for ScanNet alone. [OCR, data construction]"""
     wording: Literal["vsibench", "spacer", "vlm3r"] = "vsibench"
     """Source of the question texts: the benchmark's released rows, or the variants of SpaceR or VLM-3R. [VSI-Bench]"""
     strict: Literal["report", "remove", "off"] = "report"
@@ -200,6 +203,16 @@ class Questions(Section):
     def gated(self) -> bool:
         """True if questions are marked with the samplings of the video that answer them."""
         return self.strict != "off" and self.compat != "vsibench"
+
+    @model_validator(mode="after")
+    def _types_of_rules(self) -> Questions:
+        unasked = [name for name, cap in self.per_scene.items() if cap is not None and name in NOT_ASKED[self.rules]]
+        if unasked:
+            raise ValueError(
+                f"per_scene: questions.rules {self.rules} ask no {', '.join(unasked)}: remove the line, or set "
+                "questions.rules to ocr"
+            )
+        return self
 
     @model_validator(mode="after")
     def _shares(self) -> Questions:

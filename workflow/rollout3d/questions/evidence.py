@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rollout3d import tables
@@ -21,3 +22,11 @@ def joined(evidence: Mapping[str, Any]) -> str:
 def rounded(values: Iterable[float], digits: int = 3) -> list[float]:
     """Return plain floats rounded to `digits` decimals, never -0.0."""
     return [round(float(value), digits) + 0.0 for value in values]
+
+
+def approximations(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the entry `approximate` of each evidence that has one: what stands in for data of a paper's rule."""
+    for text in texts:
+        what = json.loads(text).get("approximate")
+        if what is not None:
+            yield what

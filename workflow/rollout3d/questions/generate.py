@@ -13,7 +13,7 @@ import pyarrow as pa
 from rollout3d import tables
 from rollout3d.config import Questions, Splits, question_types
 from rollout3d.progress import progress
-from rollout3d.questions import types, visible
+from rollout3d.questions import types, variants, visible
 from rollout3d.questions.scene import SceneView
 from rollout3d.questions.types import QuestionType
 from rollout3d.seeding import generator
@@ -53,8 +53,8 @@ def everything(config: Questions) -> Questions:
 
 
 def asked(config: Questions) -> list[QuestionType]:
-    """Return the question types that a configuration asks, in their order."""
-    return [types.load(name) for name in question_types.asked(config.caps)]
+    """Return the question types that a configuration asks, in their order: those of its rules."""
+    return [types.load(name) for name in question_types.asked(config.caps) if variants.asks(config.rules, name)]
 
 
 def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[list[QuestionRow], Dropped]:
@@ -98,6 +98,7 @@ def questions_for_shard(
     of_scene: dict[str, list[ObjectRow]] = {}
     for row in objects:
         of_scene.setdefault(row["scene_id"], []).append(row)
+    looks = gate is not None or variants.RULES[config.rules].first_frames
     ordered = sorted(scenes, key=lambda row: (row["dataset"], row["scene_id"]))
 
     def jobs() -> Iterator[Job]:
@@ -110,7 +111,7 @@ def questions_for_shard(
                 yield scene, refused[scene["scene_id"]], None, []
                 continue
             found = maps.rows(scene["scene_id"], _MAP_COLUMNS) if maps is not None else []
-            seen = visibility.rows(scene["scene_id"]) if visibility is not None and gate is not None else []
+            seen = visibility.rows(scene["scene_id"]) if visibility is not None and looks else []
             yield scene, of_scene.get(scene["scene_id"], []), found[0] if found else None, seen
 
     made: list[pa.Table] = []
@@ -142,7 +143,7 @@ def _ask(job: Job, config: Questions, seed: int, gate: visible.Gate | None) -> t
     scene, objects, found, seen = job
     if isinstance(objects, str):
         return tables.build(tables.QUESTIONS, []), [_dropped(scene["scene_id"], objects)]
-    rows, dropped = questions_for_scene(SceneView.from_rows(scene, objects, found), config, seed)
+    rows, dropped = questions_for_scene(variants.view(scene, objects, found, seen, config.rules), config, seed)
     if gate is not None:
         rows, refused = visible.gated(rows, visible.Sights.from_rows(seen), gate)
         dropped += refused

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from rollout3d.geometry.topdown import Walkable, unpack_grid
 from rollout3d.questions.evidence import Json, joined, rounded
 from rollout3d.questions.templates import lettered
 from rollout3d.tables.rows import MapRow, ObjectRow, QuestionRow, SceneRow
+
+Distance = Method | Literal["points"]
+"""How far two objects are apart: by their boxes, or by the nearest vertices of their point clouds."""
 
 Result = tuple[list[QuestionRow], Counter[str]]
 """What a generator returns: question rows, and how many candidates each reason kept out."""
@@ -41,6 +44,8 @@ class SceneView:
     `counts` is the scene's instances per category in the table's order and decides what is unique and what is
     counted; `items` holds the boxes per category, which may be fewer (VSI-Bench's metadata disagrees in 12 places).
     `appearances`: first time, seconds, that each category is visible; empty and `walkable` None without a map row.
+    `clouds`: distance of the point clouds of two objects, metres, smaller id first; None if any was not measured.
+    `order_approximate`: what stands in for the frames that `appearances` should come from; None: nothing does.
     """
 
     scene_id: str
@@ -52,6 +57,10 @@ class SceneView:
     items: dict[str, tuple[Item, ...]]
     appearances: dict[str, float] = field(default_factory=dict)
     walkable: Walkable | None = None
+    fps: float | None = None
+    floor_area_m2: float | None = None
+    clouds: dict[tuple[int, int], float] | None = None
+    order_approximate: str | None = None
     _distances: dict[tuple[str, str, str], float] = field(default_factory=dict, repr=False)
     _places: dict[str, Json] = field(default_factory=dict, repr=False)
     _mentions: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
@@ -60,10 +69,16 @@ class SceneView:
     def from_rows(cls, scene: SceneRow, objects: Iterable[ObjectRow], maps: MapRow | None = None) -> SceneView:
         """The view of one row of `scenes`, its rows of `objects` and its row of `maps` (of which images are unused)."""
         items: dict[str, list[Item]] = {}
+        clouds: dict[tuple[int, int], float] | None = {}
         for row in sorted(objects, key=lambda row: row["object_id"]):
             if row["category"] is not None:
                 item = Item(row["object_id"], BoxPoints(OrientedBox.from_row(row)))
                 items.setdefault(row["category"], []).append(item)
+                measured = row.get("point_distances")
+                if measured is None or clouds is None:
+                    clouds = None
+                else:
+                    clouds |= {(row["object_id"], each["object_id"]): each["metres"] for each in measured}
         view = cls(
             scene_id=scene["scene_id"],
             space_id=scene["space_id"],
@@ -72,6 +87,9 @@ class SceneView:
             room_size_m2=scene["room_size_m2"],
             counts={entry["category"]: entry["n"] for entry in scene["object_counts"]},
             items={category: tuple(found) for category, found in items.items()},
+            fps=scene["fps"],
+            floor_area_m2=scene.get("floor_area_m2"),
+            clouds=clouds,
         )
         if maps is not None:
             cols, rows = maps["grid_size"]
@@ -99,12 +117,22 @@ class SceneView:
         """Return the box of a unique category; the first one where the metadata has several for it."""
         return self.items[category][0].box
 
-    def distance(self, a: str, b: str, method: Method) -> float:
-        """Return the smallest distance between instances of two categories, metres; computed once per pair."""
+    def distance(self, a: str, b: str, method: Distance) -> float:
+        """Return the smallest distance between instances of two categories, metres; computed once per pair.
+
+        Raises ValueError for "points" where `clouds` is None.
+        """
         key = (a, b, method) if a <= b else (b, a, method)
         if key not in self._distances:
-            one, other = ([item.points for item in self.items[c]] for c in key[:2])
-            self._distances[key] = min_distance(one, other, method)
+            one, other = (self.items[c] for c in key[:2])
+            if method != "points":
+                found = min_distance((i.points for i in one), (i.points for i in other), method)
+            elif self.clouds is None:
+                raise ValueError(f"{self.scene_id}: the table objects holds no distances of point clouds")
+            else:
+                pairs = (sorted((i.object_id, j.object_id)) for i in one for j in other)
+                found = min(self.clouds[i, j] for i, j in pairs)
+            self._distances[key] = found
         return self._distances[key]
 
     @cached_property

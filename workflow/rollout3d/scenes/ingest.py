@@ -210,7 +210,7 @@ def ingest_scan(
                 scan.room.flags.append(f"lost_frames:{lost}")
             if scan.room.colors is None:
                 scan.room.flags.append("no_mesh_colors")
-            objects = rows.object_rows(scan)
+            objects = rows.object_rows(scan, config)
             scene = rows.scene_row(scan, config)
             area = scene["room_size_m2"]
             if area is None or not area > 0:

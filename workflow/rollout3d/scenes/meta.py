@@ -178,6 +178,7 @@ def _scene(file: Path, scene_id: str, content: Any) -> tuple[SceneRow, list[Obje
         "object_counts": [{"category": category, "n": n} for category, n in counts.items()],
         "flags": flags,
         "agreement": None,
+        "floor_area_m2": None,
     }
     return scene, objects
 
@@ -291,6 +292,7 @@ def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[st
         "aabb_min": low.tolist(),
         "aabb_max": high.tolist(),
         "n_points": None,
+        "point_distances": None,
     }
 
 

@@ -10,15 +10,16 @@ import numpy as np
 
 from rollout3d.config import Config
 from rollout3d.geometry.camera import resize_intrinsics
+from rollout3d.geometry.distance import cloud_distances
 from rollout3d.geometry.frames import frame_set
-from rollout3d.geometry.room import ALPHA, POINTS, room_area, room_center
+from rollout3d.geometry.room import ALPHA, FLOOR_M, POINTS, floor_area, room_area, room_center
 from rollout3d.geometry.topdown import WALKABLE_CELL_M, bev, floor_level, floor_rect, pack_grid, walkable_grid
 from rollout3d.resize import FACTOR, JPEG_QUALITY, resize_frame, smart_size
 from rollout3d.scenes.agreement import measure
 from rollout3d.scenes.formats.pictures import encode_jpeg, encode_png
 from rollout3d.scenes.scan import Annotated, Room, Scan
 from rollout3d.seeding import generator
-from rollout3d.tables.rows import FrameRow, MapRow, ObjectRow, Point, SceneRow, VisibilityRow
+from rollout3d.tables.rows import CloudDistance, FrameRow, MapRow, ObjectRow, Point, SceneRow, VisibilityRow
 
 VIEW_POINTS = 20_000
 """Largest number of points of a scan that are kept for viewing. [assumed]"""
@@ -37,7 +38,10 @@ class SceneTables(TypedDict):
 
 
 def scene_row(scan: Scan, config: Config) -> SceneRow:
-    """Return the row of `scenes`: room size and centre by VSI-Bench's generator, counts, and figures of agreement."""
+    """Return the row of `scenes`: room size and centre by VSI-Bench's generator, counts, and figures of agreement.
+
+    The floor's area (Spatial-R1, section 2.2) is measured where the study's `questions.rules` ask for it.
+    """
     ref, room, source = scan.ref, scan.room, scan.source
     rng = generator(config.seed, "room", scan.dataset, ref.scene_id)
     counts = Counter([o.category for o in room.objects if o.category] + room.unboxed)
@@ -58,15 +62,38 @@ def scene_row(scan: Scan, config: Config) -> SceneRow:
         "object_counts": [{"category": name, "n": n} for name, n in sorted(counts.items())],
         "flags": list(room.flags),
         "agreement": measure(scan).row(),
+        "floor_area_m2": _floor(scan, config) if measures_clouds(config) else None,
     }
 
 
-def object_rows(scan: Scan) -> list[ObjectRow]:
-    """Return the rows of `objects`, sorted by object id."""
-    return [_object_row(scan.ref.scene_id, item) for item in scan.room.objects]
+def measures_clouds(config: Config) -> bool:
+    """Return whether the questions of a study need floors and point clouds: Spatial-R1's rules alone do."""
+    return config.questions.rules == "spatial_r1"
 
 
-def _object_row(scene_id: str, item: Annotated) -> ObjectRow:
+def _floor(scan: Scan, config: Config) -> float | None:
+    """Return the area of the floor, m2; None where its points are too far apart for any triangle."""
+    rng = generator(config.seed, "floor", scan.dataset, scan.ref.scene_id)
+    return floor_area(scan.room.vertices, FLOOR_M, POINTS, ALPHA, rng) or None
+
+
+def object_rows(scan: Scan, config: Config) -> list[ObjectRow]:
+    """Return the rows of `objects`, sorted by object id.
+
+    Distances of point clouds are measured where the study's `questions.rules` ask for them, among objects with vertices
+    that are not wall, floor or ceiling.
+    """
+    room, clouds = scan.room, {}
+    if measures_clouds(config):
+        things = [item for item in room.objects if item.perturbable and len(item.vertex_index)]
+        clouds = {item.object_id: room.vertices[item.vertex_index] for item in things}
+    found: dict[int, list[CloudDistance]] = {object_id: [] for object_id in clouds}
+    for (one, other), metres in cloud_distances(clouds).items():
+        found[one].append({"object_id": other, "metres": metres})
+    return [_object_row(scan.ref.scene_id, item, found.get(item.object_id)) for item in room.objects]
+
+
+def _object_row(scene_id: str, item: Annotated, point_distances: list[CloudDistance] | None) -> ObjectRow:
     return {
         "scene_id": scene_id,
         "object_id": item.object_id,
@@ -77,6 +104,7 @@ def _object_row(scene_id: str, item: Annotated) -> ObjectRow:
         "aabb_min": item.aabb_min.tolist(),
         "aabb_max": item.aabb_max.tolist(),
         "n_points": item.n_points,
+        "point_distances": point_distances,
     }
 
 

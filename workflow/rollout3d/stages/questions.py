@@ -10,6 +10,9 @@ categories, whatever the split and without the caps of `questions.per_scene`. Pe
 there are 20 sets of candidates. Letters are balanced at assembly, not here.
 Answers that are known to be wrong are corrected (resources/errata.csv) unless `questions.compat` is vsibench.
 
+By the rules of SpaceR and Spatial-R1 (`questions.rules`), the log counts the questions whose answers rest on data that
+stands in for what the paper's rule reads, by the entry `approximate` of their evidence.
+
 Each question lists the samplings of the video that can answer it; `questions.strict: remove` leaves out those that the
 frames shown to a model cannot answer.
 """
@@ -24,6 +27,7 @@ from typing import cast
 
 from rollout3d import tables
 from rollout3d.questions import errata
+from rollout3d.questions.evidence import approximations
 from rollout3d.questions.generate import asked, everything, questions_for_shard
 from rollout3d.questions.visible import Gate, is_refusal, reason_counts, removed
 from rollout3d.scenes.meta import read_meta
@@ -99,6 +103,7 @@ def main(argv: list[str] | None = None) -> None:
         with_summary = [of_type for of_type in asked(settings) if of_type.summary]
         n_made: Counter[str] = Counter()
         why: list[str] = []
+        stands_in: Counter[str] = Counter()
         made = questions_for_shard(
             scenes, objects, maps, splits, settings, config.seed, args.workers, refused, visibility, gate
         )
@@ -111,6 +116,8 @@ def main(argv: list[str] | None = None) -> None:
                 reasons += [{"question_id": row["question_id"], "file": "", "reason": why} for row, why in done.removed]
                 corrections = [each for each in corrections if each not in mine]
             questions.write(columns)
+            if settings.rules != "ocr":
+                stands_in.update(approximations(columns["evidence"].to_pylist()))
             left_out.write(reasons)
             names = columns["question_type"].to_pylist()
             for of_type in with_summary:
@@ -123,6 +130,8 @@ def main(argv: list[str] | None = None) -> None:
         line = of_type.summary(n_made[of_type.name], why, len(scenes)) if of_type.summary else ""
         if line:
             LOG.info(line)
+    for what, n in sorted(stands_in.items()):
+        LOG.warning("questions.rules %s: %d questions by %s (docs/rules.md)", settings.rules, n, what)
     if gate:
         what = "left out" if gate.remove else "kept and marked (questions.strict: remove leaves them out)"
         LOG.info(

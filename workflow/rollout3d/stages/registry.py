@@ -47,7 +47,7 @@ _STORED_SIZE = ("video.stored_max_pixels", "video.eval_max_pixels")
 
 def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
     # Figures are stored for every value of scenes.agreement; `questions` and `assemble` apply it.
-    return ("seed", f"datasets.{scope.dataset}.*", *of_section("scenes"), *_STORED_SIZE)
+    return ("seed", f"datasets.{scope.dataset}.*", *of_section("scenes"), *_STORED_SIZE, "questions.rules")
 
 
 def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
 QUESTION_RULES = tuple(
     f"questions.{name}"
     for name in (
-        *("appearance_gap_s", "compat", "wording", "rel_distance_margin_m"),
+        *("appearance_gap_s", "compat", "rules", "wording", "rel_distance_margin_m"),
         *("rel_distance_margin_large_m", "rel_distance_per_primary"),
     )
 )
@@ -78,7 +78,9 @@ def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _marked_frames(config: Config, scope: Scope) -> dict[str, tuple[str, ...]]:
-    return {"visibility": (WHOLE_VIDEO, *sorted(stored_sets(config)))} if config.questions.gated else {}
+    if config.questions.gated:
+        return {"visibility": (WHOLE_VIDEO, *sorted(stored_sets(config)))}
+    return {"visibility": (WHOLE_VIDEO,)} if config.questions.rules != "ocr" else {}
 
 
 def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:

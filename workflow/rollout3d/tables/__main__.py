@@ -55,6 +55,7 @@ STRUCTS = {
     ("category", "first_seen_s"): "Appearance",
     ("category", "object_ids"): "Mention",
     ("name", "value"): "NamedValue",
+    ("object_id", "metres"): "CloudDistance",
     ("set", "answer"): "BudgetAnswer",
     ("x", "y", "z", "red", "green", "blue"): "Point",
 }

@@ -51,6 +51,11 @@ class CategoryCount(TypedDict):
     n: int
 
 
+class CloudDistance(TypedDict):
+    object_id: int
+    metres: float
+
+
 class Image(TypedDict):
     bytes: builtins.bytes | None
     path: str | None
@@ -468,6 +473,9 @@ class ObjectRow(TypedDict):
     n_points: int | None
     """mesh vertices of the instance"""
 
+    point_distances: list[CloudDistance] | None
+    """nearest vertices of each object with a larger id, metres; null: not measured, for questions.rules needs none"""
+
 
 class PredictionRow(TypedDict):
     """one answer of a model"""
@@ -784,6 +792,9 @@ class SceneRow(TypedDict):
 
     agreement: Agreement | None
     """agreement of poses, mesh, boxes, colours and depth, by measure; null: not measured"""
+
+    floor_area_m2: float | None
+    """summed alpha-shape triangles of the floor points; null: questions.rules needs none"""
 
 
 class ScoreRow(TypedDict):

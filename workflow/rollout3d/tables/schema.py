@@ -43,6 +43,7 @@ _STRINGS = pa.list_(pa.string())
 _COUNTS = pa.list_(pa.struct([("category", pa.string()), ("n", pa.int64())]))
 _MENTIONS = pa.list_(pa.struct([("category", pa.string()), ("object_ids", pa.list_(pa.int64()))]))
 _CELLS = pa.list_(pa.struct([("category", pa.string()), ("cells", pa.list_(pa.list_(pa.int64(), 2)))]))
+_CLOUDS = pa.list_(pa.struct([("object_id", pa.int64()), ("metres", pa.float64())]))
 _APPEARANCES = pa.list_(pa.struct([("category", pa.string()), ("first_seen_s", pa.float64())]))
 _POINTS = pa.list_(
     pa.struct([(axis, pa.float32()) for axis in "xyz"] + [(c, pa.uint8()) for c in ("red", "green", "blue")])
@@ -123,8 +124,10 @@ SCENES: Table[SceneRow] = _declare(
     _null(
         "agreement", _AGREEMENT, "agreement of poses, mesh, boxes, colours and depth, by measure; null: not measured"
     ),
-    version=2,
-    added=("agreement",),
+    _null("floor_area_m2", _F, "summed alpha-shape triangles of the floor points; null: questions.rules needs none"),
+    version=3,
+    added=("floor_area_m2",),
+    optional=("floor_area_m2",),
 )
 
 OBJECTS: Table[ObjectRow] = _declare(
@@ -145,6 +148,14 @@ OBJECTS: Table[ObjectRow] = _declare(
     ),
     _field("aabb_max", _vector(3), "axis-aligned box in the aligned frame"),
     _null("n_points", _I, "mesh vertices of the instance"),
+    _null(
+        "point_distances",
+        _CLOUDS,
+        "nearest vertices of each object with a larger id, metres; null: not measured, for questions.rules needs none",
+    ),
+    version=2,
+    added=("point_distances",),
+    optional=("point_distances",),
 )
 
 FRAMES: Table[FrameRow] = _declare(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from rollout3d.questions import variants
 from rollout3d.questions.evidence import rounded
 from rollout3d.questions.reasoning import Facts, NoEvidence, Said, Written, in_decimals, positive
 from rollout3d.questions.select import sample, sample_evenly
@@ -25,6 +26,7 @@ from rollout3d.questions.types import Boxes, QuestionType, Task
 if TYPE_CHECKING:
     from rollout3d.config import Questions
     from rollout3d.questions.scene import Result, SceneView
+    from rollout3d.questions.variants import Rules
 
 Level = Literal["easy", "medium", "hard"]
 
@@ -92,6 +94,19 @@ RULES: dict[Level, Rule] = {
 }
 
 
+SIGN = Rule((180.0, 360.0), ("left", "right"), ("left", "right"))
+"""The easy level by the sign of the cross product, also of what is behind. [Spatial-R1, section 2.2]"""
+ON_BORDER_DEG = 1e-6
+"""Degrees within which an angle lies on a border, where rounding would decide."""
+COINCIDE_M = 0.01
+"""Centres nearer than this, seen from above, have no direction between them. [assumed; SpaceR, section 3: no test]"""
+
+
+def rule_of(level: Level, rules: Rules) -> Rule:
+    """Return how angles become answers; under the sign rule the easy level has an answer behind, too."""
+    return RULES[level] if rules.direction == "angles" or level != "easy" else SIGN
+
+
 def angle_between(standing: np.ndarray, facing: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Return degrees in [0, 360), counter-clockwise, from standing->facing to standing->query; points (..., 2)."""
     ahead, aside = facing - standing, query - standing
@@ -124,15 +139,23 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator, leve
     `compat: vsibench` keeps the benchmark's habits instead: three orders of a triple, drawn uniformly; the margin of
     hard questions tested on one side of each border only; and no test that the three are apart *seen from above*,
     without which an object that hangs over another gets a direction made of noise.
+
+    SpaceR (section 3) answers by box centres and states no test: a triple passes if its angle is defined, and no answer
+    begins at it. Spatial-R1 (section 2.2) answers left or right by the sign of the cross product, with tests of the
+    centres' distances and of collinearity, whose limits it does not state: VSI-Bench's stand in.
     """
-    name, rule = f"object_rel_direction_{level}", RULES[level]
+    rules = variants.RULES[config.rules]
+    name, rule = f"object_rel_direction_{level}", rule_of(level, rules)
     names = scene.unique
     if len(names) < 3:
         return [], Counter({"fewer than three unique categories": 1})
     compat = config.compat == "vsibench"
     centres = np.array([scene.box(name).centroid[:2] for name in names])
     corners = np.array([scene.box(name).corners()[:, :2] for name in names])
-    apart = _apart(scene, config, centres, seen_from_above=not compat)
+    if rules.direction == "angles":
+        apart = _apart(scene, config, centres, seen_from_above=not compat)
+    else:
+        apart = _centres_apart(scene, rules)
 
     triples = _triples(len(names), three_orders=compat)
     p, o, q = triples.T
@@ -140,12 +163,15 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator, leve
     answer = _answer(angle, rule)
     of_corners = _answer(angle_between(centres[p, None], centres[o, None], corners[q]), rule)
     n_stray = (of_corners != answer[:, None]).sum(axis=1)
+    far = f"{MIN_DISTANCE_M} to {MAX_DISTANCE_M} m" if rules.direction != "centres" else f"{COINCIDE_M} m"
+    margin = MARGIN_DEG if rules.direction != "centres" else ON_BORDER_DEG
     tests = {
-        f"two of the three not {MIN_DISTANCE_M} to {MAX_DISTANCE_M} m apart": apart[p, o] & apart[p, q] & apart[o, q],
+        f"two of the three not {far} apart": apart[p, o] & apart[p, q] & apart[o, q],
         "behind, which easy does not ask": np.isin(answer, [rule.answers.index(text) for text in rule.options]),
-        f"within {MARGIN_DEG:g} degrees of a border": _margin(angle, rule, compat and level == "hard") >= MARGIN_DEG,
-        "the box reaches into another answer": n_stray <= MAX_STRAY_CORNERS,
+        f"within {margin:g} degrees of a border": _margin(angle, rule, compat and level == "hard") >= margin,
     }
+    if rules.direction == "angles":
+        tests["the box reaches into another answer"] = n_stray <= MAX_STRAY_CORNERS
     passed = np.ones(len(triples), bool)
     reasons: Counter[str] = Counter()
     for reason, ok in tests.items():
@@ -195,6 +221,16 @@ def _apart(scene: SceneView, config: Questions, centres: np.ndarray, seen_from_a
         above = np.linalg.norm(centres[i] - centres[j]) >= MIN_DISTANCE_M
         apart[i, j] = apart[j, i] = MIN_DISTANCE_M <= distance <= MAX_DISTANCE_M and (above or not seen_from_above)
     return apart
+
+
+def _centres_apart(scene: SceneView, rules: Rules) -> np.ndarray:
+    """Which pairs (n,n) of the unique categories have centres far enough apart, and near enough (Spatial-R1)."""
+    centres = np.array([scene.box(name).centroid for name in scene.unique])
+    between = centres[:, None] - centres[None]
+    above, distance = np.linalg.norm(between[..., :2], axis=-1), np.linalg.norm(between, axis=-1)
+    if rules.direction == "centres":
+        return above >= COINCIDE_M
+    return (above >= COINCIDE_M) & (distance >= MIN_DISTANCE_M) & (distance <= MAX_DISTANCE_M)
 
 
 def _answer(angle: np.ndarray, rule: Rule) -> np.ndarray:

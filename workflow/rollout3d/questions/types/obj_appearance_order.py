@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise, permutations
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollout3d.questions.evidence import rounded
 from rollout3d.questions.reasoning import Facts, Said, Written, holds, in_decimals
@@ -38,6 +38,8 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
 
     The question lists the four in a random order that is not the answer, the wrong options are random orders. No
     option repeats the list: in the benchmark one always does and is never right, which `compat: vsibench` reproduces.
+    SpaceR (section 3) and Spatial-R1 (section 2.2) order by the index of the first frame that has any of an object, and
+    state no gap: their presets set it to 0.
     """
     reasons: Counter[str] = Counter()
     times = {c: scene.appearances[c] for c in scene.counts if c in scene.appearances}
@@ -56,10 +58,18 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
         if config.compat == "vsibench":
             others.insert(0, listed)
         options = sorted(", ".join(order) for order in [truth, *others[: N_OPTIONS - 1]])
-        evidence = {"first_seen_s": {c: rounded([times[c]])[0] for c in truth}, "order": truth}
+        evidence = {"first_seen_s": {c: rounded([times[c]])[0] for c in truth}, "order": truth, **_frames(scene, truth)}
         question = TEXT.format(categories=", ".join(listed))
         rows.append(scene.row(NAME, question, ", ".join(truth), listed, evidence, options))
     return rows, reasons
+
+
+def _frames(scene: SceneView, order: Sequence[str]) -> dict[str, Any]:
+    """Return what the evidence says of first frames that are not those of a paper's rule; nothing under OCR's rules."""
+    if scene.order_approximate is None:
+        return {}
+    frames = {} if scene.fps is None else {c: round(scene.appearances[c] * scene.fps) for c in order}
+    return {"approximate": scene.order_approximate, "first_frame": frames}
 
 
 def sight(row: QuestionRow, sights: Sights, sampling: str, gate: Gate) -> Verdict:

@@ -15,6 +15,7 @@ from rollout3d.questions.reasoning import Facts, Said, Written, holds
 from rollout3d.questions.select import sample
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
 from rollout3d.questions.types._wordings import UNIT_FOLLOWS
+from rollout3d.questions.variants import RULES
 
 if TYPE_CHECKING:
     from rollout3d.config import Questions
@@ -32,16 +33,27 @@ DIRECT = TEXT.replace("what is the distance", "what is the direct distance")
 ANSWER = Number(measure="length")
 MIN_DISTANCE_M = 0.2
 """Pairs whose rounded distance is below this are not asked about. [VSI-Bench generator]"""
+LEAST_ANSWER_M = 0.1
+"""Least answer but 0 that is written."""
 
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
-    """Pairs in the order of the scene's categories; the distance is `config.distance`'s."""
+    """Pairs in the order of the scene's categories; the distance is `config.distance`'s, or that of the rules.
+
+    SpaceR (section 3) and Spatial-R1 (section 2.2) state no least distance: 0.0 m alone is left out, of which a
+    relative accuracy is not defined.
+    """
+    rules = RULES[config.rules]
+    method = rules.abs_distance or config.distance
+    least = MIN_DISTANCE_M if rules.abs_distance is None else LEAST_ANSWER_M
     reasons: Counter[str] = Counter()
+    large = [name for name in scene.unique if not rules.too_small(scene, name)]
+    reasons["too small to identify"] += len(scene.unique) - len(large)
     far = []
-    for first, second in combinations(scene.unique, 2):
-        distance = ANSWER.rounded(scene.distance(first, second, config.distance))
-        if distance < MIN_DISTANCE_M:
-            reasons[f"closer than {MIN_DISTANCE_M} m"] += 1
+    for first, second in combinations(large, 2):
+        distance = ANSWER.rounded(scene.distance(first, second, method))
+        if distance < least:
+            reasons[f"closer than {least} m"] += 1
         else:
             far.append((first, second, distance))
     text = TYPE.wording(config.wording)
@@ -52,7 +64,7 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
             "first": scene.place(first),
             "second": scene.place(second),
             "distance_m": distance,
-            "method": config.distance,
+            "method": method,
             "centre_distance_m": rounded([float(np.linalg.norm(between))])[0],
         }
         question = text.format(first=first, second=second)

@@ -11,6 +11,7 @@ from rollout3d.questions.evidence import rounded
 from rollout3d.questions.reasoning import Facts, Said, Written, added, holds
 from rollout3d.questions.select import sample
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
+from rollout3d.questions.variants import RULES
 from rollout3d.questions.visible import FEWER, UNSEEN, Gate, Sights, Verdict
 
 if TYPE_CHECKING:
@@ -29,11 +30,17 @@ MAX_GROUPS = 4
 
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
-    """The count comes from the scene's object counts, not from the number of boxes."""
+    """The count comes from the scene's object counts, not from the number of boxes.
+
+    Spatial-R1 (section 2.2) leaves out what is there once, as VSI-Bench does; SpaceR (section 3) does not say so.
+    """
     reasons: Counter[str] = Counter()
-    many = [category for category, n in scene.counts.items() if n >= 2]
+    rules = RULES[config.rules]
+    many = [category for category, n in scene.counts.items() if n >= rules.least_count]
+    large = [category for category in many if not rules.too_small(scene, category)]
+    reasons["too small to identify"] += len(many) - len(large)
     rows = []
-    for category in sample(many, config.caps.get(NAME), rng, reasons):
+    for category in sample(large, config.caps.get(NAME), rng, reasons):
         n = scene.counts[category]
         positions = [rounded(item.box.centroid) for item in scene.items.get(category, ())]
         evidence = {"category": category, "count": n, "positions": positions}

@@ -14,6 +14,7 @@ from rollout3d.questions.evidence import rounded
 from rollout3d.questions.reasoning import Facts, Said, Written, holds, in_decimals
 from rollout3d.questions.select import SpacedSets, sample
 from rollout3d.questions.types import Boxes, QuestionType, Task
+from rollout3d.questions.variants import POINTS_BY_BOXES, RULES, TIE_M
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,17 +47,28 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
     The distance to a category is that to its nearest instance. A set passes if its nearest is at least
     `MARGIN_M` away and any two distances differ by more than the gap: that margin, or
     `MARGIN_LARGE_ROOM_M` in rooms above 40 m2 or of unknown area.
+
+    SpaceR (section 3) takes four other unique objects, Spatial-R1 (section 2.2) any four of distinct labels. Both take
+    the smallest Euclidean distance and state no margin, so a set passes without ties. The distance is that of boxes as
+    solids for SpaceR, which does not say between what, and that of point clouds for Spatial-R1.
     """
+    rules = RULES[config.rules]
+    method = rules.rel_distance or config.distance
+    approximate = {}
+    if method == "points" and scene.clouds is None:
+        method, approximate = "exact", {"approximate": POINTS_BY_BOXES}
     reasons: Counter[str] = Counter()
     large = scene.room_size_m2 is None or scene.room_size_m2 > LARGE_ROOM_M2
-    gap = MARGIN_LARGE_ROOM_M if large else MARGIN_M
+    gap = (MARGIN_LARGE_ROOM_M if large else MARGIN_M) if rules.margins else TIE_M
+    least = MARGIN_M if rules.margins else 0.0
+    others = scene.unique if rules.unique_options else scene.located
     choices: list[tuple[str, dict[str, float], SpacedSets]] = []
     for primary in scene.unique:
-        distances = {c: scene.distance(primary, c, config.distance) for c in scene.located if c != primary}
-        far = {c: d for c, d in distances.items() if d >= MARGIN_M}
+        distances = {c: scene.distance(primary, c, method) for c in others if c != primary}
+        far = {c: d for c, d in distances.items() if d >= least}
         sets = SpacedSets(far, N_OPTIONS, gap)
         choices.append((primary, distances, sets))
-        reasons[f"nearest below {MARGIN_M} m"] += comb(len(distances), 4) - comb(len(far), 4)
+        reasons[f"nearest below {least} m"] += comb(len(distances), 4) - comb(len(far), 4)
         reasons[f"two distances within {gap} m"] += comb(len(far), 4) - len(sets)
     text = TYPE.wording(config.wording)
     rows = []
@@ -68,7 +80,8 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
             "object": scene.place(primary),
             "distances_m": {c: rounded([distances[c]])[0] for c in options},
             "nearest": chosen[0],
-            "method": config.distance,
+            "method": method,
+            **approximate,
         }
         question = text.format(options=", ".join(options), category=primary)
         rows.append(scene.row(NAME, question, chosen[0], [primary, *options], evidence, options))

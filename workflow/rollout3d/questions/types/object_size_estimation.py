@@ -11,6 +11,7 @@ from rollout3d.questions.reasoning import Facts, Said, Written, in_decimals
 from rollout3d.questions.select import sample
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
 from rollout3d.questions.types._wordings import UNIT_FOLLOWS
+from rollout3d.questions.variants import RULES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +34,17 @@ def longest_m(scene: SceneView, category: str) -> float:
 
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
-    """One question per unique category."""
+    """One question per unique category; SpaceR (Appendix A) leaves out what is too small to identify.
+
+    The side is that of the box that the rules measure: oriented, or axis-aligned (Spatial-R1, section 2.2).
+    """
+    rules = RULES[config.rules]
     reasons: Counter[str] = Counter()
+    large = [category for category in scene.unique if not rules.too_small(scene, category)]
+    reasons["too small to identify"] += len(scene.unique) - len(large)
     reasons["counts and boxes disagree"] += scene.unlocated
     rows = []
-    for category in sample(scene.unique, config.caps.get(NAME), rng, reasons):
+    for category in sample(large, config.caps.get(NAME), rng, reasons):
         longest = ANSWER.rounded(longest_m(scene, category))
         evidence = {"object": scene.place(category), "longest_cm": longest}
         rows.append(scene.row(NAME, TEXT.format(category=category), str(longest), [category], evidence))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rollout3d.questions.reasoning import Facts, Said, Written, added, holds, listed
 from rollout3d.questions.types import Boxes, Number, QuestionType, Task
+from rollout3d.questions.variants import FLOOR_BY_OUTLINE, RULES
 from rollout3d.questions.visible import LITTLE, Gate, Sights, Verdict
 
 if TYPE_CHECKING:
@@ -31,11 +32,20 @@ MIN_ROOM_SHARE = 0.7
 
 
 def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> Result:
-    """One question per scan, none where the area is unknown."""
-    if scene.room_size_m2 is None:
+    """One question per scan, none where the area is unknown.
+
+    Spatial-R1 (section 2.2) sums the triangles of the floor's alpha shape, others take the outline of all points.
+    """
+    size, approximate = scene.room_size_m2, {}
+    if RULES[config.rules].floor:
+        if scene.floor_area_m2 is None:
+            approximate = {"approximate": FLOOR_BY_OUTLINE}
+        else:
+            size = scene.floor_area_m2
+    if size is None or not ANSWER.rounded(size):
         return [], Counter({"the room's area is unknown": 1})
-    area = ANSWER.rounded(scene.room_size_m2)
-    return [scene.row(NAME, TEXT, str(area), [], {"room_size_m2": area})], Counter()
+    area = ANSWER.rounded(size)
+    return [scene.row(NAME, TEXT, str(area), [], {"room_size_m2": area, **approximate})], Counter()
 
 
 def recompute(fields: Mapping[str, str], options: Sequence[str], boxes: Boxes) -> float:
