@@ -178,8 +178,8 @@ class Questions(Section):
     share of each type, such as {route_planning: 0.1}, where types left out share the rest as generated.
     [OCR, Figure 3: no numbers]"""
     total: Positive | None = 98_103
-    """Number of training questions, spread evenly over the scans within each type; null = all that the mix allows.
-    [OCR, Table 1: correct + wrong]"""
+    """Number of training questions about scans, spread evenly over the scans within each type; null = all that the mix
+    allows. General data count only where `mix` names their types. [OCR, Table 1: correct + wrong]"""
     appearance_gap_s: From0 = 1.0
     """Minimum difference between the first appearances of two categories, in seconds. [VSI-Bench generator]"""
     sources: dict[TypeWithSource, Source] = question_types.SOURCES

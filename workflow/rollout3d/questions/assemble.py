@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from rollout3d import tables
 from rollout3d.config import Config, Splits, question_types
@@ -65,12 +65,13 @@ def assemble(
     generators, of which the account takes those that the gate removed (`visible.is_refusal`). In order: equal rows
     count once; verdicts and errata; rows go to the side of their split; imported ones train, if their scan is known and
     does not contradict itself (`scenes.agreement`); held-out spaces leave training; imported categories replace
-    generated ones as `questions.sources` says (training only); training loses numbers that answer too often and, if
-    asked for, all but one scan of each space and what the text gives away; it is cut to `questions.total` in the mix
-    asked for, evenly over the scans; letters are balanced on each side; training is shuffled, and marked for the frames
-    of training alone (`visible.only`), so that other frame sets change nothing in it. What the text of training still
-    gives away is measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the
-    id of the table they came from.
+    generated ones as `questions.sources` says (training only). Then training about scans, to which general data belong
+    only where `questions.mix` names their types, loses numbers that answer too often and, if asked for, all but one
+    scan of each space and what the text gives away; it is cut to `questions.total` in the mix asked for, evenly over
+    the scans. Letters are balanced on each side; training is shuffled, and marked for the frames of training alone
+    (`visible.only`), so that other frame sets change nothing in it. What the text of training still gives away is
+    measured in any case. Balancing renames options, so question_id changes here; dropped rows carry the id of the
+    table they came from.
 
     Raises guard.LeakError if a space is left on both sides.
     """
@@ -113,6 +114,7 @@ def assemble(
     if config.questions.one_scan_per_space:
         train, others = _one_scan_per_space(train, config.seed)
         drop(others, "another scan of its space trains: questions.one_scan_per_space")
+    train, general = _apart(train, mix.shares(config.questions.mix))
     train, frequent = select.limit_values(train, config.questions.max_value_share, config.seed)
     drop(frequent, f"a number that answers more than questions.max_value_share = {config.questions.max_value_share:g}")
     margin = config.questions.guessing_margin
@@ -124,6 +126,7 @@ def assemble(
         _log.warning("%s", problem)
     train, beyond = select.limit_total(train, total, config.seed, mix.shares(config.questions.mix))
     drop(beyond, f"more than questions.total = {total} and questions.mix allow")
+    train += general
     kept = train
     train = balance_letters(train, config.seed)
     guesses = bias.best_guesses(train)
@@ -141,16 +144,22 @@ def assemble(
     )
 
 
-def write_train(path: Path | str, rows: Sequence[Row], files: Iterable[Path | str], lineage: tables.Lineage) -> None:
-    """Write the training table; media that were read without their bytes are fetched from the question tables `files`.
+def write_train(
+    path: Path | str,
+    rows: Sequence[Row],
+    files: Iterable[Path | str],
+    lineage: tables.Lineage,
+    table: tables.Table[Row] = tables.QUESTIONS,
+) -> None:
+    """Write a training table; media that were read without their bytes are fetched from the tables `files`.
 
     Imported pictures and frames do not fit into memory together: rows with media are written a few at a time.
     """
     readers, places = [], {}
     wanted = {row["question_id"] for row in rows if row["media"]}
     for file in files if wanted else ():
-        readers.append(tables.MediaReader(tables.QUESTIONS, file))
-        for place, row in enumerate(tables.read(tables.QUESTIONS, file, ["question_id"])):
+        readers.append(tables.MediaReader(table, file))
+        for place, row in enumerate(tables.read(table, file, ["question_id"])):
             if row["question_id"] in wanted:
                 places[row["question_id"]] = (readers[-1], place)
 
@@ -255,6 +264,13 @@ def _one_scan_per_space(rows: Sequence[Row], seed: int) -> tuple[list[Row], list
         return row["scene_id"] is None or drawn[row["space_id"]][1] == row["scene_id"]
 
     return [row for row in rows if stays(row)], [row for row in rows if not stays(row)]
+
+
+def _apart(rows: Sequence[Row], shares: Mapping[str, Any]) -> tuple[list[Row], list[Row]]:
+    """Return rows that `questions.total` counts, and general data, which a mix that names their types counts, too."""
+    general = [row for row in rows if row["scene_id"] is None and row["question_type"] not in shares]
+    beside = {row["question_id"] for row in general}
+    return [row for row in rows if row["question_id"] not in beside], general
 
 
 def _kind_of(reason: str) -> str:

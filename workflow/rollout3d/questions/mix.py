@@ -58,6 +58,15 @@ def problems(rows: Sequence[Row], total: int | None, mix: str | Mapping[Any, flo
     return said
 
 
+def too_few_general(found: int, wanted: int, total: int) -> str:
+    """Return a line that training has fewer general questions than `external.general` asks for, with the remedy."""
+    return (
+        f"general data: {found:,} questions of {wanted:,} (external.general), so the training table is smaller: "
+        f"{total:,} questions. Name the released file in site.external, such as video_r1: Video-R1-260k.json, with its "
+        "pictures and videos beside it"
+    )
+
+
 def lines(train: Sequence[Row], guesses: Mapping[str, Guess], title: str) -> list[str]:
     """Return a table in text of what trains: per question type its share, scans, and what the text alone gives away."""
     of_type: dict[str, Counter[Any]] = {}

@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         nargs="*",
         help="CSV files; default: the package's and the study's own",
     )
+    parser.add_argument("--general", type=int, default=0, help="general questions that the study asks for, for the log")
     parser.add_argument("--out-train", required=True, help="table ocr_rl")
     parser.add_argument("--out-test", required=True, help="table questions of the test splits")
     parser.add_argument("--dropped", required=True, help="table questions_dropped")
@@ -73,6 +74,9 @@ def main(argv: list[str] | None = None) -> None:
             reasons[row["reason"]] += row["n"] if row["fate"] in ("dropped", "unusable") else 0
         listing = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(4) if n)
         LOG.info("%s: %d kept; left out: %s", source, kept, listing or "none")
+    n_general = sum(row["scene_id"] is None for row in made.train)
+    if args.general > n_general:
+        LOG.warning("%s", mix.too_few_general(n_general, args.general, len(made.train)))
     mixture = config.questions.mix if isinstance(config.questions.mix, str) else "of shares"
     for line in mix.lines(made.train, made.guesses, f"training, mix {mixture}"):
         LOG.info("%s", line)
