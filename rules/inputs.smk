@@ -143,7 +143,8 @@ def benchmark_sets(wildcards):
 def own_video_sets(wildcards):
     """Sets of the videos that questions bring along: those of the runs that train on them, and of the difficulty filter."""
     table = "ocr_rl" if hasattr(wildcards, "source") else "video_r1_cot"
-    found = {train_set(study_of(name).video) for name, run in RUNS.items() if run.train_table == table}
+    trained_on = ("ocr_rl", "general_60k") if table == "ocr_rl" else (table,)
+    found = {train_set(study_of(name).video) for name, run in RUNS.items() if run.train_table in trained_on}
     return sorted(found | ({train_set(study.video)} if table == "ocr_rl" or not found else set()))
 
 

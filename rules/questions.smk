@@ -46,9 +46,32 @@ rule assemble:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        general=study.external.general,
     shell:
-        "python -m rollout3d.stages.assemble --questions {input.questions:q}"
+        "python -m rollout3d.stages.assemble --questions {input.questions:q} --general {params.general}"
         " --left-out {input.left_out:q} --refused {input.refused:q} --verdicts {input.verdicts:q}"
         " --errata {input.errata:q}"
         " --scenes {input.scenes:q} --benchmarks {input.benchmarks:q} --out-train {output.train:q} --out-test {output.test:q}"
         " --dropped {output.dropped:q} --sources {output.sources:q} > {log:q} 2>&1"
+
+
+# SpaceR-151k is SR-91k and 60,000 general questions: runs without either train on the other part.
+rule train_part:
+    input:
+        train="<results>/train/ocr_rl.parquet",
+    output:
+        scans="<results>/train/sr_91k.parquet",
+        general="<results>/train/general_60k.parquet",
+    log:
+        "<logs>/train_part.log",
+    benchmark:
+        "<benchmarks>/train_part.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "python -m rollout3d.stages.train_part --train {input.train:q} --scans {output.scans:q}"
+        " --general {output.general:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ from rollout3d.config.recipes import of_run
 from rollout3d.stages import registry
 
 ROOT = Path(__file__).parents[2]
-PRESETS = ("", "demo", "tiny", "smoke", "seeing", "ablations")
+PRESETS = ("", "demo", "tiny", "smoke", "seeing", "ablations", "spacer", "spatial_r1")
 """Presets whose jobs are compared; "" is the paper's configuration."""
 MODES = ("aabb_none", "instance_depth")
 SOURCES = ("spacer", "generated")

@@ -50,7 +50,7 @@ from rollout3d.config.training import Grpo, Optimiser, Sft, Training
 class Config(Section):
     """The whole configuration."""
 
-    preset: Literal["demo", "tiny", "smoke", "ablations", "seeing", "tiny_qwen"] | None = None
+    preset: Literal["demo", "tiny", "smoke", "ablations", "seeing", "tiny_qwen", "spacer", "spatial_r1"] | None = None
     """Preset that lies under `config/local.yaml`; null = the paper. [assumed]"""
     results: ResultsPath = "results"
     """Folder where everything is written; presets use results/<preset>. [assumed]"""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 REQUIRED = ("run", "method", "init")
 """Columns that every run table has; a column that it lacks otherwise is empty in every row."""
 
+ANSWERS_ONLY = ("ocr_rl", "sr_91k", "general_60k")
+"""Training tables of questions and answers: the whole one, its questions about scans, and its general data."""
+
 
 class Run(Section):
     """One row of the run table."""
@@ -32,7 +35,7 @@ class Run(Section):
     method: Literal["none", "sft", "grpo"]
     init: str
     """Model key, or another run."""
-    train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot"] | None = None
+    train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot", "sr_91k", "general_60k"] | None = None
     rollout: Rollout | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
@@ -48,8 +51,8 @@ class Run(Section):
 
     @property
     def trains_on_scans(self) -> bool:
-        """True if its questions are about scans; Video-R1's cold start brings its own pictures and videos."""
-        return self.train_table in ("ocr_rl", "ocr_sft")
+        """True if its questions are about scans; others bring their own pictures and videos."""
+        return self.train_table in ("ocr_rl", "ocr_sft", "sr_91k")
 
     @property
     def needs_maps(self) -> bool:
@@ -85,8 +88,10 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
             problems.append(
                 f"{where}: run '{name}', column init: {unknown(run.init, [*runs, *config.models], 'a run or a model')}"
             )
-        if run.method == "sft" and run.train_table == "ocr_rl":
-            problems.append(f"{where}: run '{name}' (sft) cannot train on ocr_rl, which has no reasoning: name ocr_sft")
+        if run.method == "sft" and run.train_table in ANSWERS_ONLY:
+            problems.append(
+                f"{where}: run '{name}' (sft) cannot train on {run.train_table}, which has no reasoning: name ocr_sft"
+            )
         chain = _chain(name, runs)
         if name in chain[1:] and name not in config.models:
             problems.append(f"{where}: run '{name}' starts from itself: {' -> '.join(chain)}")

@@ -28,6 +28,8 @@ PRESETS = {
     "tiny": "The smallest run that passes through every stage, for tests. Its numbers are no evidence of anything.",
     "smoke": "The real model on a handful of samples: these numbers show that the installation works, nothing more.",
     "ablations": "The paper's configuration, runs of Tables 3 to 5.",
+    "spacer": "SpaceR's training questions of ScanNet, by its rules.",
+    "spatial_r1": "Spatial-R1's training questions of ScanNet, by its rules.",
     "seeing": "Synthetic scenes and a small model trained from scratch, long enough to use its video: the result is "
     "the difference between its video and black frames. Its scores must not be compared with the paper's.",
 }

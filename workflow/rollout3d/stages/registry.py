@@ -244,6 +244,7 @@ STAGES: dict[str, Spec] = {
             *("questions.text_only_margin", "questions.total", "video.train_frames"),
         )
     ),
+    "train_part": Spec(),
     "bias": Spec(),
     "import_cot": Spec(_import_cot, stores=_own_frames, question_types=no_types),
     "import_questions": Spec(
