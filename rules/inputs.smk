@@ -276,6 +276,11 @@ def table_needs(wildcards):
     return doors.PAPER_TABLES.constant(wildcards.table, "NEEDS", ())
 
 
+def table_reference(wildcards):
+    """The numbers of the paper that prints a table."""
+    return shipped(f"resources/reference/{doors.paper_of(wildcards.table)}.csv")
+
+
 def table_scores(wildcards):
     """Scores of the runs that a table compares."""
     return score_tables(runs_in(wildcards.table)) if "scores" in table_needs(wildcards) else []

@@ -1,10 +1,10 @@
-# The paper's tables and figures beside its numbers, and one page that shows the study.
+# The papers' tables and figures beside their numbers, and one page that shows the study.
 rule paper_table:
     input:
         scores=table_scores,
         predictions=table_predictions,
         questions=table_questions,
-        reference=shipped("resources/reference/ocr.csv"),
+        reference=table_reference,
         runs=table_runs,
     output:
         table="<results>/report/{table}.parquet",
@@ -85,7 +85,7 @@ rule report:
         " --cognitive-maps {input.cognitive_maps:q} --out {output.page:q} > {log:q} 2>&1"
 
 
-# Targets by the paper's names: each runs whatever its table reports.
+# Targets by the names of the papers' tables: each runs whatever its table reports.
 for name in doors.PAPER_TABLES.names:
 
     rule:

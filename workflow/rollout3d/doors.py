@@ -94,3 +94,17 @@ TEACHERS = Door("teacher", "cot/teachers")
 TRACKERS = Door("tracker", "training/trackers")
 
 DOORS = (BENCHMARKS, DATASETS, PAPER_TABLES, QUESTION_TYPES, REWARDS, ROLLOUTS, SCORERS, TEACHERS, TRACKERS)
+
+OWN_PAPER = "ocr"
+"""Paper of a table whose file names none."""
+
+
+def paper_of(table: str) -> str:
+    """Return the paper that prints a table: the name of its file in `resources/reference`, without `.csv`."""
+    return PAPER_TABLES.constant(table, "PAPER", OWN_PAPER)
+
+
+def table_entries(table: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Return which entries of the registries (`rollout3d.code.KEYS`) the code of a table uses; None: of all tables."""
+    names = (table,) if table else PAPER_TABLES.names
+    return {"table": names, "paper": tuple(dict.fromkeys(map(paper_of, names)))}

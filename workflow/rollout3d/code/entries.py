@@ -90,6 +90,7 @@ class Folder:
 
 FOLDERS: Mapping[str, Folder] = {
     "model/wordings.py": Folder("think", "think_{}.txt", ("direct.txt",)),
+    "report/tables.py": Folder("paper", "{}.csv"),
     "scenes/categories.py": Folder("dataset", "{}.csv", ("not_perturbable.csv",)),
     "training/engines/zero.py": Folder("deepspeed", "{}.json"),
 }

@@ -109,16 +109,23 @@ def _tables(
     runs: Mapping[str, Run],
     recipes: Mapping[str, dict[str, Any]],
 ) -> dict[str, list[ReportRow]]:
-    reference = paper.read_reference()
+    names = shown_tables(runs)
+    reference = paper.read_references(names)
     models = paper.models_of(config, runs)
     found = {Path(path).stem: tables.read(tables.REPORT, path) for path in files.tables}
-    for name in doors.PAPER_TABLES.names:
+    for name in names:
         if name not in found and doors.PAPER_TABLES.constant(name, "NEEDS", ()) == ("scores", "runs"):
             reported = [row for row in scores if _belongs(row["run"], name, reference)]
             found[name] = paper.build(
                 name, reference, scores=reported, preset=config.preset, models=models, recipes=recipes
             )
     return {name: found[name] for name in paper.TABLES if name in found}
+
+
+def shown_tables(runs: Mapping[str, Run]) -> list[str]:
+    """Return the tables of the papers that the column `tables` of the run table names; OCR's where it names none."""
+    papers = {doors.paper_of(table) for run in runs.values() for table in run.tables} or {doors.OWN_PAPER}
+    return [name for name in paper.TABLES if doors.paper_of(name) in papers]
 
 
 def _belongs(run: str, table: str, reference: Sequence[Mapping[str, str]]) -> bool:

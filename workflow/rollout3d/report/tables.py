@@ -1,9 +1,9 @@
-"""Cells of the paper's tables: the paper's number, ours where the result exists, and a note on how it was made.
+"""Cells of the papers' tables: the paper's number, ours where the result exists, and a note on how it was made.
 
-The note of a cell without a result is "not run"; no number is ever filled in. The paper's numbers are in
-`resources/reference/ocr.csv`: table, row, column, value, source, the run (or the guessing baseline) of this study that
-corresponds to the row, and the model that the paper's number is of. A run without a row of its own appears under its
-own name; so does a run of another model than the one that names the paper's row.
+The note of a cell without a result is "not run"; no number is ever filled in. The papers' numbers are in
+`resources/reference`, a file per paper: table, row, column, value, source, the run (or the guessing baseline) of this
+study that corresponds to the row, and the model that the paper's number is of. A run without a row of its own appears
+under its own name; so does a run of another model than the one that names the paper's row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from rollout3d.tables.rows import PredictionRow, QuestionRow, ReportRow, ScoreRo
 Row = Mapping[str, Any]
 
 TABLES = doors.PAPER_TABLES.names
-REFERENCE = shipped("resources/reference/ocr.csv")
+REFERENCES = shipped("resources/reference")
+"""Folder of the papers' numbers."""
 
 PAPER_BENCHMARK = "vsibench"
 """Benchmark of the paper's numbers; the notes of other scores name theirs."""
@@ -39,8 +40,18 @@ NOT_OURS = "reported by the paper, not part of this study"
 _COLUMNS = ("table", "row", "column", "value", "source", "run", "model")
 
 
-def read_reference(path: Path | str = REFERENCE) -> list[dict[str, str]]:
-    """Return the rows of the reference file. Raises ValueError if its columns are not the expected ones."""
+def reference_of(table: str) -> Path:
+    """Return the file with the numbers of the paper that prints a table."""
+    return REFERENCES / f"{doors.paper_of(table)}.csv"
+
+
+def read_references(names: Iterable[str] = TABLES) -> list[dict[str, str]]:
+    """Return the rows of the reference files of tables, file by file. Raises what `read_reference` does."""
+    return [row for path in dict.fromkeys(map(reference_of, names)) for row in read_reference(path)]
+
+
+def read_reference(path: Path | str) -> list[dict[str, str]]:
+    """Return the rows of a reference file. Raises ValueError if its columns are not the expected ones."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or tuple(rows[0]) != _COLUMNS:

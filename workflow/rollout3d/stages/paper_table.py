@@ -1,4 +1,4 @@
-"""Make one of the paper's tables, with this study's numbers beside the paper's."""
+"""Make one of the papers' tables, with this study's numbers beside the paper's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scores", nargs="*", default=[], help="tables scores of the runs that are compared")
     parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the four settings")
     parser.add_argument("--questions", nargs="*", default=[], help="training tables: ocr_rl, ocr_sft")
-    parser.add_argument("--reference", default=paper.REFERENCE, help="the paper's numbers")
+    parser.add_argument("--reference", help="the paper's numbers; default: the file of the paper that prints the table")
     parser.add_argument("--out", required=True, help="table report")
     parser.add_argument(
         "--kept", nargs="*", default=[], help="kept rules and runs that predictions or questions rest on"
@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args, config = STAGE.parse(parser, argv)
     recipes = json.loads(args.recipes)
+    reference = args.reference or paper.reference_of(args.table)
     given = {"ocr_rl": [], "ocr_sft": []}
     for path in args.questions:
         name = tables.lineage(path).get("table")
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         models = named(config, read_runs(config.runs.table, config, recipes))
     rows = paper.build(
         args.table,
-        paper.read_reference(args.reference),
+        paper.read_reference(reference),
         scores=tables.read_many(tables.SCORES, args.scores),
         predictions=tables.read_many(
             *(tables.PREDICTIONS, args.predictions),
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         recipes=recipes,
     )
     parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
-    parents["reference"] = str(args.reference)
+    parents["reference"] = str(reference)
     if "runs" in needs:
         parents["runs"] = found(config.runs.table)
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})

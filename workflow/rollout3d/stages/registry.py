@@ -386,6 +386,8 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["teacher"] = config.cot.teacher
     if stage in ("annotate", "train_grpo"):  # both read the answer in the tag
         found["scorer"] = "tagged"
+    if stage in ("paper_table", "report"):
+        found |= doors.table_entries(scope.table)
     if stage in ("select_hard", "paper_table"):
         found["scorer"] = sorted({official_scorer("direct"), official_scorer("think")})
     if stage in ("difficulty", "evaluate"):

@@ -1,10 +1,11 @@
-"""The paper's tables and its Figure 3: one file each, whose name is the target `snakemake NAME`.
+"""Tables of the papers, and figures as tables: one file each, whose name is the target `snakemake NAME`.
 
 A file defines, as literals that rules and configuration read without importing it:
 
 - `TITLE`: heading on the page. None: the page shows it in another form.
 - `NEEDS`: its inputs, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
   the four settings), `ocr_rl`, `ocr_sft` (the two training tables) and `runs` (which model each run starts from).
+- `PAPER` (optional): the paper that prints the table, by the name of its file in `resources/reference`; without it OCR.
 - `KEYS` (optional): keys of the configuration on which it depends too.
 - `EVERY_RUN` (optional): true if it has a row for every run, and not only for those of the paper.
 
@@ -12,7 +13,7 @@ and the function
 
     build(given: Given) -> list[ReportRow]     # cells, row by row
 
-The paper's numbers of the table are rows of `resources/reference/ocr.csv`.
+The paper's numbers of the table are rows of `resources/reference/PAPER.csv`.
 """
 
 from __future__ import annotations
