@@ -292,11 +292,36 @@ def table_predictions(wildcards):
     return [path for s in SETTINGS for path in difficulty_tables(s)] if needed else []
 
 
+def table_answers(wildcards):
+    """Predictions of the runs that a table compares, on the benchmark that tables report: the first."""
+    runs = runs_in(wildcards.table) if "answers" in table_needs(wildcards) else []
+    return [f"<results>/eval/{run}/{b}/predictions.parquet" for run in runs for b in study.evaluation.benchmarks[:1]]
+
+
 def table_runs(wildcards):
     """The run table, which says which model each run starts from."""
     return RUN_TABLE if "runs" in table_needs(wildcards) else []
 
 
 def table_questions(wildcards):
-    """The training tables that a table of the paper describes."""
-    return [f"<results>/train/{name}.parquet" for name in ("ocr_rl", "ocr_sft") if name in table_needs(wildcards)]
+    """The training tables that a table of a paper describes, and the questions of the benchmark that it reports."""
+    needs = table_needs(wildcards)
+    asked = study.evaluation.benchmarks[:1] if "questions" in needs else []
+    return [
+        *(f"<results>/train/{name}.parquet" for name in ("ocr_rl", "ocr_sft") if name in needs),
+        *(f"<results>/benchmarks/{benchmark}/questions.parquet" for benchmark in asked),
+    ]
+
+
+def page_tables():
+    """Tables that the page shows beside those of its scores: OCR's, and those of other papers that the run table names
+    if the study selects all their runs."""
+    named = dict.fromkeys(table for run in RUNS.values() for table in run.tables)
+    others = [
+        name
+        for name in named
+        if doors.paper_of(name) != doors.OWN_PAPER
+        and doors.PAPER_TABLES.constant(name, "NEEDS", ()) != ("scores", "runs")
+        and set(runs_in(name)) <= set(study.runs.select)
+    ]
+    return [f"<results>/report/{name}.parquet" for name in ("table1", "figure3", *others)]

@@ -3,6 +3,7 @@ rule paper_table:
     input:
         scores=table_scores,
         predictions=table_predictions,
+        answers=table_answers,
         questions=table_questions,
         reference=table_reference,
         runs=table_runs,
@@ -21,8 +22,8 @@ rule paper_table:
         recipes=table_recipes,
     shell:
         "python -m rollout3d.stages.paper_table --table {wildcards.table} --recipes {params.recipes:q}"
-        " --scores {input.scores:q} --predictions {input.predictions:q} --questions {input.questions:q}"
-        " --reference {input.reference:q} --kept {params.kept:q} --out {output.table:q} > {log:q} 2>&1"
+        " --scores {input.scores:q} --predictions {input.predictions:q} --answers {input.answers:q}"
+        " --questions {input.questions:q} --reference {input.reference:q} --kept {params.kept:q} --out {output.table:q} > {log:q} 2>&1"
 
 
 rule bias:
@@ -42,7 +43,7 @@ rule bias:
 
 rule report:
     input:
-        tables=["<results>/report/table1.parquet", "<results>/report/figure3.parquet"],
+        tables=page_tables(),
         scores=score_tables(study.runs.select),
         metrics=[f"<results>/runs/{run}/metrics.parquet" for run in SHOWN],
         rollouts=[f"<results>/runs/{run}/rollouts.parquet" for run in SHOWN if RUNS[run].method == "grpo"],

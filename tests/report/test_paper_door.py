@@ -1,6 +1,7 @@
 """The door of the paper's tables: one new file is a new table, as a target, in its rule and on the page."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -40,7 +41,7 @@ def test_every_file_defines_what_the_folder_asks_for():
     for name in PAPER_TABLES.names:
         made = PAPER_TABLES.load(name)
         assert callable(made.build) and made.__doc__
-        assert set(made.NEEDS) <= {"scores", "predictions", "ocr_rl", "ocr_sft", "runs"}, name
+        assert set(made.NEEDS) <= {"scores", "predictions", "answers", "questions", "ocr_rl", "ocr_sft", "runs"}, name
         assert PAPER_TABLES.constant(name, "TITLE", "") == made.TITLE
 
 
@@ -76,3 +77,51 @@ def test_a_new_file_leaves_the_other_tables_current(clone):
     after = code.Package(clone / "workflow" / "rollout3d").closure("paper_table", digest)
     assert json.dumps(dict(before.parts), sort_keys=True) == json.dumps(dict(after.parts), sort_keys=True)
     assert "workflow/rollout3d/report/paper/table1.py" not in before.files
+
+
+RUNS = """run\tmethod\tinit\ttrain_table\trollout\treward\tsteps\ttables
+filter\tgrpo\tfilter_base\tocr_rl\tvanilla\tocr\t5\t-
+qwen7b\tnone\tfilter_base\t-\t-\t-\t-\tspacer_table3,spacer_scannet
+spacer\tgrpo\tfilter_base\tocr_rl\tvanilla\tocr\t5\tspacer_table3,spacer_scannet
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "reads", "reads_not"),
+    [
+        ("spacer_table1", {"resources/reference/spacer.csv"}, {"predictions", "resources/reference/ocr.csv"}),
+        (
+            "spacer_table3",
+            {"eval/spacer/synthetic/scores", "eval/qwen7b/synthetic/predictions", "resources/reference/spacer.csv"},
+            {"benchmarks/synthetic/questions"},
+        ),
+        (
+            "spacer_scannet",
+            {"eval/spacer/synthetic/predictions", "benchmarks/synthetic/questions"},
+            {"scores", "difficulty"},
+        ),
+        ("spatial_r1_table1", {"resources/reference/spatial_r1.csv"}, {"resources/reference/spacer.csv"}),
+        ("table3", {"resources/reference/ocr.csv"}, {"resources/reference/spacer.csv"}),
+    ],
+)
+def test_a_table_reads_the_numbers_of_its_paper_and_the_answers_of_its_runs(clone, target, reads, reads_not):
+    (clone / "config" / "runs_rooms.tsv").write_text(RUNS)
+    done = snakemake(
+        *(clone, "-n", "--configfile", "config/presets/tiny.yaml"),
+        *("--config", 'runs={"table": "config/runs_rooms.tsv", "select": ["spacer"]}', "--", target),
+    )
+    assert done.returncode == 0, done.stderr
+    (job,) = re.findall(r"rule paper_table:\s*input: (.*)", done.stdout)
+    assert all(path in job for path in reads) and not any(path in job for path in reads_not), job
+
+
+def test_the_page_waits_for_tables_of_answers_only_where_all_their_runs_are_selected(clone):
+    (clone / "config" / "runs_rooms.tsv").write_text(RUNS)
+    for select, waits in (('["spacer"]', False), ('["spacer", "qwen7b"]', True)):
+        done = snakemake(
+            *(clone, "-n", "--configfile", "config/presets/tiny.yaml"),
+            *("--config", f'runs={{"table": "config/runs_rooms.tsv", "select": {select}}}', "--"),
+            "results/tiny/report/index.html",
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("report/spacer_table3.parquet" in done.stdout) == waits

@@ -11,7 +11,7 @@ from rollout3d.evaluation.views import seen_view
 from rollout3d.report.figures import words
 from rollout3d.report.questions import FATES, bias_lines, source_lines
 from rollout3d.report.sheet import Cell, Column, Group, Line, Sheet, plain_sheet
-from rollout3d.report.tables import NO_QUESTIONS, NOT_OURS, kept_note, task_columns, value_text
+from rollout3d.report.tables import NO_BENCHMARK, NO_QUESTIONS, NOT_OURS, kept_note, task_columns, value_text
 
 Row = Mapping[str, Any]
 
@@ -64,9 +64,10 @@ def pivot(cells: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]], list[s
     # Guesses have no scorer and no setting, so they do not count for what the others have in common.
     mine = [line["notes"] for line in lines.values() if line["ours"] and "guessing" not in line["notes"]]
     shared = [note for note in mine[0] if all(note in notes for notes in mine)] if mine else []
-    common = [note for note in shared if note != NO_QUESTIONS and not note.startswith("run ")]
+    silent = (NOT_OURS, NO_QUESTIONS, NO_BENCHMARK)
+    common = [note for note in shared if note not in silent and not note.startswith("run ")]
     for line in lines.values():
-        line["notes"] = [note for note in line["notes"] if note not in (*common, NOT_OURS, NO_QUESTIONS)]
+        line["notes"] = [note for note in line["notes"] if note not in (*common, *silent)]
     return columns, list(lines.values()), common
 
 

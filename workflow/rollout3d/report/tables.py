@@ -32,9 +32,12 @@ REFERENCES = shipped("resources/reference")
 
 PAPER_BENCHMARK = "vsibench"
 """Benchmark of the paper's numbers; the notes of other scores name theirs."""
+AVERAGE = "Avg."
+"""Column of the average over the tasks of a benchmark."""
 GUESSES = ("random", "frequent")
 """Views of the score table that use no video."""
 NOT_RUN = "not run"
+NO_BENCHMARK = "not run on this benchmark"
 NO_QUESTIONS = "the benchmark has no questions of this task"
 NOT_OURS = "reported by the paper, not part of this study"
 _COLUMNS = ("table", "row", "column", "value", "source", "run", "model")
@@ -67,7 +70,7 @@ def main_benchmark(scores: Iterable[Row]) -> str | None:
 
 def task_columns(scores: Iterable[Row]) -> dict[str, str]:
     """Return the column of Table 2 for each task, in its order: VSI-Bench's, then other tasks of these SCORES rows."""
-    found = {"overall": "Avg."} | {task.name: task.column for task in tasks()}
+    found = {"overall": AVERAGE} | {task.name: task.column for task in tasks()}
     for name in dict.fromkeys(row["task"] for row in scores):
         task = None if name in found else task_named(name)
         if task is not None:
@@ -102,6 +105,8 @@ def build(
     *,
     scores: Sequence[ScoreRow] = (),
     predictions: Sequence[PredictionRow] = (),
+    answers: Sequence[PredictionRow] = (),
+    asked: Sequence[QuestionRow] = (),
     rl: Sequence[QuestionRow] = (),
     sft: Sequence[QuestionRow] = (),
     correct_above: float = CORRECT_ABOVE,
@@ -112,7 +117,8 @@ def build(
 ) -> list[ReportRow]:
     """Return the cells of one of `TABLES`, made from those arguments that its file needs (`report.paper`).
 
-    `predictions`: of the four settings; their texts are scored against the questions in `rl`. `rl`, `sft`: the two
+    `predictions`: of the four settings; their texts are scored against the questions in `rl`. `answers`: of the runs,
+    to the questions `asked`. `rl`, `sft`: the two
     training tables. `models`: name of the model that was really run, by run (`models_of`), or by setting for a table of
     predictions (`models_of_settings`). `recipes`: summaries of the runs' recipes (`config.recipes.summaries`).
 
@@ -130,6 +136,8 @@ def build(
             [row for row in reference if row["table"] == table],
             scores=cast("list[ScoreRow]", official(scores)),
             predictions=predictions,
+            answers=answers,
+            asked=asked,
             rl=rl,
             sft=sft,
             correct_above=correct_above,
@@ -179,18 +187,26 @@ def _short(model: str) -> str:
     return model.rpartition("/")[2]
 
 
-def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
+def score_cells(
+    given: Given,
+    every_task: bool = False,
+    *,
+    overall: str = AVERAGE,
+    more: Mapping[tuple[str, str], tuple[float, int]] | None = None,
+) -> list[ReportRow]:
     """Return the cells of a table of scores: the paper's rows in its order, then every run that none of them names.
 
-    `every_task`: a column per task of the benchmark; else the average alone.
+    `every_task`: a column per task of the benchmark; else the average alone. `overall`: column of the average; columns
+    of the paper that the study's benchmark has no task for stand behind. `more`: run and column of these -> a number of
+    the study, and of how many questions it is the mean.
     """
     table, paper, scores = given.table, given.paper, given.scores
     marks, models, recipes = list(given.marks), given.models, given.recipes
     benchmark = main_benchmark(scores)
     if benchmark and benchmark != PAPER_BENCHMARK:
         marks = [f"benchmark {benchmark}", *marks]
-    titles = task_columns(row for row in scores if row["benchmark"] == benchmark)
-    ours: dict[tuple[str, str], tuple[float, int]] = {}
+    titles = task_columns(row for row in scores if row["benchmark"] == benchmark) | {"overall": overall}
+    ours: dict[tuple[str, str], tuple[float, int]] = dict(more or {})
     evaluated = set()
     notes: dict[str, list[str]] = {}
     for row in scores:
@@ -200,7 +216,8 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
             ours[of, titles[row["task"]]] = (row["score"], row["n"])
             evaluated.add(of)
             notes[of] = marks + kept_note(row["rests_on"]) + made_note(row)
-    columns = list(titles.values()) if every_task else ["Avg."]
+    columns = list(titles.values()) if every_task else [overall]
+    columns += [name for name in dict.fromkeys(row["column"] for row in paper) if name not in columns]
     values = {(row["row"], row["column"]): row["value"] for row in paper}
     reference = {row["row"]: row for row in paper}
     cells = []
@@ -208,7 +225,7 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
     for name, row in reference.items():
         run = row["run"]
         other = other_model(row, models.get(run))
-        if other and name == _short(row["model"]):
+        if other and name.partition(", ")[0] == _short(row["model"]):
             run = (
                 ""  # the row is the paper's model, which was not run; the model that was run has a row of its own below
             )
@@ -217,7 +234,8 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
             value = values.get((name, column), "")
             if run:
                 source = "guessing" if run in GUESSES else f"run {run}"
-                missing = NO_QUESTIONS if run in evaluated else NOT_RUN
+                absent = NO_QUESTIONS if column in titles.values() else NO_BENCHMARK
+                missing = absent if run in evaluated else NOT_RUN
                 own = recipe_note(recipes.get(run))
                 notes_here = other + own + notes.get(run, marks)
                 missing = "; ".join([missing, *own])
@@ -230,7 +248,10 @@ def score_cells(given: Given, every_task: bool = False) -> list[ReportRow]:
             named = f"{run}: {models[run]}" if run in models else run
             notes_here = recipe_note(recipes.get(run)) + notes.get(run, marks)
             cells += [
-                cell(table, named, column, "", ours.get((run, column)), notes_here, f"run {run}", NO_QUESTIONS)
+                cell(
+                    *(table, named, column, "", ours.get((run, column)), notes_here, f"run {run}"),
+                    NO_QUESTIONS if column in titles.values() else NO_BENCHMARK,
+                )
                 for column in columns
             ]
     return cells

@@ -19,7 +19,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--table", required=True, choices=paper.TABLES)
     parser.add_argument("--scores", nargs="*", default=[], help="tables scores of the runs that are compared")
     parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the four settings")
-    parser.add_argument("--questions", nargs="*", default=[], help="training tables: ocr_rl, ocr_sft")
+    parser.add_argument("--answers", nargs="*", default=[], help="tables predictions of the runs that are compared")
+    parser.add_argument(
+        "--questions", nargs="*", default=[], help="training tables ocr_rl, ocr_sft; table questions of the benchmark"
+    )
     parser.add_argument("--reference", help="the paper's numbers; default: the file of the paper that prints the table")
     parser.add_argument("--out", required=True, help="table report")
     parser.add_argument(
@@ -31,12 +34,12 @@ def main(argv: list[str] | None = None) -> None:
     args, config = STAGE.parse(parser, argv)
     recipes = json.loads(args.recipes)
     reference = args.reference or paper.reference_of(args.table)
-    given = {"ocr_rl": [], "ocr_sft": []}
+    given = {"ocr_rl": [], "ocr_sft": [], "questions": []}
     for path in args.questions:
         name = tables.lineage(path).get("table")
         if name not in given:
-            raise StageError(f"{path}: holds the table '{name}'; --questions takes ocr_rl and ocr_sft")
-        columns = ["question_id", "answer_type", "ground_truth", "question_type", "source"]
+            raise StageError(f"{path}: holds the table '{name}'; --questions takes {', '.join(given)}")
+        columns = ["question_id", "answer_type", "ground_truth", "question_type", "source", "dataset"]
         given[name] += tables.read(tables.TABLES[name], path, columns)
     needs = doors.PAPER_TABLES.constant(args.table, "NEEDS", ())
     models = {}
@@ -51,6 +54,11 @@ def main(argv: list[str] | None = None) -> None:
             *(tables.PREDICTIONS, args.predictions),
             ["question_id", "setting", "sample", "text", *tables.SETTING_COLUMNS],
         ),
+        answers=tables.read_many(
+            *(tables.PREDICTIONS, args.answers),
+            ["question_id", "model", "setting", "text", "n_tokens", *tables.SETTING_COLUMNS],
+        ),
+        asked=given["questions"],
         rl=given["ocr_rl"],
         sft=given["ocr_sft"],
         preset=config.preset,
@@ -58,7 +66,8 @@ def main(argv: list[str] | None = None) -> None:
         models=models,
         recipes=recipes,
     )
-    parents = {"scores": args.scores, "predictions": args.predictions, "questions": args.questions}
+    parents = {"scores": args.scores, "predictions": args.predictions, "answers": args.answers}
+    parents |= {"questions": args.questions}
     parents["reference"] = str(reference)
     if "runs" in needs:
         parents["runs"] = found(config.runs.table)

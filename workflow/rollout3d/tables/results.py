@@ -144,11 +144,11 @@ SCORES: Table[ScoreRow] = _declare(
 
 REPORT: Table[ReportRow] = _declare(
     "report",
-    "one cell of one of the paper's tables",
-    _field("table", _S, "table1..table5, figure3"),
+    "one cell of a table of a paper",
+    _field("table", _S, "file of report/paper, such as table1 or spacer_table1"),
     _field("row", _S, "row label"),
     _field("column", _S, "column label"),
-    _null("paper", _F, "the paper's number"),
+    _null("paper", _F, "the paper's number; null = it prints none"),
     _null("ours", _F, "ours; null = not run"),
     _null("n", _I, "questions behind ours"),
     _field("note", _S, "remark for the reader: not run, preset, fallback"),

@@ -662,10 +662,10 @@ class ReleasedAuditRow(TypedDict):
 
 
 class ReportRow(TypedDict):
-    """one cell of one of the paper's tables"""
+    """one cell of a table of a paper"""
 
     table: str
-    """table1..table5, figure3"""
+    """file of report/paper, such as table1 or spacer_table1"""
 
     row: str
     """row label"""
@@ -674,7 +674,7 @@ class ReportRow(TypedDict):
     """column label"""
 
     paper: float | None
-    """the paper's number"""
+    """the paper's number; null = it prints none"""
 
     ours: float | None
     """ours; null = not run"""

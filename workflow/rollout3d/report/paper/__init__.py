@@ -4,7 +4,8 @@ A file defines, as literals that rules and configuration read without importing 
 
 - `TITLE`: heading on the page. None: the page shows it in another form.
 - `NEEDS`: its inputs, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
-  the four settings), `ocr_rl`, `ocr_sft` (the two training tables) and `runs` (which model each run starts from).
+  the four settings), `answers` (predictions of the runs whose row names the table, on the first benchmark), `questions`
+  (of that benchmark), `ocr_rl`, `ocr_sft` (the two training tables) and `runs` (which model each run starts from).
 - `PAPER` (optional): the paper that prints the table, by the name of its file in `resources/reference`; without it OCR.
 - `KEYS` (optional): keys of the configuration on which it depends too.
 - `EVERY_RUN` (optional): true if it has a row for every run, and not only for those of the paper.
@@ -13,7 +14,7 @@ and the function
 
     build(given: Given) -> list[ReportRow]     # cells, row by row
 
-The paper's numbers of the table are rows of `resources/reference/PAPER.csv`.
+The numbers that the paper prints are rows of its file in `resources/reference`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class Given:
     scores: Sequence[ScoreRow] = ()
     """Scores by the official scorer of each benchmark."""
     predictions: Sequence[PredictionRow] = ()
+    answers: Sequence[PredictionRow] = ()
+    """Answers of the runs that the table compares, probes included."""
+    asked: Sequence[QuestionRow] = ()
+    """Questions of the benchmark that `answers` are about."""
     rl: Sequence[QuestionRow] = ()
     sft: Sequence[QuestionRow] = ()
     correct_above: float = 0.5
