@@ -83,7 +83,10 @@ def question_text(
     `scene_id`) is never offered a map. Raises ValueError for an answer type that the wording does not know.
     """
     name = wording_name(style, think)
-    words = wording(name if row["scene_id"] is not None else general_wording(name))
+    grid = map_grid(name)
+    if grid is not None and row["scene_id"] is None:
+        name, grid = general_wording(name), None
+    words = wording(name)
     if row["answer_type"] not in ANSWER_TYPES:
         raise ValueError(f"question {row.get('question_id')}: unknown answer type '{row['answer_type']}'")
     question = row["question"]
@@ -91,8 +94,7 @@ def question_text(
         question += words["options"].replace("{options}", "\n".join(row["options"]))
     before = "".join(words[name] for name in shown)
     fields = {"{question}": question}
-    grid = map_grid(name)
-    if "categories" in words and grid is not None:
+    if grid is not None:
         listed = words["categories"] if categories is None else ", ".join(categories)
         fields |= {"{grid}": str(grid), "{last}": str(grid - 1), "{categories}": listed}
     # In one pass: a question or a category may hold the name of a field.

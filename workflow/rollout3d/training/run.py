@@ -144,7 +144,9 @@ def run_grpo(
             backend=config.generation.backend,
         )
         loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
-        train_grpo(grpo, run, config.seed, questions, regions, engine, loop, maps, config.prompts.map_grid)
+        # The grid decides runs with maps alone.
+        drawn = {} if maps is None else {"maps": maps, "map_grid": config.prompts.map_grid}
+        train_grpo(grpo, run, config.seed, questions, regions, engine, loop, **drawn)
         loop.finish(keep, name=run.run, **_about("grpo", config, run, lineage))
         engine.close()
 
