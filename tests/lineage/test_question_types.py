@@ -55,7 +55,9 @@ def test_adding_a_question_type_leaves_every_result_current(clone):
 def test_editing_a_question_type_in_use_does_not(clone):
     before = digests(clone)
     file = clone / "workflow" / "rollout3d" / "questions" / "types" / "object_counting.py"
-    file.write_text(file.read_text().replace("if n >= 2]", "if n >= 3]"))
+    text = file.read_text()
+    file.write_text(text.replace("if n >= rules.least_count]", "if n > rules.least_count]"))
+    assert file.read_text() != text
     now = changed(before, digests(clone))
     assert {"questions", "assemble", "import_questions", "score", "paper_table", "report"} <= now
     assert not now & {"ingest", "regions", "prepare_benchmark", "import_cot", "difficulty", "evaluate", "annotate"}

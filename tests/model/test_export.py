@@ -61,7 +61,7 @@ print(json.dumps(found))
 """
 
 
-def judge(name, row, rollouts, grpo):
+def judge(name, row, rollouts, grpo, *_):
     """Rewards with spread in every group, which an untaught model does not earn."""
     return [Judgement(None, {"correctness": float(i % 2)}, float(i % 2)) for i, _ in enumerate(rollouts)]
 

@@ -43,6 +43,7 @@ rule grpo:
         maps=[],
         objects={objects!r},
         regions={regions!r},
+        cognitive_maps=[],
     output:
         model="results/runs/{{run}}/model.json",
         metrics="results/runs/{{run}}/metrics.parquet",

@@ -1,6 +1,5 @@
 """Rewards of SpaceR and Spatial-R1 by hand, each difference of paper and release in both variants."""
 
-from functools import partial
 from math import sqrt
 
 import pytest
@@ -17,7 +16,7 @@ from rollout3d.stages import registry
 from rollout3d.training import grpo as grpo_module
 from rollout3d.training import run as run_module
 from rollout3d.training.data import NotTrainable
-from rollout3d.training.grpo import reward, roll_out, show, train_grpo
+from rollout3d.training.grpo import reward, roll_out, show
 from rollout3d.training.maps import check_maps
 from rollout3d.training.rewards import Written, judge
 from rollout3d.training.rollouts import Context
@@ -275,10 +274,10 @@ def test_a_reward_that_needs_maps_is_refused_without_them():
         check_maps(name, None, {"scene_a"})
 
 
-def test_training_with_a_reward_that_needs_maps_and_none_given_ends_with_that_error(files):
-    motor = engine(files, tw.config().grpo)
+def test_a_run_whose_reward_needs_maps_and_has_none_ends_before_it_trains(files, tmp_path):
+    run = tw.run("object_centric", reward="spacer", steps=2)
     with pytest.raises(NotTrainable, match="needs the cognitive maps"):
-        train_grpo(tw.config().grpo, tw.run(reward="spacer"), 0, questions(files), None, motor, None)
+        run_module.run_grpo(tw.config(), run, tw.inputs(files), tmp_path, tw.lineage)
 
 
 def test_the_maps_of_a_run_reach_its_reward_and_the_part_its_tables(files, tmp_path, monkeypatch):
@@ -289,9 +288,10 @@ def test_the_maps_of_a_run_reach_its_reward_and_the_part_its_tables(files, tmp_p
         return judge(name, question, written, grpo, truth, grid)
 
     monkeypatch.setattr(grpo_module, "judge", judging)
-    monkeypatch.setattr(run_module, "train_grpo", partial(train_grpo, maps=maps, map_grid=5))
+    monkeypatch.setattr(run_module, "_maps", lambda *_: maps)
     run = tw.run("object_centric", reward="spacer", steps=2)
-    run_module.run_grpo(tw.config(), run, tw.inputs(files), tmp_path, tw.lineage)
+    config = Config.model_validate(tw.config().model_dump() | {"prompts": {"think": "plain", "map_grid": 5}})
+    run_module.run_grpo(config, run, tw.inputs(files), tmp_path, tw.lineage)
     assert len(given) == 4 and all((truth, grid) == (maps[scene], 5) for scene, truth, grid in given)
     for table in (tables.ROLLOUTS, tables.METRICS):
         for row in tables.read(table, tmp_path / f"{table.name}.parquet"):

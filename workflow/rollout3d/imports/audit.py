@@ -16,7 +16,6 @@ import numpy as np
 
 from rollout3d import tables
 from rollout3d.config import question_types
-from rollout3d.geometry.distance import Method
 from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
 from rollout3d.imports.choices import implied_options, letter, option_texts, side, word
@@ -32,7 +31,7 @@ from rollout3d.tables.rows import ObjectRow, SceneRow
 
 Row = dict[str, Any]
 
-Definition = Literal[Method, "centres"]
+Definition = Literal["vsibench", "exact", "centres"]
 DEFINITIONS: Mapping[str, str] = {
     "vsibench": "closest points as VSI-Bench samples them",
     "exact": "closest points of the boxes",

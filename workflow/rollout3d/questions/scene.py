@@ -87,7 +87,7 @@ class SceneView:
             room_size_m2=scene["room_size_m2"],
             counts={entry["category"]: entry["n"] for entry in scene["object_counts"]},
             items={category: tuple(found) for category, found in items.items()},
-            fps=scene["fps"],
+            fps=scene.get("fps"),
             floor_area_m2=scene.get("floor_area_m2"),
             clouds=clouds,
         )

@@ -73,10 +73,11 @@ class TableFile:
     def _expect(self, table: Table) -> None:
         about, path = self.about, self.path
         version = about.get("version")
-        older = bool(table.added) and version == table.version - 1
+        found = self._file.schema_arrow
+        older = bool(table.added) and version in range(table.version - table.reads, table.version)
         if about.get("table") == table.name and (version == table.version or older):
-            self._absent = {name: table.schema.field(name) for name in table.added} if older else {}
-            found = self._file.schema_arrow
+            lacking = [name for name in table.added if name not in found.names] if older else []
+            self._absent = {name: table.schema.field(name) for name in lacking}
             names = [field.name for field in table.schema if field.name not in self._absent]
             if found.names != names:
                 raise ValueError(f"its columns {found.names} are not those of the table '{table.name}', {names}")

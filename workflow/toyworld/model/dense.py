@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 assert CELL == FACTOR
 
 LAYER = 2
-"""Layer of the language model whose states at the visual tokens tell the place of what these show."""
+"""Layer of the language model, the last of smaller ones, whose states at visual tokens tell the place of what these
+show."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ class DenseHead(nn.Module):
         self._state: Tensor | None = None
         policy.core.model.visual.register_forward_hook(self._keep)
         layers: Any = policy.core.model.language_model.layers
-        layers[LAYER].register_forward_hook(self._keep_state)
+        layers[min(LAYER, len(layers) - 1)].register_forward_hook(self._keep_state)
 
     def _keep(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
         self._features.append(output.pooler_output)
