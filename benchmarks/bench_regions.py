@@ -39,7 +39,7 @@ def figures() -> Iterator[Figure]:
 def timed(root: str, mode: RegionMode) -> dict[str, float]:
     """Time the regions of the scan, whose objects and frames are prepared before the clock starts."""
     with datasets.read_scan(scannet, Path(root), REF) as scan:
-        objects = rows.object_rows(scan)
+        objects = rows.object_rows(scan, Config())
         frames = [_frame(scan, index) for index in sample_indices(scan.source.n_frames, N)]
     wall, cpu = time.perf_counter(), time.process_time()
     found = regions.scene_regions(scannet.NAME, Path(root), REF, objects, frames, mode)
