@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from measure import Figure, alone, median
-from rollout3d.config import RegionMode
+from rollout3d.config import Config, RegionMode
 from rollout3d.geometry.camera import resize_intrinsics, sample_indices
 from rollout3d.scenes import datasets, regions, rows
 from rollout3d.scenes.datasets import scannet

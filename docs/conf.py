@@ -26,6 +26,7 @@ include_patterns = [
     "config/README.md",
     "tests/README.md",
     "workflow/toyworld/README.md",
+    "resources/reference/README.md",
     "resources/tiny_qwen/README.md",
     "docs/*.md",
     "docs/decisions/*.md",
