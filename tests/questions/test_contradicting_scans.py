@@ -107,9 +107,29 @@ def test_summary_counts_by_the_configured_judgement(tmp_path):
 
 def test_scenes_of_the_version_before_are_read_and_not_judged(tmp_path):
     folder = shard(tmp_path / "s", [GOOD | {"in_room": 0.0}])
-    schema = tables.SCENES.schema.remove(tables.SCENES.schema.get_field_index("agreement"))
-    older = dataclasses.replace(tables.SCENES, version=1, schema=schema, added=())
+    schema = tables.SCENES.schema
+    for name in tables.SCENES.added:
+        schema = schema.remove(schema.get_field_index(name))
+    older = dataclasses.replace(tables.SCENES, version=1, schema=schema, added=(), optional=())
     rows = tables.read(tables.SCENES, folder / "scenes.parquet")
     tables.write(older, folder / "scenes.parquet", [{k: v for k, v in rows[0].items() if k in schema.names}], LINEAGE)
     asked, dropped = ask(folder, tmp_path)
     assert asked == {"scene0000_00"} and dropped == {}
+
+
+def test_scenes_lack_only_the_columns_that_are_newer_than_their_version(tmp_path):
+    """Version 2 has `agreement` and lacks `floor_area_m2`: a file of it without both is damaged, and not unjudged."""
+    folder = shard(tmp_path / "s", [GOOD])
+    file, row = folder / "scenes.parquet", tables.read(tables.SCENES, folder / "scenes.parquet")[0]
+    for gone, readable in ((("floor_area_m2",), True), (("agreement", "floor_area_m2"), False)):
+        schema = tables.SCENES.schema
+        for name in gone:
+            schema = schema.remove(schema.get_field_index(name))
+        older = dataclasses.replace(tables.SCENES, version=2, schema=schema, added=(), optional=())
+        tables.write(older, file, [{k: v for k, v in row.items() if k in schema.names}], LINEAGE)
+        if readable:
+            (again,) = tables.read(tables.SCENES, file)
+            assert again["agreement"] == row["agreement"] and again["floor_area_m2"] is None
+        else:
+            with pytest.raises(tables.TableError, match="its columns"):
+                tables.read(tables.SCENES, file)

@@ -255,4 +255,4 @@ def test_sums_are_right_and_not_always_the_same():
             assert said.endswith(" m in centimeters") and int(answer) == 100 * numbers[0]
         kinds[re.sub(r"[0-9.]+", "", said).split()[-1 if "centimeters" in said else 0]] += 1
         found.add(said)
-    assert len(found) > 600
+    assert len(found) > 600 and set(kinds.values()) == {200}

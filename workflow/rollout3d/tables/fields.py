@@ -50,7 +50,7 @@ class Table(Generic[R]):
     row: str
     schema: pa.Schema
     added: tuple[str, ...] = ()
-    reads: int = 1
+    reads: int = 1  # equally many of `added` belong to each of these versions, the oldest first
     per_scene: bool = False
     parts: str | None = None
     optional: tuple[str, ...] = ()
