@@ -125,21 +125,31 @@ def test_questions_that_are_not_about_a_scan_keep_video_r1s_prompt(question, ans
     assert "<map>" in spatial and spatial.endswith(end)
 
 
+def test_the_short_map_prompt_offers_a_map_and_other_questions_keep_the_short_one(question):
+    text = question_text(question(answer_type="number", options=None), style="think", think="plain_map5")
+    assert "place all things on a 5x5 <map> </map>" in text and text.endswith(" Answer with a number.")
+    leaked = question_text(question(options=None), style="think", think="plain_map5", categories=("bed", "tv"))
+    assert "place bed, tv on a 5x5 <map> </map>" in leaked
+    row = question(scene_id=None, space_id=None)
+    assert question_text(row, style="think", think="plain_map5") == question_text(row, style="think", think="plain")
+
+
 def test_map_prompt_leaves_braces_of_a_question_alone(question):
     text = question_text(question(question="{grid} {categories} {last}"), style="think", think="map10")
     assert text.startswith("{grid} {categories} {last}\n")
 
 
 def test_digest_of_the_map_prompt_counts_both_of_its_files(tmp_path, monkeypatch):
-    for name in ("think_map", "think_video_r1", "think_plain"):
+    for name in ("think_map", "think_video_r1", "think_plain", "think_plain_map"):
         (tmp_path / f"{name}.txt").write_text(name)
     monkeypatch.setattr(wordings, "DIRECTORY", tmp_path)
     digest = wordings.wording_digest.__wrapped__
     assert digest("think_plain") == hashlib.sha256(b"think_plain").hexdigest()[:16]
     assert digest("think_map10") == hashlib.sha256(b"think_mapthink_video_r1").hexdigest()[:16]
+    assert digest("think_plain_map5") == hashlib.sha256(b"think_plain_mapthink_plain").hexdigest()[:16]
 
 
-@pytest.mark.parametrize("name", ["direct", "think_video_r1", "think_plain", "think_map10"])
+@pytest.mark.parametrize("name", ["direct", "think_video_r1", "think_plain", "think_map10", "think_plain_map5"])
 def test_every_wording_has_a_place_for_the_question_and_an_end_for_every_answer(name):
     sections = wording(name)
     assert sections["question"].count("{question}") == 1
@@ -162,7 +172,7 @@ def test_media_come_first_and_the_top_view_before_the_video(question, frames):
 
 
 def test_unknown_names_say_what_is_known(question, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="known are direct, think_map, think_plain, think_video_r1"):
+    with pytest.raises(ValueError, match="known are direct, think_map, think_plain, think_plain_map, think_video_r1"):
         question_text(question(), style="think", think="nonsense")
     with pytest.raises(ValueError, match="unknown answer type 'poem'"):
         question_text(question(answer_type="poem"))

@@ -6,6 +6,7 @@ follows where it says nothing; "VSI-Bench" = the benchmark's generator and metri
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -261,9 +262,10 @@ class Model(Section):
 
 
 class Prompts(Section):
-    think: Literal["video_r1", "plain", "map"] = "video_r1"
+    think: Literal["video_r1", "plain", "map", "plain_map"] = "video_r1"
     """Wording that asks for reasoning, by its file resources/prompts/think_<name>.txt. map: questions about scans offer
-    a cognitive map, with SpaceR's steps and rules in our words; other questions have Video-R1's wording. [Video-R1]"""
+    a cognitive map, with SpaceR's steps and rules in our words; other questions have Video-R1's wording. plain and
+    plain_map: for models too small to read these. [Video-R1]"""
     map_grid: MapGrid = 10
     """M: number of columns and rows of cognitive maps, in prompts and in rewards. [SpaceR, section 5.1; others: Table
     6]"""
@@ -271,29 +273,34 @@ class Prompts(Section):
     """List in the map prompt of GRPO the categories of the scene's own map, which gives away what is in the room, in
     place of the fixed list of evaluation (ablation). [assumed; SpaceR's release lists them]"""
 
-    GENERAL: ClassVar[str] = "video_r1"
-    """Wording of questions that are not about scans, where `think` is map."""
+    GENERAL: ClassVar[Mapping[str, str]] = {"map": "video_r1", "plain_map": "plain"}
+    """Wordings that offer a map -> the wording of questions that are not about scans."""
+
+    @property
+    def offers_map(self) -> bool:
+        """True if questions about scans offer a cognitive map."""
+        return self.think in self.GENERAL
 
     @property
     def leaks(self) -> bool:
         """True if prompts of GRPO list the categories of the scene's own map."""
-        return self.think == "map" and self.leak_keys
+        return self.offers_map and self.leak_keys
 
     @property
     def wording(self) -> str:
         """Name of the wording as answers record it: that of the map prompt has its grid size, such as map10."""
-        return f"map{self.map_grid}" if self.think == "map" else self.think
+        return f"{self.think}{self.map_grid}" if self.offers_map else self.think
 
     @property
     def files(self) -> tuple[str, ...]:
         """The NAME of every file think_NAME.txt that prompts may use."""
-        return ("map", self.GENERAL) if self.think == "map" else (self.think,)
+        return (self.think, self.GENERAL[self.think]) if self.offers_map else (self.think,)
 
     def keys(self, rewarded: bool = False, rl: bool = False) -> tuple[str, ...]:
         """Return the keys that decide a prompt that asks for reasoning. `rewarded`: a reward compares answers with
         maps, so their grid counts; `rl`: the prompt is one of GRPO."""
-        grid = ("prompts.map_grid",) if rewarded or self.think == "map" else ()
-        return ("prompts.think", *grid, *(("prompts.leak_keys",) if rl and self.think == "map" else ()))
+        grid = ("prompts.map_grid",) if rewarded or self.offers_map else ()
+        return ("prompts.think", *grid, *(("prompts.leak_keys",) if rl and self.offers_map else ()))
 
 
 class Generation(Section):

@@ -8,9 +8,9 @@ A file is a remark followed by sections, `== name ==` and the exact text below i
 - `question`: the body, `{question}` standing for the question and its options;
 - `choice`, `number`, `text`, `ocr`, `regression`: the end, by type of answer.
 
-`think_map.txt` offers a cognitive map (SpaceR, section 4.2). Its body also has `{grid}`, columns and rows of the map,
-`{last}`, the number of the last one, and `{categories}`, for which its section `categories` is the default. It is for
-questions about scans: others have the wording of `config.Prompts.GENERAL`.
+`think_map.txt` and `think_plain_map.txt` offer a cognitive map (SpaceR, section 4.2). Their body may also have
+`{grid}`, columns and rows of the map, `{last}`, the number of the last one, and `{categories}`, for which the section
+`categories` is the default. They are for questions about scans: others have the wording of `config.Prompts.GENERAL`.
 """
 
 from __future__ import annotations

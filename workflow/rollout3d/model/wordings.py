@@ -1,6 +1,6 @@
 """Names and digests of the wordings of questions. Needs no torch, so that scoring can use it.
 
-A wording is a file of `resources/prompts`: `direct`, or `think_NAME`. That of the map prompt is named with its grid
+A wording is a file of `resources/prompts`: `direct`, or `think_NAME`. One that offers a map is named with its grid
 size: `think_map15` is `think_map.txt` at 15 x 15 cells.
 """
 
@@ -18,7 +18,7 @@ DIRECTORY = shipped("resources/prompts")
 
 Style = Literal["direct", "think"]
 
-_MAP = re.compile(r"(think_map)([1-9]\d*)")
+_MAP = re.compile(rf"think_({'|'.join(Prompts.GENERAL)})([1-9]\d*)")
 
 
 def wording_name(style: Style, think: str | None) -> str:
@@ -35,12 +35,13 @@ def map_grid(name: str) -> int | None:
 def wording_file(name: str) -> str:
     """Return the name of a wording's file in `DIRECTORY`."""
     found = _MAP.fullmatch(name)
-    return f"{found[1] if found else name}.txt"
+    return f"think_{found[1]}.txt" if found else f"{name}.txt"
 
 
 def general_wording(name: str) -> str:
     """Return the wording of questions that are not about scans, where those about scans have the wording `name`."""
-    return name if map_grid(name) is None else f"think_{Prompts.GENERAL}"
+    found = _MAP.fullmatch(name)
+    return f"think_{Prompts.GENERAL[found[1]]}" if found else name
 
 
 @cache

@@ -283,5 +283,5 @@ def _about(method: str, config: Config, run: Run, lineage: tables.Lineage) -> di
     """Return the entries of `model.json` beside name and weights; the run's settings are in the lineage."""
     system = (config.sft.system if method == "sft" else None) or SYSTEM
     prompts = {"think": config.prompts.think, "system": system}
-    prompts |= {"map_grid": config.prompts.map_grid} if config.prompts.think == "map" else {}
+    prompts |= {"map_grid": config.prompts.map_grid} if config.prompts.offers_map else {}
     return {"kind": method, "recipe": run.recipe, "lineage": lineage.as_dict(), "prompts": prompts}
