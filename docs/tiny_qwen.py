@@ -69,13 +69,14 @@ def taught() -> dict[int, dict[str, Any]]:
     assert study.toyworld is not None
     model = study.toyworld.model
     reason = partial(geometric.reasoning, seed=study.seed, most=study.cot.sentences)
-    parts = (0.5, *(share + 0.01 for share in (training.LATE_FROM, training.REASONED_FROM, 1.0)))
+    first, second, _ = model.courses
+    starts = (0.49, training.LATE_FROM, training.REASONED_FROM, 1.0, 1.0 + second / first)
     found = {}
-    for step in (round(part * model.steps) for part in parts):
+    for step in (round((share + 0.01) * first) for share in starts):
         room = lessons.make_room(step * model.batch_size, study, reason, training.asked_at(step, model))
         said = json.dumps([[each.question, each.answer, each.weight] for each in room.lessons])
         digest = hashlib.sha256(said.encode()).hexdigest()[:16]
-        found[step] = {"lessons": digest, "rate": round(training.share_of_peak(step, model.steps, model.second), 6)}
+        found[step] = {"lessons": digest, "rate": round(training.share_of_peak(step, model), 6)}
     return found
 
 
@@ -112,6 +113,7 @@ def card(results: Path) -> str:
         steps=f"{len(metrics):,}",
         rooms=own["model"]["batch_size"],
         second=f"{own['model']['second']:,}",
+        third=f"{own['model']['third']:,}",
         hours=f"{sum(row['seconds'][0]['value'] for row in metrics) / 3600:.1f}",
         held_out=len(rooms),
         frames=own["frames"],

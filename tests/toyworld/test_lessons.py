@@ -1,5 +1,6 @@
 """Lessons of the small model: true statements about rooms that never repeat."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -237,6 +238,33 @@ def test_the_last_rooms_teach_direct_answers_and_reasoning_and_the_sums_it_needs
     direct = [lesson for lesson in room.lessons if lesson.weight == lessons.DIRECT_WEIGHT]
     assert 4 <= len(reasoned) <= lessons.BOTH.reasoned and 6 <= len(direct) <= lessons.BOTH.questions
     assert sum(" minus " in question for question in asked) == lessons.BOTH.sums
+
+
+def test_the_third_course_has_short_thoughts_and_maps():
+    room = lessons.make_room(3, with_model(blind=0.0), REASON, lessons.SHORT)
+    reasoned = [lesson for lesson in room.lessons if lesson.answer.startswith("<think>")]
+    mapped = [lesson for lesson in reasoned if "<map>" in lesson.answer]
+    assert len(mapped) == lessons.SHORT.mapped and len(reasoned) > 4
+    for lesson in reasoned:
+        thought = re.sub(r"<map>.*</map> ", "", re.search("<think>(.*)</think>", lesson.answer, re.S)[1])
+        assert 1 <= len(re.findall(r"[.](?: |$)", thought)) <= 3
+        assert ("a 10x10 <map> </map>" in lesson.question) == (lesson in mapped)
+
+
+def test_a_map_has_the_cell_of_everything_that_a_film_shows_over_the_rectangle_around_its_rooms():
+    """By hand, from the world's own numbers: y up, half-open cells, sorted."""
+    film, view = film_and_view("map")
+    found = json.loads(lessons.map_of(view, film, 10))
+    assert set(found) == set(lessons.all_shown(view, film)) and any(len(cells) > 1 for cells in found.values())
+    corners = [corner for room in film.world.rooms for corner in room]
+    (x0, y0), (x1, y1) = (tuple(pick(corner[k] for corner in corners) for k in (0, 1)) for pick in (min, max))
+    expected = {}
+    for thing in film.world.things:
+        name = lessons.asked_as(thing, "scannet")
+        if name in found:
+            x, y, _ = thing.center
+            expected.setdefault(name, []).append([int(10 * (x - x0) / (x1 - x0)), int(10 * (y - y0) / (y1 - y0))])
+    assert found == {name: sorted(cells) for name, cells in expected.items()}
 
 
 def test_sums_are_right_and_not_always_the_same():

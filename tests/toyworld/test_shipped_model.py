@@ -47,7 +47,7 @@ def test_the_card_has_the_recipe_of_the_preset(made, card):
 
 def test_the_card_has_what_is_taught_after_its_first_steps(made, card):
     """Lessons and rates in every part of the training, which the first losses do not reach."""
-    assert card["taught"] == made.taught() and len(card["taught"]) == 4
+    assert card["taught"] == made.taught() and len(card["taught"]) == 5
 
 
 def test_it_is_a_whole_model_of_two_to_eight_million_parameters_in_bfloat16():

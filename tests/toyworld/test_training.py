@@ -12,7 +12,7 @@ from rollout3d.cot import geometric
 from rollout3d.model.encode import Text, Video
 from rollout3d.training.packing import LogProbs, PackedRow, pack
 from toyworld.model import checkpoint, lessons, training
-from toyworld.model.training import QUESTION_WEIGHT, Trainer, lesson_row, orthogonalised, share_of_peak
+from toyworld.model.training import QUESTION_WEIGHT, Trainer, asked_at, lesson_row, orthogonalised, share_of_peak
 
 from .test_lessons import STUDY, with_model
 
@@ -25,6 +25,7 @@ SMALL = {
     "vocabulary": 1200,
     "processes": 1,
     "second": 0,
+    "third": 0,
 }
 
 
@@ -86,30 +87,36 @@ def test_gradients_of_a_room_are_those_of_separate_forwards(monkeypatch):
         assert torch.allclose(ours, parameter.grad, rtol=1e-3, atol=1e-6)
 
 
-def test_first_come_clips_then_rooms_then_choices_and_in_the_end_as_much_reasoning():
-    study = small(steps=10, clips=3, second=2)
+def test_first_come_clips_then_rooms_then_choices_then_as_much_reasoning_and_in_the_end_maps():
+    study = small(steps=10, clips=3, second=2, third=2)
     trainer = Trainer(study, "x", REASON)
     kinds = []
-    for step in range(12):
+    for step in range(14):
         for room in trainer.rooms(step):
+            mapped = any("<map>" in lesson.answer for lesson in room.lessons)
             reasoned = sum(lesson.answer.startswith("<think>") for lesson in room.lessons)
             described = any(lesson.question == lessons.DESCRIBE for lesson in room.lessons)
             if len(room.lessons) == 1:
                 kinds.append("clip")
+            elif mapped:
+                kinds.append("map")
             else:
                 kinds.append("early" if described else "late" if not reasoned else "some" if reasoned < 3 else "both")
     assert kinds[:6] == ["clip"] * 6 and kinds[6:12] == ["early"] * 6 and kinds[12:14] == ["late"] * 2
-    assert {"some"} <= set(kinds[14:20]) <= {"late", "some"} and "both" in kinds[20:]
+    assert {"some"} <= set(kinds[14:20]) <= {"late", "some"}
+    assert "both" in kinds[20:24] and "map" in kinds[24:] and "map" not in kinds[:24]
+    with pytest.raises(ValueError, match=r"step 14 .* \(10, 2, 2\)"):
+        asked_at(14, study.toyworld.model)
 
 
-def test_places_are_a_target_in_the_second_course_alone(monkeypatch):
-    trainer = Trainer(small(steps=1, clips=0, second=1), "x", REASON)
+def test_places_are_a_target_after_the_first_course(monkeypatch):
+    trainer = Trainer(small(steps=1, clips=0, second=1, third=1), "x", REASON)
     asked = []
     monkeypatch.setattr(trainer, "backward", lambda room, places: asked.append(places) or torch.zeros(()))
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: 0.0)
-    for step in (0, 1):
+    for step in range(3):
         trainer.step(step)
-    assert asked == [False, False, True, True]
+    assert asked == [False, False, True, True, True, True]
 
 
 def test_processes_share_the_rooms_of_a_step_and_none_comes_twice(monkeypatch):
@@ -126,11 +133,10 @@ def test_processes_share_the_rooms_of_a_step_and_none_comes_twice(monkeypatch):
 
 
 def test_the_learning_rate_rises_and_falls_evenly():
-    assert share_of_peak(0, 1000) == pytest.approx(0.01) and share_of_peak(49, 1000) == pytest.approx(0.5)
-    assert share_of_peak(100, 1000) == pytest.approx(0.9) and share_of_peak(500, 1000) == pytest.approx(0.5)
-    assert share_of_peak(999, 1000) == pytest.approx(0.001)
-    assert share_of_peak(1000, 1000, 400) == pytest.approx(0.6 * 0.01)
-    assert share_of_peak(1200, 1000, 400) == pytest.approx(0.6 * 0.5)
+    settings = small(steps=1000, second=400, third=200).toyworld.model
+    expected = {0: 0.01, 49: 0.5, 100: 0.9, 500: 0.5, 999: 0.001}
+    expected |= {1000: 0.6 * 0.01, 1200: 0.6 * 0.5, 1400: 0.5 * 0.01, 1500: 0.5 * 0.5}
+    assert {step: share_of_peak(step, settings) for step in expected} == pytest.approx(expected)
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_bytes(tmp_path, monkeypatch):

@@ -15,6 +15,9 @@ from rollout3d.config import Config, Section
 from rollout3d.config.base import Above0, NotNegative, Positive
 from rollout3d.errors import UserError
 
+MAP_WORDING = "plain_map"
+"""Wording (`prompts.think`) with which the small model is taught to draw cognitive maps."""
+
 
 class Scans(Section):
     """Procedural scans in the releases' own formats, which take the place of the releases."""
@@ -54,6 +57,8 @@ class SmallModel(Section):
     """Rooms per step, no one of which comes twice."""
     second: NotNegative = 0
     """Number of further steps, which teach answers with reasoning beside direct ones, and the places of things."""
+    third: NotNegative = 0
+    """Number of steps after these, which teach short reasoning, of three sentences, and maps."""
     clips: NotNegative = 0
     """Number of steps, the first ones, that show clips of 2 or 4 frames with a description only."""
     blind: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -76,6 +81,11 @@ class SmallModel(Section):
     """Size of the tokeniser's vocabulary, special tokens included."""
     processes: Positive = 2
     """Processes of one thread that share a step; the result depends on their number."""
+
+    @property
+    def courses(self) -> tuple[int, int, int]:
+        """Number of steps of each course."""
+        return self.steps, self.second, self.third
 
 
 class ToyWorld(Section):

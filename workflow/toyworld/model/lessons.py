@@ -3,20 +3,22 @@
 Answers alone do not train a vision tower: one token per video carries too little information about its pixels. What
 each cell of a frame shows does (`dense`), and so does a description of each moment. Between these and a question of the
 benchmark lie facts: short questions about one thing or two, in a tenth of the tokens. Questions of the benchmark are
-answered directly and, further on, with reasoning in the format of the prompt. The models of the paper can reason in
-words from the start; this one must learn it here. No room is shown twice, so there is nothing to learn by heart.
+answered directly and, further on, with reasoning in the format of the prompt, in the end also with a cognitive map. The
+models of the papers can reason in words and draw maps from the start; this one must learn it here. No room is shown
+twice, so there is nothing to learn by heart.
 
 The paper's configuration uses none of this, and none of these rooms is a scan of the pipeline.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 
@@ -25,24 +27,27 @@ from rollout3d.config import question_types
 from rollout3d.config.frames import most_frames
 from rollout3d.geometry.boxes import OrientedBox
 from rollout3d.geometry.distance import BoxPoints
+from rollout3d.geometry.gridmap import cognitive_map
 from rollout3d.model.pixels import TEMPORAL_PATCH
 from rollout3d.model.prompts import question_text
 from rollout3d.questions import generate, types
 from rollout3d.questions.scene import Item, SceneView
 from rollout3d.questions.templates import LETTERS, lettered
+from rollout3d.scoring.maps import CLOSING, OPENING
 from rollout3d.seeding import generator, stable_hash
 from rollout3d.tables.rows import QuestionRow
 from toyworld.model.dense import Cells
 from toyworld.rendering.quick import Film, sample_room
 from toyworld.rooms.vocabulary import CATEGORIES, FORMATS
 from toyworld.rooms.world import Thing, World
-from toyworld.settings import settings_of
+from toyworld.settings import MAP_WORDING, settings_of
 
 DESCRIBE = "Describe what each moment of the video shows."
 COUNT_ALL = "List everything in the room with its number."
 """Questions of the description and of the inventory."""
-Reason = Callable[[Mapping[str, Any]], str | None]
-"""Question row -> `<think>..</think> <answer>..</answer>`; None if no reasoning leads to its answer."""
+Reason = Callable[..., str | None]
+"""Question row -> `<think>..</think> <answer>..</answer>`; None if no reasoning leads to its answer. `most`: greatest
+number of sentences, where a course asks for another one than the study."""
 
 CLIP_MOMENTS = 2
 """Largest number of pairs of frames per clip."""
@@ -68,13 +73,19 @@ class Asked:
     """True if there are facts with a choice among several things."""
     sums: int = 0
     """Calculations of each kind, as reasoning needs them."""
+    sentences: int | None = None
+    """Most sentences of a thought; None: as many as the study has."""
+    mapped: int = 0
+    """Questions of the benchmark that are answered with a map and reasoning."""
 
 
 EARLY = Asked(8, described=True)
 LATE = Asked(12, {"object_rel_distance": 4, "obj_appearance_order": 4, "object_size_estimation": 1}, choices=True)
 """Later on, more of what takes longest to be learnt."""
 BOTH = replace(LATE, questions=9, reasoned=6, listed=False, sums=2)
-"""In the end, about as many answers with reasoning as direct ones."""
+"""In the second course, about as many answers with reasoning as direct ones."""
+SHORT = replace(BOTH, reasoned=9, sums=0, sentences=3, mapped=2)
+"""In the third course thoughts are short: each of their sentences says what a direct answer or a fact says."""
 REASONED_A_ROOM = 2
 """Questions per room that are answered with reasoning, before `BOTH`."""
 DIRECT_WEIGHT = 3.0
@@ -308,15 +319,36 @@ def questions(
     rows, _ = generate.questions_for_scene(view, rules, config.seed)
     rows = [row for row in rows if whole.issuperset(mention["category"] for mention in row["objects"])]
     rows = one_of_each_first([rows[i] for i in rng.permutation(len(rows))])
+    thought = reason if asked.sentences is None else partial(reason, most=asked.sentences)
     for row in rows[: asked.questions]:
         yield Lesson(question_text(row), row["ground_truth"], DIRECT_WEIGHT)
     if not asked.reasoned:
         return
     again = one_of_each_first([rows[i] for i in rng.permutation(len(rows))])
     for row in again[: asked.reasoned]:
-        reasoning = reason(row)
+        reasoning = thought(row)
         if reasoning is not None:
             yield Lesson(question_text(row, style="think", think=config.prompts.wording), reasoning, REASONED_WEIGHT)
+    if not asked.mapped:
+        return
+    drawn, wording = map_of(view, film, config.prompts.map_grid), f"{MAP_WORDING}{config.prompts.map_grid}"
+    for row in again[-asked.mapped :]:
+        reasoning = thought(row)
+        if reasoning is not None:
+            answer = reasoning.replace("<think>", f"<think>{OPENING}{drawn}{CLOSING} ", 1)
+            yield Lesson(question_text(row, style="think", think=wording), answer, REASONED_WEIGHT)
+
+
+def map_of(view: SceneView, film: Film, grid: int) -> str:
+    """Return the cognitive map of the categories of which a film shows every thing, as JSON without blanks.
+
+    It lies over the smallest rectangle around all rooms. Cells of a category are sorted, so that their order can be
+    known.
+    """
+    corners = np.concatenate([np.array(room) for room in film.world.rooms])
+    centres = {name: [item.box.centroid.tolist() for item in view.items[name]] for name in all_shown(view, film)}
+    drawn = cognitive_map(centres, (*corners.min(axis=0), *corners.max(axis=0)), grid)
+    return json.dumps({name: sorted(cells) for name, cells in drawn.items()}, separators=(",", ":"))
 
 
 def sums(rng: np.random.Generator, n: int) -> Iterator[Lesson]:

@@ -2,8 +2,8 @@
 
 The lessons of a room share its video: the vision tower encodes it once, and every lesson reads the same keys and values
 (`rollout3d.training.prefix`). First come clips of two or four frames with a description only, which bootstraps visual
-grounding; then whole rooms, in the second half with choices among things; and in a second course answers with reasoning
-beside direct ones, which a model this small learns last. Muon
+grounding; then whole rooms, in the second half with choices among things; in a second course answers with reasoning
+beside direct ones, which a model this small learns last; in a third one short thoughts and cognitive maps. Muon
 optimises the matrices (about a third fewer steps than AdamW here), AdamW everything else. Learning rates fall evenly
 from the start: at a constant rate the noise of four rooms hides everything that only some questions teach. Several
 processes of one thread share a step, because operators this small gain little from a second thread. A training that is
@@ -46,8 +46,8 @@ WARM_UP = 100
 """Steps in which the learning rate rises."""
 LATE_FROM, REASONED_FROM = 0.55, 0.7
 """Shares of `toyworld.model.steps` after which facts with a choice, and answers with reasoning, are taught."""
-SECOND_PEAK = 0.6
-"""Peak of the learning rates in the steps of `toyworld.model.second`, as a share of the first peak."""
+PEAKS = (1.0, 0.6, 0.5)
+"""Peak of the learning rates in each course, as a share of the first peak."""
 QUESTION_WEIGHT = 0.01
 """Weight of each question token, since questions name categories often and teach copying; an answer token has its
 lesson's weight divided by the root of the answer's length."""
@@ -150,7 +150,7 @@ class Trainer:
             dist.barrier()  # nobody writes while another still reads
         self.policy.model.train()
         saved = time.monotonic()
-        before, total = len(metrics), self.settings.steps + self.settings.second
+        before, total = len(metrics), sum(self.settings.courses)
         steps = range(before, total)
         for step in progress(steps, "base model", total=total, before=before) if self.rank == 0 else steps:
             metrics.append(self.step(step))
@@ -165,10 +165,10 @@ class Trainer:
         started = time.monotonic()
         loss = torch.zeros(())
         for room in self.rooms(step):
-            loss += self.backward(room, places=step >= self.settings.steps) / self.settings.batch_size
+            loss += self.backward(room, places=course_at(step, self.settings)[0] > 0) / self.settings.batch_size
         self._sum_over_processes(loss)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, 1.0))
-        rate = share_of_peak(step, self.settings.steps, self.settings.second)
+        rate = share_of_peak(step, self.settings)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = optimizer.defaults["lr"] * rate
@@ -219,26 +219,35 @@ class Trainer:
 
 def asked_at(step: int, settings: SmallModel) -> lessons.Asked:
     """Return what rooms are asked at a step."""
+    course, step = course_at(step, settings)
+    if course:
+        return (lessons.BOTH, lessons.SHORT)[course - 1]
     done = step / settings.steps
     if done < LATE_FROM:
         return lessons.EARLY
     if done < REASONED_FROM:
         return lessons.LATE
-    if done < 1:
-        return replace(lessons.LATE, reasoned=lessons.REASONED_A_ROOM)
-    return lessons.BOTH
+    return replace(lessons.LATE, reasoned=lessons.REASONED_A_ROOM)
 
 
-def share_of_peak(step: int, steps: int, second: int = 0) -> float:
-    """Return the learning rate of a step as a share of its peak: it rises, and falls evenly to 0 within `steps`.
+def course_at(step: int, settings: SmallModel) -> tuple[int, int]:
+    """Return the number of a step's course, from 0, and that of the step within it."""
+    before = 0
+    for course, steps in enumerate(settings.courses):
+        if step < before + steps:
+            return course, step - before
+        before += steps
+    raise ValueError(f"step {step} is behind the last of the courses, of {settings.courses} steps")
 
-    It does so once more in the `second` steps after these, to `SECOND_PEAK`.
+
+def share_of_peak(step: int, settings: SmallModel) -> float:
+    """Return the learning rate of a step as a share of the first peak: in each course it rises, and falls evenly to 0.
+
+    `PEAKS` are those of the courses.
     """
-    if step >= steps:
-        step, steps, peak = step - steps, second, SECOND_PEAK
-    else:
-        peak = 1.0
-    return peak * min((step + 1) / WARM_UP, (steps - step) / steps)
+    course, step = course_at(step, settings)
+    steps = settings.courses[course]
+    return PEAKS[course] * min((step + 1) / WARM_UP, (steps - step) / steps)
 
 
 def make_optimizers(policy: Policy, dense: DenseHead, settings: SmallModel) -> list[torch.optim.Optimizer]:

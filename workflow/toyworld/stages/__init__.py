@@ -8,7 +8,7 @@ from __future__ import annotations
 from rollout3d.config import Config, question_types
 from rollout3d.stages import registry
 from rollout3d.stages.spec import Scope, Spec
-from toyworld.settings import StudyConfig
+from toyworld.settings import MAP_WORDING, StudyConfig
 
 
 def _render_scans(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -16,9 +16,15 @@ def _render_scans(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _train_base_model(config: Config, scope: Scope) -> tuple[str, ...]:
-    own = ("seed", *_below(config, "toyworld.model.*", "toyworld.scans.n_objects"), "cot.sentences")
+    own = ("seed", *_below(config, "toyworld.model.*", "toyworld.scans.n_objects"), "cot.sentences", "prompts.map_grid")
     shown = (*config.prompts.keys(), *registry.ENCODER, *registry.TRAIN_VIDEO)
     return (f"models.{scope.key}.name", *own, *shown, *registry.QUESTION_RULES)
+
+
+def _wordings(config: Config, scope: Scope) -> tuple[str, ...]:
+    """Lessons are asked directly, for reasoning, and for a map."""
+    names = dict.fromkeys((*config.prompts.files, MAP_WORDING))
+    return ("direct.txt", *(f"think_{name}.txt" for name in names))
 
 
 def _lessons(config: Config) -> tuple[str, ...]:
@@ -33,7 +39,7 @@ def _below(config: Config, *keys: str) -> tuple[str, ...]:
 
 SPECS = {
     "render_scans": Spec(_render_scans, configuration=StudyConfig),
-    "train_base_model": Spec(_train_base_model, configuration=StudyConfig, question_types=_lessons),
+    "train_base_model": Spec(_train_base_model, prompts=_wordings, configuration=StudyConfig, question_types=_lessons),
 }
 """What decides the result of each stage."""
 
