@@ -295,6 +295,7 @@ STAGES: dict[str, Spec] = {
     "paper_table": Spec(_paper_table),
     "summary": Spec(_fixed("*")),
     "compare": Spec(_fixed("*")),
+    "growth": Spec(_fixed("*")),
     "show": Spec(_fixed("*")),
     "view": Spec(_fixed("*")),
     "watch": Spec(_fixed("*")),
