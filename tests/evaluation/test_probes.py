@@ -1,6 +1,7 @@
 """Videos that cannot answer a question: how they are made, shown, answered, merged and scored."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,9 +10,8 @@ from evaluation.small_world import CONFIG, LINEAGE, SCENES, Recorder, question_r
 from rollout3d import tables
 from rollout3d.config.choices import PROBES
 from rollout3d.evaluation.merge import merge
-from rollout3d.evaluation.probes import TWINS, probe_rows
+from rollout3d.evaluation.probes import TWINS, probe_rows, probed
 from rollout3d.evaluation.run import settings
-from rollout3d.evaluation.views import probed
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.generate_hf import Batches
@@ -178,17 +178,26 @@ def test_nothing_is_drowned_without_regions(files):
 
 
 def test_a_share_of_the_questions_is_asked_with_probes_the_same_for_all(files):
-    ids = [f"q{k}" for k in range(3000)]
-    third = {name for name in ids if probed(name, 1 / 3)}
-    assert 0.30 < len(third) / len(ids) < 0.37 and third <= {name for name in ids if probed(name, 0.5)}
-    assert all(probed(name, 1.0) for name in ids)
     rows = tables.read(tables.QUESTIONS, files["questions"])
-    every = [rows[0] | {"question_id": name} for name in ids[:60]]
+    every = [rows[0] | {"question_id": f"q{k}"} for k in range(60)]
+    third = probed(every, 1 / 3)
+    assert len(third) == 20 and third < probed(every, 0.5) < probed(every, 1.0) == {row["question_id"] for row in every}
     found = list(probe_rows(every, [files["frames"]], "uniform6", ["black", "shuffled"], 0, None, 1 / 3))
     assert len(found) == 120
     for row in found:
         assert row["reason"] == (None if row["question_id"] in third else "not among evaluation.probe_share")
         assert row["scene_id"] if row["question_id"] in third else row["scene_id"] is None
+
+
+def test_each_task_has_as_many_probes_as_far_as_it_has_questions():
+    """A third of 90: 30, of which 4 are all that one task has and 13 each is what is left for two others."""
+    sizes = {"object_counting": 66, "room_size_estimation": 4, "object_rel_direction_easy": 8}
+    sizes["object_rel_direction_hard"] = 12  # one task with the easy ones
+    rows = [{"question_id": f"{name}{k}", "question_type": name} for name, n in sizes.items() for k in range(n)]
+    found = probed(rows, 1 / 3)
+    assert found == probed(rows[::-1], 1 / 3)
+    tasks = Counter(name.rstrip("0123456789").removesuffix("_easy").removesuffix("_hard") for name in found)
+    assert tasks == {"object_counting": 13, "room_size_estimation": 4, "object_rel_direction": 13}
 
 
 def test_evaluation_asks_for_the_table_of_probes_before_it_loads_a_model(files, tmp_path, capsys):

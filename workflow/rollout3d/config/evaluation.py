@@ -48,4 +48,5 @@ class Evaluation(Section):
     shuffled: the frames in another order; other_room: another room's video; drowned: every object that the question
     names under noise; removed: only frames without them. The last two need scans. [assumed; removed: ReVSI]"""
     probe_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of a benchmark's questions that are asked with probes, chosen by their ids. [assumed]"""
+    """Share of a benchmark's questions that are asked with probes, as many of each task, as far as it has questions.
+    [assumed]"""

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from rollout3d import tables
-from rollout3d.evaluation.views import probed
 from rollout3d.geometry.camera import sample_indices
 from rollout3d.geometry.frames import frame_set
 from rollout3d.model.regions import Regions
-from rollout3d.seeding import generator
+from rollout3d.questions import types
+from rollout3d.seeding import generator, stable_hash
 from rollout3d.tables.frame_sets import of_set
 from rollout3d.tables.rows import FrameRow, ProbeRow, QuestionRow
 
@@ -88,9 +88,10 @@ def probe_rows(
         if not shown.rows(scene):
             raise ValueError(f"scene {scene} has no frames of set '{name}'")
     world = World(shown, spaces, Regions(*regions, shown.rows) if regions else None, seed)
+    asked = probed(questions, share)
     for row in questions:
         for probe in probes:
-            twin = TWINS[probe](row, world) if probed(row["question_id"], share) else Twin(reason=SPARED)
+            twin = TWINS[probe](row, world) if row["question_id"] in asked else Twin(reason=SPARED)
             yield {
                 "question_id": row["question_id"],
                 "probe": probe,
@@ -100,6 +101,21 @@ def probe_rows(
                 "objects": twin.objects,
                 "reason": twin.reason,
             }
+
+
+def probed(questions: Iterable[QuestionRow], share: float) -> set[str]:
+    """Return the ids of the `share` of all questions, 0 to 1, that are asked with probes, the same for every run.
+
+    Each task has as many of them, as far as it has questions: overall is the mean of the tasks, so one with few probes
+    would decide alone how wide its interval is. Within a task the hash of the id decides.
+    """
+    of_task: dict[str, list[tuple[int, str]]] = {}
+    for row in questions:
+        of_type = types.known(row["question_type"])
+        task = of_type.scored_as.name if of_type else row["question_type"]
+        of_task.setdefault(task, []).append((stable_hash("probed", row["question_id"]), row["question_id"]))
+    ranked = sorted((rank, *each) for found in of_task.values() for rank, each in enumerate(sorted(found)))
+    return {name for _, _, name in ranked[: round(share * len(ranked))]}
 
 
 def black(row: QuestionRow, world: World) -> Twin:

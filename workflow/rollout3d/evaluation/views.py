@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rollout3d.config.choices import PROBES
-from rollout3d.seeding import stable_hash
 
 VIDEO = "video"
 """The view of a question's own video; the others are the probes (`config.choices.PROBES`)."""
@@ -12,14 +11,6 @@ VIDEO = "video"
 def view_of(setting: str) -> str:
     """Return the view that a setting of the predictions belongs to: settings of a probe begin with its name."""
     return next((probe for probe in PROBES if setting.startswith(probe)), VIDEO)
-
-
-def probed(question_id: str, share: float) -> bool:
-    """Return whether a question is among the `share` of all, from 0 to 1, that are asked with probes.
-
-    The same for every run and every probe, whatever else is asked.
-    """
-    return stable_hash("probed", question_id) < share * 2**64
 
 
 def seen_view(probe: str) -> str:
