@@ -131,10 +131,16 @@ def test_named_objects_are_drowned_where_they_are_and_nothing_else_is(files):
 
 
 def test_a_question_without_a_scene_has_no_twin_but_black(files):
-    general = SOFA_A | {"scene_id": None, "space_id": None}
+    general = SOFA_A | {"scene_id": None, "space_id": None, "media": [{"bytes": None, "path": "still.png"}]}
     found = made(files, PROBES, questions=[general])
     reasons = {probe: row["reason"] for (_, probe), row in found.items()}
     assert reasons == dict.fromkeys(PROBES, "about no scene") | {"black": None}
+
+
+def test_text_alone_has_no_twin_since_it_shows_nothing_to_blacken(files):
+    text = SOFA_A | {"scene_id": None, "space_id": None, "media": None}
+    reasons = {probe: row["reason"] for (_, probe), row in made(files, PROBES, questions=[text]).items()}
+    assert reasons == dict.fromkeys(PROBES, "about no scene") | {"black": "shows nothing"}
 
 
 def predictions(files, probe, questions=None):

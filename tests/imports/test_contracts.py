@@ -198,6 +198,30 @@ def test_video_r1_260k(imported):
     assert [reason.split(":")[0] for reason in reasons] == ["cannot be scored"] * 2
 
 
+TEXT_ALONE = {"data_type": "text", "path": None}
+
+
+def test_video_r1_text_alone(imported):
+    """The five answer types without picture and video; what asks about a room shows no scan either."""
+    kept, reasons = imported(
+        [
+            releases.video_r1("Which one?", "B", options=["A. one", "B. two"], **TEXT_ALONE),
+            releases.video_r1("How many?", "3", "numerical", **TEXT_ALONE | {"path": ""}),
+            releases.video_r1("What does it say?", "Main Street 5", "OCR", **TEXT_ALONE),
+            releases.video_r1("What happens?", "Rain", "free-form", **TEXT_ALONE),
+            releases.video_r1("How large?", "0.25", "regression", **TEXT_ALONE),
+            releases.video_r1("How many chair(s) are in this room?", "2", "numerical", **TEXT_ALONE),
+            releases.video_r1("How many?", "3", "numerical", data_type="text"),
+            releases.video_r1("How many?", "3", "numerical", path=None),
+        ],
+        "video_r1",
+        share=0.5,
+    )
+    assert [row["answer_type"] for row in kept] == ["choice", "number", "ocr", "text", "regression", "number"]
+    assert all((row["scene_id"], row["media"]) == (None, None) for row in kept)
+    assert reasons == ["a text with a path: data_type is text, path ./still.png", "missing field: path"]
+
+
 ANSWERS = [
     *(
         "1.7",

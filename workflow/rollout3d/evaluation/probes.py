@@ -22,6 +22,7 @@ from rollout3d.tables.frame_sets import of_set
 from rollout3d.tables.rows import FrameRow, ProbeRow, QuestionRow
 
 NO_SCENE = "about no scene"
+TEXT_ALONE = "shows nothing"
 SPARED = "not among evaluation.probe_share"
 
 
@@ -119,8 +120,8 @@ def probed(questions: Iterable[QuestionRow], share: float) -> set[str]:
 
 
 def black(row: QuestionRow, world: World) -> Twin:
-    """Return the twin whose pixels are all black."""
-    return Twin(row["scene_id"])
+    """Return the twin whose pixels are all black; none of a text alone, which has no pixels."""
+    return Twin(row["scene_id"]) if row["scene_id"] or row["media"] else Twin(reason=TEXT_ALONE)
 
 
 def shuffled(row: QuestionRow, world: World) -> Twin:

@@ -105,12 +105,18 @@ class Losses:
 
 @dataclass(frozen=True)
 class Sample:
-    """A record that reads well: its row without media, and the file that it shows; None for a scan's question."""
+    """A record that reads well: its row without media, and the file that it shows; None for a scan's question and for a
+    text alone."""
 
     row: dict[str, Any]
     file: Path | None = None
     shows: str = ""
-    """image | video"""
+    """image | video | text (alone); empty for a scan's question."""
+
+    @property
+    def general(self) -> bool:
+        """True if the question is about no scan."""
+        return self.row["scene_id"] is None
 
 
 Candidate = tuple[str, Sample | Unusable]

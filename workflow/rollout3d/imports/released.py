@@ -1,8 +1,8 @@
 """Questions that others released, as rows of our table: SpaceR-151k, VLM-3R's JSON files, Video-R1-260k.
 
 A question about a scan (spatial) is recognised by its text; it brings no media, for the scan's own frames are shown.
-Any other question (general) brings its picture or the frames of its video. Source: the releases as read from
-their own scripts; no file of theirs was at hand.
+Any other question (general) brings its picture or the frames of its video, or is a text alone. Source: the releases as
+read from their own scripts; no file of theirs was at hand.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rollout3d.imports import wording
 from rollout3d.imports.asked import Asked, asked
 from rollout3d.imports.choices import implied_options, letter, option_texts, word
 from rollout3d.imports.numbers import number
-from rollout3d.imports.records import Unusable, file_of, records
+from rollout3d.imports.records import Unusable, records
 from rollout3d.imports.release import Candidate, Import, Release, Sample, import_records, unique
 from rollout3d.imports.scans import scan_of
 from rollout3d.imports.video_r1 import labels_of
@@ -56,13 +56,13 @@ def candidates(source: str, path: Path, config: Config) -> Iterator[Candidate]:
 
 def _drawn(found: Iterator[Candidate], n: int, seed: int) -> set[str]:
     """question_ids of the `n` general questions of smallest seeded hash."""
-    ids = (c.row["question_id"] for _, c in found if isinstance(c, Sample) and c.file is not None)
+    ids = (c.row["question_id"] for _, c in found if isinstance(c, Sample) and c.general)
     return {q for _, q in nsmallest(n, ((stable_hash(seed, "general", q), q) for q in ids))} if n else set()
 
 
 def _only(read: Any, drawn: set[str]) -> Iterator[Candidate]:
     for name, found in read():
-        if isinstance(found, Sample) and found.file is not None and found.row["question_id"] not in drawn:
+        if isinstance(found, Sample) and found.general and found.row["question_id"] not in drawn:
             yield name, Unusable("not among the external.general drawn", expected=True)
         else:
             yield name, found
@@ -88,11 +88,11 @@ def sample(record: Row, source: str, path: Path, config: Config) -> Sample:
 
 
 def _shows_no_scan(record: Row) -> bool:
-    """Return whether a record of general data shows a still picture or a video of no scan, whatever its text asks."""
+    """Return whether a record of general data shows a picture, a video of no scan, or nothing."""
     if "problem_type" not in record:
         return False
     try:
-        return record.get("data_type") == "image" or not scan_of(record)
+        return record.get("data_type") in ("image", "text") or not scan_of(record)
     except Unusable:
         return True
 
@@ -128,7 +128,8 @@ def _truth(of_type: QuestionType, of: Asked, texts: list[str]) -> str:
 
 
 def _general(record: Row, source: str, path: Path, of: Asked) -> Sample:
-    question_type, answer_type, shows, stated = labels_of(record)
+    labels = labels_of(record)
+    answer_type = labels.answer_type
     texts = option_texts(of.options) if answer_type == "choice" else []
     if answer_type == "choice":
         truth = letter(of.answer, texts)
@@ -139,7 +140,7 @@ def _general(record: Row, source: str, path: Path, of: Asked) -> Sample:
         "space_id": None,
         "split": "train",
         "dataset": source,
-        "question_type": question_type,
+        "question_type": labels.question_type,
         "answer_type": answer_type,
         "question": of.question,
         "options": lettered(texts) if texts else None,
@@ -149,8 +150,8 @@ def _general(record: Row, source: str, path: Path, of: Asked) -> Sample:
         "evidence": _origin(record),
     }
     # Many questions share their words: the file shown belongs to the identity.
-    identity = tables.digest([tables.question_id(row), stated])[:16]
-    return Sample({"question_id": identity, **row}, file_of(path.parent, stated), shows)
+    identity = tables.digest([tables.question_id(row), labels.stated])[:16]
+    return Sample({"question_id": identity, **row}, labels.file(path.parent), labels.shows)
 
 
 def _checked(made: Sample) -> Sample:

@@ -1,8 +1,8 @@
 """Video-R1's cold start (Video-R1-COT-165k) as a table of samples with reasoning: rows of Tables 3 and 4 start there.
 
-A record names one picture or video below the folder of its JSON file. Question and options stay as given, blanks and
-line ends around them included, its answer is what stands in the answer tag of `solution`, and the text to be learnt is
-`process`, a line break, and `solution`, as Video-R1's SFT script joins them.
+A record names one picture or video below the folder of its JSON file, or is a text alone. Question and options stay as
+given, blanks and line ends around them included, its answer is what stands in the answer tag of `solution`, and the
+text to be learnt is `process`, a line break, and `solution`, as Video-R1's SFT script joins them.
 """
 
 from __future__ import annotations
@@ -57,18 +57,28 @@ class Labels(NamedTuple):
     """Video-R1's problem_type."""
     answer_type: str
     shows: str
-    """image | video."""
+    """image | video | text: a question that shows neither."""
     stated: str
-    """Path of the picture or video, as the record states it."""
+    """Path of the picture or video, as the record states it; empty for a text alone."""
+
+    def file(self, root: Path) -> Path | None:
+        """Return where the picture or video lies below `root`; None for a text alone. Raises Unusable if it is gone."""
+        return file_of(root, self.stated) if self.stated else None
 
 
 def labels_of(record: Row) -> Labels:
-    """Return the labels of a record. Raises Unusable if one is missing or unknown."""
-    problem_type, shows, stated = (text_of(record, key) for key in ("problem_type", "data_type", "path"))
+    """Return the labels of a record. Raises Unusable if one is missing or unknown, or if a text alone names a file.
+
+    The release's own reader knows the data types image and video; `text` without a path is our form of a text alone.
+    """
+    problem_type, shows = (text_of(record, key) for key in ("problem_type", "data_type"))
     if problem_type.lower() not in ANSWER_TYPES:
         raise Unusable("unknown problem_type", problem_type)
-    if shows not in ("image", "video"):
+    if shows not in ("image", "video", "text"):
         raise Unusable("unknown data_type", shows)
+    if shows == "text" and record.get("path"):
+        raise Unusable("a text with a path", f"data_type is text, path {record['path']}"[:80])
+    stated = "" if shows == "text" else text_of(record, "path")
     return Labels(problem_type, ANSWER_TYPES[problem_type.lower()], shows, stated)
 
 
@@ -76,7 +86,8 @@ def sample(record: Row, path: Path) -> Sample:
     """One record of the file at `path`. Raises Unusable with the reason if it cannot be learnt from."""
     if record.get("select") is False:
         raise Unusable("not selected by Video-R1's own check", expected=True)
-    question_type, answer_type, shows, stated = labels_of(record)
+    labels = labels_of(record)
+    question_type, answer_type = labels.question_type, labels.answer_type
     options = _options(record) if answer_type == "choice" else None
     process, solution = text_of(record, "process"), text_of(record, "solution")
     think = _THINK.fullmatch(process)
@@ -100,7 +111,7 @@ def sample(record: Row, path: Path) -> Sample:
     }
     # Many questions share their words: the file shown belongs to the identity.
     identity = tables.digest([tables.question_id(row), row["evidence"]])[:16]
-    return Sample({"question_id": identity, **row}, file_of(path.parent, stated), shows)
+    return Sample({"question_id": identity, **row}, labels.file(path.parent), labels.shows)
 
 
 def _given(record: Row, key: str) -> str:

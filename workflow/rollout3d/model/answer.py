@@ -76,9 +76,10 @@ def build_prompt(
     think: str = "video_r1",
     twins: Twins | None = None,
 ) -> Prompt:
-    """Encode one question with its scene's video (and top view), or its own pictures and video if it brings any.
+    """Encode one question with its scene's video (and top view), with its own pictures and video, or as text alone.
 
-    `twins`: the videos of a setting with a probe other than black. Raises ValueError for a question without pictures.
+    `twins`: the videos of a setting with a probe other than black. Raises ValueError for a probe of a question without
+    a video.
     """
     shown = setting.frame_set, setting.n, setting.pixels
     media = question_media(row, store, *shown, bev=setting.bev)

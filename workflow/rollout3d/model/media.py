@@ -143,7 +143,7 @@ class FrameStore:
 
 @dataclass(frozen=True, eq=False)
 class QuestionMedia:
-    """What a model is shown with one question, before the words."""
+    """What a model is shown with one question, before the words; nothing with a text alone."""
 
     images: tuple[np.ndarray, ...] = ()
     """Still pictures (H, W, 3) uint8 RGB, as stored."""
@@ -185,18 +185,23 @@ def question_media(
     pixels: tuple[int, int] | None = None,
     bev: bool = False,
 ) -> QuestionMedia:
-    """Return the pictures and the video that a question brings along (general data), else the video of its scene.
+    """Return the pictures and the video that a question brings along, else the video of its scene.
+
+    A question about no scene that brings nothing (general data of text alone) is shown nothing.
 
     `shown`: the frame set; None for all frames of an own video. Of these n, evenly spaced with both ends, some repeated
     if there are fewer; or all. `pixels`: fewest and most of a frame, the size following from that of the video; None
-    leaves frames as stored. `bev`: add the top view of the scene. Raises ValueError for a question that has nothing to
-    show, and if frames of an own video differ in size, cannot be decoded or are not those of the set.
+    leaves frames as stored. `bev`: add the top view of the scene. Raises ValueError for a question about a scene if
+    there is no store or no frame set, and if frames of an own video differ in size, cannot be decoded or are not those
+    of the set.
     """
     if row["media"]:
         return _own(row, shown, n, pixels)
     scene = row["scene_id"]
-    if store is None or not scene or shown is None:
-        raise ValueError(f"question {row['question_id']} has neither pictures nor a scene with frames")
+    if scene is None:
+        return QuestionMedia()
+    if store is None or shown is None:
+        raise ValueError(f"question {row['question_id']} is about scene {scene}: pass frames tables and a frame set")
     video = store.video(scene, shown, n, pixels)
     times = tuple(frame["timestamp_s"] for frame in store.rows(scene, shown, n))
     return QuestionMedia((), video, times, store.bev(scene) if bev else None)

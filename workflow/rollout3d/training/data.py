@@ -25,10 +25,11 @@ class NotTrainable(UserError, ValueError):
 
 
 class Questions:
-    """The questions of a training table that have pictures or a video, in a seeded order.
+    """The questions of a training table, in a seeded order.
 
-    A question's video is `video.train_frames` frames of its scene; general data brings pictures or a video of its own.
-    Questions without either are left out, with a line in the log. `think`: the prompt's wording (`prompts.think`).
+    A question's video is `video.train_frames` frames of its scene; general data brings pictures or a video of its own,
+    or is a text alone. Questions about scenes without frames are left out, with a line in the log. `think`: the wording
+    of the prompt (`prompts.think`).
     `listed`: scene_id -> categories that a map prompt lists in place of its own list (`prompts.leak_keys`).
     `media`: the pictures of `rows` by their place, if the rows hold only their paths (`tables.read_light`).
     """
@@ -47,10 +48,16 @@ class Questions:
         self._n = frame_set(self._set).n_shown
         listed = list(rows)
         self._media, self._place = media, {row["question_id"]: i for i, row in enumerate(listed)}
-        self._rows = {row["question_id"]: row for row in listed if row["media"] or (row["scene_id"] or "") in store}
+        self._rows = {
+            row["question_id"]: row
+            for row in listed
+            if row["media"] or row["scene_id"] is None or row["scene_id"] in store
+        }
         if len(self._rows) < len(listed):
             log.warning(
-                "%d of %d questions have no frames and are left out", len(listed) - len(self._rows), len(listed)
+                "%d of %d questions are about scenes without frames and are left out",
+                len(listed) - len(self._rows),
+                len(listed),
             )
         if not self._rows:
             raise NotTrainable("no question of the training table has frames: pass the frames tables of its scenes")
@@ -77,7 +84,8 @@ class Questions:
         return cast(QuestionRow, {**row, "media": self._media[self._place[question_id]]})
 
     def media(self, question: QuestionRow) -> QuestionMedia:
-        """Return the question's pictures, or its video of `video.train_frames` frames at the training size."""
+        """Return the question's pictures, or its video of `video.train_frames` frames at the training size, or nothing
+        for a text alone."""
         return question_media(question, self._store, self._set, self._n, self._video.train_pixels)
 
     def frame_rows(self, scene_id: str) -> Sequence[FrameRow]:
