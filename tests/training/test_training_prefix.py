@@ -16,6 +16,7 @@ from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
 
 from rollout3d import tables
 from rollout3d.config import Training
+from rollout3d.model.encode import Text
 from rollout3d.training import prefix as prefixes
 from rollout3d.training.engines import engine as engines
 from rollout3d.training.group import Group
@@ -207,8 +208,9 @@ def test_where_rows_are_not_cut_a_long_one_stays_whole(files, monkeypatch):
     assert sizes == [11, 4, 1, 6]
 
 
+@pytest.mark.parametrize("shown", ["video", "text alone"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_gradients_of_pieces_and_prompt_come_in_the_order_of_any_other_batch(model, tied):
+def test_gradients_of_pieces_and_prompt_come_in_the_order_of_any_other_batch(model, tied, shown):
     """Processes that run equally many backwards may run others: DeepSpeed adds gradients up by their place in it."""
     if not tied:
         model.core.lm_head.weight = torch.nn.Parameter(model.core.lm_head.weight.detach().clone())
@@ -222,8 +224,8 @@ def test_gradients_of_pieces_and_prompt_come_in_the_order_of_any_other_batch(mod
         order.clear()
 
     backward(LogProbs(model)(pack([idle_row(model)]), always_look=True).sum())
-    row = PackedRow(prompt_of(model), COMPLETIONS)
-    prefix = Prefix(model, row.prompt)
+    row = PackedRow(prompt_of(model) if shown == "video" else model.encoder.prompt([Text("How many?")]), COMPLETIONS)
+    prefix = Prefix(model, row.prompt, always_look=True)
     for piece in row.pieces(ALONE):
         backward(LogProbs(model)(pack([piece], behind_prompt=True), always_look=True, prefix=prefix).sum())
         prefix.collect()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging
@@ -27,7 +28,7 @@ from rollout3d.files import sync_files, write_atomically
 from rollout3d.model import directory as directories
 from rollout3d.model import rope, vision
 from rollout3d.model.directory import ModelError
-from rollout3d.model.encode import ENDS, Encoder, Medium, Prompt
+from rollout3d.model.encode import ENDS, Encoder, Image, Medium, Prompt
 from rollout3d.model.hub_files import GENERATION, generation_config, processor_files
 from rollout3d.resources import shipped
 
@@ -37,6 +38,8 @@ SHIPPED = "shipped"
 """Kind of a model that travels with this package."""
 CARD = "README.md"
 """Description of a shipped model, which decides no result."""
+BLANK = Image(np.zeros((28, 28, 3), np.uint8))
+"""One black visual token."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,10 @@ class Policy:
                     raise AssertionError(f"{medium.n_tokens} placeholders but {len(features)} visual features")
                 found[medium.key] = features
         return [found[medium.key] for medium in media]
+
+    def blank_look(self) -> torch.Tensor:
+        """Run the vision tower on a blank patch; return 0, from which a gradient of zero flows through all of it."""
+        return 0 * self.features([self.encoder.medium(BLANK)])[0].sum()
 
     def prompt_embeddings(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
         """Return the input embeddings (P, D) of each prompt, visual features inserted; P differs between prompts.

@@ -19,14 +19,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from rollout3d.model.encode import Image, Prompt
-from rollout3d.model.load import Policy
+from rollout3d.model.encode import Prompt
+from rollout3d.model.load import BLANK, Policy
 from rollout3d.training.prefix import Prefix
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ HEAD_CHUNKS = 8
 under ZeRO-3 every process must call the head equally often."""
 LARGE_VOCABULARY = 32_768
 """Vocabulary from which the logits of all tokens at once take too much memory."""
-BLANK = Image(np.zeros((28, 28, 3), np.uint8))
-"""One black visual token."""
 PER_TOKEN = ("weight", "advantage", "sampler_logp", "kl_weight", "behaviour")
 """Fields of a packed row with one value per scored token."""
 
@@ -241,7 +238,7 @@ class LogProbs(nn.Module):
         blank = None
         if always_look and (packed.behind_prompt or not any(row.prompt.media for row in packed.rows)):
             # First, so that gradients come in the same order everywhere: processes add them up by their place in it.
-            blank = 0 * self.policy.features([self.policy.encoder.medium(BLANK)])[0].sum()
+            blank = self.policy.blank_look()
         hidden = self._hidden(packed) if prefix is None else self._behind(prefix, packed)
         logp = [
             self._score(*piece, self.temperature if temperature is None else temperature)

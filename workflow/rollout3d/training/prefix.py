@@ -29,11 +29,14 @@ class Prefix:
     """A computed prompt that completions can follow, with gradient if gradients are enabled when it is made.
 
     Make it, read it and differentiate it between two updates of the weights. `policy`: whose language model computes
-    it.
+    it. `always_look`: run the vision tower on a blank patch, with a gradient of zero, if the prompt has no picture, as
+    `LogProbs.forward` does.
     """
 
-    def __init__(self, policy: Policy, prompt: Prompt):
+    def __init__(self, policy: Policy, prompt: Prompt, always_look: bool = False):
         self._model, self._head = policy.core.model.language_model, policy.core.lm_head
+        # First, so that its gradients come last, where those of a video come.
+        self._blank = policy.blank_look() if always_look and not prompt.media else None
         written = [_Writing() for _ in layers_of(self._model)]
         words = policy.prompt_embeddings([prompt])[0][None]
         hidden = self._run(words, prompt.position_ids[:, None], None, written)
@@ -72,10 +75,12 @@ class Prefix:
     def pull(self) -> torch.Tensor:
         """Return a scalar whose gradient is that of all collected pieces with respect to what made the prompt.
 
-        The head takes part with a gradient of zero: gradient collectives need every parameter of every backward.
+        The head takes part with a gradient of zero, and under `always_look` so does the vision tower: gradient
+        collectives need every parameter of every backward.
         """
         pairs = [(made, grad) for made, grad in zip(self._made, self._pulled, strict=True) if grad is not None]
         nothing = 0 * self._head(self._made[0]).float().sum()
+        nothing = nothing if self._blank is None else nothing + self._blank.float()
         return torch.stack([(made.float() * grad).sum() for made, grad in pairs]).sum() + nothing
 
     def _run(

@@ -226,7 +226,7 @@ class Engine:
         """
         for batch in batches:
             pieces = self._pieces(batch)
-            prefix = Prefix(self.policy, batch[0].prompt) if pieces else None
+            prefix = Prefix(self.policy, batch[0].prompt, self.optimiser.lockstep) if pieces else None
             for rows in [[piece] for piece in pieces] or [batch]:
                 packed = pack(rows, behind_prompt=prefix is not None)
                 part = loss(self.logprobs(packed, prefix=prefix), packed)
