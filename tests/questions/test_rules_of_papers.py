@@ -23,13 +23,17 @@ TURN = np.array([[1, 1, 0], [-1, 1, 0], [0, 0, math.sqrt(2)]]) / math.sqrt(2)
 """Axes (rows) of a box that is turned by 45 degrees about the vertical."""
 
 
-def answers(rules, question_type, things, *, labels=(), turned=(), clouds=None, seen=(), times=None, **changes):
+def answers(
+    rules, question_type, things, *, labels=(), turned=(), clouds=None, seen=(), times=None, frames=(), **changes
+):
     """Question rows of one type about a room of things: (category, centre, sides), under the rules of a paper."""
     scene = scene_row(things, **{key: value for key, value in changes.items() if key != "gap_s"})
     rows = object_rows(things)
     for row, label in zip(rows, labels):
         row["label"] = label
         row["perturbable"] = label not in ("wall", "floor", "ceiling")
+    for row, frame in zip(rows, frames):
+        row["first_labelled_frame"] = frame
     for k in turned:
         box = OrientedBox(rows[k]["centroid"], rows[k]["axes_lengths"], TURN)
         low, high = box.aabb()
@@ -263,6 +267,24 @@ def test_order_follows_the_first_frame_index_without_a_gap(rules, order):
     for row in rows:
         assert evidence(row)["first_frame"] == {"lamp": 0, "door": 6, "tv": 12, "bed": 18}
         assert evidence(row)["approximate"] == variants.FRAMES_BY_MESH
+
+
+@pytest.mark.parametrize("rules", ["spacer", "spatial_r1"])
+def test_first_frames_of_label_pictures_are_the_papers_own(rules):
+    """The mesh says another order, which does not count: of two lamps the one at frame 3 does."""
+    labels, frames = [c for c, _, _ in FOUR], [2, 10, 9, 5, 3]
+    given = {"labels": labels, "frames": frames, "seen": SEEN, "times": TIMES}
+    (row,) = answers(rules, "obj_appearance_order", FOUR, **given, gap_s=0.0, fps=24.0)
+    assert truth(row) == "bed, lamp, door, tv"
+    assert evidence(row)["first_frame"] == {"bed": 2, "lamp": 3, "door": 5, "tv": 10}
+    assert "approximate" not in evidence(row)
+    assert not answers("ocr", "obj_appearance_order", FOUR, **given, fps=24.0), "OCR's rule keeps its own times"
+
+
+def test_an_object_that_no_label_picture_shows_has_no_place_in_the_order():
+    labels = [c for c, _, _ in FOUR]
+    frames = [2, None, 9, 5, None]
+    assert not answers("spatial_r1", "obj_appearance_order", FOUR, labels=labels, frames=frames, seen=SEEN, gap_s=0.0)
 
 
 def test_what_is_never_clearly_seen_has_no_place_in_the_order():

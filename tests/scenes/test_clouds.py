@@ -65,8 +65,8 @@ def test_other_rules_measure_neither(root, rules):
 
 def test_files_without_the_columns_are_read_as_not_measured(tmp_path, root):
     objects = ingested(root, "ocr")["objects"]
-    columns = [field for field in tables.OBJECTS.schema if field.name != "point_distances"]
+    columns = [field for field in tables.OBJECTS.schema if field.name not in tables.OBJECTS.added]
     older = dataclasses.replace(tables.OBJECTS, version=1, schema=pa.schema(columns), added=(), optional=())
-    rows = [{key: value for key, value in row.items() if key != "point_distances"} for row in objects]
+    rows = [{key: value for key, value in row.items() if key not in tables.OBJECTS.added} for row in objects]
     tables.write(older, tmp_path / "objects.parquet", rows, tables.Lineage("ingest"))
     assert tables.read(tables.OBJECTS, tmp_path / "objects.parquet") == objects

@@ -135,7 +135,7 @@ def test_predictions_of_the_version_before_are_read_with_unknown_settings(tmp_pa
 COLUMNS = {
     ("scans", 1): "15352e9d4250",
     ("scenes", 3): "de30de67a4db",
-    ("objects", 2): "fcc12d5b6b35",
+    ("objects", 3): "d636cfa095ad",
     ("frames", 3): "08c365a2dded",
     ("regions", 2): "80eebbfd218f",
     ("maps", 1): "52881f8a1195",

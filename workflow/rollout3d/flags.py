@@ -53,6 +53,8 @@ FLAGS: dict[str, dict[str, str]] = {
     "Cameras": {
         "no_poses": "No frame of the video has a pose at all.",
         "lost_frames:N": "N stored frames have no pose; check-scan counts all frames of the video.",
+        "frames_without_labels:N": "N frames have no picture in the archive of label pictures (ScanNet): an object may "
+        "come into view before the first frame that they tell.",
         "trajectory:FORM": "The poses are not the usual file but this form of them (ARKitScenes).",
         "poses_off_colmap:DIFFERENCE": "The poses differ noticeably from COLMAP's (ScanNet++).",
         "poses_off_nerfstudio:DIFFERENCE": "The poses differ noticeably from nerfstudio's (ScanNet++).",

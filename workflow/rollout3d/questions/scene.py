@@ -45,7 +45,8 @@ class SceneView:
     counted; `items` holds the boxes per category, which may be fewer (VSI-Bench's metadata disagrees in 12 places).
     `appearances`: first time, seconds, that each category is visible; empty and `walkable` None without a map row.
     `clouds`: distance of the point clouds of two objects, metres, smaller id first; None if any was not measured.
-    `order_approximate`: what stands in for the frames that `appearances` should come from; None: nothing does.
+    `by_frame`: true if `appearances` are first frames, as SpaceR and Spatial-R1 have them; `order_approximate`: what
+    stands in for the label pictures that they should come from, None: nothing does.
     """
 
     scene_id: str
@@ -60,6 +61,7 @@ class SceneView:
     fps: float | None = None
     floor_area_m2: float | None = None
     clouds: dict[tuple[int, int], float] | None = None
+    by_frame: bool = False
     order_approximate: str | None = None
     _distances: dict[tuple[str, str, str], float] = field(default_factory=dict, repr=False)
     _places: dict[str, Json] = field(default_factory=dict, repr=False)

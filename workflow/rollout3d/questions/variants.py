@@ -7,6 +7,7 @@ the three with examples.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ POINTS_BY_BOXES = "distance of boxes instead of point clouds"
 FLOOR_BY_OUTLINE = "outline of all points instead of the floor's triangles"
 FRAMES_BY_MESH = "first frames projected from the mesh, four per second"
 FRAMES_BY_CATEGORY = "first frames of categories, depth-tested, instead of label pictures"
-"""Values of `approximate` in the evidence: what stands in for data that a paper's rule reads and no table holds."""
+"""Values of `approximate` in the evidence: what stands in for data that a paper's rule reads and a table lacks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +141,12 @@ def view(
         named = [_aligned(row) for row in named]
     stated = {entry["category"]: entry["n"] for entry in scene["object_counts"]}  # without boxes, too
     counts = Counter(row["category"] for row in named if row["category"] is not None) | Counter(stated)
-    frames, approximate = _first_seen(named, maps, seen)
+    frames, approximate = _first_seen(named, maps, seen, scene.get("fps"))
     if own.drops_small == "always":
         named = [row for row in named if not is_small(OrientedBox.from_row(row))]
     entries = [{"category": name, "n": n} for name, n in sorted(counts.items())]
     found = SceneView.from_rows(cast(SceneRow, {**scene, "object_counts": entries}), named, maps)
-    return replace(found, appearances=frames, order_approximate=approximate)
+    return replace(found, appearances=frames, by_frame=own.first_frames, order_approximate=approximate)
 
 
 def _aligned(row: ObjectRow) -> ObjectRow:
@@ -156,14 +157,21 @@ def _aligned(row: ObjectRow) -> ObjectRow:
 
 
 def _first_seen(
-    objects: Sequence[ObjectRow], maps: MapRow | None, seen: Sequence[VisibilityRow]
+    objects: Sequence[ObjectRow], maps: MapRow | None, seen: Sequence[VisibilityRow], fps: float | None
 ) -> tuple[dict[str, float], str | None]:
-    """Return name -> time of its first frame, seconds, and what it stands in for; label pictures are not read.
+    """Return name -> time of its first frame, seconds, and what stands in for label pictures; None: nothing does.
 
-    Of several instances the first counts. Without `seen` it is the first appearance of `maps`, of categories alone.
+    Of several instances the first counts. Label pictures, of a video of `fps` frames per second, come before `seen`.
+    Without either it is the first appearance of `maps`, of categories alone.
     """
-    names = {row["object_id"]: row["category"] for row in objects}
     frames: dict[str, float] = {}
+    for row in objects:
+        name, index = row["category"], row.get("first_labelled_frame")
+        if name is not None and index is not None and fps:
+            frames[name] = min(index / fps, frames.get(name, math.inf))
+    if frames:
+        return frames, None
+    names = {row["object_id"]: row["category"] for row in objects}
     for row in seen:
         name, first = names.get(row["object_id"]), row["first_faint_s"]
         if row["sampling"] == WHOLE_VIDEO and name is not None and first is not None and row["n_clear"]:

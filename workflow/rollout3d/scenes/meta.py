@@ -293,6 +293,7 @@ def _box(scene_id: str, category: str, stated: Mapping[str, Any], flags: list[st
         "aabb_max": high.tolist(),
         "n_points": None,
         "point_distances": None,
+        "first_labelled_frame": None,
     }
 
 

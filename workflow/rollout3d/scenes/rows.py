@@ -17,7 +17,7 @@ from rollout3d.geometry.topdown import WALKABLE_CELL_M, bev, floor_level, floor_
 from rollout3d.resize import FACTOR, JPEG_QUALITY, resize_frame, smart_size
 from rollout3d.scenes.agreement import measure
 from rollout3d.scenes.formats.pictures import encode_jpeg, encode_png
-from rollout3d.scenes.scan import Annotated, Room, Scan
+from rollout3d.scenes.scan import Annotated, LabelSource, Room, Scan
 from rollout3d.seeding import generator
 from rollout3d.tables.rows import CloudDistance, FrameRow, MapRow, ObjectRow, Point, SceneRow, VisibilityRow
 
@@ -71,6 +71,26 @@ def measures_clouds(config: Config) -> bool:
     return config.questions.rules == "spatial_r1"
 
 
+def reads_labels(config: Config) -> bool:
+    """Return whether the questions of a study need first frames: the rules of SpaceR and Spatial-R1 do."""
+    return config.questions.rules != "ocr"
+
+
+def _first_labelled(scan: Scan, config: Config) -> Mapping[str, int]:
+    """Return raw label -> first frame by the release's label pictures; empty where none are needed or there are none.
+
+    Frames without a picture become a flag of the room.
+    """
+    if not (reads_labels(config) and isinstance(scan.source, LabelSource)):
+        return {}
+    found = scan.source.first_frames({item.label for item in scan.room.objects if item.perturbable})
+    if found is None:
+        return {}
+    if found.n_lacking:
+        scan.room.flags.append(f"frames_without_labels:{found.n_lacking}")
+    return found.index
+
+
 def _floor(scan: Scan, config: Config) -> float | None:
     """Return the area of the floor, m2; None where its points are too far apart for any triangle."""
     rng = generator(config.seed, "floor", scan.dataset, scan.ref.scene_id)
@@ -81,7 +101,7 @@ def object_rows(scan: Scan, config: Config) -> list[ObjectRow]:
     """Return the rows of `objects`, sorted by object id.
 
     Distances of point clouds are measured where the study's `questions.rules` ask for them, among objects with vertices
-    that are not wall, floor or ceiling.
+    that are not wall, floor or ceiling; so are first frames, where the release has label pictures.
     """
     room, clouds = scan.room, {}
     if measures_clouds(config):
@@ -90,10 +110,15 @@ def object_rows(scan: Scan, config: Config) -> list[ObjectRow]:
     found: dict[int, list[CloudDistance]] = {object_id: [] for object_id in clouds}
     for (one, other), metres in cloud_distances(clouds).items():
         found[one].append({"object_id": other, "metres": metres})
-    return [_object_row(scan.ref.scene_id, item, found.get(item.object_id)) for item in room.objects]
+    first = _first_labelled(scan, config)
+    return [
+        _object_row(scan.ref.scene_id, item, found.get(item.object_id), first.get(item.label)) for item in room.objects
+    ]
 
 
-def _object_row(scene_id: str, item: Annotated, point_distances: list[CloudDistance] | None) -> ObjectRow:
+def _object_row(
+    scene_id: str, item: Annotated, point_distances: list[CloudDistance] | None, first_labelled_frame: int | None
+) -> ObjectRow:
     return {
         "scene_id": scene_id,
         "object_id": item.object_id,
@@ -105,6 +130,7 @@ def _object_row(scene_id: str, item: Annotated, point_distances: list[CloudDista
         "aabb_max": item.aabb_max.tolist(),
         "n_points": item.n_points,
         "point_distances": point_distances,
+        "first_labelled_frame": first_labelled_frame,
     }
 
 

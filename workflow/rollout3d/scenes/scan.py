@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -159,6 +159,25 @@ class InstanceSource(Protocol):
 
     def instances(self, index: int) -> np.ndarray | None:
         """Return the objectId (height, width) of each pixel, -1 = none; None without a picture. Raises `ScanError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class FirstFrames:
+    """First frames by the release's own pictures of labels."""
+
+    index: Mapping[str, int]
+    """Raw label -> index of the first frame of the video that shows it; labels that no picture shows are left out."""
+    n_lacking: int
+    """Number of frames of the video without a picture."""
+
+
+@runtime_checkable
+class LabelSource(Protocol):
+    """A video that may have the release's own pictures of labels."""
+
+    def first_frames(self, labels: Collection[str]) -> FirstFrames | None:
+        """Return the first frame of each raw label; None where there are no such pictures. Raises `ScanError`."""
         ...
 
 

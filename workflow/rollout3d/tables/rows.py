@@ -476,6 +476,9 @@ class ObjectRow(TypedDict):
     point_distances: list[CloudDistance] | None
     """nearest vertices of each object with a larger id, metres; null: not measured, for questions.rules needs none"""
 
+    first_labelled_frame: int | None
+    """first frame of the video whose released label picture has the object's label; null: none, or not read"""
+
 
 class PredictionRow(TypedDict):
     """one answer of a model"""

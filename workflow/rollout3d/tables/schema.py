@@ -154,9 +154,15 @@ OBJECTS: Table[ObjectRow] = _declare(
         _CLOUDS,
         "nearest vertices of each object with a larger id, metres; null: not measured, for questions.rules needs none",
     ),
-    version=2,
-    added=("point_distances",),
-    optional=("point_distances",),
+    _null(
+        "first_labelled_frame",
+        _I,
+        "first frame of the video whose released label picture has the object's label; null: none, or not read",
+    ),
+    version=3,
+    added=("point_distances", "first_labelled_frame"),
+    reads=2,
+    optional=("point_distances", "first_labelled_frame"),
 )
 
 FRAMES: Table[FrameRow] = _declare(

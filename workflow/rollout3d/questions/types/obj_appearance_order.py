@@ -65,11 +65,12 @@ def generate(scene: SceneView, config: Questions, rng: np.random.Generator) -> R
 
 
 def _frames(scene: SceneView, order: Sequence[str]) -> dict[str, Any]:
-    """Return what the evidence says of first frames that are not those of a paper's rule; nothing under OCR's rules."""
-    if scene.order_approximate is None:
+    """Return what the evidence says of first frames, and of what stands in for them; nothing under OCR's rules."""
+    if not scene.by_frame:
         return {}
     frames = {} if scene.fps is None else {c: round(scene.appearances[c] * scene.fps) for c in order}
-    return {"approximate": scene.order_approximate, "first_frame": frames}
+    stands_in = {} if scene.order_approximate is None else {"approximate": scene.order_approximate}
+    return {**stands_in, "first_frame": frames}
 
 
 def sight(row: QuestionRow, sights: Sights, sampling: str, gate: Gate) -> Verdict:

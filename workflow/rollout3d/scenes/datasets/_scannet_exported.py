@@ -8,7 +8,7 @@ are lost, and numbers have six decimals. Tested with files written from this des
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from math import gcd
@@ -18,10 +18,10 @@ import numpy as np
 
 from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import resize_intrinsics, valid_pose
-from rollout3d.scenes.datasets._scannet_instances import optional_pictures
+from rollout3d.scenes.datasets._scannet_projected import first_frames, optional_pictures
 from rollout3d.scenes.formats.pictures import picture_size, read_color, read_depth
 from rollout3d.scenes.reading import ScanError, read_text, reading
-from rollout3d.scenes.scan import camera_matrix, intrinsics, matrix
+from rollout3d.scenes.scan import FirstFrames, camera_matrix, intrinsics, matrix
 
 _PICTURES, _DEPTHS, _POSES = (".jpg", ".jpeg", ".png"), (".png",), (".txt",)
 """Endings of the files of each folder."""
@@ -33,9 +33,9 @@ class ExportedSource:
     """The video of an exported scan, equal to that of its `.sens` file. Depth has the pose of colour.
 
     `folder` has color/, depth/, pose/ and intrinsic/. `meta`: content of the scan's .txt. `fps`: rate of all frames.
-    `archive`: the release's optional instance pictures, which are not used if pictures were resized. `flags` are
-    oddities: every k-th frame only, an early end, resized pictures, frames without depth, depth that cannot be read.
-    Raises `ScanError`.
+    `archives`: the release's optional pictures of instances and of labels, which are not used if pictures were resized.
+    `labels`: the release's label table. `flags` are oddities: every k-th frame only, an early end, resized pictures,
+    frames without depth, depth that cannot be read. Raises `ScanError`.
     """
 
     rotation_deg = 0
@@ -46,7 +46,8 @@ class ExportedSource:
         to_aligned: np.ndarray,
         meta: Mapping[str, list[float] | str],
         fps: float,
-        archive: Path | None = None,
+        archives: tuple[Path, Path] | None = None,
+        labels: Path | None = None,
     ):
         self.folder, self._to_aligned, self._meta = folder, to_aligned, meta
         self.poses_path = folder / "pose"
@@ -70,10 +71,12 @@ class ExportedSource:
         self._color_K = self._intrinsics("color", (self.width, self.height))
         self._open_depth()
         resized = any(flag.startswith("color_resized") for flag in self.flags)
-        self._pictures = None
-        if archive is not None and not resized:
-            n_recorded = max(self._stated("numColorFrames") or 0, self.numbers[-1] + self.step)
-            self._pictures = optional_pictures(archive, (self.width, self.height), n_recorded)
+        self._pictures, self._labels = None, labels
+        self._label_archive: Path | None = None
+        self._n_recorded = max(self._stated("numColorFrames") or 0, self.numbers[-1] + self.step)
+        if archives is not None and not resized:
+            instances, self._label_archive = archives
+            self._pictures = optional_pictures(instances, (self.width, self.height), self._n_recorded)
 
     def _open_depth(self) -> None:
         """Find size and intrinsics of the depth pictures; without one of them the scan has no depth."""
@@ -202,6 +205,13 @@ class ExportedSource:
     def instances(self, index: int) -> np.ndarray | None:
         """Return the release's objectId (height, width) of each pixel, -1 = none; None without its optional archive."""
         return self._pictures.frame(self.numbers[index]) if self._pictures else None
+
+    def first_frames(self, labels: Collection[str]) -> FirstFrames | None:
+        """Return the first frame of each raw label; None without the optional archive of labels."""
+        if self._label_archive is None:
+            return None
+        size = self.width, self.height
+        return first_frames(self._label_archive, size, self._n_recorded, self.numbers, self._labels, labels)
 
     def close(self) -> None:
         if self._pictures:

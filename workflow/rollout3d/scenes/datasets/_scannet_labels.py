@@ -42,6 +42,24 @@ def meanings(tsv: Path | None) -> Labels:
     return labels
 
 
+@cache
+def label_ids(tsv: Path) -> Mapping[str, int] | None:
+    """Return plain raw label -> `id` of the release's label table, which label pictures hold; None for version 1's.
+
+    Ids are not unique: raw names of one id share pictures. Raises `MissingData` for a table without rows or whose ids
+    are no numbers.
+    """
+    rows = read_table(tsv, (("raw_category", "category"),), "\t")
+    if not {"raw_category", "id"} <= rows[0].keys():
+        return None
+    found: dict[str, int] = {}
+    for row in rows:
+        if not (row["id"].isascii() and row["id"].isdecimal() and 0 < int(row["id"]) < 1 << 16):
+            raise MissingData(f"{tsv}: id {row['id']!r} is no number from 1 to 65535; download the table again")
+        found.setdefault(plain(row["raw_category"]), int(row["id"]))
+    return found
+
+
 def _scannet_meaning(rows: Mapping[str, tuple[str, int]], by_part: Mapping[str, Mapping[str, str]]) -> Labels:
     """Return the meanings. `rows`: raw name -> normal name and NYU40 id; `by_part`: the two label sets of the lists."""
     structure = not_perturbable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from rollout3d.fingerprint import note
 from rollout3d.geometry.camera import valid_pose
 from rollout3d.scenes.assets import Candidate
 from rollout3d.scenes.datasets._scannet_exported import ExportedSource
-from rollout3d.scenes.datasets._scannet_instances import InstancePictures, optional_pictures
+from rollout3d.scenes.datasets._scannet_projected import InstancePictures, first_frames, optional_pictures
 from rollout3d.scenes.datasets._scannet_room import read_meta_file
-from rollout3d.scenes.datasets.scannet import assets, folders
+from rollout3d.scenes.datasets.scannet import RELEASE, assets, folders
 from rollout3d.scenes.formats.sens import SensFile
 from rollout3d.scenes.oddities import time_flags
 from rollout3d.scenes.reading import ScanError, closed_on_error
-from rollout3d.scenes.release import ScanRef
-from rollout3d.scenes.scan import FrameSource
+from rollout3d.scenes.release import ScanRef, label_table
+from rollout3d.scenes.scan import FirstFrames, FrameSource
 
 VIDEO_FPS = 24.0
 """Frame rate of VSI-Bench's videos, which have every frame of the 30 Hz sensor: times are seconds of these videos."""
@@ -29,49 +30,58 @@ def open_video(root: Path, ref: ScanRef, to_aligned: np.ndarray) -> tuple[FrameS
 
     Raises `ScanError`.
     """
-    video = assets(root, ref)[-1]
+    video, labels = assets(root, ref)[-1], label_table(RELEASE, root, note)
 
     def use(candidate: Candidate) -> FrameSource:
         if candidate.name == "sens":
-            return SensSource(Path(candidate.paths[0]), to_aligned)
-        return open_export(ref, folders(root, ref)[0], Path(candidate.paths[0]).parent, to_aligned)
+            return SensSource(Path(candidate.paths[0]), to_aligned, labels)
+        return open_export(ref, folders(root, ref)[0], Path(candidate.paths[0]).parent, to_aligned, labels)
 
     source, flags = video.first(use)
     return source, [*flags, *getattr(source, "flags", [])]
 
 
-def open_export(ref: ScanRef, folder: Path, place: Path, to_aligned: np.ndarray | None = None) -> ExportedSource:
+def open_export(
+    ref: ScanRef, folder: Path, place: Path, to_aligned: np.ndarray | None = None, labels: Path | None = None
+) -> ExportedSource:
     """Open the export in the folder `place` of a scan in `folder`: read names, headers and intrinsics.
 
-    Raises `ScanError`.
+    `labels`: the release's label table. Raises `ScanError`.
     """
-    meta, archive = folder / f"{ref.scene_id}.txt", folder / f"{ref.scene_id}_2d-instance-filt.zip"
+    meta = folder / f"{ref.scene_id}.txt"
     values = read_meta_file(meta) if note(meta).is_file() else {}
-    return ExportedSource(place, np.eye(4) if to_aligned is None else to_aligned, values, VIDEO_FPS, archive)
+    moved = np.eye(4) if to_aligned is None else to_aligned
+    return ExportedSource(place, moved, values, VIDEO_FPS, _archives(folder, ref.scene_id), labels)
+
+
+def _archives(folder: Path, scene_id: str) -> tuple[Path, Path]:
+    """Return the places of a scan's archives of instance pictures and of label pictures."""
+    return folder / f"{scene_id}_2d-instance-filt.zip", folder / f"{scene_id}_2d-label-filt.zip"
 
 
 class SensSource:
     """The video of a scan: every frame of the `.sens` file at 24 fps. Depth has the pose of colour.
 
-    An optional archive of instance pictures beside the `.sens` file is opened as well. An archive of another scan is an
-    error, because files were mixed up. Raises `ScanError`.
+    An optional archive of instance pictures beside the `.sens` file is opened as well, and one of label pictures when
+    first frames are asked for. An archive of another scan is an error, because files were mixed up. `labels`: the
+    release's label table. Raises `ScanError`.
     """
 
     fps = VIDEO_FPS
     rotation_deg = 0
 
-    def __init__(self, path: Path, to_aligned: np.ndarray):
-        self.poses_path, self._to_aligned = path, to_aligned
+    def __init__(self, path: Path, to_aligned: np.ndarray, labels: Path | None = None):
+        self.poses_path, self._to_aligned, self._labels = path, to_aligned, labels
         self._pictures: InstancePictures | None = None
         self._sens = SensFile(path)
         self.n_frames = self._sens.n_frames
         self.flags = time_flags(self._sens.times, "video")
         self.width, self.height = self._sens.color_size
-        archive = path.with_name(f"{path.stem}_2d-instance-filt.zip")
+        instances, self._label_archive = _archives(path.parent, path.stem)
         with closed_on_error(self.close):
             if not self.n_frames:
                 raise ScanError(path, "holds no frames")
-            self._pictures = optional_pictures(archive, self._sens.color_size, self.n_frames)
+            self._pictures = optional_pictures(instances, self._sens.color_size, self.n_frames)
 
     @cached_property
     def poses(self) -> list[np.ndarray | None]:
@@ -94,6 +104,11 @@ class SensSource:
     def instances(self, index: int) -> np.ndarray | None:
         """Return the release's objectId (height, width) of each pixel, -1 = none; None without its optional archive."""
         return self._pictures.frame(index) if self._pictures else None
+
+    def first_frames(self, labels: Collection[str]) -> FirstFrames | None:
+        """Return the first frame of each raw label; None without the optional archive of labels."""
+        n = self.n_frames
+        return first_frames(self._label_archive, self._sens.color_size, n, range(n), self._labels, labels)
 
     def close(self) -> None:
         self._sens.close()
