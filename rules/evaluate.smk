@@ -24,6 +24,43 @@ rule prepare_benchmark:
         " --out-questions {output.questions:q} --out-frames {output.frames:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
+# VSI-Bench's published boxes, whose maps stand in for those of scans that are not at hand. Its files are no inputs, as the
+# scans are not. To read them again: -R ingest_meta.
+rule ingest_meta:
+    output:
+        scenes="<results>/benchmarks/vsibench/boxes/scenes.parquet",
+        objects="<results>/benchmarks/vsibench/boxes/objects.parquet",
+        dropped="<results>/benchmarks/vsibench/boxes/scenes_dropped.parquet",
+    log:
+        "<logs>/ingest_meta.log",
+    benchmark:
+        "<benchmarks>/ingest_meta.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        folder=subpath(output.scenes, parent=True),
+    shell:
+        "python -m rollout3d.stages.ingest_meta --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule benchmark_maps:
+    input:
+        scenes="<results>/benchmarks/vsibench/boxes/scenes.parquet",
+        objects="<results>/benchmarks/vsibench/boxes/objects.parquet",
+    output:
+        maps="<results>/benchmarks/vsibench/maps.parquet",
+        dropped="<results>/benchmarks/vsibench/maps_dropped.parquet",
+    log:
+        "<logs>/benchmark_maps.log",
+    benchmark:
+        "<benchmarks>/benchmark_maps.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    shell:
+        "python -m rollout3d.stages.cognitive_maps --scenes {input.scenes:q} --objects {input.objects:q}"
+        " --out {output.maps:q} --dropped {output.dropped:q} > {log:q} 2>&1"
+
+
 # Videos that cannot answer a question, for evaluation.probes.
 rule probes:
     input:
@@ -58,6 +95,8 @@ rule evaluate:
         probes=probe_table,
         objects=probe_scene_tables("objects"),
         regions=probe_scene_tables(f"regions.{PROBED}"),
+        maps=given_maps,
+        answers=own_answers,
     output:
         predictions="<results>/eval/{run}/{benchmark}/predictions/{shard}.parquet",
     log:
@@ -80,7 +119,8 @@ rule evaluate:
         " --method {params.method:q} --benchmark {wildcards.benchmark} --shard {wildcards.shard}"
         " --n-shards {params.n_shards:q} --model {input.model:q}"
         " --questions {input.questions:q} --frames {input.frames:q} --probes {input.probes:q}"
-        " --objects {input.objects:q} --regions {input.regions:q} --out {output.predictions:q} > {log:q} 2>&1"
+        " --objects {input.objects:q} --regions {input.regions:q} --maps {input.maps:q} --answers {input.answers:q}"
+        " --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule merge_predictions:
@@ -108,6 +148,7 @@ rule score:
         predictions="<results>/eval/{run}/{benchmark}/predictions.parquet",
         questions="<results>/benchmarks/{benchmark}/questions.parquet",
         train="<results>/train/ocr_rl.parquet",
+        maps=scored_maps,
     output:
         scores="<results>/eval/{run}/{benchmark}/scores.parquet",
     log:
@@ -125,4 +166,4 @@ rule score:
     shell:
         "python -m rollout3d.stages.score --config {params.recipe:q} --run {wildcards.run} --method {params.method:q}"
         " --benchmark {wildcards.benchmark} --predictions {input.predictions:q} --questions {input.questions:q}"
-        " --train {input.train:q} --kept {params.kept:q} --out {output.scores:q} > {log:q} 2>&1"
+        " --train {input.train:q} --maps {input.maps:q} --kept {params.kept:q} --out {output.scores:q} > {log:q} 2>&1"

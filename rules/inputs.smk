@@ -240,6 +240,48 @@ def probe_table(wildcards):
     return f"<results>/benchmarks/{wildcards.benchmark}/probes.parquet" if asked else []
 
 
+def benchmark_maps(benchmark):
+    """Tables of the true maps of a benchmark's scenes: of the study's own scans, of published boxes (VSI-Bench), or of
+    raw scans that are ingested for their test splits; none where there are neither."""
+    if asks_own_scans(benchmark):
+        return cognitive_maps()
+    if benchmark == "vsibench" and study.site.boxes:
+        return ["<results>/benchmarks/vsibench/maps.parquet"]
+    tested = [name for name, each in study.datasets.items() if each.splits.test]
+    return [f"<results>/maps/{dataset}/{shard}.parquet" for dataset in tested for shard in shards(dataset)]
+
+
+def given_maps(wildcards):
+    """True maps, for a run whose prompts give them or random ones."""
+    if study_of(wildcards.run).evaluation.given_map not in ("ground_truth", "random"):
+        return []
+    found = benchmark_maps(wildcards.benchmark)
+    if not found:
+        raise refused(
+            f"site.boxes is missing: run {wildcards.run} is given maps of {wildcards.benchmark}: name VSI-Bench's "
+            "*_meta_info_val.json there, or set datasets.<name>.splits.test: [val] to ingest the scans"
+        )
+    return found
+
+
+def own_answers(wildcards):
+    """Answers of the run that a run starts from, where prompts give the maps in them."""
+    if study_of(wildcards.run).evaluation.given_map != "own":
+        return []
+    start = RUNS[wildcards.run].init
+    if start not in RUNS:
+        raise refused(
+            f"runs.table: run {wildcards.run} is given own maps (evaluation.given_map) and starts from the model {start}, "
+            "which answers nothing in this study: let it start from a run"
+        )
+    return f"<results>/eval/{start}/{wildcards.benchmark}/predictions.parquet"
+
+
+def scored_maps(wildcards):
+    """True maps of the benchmark's scenes, for a run whose prompts offer or give maps; none where there are none."""
+    return benchmark_maps(wildcards.benchmark) if configuration.map_grid_of(study_of(wildcards.run)) else []
+
+
 def evaluation_shards(wildcards):
     folder = f"<results>/eval/{wildcards.run}/{wildcards.benchmark}/predictions"
     return [f"{folder}/{shard}.parquet" for shard in range(study.generation.shards)]

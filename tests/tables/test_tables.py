@@ -115,13 +115,14 @@ def test_a_file_of_an_older_version_is_refused_with_the_stage_to_run_again(tmp_p
 
 def test_predictions_of_the_version_before_are_read_with_unknown_settings(tmp_path):
     """They cost GPU hours: a new column must not throw them away."""
-    columns = [field for field in tables.PREDICTIONS.schema if field.name not in tables.SETTING_COLUMNS]
+    added = (*tables.SETTING_COLUMNS, "given_map")
+    columns = [field for field in tables.PREDICTIONS.schema if field.name not in added]
     older = dataclasses.replace(tables.PREDICTIONS, version=1, schema=pa.schema(columns), added=())
     row = {"question_id": "q", "model": "m", "setting": "uniform32", "sample": 0, "text": "4", "answer": "4"}
     row |= {"score": 1.0, "scorer": "vsibench", "n_tokens": 2}
     path = tmp_path / "p.parquet"
     tables.write(older, path, [row, row], tables.Lineage("evaluate"))
-    unknown = dict.fromkeys(tables.SETTING_COLUMNS)
+    unknown = dict.fromkeys(added)
     assert tables.read(tables.PREDICTIONS, path) == [row | unknown] * 2
     assert tables.read(tables.PREDICTIONS, path, ["frames"]) == [{"frames": None}] * 2
     assert tables.read(tables.PREDICTIONS, path, ["backend", "text"]) == [{"backend": None, "text": "4"}] * 2
@@ -130,6 +131,15 @@ def test_predictions_of_the_version_before_are_read_with_unknown_settings(tmp_pa
         tables.write(wrong, path, [row], tables.Lineage("evaluate"))
         with pytest.raises(tables.TableError, match=r"p\.parquet"):
             tables.read(tables.PREDICTIONS, path)
+
+
+def test_predictions_without_the_column_of_given_maps_are_read_with_their_settings(tmp_path):
+    columns = [field for field in tables.PREDICTIONS.schema if field.name != "given_map"]
+    older = dataclasses.replace(tables.PREDICTIONS, version=2, schema=pa.schema(columns), added=(), optional=())
+    row = {"question_id": "q", "model": "m", "setting": "uniform32", "sample": 0, "text": "4", "answer": "4"}
+    row |= {"score": 1.0, "scorer": "vsibench", "n_tokens": 2} | dict.fromkeys(tables.SETTING_COLUMNS) | {"frames": 32}
+    tables.write(older, tmp_path / "p.parquet", [row], tables.Lineage("evaluate"))
+    assert tables.read(tables.PREDICTIONS, tmp_path / "p.parquet") == [row | {"given_map": None}]
 
 
 COLUMNS = {
@@ -152,10 +162,10 @@ COLUMNS = {
     ("audit", 1): "b8ebb84fa14d",
     ("probes", 1): "b10f29090e1c",
     ("audit_released", 1): "697ba16da364",
-    ("predictions", 2): "e6936f132f02",
+    ("predictions", 3): "cd4925e6dabc",
     ("metrics", 1): "32f4dc49b2bd",
     ("rollouts", 1): "1537cd078285",
-    ("scores", 5): "9b96cf1f52f7",
+    ("scores", 6): "35e8ffcca352",
     ("report", 1): "e6bb15902aee",
     ("scenes_dropped", 1): "d574832ec72d",
     ("questions_dropped", 1): "6175157f3543",

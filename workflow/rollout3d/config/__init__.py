@@ -149,6 +149,15 @@ class Config(Section):
         return self
 
 
+def map_grid_of(config: Config) -> int | None:
+    """Return M, the grid size of the maps that prompts in evaluation offer or give; None if they do neither.
+
+    Direct prompts never do, whatever is configured.
+    """
+    offered = config.prompts.wording != config.prompts.think  # the former names the grid
+    return config.prompts.map_grid if config.evaluation.given_map != "none" or offered else None
+
+
 @cache
 def _defaults() -> dict[str, Any]:
     return Config().model_dump(mode="json")

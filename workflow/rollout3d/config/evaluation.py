@@ -15,8 +15,15 @@ from rollout3d.config.sections import Section
 FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
 """How frames are chosen from a benchmark's video; `geometry/frames.py` reads it."""
 
+GivenMap = Literal["none", "ground_truth", "random", "own"]
+"""Cognitive map that a prompt gives in evaluation."""
+
 USUAL_SCORERS = {"direct": "vsibench", "think": "tagged"}
 """Prompt style -> official scorer: VSI-Bench's rule, applied to the whole text, or to the `<answer>` tag."""
+
+
+GIVEN_MAP_WORDS = "given_map.txt"
+"""File of resources/prompts with the words around a map that a prompt gives."""
 
 
 def official_scorer(style: Literal["direct", "think"], benchmark: str | None = None) -> str:
@@ -50,3 +57,7 @@ class Evaluation(Section):
     probe_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of a benchmark's questions that are asked with probes, as many of each task, as far as it has questions.
     [assumed]"""
+    given_map: GivenMap = "none"
+    """Cognitive map that a prompt which asks for reasoning about a scan gives (SpaceR, Table 5). none;
+    ground_truth: the scene's own; random: its categories and numbers of objects, in cells drawn by seed; own: the one
+    that the run which this one starts from drew in its answer. [assumed]"""

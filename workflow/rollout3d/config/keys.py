@@ -57,6 +57,7 @@ LATER: dict[str, Any] = {
     "evaluation.frame_policy": "uniform",
     "evaluation.probes": [],
     "evaluation.probe_share": 1.0,
+    "evaluation.given_map": "none",
     "cot.second_opinion": None,
     "sft.loss": "token_mean",
     "sft.system": None,

@@ -27,7 +27,7 @@ SHIPPED = shipped("config/recipes")
 RECIPE_KEYS = (
     *("training.*", "sft.*", "grpo.*", "prompts.*"),
     *("video.train_*", "video.eval_*", "video.min_pixels", "video.image_max_pixels", "video.time_mode"),
-    *("evaluation.frame_policy", "evaluation.temperature"),
+    *("evaluation.frame_policy", "evaluation.temperature", "evaluation.given_map"),
     *("generation.backend", "generation.batch_size", "generation.max_new_tokens*"),
 )
 """Keys that a recipe may set: those that training and evaluating one run read. Others belong to the study: they decide

@@ -27,6 +27,10 @@ class Site(Section):
     may be; 1 = never stop. [assumed]"""
     benchmarks: dict[ReleasedBenchmark, SitePath] = {name: f"data/{name}" for name in RELEASED_BENCHMARKS}
     """Directory of each released benchmark. [assumed]"""
+    boxes: SitePath | None = None
+    """VSI-Bench's published boxes: its *_meta_info_val.json, or the folder that holds them. True maps of its scenes
+    (evaluation.given_map, accuracy of drawn maps) are made of them; null = of the raw scans, as far as
+    datasets.<name>.splits.test holds them. [assumed]"""
     external: dict[ExternalName, SitePath] = {}
     """Released training files, by source: spacer, vlm3r_route, vlm3r_order, video_r1, video_r1_cot. [assumed]"""
     models: dict[str, SitePath] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -13,6 +13,7 @@ from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.parts import Parts
+from rollout3d.model.prompts import GivenMap
 from rollout3d.model.sampling import BackEnd, Sampling
 from rollout3d.model.twins import Twins
 from rollout3d.model.wordings import Style
@@ -44,13 +45,15 @@ def evaluate(
     benchmark: str | None = None,
     split: str | None = None,
     twins: Twins | None = None,
+    given_maps: Mapping[str, GivenMap] | None = None,
 ) -> Iterator[PredictionRow]:
     """Answer question rows and yield prediction rows, those of the questions' own video first.
 
     Answers are scored by the official scorer of `style` on `benchmark`. `think` names the wording that asks for
     reasoning, None for direct answers. `most_tokens`: maximum length of an answer. `batch_size`: questions that are
     answered together, where the back end shares forwards. Answers in `parts` are not computed again. `split` names the
-    part of the benchmark that its questions are. `twins` has the videos of `config.probes`.
+    part of the benchmark that its questions are. `twins` has the videos of `config.probes`. `given_maps`: question id
+    -> the map that its prompt gives, of the kind `config.given_map`.
     """
     predictions = answer(
         rows,
@@ -70,6 +73,8 @@ def evaluate(
         parts=parts,
         split=split,
         twins=twins,
+        given_maps=given_maps,
+        which_map="none" if style == "direct" else config.given_map,
     )
     for row in predictions:
         yield cast(PredictionRow, {**row, "model": run})

@@ -58,7 +58,7 @@ def configured(config: Config, style: Style) -> dict[str, Any]:
     """Return the settings that the configuration demands of a run, by column of `COMPARED`."""
     evaluation, generation, video = config.evaluation, config.generation, config.video
     frames = frame_set(eval_set(evaluation, video))
-    prompt = wording_name(style, None if style == "direct" else config.prompts.wording)
+    prompt = "direct" if style == "direct" else wording_name(style, config.prompts.wording, evaluation.given_map)
     return {
         "frames": frames.n,
         "frame_policy": frames.policy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import Policy
 from rollout3d.model.media import FrameStore, question_media
 from rollout3d.model.parts import Key, Parts, Samples
-from rollout3d.model.prompts import Style, question_prompt
+from rollout3d.model.prompts import GivenMap, Style, question_prompt
 from rollout3d.model.sampling import BackEnd, Batch, Sampling
 from rollout3d.model.twins import BLACK, Twins
 from rollout3d.model.wordings import wording_digest, wording_name
@@ -75,11 +75,12 @@ def build_prompt(
     prompt_style: Style = "direct",
     think: str = "video_r1",
     twins: Twins | None = None,
+    given_maps: Mapping[str, GivenMap] | None = None,
 ) -> Prompt:
     """Encode one question with its scene's video (and top view), with its own pictures and video, or as text alone.
 
-    `twins`: the videos of a setting with a probe other than black. Raises ValueError for a probe of a question without
-    a video.
+    `twins`: the videos of a setting with a probe other than black. `given_maps`: question id -> the map that its prompt
+    gives. Raises ValueError for a probe of a question without a video.
     """
     shown = setting.frame_set, setting.n, setting.pixels
     media = question_media(row, store, *shown, bev=setting.bev)
@@ -91,7 +92,8 @@ def build_prompt(
                 f"setting {setting.name}: question {row['question_id']} has no video, or no table of probes"
             )
         media = replace(media, video=twins.video(row, setting.probe, media.video, setting.n, setting.pixels))
-    return question_prompt(row, media, policy.encoder, prompt_style, think)
+    given = (given_maps or {}).get(row["question_id"])
+    return question_prompt(row, media, policy.encoder, prompt_style, think, given_map=given)
 
 
 def answer(
@@ -110,13 +112,16 @@ def answer(
     parts: Parts | None = None,
     split: str | None = None,
     twins: Twins | None = None,
+    given_maps: Mapping[str, GivenMap] | None = None,
+    which_map: str = "none",
 ) -> Iterator[dict[str, Any]]:
     """Answer questions and yield rows of `tables.PREDICTIONS`, setting by setting, in the order of `rows`.
 
     Each question has `sampling.n` answers. A setting with a probe leaves out the questions without such a twin in
     `twins`. Questions are answered scene by scene, so that neighbours share a decoded and encoded video. Draws depend
     on the question's id and `seed` only. `back_end`: `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
-    `split` names the part of a benchmark that the rows are. Every row holds its settings.
+    `split` names the part of a benchmark that the rows are. `given_maps`: question id -> the cognitive map that its
+    prompt gives, and `which_map` its kind (`evaluation.given_map`). Every row holds its settings.
 
     Answers in `parts` are not computed again, and every finished batch is added there. Where the prompts of a batch
     share a forward, batches are the same whatever is in `parts`, and one that lacks an answer is computed anew, so that
@@ -149,7 +154,7 @@ def answer(
             for key in keys:
                 done.pop(key, None)
             chosen = [rows[i] for i in places]
-            encode = partial(_encode, chosen, policy, store, setting, prompt_style, think, twins)
+            encode = partial(_encode, chosen, policy, store, setting, prompt_style, think, twins, given_maps)
             todo[Batch(tuple(ids[i] for i in places), encode)] = keys
     if kept:
         LOG.info("%d of %d answers were kept by an earlier start", kept, len(wanted))
@@ -162,7 +167,7 @@ def answer(
                 parts.add(answers)
             yield from answers.items()
 
-    prompt = wording_name(prompt_style, think)
+    prompt = wording_name(prompt_style, think, which_map)
     asked = {
         "prompt": prompt,
         "prompt_digest": wording_digest(prompt),
@@ -187,7 +192,8 @@ def answer(
             "max_pixels": setting.pixels[1],
         }
         for row in _predictions(rows[i], policy.name, setting.name, done.pop(key), scorer):
-            yield row | shown | asked
+            given = (given_maps or {}).get(ids[i])
+            yield row | shown | asked | {"given_map": given.text if given else None}
     for _ in arriving:  # nothing is left; this prints the last line of the progress
         raise AssertionError("the back end answered a question twice")
 

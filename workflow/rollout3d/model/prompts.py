@@ -11,15 +11,21 @@ A file is a remark followed by sections, `== name ==` and the exact text below i
 `think_map.txt` and `think_plain_map.txt` offer a cognitive map (SpaceR, section 4.2). Their body may also have
 `{grid}`, columns and rows of the map, `{last}`, the number of the last one, and `{categories}`, for which the section
 `categories` is the default. They are for questions about scans: others have the wording of `config.Prompts.GENERAL`.
+
+`given_map.txt` has one section, `map`: what stands before the question where the prompt gives a map, `{map}` (SpaceR,
+Table 5), of `{grid}` columns and rows, the last of them `{last}`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from rollout3d.config.evaluation import GIVEN_MAP_WORDS
 from rollout3d.model.encode import Encoder, Image, Part, Prompt, Text, Video
 from rollout3d.model.media import QuestionMedia
 from rollout3d.model.wordings import DIRECTORY, Style, general_wording, map_grid, wording_file, wording_name
@@ -27,6 +33,14 @@ from rollout3d.tables.rows import QuestionRow
 
 ANSWER_TYPES = ("choice", "number", "text", "ocr", "regression")
 SECTIONS = ("bev", "video", "images", "options", "question", *ANSWER_TYPES)
+
+
+@dataclass(frozen=True)
+class GivenMap:
+    """A cognitive map that a prompt gives: category -> cells as JSON, and the number M of its columns and rows."""
+
+    text: str
+    grid: int
 
 
 def question_prompt(
@@ -37,16 +51,18 @@ def question_prompt(
     think: str = "video_r1",
     system: str | None = None,
     categories: Sequence[str] | None = None,
+    given_map: GivenMap | None = None,
 ) -> Prompt:
     """Encode a question as a model is asked it, in training and in evaluation alike.
 
     `think` names the wording of style `think`; `system`: words of the system turn, None for the chat template's own.
-    `categories`: those that a map prompt lists; None for its own list. Raises ValueError for an answer type that the
-    wording does not know.
+    `categories`: those that a map prompt lists; None for its own list. `given_map`: a map that the prompt gives. Raises
+    ValueError for an answer type that the wording does not know.
     """
     images = [Image(image) for image in media.images]
     bev = None if media.bev is None else Image(media.bev)
-    parts = question_parts(row, media.video, images=images, bev=bev, style=style, think=think, categories=categories)
+    asked = {"style": style, "think": think, "categories": categories, "given_map": given_map}
+    parts = question_parts(row, media.video, images=images, bev=bev, **asked)
     return encoder.prompt(parts, system)
 
 
@@ -59,15 +75,17 @@ def question_parts(
     style: Style = "direct",
     think: str = "video_r1",
     categories: Sequence[str] | None = None,
+    given_map: GivenMap | None = None,
 ) -> list[Part]:
     """Return the parts of the user's turn for one question row: media first, then the words.
 
     The top view comes before the video, as in the paper's annotation (OCR, cold start data construction). `think` names
-    the wording of style `think`; `categories` are those that a map prompt lists, None for its own list.
+    the wording of style `think`; `categories` are those that a map prompt lists, None for its own list; `given_map` is
+    a map that the prompt gives.
     """
     media: list[Part] = [*([bev] if bev else []), *([video] if video else []), *images]
     shown = [name for name, there in (("bev", bev), ("video", video), ("images", images)) if there]
-    return [*media, Text(question_text(row, shown, style, think, categories))]
+    return [*media, Text(question_text(row, shown, style, think, categories, given_map))]
 
 
 def question_text(
@@ -76,11 +94,13 @@ def question_text(
     style: Style = "direct",
     think: str = "video_r1",
     categories: Sequence[str] | None = None,
+    given_map: GivenMap | None = None,
 ) -> str:
     """Return the words of the user's turn; `shown` lists what precedes them: bev, video, images.
 
     `categories`: those that a map prompt lists; None for its own list. A question that is not about a scan (without
-    `scene_id`) is never offered a map. Raises ValueError for an answer type that the wording does not know.
+    `scene_id`) is never offered a map. `given_map`: a map that stands before the question. Raises ValueError for an
+    answer type that the wording does not know.
     """
     name = wording_name(style, think)
     grid = map_grid(name)
@@ -93,6 +113,9 @@ def question_text(
     if row["options"]:
         question += words["options"].replace("{options}", "\n".join(row["options"]))
     before = "".join(words[name] for name in shown)
+    if given_map is not None:
+        given = {"{grid}": str(given_map.grid), "{last}": str(given_map.grid - 1), "{map}": given_map.text}
+        before += re.sub(r"\{\w+\}", lambda found: given.get(found[0], found[0]), given_words())
     fields = {"{question}": question}
     if grid is not None:
         listed = words["categories"] if categories is None else ", ".join(categories)
@@ -109,9 +132,19 @@ def wording(name: str) -> dict[str, str]:
     if not path.exists():
         known = sorted(p.stem for p in DIRECTORY.glob("*.txt") if p.stem == "direct" or p.stem.startswith("think_"))
         raise ValueError(f"{path}: no such prompt; known are {', '.join(known)}")
+    return _sections(path, {*SECTIONS, *(("categories",) if map_grid(name) else ())})
+
+
+@cache
+def given_words() -> str:
+    """Return the words around a map that a prompt gives. Raises ValueError if their file lacks its section."""
+    return _sections(DIRECTORY / GIVEN_MAP_WORDS, {"map"})["map"]
+
+
+def _sections(path: Path, needed: Set[str]) -> dict[str, str]:
+    """Return the sections of the file of a wording. Raises ValueError unless they are those that are needed."""
     pieces = re.split(r"^== (\w+) ==\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     sections = {key: body.removesuffix("\n") for key, body in zip(pieces[1::2], pieces[2::2], strict=True)}
-    needed = {*SECTIONS, *(("categories",) if map_grid(name) else ())}
     if set(sections) != needed:
         wrong = sorted(set(sections) ^ needed)
         raise ValueError(f"{path}: sections missing or unknown: {', '.join(wrong)}")

@@ -1,7 +1,8 @@
 """Names and digests of the wordings of questions. Needs no torch, so that scoring can use it.
 
 A wording is a file of `resources/prompts`: `direct`, or `think_NAME`. One that offers a map is named with its grid
-size: `think_map15` is `think_map.txt` at 15 x 15 cells.
+size: `think_map15` is `think_map.txt` at 15 x 15 cells. A prompt that gives a map (`evaluation.given_map`) says which
+behind a plus sign: `think_map10+ground_truth_map`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import cache
 from typing import Literal
 
 from rollout3d.config import Prompts
+from rollout3d.config.evaluation import GIVEN_MAP_WORDS
 from rollout3d.resources import shipped
 
 DIRECTORY = shipped("resources/prompts")
@@ -21,9 +23,13 @@ Style = Literal["direct", "think"]
 _MAP = re.compile(rf"think_({'|'.join(Prompts.GENERAL)})([1-9]\d*)")
 
 
-def wording_name(style: Style, think: str | None) -> str:
-    """Return the name of the wording that a style uses; `think`: of style think (`config.Prompts.wording`)."""
-    return "direct" if style == "direct" else f"think_{think}"
+def wording_name(style: Style, think: str | None, given_map: str = "none") -> str:
+    """Return the name of the wording that a style uses; `think`: of style think (`config.Prompts.wording`).
+
+    `given_map`: the map that the prompt gives, as of `evaluation.given_map`.
+    """
+    name = "direct" if style == "direct" else f"think_{think}"
+    return name if given_map == "none" else f"{name}+{given_map}_map"
 
 
 def map_grid(name: str) -> int | None:
@@ -34,6 +40,7 @@ def map_grid(name: str) -> int | None:
 
 def wording_file(name: str) -> str:
     """Return the name of a wording's file in `DIRECTORY`."""
+    name = name.partition("+")[0]
     found = _MAP.fullmatch(name)
     return f"think_{found[1]}.txt" if found else f"{name}.txt"
 
@@ -48,7 +55,9 @@ def general_wording(name: str) -> str:
 def wording_digest(name: str) -> str:
     """Return the first 16 hex digits of the sha256 of the wording's file, as lineages have it.
 
-    Of the map prompt both files count: its own, and that of questions that are not about scans.
+    Of the map prompt both files count: its own, and that of questions that are not about scans. So does the file of the
+    words around a map that is given.
     """
-    files = dict.fromkeys((wording_file(name), wording_file(general_wording(name))))
-    return hashlib.sha256(b"".join((DIRECTORY / file).read_bytes() for file in files)).hexdigest()[:16]
+    name, _, given = name.partition("+")
+    files = [wording_file(name), wording_file(general_wording(name)), *([GIVEN_MAP_WORDS] if given else [])]
+    return hashlib.sha256(b"".join((DIRECTORY / file).read_bytes() for file in dict.fromkeys(files))).hexdigest()[:16]

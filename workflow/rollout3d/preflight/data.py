@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from rollout3d import doors, releases
@@ -39,6 +40,9 @@ def _files(study: Study, jobs: Sequence[Job]) -> list[str]:
     sources = {job.wildcards["source"] for job in by_rule(jobs, "import_questions")}
     sources |= {"video_r1_cot"} if by_rule(jobs, "import_cot") else set()
     messages = [releases.missing_file(source, external.get(source)) for source in sorted(sources)]
+    boxes = study.config.site.boxes
+    if boxes and by_rule(jobs, "ingest_meta") and not Path(boxes).exists():
+        messages.append(f"ingest_meta: site.boxes: there is no {boxes}: correct the path in config/local.yaml")
     return [message for message in messages if message]
 
 

@@ -75,6 +75,20 @@ def map_rows(
     return rows, remarks
 
 
+def around(objects: Iterable[ObjectRow]) -> list[float] | None:
+    """Return x_min, y_min, x_max, y_max of the rectangle around the axis-aligned boxes of objects that questions name,
+    metres: the border of a map where no floor is known. None without such a box.
+
+    SpaceR's border is the floor's (appendix A): maps of published boxes depart from it.
+    """
+    boxes = [(*row["aabb_min"][:2], *row["aabb_max"][:2]) for row in objects if row["category"] is not None]
+    boxes = [box for box in boxes if all(map(math.isfinite, box))]
+    if not boxes:
+        return None
+    x_min, y_min, x_max, y_max = zip(*boxes, strict=True)
+    return [min(x_min), min(y_min), max(x_max), max(y_max)]
+
+
 def by_category(row: CognitiveMapRow) -> dict[str, list[list[int]]]:
     """Return the map of a row: category -> cells [column, row] of its instances."""
     return {entry["category"]: entry["cells"] for entry in row["cells"]}

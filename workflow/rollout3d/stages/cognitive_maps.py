@@ -5,7 +5,8 @@
 
 Scans of all splits have maps; training reads those of the split train alone. A scan that contradicts itself
 (`scenes.agreement`), has no floor or no box has none: the table scenes_dropped beside the maps has the reason, also of
-single instances without a box.
+single instances without a box. Published boxes (`ingest-meta`) have no floor: without --maps the border of a map is the
+rectangle around all boxes of its scan, which may be smaller than the floor.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 from pathlib import Path
 
 from rollout3d import tables
-from rollout3d.scenes.cognitive_maps import NoMap, map_rows
+from rollout3d.scenes.cognitive_maps import NoMap, around, map_rows
 from rollout3d.scenes.verdict import CONTRADICTS, judge_all
 from rollout3d.stages.common import Stage
 from rollout3d.tables.rows import CognitiveMapRow, DroppedSceneRow, ObjectRow
@@ -29,21 +30,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", help="dataset of the scans; default: that of the scenes")
     parser.add_argument("--scenes", required=True, help="table scenes of the shard")
     parser.add_argument("--objects", required=True, help="table objects of the shard")
-    parser.add_argument("--maps", required=True, help="table maps of the shard, which has the floors")
+    parser.add_argument("--maps", help="table maps of the shard, which has the floors; none for published boxes")
     parser.add_argument("--out", required=True, type=Path, help="table cognitive_maps")
     parser.add_argument(
         "--dropped", type=Path, help="table scenes_dropped; beside --out, as NAME_dropped, if not given"
     )
     args, config = STAGE.parse(parser, argv)
-    lineage = STAGE.lineage({name: getattr(args, name) for name in ("scenes", "objects", "maps")})
+    parents = {"scenes": args.scenes, "objects": args.objects}
+    lineage = STAGE.lineage(parents | ({"maps": args.maps} if args.maps else {}))
     scenes = sorted(tables.read(tables.SCENES, args.scenes), key=lambda row: (row["dataset"], row["scene_id"]))
     verdicts = judge_all(scenes, config.scenes.agreement, config.site.max_drop_share)
     objects: dict[str, list[ObjectRow]] = {}
     for row in tables.read(tables.OBJECTS, args.objects):
         objects.setdefault(row["scene_id"], []).append(row)
-    floors = {
-        row["scene_id"]: row["floor_rect"] for row in tables.read(tables.MAPS, args.maps, ["scene_id", "floor_rect"])
-    }
+    if args.maps:
+        rows = tables.read(tables.MAPS, args.maps, ["scene_id", "floor_rect"])
+        floors = {row["scene_id"]: row["floor_rect"] for row in rows}
+    else:
+        LOG.warning("no table maps, so the floors are unknown: the border of a map is the rectangle around its boxes")
+        floors = {scene_id: around(rows) for scene_id, rows in objects.items()}
     made: list[CognitiveMapRow] = []
     dropped: list[DroppedSceneRow] = []
     n_without = 0

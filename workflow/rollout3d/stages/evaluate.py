@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from rollout3d import tables
+from rollout3d.evaluation.settings import style_of
 from rollout3d.model.parts import Parts
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.tables.rows import QuestionRow
@@ -24,6 +25,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--probes", nargs="?", help="table probes; only black frames for all need none")
     parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for the probe drowned")
     parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for the probe drowned")
+    parser.add_argument("--maps", nargs="*", default=[], help="tables cognitive_maps of the benchmark's scenes")
+    parser.add_argument("--answers", nargs="?", help="table predictions of the run whose own maps are given")
     parser.add_argument("--shard", type=int, default=0, help="part of the questions, from 0; default: all")
     parser.add_argument("--n-shards", type=int, default=1)
     parser.add_argument("--style", choices=("direct", "think"), help="default: direct for method none, else think")
@@ -36,8 +39,14 @@ def main(argv: list[str] | None = None) -> None:
     shard = args.shard, args.n_shards
     if not 0 <= args.shard < args.n_shards:
         raise StageError("--shard {} of --n-shards {}: shards count from 0".format(*shard))
+    style = args.style or style_of(args.method)
+    gives = "none" if style == "direct" else config.evaluation.given_map
+    needed = {"none": None, "own": "answers"}.get(gives, "maps")
+    if needed and not getattr(args, needed):
+        parser.error(f"evaluation.given_map: {gives} needs --{needed}")
     parents = {"model": args.model, "questions": args.questions, "frames": args.frames}
     altered = {"probes": args.probes, "objects": args.objects, "regions": args.regions}
+    altered |= {"maps": args.maps, "answers": args.answers}
     lineage = STAGE.lineage(parents | {name: paths for name, paths in altered.items() if paths})
     parts = Parts(args.out, lineage, args.style or args.method, *shard)
     if STAGE.restore(args.out, lineage):
@@ -45,17 +54,29 @@ def main(argv: list[str] | None = None) -> None:
         return
 
     from rollout3d.config.frames import eval_set
+    from rollout3d.evaluation.maps import given_maps, true_maps
     from rollout3d.evaluation.run import evaluate
-    from rollout3d.evaluation.settings import most_tokens, part_of, style_of
+    from rollout3d.evaluation.settings import most_tokens, part_of
     from rollout3d.model.answer import of_shard
     from rollout3d.model.backends import open_model
     from rollout3d.model.media import FrameStore
+    from rollout3d.model.prompts import GivenMap
     from rollout3d.model.twins import Twins
 
     questions = tables.read(tables.QUESTIONS, args.questions)
     rows = cast("list[QuestionRow]", of_shard(questions, *shard))
-    style = args.style or style_of(args.method)
-    predictions = ()
+    predictions, maps = (), {}
+    if rows and needed:
+        grid = config.prompts.map_grid
+        texts = given_maps(
+            *(gives, rows),
+            truth=true_maps(args.maps, grid) if needed == "maps" else {},
+            answers=tables.read(tables.PREDICTIONS, args.answers) if needed == "answers" else (),
+            grid=grid,
+            seed=config.seed,
+            max_without=config.site.max_drop_share,
+        )
+        maps = {question: GivenMap(text, grid) for question, text in texts.items()}
     if rows:
         store, twins = FrameStore(args.frames), None
         if args.probes:
@@ -77,6 +98,7 @@ def main(argv: list[str] | None = None) -> None:
             back_end=back_end,
             parts=parts,
             twins=twins,
+            given_maps=maps,
             benchmark=args.benchmark,
             split=(part_of(args.benchmark, questions) or "full") if args.benchmark else None,
         )

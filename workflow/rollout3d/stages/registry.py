@@ -15,7 +15,7 @@ from typing import Any
 
 from rollout3d import doors
 from rollout3d.config import Config, Run, question_types
-from rollout3d.config.evaluation import official_scorer
+from rollout3d.config.evaluation import GIVEN_MAP_WORDS, official_scorer
 from rollout3d.config.former import identity_name, of_section
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
@@ -147,12 +147,14 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
 
 def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
     """Settings of answers that predictions hold, and that `score` compares with the configuration."""
-    asked = config.prompts.keys()
+    asked = config.prompts.keys(
+        rewarded=config.evaluation.given_map != "none"
+    )  # the grid of a map that is given counts
     style = {
         "none": ("evaluation.max_new_tokens_direct",),
         None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", *asked),
     }.get(scope.run.method if scope.run else None, ("evaluation.max_new_tokens", *asked))
-    shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.frame_policy")
+    shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.frame_policy", "evaluation.given_map")
     return (*shown, "evaluation.backend", "evaluation.temperature", *style)
 
 
@@ -181,8 +183,11 @@ def _direct(config: Config, scope: Scope) -> bool:
 
 
 def _wording(config: Config, scope: Scope) -> tuple[str, ...]:
-    """The file that holds the wording of the prompt: as released, or with reasoning."""
-    return ("direct.txt",) if _direct(config, scope) else _think(config, scope)
+    """The files that hold the wording of the prompt: as released, or with reasoning; and of a map that it gives."""
+    if _direct(config, scope):
+        return ("direct.txt",)
+    given = scope.setting is None and config.evaluation.given_map != "none"
+    return (*_think(config, scope), *((GIVEN_MAP_WORDS,) if given else ()))
 
 
 def _report(config: Config, scope: Scope) -> tuple[str, ...]:

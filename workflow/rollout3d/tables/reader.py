@@ -75,9 +75,9 @@ class TableFile:
         version = about.get("version")
         found = self._file.schema_arrow
         behind = table.version - version if isinstance(version, int) else -1
-        if about.get("table") == table.name and (behind == 0 or (table.added and 0 < behind <= table.reads)):
-            # Each version added equally many of these columns, the oldest first.
-            newer = behind * len(table.added) // table.reads
+        counts = table.by_version or (len(table.added),)
+        if about.get("table") == table.name and (behind == 0 or (table.added and 0 < behind <= len(counts))):
+            newer = sum(counts[len(counts) - behind :])
             lacking = table.added[len(table.added) - newer :]
             self._absent = {name: table.schema.field(name) for name in lacking}
             names = [field.name for field in table.schema if field.name not in self._absent]

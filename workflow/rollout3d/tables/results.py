@@ -66,8 +66,11 @@ PREDICTIONS: Table[PredictionRow] = _declare(
     _field("scorer", _S, "scorer that gave the score"),
     _field("n_tokens", _I, "tokens generated"),
     *_SETTING_FIELDS,
-    version=2,
-    added=SETTING_COLUMNS,
+    _null("given_map", _S, "cognitive map that the prompt gave, as the model read it; null = none"),
+    version=3,
+    added=(*SETTING_COLUMNS, "given_map"),
+    by_version=(len(SETTING_COLUMNS), 1),
+    optional=("given_map",),
 )
 
 METRICS: Table[MetricRow] = _declare(
@@ -130,6 +133,9 @@ SCORES: Table[ScoreRow] = _declare(
     _null("well_formed", _F, "share of answers in the requested format"),
     _null("readable", _F, "share of answers whose thought can be judged: the geometric teacher's words"),
     _null("consistent", _F, "share of the readable thoughts that lead to the answer given"),
+    _null("mapped", _F, "share of answers with a cognitive map, given or drawn, whose scene has a true one"),
+    _null("map_accuracy", _F, "mean accuracy of those maps, 0 to 1 (SpaceR, equation 4)"),
+    _null("map_accuracy_code", _F, "the same by the rule of SpaceR's release"),
     _field(
         "rests_on",
         _STRINGS,
@@ -139,7 +145,8 @@ SCORES: Table[ScoreRow] = _declare(
     _null("settings", _S, "settings of the answers, in one line; null for guesses"),
     _null("part", _S, 'part of the benchmark, such as "scannet, 2071 of 5130"; null = the whole'),
     _null("model_digest", _S, "digest of the weights, from model.json; null for guesses, or where it is unknown"),
-    version=5,
+    version=6,
+    optional=("mapped", "map_accuracy", "map_accuracy_code"),
 )
 
 REPORT: Table[ReportRow] = _declare(

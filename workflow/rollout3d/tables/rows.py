@@ -540,6 +540,9 @@ class PredictionRow(TypedDict):
     split: str | None
     """full, or the part of the benchmark, such as "scannet, 2071 of 5130"; null without a benchmark"""
 
+    given_map: str | None
+    """cognitive map that the prompt gave, as the model read it; null = none"""
+
 
 class ProbeRow(TypedDict):
     """one question with a video that cannot answer it"""
@@ -836,6 +839,15 @@ class ScoreRow(TypedDict):
 
     consistent: float | None
     """share of the readable thoughts that lead to the answer given"""
+
+    mapped: float | None
+    """share of answers with a cognitive map, given or drawn, whose scene has a true one"""
+
+    map_accuracy: float | None
+    """mean accuracy of those maps, 0 to 1 (SpaceR, equation 4)"""
+
+    map_accuracy_code: float | None
+    """the same by the rule of SpaceR's release"""
 
     rests_on: list[str]
     """results that the user keeps (key `keep`) and the score depends on; empty = this study made all of them"""

@@ -127,7 +127,7 @@ SCENES: Table[SceneRow] = _declare(
     _null("floor_area_m2", _F, "summed alpha-shape triangles of the floor points; null: questions.rules needs none"),
     version=3,
     added=("agreement", "floor_area_m2"),
-    reads=2,
+    by_version=(1, 1),
     optional=("floor_area_m2",),
 )
 
