@@ -14,9 +14,12 @@ from rollout3d.config.choices import PROBES
 from rollout3d.config.evaluation import official_scorer
 from rollout3d.evaluation import benchmarks, settings
 from rollout3d.evaluation.baselines import BASELINES, training_answers
+from rollout3d.evaluation.maps import map_scores
 from rollout3d.evaluation.seeing import Average, gains
 from rollout3d.evaluation.views import VIDEO, seen_view, view_of
+from rollout3d.geometry.gridmap import CognitiveMap
 from rollout3d.questions.thought import follows
+from rollout3d.scoring.maps import GRID
 from rollout3d.scoring.parse import well_formed
 from rollout3d.scoring.scorers import score
 from rollout3d.tables.rows import PredictionRow, QuestionRow, ScoreRow
@@ -24,8 +27,8 @@ from rollout3d.tables.rows import PredictionRow, QuestionRow, ScoreRow
 LOG = logging.getLogger(__name__)
 GUESSED: Mapping[str, None] = {"scorer": None, "settings": None, "model_digest": None}
 """How a guess was made."""
-SHARES = ("well_formed", "readable", "consistent")
-"""Columns with shares of the answers."""
+SHARES = ("well_formed", "readable", "consistent", "mapped", "map_accuracy", "map_accuracy_code")
+"""Columns with shares of the answers, or with means over some of them."""
 
 
 def score_rows(
@@ -38,6 +41,8 @@ def score_rows(
     *,
     scorers: Sequence[str] = (settings.AUTO,),
     wanted: Mapping[str, Any] | None = None,
+    maps: Mapping[str, CognitiveMap] | None = None,
+    grid: int = GRID,
 ) -> list[ScoreRow]:
     """Score a run on a benchmark: for each scorer and view a row per task with questions, and one for overall.
 
@@ -50,7 +55,8 @@ def score_rows(
     (`settings.configured`), with which the predictions must agree. `well_formed` is given for scorers
     with a `FORMAT` only: direct answers have no format to keep. For the same answers, `readable` is the share whose
     thought can be judged and `consistent` the share of those that follow from it (`questions.thought`). In the view of
-    a probe only questions with such a twin have answers (`evaluation.probes`).
+    a probe only questions with such a twin have answers (`evaluation.probes`). `maps`: scene -> its true map of `grid`
+    x `grid` cells, with which the maps that answers draw, or that prompts gave, are compared; None compares none.
 
     Raises ValueError if a view does not answer each of its questions exactly once, because unanswered questions would
     silently raise or lower the average; for an unknown scorer; and what `settings.line` raises.
@@ -75,7 +81,7 @@ def score_rows(
         view: str,
         scores: Mapping[str, list[float]],
         how: Mapping[str, Any] = GUESSED,
-        kept: Mapping[str, Mapping[str, list[bool]]] | None = None,
+        kept: Mapping[str, Mapping[str, list[float]]] | None = None,
     ) -> None:
         for task, mean in average(scores).items():
             if mean.score is not None:
@@ -98,10 +104,17 @@ def score_rows(
         for view, answered in views.items():
             found = scored(answered, questions, scorer)
             scores: dict[str, list[float]] = {}
-            kept: dict[str, dict[str, list[bool]]] = {name: {} for name in SHARES}
+            kept: dict[str, dict[str, list[float]]] = {name: {} for name in SHARES}
             for p, value in zip(answered, found, strict=True):
                 question_type = types[p["question_id"]]
                 scores.setdefault(question_type, []).append(value)
+                if maps is not None:
+                    truth = maps.get(by_id[p["question_id"]]["scene_id"] or "")
+                    drawn = map_scores(p, truth, grid) if truth else None
+                    kept["mapped"].setdefault(question_type, []).append(drawn is not None)
+                    if drawn is not None:
+                        kept["map_accuracy"].setdefault(question_type, []).append(drawn.paper)
+                        kept["map_accuracy_code"].setdefault(question_type, []).append(drawn.code)
                 if doors.SCORERS.constant(scorer, "FORMAT", False):
                     kept["well_formed"].setdefault(question_type, []).append(well_formed(p["text"], strict=False))
                     led = follows(p["text"], by_id[p["question_id"]])
@@ -177,8 +190,8 @@ def _model(answered: Sequence[PredictionRow]) -> str | None:
     return next(iter(digests)) if len(digests) == 1 else None
 
 
-def _share(task: str, of_type: Mapping[str, list[bool]], average: Average) -> float | None:
-    """Share of true values of the questions that a task of the benchmark averages; None without values."""
+def _share(task: str, of_type: Mapping[str, list[float]], average: Average) -> float | None:
+    """Mean of the values of the questions that a task of the benchmark averages; None without values."""
     values = [value for name, own in of_type.items() if _counts(name, task, average) for value in own]
     return sum(values) / len(values) if values else None
 

@@ -44,6 +44,17 @@ def _words(task: str) -> str:
     return named.words if named else task
 
 
+def map_line(rows: Iterable[Row]) -> str:
+    """Return a line on the accuracy of the cognitive maps in answers, by run; empty where none was compared."""
+    overall = [row for row in rows if row["task"] == "overall" and row["view"] == VIDEO and row.get("mapped")]
+    found = [
+        f"{row['run']} {row['map_accuracy']:.1%}, by SpaceR's release {row['map_accuracy_code']:.1%} "
+        f"({row['mapped']:.0%} of {row['n']:,} answers have a map)"
+        for row in overall
+    ]
+    return f"Accuracy of cognitive maps (SpaceR, equation 4): {'; '.join(found)}" if found else ""
+
+
 def thought_line(rows: Iterable[Row]) -> str:
     """Return a line on the share of answers, by run, that follow from their thought; empty where none can be judged."""
     overall = [row for row in rows if row["task"] == "overall" and row["view"] == VIDEO and row.get("readable")]

@@ -42,8 +42,10 @@ VIEWS = (
     ),
 )
 GUESSES = (("random", "random guess"), ("frequent", "frequent answer"))
-SHARES = {"well_formed": "Format kept", "consistent": "Follows its thought"}
-"""Column of the score table with a share of the answers -> its title."""
+SHARES = {"well_formed": "Format kept", "consistent": "Follows its thought", "map_accuracy": "Map accuracy"}
+"""Column of the score table with a share of the answers, or with a mean over some of them -> its title."""
+IF_KNOWN = ("map_accuracy",)
+"""Those that a table shows only if a score has them."""
 HOW = ("settings", "scorer", "part")
 """Columns of the score table that record how a score was made; older tables lack them."""
 
@@ -111,14 +113,15 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
     words_of = {run: _words(recorded, mixed) for run, recorded in how.items()}
     common = [word for word in words_of[runs[0]] if all(word in words for words in words_of.values())]
     titles = task_columns(of)
+    shares = {k: v for k, v in SHARES.items() if k not in IF_KNOWN or any(row.get(k) is not None for row in of)}
     groups = []
     for run in runs:
-        lines = [_score_line(of, titles, run, view, label, look) for view, label, look in VIEWS]
+        lines = [_score_line(of, titles, shares, run, view, label, look) for view, label, look in VIEWS]
         kept = next((row["rests_on"] for row in of if row["run"] == run and row["view"] == "video"), ())
         own = ", ".join(word for word in words_of[run] if word not in common)
         groups.append(Group(run, [line for line in lines if line], own, kept_note(kept)))
     # Guesses depend on the benchmark only: every run has the same.
-    guesses = [_score_line(of, titles, runs[0], view, label, "guess") for view, label in GUESSES]
+    guesses = [_score_line(of, titles, shares, runs[0], view, label, "guess") for view, label in GUESSES]
     groups.append(Group("no video", [line for line in guesses if line]))
     return Sheet(
         f"scores-{benchmark}",
@@ -127,7 +130,7 @@ def score_sheet(scores: Sequence[Row], benchmark: str) -> Sheet:
         [
             *(Column(title) for title in titles.values()),
             Column("n"),
-            *(Column(each, digits=0) for each in SHARES.values()),
+            *(Column(each, digits=0) for each in shares.values()),
         ],
         [group for group in groups if group.lines],
         group="Run",
@@ -158,7 +161,9 @@ def _words(recorded: Mapping[str, str], mixed: Sequence[str]) -> list[str]:
     return words
 
 
-def _score_line(rows: Sequence[Row], tasks: Iterable[str], run: str, view: str, label: str, look: str) -> Line | None:
+def _score_line(
+    rows: Sequence[Row], tasks: Iterable[str], titles: Iterable[str], run: str, view: str, label: str, look: str
+) -> Line | None:
     found = {row["task"]: row for row in rows if row["run"] == run and row["view"] == view}
     if not found:
         return None
@@ -171,7 +176,7 @@ def _score_line(rows: Sequence[Row], tasks: Iterable[str], run: str, view: str, 
         return Cell(row["score"], interval=interval, signed=view.startswith("seen"))
 
     overall = found.get("overall", {})
-    shares = [overall.get(name) for name in SHARES]
+    shares = [overall.get(name) for name in titles]
     if any(row["low"] is not None for row in found.values()):
         label += ", 95 % interval"
     cells = [Cell() if share is None else Cell(100 * share, unit=" %") for share in shares]

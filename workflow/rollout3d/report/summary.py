@@ -15,7 +15,7 @@ from rollout3d.config import question_types
 from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.evaluation.views import seen_view
 from rollout3d.questions import types, visible
-from rollout3d.report.grounding import pixel_lines, thought_line
+from rollout3d.report.grounding import map_line, pixel_lines, thought_line
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import guess_line
 from rollout3d.scenes.verdict import Mode, counts, judge
@@ -151,7 +151,7 @@ def _scores(root: Path) -> str:
             heading = f"Video minus {PROBE_WORDS[probe]}, with its 95 % interval over rooms:"
             blocks.append("\n".join([heading, *listing]))
         of = [row for row in rows if row["benchmark"] == benchmark]
-        blocks += ["\n".join(said) for said in (pixel_lines(of), [thought_line(of)]) if any(said)]
+        blocks += ["\n".join(said) for said in (pixel_lines(of), [thought_line(of)], [map_line(of)]) if any(said)]
     return "\n\n".join(blocks)
 
 

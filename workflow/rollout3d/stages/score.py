@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 from rollout3d import doors, files, tables
-from rollout3d.evaluation import answer_key, assess, foreign, settings
+from rollout3d.config import map_grid_of
+from rollout3d.evaluation import answer_key, assess, foreign, maps, settings
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.stages.common import Stage, StageError
 
@@ -42,9 +43,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--scorer", nargs="+", help="scorers, the official one first; default: evaluation.scorers")
     parser.add_argument("--model", help="model.json that the predictions must come from; default: not compared")
+    parser.add_argument(
+        "--maps", nargs="*", default=[], help="tables cognitive_maps of its scenes: maps in answers are compared"
+    )
     parser.add_argument("--kept", nargs="*", default=[], help="kept rules and runs that the predictions rest on")
     args, config = STAGE.parse(parser, argv)
     predictions = tables.read(tables.PREDICTIONS, args.predictions)
+    grid = None
+    if args.maps and settings.style_in(predictions) == "think":  # direct answers draw no map
+        grid = map_grid_of(config)
+        if grid is None:
+            parser.error("--maps: prompts of this configuration offer no map (prompts.think, evaluation.given_map)")
     questions = tables.read(tables.QUESTIONS, args.questions)
     training = tables.read(tables.OCR_RL, args.train, ["question_type", "ground_truth"])
     try:
@@ -54,10 +63,12 @@ def main(argv: list[str] | None = None) -> None:
             *(args.run, args.benchmark, predictions, questions, training, args.kept),
             scorers=args.scorer or config.evaluation.scorers,
             wanted=settings.wanted(config, predictions, args.method),
+            **({"maps": maps.true_maps(args.maps, grid), "grid": grid} if grid else {}),
         )
     except ValueError as error:
         raise StageError(f"{args.predictions}: {error}") from None
     parents = {"predictions": args.predictions, "questions": args.questions, "train": args.train}
+    parents |= {"maps": args.maps} if args.maps else {}
     tables.write(tables.SCORES, args.out, rows, STAGE.lineage(parents))
     for row in rows:
         if row["task"] == "overall":

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rollout3d.evaluation.views import VIDEO, view_of
-from rollout3d.tables.rows import PredictionRow
+from rollout3d.tables.rows import PredictionRow, ScoreRow
+
+MAP_ACCURACY = "Map accuracy"
+"""Column of SpaceR's tables 5 and 6."""
+
+
+def map_accuracy(scores: Iterable[ScoreRow]) -> dict[tuple[str, str], tuple[float, int]]:
+    """Return the mean accuracy of the maps of each run's answers about the true videos, percent, and the number of
+    answers with a map, by run and column."""
+    return {
+        (row["run"], MAP_ACCURACY): (100 * accuracy, round(row["n"] * (row.get("mapped") or 0)))
+        for row in scores
+        if row["task"] == "overall" and row["view"] == VIDEO and (accuracy := row.get("map_accuracy")) is not None
+    }
 
 
 def by_run(answers: Iterable[PredictionRow]) -> dict[str, list[PredictionRow]]:
