@@ -60,9 +60,11 @@ rule assemble:
 rule train_part:
     input:
         train="<results>/train/ocr_rl.parquet",
+        dropped="<results>/train/ocr_rl_dropped.parquet",
     output:
         scans="<results>/train/sr_91k.parquet",
         general="<results>/train/general_60k.parquet",
+        card="<results>/train/README.md",
     log:
         "<logs>/train_part.log",
     benchmark:
@@ -72,6 +74,8 @@ rule train_part:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        synthetic="--synthetic" if study.toyworld else "",
     shell:
-        "python -m rollout3d.stages.train_part --train {input.train:q} --scans {output.scans:q}"
-        " --general {output.general:q} > {log:q} 2>&1"
+        "python -m rollout3d.stages.train_part --train {input.train:q} --dropped {input.dropped:q}"
+        " --scans {output.scans:q} --general {output.general:q} --card {output.card:q} {params.synthetic} > {log:q} 2>&1"

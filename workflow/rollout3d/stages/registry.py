@@ -65,6 +65,10 @@ QUESTION_RULES = tuple(
 """Keys that decide which questions are generated about a scene, whatever the dataset."""
 
 
+CARD = ("rules", "wording", "per_scene", "max_value_share", "total")
+"""Keys of `questions` that the data card of the training questions states."""
+
+
 def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
     splits = (f"datasets.{scope.dataset}.splits.*",) if scope.dataset else ("datasets.*.splits.*",)
     own = ("distance", "per_scene", "body_radius_m", "strict")
@@ -249,7 +253,7 @@ STAGES: dict[str, Spec] = {
             *("questions.text_only_margin", "questions.total", "video.train_frames"),
         )
     ),
-    "train_part": Spec(),
+    "train_part": Spec(_fixed("external.general", *(f"questions.{name}" for name in CARD))),
     "bias": Spec(),
     "import_cot": Spec(_import_cot, stores=_own_frames, question_types=no_types),
     "import_questions": Spec(
