@@ -24,7 +24,7 @@ pathvars:
 wildcard_constraints:
     dataset="|".join(study.datasets),
     shard=r"\d+",
-    setting="|".join(SETTINGS),
+    setting="|".join((*SETTINGS, SAMPLED)),
     mode="aabb_none|aabb_depth|instance_none|instance_depth",
     benchmark="|".join(doors.BENCHMARKS.names),
 

@@ -1,8 +1,8 @@
-# Which questions are hard: four settings of the filter model (OCR, Table 1).
+# Which questions are hard: four settings of the filter model (OCR, Table 1), and 8 answers each (SpaceR, section 5.2).
 # GPU time is costly: answers are kept while they are made, and finished tables come back from the store.
 rule difficulty:
     input:
-        questions="<results>/train/ocr_rl.parquet",
+        questions=difficulty_questions,
         frames=scene_tables("frames"),
         maps=difficulty_maps,
         model=difficulty_model,
@@ -45,3 +45,22 @@ rule select_hard:
         "python -m rollout3d.stages.select_hard --questions {input.questions:q}"
         " --frames2 {input.frames2:q} --frames16 {input.frames16:q} --frames16-bev {input.frames16_bev:q}"
         " --frames16-grpo {input.frames16_grpo:q} --out {output.hard:q} > {log:q} 2>&1"
+
+
+# SpaceR's resampled set: questions that the filter model answers rightly at times.
+rule resample:
+    input:
+        questions="<results>/train/sr_91k.parquet",
+        predictions=difficulty_tables(SAMPLED),
+    output:
+        questions="<results>/train/sr_resampled.parquet",
+        dropped="<results>/train/sr_resampled_dropped.parquet",
+    log:
+        "<logs>/resample.log",
+    benchmark:
+        "<benchmarks>/resample.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    shell:
+        "python -m rollout3d.stages.resample --questions {input.questions:q} --predictions {input.predictions:q}"
+        " --out {output.questions:q} --dropped {output.dropped:q} > {log:q} 2>&1"

@@ -198,6 +198,11 @@ def difficulty_model(wildcards):
     return model_file(study.difficulty.run if wildcards.setting == "frames16_grpo" else study.difficulty.model)
 
 
+def difficulty_questions(wildcards):
+    """All training questions; for the resampled set those about scans."""
+    return f"<results>/train/{'sr_91k' if wildcards.setting == SAMPLED else 'ocr_rl'}.parquet"
+
+
 def difficulty_maps(wildcards):
     """Top views, for the setting that shows them."""
     return scene_tables("maps") if wildcards.setting == "frames16_bev" else []
@@ -329,9 +334,10 @@ def table_scores(wildcards):
 
 
 def table_predictions(wildcards):
-    """Predictions of the four settings."""
-    needed = "predictions" in table_needs(wildcards)
-    return [path for s in SETTINGS for path in difficulty_tables(s)] if needed else []
+    """Predictions of the four settings, or those for the resampled set."""
+    needs = table_needs(wildcards)
+    settings = [*(SETTINGS if "predictions" in needs else ()), *([SAMPLED] if "sampled" in needs else [])]
+    return [path for setting in settings for path in difficulty_tables(setting)]
 
 
 def table_answers(wildcards):
@@ -350,9 +356,14 @@ def table_questions(wildcards):
     needs = table_needs(wildcards)
     asked = study.evaluation.benchmarks[:1] if "questions" in needs else []
     return [
-        *(f"<results>/train/{name}.parquet" for name in ("ocr_rl", "ocr_sft") if name in needs),
+        *(f"<results>/train/{name}.parquet" for name in ("ocr_rl", "ocr_sft", "sr_91k") if name in needs),
         *(f"<results>/benchmarks/{benchmark}/questions.parquet" for benchmark in asked),
     ]
+
+
+def table_scenes(wildcards):
+    """Scans whose videos a table describes."""
+    return scene_tables("scenes") if "scenes" in table_needs(wildcards) else []
 
 
 def page_tables():

@@ -5,6 +5,7 @@ rule paper_table:
         predictions=table_predictions,
         answers=table_answers,
         questions=table_questions,
+        scenes=table_scenes,
         reference=table_reference,
         runs=table_runs,
     output:
@@ -23,7 +24,8 @@ rule paper_table:
     shell:
         "python -m rollout3d.stages.paper_table --table {wildcards.table} --recipes {params.recipes:q}"
         " --scores {input.scores:q} --predictions {input.predictions:q} --answers {input.answers:q}"
-        " --questions {input.questions:q} --reference {input.reference:q} --kept {params.kept:q} --out {output.table:q} > {log:q} 2>&1"
+        " --questions {input.questions:q} --scenes {input.scenes:q} --reference {input.reference:q}"
+        " --kept {params.kept:q} --out {output.table:q} > {log:q} 2>&1"
 
 
 rule bias:

@@ -25,7 +25,7 @@ def policy():
     return tiny_policy()
 
 
-def ask(name, files, policy, text="A"):
+def ask(name, files, policy, text="A", **changes):
     recorder = Recorder(text)
     store = FrameStore([files["frames"]], [files["maps"]])
     rows = predict(
@@ -38,6 +38,7 @@ def ask(name, files, policy, text="A"):
         think="plain",
         seed=0,
         back_end=Batches(recorder),
+        **changes,
     )
     return list(rows), recorder
 
@@ -76,10 +77,10 @@ def test_only_the_model_after_grpo_is_asked_to_reason(files, policy, name):
 
 def test_frames_have_training_size_in_every_setting():
     for name in SETTINGS:
-        setting = recipe(name, CONFIG.generation, CONFIG.video).setting
+        setting = recipe(name, CONFIG.video).setting
         assert (setting.frame_set, setting.pixels, setting.probe) == ("uniform4", (784, 1568), None)
     with pytest.raises(ValueError, match="unknown setting 'frames3'"):
-        recipe("frames3", CONFIG.difficulty, CONFIG.video)
+        recipe("frames3", CONFIG.video)
 
 
 def test_shards_divide_the_questions_and_keep_a_space_together():

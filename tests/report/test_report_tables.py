@@ -306,7 +306,7 @@ def test_each_table_has_its_rows_in_the_file_of_its_paper():
     for name in TABLES:
         own = [row for row in read_reference(reference_of(name)) if row["table"] == name]
         assert own == [row for row in REFERENCE if row["table"] == name]
-        assert own or name == "figure3", name
+        assert own or name in ("figure3", "spacer_figure3a", "spacer_figure6"), name  # drawn without numbers
     assert {row["table"] for row in REFERENCE} <= set(TABLES), "a row of a table without a file"
 
 

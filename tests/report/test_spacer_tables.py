@@ -22,9 +22,8 @@ def run_named(*names):
 
 
 def test_each_table_and_figure_of_both_papers_is_a_target():
-    assert {f"spacer_table{n}" for n in range(1, 7)} | {"spacer_figure3", "spacer_figure7", "spacer_scannet"} == {
-        *SPACER
-    }
+    figures = {f"spacer_figure{n}" for n in ("2", "3", "3a", "6", "7")}
+    assert {f"spacer_table{n}" for n in range(1, 7)} | figures | {"spacer_scannet"} == {*SPACER}
     assert SPATIAL_R1 == ["spatial_r1_table1"]
     assert all(lines.TITLES[name].startswith(("SpaceR, ", "Spatial-R1, ")) for name in SPACER + SPATIAL_R1)
 
@@ -130,6 +129,33 @@ def test_gains_by_dataset_are_differences_of_averages_on_the_same_questions():
     assert all(c["ours"] is None and "not run" in c["note"] for c in alone)
     with pytest.raises(ValueError, match="evaluate both again"):
         build("spacer_scannet", REFERENCE, answers=answers[:4], asked=asked)
+
+
+def test_figure_2_counts_sources_and_types_beside_the_two_numbers_of_the_text():
+    rows = [question(f"q{i}", "object_counting", "3") for i in range(3)] + [question("s", "room_size_estimation", "9")]
+    rows += [question("g", "OCR", "x", scene_id=None)]
+    cells = {c["row"]: c for c in build("spacer_figure2", REFERENCE, rl=rows)}
+    found = {name: (c["ours"], c["paper"]) for name, c in cells.items()}
+    assert found["SpaceR-151k"] == (5, 151310) and found["General (Video-R1-260k)"] == (1, 60000)
+    assert found["About scans (SR-91k)"] == (4, None) and found["object counting"] == (3, None)
+    assert found["object rel distance"] == (0, None) and found["general: OCR"] == (1, None)
+
+
+def test_figure_6_counts_videos_and_questions_by_duration():
+    rows = [question(f"q{i}", "object_counting", "3", scene_id=scene) for i, scene in enumerate("aabcd")]
+    scenes = [{"scene_id": s, "fps": 24.0, "n_frames": n} for s, n in zip("abc", (24 * 29, 24 * 30, 24 * 900))]
+    cells = build("spacer_figure6", REFERENCE, rl=rows, scenes=scenes)
+    found = {(c["row"], c["column"]): c["ours"] for c in cells if c["ours"]}
+    assert found == {
+        ("0 to 30 s", "Videos"): 1,
+        ("0 to 30 s", "Questions"): 2,
+        ("30 to 60 s", "Videos"): 1,
+        ("30 to 60 s", "Questions"): 1,
+        ("300 s and longer", "Videos"): 1,
+        ("300 s and longer", "Questions"): 1,
+        ("duration unknown", "Videos"): 1,
+        ("duration unknown", "Questions"): 1,
+    }
 
 
 def test_the_page_of_a_study_shows_the_tables_of_its_papers(tmp_path):

@@ -26,6 +26,8 @@ from rollout3d.config.recipes import of_run
 from rollout3d.config.runs import Run, read_runs
 from rollout3d.config.sections import (
     PAPER_DATASETS,
+    REASONED,
+    SAMPLED,
     SETTINGS,
     Dataset,
     Difficulty,

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 REQUIRED = ("run", "method", "init")
 """Columns that every run table has; a column that it lacks otherwise is empty in every row."""
 
-ANSWERS_ONLY = ("ocr_rl", "sr_91k", "general_60k")
-"""Training tables of questions and answers: the whole one, its questions about scans, and its general data."""
+ANSWERS_ONLY = ("ocr_rl", "sr_91k", "sr_resampled", "general_60k")
+"""Training tables of questions and answers: the whole one, its questions about scans, those of them that the filter
+model answers rightly at times, and its general data."""
 
 
 class Run(Section):
@@ -35,7 +36,7 @@ class Run(Section):
     method: Literal["none", "sft", "grpo"]
     init: str
     """Model key, or another run."""
-    train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot", "sr_91k", "general_60k"] | None = None
+    train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot", "sr_91k", "sr_resampled", "general_60k"] | None = None
     rollout: Rollout | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
@@ -52,7 +53,7 @@ class Run(Section):
     @property
     def trains_on_scans(self) -> bool:
         """True if its questions are about scans; others bring their own pictures and videos."""
-        return self.train_table in ("ocr_rl", "ocr_sft", "sr_91k")
+        return self.train_table in ("ocr_rl", "ocr_sft", "sr_91k", "sr_resampled")
 
     @property
     def needs_maps(self) -> bool:

@@ -22,6 +22,10 @@ PAPER_DATASETS = ("scannet", "scannetpp", "arkitscenes")
 """Datasets of the default study, the paper's; every known one: `doors.DATASETS.names`."""
 SETTINGS = ("frames2", "frames16", "frames16_bev", "frames16_grpo")
 """The four settings of the difficulty filter (OCR, Table 1)."""
+SAMPLED = "frames16_sampled"
+"""Setting in which a question has several answers, for the resampled set (SpaceR, section 5.2)."""
+REASONED = ("frames16_grpo", SAMPLED)
+"""Settings whose prompt asks for reasoning."""
 
 
 class UndeclaredKey(LookupError):

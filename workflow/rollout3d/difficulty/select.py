@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rollout3d.config import SETTINGS, Cot
+from rollout3d.config import REASONED, SAMPLED, SETTINGS, Cot
 from rollout3d.config.evaluation import official_scorer
 from rollout3d.errors import InvalidInput
 from rollout3d.scoring.scorers import score
@@ -47,8 +47,9 @@ def is_correct(score: float, correct_above: float) -> bool:
 
 
 def style_of(setting: str) -> Literal["direct", "think"]:
-    """Return the prompt style of a setting: after GRPO the filter model reasons and writes its answer in a tag."""
-    return "think" if setting == "frames16_grpo" else "direct"
+    """Return the prompt style of a setting: after GRPO, and where answers are drawn as rollouts are, the filter model
+    reasons and writes its answer in a tag."""
+    return "think" if setting in REASONED else "direct"
 
 
 def scorer_of(setting: str) -> str:
@@ -65,17 +66,51 @@ def correctness(
     answer to another question.
     """
     first = [p for p in predictions if p["sample"] == 0]
-    strange = [p["question_id"] for p in first if p["question_id"] not in questions]
+    found = _right(setting, first, questions, correct_above)
+    return {p["question_id"]: right for p, right in zip(first, found, strict=True)}
+
+
+def _right(
+    setting: str, predictions: Sequence[PredictionRow], questions: Mapping[str, QuestionRow], correct_above: float
+) -> list[bool]:
+    """Return whether the text of each answer is right. Raises InvalidInput for an answer to another question."""
+    strange = [p["question_id"] for p in predictions if p["question_id"] not in questions]
     if strange:
         raise InvalidInput(
             f"{setting}: {len(strange)} answers are to questions that the question table lacks, such as {strange[0]}: "
             "rerun the stage difficulty"
         )
     name = scorer_of(setting)
+    return [is_correct(score(p["text"], questions[p["question_id"]], name).score, correct_above) for p in predictions]
+
+
+Outcome = Literal["all right", "mixed", "all wrong"]
+OUTCOMES: tuple[Outcome, ...] = ("all right", "mixed", "all wrong")
+N_SAMPLED = 8
+"""Number of answers per question, of which not all may be right or all wrong. [SpaceR, section 5.2, impact of data
+sampling]"""
+
+
+def outcomes(
+    predictions: Sequence[PredictionRow], questions: Mapping[str, QuestionRow], correct_above: float
+) -> dict[str, Outcome]:
+    """Return by question id how many of its `N_SAMPLED` answers are right: all, some, or none of them.
+
+    SpaceR leaves out questions of the first kind, of little value for learning, and of the last, possible noise. It
+    does not say when a number is right; here it is above `correct_above`, as in the difficulty filter. Raises
+    InvalidInput for a question with another number of answers, and for an answer to another question.
+    """
+    counts: dict[str, list[bool]] = {name: [] for name in questions}
+    for p, right in zip(predictions, _right(SAMPLED, predictions, questions, correct_above), strict=True):
+        counts[p["question_id"]].append(right)
+    odd = [name for name, found in counts.items() if len(found) != N_SAMPLED]
+    if odd:
+        raise InvalidInput(
+            f"{len(odd)} of {len(counts)} questions, such as {odd[0]}, have not {N_SAMPLED} answers: rerun the stage "
+            f"difficulty in the setting {SAMPLED} on the same questions"
+        )
     return {
-        q: is_correct(score(p["text"], questions[q], name).score, correct_above)
-        for p in first
-        for q in [p["question_id"]]
+        name: "all right" if all(found) else "mixed" if any(found) else "all wrong" for name, found in counts.items()
     }
 
 

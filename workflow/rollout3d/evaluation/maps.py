@@ -61,8 +61,8 @@ def given_maps(
 
     `kind`: as of `evaluation.given_map`. ground_truth and random: the scene's own map of `truth`, or `random_map`, as
     JSON. own: what stands in the first `<map>` tag of the answer in `answers` (about the true video, sample 0), word by
-    word; a question whose answer has no map is given none. Raises InvalidInput if `answers` lack a question, and if more
-    than the share `max_without` of the questions about scenes have no true map.
+    word; a question whose answer has no map is given none. Raises InvalidInput if `answers` lack a question, and if
+    more than the share `max_without` of the questions about scenes have no true map.
     """
     if kind == "own":
         drawn = {

@@ -22,7 +22,7 @@ from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.report.paper import Given, build_table
 from rollout3d.resources import shipped
 from rollout3d.scoring.aggregate import task_named, tasks
-from rollout3d.tables.rows import PredictionRow, QuestionRow, ReportRow, ScoreRow
+from rollout3d.tables.rows import PredictionRow, QuestionRow, ReportRow, SceneRow, ScoreRow
 
 Row = Mapping[str, Any]
 
@@ -109,6 +109,7 @@ def build(
     asked: Sequence[QuestionRow] = (),
     rl: Sequence[QuestionRow] = (),
     sft: Sequence[QuestionRow] = (),
+    scenes: Sequence[SceneRow] = (),
     correct_above: float = CORRECT_ABOVE,
     preset: str | None = None,
     rests_on: Sequence[str] = (),
@@ -118,9 +119,9 @@ def build(
     """Return the cells of one of `TABLES`, made from those arguments that its file needs (`report.paper`).
 
     `predictions`: of the four settings; their texts are scored against the questions in `rl`. `answers`: of the runs,
-    to the questions `asked`. `rl`, `sft`: the two
-    training tables. `models`: name of the model that was really run, by run (`models_of`), or by setting for a table of
-    predictions (`models_of_settings`). `recipes`: summaries of the runs' recipes (`config.recipes.summaries`).
+    to the questions `asked`. `rl`, `sft`: the two training tables; `scenes`: rows of all scans. `models`: name of the
+    model that was really run, by run (`models_of`), or by setting for a table of predictions (`models_of_settings`).
+    `recipes`: summaries of the runs' recipes (`config.recipes.summaries`).
 
     The note of a number names the preset, since its numbers must not be read as the paper's; the kept rules and runs
     that it rests on (`rests_on`, or those of its scores); scorer, settings and part of the benchmark; a model that is
@@ -140,6 +141,7 @@ def build(
             asked=asked,
             rl=rl,
             sft=sft,
+            scenes=scenes,
             correct_above=correct_above,
             marks=marks,
             models=models or {},

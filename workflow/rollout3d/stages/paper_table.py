@@ -18,11 +18,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--table", required=True, choices=paper.TABLES)
     parser.add_argument("--scores", nargs="*", default=[], help="tables scores of the runs that are compared")
-    parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the four settings")
+    parser.add_argument("--predictions", nargs="*", default=[], help="tables predictions of the filter model")
     parser.add_argument("--answers", nargs="*", default=[], help="tables predictions of the runs that are compared")
     parser.add_argument(
         "--questions", nargs="*", default=[], help="training tables ocr_rl, ocr_sft; table questions of the benchmark"
     )
+    parser.add_argument("--scenes", nargs="*", default=[], help="tables scenes of all scans")
     parser.add_argument("--reference", help="the paper's numbers; default: the file of the paper that prints the table")
     parser.add_argument("--out", required=True, help="table report")
     parser.add_argument(
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         name = tables.lineage(path).get("table")
         if name not in given:
             raise StageError(f"{path}: holds the table '{name}'; --questions takes {', '.join(given)}")
-        columns = ["question_id", "answer_type", "ground_truth", "question_type", "source", "dataset"]
+        columns = ["question_id", "answer_type", "ground_truth", "question_type", "source", "dataset", "scene_id"]
         given[name] += tables.read(tables.TABLES[name], path, columns)
     needs = doors.PAPER_TABLES.constant(args.table, "NEEDS", ())
     models = {}
@@ -61,13 +62,14 @@ def main(argv: list[str] | None = None) -> None:
         asked=given["questions"],
         rl=given["ocr_rl"],
         sft=given["ocr_sft"],
+        scenes=tables.read_many(tables.SCENES, args.scenes, ["scene_id", "fps", "n_frames"]),
         preset=config.preset,
         rests_on=args.kept,
         models=models,
         recipes=recipes,
     )
     parents = {"scores": args.scores, "predictions": args.predictions, "answers": args.answers}
-    parents |= {"questions": args.questions}
+    parents |= {"questions": args.questions, "scenes": args.scenes}
     parents["reference"] = str(reference)
     if "runs" in needs:
         parents["runs"] = found(config.runs.table)

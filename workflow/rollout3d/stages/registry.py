@@ -14,7 +14,7 @@ from functools import cache, reduce
 from typing import Any
 
 from rollout3d import doors
-from rollout3d.config import Config, Run, question_types
+from rollout3d.config import REASONED, SAMPLED, Config, Run, question_types
 from rollout3d.config.evaluation import GIVEN_MAP_WORDS, official_scorer
 from rollout3d.config.former import identity_name, of_section
 from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
@@ -95,8 +95,9 @@ def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
 
 
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
-    trained = scope.setting == "frames16_grpo"
-    style = ("difficulty.max_new_tokens_grpo", *config.prompts.keys()) if trained else ("difficulty.max_new_tokens",)
+    reasons = scope.setting in REASONED
+    style = ("difficulty.max_new_tokens_grpo", *config.prompts.keys()) if reasons else ("difficulty.max_new_tokens",)
+    style += ("grpo.temperature", "grpo.top_p") if scope.setting == SAMPLED else ()
     return (*_MODEL, *TRAIN_VIDEO, "difficulty.backend", "difficulty.batch_size", *style)
 
 
@@ -183,7 +184,7 @@ def _think(config: Config, scope: Scope) -> tuple[str, ...]:
 
 def _direct(config: Config, scope: Scope) -> bool:
     """Return whether prompts have the released wording, without reasoning."""
-    return scope.run.method == "none" if scope.run else scope.setting != "frames16_grpo"
+    return scope.run.method == "none" if scope.run else scope.setting not in REASONED
 
 
 def _wording(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -282,6 +283,7 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "select_hard": Spec(_fixed("seed", "difficulty.correct_above", "cot.per_transition", "cot.fallback")),
+    "resample": Spec(_fixed("difficulty.correct_above")),
     "annotate": Spec(
         _annotate,
         prompts=_teacher_prompts,
@@ -398,7 +400,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["scorer"] = "tagged"
     if stage in ("paper_table", "report"):
         found |= doors.table_entries(scope.table)
-    if stage in ("select_hard", "paper_table"):
+    if stage in ("select_hard", "resample", "paper_table"):
         found["scorer"] = sorted({official_scorer("direct"), official_scorer("think")})
     if stage in ("difficulty", "evaluate"):
         found["scorer"] = official_scorer("direct" if _direct(config, scope) else "think", scope.benchmark)

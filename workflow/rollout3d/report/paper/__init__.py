@@ -5,7 +5,9 @@ A file defines, as literals that rules and configuration read without importing 
 - `TITLE`: heading on the page. None: the page shows it in another form.
 - `NEEDS`: its inputs, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
   the four settings), `answers` (predictions of the runs whose row names the table, on the first benchmark), `questions`
-  (of that benchmark), `ocr_rl`, `ocr_sft` (the two training tables) and `runs` (which model each run starts from).
+  (of that benchmark), `ocr_rl`, `ocr_sft` (the two training tables), `sr_91k` (the questions of the former that are
+  about scans, in `Given.rl`), `sampled` (their 8 answers each, in `Given.predictions`), `scenes` (rows of all scans)
+  and `runs` (which model each run starts from).
 - `PAPER` (optional): the paper that prints the table, by the name of its file in `resources/reference`; without it OCR.
 - `KEYS` (optional): keys of the configuration on which it depends too.
 - `EVERY_RUN` (optional): true if it has a row for every run, and not only for those of the paper.
@@ -24,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollout3d.doors import PAPER_TABLES
-from rollout3d.tables.rows import PredictionRow, QuestionRow, ReportRow, ScoreRow
+from rollout3d.tables.rows import PredictionRow, QuestionRow, ReportRow, SceneRow, ScoreRow
 
 __all__ = ["Given", "build_table"]
 
@@ -45,6 +47,7 @@ class Given:
     """Questions of the benchmark that `answers` are about."""
     rl: Sequence[QuestionRow] = ()
     sft: Sequence[QuestionRow] = ()
+    scenes: Sequence[SceneRow] = ()
     correct_above: float = 0.5
     """Score from which an answer counts as correct (`difficulty.select.CORRECT_ABOVE`)."""
     marks: Sequence[str] = ()
