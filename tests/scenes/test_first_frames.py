@@ -242,7 +242,7 @@ def test_a_file_of_the_version_before_is_read_without_first_frames(root, tmp_pat
     objects = ingested(root, "spatial_r1")["objects"]
     columns = [field for field in tables.OBJECTS.schema if field.name != "first_labelled_frame"]
     older = dataclasses.replace(
-        tables.OBJECTS, version=2, schema=pa.schema(columns), added=("point_distances",), reads=1, optional=()
+        tables.OBJECTS, version=2, schema=pa.schema(columns), added=("point_distances",), by_version=(), optional=()
     )
     rows = [{key: value for key, value in row.items() if key != "first_labelled_frame"} for row in objects]
     tables.write(older, tmp_path / "objects.parquet", rows, tables.Lineage("ingest"))

@@ -161,7 +161,7 @@ OBJECTS: Table[ObjectRow] = _declare(
     ),
     version=3,
     added=("point_distances", "first_labelled_frame"),
-    reads=2,
+    by_version=(1, 1),
     optional=("point_distances", "first_labelled_frame"),
 )
 
