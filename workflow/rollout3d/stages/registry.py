@@ -16,10 +16,21 @@ from typing import Any
 from rollout3d import doors
 from rollout3d.config import REASONED, SAMPLED, Config, Run, question_types
 from rollout3d.config.evaluation import GIVEN_MAP_WORDS, official_scorer
-from rollout3d.config.former import identity_name, of_section
-from rollout3d.config.frames import WHOLE_VIDEO, eval_set, evaluated_sets, stored_sets, teacher_set, train_set
+from rollout3d.config.former import identity_name
+from rollout3d.config.frames import eval_set, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
 from rollout3d.resources import shipped
+from rollout3d.stages.data_keys import QUESTION_RULES as QUESTION_RULES  # part of this module's interface
+from rollout3d.stages.data_keys import (
+    import_cot_keys,
+    import_questions_keys,
+    ingest_keys,
+    judge_keys,
+    marked_frames,
+    prepare_benchmark_keys,
+    questions_keys,
+    regions_keys,
+)
 from rollout3d.stages.spec import WILDCARDS, Keys, Scope, Spec, no_types
 
 PROMPTS = shipped("resources/prompts")
@@ -34,64 +45,14 @@ ENCODER = ("video.image_max_pixels", "video.min_pixels", "video.time_mode")
 TRAIN_VIDEO = ("video.train_frames", "video.train_min_pixels", "video.train_max_pixels")
 """Keys that decide which frames of a video a model in training is shown, and their size."""
 _MODEL = ("seed", "torch_threads", *ENCODER)
-_SAMPLES = ("scenes.jpeg_quality", "video.image_max_pixels", "video.min_pixels", "external.max_share_dropped")
 _OPTIMISER = (
     *("weight_decay", "max_grad_norm", "dtype", "gradient_checkpointing", "deepspeed", "lora_rank"),
     *("freeze_vision", "save_every", "tracker", "lr"),
 )
 
 
-_STORED_SIZE = ("video.stored_max_pixels", "video.eval_max_pixels")
-"""Keys that decide the size of stored frames, the former one of them included."""
-
-
-def _ingest(config: Config, scope: Scope) -> tuple[str, ...]:
-    # Figures are stored for every value of scenes.agreement; `questions` and `assemble` apply it.
-    return ("seed", f"datasets.{scope.dataset}.*", *of_section("scenes"), *_STORED_SIZE, "questions.rules")
-
-
-def _regions(config: Config, scope: Scope) -> tuple[str, ...]:
-    depth = ("regions.depth_margin_*",) if scope.mode and scope.mode.endswith("_depth") else ()
-    return ("regions.min_pixels", *depth)
-
-
-QUESTION_RULES = tuple(
-    f"questions.{name}"
-    for name in (
-        *("appearance_gap_s", "compat", "rules", "wording", "rel_distance_margin_m"),
-        *("rel_distance_margin_large_m", "rel_distance_per_primary"),
-    )
-)
-"""Keys that decide which questions are generated about a scene, whatever the dataset."""
-
-
 CARD = ("rules", "wording", "per_scene", "max_value_share", "total")
 """Keys of `questions` that the data card of the training questions states."""
-
-
-def _questions(config: Config, scope: Scope) -> tuple[str, ...]:
-    splits = (f"datasets.{scope.dataset}.splits.*",) if scope.dataset else ("datasets.*.splits.*",)
-    own = ("distance", "per_scene", "body_radius_m", "strict")
-    own += ("errata",) if scope.dataset is None else ()  # of published boxes; those of scans are corrected at assembly
-    gate: tuple[str, ...] = ()
-    if config.questions.gated:
-        own += ("budget_answers", "min_room_share")
-        gate = ("video.train_frames", "video.eval_frames", "evaluation.benchmarks")
-        gate += ("evaluation.frame_policy",) if evaluated_sets(config) else ()
-    return ("seed", "scenes.agreement", *splits, *QUESTION_RULES, *(f"questions.{name}" for name in own), *gate)
-
-
-def _marked_frames(config: Config, scope: Scope) -> dict[str, tuple[str, ...]]:
-    if config.questions.gated:
-        return {"visibility": (WHOLE_VIDEO, *sorted(stored_sets(config)))}
-    return {"visibility": (WHOLE_VIDEO,)} if config.questions.rules != "ocr" else {}
-
-
-def _prepare_benchmark(config: Config, scope: Scope) -> tuple[str, ...]:
-    declared = doors.BENCHMARKS.constant(scope.benchmark, "KEYS", ()) if scope.benchmark else ()
-    if scope.benchmark and not doors.BENCHMARKS.constant(scope.benchmark, "RELEASED", True):
-        return declared
-    return ("scenes.jpeg_quality", *_STORED_SIZE, *declared)
 
 
 def _difficulty(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -206,20 +167,6 @@ def _grpo_row(run: Run) -> tuple[str, ...]:
     return ("rollout", "reward", "steps", "seed", *(("schedule",) if run.schedule else ()))
 
 
-def _import_cot(config: Config, scope: Scope) -> tuple[str, ...]:
-    return (*_SAMPLES, *_STORED_SIZE)
-
-
-def _import_questions(config: Config, scope: Scope) -> tuple[str, ...]:
-    return ("seed", *_import_cot(config, scope), "external.spatial_types", "external.general")
-
-
-def _judge(config: Config, scope: Scope) -> tuple[str, ...]:
-    own = (f"judge.{name}" for name in type(config.judge).model_fields if name != "generated_sample")
-    drawn = ("judge.generated_sample", "seed", "datasets.*.splits.train") if scope.source == "generated" else ()
-    return ("video.train_frames", "judge.model", *own, *of_section("judge"), "api.*", *drawn)
-
-
 def _own_frames(config: Config, scope: Scope) -> set[str]:
     return {train_set(config.video)}
 
@@ -234,17 +181,17 @@ def _eval_set(config: Config) -> str:
 
 STAGES: dict[str, Spec] = {
     "ingest": Spec(
-        _ingest,
+        ingest_keys,
         shards=lambda config, scope: config.datasets[str(scope.dataset)].shards,
         stores=lambda config, scope: stored_sets(config),
     ),
     "ingest_meta": Spec(),
-    "regions": Spec(_regions, stores=_own_frames),
+    "regions": Spec(regions_keys, stores=_own_frames),
     "cognitive_maps": Spec(_fixed("scenes.agreement")),
     "check_scan": Spec(_fixed("*")),
     "ask": Spec(_fixed("*"), question_types=None),
     "inventory": Spec(_fixed("*")),
-    "questions": Spec(_questions, reads=_marked_frames),
+    "questions": Spec(questions_keys, reads=marked_frames),
     "audit": Spec(_fixed("questions.distance"), question_types=None),
     "assemble": Spec(
         _fixed(
@@ -256,20 +203,20 @@ STAGES: dict[str, Spec] = {
     ),
     "train_part": Spec(_fixed("external.general", *(f"questions.{name}" for name in CARD))),
     "bias": Spec(),
-    "import_cot": Spec(_import_cot, stores=_own_frames, question_types=no_types),
+    "import_cot": Spec(import_cot_keys, stores=_own_frames, question_types=no_types),
     "import_questions": Spec(
-        _import_questions,
+        import_questions_keys,
         stores=_own_frames,
         question_types=lambda config: question_types.asked(config.external.spatial_types),
     ),
     "judge": Spec(
-        _judge,
+        judge_keys,
         prompts=lambda config, scope: ("judge.txt",),
         reads=_train_frames,
         costly=True,
     ),
     "prepare_benchmark": Spec(
-        _prepare_benchmark, stores=lambda config, scope: {_eval_set(config)}, question_types=no_types
+        prepare_benchmark_keys, stores=lambda config, scope: {_eval_set(config)}, question_types=no_types
     ),
     "probes": Spec(
         _fixed("seed", "evaluation.probes", "evaluation.probe_share"), stores=lambda config, scope: {_eval_set(config)}
