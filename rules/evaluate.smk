@@ -112,11 +112,12 @@ rule evaluate:
         **gpu_job("evaluate"),
     params:
         method=run_method,
+        style=run_style,
         n_shards=study.generation.shards,
         recipe=run_recipe,
     shell:
         "python -m rollout3d.stages.evaluate --config {params.recipe:q} --run {wildcards.run}"
-        " --method {params.method:q} --benchmark {wildcards.benchmark} --shard {wildcards.shard}"
+        " --method {params.method:q} --style {params.style:q} --benchmark {wildcards.benchmark} --shard {wildcards.shard}"
         " --n-shards {params.n_shards:q} --model {input.model:q}"
         " --questions {input.questions:q} --frames {input.frames:q} --probes {input.probes:q}"
         " --objects {input.objects:q} --regions {input.regions:q} --maps {input.maps:q} --answers {input.answers:q}"
@@ -161,9 +162,10 @@ rule score:
         "../envs/scenes.yaml"
     params:
         method=run_method,
+        style=run_style,
         kept=kept_names,
         recipe=run_recipe,
     shell:
         "python -m rollout3d.stages.score --config {params.recipe:q} --run {wildcards.run} --method {params.method:q}"
-        " --benchmark {wildcards.benchmark} --predictions {input.predictions:q} --questions {input.questions:q}"
+        " --style {params.style:q} --benchmark {wildcards.benchmark} --predictions {input.predictions:q} --questions {input.questions:q}"
         " --train {input.train:q} --maps {input.maps:q} --kept {params.kept:q} --out {output.scores:q} > {log:q} 2>&1"

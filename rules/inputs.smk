@@ -68,7 +68,7 @@ def released_benchmarks():
 def model_file(key_or_run):
     """`model.json` of a model key, or of a run (a run without training is the model that it starts from)."""
     run = RUNS.get(key_or_run)
-    if run and run.method == "none":
+    if run and run.method == "none" and not run.at:
         return model_file(run.init)
     if run:
         return f"<results>/runs/{run.run}/model.json"
@@ -78,6 +78,17 @@ def model_file(key_or_run):
 def runs_of(method):
     """Wildcard constraint: the runs of one method that are not kept (never matches if there is none)."""
     return "|".join(name for name, run in RUNS.items() if run.method == method and name not in study.keep) or "(?!)"
+
+
+def checkpoints():
+    """Wildcard constraint: rows that name a checkpoint of another run and are not kept."""
+    return "|".join(name for name, run in RUNS.items() if run.at and name not in study.keep) or "(?!)"
+
+
+def kept_steps(wildcards):
+    """Numbers of steps after which a run keeps its weights: those that rows of the run table name."""
+    named = [run.checkpoint for run in RUNS.values() if run.at]
+    return sorted({step for name, step in named if name == wildcards.run})
 
 
 def runs_in(table):
@@ -299,6 +310,10 @@ def kept_names(wildcards, output):
 
 def run_method(wildcards):
     return RUNS[wildcards.run].method
+
+
+def run_style(wildcards):
+    return RUNS[wildcards.run].asked
 
 
 def run_model(wildcards):

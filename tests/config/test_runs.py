@@ -73,7 +73,10 @@ BAD_ROWS = [
         "column train_table: ocrsft is not a train table; did you mean ocr_sft",
     ),
     ("x\tsft\tbase\tmine\t-\t-\t-\t-\t-\t0\t-", "mine is not a train table; choose from ocr_rl, ocr_sft, video_r1_cot"),
-    ("x\tsft\tbase\tocr_rl\t-\t-\t-\t-\t-\t0\t-", "cannot train on ocr_rl, which has no reasoning: name ocr_sft"),
+    (
+        "x\tsft\tbase\tocr_rl\t-\t-\t-\t-\t-\t0\t-",
+        "cannot train on ocr_rl, which has no reasoning: name ocr_sft, or set style to direct",
+    ),
     (
         "x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t0\ttabel2",
         "column tables[0]: tabel2 is not a table; did you",
@@ -122,7 +125,10 @@ def test_all_problems_of_the_table_are_told_at_once(table):
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        (HEADER.replace("steps", "step"), "runs.tsv:2: column step is not one of the run table; did you mean steps?"),
+        (
+            HEADER.replace("steps", "step"),
+            "runs.tsv:2: column step is not one of the run table; did you mean steps or style?",
+        ),
         (HEADER.replace("seed", "steps"), "runs.tsv:2: column steps stands twice"),
         (HEADER.replace("method\t", ""), "runs.tsv:2: column method is missing"),
         (HEADER.replace("\t", "  "), "runs.tsv:2: the columns are separated by spaces; separate them by tabs"),
@@ -167,3 +173,65 @@ def test_a_run_named_twice_in_select_counts_once():
 
 def test_the_cap_on_steps_is_applied(table):
     assert table(settings={"runs": {"max_steps": 7}})["ocr"].steps == 7
+
+
+MORE = HEADER + "\tstyle\tat"
+
+
+def wide(table, *rows, **more):
+    """A table with the columns style and at; rows are (run, method, init, style, at) with what they train."""
+    lines = [MORE, *(f"{line}\t-\t-" for line in (FILTER, SFT, OCR, QWEN)), *rows]
+    return table(content="\n".join(lines).encode(), **more)
+
+
+def none(run, init, style="-", at="-"):
+    return f"{run}\tnone\t{init}\t-\t-\t-\t-\t-\t-\t0\t-\t{style}\t{at}"
+
+
+def test_a_run_is_asked_directly_without_training_and_otherwise_as_its_row_says(table):
+    runs = wide(table, none("t", "base", "think"), none("d", "ocr"))
+    assert {name: run.asked for name, run in runs.items()} == {
+        **{"filter": "think", "sft": "think", "ocr": "think", "qwen3b": "direct"},
+        **{"t": "think", "d": "direct"},
+    }
+
+
+def test_sft_in_style_direct_may_train_on_answers_alone(table):
+    row = "x\tsft\tbase\tocr_rl\t-\t-\t-\t-\t-\t0\t-\tdirect\t-"
+    assert wide(table, row)["x"].asked == "direct"
+
+
+def test_rollouts_cannot_be_asked_directly(table):
+    row = OCR.replace("ocr\t", "x\t", 1) + "\tdirect\t-"
+    with pytest.raises(config.ConfigError, match=r"run 'x' \(grpo\) has style direct, and its rollouts reason"):
+        wide(table, row)
+
+
+def test_a_row_that_names_a_checkpoint_starts_from_its_run(table):
+    for init in ("-", "ocr"):
+        run = wide(table, none("half", init, "think", "ocr@10"))["half"]
+        assert (run.init, run.checkpoint, run.asked) == ("ocr", ("ocr", 10), "think")
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (none("x", "-", at="ocr@20"), "column at: ocr@20: run 'ocr' has 20 steps: name fewer, or the run itself"),
+        (none("x", "-", at="sft@2"), "column at: sft@2: sft is not a GRPO run of the run table"),
+        (none("x", "-", at="base@2"), "column at: base@2: base is not a GRPO run"),
+        (none("x", "-", at="nobody@2"), "column at: nobody@2: nobody is not a GRPO run"),
+        (none("x", "-", at="ocr@0"), "column at must be RUN@STEPS, such as spacer@1000, not 'ocr@0'"),
+        (none("x", "-", at="ocr"), "column at must be RUN@STEPS, such as spacer@1000, not 'ocr'"),
+        (none("x", "filter", at="ocr@2"), "run 'x' starts from filter, and its checkpoint is ocr@2: clear init"),
+        (OCR.replace("ocr\t", "x\t", 1) + "\t-\tsft@2", "run 'x' (grpo) names a checkpoint in column at"),
+    ],
+)
+def test_a_checkpoint_that_training_never_reaches_is_a_sentence_with_its_line(table, row, says):
+    with pytest.raises(config.ConfigError) as caught:
+        wide(table, row)
+    assert str(caught.value).startswith("runs.tsv:6: ") and says in str(caught.value), str(caught.value)
+
+
+def test_the_cap_on_steps_counts_for_checkpoints(table):
+    with pytest.raises(config.ConfigError, match=r"run 'ocr' has 8 steps \(runs.max_steps: 8\)"):
+        wide(table, none("x", "-", at="ocr@10"), settings={"runs": {"max_steps": 8}})

@@ -37,6 +37,8 @@ def scopes(stage: str, config: Config, runs: dict[str, Run]) -> Iterator[tuple[C
     elif stage in ("train_sft", "train_grpo"):
         for run in (each for each in runs.values() if stage == f"train_{each.method}"):
             yield of_run(config, run), scope(run=run, run_name=run.run)
+    elif stage == "checkpoint":
+        yield from ((config, scope(run=run, run_name=run.run)) for run in runs.values() if run.at)
     elif stage in ("evaluate", "prepare_benchmark", *BY_NAME):
         for benchmark in config.evaluation.benchmarks:
             if stage in ("prepare_benchmark", "probes"):

@@ -182,6 +182,39 @@ def test_the_model_names_its_run_and_where_it_came_from(taught):
     )
 
 
+DIRECT = "These are frames of a video.\n{}\nAnswer with the option's letter from the given choices directly."
+
+
+def test_a_direct_sample_is_the_direct_prompt_and_the_answer_alone(files, choice):
+    """Prompt and text by hand: no thought, no tags, nothing of the wording that asks for reasoning."""
+    row, _ = choice
+    questions = Questions([row], FrameStore([files["frames"]]), tw.config().video, None, 0)
+    policy = tw.tiny_policy()
+    made = sample(row, questions, policy.encoder, "completion")
+    words = DIRECT.format("Which is closest?\nOptions:\nA. chair\nB. sofa")
+    asked = (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        f"<|im_start|>user\n<|vision_start|>{'<|video_pad|>' * 16}<|vision_end|>{words}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert made.prompt.input_ids.tolist() == policy.tokenizer.encode(asked)
+    assert list(made.completions[0]) == policy.tokenizer.encode("A<|im_end|>")
+
+
+def test_answers_alone_can_be_trained_on_questions_without_reasoning(files, tmp_path):
+    run_sft(
+        tw.with_sft(epochs=20, lr=3e-3, save_every=1000),
+        tw.run(method="sft", rollout=None, reward=None, steps=None, style="direct"),
+        tw.inputs(files),
+        tmp_path,
+        tw.lineage,
+    )
+    metrics = tables.read(tables.METRICS, tmp_path / "metrics.parquet")
+    assert metrics[-1]["loss"] < 1.5 < metrics[0]["loss"]
+    about = json.loads((tmp_path / "model.json").read_text())
+    assert about["prompts"] == {"style": "direct", "system": "You are a helpful assistant."}
+
+
 def test_a_table_without_targets_is_refused(files, tmp_path):
     with pytest.raises(NotTrainable, match="no target text"):
         run_sft(tw.config(), tw.run(method="sft"), tw.inputs(files), tmp_path, tw.lineage)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import AfterValidator, ValidationError, model_validator
 
 from rollout3d import doors
 from rollout3d.config.base import NotNegative, Positive
@@ -29,6 +30,13 @@ ANSWERS_ONLY = ("ocr_rl", "sr_91k", "sr_resampled", "general_60k")
 model answers rightly at times, and its general data."""
 
 
+def _run_at_step(text: str) -> str:
+    """Raise ValueError unless a text names a run and a number of its steps; return it otherwise."""
+    if not re.fullmatch(r"[^@]+@[1-9][0-9]*", text):
+        raise ValueError(f"must be RUN@STEPS, such as spacer@1000, not '{text}'")
+    return text
+
+
 class Run(Section):
     """One row of the run table."""
 
@@ -44,11 +52,30 @@ class Run(Section):
     """A file of `training/rewards`."""
     steps: Positive | None = None
     seed: NotNegative = 0
+    style: Literal["direct", "think"] | None = None
+    """Prompt of its answers, and of the samples of SFT: for the answer alone, or for reasoning; empty: `direct` for
+    method none, `think` for others."""
+    at: Annotated[str, AfterValidator(_run_at_step)] | None = None
+    """Checkpoint of a GRPO run that is this row's model: RUN@STEPS, such as spacer@1000, the run after 1,000 steps.
+    Method none; `init` is that run, so its cell may be empty."""
     tables: list[PaperTable] = []
     recipe: Name | None = None
     """Settings of this run: a file of recipes/ beside the run table, or of config/recipes."""
     settings: dict[str, Any] = {}
     """Values of the recipe; no column."""
+
+    @property
+    def asked(self) -> Literal["direct", "think"]:
+        """Style of the prompts that its model answers; SFT trains on the same ones."""
+        return self.style or ("direct" if self.method == "none" else "think")
+
+    @property
+    def checkpoint(self) -> tuple[str, int] | None:
+        """The run whose checkpoint this row names, and after how many steps it was taken; None for other rows."""
+        if self.at is None:
+            return None
+        name, steps = self.at.split("@")
+        return name, int(steps)
 
     @property
     def trains_on_scans(self) -> bool:
@@ -60,6 +87,14 @@ class Run(Section):
         """True if its reward compares answers with cognitive maps: the reward's file declares `NEEDS_MAPS = True`."""
         return self.reward is not None and bool(doors.REWARDS.constant(self.reward, "NEEDS_MAPS", False))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _starts_there(cls, values: Any) -> Any:
+        """Let a row that names a checkpoint start from its run."""
+        if isinstance(values, dict) and isinstance(values.get("at"), str):
+            return {"init": values["at"].split("@")[0], **values}
+        return values
+
     @model_validator(mode="after")
     def _complete(self) -> Run:
         needed = {"none": (), "sft": ("train_table",), "grpo": ("train_table", "rollout", "reward", "steps")}
@@ -68,6 +103,18 @@ class Run(Section):
             missing += [key for key in doors.ROLLOUTS.constant(self.rollout, "NEEDS", ()) if getattr(self, key) is None]
         if missing:
             raise ValueError(f"run '{self.run}' ({self.method}) lacks {', '.join(missing)}")
+        if self.checkpoint and self.method != "none":
+            raise ValueError(
+                f"run '{self.run}' ({self.method}) names a checkpoint in column at, which is for rows of method none: "
+                "give the checkpoint a row of its own, and name that row under init"
+            )
+        if self.checkpoint and self.init != self.checkpoint[0]:
+            raise ValueError(f"run '{self.run}' starts from {self.init}, and its checkpoint is {self.at}: clear init")
+        if self.method == "grpo" and self.style == "direct":
+            raise ValueError(
+                f"run '{self.run}' (grpo) has style direct, and its rollouts reason: leave the cell empty, and ask its "
+                "model directly in a row of method none that starts from it"
+            )
         return self
 
 
@@ -85,14 +132,17 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
         where = f"{path}:{lines[name]}"
         if name in config.models:
             problems.append(f"{where}: run '{name}' has the name of a model: what starts from it would be unclear")
-        if run.init not in runs and run.init not in config.models:
+        if run.init not in runs and run.init not in config.models and run.at is None:
             problems.append(
                 f"{where}: run '{name}', column init: {unknown(run.init, [*runs, *config.models], 'a run or a model')}"
             )
-        if run.method == "sft" and run.train_table in ANSWERS_ONLY:
+        if run.method == "sft" and run.asked == "think" and run.train_table in ANSWERS_ONLY:
             problems.append(
-                f"{where}: run '{name}' (sft) cannot train on {run.train_table}, which has no reasoning: name ocr_sft"
+                f"{where}: run '{name}' (sft) cannot train on {run.train_table}, which has no reasoning: name ocr_sft, "
+                "or set style to direct, which trains on the answers alone"
             )
+        if run.checkpoint and (problem := _no_checkpoint(run.checkpoint, runs, config.runs.max_steps)):
+            problems.append(f"{where}: run '{name}', column at: {run.at}: {problem}")
         chain = _chain(name, runs)
         if name in chain[1:] and name not in config.models:
             problems.append(f"{where}: run '{name}' starts from itself: {' -> '.join(chain)}")
@@ -130,6 +180,19 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
 
 COLUMNS = [name for name in Run.model_fields if name != "settings"]
 """Columns of the run table."""
+
+
+def _no_checkpoint(checkpoint: tuple[str, int], runs: Mapping[str, Run], most: int | None) -> str | None:
+    """Return why training never reaches a checkpoint; None if it does."""
+    name, steps = checkpoint
+    of = runs.get(name)
+    if of is None or of.method != "grpo" or of.steps is None:
+        return f"{name} is not a GRPO run of the run table, whose checkpoints can be named"
+    last = min(of.steps, most or of.steps)
+    if steps < last:
+        return None
+    capped = f" (runs.max_steps: {most})" if last < of.steps else ""
+    return f"run '{name}' has {last} steps{capped}: name fewer, or the run itself under init"
 
 
 def _chain(name: str, runs: Mapping[str, Run]) -> list[str]:

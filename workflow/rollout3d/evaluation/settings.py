@@ -45,7 +45,7 @@ TOKENS = {"direct": "evaluation.max_new_tokens_direct", "think": "evaluation.max
 
 
 def style_of(method: str) -> Style:
-    """Return the prompt style of a run: direct for a released model, as VSI-Bench does; think for a trained run."""
+    """Return the prompt style of a run whose row names none: direct without training, as VSI-Bench does; else think."""
     return "direct" if method == "none" else "think"
 
 
@@ -80,13 +80,15 @@ def style_in(predictions: Sequence[PredictionRow]) -> Style | None:
     return styles.pop() if len(styles) == 1 else None
 
 
-def wanted(config: Config, predictions: Sequence[PredictionRow], method: str | None = None) -> dict[str, Any] | None:
-    """Return the settings that the configuration demands of a run of `method`.
+def wanted(
+    config: Config, predictions: Sequence[PredictionRow], method: str | None = None, style: Style | None = None
+) -> dict[str, Any] | None:
+    """Return the settings that the configuration demands of a run of `method`, or of answers in a prompt style.
 
-    Without a method, those that it demands in the prompt style of the predictions; None where that style is unknown, so
+    Without both, those that it demands in the prompt style of the predictions; None where that style is unknown, so
     that nothing can be compared.
     """
-    style = style_of(method) if method else style_in(predictions)
+    style = style or (style_of(method) if method else style_in(predictions))
     return None if style is None else configured(config, style)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from rollout3d import tables
 from rollout3d.config import Config, Grpo, Run, Video, of_run
 from rollout3d.config.frames import most_frames
+from rollout3d.config.runs import ANSWERS_ONLY
 from rollout3d.config.training import Optimiser, Training
 from rollout3d.difficulty.select import TRANSITIONS
 from rollout3d.model import generate_vllm
@@ -252,6 +253,11 @@ def steps(config: Config, run: Run, samples: int | None = None) -> tuple[int, st
         samples, source = tables.n_rows(table), str(table)
     if samples is None and run.train_table == "video_r1_cot":
         samples, source = COLD_START_SAMPLES, "Video-R1-COT-165k"
+    if samples is None and run.train_table in ANSWERS_ONLY:
+        samples, source = config.questions.total, "questions.total"
+        if samples is None:
+            raise Unplannable(f"{table}: does not exist, and questions.total is null: give --samples")
+        samples += config.external.general
     if samples is None:
         samples = len(TRANSITIONS) * max(config.cot.per_transition, config.cot.fallback)
         source = "at most, by cot.per_transition"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rollout3d import resources
+from rollout3d import resources, tables
 from rollout3d.cluster import GPU_JOBS
 from rollout3d.model import directory
 from rollout3d.preflight import Finding, Job, Study, by_rule
@@ -18,7 +18,24 @@ def check(study: Study, jobs: Sequence[Job]) -> list[Finding]:
     found = []
     for name, where in dict.fromkeys(_models(study, jobs)):
         found += _check(study, name, where)
-    return found
+    return found + list(_checkpoints(study, jobs))
+
+
+def _checkpoints(study: Study, jobs: Sequence[Job]) -> Iterator[Finding]:
+    """Yield checkpoints that rows of the run table name and that a finished run has not kept."""
+    from rollout3d.training import steps
+
+    made = {path for job in jobs for path in job.outputs}
+    for job in by_rule(jobs, "checkpoint"):
+        named = study.runs[job.wildcards["run"]].checkpoint
+        for path in job.inputs:
+            if named and path.endswith("model.json") and path not in made and Path(path).is_file():
+                try:
+                    text = steps.problem(Path(path), named[1])
+                except tables.TableError as error:
+                    text = str(error)
+                if text:
+                    yield Finding(text)
 
 
 def _models(study: Study, jobs: Sequence[Job]) -> Iterator[tuple[str, str]]:

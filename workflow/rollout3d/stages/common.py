@@ -220,7 +220,7 @@ def _scope(args: argparse.Namespace) -> registry.Scope:
         run = Run.model_validate_json(args.row)
         name = run.run
     elif getattr(args, "method", None):
-        run = Run.model_construct(run=args.run, method=args.method)
+        run = Run.model_construct(run=args.run, method=args.method, style=getattr(args, "style", None))
     return registry.Scope(**{each: getattr(args, each, None) for each in names}, run_name=name, run=run)
 
 

@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> None:
             used = evaluated(found, model_json)
             source = "As in its evaluation: " + ", ".join(path.parent.name for path in found) + "."
         else:
-            style = settings.style_of(handle.kind if handle.kind in ("sft", "grpo") else "none")
+            trained = handle.kind if handle.kind in ("sft", "grpo") else "none"
+            style = handle.about.get("prompts", {}).get("style") or settings.style_of(trained)
             used = settings.configured(_as_trained(config, handle.about), style)
             source = "From the configuration; no answers of this model were found."
         values = {name: used[name] for name in DECIDES if name != "prompt_digest"}

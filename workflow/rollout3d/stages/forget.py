@@ -36,7 +36,11 @@ def main(argv: list[str] | None = None) -> None:
         if job is None:
             raise StageError(f"{target}: no rule of this study writes it; --configfile names another study")
         folder = Path(job.name).parent
-        leftovers = [folder / "checkpoints", folder / "weights"] if job.stage in ("train_sft", "train_grpo") else []
+        leftovers = (
+            [folder / name for name in ("checkpoints", "weights", "steps")]
+            if job.stage in ("train_sft", "train_grpo")
+            else []
+        )
         leftovers.append(folder / ".parts" / Path(job.name).stem)
         for path in [*map(Path, job.outputs), *leftovers]:
             if path.exists():

@@ -79,7 +79,8 @@ def _teacher_frames(config: Config, scope: Scope) -> dict[str, str]:
 
 def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
     own = (*_OPTIMISER, "epochs", "batch_size", "label_mode", "loss", "system")
-    return (*_MODEL, *TRAIN_VIDEO, *config.prompts.keys(), *(f"sft.{name}" for name in own))
+    asked = () if _direct(config, scope) else config.prompts.keys()
+    return (*_MODEL, *TRAIN_VIDEO, *asked, *(f"sft.{name}" for name in own))
 
 
 def _chosen_keys(config: Config, run: Run) -> tuple[str, ...]:
@@ -117,9 +118,10 @@ def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
         rewarded=config.evaluation.given_map != "none"
     )  # the grid of a map that is given counts
     style = {
-        "none": ("evaluation.max_new_tokens_direct",),
+        "direct": ("evaluation.max_new_tokens_direct",),
+        "think": ("evaluation.max_new_tokens", *asked),
         None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", *asked),
-    }.get(scope.run.method if scope.run else None, ("evaluation.max_new_tokens", *asked))
+    }[scope.run.asked if scope.run else None]
     shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.frame_policy", "evaluation.given_map")
     return (*shown, "evaluation.backend", "evaluation.temperature", *style)
 
@@ -145,7 +147,7 @@ def _think(config: Config, scope: Scope) -> tuple[str, ...]:
 
 def _direct(config: Config, scope: Scope) -> bool:
     """Return whether prompts have the released wording, without reasoning."""
-    return scope.run.method == "none" if scope.run else scope.setting not in REASONED
+    return scope.run.asked == "direct" if scope.run else scope.setting not in REASONED
 
 
 def _wording(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -161,6 +163,10 @@ def _report(config: Config, scope: Scope) -> tuple[str, ...]:
     shown += ("object_count", "query_objects", "reallocate_when_zero", "sigma0")
     replayed = (*TRAIN_VIDEO, "video.min_pixels", *(f"grpo.{name}" for name in shown))
     return ("preset", "seed", "scenes.agreement", "difficulty.run", "runs.*", "models.*", *replayed)
+
+
+def _sft_row(run: Run) -> tuple[str, ...]:
+    return ("seed", *(("style",) if run.style else ()))
 
 
 def _grpo_row(run: Run) -> tuple[str, ...]:
@@ -238,8 +244,9 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "sft_table": Spec(),
-    "train_sft": Spec(_train_sft, lambda run: ("seed",), prompts=_think, reads=_train_frames, costly=True),
+    "train_sft": Spec(_train_sft, _sft_row, prompts=_wording, reads=_train_frames, costly=True),
     "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, reads=_train_frames, costly=True),
+    "checkpoint": Spec(row=lambda run: ("at",)),
     "evaluate": Spec(
         _evaluate,
         lambda run: ("method",),

@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--method", choices=("none", "sft", "grpo"), help="how the run was trained; default: not compared"
     )
+    parser.add_argument("--style", choices=("direct", "think"), help="prompt style of the run; default: by --method")
     parser.add_argument("--scorer", nargs="+", help="scorers, the official one first; default: evaluation.scorers")
     parser.add_argument("--model", help="model.json that the predictions must come from; default: not compared")
     parser.add_argument(
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = score_rows(
             *(args.run, args.benchmark, predictions, questions, training, args.kept),
             scorers=args.scorer or config.evaluation.scorers,
-            wanted=settings.wanted(config, predictions, args.method),
+            wanted=settings.wanted(config, predictions, args.method, args.style),
             **({"maps": maps.true_maps(args.maps, grid), "grid": grid} if grid else {}),
         )
     except ValueError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rollout3d.config import Run
 from rollout3d.stages.common import Stage, end_process
 from rollout3d.training.lock import LOCK, Lock
+from rollout3d.training.steps import STEPS
 
 STAGE = Stage("train_grpo", __doc__)
 
@@ -32,6 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--cognitive-maps", type=Path, nargs="*", default=[], help="tables of maps, where reward or prompt needs them"
     )
+    parser.add_argument(
+        "--keep-steps", type=int, nargs="*", default=[], metavar="N", help="also keep the weights after these steps"
+    )
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and the run's tables go")
     args, config = STAGE.parse(parser, argv)
     run = Run.model_validate_json(args.row)
@@ -45,14 +49,16 @@ def main(argv: list[str] | None = None) -> None:
     from rollout3d.training.run import Inputs, run_grpo
 
     inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions, args.cognitive_maps)
+    kept = ["metrics.parquet", "rollouts.parquet", "weights"]
     run_grpo(
         config,
         run,
         inputs,
         args.out_dir,
         lambda parents: lineage,
-        keep=lambda: STAGE.keep(model, lineage, ["metrics.parquet", "rollouts.parquet", "weights"]),
+        keep=lambda: STAGE.keep(model, lineage, [*kept, *([STEPS] if (args.out_dir / STEPS).is_dir() else [])]),
         restore=lambda: STAGE.restore(model, lineage),
+        keep_steps=args.keep_steps,
     )
 
 

@@ -1,4 +1,4 @@
-"""Train the cold start: supervised fine-tuning on written reasoning. Resumes from its newest checkpoint.
+"""Train a run by supervised fine-tuning, on written reasoning or on answers alone. Resumes from its newest checkpoint.
 
 Several GPUs: `python workflow/launch.py --gpus 8 -- -m rollout3d.stages.train_sft ...`.
 """
@@ -19,7 +19,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--row", required=True, help="the run's row of config/runs.tsv, as JSON")
     parser.add_argument("--init", required=True, type=Path, help="model.json to start from")
-    parser.add_argument("--train", required=True, type=Path, help="table of samples with targets, such as ocr_sft")
+    parser.add_argument(
+        "--train",
+        required=True,
+        type=Path,
+        help="table with targets, such as ocr_sft; style direct: any of questions",
+    )
     parser.add_argument("--frames", required=True, type=Path, nargs="+", help="frames tables of the scenes")
     parser.add_argument("--maps", type=Path, nargs="*", default=[], help="maps tables of the scenes")
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and metrics.parquet go")

@@ -29,7 +29,7 @@ class Questions:
 
     A question's video is `video.train_frames` frames of its scene; general data brings pictures or a video of its own,
     or is a text alone. Questions about scenes without frames are left out, with a line in the log. `think`: the wording
-    of the prompt (`prompts.think`).
+    of the prompt (`prompts.think`); None for prompts that ask for the answer alone.
     `listed`: scene_id -> categories that a map prompt lists in place of its own list (`prompts.leak_keys`).
     `media`: the pictures of `rows` by their place, if the rows hold only their paths (`tables.read_light`).
     """
@@ -39,7 +39,7 @@ class Questions:
         rows: Iterable[QuestionRow],
         store: FrameStore,
         video: VideoConfig,
-        think: str,
+        think: str | None,
         seed: object,
         media: tables.MediaReader | None = None,
     ):
@@ -66,6 +66,11 @@ class Questions:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def direct(self) -> bool:
+        """True if prompts ask for the answer alone."""
+        return self._think is None
 
     @property
     def scenes(self) -> set[str]:
@@ -95,9 +100,11 @@ class Questions:
     def prompt(
         self, question: QuestionRow, media: QuestionMedia, encoder: Encoder, system: str | None = None
     ) -> Prompt:
-        """Encode the question with these media (altered ones, perhaps), in the style that asks for reasoning.
+        """Encode the question with these media (altered ones, perhaps), in the style of the run.
 
         `system`: words of the system turn; None: the chat template's own.
         """
         listed = self.listed.get(question["scene_id"] or "")
+        if self._think is None:
+            return question_prompt(question, media, encoder, "direct", system=system)
         return question_prompt(question, media, encoder, "think", self._think, system, listed)

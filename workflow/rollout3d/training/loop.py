@@ -6,10 +6,12 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from rollout3d import tables
 from rollout3d.files import write_atomically
@@ -19,6 +21,7 @@ from rollout3d.training import checkpoint
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.lock import Lock
 from rollout3d.training.metrics import GrowingTable, flat
+from rollout3d.training.steps import STEPS, model_of, remove_others
 from rollout3d.training.trackers import Board, Tracked, open_board
 from rollout3d.training.world import World
 
@@ -43,7 +46,8 @@ class Loop:
 
     `out`: the run's directory. `identity`: of the result (`Lineage.identity`); checkpoints of another identity are left
     alone. `growing`: the tables that the run writes. `lock`: the right to write, checked before every checkpoint and
-    before the outputs. Only the first process writes files.
+    before the outputs. `kept`: numbers of steps after which the weights are kept for good (`training.steps`); `about`:
+    entries of `model.json`. Only the first process writes files.
     """
 
     def __init__(
@@ -56,8 +60,10 @@ class Loop:
         growing: Sequence[tables.Table],
         lineage: tables.Lineage,
         lock: Lock | None = None,
+        kept: Collection[int] = (),
+        about: Mapping[str, Any] | None = None,
     ):
-        self._lock = lock
+        self._lock, self._kept, self._about = lock, kept, dict(about or {})
         self.out, self.total, self.engine, self.world = out, total, engine, world
         self._checkpoints = out / "checkpoints" / identity
         self._tables = {t.name: GrowingTable(t, self._checkpoints, lineage) for t in growing} if world.first else {}
@@ -74,6 +80,8 @@ class Loop:
                 yield step
                 done = step + 1
                 stopping = self.world.largest(float(stop.requested)) > 0
+                if done in self._kept:  # before the checkpoint: a run that resumes from that has them
+                    self._keep(done)
                 # Also after the last step: a run that is killed while it exports need not train again.
                 ending = stopping or self._failure is not None or done == self.total
                 if done % self.engine.training.save_every == 0 or ending:
@@ -113,7 +121,7 @@ class Loop:
         """Raise `error` after the present step's checkpoint; all processes call it together."""
         self._failure = error
 
-    def finish(self, keep: Callable[[], None] = lambda: None, **about: Any) -> None:
+    def finish(self, keep: Callable[[], None] = lambda: None) -> None:
         """Write the final tables and the model, `model.json` last, and remove the checkpoints.
 
         `keep` is called by the first process when every output is on the disk. The checkpoints stay if it raises, or if
@@ -129,10 +137,21 @@ class Loop:
                     table.close(path)
                 if self._board is not None:
                     self._board.close()
-                save_policy(policy, self.out, **about)
+                save_policy(policy, self.out, **self._about)
                 keep()
                 self._remove_checkpoints(outputs)
             self.world.barrier()
+
+    def _keep(self, step: int) -> None:
+        """Write the present weights as a model of their own; all processes call it together."""
+        with torch.random.fork_rng():  # building the exported model may draw, and training must go on as without it
+            policy = self.engine.export()
+        if self.world.first and policy is not None:
+            self._check()
+            folder = model_of(self.out, step).parent
+            save_policy(policy, folder, **{**self._about, "name": f"{self._about.get('name')}@{step}", "step": step})
+            log.info("%s: kept the weights after step %d", folder, step)
+        self.world.barrier()
 
     def _remove_checkpoints(self, outputs: Sequence[Path]) -> None:
         gone = [str(path) for path in outputs if not path.exists()]
@@ -160,6 +179,15 @@ class Loop:
             log.info("resuming after step %d of %d from %s", start, self.total, found.path)
         elif self.world.first and {p.parent for p in self._checkpoints.parent.glob("*/step_*")} - {self._checkpoints}:
             log.warning("%s: checkpoints of other settings or inputs; starting at step 0", self._checkpoints.parent)
+        if self.world.first:
+            remove_others(self.out, self._checkpoints.name)
+            gone = [step for step in sorted(self._kept) if step <= start and not model_of(self.out, step).exists()]
+            if gone:
+                log.warning(
+                    "%s: resumed after step %d, and no weights were kept after %s, which the run table names: delete "
+                    "%s to train from the start",
+                    *(self.out / STEPS, start, ", ".join(map(str, gone)), self._checkpoints),
+                )
         for table in self._tables.values():
             table.rewind(start)
         return start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from rollout3d.training.lock import LOCK, POLL_S, Lock
 from rollout3d.training.loop import Loop
 from rollout3d.training.maps import check_maps
 from rollout3d.training.sft import sft_steps, train_sft
+from rollout3d.training.steps import STEPS
 from rollout3d.training.trackers import missing_package
 from rollout3d.training.world import World
 
@@ -80,6 +81,8 @@ def run_sft(
 ) -> None:
     """Fine-tune `inputs.init` on an `ocr_sft` table; write the model and its metrics to `out`.
 
+    A run whose prompts ask for the answer alone (`run.style`) trains on any question table.
+
     If another process trains into `out`, this one waits for it, then resumes or finds the result finished. Once the
     directory is this process's, `restore` may put a finished result in place and return True: then nothing is trained.
     `keep` is called when all outputs are on the disk, before the checkpoints go; they stay if it raises. Both are
@@ -92,8 +95,11 @@ def run_sft(
         _divide("sft.batch_size", sft.batch_size, world)
         _tracker(config.training.tracker)
         rows, media = _read(inputs.train)
-        if "target" not in rows[0]:
-            raise NotTrainable(f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft")
+        if run.asked == "think" and "target" not in rows[0]:
+            raise NotTrainable(
+                f"{inputs.train}: its rows have no target text; SFT needs a table such as ocr_sft, or style direct in "
+                "the run table, which trains on the answers alone"
+            )
         questions = _questions(config, run, inputs, rows, media)
         lineage, key = _origin(inputs, lineage_of, world)
         if _finished(out, lineage, lock, restore, world):
@@ -101,9 +107,10 @@ def run_sft(
         total = sft_steps(len(questions), sft)
         shared, video = config.training, config.video
         engine = make_engine(inputs.init, sft, world, training=shared, video=video, total=total, seed=run.seed)
-        loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage, lock)
+        about = {"name": run.run, **_about("sft", config, run, lineage)}
+        loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage, lock, about=about)
         train_sft(sft, questions, engine, loop)
-        loop.finish(keep, name=run.run, **_about("sft", config, run, lineage))
+        loop.finish(keep)
 
 
 def run_grpo(
@@ -114,12 +121,14 @@ def run_grpo(
     lineage_of: LineageOf,
     keep: Callable[[], None] = _nothing,
     restore: Callable[[], bool] = _never,
+    keep_steps: Collection[int] = (),
 ) -> None:
     """Train `inputs.init` with GRPO on a question table; write the model, metrics and rollouts to `out`.
 
     Waits for another process that trains into `out`, then resumes or finds the result finished. `restore` and `keep`:
     called by the first process, the one before training (True: a finished result is in place), the other when all
-    outputs are on the disk; the checkpoints stay if it raises. Raises UserError.
+    outputs are on the disk; the checkpoints stay if it raises. `keep_steps`: numbers of steps after which the weights
+    are kept in `out` as models of their own (`training.steps`). Raises UserError.
     """
     grpo = config.grpo
     assert run.rollout is not None and run.steps is not None, "the run table requires both of a GRPO run"
@@ -143,11 +152,13 @@ def run_grpo(
             seed=run.seed,
             backend=config.generation.backend,
         )
-        loop = Loop(out, key, run.steps, engine, world, [tables.METRICS, tables.ROLLOUTS], lineage, lock)
+        about = {"name": run.run, **_about("grpo", config, run, lineage)}
+        growing = [tables.METRICS, tables.ROLLOUTS]
+        loop = Loop(out, key, run.steps, engine, world, growing, lineage, lock, keep_steps, about)
         # The grid decides runs with maps alone.
         drawn = {} if maps is None else {"maps": maps, "map_grid": config.prompts.map_grid}
         train_grpo(grpo, run, config.seed, questions, regions, engine, loop, **drawn)
-        loop.finish(keep, name=run.run, **_about("grpo", config, run, lineage))
+        loop.finish(keep)
         engine.close()
 
 
@@ -177,7 +188,9 @@ def _clear(out: Path) -> None:
     """Remove half-written files of killed trainers. Call it with the lock held: none of them runs then."""
     checkpoints = (out / LOCK).parent
     removed = [
-        path for folder in (out, checkpoints, *checkpoints.glob("*/")) for path in remove_leftovers(folder, LEFTOVERS)
+        path
+        for folder in (out, *out.glob(f"{STEPS}/*/"), checkpoints, *checkpoints.glob("*/"))
+        for path in remove_leftovers(folder, LEFTOVERS)
     ]
     if removed:
         log.info("%s: removed %d half-written files of a killed process", out, len(removed))
@@ -242,7 +255,8 @@ def _questions(
     read_model(inputs.init)  # a missing model is reported before files are digested
     store = FrameStore(inputs.frames, inputs.maps, VIDEOS_KEPT)
     # Without the run's name: methods that are compared have the same questions in the same order.
-    return Questions(rows, store, config.video, config.prompts.wording, (config.seed, run.seed), media)
+    think = config.prompts.wording if run.asked == "think" else None
+    return Questions(rows, store, config.video, think, (config.seed, run.seed), media)
 
 
 def _maps(config: Config, run: Run, inputs: Inputs, questions: Questions) -> dict[str, Any] | None:
@@ -282,6 +296,9 @@ def _origin(inputs: Inputs, lineage_of: LineageOf, world: World) -> tuple[tables
 def _about(method: str, config: Config, run: Run, lineage: tables.Lineage) -> dict[str, Any]:
     """Return the entries of `model.json` beside name and weights; the run's settings are in the lineage."""
     system = (config.sft.system if method == "sft" else None) or SYSTEM
-    prompts = {"think": config.prompts.think, "system": system}
-    prompts |= {"map_grid": config.prompts.map_grid} if config.prompts.offers_map else {}
+    if run.asked == "direct":
+        prompts: dict[str, Any] = {"style": "direct", "system": system}
+    else:
+        prompts = {"think": config.prompts.think, "system": system}
+        prompts |= {"map_grid": config.prompts.map_grid} if config.prompts.offers_map else {}
     return {"kind": method, "recipe": run.recipe, "lineage": lineage.as_dict(), "prompts": prompts}

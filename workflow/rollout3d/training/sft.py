@@ -1,14 +1,17 @@
 """Supervised fine-tuning on reasoning texts: the cold start (OCR, cold start data construction).
 
-Each sample is a question about its video, in the prompt that asks for reasoning, and the target text. The loss is the
-mean cross-entropy over the labelled tokens of the whole batch; learning rate linear to 0.
+Each sample is a question about its video, in the prompt that asks for reasoning, and the target text; in a run of style
+direct, the question in VSI-Bench's prompt and the answer alone (SpaceR, section 5.2: SFT). The loss is the mean
+cross-entropy over the labelled tokens of the whole batch; learning rate linear to 0.
 
 Departures from Video-R1, whose script the paper follows; the first three are keys, which `config/recipes/` sets:
 - labels cover the completion only (`label_mode: video_r1` also trains on the question, on the placeholders of the video
   and on the line break after the turn, by a slip in its code);
 - the system turn is the same as in GRPO (`system` has Video-R1's, without the final full stop);
 - all labelled tokens of a batch weigh alike (`loss: sample_mean`: all samples);
-- the last batch is filled up from the next epoch's order, where its data loader starts again with its first samples.
+- the last batch is filled up from the next epoch's order, where its data loader starts again with its first samples;
+- answers of style direct stand without tags, as the direct prompt asks for them in evaluation. The paper of SpaceR does
+  not show the text that its SFT trains on.
 """
 
 from __future__ import annotations
@@ -82,9 +85,12 @@ def loss_of(
 def sample(
     row: QuestionRow, questions: Questions, encoder: Encoder, mode: LabelMode, system: str | None = None
 ) -> PackedRow:
-    """Encode a row of `ocr_sft` as prompt, completion and labels; `system` None: the template's system turn."""
+    """Encode a row as prompt, completion and labels; `system` None: the template's system turn.
+
+    The completion is the target of a row of `ocr_sft`, or the answer alone where prompts ask for that.
+    """
     prompt = questions.prompt(row, questions.media(row), encoder, system)
-    target = cast(SftRow, row)["target"]
+    target = row["ground_truth"] if questions.direct else cast(SftRow, row)["target"]
     # The template ends a turn with a line break, which no model has to write; Video-R1 trains on it all the same.
     written = encoder.completion(target, after="\n" if mode == "video_r1" else "")
     return PackedRow(prompt, [written.tolist()], prompt_labels(prompt, encoder, mode))
