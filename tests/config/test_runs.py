@@ -78,6 +78,11 @@ BAD_ROWS = [
         "cannot train on ocr_rl, which has no reasoning: name ocr_sft, or set style to direct",
     ),
     (
+        "x\tgrpo\tbase\tocr_rl\tvanilla\t-\t-\tspacer\t5\t0\t-",
+        "run 'x' has reward spacer, which pays for cognitive maps, and its prompt (prompts.think: video_r1) offers "
+        "none: set prompts.think to map, in its recipe or for the study, or give it a reward without maps",
+    ),
+    (
         "x\tsft\tbase\tocr_sft\t-\t-\t-\t-\t-\t0\ttabel2",
         "column tables[0]: tabel2 is not a table; did you",
     ),
@@ -235,3 +240,29 @@ def test_a_checkpoint_that_training_never_reaches_is_a_sentence_with_its_line(ta
 def test_the_cap_on_steps_counts_for_checkpoints(table):
     with pytest.raises(config.ConfigError, match=r"run 'ocr' has 8 steps \(runs.max_steps: 8\)"):
         wide(table, none("x", "-", at="ocr@10"), settings={"runs": {"max_steps": 8}})
+
+
+def test_a_reward_for_maps_needs_the_map_prompt_of_the_runs_own_recipe(table, tmp_path):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "mapped.yaml").write_text("prompts: {think: map}\n")
+    (tmp_path / "recipes" / "plain.yaml").write_text("prompts: {think: plain}\n")
+    row = "x\tgrpo\tbase\tocr_rl\tvanilla\t-\t-\tspacer\t5\t0\t-\t{}"
+    lines = [HEADER + "\trecipe", *(f"{line}\t-" for line in (FILTER, SFT, OCR, QWEN))]
+
+    def read(recipe, think="video_r1"):
+        content = "\n".join([*lines, row.format(recipe)]).encode()
+        return table(content=content, settings={"prompts": {"think": think}})
+
+    assert read("mapped")["x"].needs_maps
+    assert read("-", "map")["x"].needs_maps
+    for recipe, think in (("plain", "map"), ("-", "video_r1")):
+        with pytest.raises(config.ConfigError, match="run 'x' has reward spacer, which pays for cognitive maps"):
+            read(recipe, think)
+
+
+def test_keys_of_maps_need_the_map_prompt():
+    with pytest.raises(
+        ValueError, match="leak_keys: the list of categories stands in the map prompt, and think is plain"
+    ):
+        config.Config.model_validate({"prompts": {"think": "plain", "leak_keys": True}})
+    assert config.Config.model_validate({"prompts": {"think": "map", "leak_keys": True}}).prompts.leaks

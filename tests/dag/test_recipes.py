@@ -84,6 +84,8 @@ def test_maps_are_made_for_the_runs_whose_reward_needs_them_and_for_no_other(clo
     place = lines[0].split("\t").index("reward")
     cells = next(line for line in lines if line.startswith("noisy\t")).split("\t")
     changed = "\t".join([*cells[:place], "mapped", *cells[place + 1 :]])
+    recipe = clone / "config" / "recipes" / "noisyrollout.yaml"
+    recipe.write_text(recipe.read_text() + "\nprompts: {think: map}\n")
     table.write_text(table.read_text().replace("\t".join(cells), changed))
     assert maps_in(commands(clone, "results/report/table4.parquet", *external)) == ({"noisy"}, 48)
 

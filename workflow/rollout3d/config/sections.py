@@ -280,6 +280,15 @@ class Prompts(Section):
     GENERAL: ClassVar[Mapping[str, str]] = {"map": "video_r1", "plain_map": "plain"}
     """Wordings that offer a map -> the wording of questions that are not about scans."""
 
+    @model_validator(mode="after")
+    def _lists_somewhere(self) -> Prompts:
+        if self.leak_keys and not self.offers_map:
+            raise ValueError(
+                f"leak_keys: the list of categories stands in the map prompt, and think is {self.think}: set think to "
+                "map, or remove leak_keys"
+            )
+        return self
+
     @property
     def offers_map(self) -> bool:
         """True if questions about scans offer a cognitive map."""
