@@ -39,6 +39,7 @@ from rollout3d import doors, resources
 from rollout3d.config import SAMPLED, SETTINGS, read
 from rollout3d.config.frames import eval_set, evaluated_sets, stored_sets, train_set
 from rollout3d.config.recipes import summaries
+from rollout3d.config.runs import scans_table
 from rollout3d.stages import registry
 from rollout3d.tables import canonical_json
 from toyworld import stages as _toy_stages  # makes the two stages of the toy world known to `registry`

@@ -330,7 +330,16 @@ def trained(runs):
     return [name for name in RUNS if name in found and RUNS[name].method != "none"]
 
 
-SHOWN = trained([*study.runs.select, study.difficulty.run])
+PAPERS = {doors.paper_of(table) for run in RUNS.values() for table in run.tables} or {doors.OWN_PAPER}
+"""Papers whose tables the run table names; OCR where it names none."""
+HARD = doors.OWN_PAPER in PAPERS or any(RUNS[name].train_table == "ocr_sft" for name in trained(study.runs.select))
+"""True if the page shows hard questions and their reasoning: of OCR's runs, or where a selected run trains on them."""
+SHOWN = trained([*study.runs.select, *([study.difficulty.run] if HARD else [])])
+
+
+def if_hard(path):
+    """A table of the hard questions, for a page that shows them."""
+    return path if HARD else []
 
 
 def table_needs(wildcards):
@@ -382,8 +391,8 @@ def table_scenes(wildcards):
 
 
 def page_tables():
-    """Tables that the page shows beside those of its scores: OCR's, and those of other papers that the run table names
-    if the study selects all their runs."""
+    """Tables that the page shows beside those of its scores, of the papers that the run table names: OCR's, and those of
+    others if the study selects all their runs."""
     named = dict.fromkeys(table for run in RUNS.values() for table in run.tables)
     others = [
         name
@@ -392,4 +401,5 @@ def page_tables():
         and doors.PAPER_TABLES.constant(name, "NEEDS", ()) != ("scores", "runs")
         and set(runs_in(name)) <= set(study.runs.select)
     ]
-    return [f"<results>/report/{name}.parquet" for name in ("table1", "figure3", *others)]
+    own = ("table1", "figure3") if doors.OWN_PAPER in PAPERS else ()
+    return [f"<results>/report/{name}.parquet" for name in (*own, *others)]

@@ -62,7 +62,7 @@ rule train_part:
         train="<results>/train/ocr_rl.parquet",
         dropped="<results>/train/ocr_rl_dropped.parquet",
     output:
-        scans="<results>/train/sr_91k.parquet",
+        scans=f"<results>/train/{scans_table(study)}.parquet",
         general="<results>/train/general_60k.parquet",
         card="<results>/train/README.md",
     log:

@@ -78,6 +78,10 @@ BAD_ROWS = [
         "cannot train on ocr_rl, which has no reasoning: name ocr_sft, or set style to direct",
     ),
     (
+        "x\tgrpo\tbase\tsr\tvanilla\t-\t-\tocr\t5\t0\t-",
+        "run 'x' trains on sr, and the questions about scans are the table sr_91k with questions.rules ocr",
+    ),
+    (
         "x\tgrpo\tbase\tocr_rl\tvanilla\t-\t-\tspacer\t5\t0\t-",
         "run 'x' has reward spacer, which pays for cognitive maps, and its prompt (prompts.think: video_r1) offers "
         "none: set prompts.think to map, in its recipe or for the study, or give it a reward without maps",

@@ -134,10 +134,11 @@ def test_dry_run_on_a_bare_clone_is_quick(clone):
 
 @pytest.mark.parametrize("preset", ["spacer", "spatial_r1"])
 def test_the_training_questions_of_other_papers_need_scannet_and_the_benchmark_alone(clone, preset):
-    graph = jobs(clone, preset, f"results/{preset}/train/sr_91k.parquet")
+    table = {"spacer": "sr_91k", "spatial_r1": "sr"}[preset]
+    graph = jobs(clone, preset, f"results/{preset}/train/{table}.parquet")
     assert {*graph} == {"ingest", "questions", "assemble", "train_part", "prepare_benchmark"}
     assert all("/scannet/" in path for outs, _ in graph["ingest"] for path in outs)
-    assert reads(graph, "train/sr_91k.parquet", "train/ocr_rl.parquet")
+    assert reads(graph, f"train/{table}.parquet", "train/ocr_rl.parquet")
     assert reads(graph, "train/ocr_rl.parquet", "benchmarks/vsibench/questions.parquet")
 
 

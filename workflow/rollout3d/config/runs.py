@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 REQUIRED = ("run", "method", "init")
 """Columns that every run table has; a column that it lacks otherwise is empty in every row."""
 
-ANSWERS_ONLY = ("ocr_rl", "sr_91k", "sr_resampled", "general_60k")
+ANSWERS_ONLY = ("ocr_rl", "sr_91k", "sr", "sr_resampled", "general_60k")
 """Training tables of questions and answers: the whole one, its questions about scans, those of them that the filter
 model answers rightly at times, and its general data."""
+SCANS_TABLE = {"spatial_r1": "sr"}
+"""Rules (`questions.rules`) -> name of the training table of the questions about scans; sr_91k for others."""
 
 
 def _run_at_step(text: str) -> str:
@@ -44,7 +46,9 @@ class Run(Section):
     method: Literal["none", "sft", "grpo"]
     init: str
     """Model key, or another run."""
-    train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot", "sr_91k", "sr_resampled", "general_60k"] | None = None
+    train_table: Literal["ocr_rl", "ocr_sft", "video_r1_cot", "sr_91k", "sr", "sr_resampled", "general_60k"] | None = (
+        None
+    )
     rollout: Rollout | None = None
     schedule: Literal["linear", "fix", "exp", "cos"] | None = None
     regions: RegionMode | None = None
@@ -80,7 +84,7 @@ class Run(Section):
     @property
     def trains_on_scans(self) -> bool:
         """True if its questions are about scans; others bring their own pictures and videos."""
-        return self.train_table in ("ocr_rl", "ocr_sft", "sr_91k", "sr_resampled")
+        return self.train_table in ("ocr_rl", "ocr_sft", "sr_91k", "sr", "sr_resampled")
 
     @property
     def needs_maps(self) -> bool:
@@ -170,12 +174,18 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
             except ConfigError as error:
                 problems += error.problems
                 continue
+            made = scans_table(config) if run.train_table in ("sr_91k", "sr") else None
+            if made != run.train_table and made is not None:
+                problems.append(
+                    f"{path}:{lines[run.run]}: run '{run.run}' trains on {run.train_table}, and the questions about "
+                    f"scans are the table {made} with questions.rules {config.questions.rules}: name {made}"
+                )
             # Only then: a stage's narrowed configuration may lack the key.
             if run.needs_maps and not own.prompts.offers_map:
                 problems.append(
                     f"{path}:{lines[run.run]}: run '{run.run}' has reward {run.reward}, which pays for cognitive maps, "
-                    f"and its prompt (prompts.think: {own.prompts.think}) offers none: set prompts.think to map, in its recipe or "
-                    "for the study, or give it a reward without maps, such as spacer_no_map"
+                    f"and its prompt (prompts.think: {own.prompts.think}) offers none: set prompts.think to map, in its "
+                    "recipe or for the study, or give it a reward without maps, such as spacer_no_map"
                 )
     if problems:
         raise ConfigError(problems)
@@ -184,6 +194,11 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
         name: run.model_copy(update={"steps": min(run.steps, most)}) if run.steps and most else run
         for name, run in runs.items()
     }
+
+
+def scans_table(config: Config) -> str:
+    """Return the name of the training table that holds a study's questions about scans."""
+    return SCANS_TABLE.get(config.questions.rules, "sr_91k")
 
 
 COLUMNS = [name for name in Run.model_fields if name != "settings"]

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     for name in LISTS:
         parser.add_argument(f"--{name.replace('_', '-')}", nargs="*", default=[], help=f"files of {name}")
     for name, table in SINGLE.items():
-        parser.add_argument(f"--{name}", help=f"table {table}")
+        parser.add_argument(f"--{name}", nargs="?", help=f"table {table}")
     parser.add_argument("--out", required=True, type=Path, help="the page, index.html")
     parser.add_argument(
         "--recipes", default="{}", help="differences of runs from the study, as JSON (config/recipes.py)"
