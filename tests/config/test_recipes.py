@@ -156,8 +156,12 @@ def test_a_recipe_may_set_what_the_stages_of_a_run_read_and_nothing_else():
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid_and_used(path):
-    runs = config.read_runs(SHIPPED.parent / "runs.tsv", config.Config())
-    using = [run for run in runs.values() if run.recipe == path.stem]
-    assert using, f"no run of runs.tsv names {path.stem}"
-    for run in using:
-        assert of_run(config.Config(), run) is not None
+    presets = {name: config.load(SHIPPED.parent / "presets" / f"{name}.yaml") for name in ("spacer", "spatial_r1")}
+    studies = {"runs": config.Config(), **{f"runs_{name}": study for name, study in presets.items()}}
+    using = 0
+    for table, study in studies.items():
+        for run in config.read_runs(SHIPPED.parent / f"{table}.tsv", study).values():
+            if run.recipe == path.stem:
+                assert of_run(study, run) is not None
+                using += 1
+    assert using, f"no run names {path.stem}"

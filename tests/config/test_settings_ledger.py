@@ -135,24 +135,29 @@ def recipe_values(path):
     return dict(flat(values, laid.model_dump(mode="json"), ""))
 
 
+RUN_TABLES = {"runs.tsv": None, "runs_spacer.tsv": "spacer", "runs_spatial_r1.tsv": "spatial_r1"}
+"""Run table of a paper -> the preset that it belongs to; None = the committed configuration."""
+
+
 @cache
-def runs():
-    """Runs of the committed table, by name."""
-    return {
-        name: run.model_dump(mode="json") for name, run in config.read_runs(ROOT / "config/runs.tsv", shipped()).items()
-    }
+def runs(table):
+    """Runs of a paper's table, by name."""
+    path, preset = ROOT / "config" / table, RUN_TABLES[table]
+    study = config.load(ROOT / "config" / "presets" / f"{preset}.yaml") if preset else shipped()
+    return {name: run.model_dump(mode="json") for name, run in config.read_runs(path, study).items()}
 
 
-def columns():
-    """Columns of the run table, as its header has them."""
-    lines = (ROOT / "config" / "runs.tsv").read_text().splitlines()
+def columns(table):
+    """Columns of a run table, as its header has them."""
+    lines = (ROOT / "config" / table).read_text().splitlines()
     return next(line.split("\t") for line in lines if line.strip() and not line.startswith("#"))
 
 
 CELLS = [
-    f"runs.tsv:{name}:{column}"
-    for name, run in runs().items()
-    for column in columns()
+    f"{table}:{name}:{column}"
+    for table in RUN_TABLES
+    for name, run in runs(table).items()
+    for column in columns(table)
     if run["tables"] and column not in NOT_CLAIMED and run[column] is not None
 ]
 SETTINGS = [f"recipe:{path.stem}:{key}" for path in RECIPES for key in recipe_values(path)]
@@ -216,9 +221,9 @@ def actual(key):
     if kind == "recipe":
         name, setting = rest
         return recipe_values(ROOT / "config" / "recipes" / f"{name}.yaml")[setting]
-    if kind == "runs.tsv":
+    if kind in RUN_TABLES:
         name, column = rest
-        return runs()[name][column]
+        return runs(kind)[name][column]
     return in_code(key) if key.startswith("rollout3d.") else VALUES[key]
 
 

@@ -184,8 +184,8 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
             if run.needs_maps and not own.prompts.offers_map:
                 problems.append(
                     f"{path}:{lines[run.run]}: run '{run.run}' has reward {run.reward}, which pays for cognitive maps, "
-                    f"and its prompt (prompts.think: {own.prompts.think}) offers none: set prompts.think to map, in its "
-                    "recipe or for the study, or give it a reward without maps, such as spacer_no_map"
+                    f"and its prompt (prompts.think: {own.prompts.think}) offers none: set prompts.think to map, in "
+                    "its recipe or for the study, or give it a reward without maps, such as spacer_no_map"
                 )
     if problems:
         raise ConfigError(problems)
