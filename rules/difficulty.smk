@@ -50,7 +50,7 @@ rule select_hard:
 # SpaceR's resampled set: questions that the filter model answers rightly at times.
 rule resample:
     input:
-        questions="<results>/train/sr_91k.parquet",
+        questions=f"<results>/train/{scans_table(study)}.parquet",
         predictions=difficulty_tables(SAMPLED),
     output:
         questions="<results>/train/sr_resampled.parquet",

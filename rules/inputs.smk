@@ -211,7 +211,7 @@ def difficulty_model(wildcards):
 
 def difficulty_questions(wildcards):
     """All training questions; for the resampled set those about scans."""
-    return f"<results>/train/{'sr_91k' if wildcards.setting == SAMPLED else 'ocr_rl'}.parquet"
+    return f"<results>/train/{scans_table(study) if wildcards.setting == SAMPLED else 'ocr_rl'}.parquet"
 
 
 def difficulty_maps(wildcards):

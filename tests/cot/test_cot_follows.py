@@ -102,6 +102,15 @@ def test_a_letter_and_the_text_of_an_option_are_one_answer():
 
 
 @pytest.mark.parametrize(
+    ("end", "expected"),
+    [("left, option A", True), ("left, option B", False), ("right, option A", False), ("right, option B", False)],
+)
+def test_a_short_thought_that_names_its_option_must_name_text_and_letter_of_the_answer(end, expected):
+    row = question(question_type="object_rel_direction_easy")
+    assert follows(f"<think>{SIDE.format(side='left')} So it is {end}.</think><answer>A</answer>", row) is expected
+
+
+@pytest.mark.parametrize(
     "text", ["", "<think></think><answer></answer>", "<think>. . .</think><answer>x</answer>", "\0" * 9]
 )
 def test_any_text_is_judged_or_left_out(text):

@@ -18,6 +18,13 @@ def _(r: Reader, text: str) -> None:
     hold(text == r.row["ground_truth"], f"it is {r.row['ground_truth']}")
 
 
+@sentence(":answer", "So it is (?P<option>.+), option (?P<text>[A-Z])\\.")
+def _(r: Reader, option: str, text: str) -> None:
+    r.first_saying("answer")
+    hold(text == r.row["ground_truth"], f"it is {r.row['ground_truth']}")
+    hold(f"{text}. {option}" in r.row["options"], f"no option {text} says {option}")
+
+
 @sentence(":find", "(?:I look for|First I find) the {a}(?: and the {b})?\\.")
 def _(r: Reader, a: str, b: str | None = None) -> None:
     hold(r.type in ("object_size_estimation", "object_abs_distance") and not r.kinds, "nothing is looked for here")

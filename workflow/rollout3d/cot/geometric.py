@@ -18,6 +18,11 @@ from rollout3d.questions.templates import LETTERS, option_text
 from rollout3d.seeding import generator
 
 
+SHORT = 3
+"""Sentences up to which the last one of a thought names its option in words, too: what decides may be left out, and a
+very small model finds the letter of what it has just said."""
+
+
 def capped(steps: Sequence[Step], most: int | None) -> list[str]:
     """Return texts of the `most` steps of lowest rank (the earlier of equals) in their order; None: of all steps."""
     kept = sorted(range(len(steps)), key=lambda k: steps[k].rank)[:most]
@@ -49,7 +54,12 @@ def write(row: Mapping[str, Any], seed: int, attempt: int = 0, most: int | None 
     expected = option_text(row["options"][LETTERS.index(truth)]) if row["options"] else truth
     if answer != expected:
         raise NoEvidence(f"the geometry leads to '{answer}', the ground truth is '{expected}'")
-    end = voice.say("option", letter=truth) if row["options"] else voice.say("answer", answer=truth)
+    if not row["options"]:
+        end = voice.say("answer", answer=truth)
+    elif most is not None and most <= SHORT:
+        end = voice.say("named option", text=expected, letter=truth)
+    else:
+        end = voice.say("option", letter=truth)
     return f"<think>{' '.join(capped([*steps, Step(-1, end)], most))}</think>\n<answer>{truth}</answer>"
 
 

@@ -25,6 +25,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "near": ("The {c} is near the {a}.", "Near the {a} is the {c}."),
     "sum": ("{terms} is {n}.",),
     "option": ("The answer is option {letter}.",),
+    "named option": ("So it is {text}, option {letter}.",),
     "answer": ("The answer is {answer}.",),
 }
 """Sentences of several question types: name -> ways to say it. The others stand in the files of `types`. A tiny model

@@ -67,11 +67,14 @@ def _readings(sentence: str, sentences: Mapping[str, Sequence[str]]) -> Iterator
 
 
 def _stated(statements: Said, options: Sequence[str]) -> Iterator[str]:
-    """Yield the answers that a thought ends with: "The answer is 2.", "The answer is option B."."""
+    """Yield the answers that a thought ends with: "The answer is 2.", "The answer is option B.", "So it is left, option
+    B.": of the last both the text and the letter."""
     for fields in statements.get("answer", ()):
         if not fields["answer"].startswith("option "):
             yield fields["answer"]
-    for fields in statements.get("option", ()):
+    for fields in (*statements.get("option", ()), *statements.get("named option", ())):
+        if "text" in fields:
+            yield fields["text"]
         place = LETTERS.find(fields["letter"])
         yield option_text(options[place]) if 0 <= place < len(options) else fields["letter"]
 
