@@ -16,7 +16,7 @@ from cot.thought_parser import Room, Untrue, read, sentences
 from cot.thought_reader import NUMBER
 from questions.question_rooms import floor_of, random_things, view
 from rollout3d.config import Questions, question_types
-from rollout3d.cot.geometric import write
+from rollout3d.cot.geometric import SHORT, write
 from rollout3d.questions import types
 from rollout3d.questions.generate import questions_for_scene
 from rollout3d.questions.reasoning import SENTENCES
@@ -86,13 +86,18 @@ def test_every_sentence_is_true_and_under_a_cap_still_makes_sense(asked, most):
 
 
 def test_a_cap_only_leaves_out(asked):
-    """But for counting, where it merges groups."""
+    """But for counting, where it merges groups, and for short thoughts, whose last sentence names the option."""
     for _, row, text in thoughts(asked):
         if row["question_type"] != "object_counting":
             full = sentences(text)
             for most in (1, 3, 5, 8, 20):
                 kept = sentences(write(row, 5, 0, most))
-                assert len(kept) == min(most, len(full)) and kept[-1] == full[-1]
+                assert len(kept) == min(most, len(full))
+                if row["options"] and most <= SHORT:
+                    option = row["options"]["ABCD".index(row["ground_truth"])].removeprefix(f"{row['ground_truth']}. ")
+                    assert kept[-1] == f"So it is {option}, option {row['ground_truth']}."
+                    kept[-1] = full[-1]
+                assert kept[-1] == full[-1]
                 rest = iter(full)
                 assert all(sentence in rest for sentence in kept), (full, kept)
 
@@ -103,7 +108,8 @@ def test_every_wording_was_held_against_a_room(asked):
     for way in (way for named in every for ways in named.values() for way in ways):
         parts = ((re.escape(literal), ".+" * (name is not None)) for literal, name, _, _ in Formatter().parse(way))
         patterns[way] = re.compile("".join(part for pair in parts for part in pair), re.IGNORECASE)
-    said = {each for _, _, text in thoughts(asked, attempts=3) for each in sentences(text)}
+    told = (text for most in (None, SHORT) for _, _, text in thoughts(asked, most, attempts=3))
+    said = {each for text in told for each in sentences(text)}
     missing = [way for way, pattern in patterns.items() if not any(pattern.fullmatch(each) for each in said)]
     assert missing == []
 
