@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from rollout3d import tables
-from rollout3d.questions import letters
+from rollout3d.config import Questions
+from rollout3d.config.question_types import PER_SCENE
+from rollout3d.questions import generate, letters
 from rollout3d.questions.letters import balance_letters
 from rollout3d.questions.select import (
     SpacedSets,
@@ -254,3 +256,9 @@ def test_order_is_seeded_and_forgets_the_order_given():
     rows = [number(k) for k in range(30)]
     assert shuffled(rows, 0) == shuffled(rows[::-1], 0) != rows
     assert shuffled(rows, 1) != shuffled(rows, 0)
+
+
+def test_a_type_whose_cap_is_0_is_not_asked_and_one_without_limit_is():
+    own = Questions(per_scene={"route_planning": 0, "object_counting": None})
+    asked = [of_type.name for of_type in generate.asked(own)]
+    assert "route_planning" not in asked and "object_counting" in asked and len(asked) == len(PER_SCENE) - 1

@@ -167,9 +167,9 @@ class Questions(Section):
     distance: Literal["vsibench", "exact"] = "vsibench"
     """Distance of two objects: by the benchmark's sampling of box faces at 5 cm (vsibench), or exact. [VSI-Bench
     generator]"""
-    per_scene: dict[QuestionType, Positive | None] = {}
+    per_scene: dict[QuestionType, NotNegative | None] = {}
     """Most questions per scene, by question type, such as {route_planning: 4}, where it differs from `PER_SCENE` in
-    the type's file of questions/types; null = no limit. [assumed]"""
+    the type's file of questions/types; 0 = not asked; null = no limit. [assumed]"""
     max_value_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """Share of a type's training questions that one number may answer; a more frequent number is thinned, at most to
     the second most frequent. [SpaceR; share assumed]"""

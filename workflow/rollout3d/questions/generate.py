@@ -53,8 +53,9 @@ def everything(config: Questions) -> Questions:
 
 
 def asked(config: Questions) -> list[QuestionType]:
-    """Return the question types that a configuration asks, in their order: those of its rules."""
-    return [types.load(name) for name in question_types.asked(config.caps) if variants.asks(config.rules, name)]
+    """Return the question types that a configuration asks, in their order: those of its rules whose cap is not 0."""
+    names = [name for name in question_types.asked(config.caps) if config.caps.get(name) != 0]
+    return [types.load(name) for name in names if variants.asks(config.rules, name)]
 
 
 def questions_for_scene(scene: SceneView, config: Questions, seed: int) -> tuple[list[QuestionRow], Dropped]:
