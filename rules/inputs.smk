@@ -256,33 +256,42 @@ def probe_table(wildcards):
     return f"<results>/benchmarks/{wildcards.benchmark}/probes.parquet" if asked else []
 
 
+PUBLISHED_MAPS = "<results>/benchmarks/vsibench/maps.parquet"
+"""Maps of VSI-Bench's published boxes."""
+
+
 def benchmark_maps(benchmark):
     """Tables of the true maps of a benchmark's scenes: of the study's own scans, of published boxes (VSI-Bench), or of
     raw scans that are ingested for their test splits; none where there are neither."""
     if asks_own_scans(benchmark):
         return cognitive_maps()
     if benchmark == "vsibench" and study.site.boxes:
-        return ["<results>/benchmarks/vsibench/maps.parquet"]
+        return [PUBLISHED_MAPS]
     tested = [name for name, each in study.datasets.items() if each.splits.test]
     return [f"<results>/maps/{dataset}/{shard}.parquet" for dataset in tested for shard in shards(dataset)]
 
 
+def given_map_of(run):
+    """Return which map the prompts of a run give; direct prompts give none."""
+    return "none" if RUNS[run].asked == "direct" else study_of(run).evaluation.given_map
+
+
 def given_maps(wildcards):
-    """True maps, for a run whose prompts give them or random ones."""
-    if study_of(wildcards.run).evaluation.given_map not in ("ground_truth", "random"):
+    """True maps, for a run whose prompts give them or random ones; the preflight asks for published boxes."""
+    if given_map_of(wildcards.run) not in ("ground_truth", "random"):
         return []
     found = benchmark_maps(wildcards.benchmark)
-    if not found:
+    if not found and wildcards.benchmark != "vsibench":
         raise refused(
-            f"site.boxes is missing: run {wildcards.run} is given maps of {wildcards.benchmark}: name VSI-Bench's "
-            "*_meta_info_val.json there, or set datasets.<name>.splits.test: [val] to ingest the scans"
+            f"run {wildcards.run} is given maps of {wildcards.benchmark}, whose scans the study does not read: set "
+            "datasets.<name>.splits.test: [val]"
         )
-    return found
+    return found or [PUBLISHED_MAPS]
 
 
 def own_answers(wildcards):
     """Answers of the run that a run starts from, where prompts give the maps in them."""
-    if study_of(wildcards.run).evaluation.given_map != "own":
+    if given_map_of(wildcards.run) != "own":
         return []
     start = RUNS[wildcards.run].init
     if start not in RUNS:
@@ -295,7 +304,9 @@ def own_answers(wildcards):
 
 def scored_maps(wildcards):
     """True maps of the benchmark's scenes, for a run whose prompts offer or give maps; none where there are none."""
-    return benchmark_maps(wildcards.benchmark) if configuration.map_grid_of(study_of(wildcards.run)) else []
+    if RUNS[wildcards.run].asked == "direct" or not configuration.map_grid_of(study_of(wildcards.run)):
+        return []
+    return benchmark_maps(wildcards.benchmark)
 
 
 def evaluation_shards(wildcards):
@@ -380,7 +391,8 @@ def table_questions(wildcards):
     needs = table_needs(wildcards)
     asked = study.evaluation.benchmarks[:1] if "questions" in needs else []
     return [
-        *(f"<results>/train/{name}.parquet" for name in ("ocr_rl", "ocr_sft", "sr_91k") if name in needs),
+        *(f"<results>/train/{name}.parquet" for name in ("ocr_rl", "ocr_sft") if name in needs),
+        *([f"<results>/train/{scans_table(study)}.parquet"] if "sr_91k" in needs else []),
         *(f"<results>/benchmarks/{benchmark}/questions.parquet" for benchmark in asked),
     ]
 

@@ -270,3 +270,27 @@ def test_keys_of_maps_need_the_map_prompt():
     ):
         config.Config.model_validate({"prompts": {"think": "plain", "leak_keys": True}})
     assert config.Config.model_validate({"prompts": {"think": "map", "leak_keys": True}}).prompts.leaks
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("x none ocr - - - - - - 0 - - - own_map", "is given maps (own) and is asked directly, which shows none: set"),
+        ("x none qwen3b - - - - - - 0 think - - own_map", "is given the maps of run 'qwen3b', whose prompts ask for"),
+        ("x none base - - - - - - 0 think - - own_map", "is given own maps and starts from the model base"),
+        ("x none mapped - - - - - - 0 think - - own_map", "of 20 cells, and its own prompts.map_grid is 10"),
+    ],
+)
+def test_given_maps_need_a_prompt_that_shows_them_and_a_run_that_draws_them(table, tmp_path, row, says):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "own_map.yaml").write_text("prompts: {think: map}\nevaluation: {given_map: own}\n")
+    (tmp_path / "recipes" / "wide_map.yaml").write_text("prompts: {think: map, map_grid: 20}\n")
+    header = HEADER.replace("\ttables", "\tstyle\tat\ttables\trecipe")
+    width = header.count("\t") + 1
+    known = ["\t".join([*line.split("\t")[:10], "-", "-", "-", "-"]) for line in (FILTER, SFT, OCR, QWEN)]
+    mapped = "mapped grpo base ocr_rl vanilla - - ocr 5 0 - - - wide_map"
+    lines = [header, *known, *(each.replace(" ", "\t") for each in (mapped, row))]
+    assert {line.count("\t") + 1 for line in lines} == {width}
+    with pytest.raises(config.ConfigError) as caught:
+        table(content="\n".join(lines).encode())
+    assert says in str(caught.value), str(caught.value)

@@ -70,7 +70,15 @@ def test_prompts_are_given_true_or_random_maps_of_their_scene(caplog):
     assert given_maps("ground_truth", pictures, truth={}, **OPTIONS) == {}, "a question that is not about a scene"
 
 
-def test_own_maps_are_those_of_the_answers_word_by_word():
+def test_the_share_without_maps_is_that_of_the_whole_benchmark_and_not_of_a_shard():
+    shard = ASKED_ABOUT[1:]
+    with pytest.raises(InvalidInput, match="1 of 1 questions"):
+        given_maps("ground_truth", shard, truth={"scene0000_00": TRUTH}, **OPTIONS)
+    found = given_maps("ground_truth", shard, truth={"scene0000_00": TRUTH}, everything=ASKED_ABOUT, **OPTIONS)
+    assert found == {}
+
+
+def test_own_maps_are_those_of_the_answers_word_by_word(caplog):
     answers = [
         prediction(ASKED_ABOUT[0], 1.0, text="<think><map>{'chair': [(1, 2)]} </map></think><answer>2</answer>"),
         prediction(ASKED_ABOUT[0], 1.0, "black32", text="<think><map>{}</map></think><answer>2</answer>"),
@@ -78,6 +86,10 @@ def test_own_maps_are_those_of_the_answers_word_by_word():
     ]
     found = given_maps("own", ASKED_ABOUT, truth={}, answers=answers, **OPTIONS)
     assert found == {"q1": "{'chair': [(1, 2)]}"}
+    assert "1 of 2 answers have no map" in caplog.text
+    none = [row | {"text": "<think>none</think><answer>2</answer>"} for row in answers]
+    with pytest.raises(InvalidInput, match="none of 2 answers has a map"):
+        given_maps("own", ASKED_ABOUT, truth={}, answers=none, **OPTIONS)
     with pytest.raises(InvalidInput, match="1 of 2 questions, such as q2, are not in the answers"):
         given_maps("own", ASKED_ABOUT, truth={}, answers=answers[:2], **OPTIONS)
 

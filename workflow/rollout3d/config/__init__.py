@@ -52,7 +52,10 @@ from rollout3d.config.training import Grpo, Optimiser, Sft, Training
 class Config(Section):
     """The whole configuration."""
 
-    preset: Literal["demo", "tiny", "smoke", "ablations", "seeing", "tiny_qwen", "spacer", "spatial_r1"] | None = None
+    preset: (
+        Literal["demo", "tiny", "smoke", "ablations", "seeing", "tiny_qwen", "spacer", "spacer_demo", "spatial_r1"]
+        | None
+    ) = None
     """Preset that lies under `config/local.yaml`; null = the paper. [assumed]"""
     results: ResultsPath = "results"
     """Folder where everything is written; presets use results/<preset>. [assumed]"""
@@ -156,8 +159,8 @@ def map_grid_of(config: Config) -> int | None:
 
     Direct prompts never do, whatever is configured.
     """
-    offered = config.prompts.wording != config.prompts.think  # the former names the grid
-    return config.prompts.map_grid if config.evaluation.given_map != "none" or offered else None
+    shown = config.prompts.offers_map or config.evaluation.given_map != "none"
+    return config.prompts.map_grid if shown else None
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -180,6 +180,7 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
                     f"{path}:{lines[run.run]}: run '{run.run}' trains on {run.train_table}, and the questions about "
                     f"scans are the table {made} with questions.rules {config.questions.rules}: name {made}"
                 )
+            problems += [f"{path}:{lines[run.run]}: {each}" for each in _given_map_problems(config, run, own, runs)]
             # Only then: a stage's narrowed configuration may lack the key.
             if run.needs_maps and not own.prompts.offers_map:
                 problems.append(
@@ -194,6 +195,28 @@ def read_runs(path: Path | str, config: Config, recipes: Mapping[str, dict[str, 
         name: run.model_copy(update={"steps": min(run.steps, most)}) if run.steps and most else run
         for name, run in runs.items()
     }
+
+
+def _given_map_problems(config: Config, run: Run, own: Config, runs: Mapping[str, Run]) -> Iterator[str]:
+    """Yield what keeps a run from being given the maps that its recipe names (`evaluation.given_map`)."""
+    if "given_map" not in run.settings.get("evaluation", {}) or own.evaluation.given_map == "none":
+        return
+    name, given = run.run, own.evaluation.given_map
+    if run.asked == "direct":
+        yield f"run '{name}' is given maps ({given}) and is asked directly, which shows none: set style to think"
+    if given != "own":
+        return
+    if run.init not in runs:
+        yield f"run '{name}' is given own maps and starts from the model {run.init}, which answers nothing: name a run"
+        return
+    start = of_run(config, runs[run.init])
+    if runs[run.init].asked == "direct" or not start.prompts.offers_map:
+        yield f"run '{name}' is given the maps of run '{run.init}', whose prompts ask for none (prompts.think)"
+    elif start.prompts.map_grid != own.prompts.map_grid:
+        yield (
+            f"run '{name}' is given the maps of run '{run.init}', of {start.prompts.map_grid} cells, and its own "
+            f"prompts.map_grid is {own.prompts.map_grid}: set both to the same"
+        )
 
 
 def scans_table(config: Config) -> str:

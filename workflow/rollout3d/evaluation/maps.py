@@ -56,13 +56,15 @@ def given_maps(
     grid: int,
     seed: int,
     max_without: float,
+    everything: Sequence[QuestionRow] | None = None,
 ) -> dict[str, str]:
     """Return question id -> the map that its prompt gives, as text; questions without one are missing.
 
     `kind`: as of `evaluation.given_map`. ground_truth and random: the scene's own map of `truth`, or `random_map`, as
     JSON. own: what stands in the first `<map>` tag of the answer in `answers` (about the true video, sample 0), word by
-    word; a question whose answer has no map is given none. Raises InvalidInput if `answers` lack a question, and if
-    more than the share `max_without` of the questions about scenes have no true map.
+    word; a question whose answer has no map is given none. `everything`: all questions of the benchmark, of which
+    `questions` are a part. Raises InvalidInput if `answers` lack a question or have no map at all, and if more than the
+    share `max_without` of all questions about scenes have no true map.
     """
     if kind == "own":
         drawn = {
@@ -76,10 +78,22 @@ def given_maps(
                 f"{len(lost)} of {len(questions)} questions, such as {lost[0]}, are not in the answers that own maps "
                 "come from: evaluate the run that this one starts from on the same questions"
             )
-        return {name: text for row in questions if (text := drawn[name := row["question_id"]])}
-    about = [row for row in questions if row["scene_id"] is not None]
-    without = sorted({str(row["scene_id"]) for row in about} - truth.keys())
-    n_without = sum(row["scene_id"] in set(without) for row in about)
+        if questions and not any(drawn.values()):
+            raise InvalidInput(
+                f"none of {len(drawn)} answers has a map: is the run that this one starts from asked for one?"
+            )
+        found = {name: text for row in questions if (text := drawn[name := row["question_id"]])}
+        if len(found) < len(questions):
+            LOG.warning(
+                "%d of %d answers have no map: their questions are given none",
+                len(questions) - len(found),
+                len(questions),
+            )
+        return found
+    about = [row for row in everything or questions if row["scene_id"] is not None]
+    lacking = {str(row["scene_id"]) for row in about} - truth.keys()
+    without = sorted(lacking)
+    n_without = sum(row["scene_id"] in lacking for row in about)
     if n_without > max_without * len(about):
         raise InvalidInput(
             f"{n_without} of {len(about)} questions are about {len(without)} scenes without a cognitive map, such as "
@@ -95,7 +109,7 @@ def given_maps(
         scene: json.dumps(cells if kind == "ground_truth" else random_map(cells, grid, seed, scene))
         for scene, cells in truth.items()
     }
-    return {row["question_id"]: shown[scene] for row in about if (scene := str(row["scene_id"])) in shown}
+    return {row["question_id"]: shown[scene] for row in questions if (scene := str(row["scene_id"])) in shown}
 
 
 def map_scores(prediction: PredictionRow, truth: CognitiveMap, grid: int) -> MapScores | None:

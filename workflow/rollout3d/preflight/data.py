@@ -41,7 +41,12 @@ def _files(study: Study, jobs: Sequence[Job]) -> list[str]:
     sources |= {"video_r1_cot"} if by_rule(jobs, "import_cot") else set()
     messages = [releases.missing_file(source, external.get(source)) for source in sorted(sources)]
     boxes = study.config.site.boxes
-    if boxes and by_rule(jobs, "ingest_meta") and not Path(boxes).exists():
+    if by_rule(jobs, "ingest_meta") and not boxes:
+        messages.append(
+            "ingest_meta: site.boxes is missing: name VSI-Bench's *_meta_info_val.json in config/local.yaml; maps of "
+            "its scenes are made from these boxes"
+        )
+    elif by_rule(jobs, "ingest_meta") and not Path(boxes).exists():
         messages.append(f"ingest_meta: site.boxes: there is no {boxes}: correct the path in config/local.yaml")
     return [message for message in messages if message]
 

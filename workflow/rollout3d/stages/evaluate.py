@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
             grid=grid,
             seed=config.seed,
             max_without=config.site.max_drop_share,
+            everything=questions,
         )
         maps = {question: GivenMap(text, grid) for question, text in texts.items()}
     if rows:
