@@ -108,3 +108,13 @@ def test_judged_questions_depend_on_the_frames_that_are_shown_and_others_do_not(
     for off in (with_questions(strict="off"), with_questions(compat="vsibench")):
         assert registry.sets_read("questions", off, job) == {}
         assert not any(key.startswith("video") for key in registry.job_values("questions", off, job))
+
+
+def test_a_map_that_prompts_give_in_evaluation_makes_no_training_stale():
+    run = Run(run="x", method="sft", init="base", train_table="ocr_sft")
+    given = Config.model_validate({"evaluation": {"given_map": "random"}})
+    scope = registry.Scope(run_name="x", run=run, key=None, benchmark=None)
+    plain, changed = (registry.job_values("train_sft", each, scope) for each in (CONFIG, given))
+    assert plain == changed
+    asked = registry.Scope(run_name="x", run=run, benchmark="vsibench")
+    assert registry.job_values("evaluate", CONFIG, asked) != registry.job_values("evaluate", given, asked)

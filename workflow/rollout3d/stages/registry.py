@@ -150,12 +150,15 @@ def _direct(config: Config, scope: Scope) -> bool:
     return scope.run.asked == "direct" if scope.run else scope.setting not in REASONED
 
 
+def _trained(config: Config, scope: Scope) -> tuple[str, ...]:
+    """The files that hold the wording of the prompt: as released, or with reasoning."""
+    return ("direct.txt",) if _direct(config, scope) else _think(config, scope)
+
+
 def _wording(config: Config, scope: Scope) -> tuple[str, ...]:
-    """The files that hold the wording of the prompt: as released, or with reasoning; and of a map that it gives."""
-    if _direct(config, scope):
-        return ("direct.txt",)
-    given = scope.setting is None and config.evaluation.given_map != "none"
-    return (*_think(config, scope), *((GIVEN_MAP_WORDS,) if given else ()))
+    """The files of `_trained`, and that of a map which the prompt gives."""
+    given = not _direct(config, scope) and scope.setting is None and config.evaluation.given_map != "none"
+    return (*_trained(config, scope), *((GIVEN_MAP_WORDS,) if given else ()))
 
 
 def _report(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -244,7 +247,7 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "sft_table": Spec(),
-    "train_sft": Spec(_train_sft, _sft_row, prompts=_wording, reads=_train_frames, costly=True),
+    "train_sft": Spec(_train_sft, _sft_row, prompts=_trained, reads=_train_frames, costly=True),
     "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, reads=_train_frames, costly=True),
     "checkpoint": Spec(row=lambda run: ("at",)),
     "evaluate": Spec(
