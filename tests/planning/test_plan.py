@@ -87,6 +87,23 @@ def test_steps_are_the_run_tables_or_follow_from_the_samples():
     assert source.startswith("165,") and cold == pytest.approx(165_575 / 8, rel=0.01)  # its recipe: 1 epoch, 8 per step
 
 
+@pytest.mark.parametrize(
+    ("table", "samples", "source"),
+    [
+        ("ocr_rl", 151_310, "questions.total and external.general"),
+        ("sr_91k", 91_310, "questions.total"),
+        ("general_60k", 60_000, "external.general"),
+        ("sr_resampled", 91_310, "at most, by questions.total"),
+    ],
+)
+def test_general_data_count_in_the_tables_that_hold_them(table, samples, source):
+    asked = CONFIG.questions.model_copy(update={"total": 91_310})
+    general = CONFIG.external.model_copy(update={"general": 60_000})
+    config = CONFIG.model_copy(update={"questions": asked, "external": general})
+    run = RUNS["sft"].model_copy(update={"train_table": table, "style": "direct", "recipe": None, "settings": {}})
+    assert steps(config, run)[1] == f"{samples:,} samples ({source})"
+
+
 @pytest.mark.parametrize(("run", "gpus", "says"), [("nowhere", 8, "not in the run table"), ("qwen3b", 8, "trains")])
 def test_what_cannot_be_planned_is_said(run, gpus, says):
     with pytest.raises(Unplannable, match=says):

@@ -254,14 +254,23 @@ def steps(config: Config, run: Run, samples: int | None = None) -> tuple[int, st
     if samples is None and run.train_table == "video_r1_cot":
         samples, source = COLD_START_SAMPLES, "Video-R1-COT-165k"
     if samples is None and run.train_table in ANSWERS_ONLY:
-        samples, source = config.questions.total, "questions.total"
+        samples, source = _asked(config, run.train_table)
         if samples is None:
             raise Unplannable(f"{table}: does not exist, and questions.total is null: give --samples")
-        samples += config.external.general
     if samples is None:
         samples = len(TRANSITIONS) * max(config.cot.per_transition, config.cot.fallback)
         source = "at most, by cot.per_transition"
     return math.ceil(samples * config.sft.epochs / config.sft.batch_size), f"{samples:,} samples ({source})"
+
+
+def _asked(config: Config, table: str) -> tuple[int | None, str]:
+    """Return the number of questions that a training table of questions and answers will have, and its source."""
+    total, general = config.questions.total, config.external.general
+    if table == "general_60k":
+        return general, "external.general"
+    if table == "ocr_rl" and general:
+        return None if total is None else total + general, "questions.total and external.general"
+    return total, "at most, by questions.total" if table == "sr_resampled" else "questions.total"
 
 
 class _NoRegions:
