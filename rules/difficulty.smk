@@ -61,6 +61,8 @@ rule resample:
         "<benchmarks>/resample.tsv"
     conda:
         "../envs/scenes.yaml"
+    resources:
+        mem_mb=8000,
     shell:
         "python -m rollout3d.stages.resample --questions {input.questions:q} --predictions {input.predictions:q}"
         " --out {output.questions:q} --dropped {output.dropped:q} > {log:q} 2>&1"

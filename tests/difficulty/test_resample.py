@@ -41,16 +41,17 @@ def by_id(rows):
 
 def test_a_question_counts_by_how_many_of_its_answers_are_right():
     assert N_SAMPLED == 8
-    found = outcomes(answers(), by_id(QUESTIONS), 0.5)
+    found = outcomes([answers()], by_id(QUESTIONS), 0.5)
+    assert found == outcomes([answers()[::2], answers()[1::2]], by_id(QUESTIONS), 0.5)
     assert found == {"right": "all right", "mixed": "mixed", "wrong": "all wrong", "edge": "all right"}
-    assert outcomes(answers(), by_id(QUESTIONS), 0.8)["edge"] == "all wrong"
+    assert outcomes([answers()], by_id(QUESTIONS), 0.8)["edge"] == "all wrong"
 
 
 def test_other_numbers_of_answers_and_unknown_questions_are_refused():
     with pytest.raises(InvalidInput, match="1 of 4 questions, such as edge, have not 8 answers"):
-        outcomes(answers()[:-1], by_id(QUESTIONS), 0.5)
+        outcomes([answers()[:-1]], by_id(QUESTIONS), 0.5)
     with pytest.raises(InvalidInput, match="8 answers are to questions that the question table lacks, such as edge"):
-        outcomes(answers(), by_id(QUESTIONS[:3]), 0.5)
+        outcomes([answers()], by_id(QUESTIONS[:3]), 0.5)
 
 
 def test_the_stage_keeps_mixed_questions_and_lists_the_others(tmp_path):

@@ -92,17 +92,19 @@ sampling]"""
 
 
 def outcomes(
-    predictions: Sequence[PredictionRow], questions: Mapping[str, QuestionRow], correct_above: float
+    batches: Iterable[Sequence[PredictionRow]], questions: Mapping[str, QuestionRow], correct_above: float
 ) -> dict[str, Outcome]:
     """Return by question id how many of its `N_SAMPLED` answers are right: all, some, or none of them.
 
+    `batches`: the answers, a part at a time.
     SpaceR leaves out questions of the first kind, of little value for learning, and of the last, possible noise. It
     does not say when a number is right; here it is above `correct_above`, as in the difficulty filter. Raises
     InvalidInput for a question with another number of answers, and for an answer to another question.
     """
     counts: dict[str, list[bool]] = {name: [] for name in questions}
-    for p, right in zip(predictions, _right(SAMPLED, predictions, questions, correct_above), strict=True):
-        counts[p["question_id"]].append(right)
+    for predictions in batches:
+        for p, right in zip(predictions, _right(SAMPLED, predictions, questions, correct_above), strict=True):
+            counts[p["question_id"]].append(right)
     odd = [name for name, found in counts.items() if len(found) != N_SAMPLED]
     if odd:
         raise InvalidInput(

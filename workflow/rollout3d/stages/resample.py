@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rollout3d import tables
@@ -18,7 +19,7 @@ from rollout3d.config import SAMPLED
 from rollout3d.difficulty.select import CORRECT_ABOVE, N_SAMPLED, OUTCOMES, outcomes
 from rollout3d.questions.assemble import write_train
 from rollout3d.stages.common import Stage, StageError
-from rollout3d.tables.rows import DroppedQuestionRow
+from rollout3d.tables.rows import DroppedQuestionRow, PredictionRow
 
 STAGE = Stage("resample", __doc__)
 LOG = logging.getLogger(__name__)
@@ -33,11 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dropped", required=True, type=Path, help="table questions_dropped: the others")
     args, _ = STAGE.parse(parser, argv)
     rows = tables.read_light(tables.OCR_RL, args.questions)
-    answers = tables.read_many(tables.PREDICTIONS, args.predictions, ["question_id", "setting", "sample", "text"])
-    others = {row["setting"] for row in answers} - {SAMPLED}
-    if others:
-        raise StageError(f"{args.predictions[0]}: holds predictions of {', '.join(sorted(others))}, not of {SAMPLED}")
-    found = outcomes(answers, {row["question_id"]: row for row in rows}, CORRECT_ABOVE)
+    found = outcomes(_answers(args.predictions), {row["question_id"]: row for row in rows}, CORRECT_ABOVE)
     counts = Counter(found.values())
     if not counts["mixed"]:
         raise StageError(
@@ -54,6 +51,16 @@ def main(argv: list[str] | None = None) -> None:
     ]
     tables.write(tables.QUESTIONS_DROPPED, args.dropped, dropped, lineage)
     LOG.info("of %d questions: %s", len(rows), ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in OUTCOMES))
+
+
+def _answers(paths: Iterable[str]) -> Iterator[Sequence[PredictionRow]]:
+    """Yield the answers of each file: 91,310 questions have eight of up to 1,024 tokens each, too many for memory."""
+    for path in paths:
+        rows = tables.read(tables.PREDICTIONS, path, ["question_id", "setting", "sample", "text"])
+        others = {row["setting"] for row in rows} - {SAMPLED}
+        if others:
+            raise StageError(f"{path}: holds predictions of {', '.join(sorted(others))}, not of {SAMPLED}")
+        yield rows
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ COLUMNS = {"After": "mixed", "All right": "all right", "All wrong": "all wrong"}
 def build(given: Given) -> list[ReportRow]:
     """Count the questions of each type, and those of them whose answers are mixed, all right and all wrong."""
     questions = {row["question_id"]: row for row in given.rl}
-    found = outcomes(given.predictions, questions, given.correct_above) if questions else {}
+    found = outcomes([given.predictions], questions, given.correct_above) if questions else {}
     counts = Counter((questions[name]["question_type"], outcome) for name, outcome in found.items())
     before = Counter(row["question_type"] for row in given.rl)
     marks = [f"{N_SAMPLED} answers per question", *given.marks]
