@@ -17,6 +17,7 @@ from rollout3d.preflight import models
 from rollout3d.stages import checkpoint as stage
 from rollout3d.stages import evaluate
 from rollout3d.training import steps
+from rollout3d.training.data import NotTrainable
 from rollout3d.training.run import run_grpo
 
 ASKED = tw.config().model_dump(mode="json", include={"video", "generation", "prompts", "seed", "torch_threads"})
@@ -144,11 +145,12 @@ def test_weights_of_another_training_are_not_taken_for_the_runs_own(files, taugh
     assert "are of another training" in str(steps.problem(tmp_path / "model.json", 2))
 
 
-def test_a_resumed_run_says_which_weights_it_can_no_longer_keep(files, taught, tmp_path, monkeypatch, caplog):
+def test_a_run_that_can_no_longer_keep_weights_is_refused_before_it_goes_on(files, taught, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_at(patch, 3, crash)
         with pytest.raises(RuntimeError, match="power cut"):
             train(files, taught, tmp_path)
-    train(files, taught, tmp_path, keep_steps=(1, 3))
-    assert "resumed after step 2, and no weights were kept after 1, which the run table names" in caplog.text
+    with pytest.raises(NotTrainable, match="after step 2, and no weights were kept after step 1, which the run"):
+        train(files, taught, tmp_path, keep_steps=(1, 3))
+    train(files, taught, tmp_path, keep_steps=(3,))
     assert steps.model_of(tmp_path, 3).exists() and not steps.model_of(tmp_path, 1).exists()

@@ -59,6 +59,9 @@ class Questions:
                 len(listed) - len(self._rows),
                 len(listed),
             )
+        alone = sum(row["scene_id"] is None and not row["media"] for row in self._rows.values())
+        if alone:
+            log.info("%d of %d questions show nothing: they are text alone", alone, len(self._rows))
         if not self._rows:
             raise NotTrainable("no question of the training table has frames: pass the frames tables of its scenes")
         self.listed: Mapping[str, Sequence[str]] = {}

@@ -18,6 +18,7 @@ from rollout3d.files import write_atomically
 from rollout3d.model.load import save_policy
 from rollout3d.progress import progress
 from rollout3d.training import checkpoint
+from rollout3d.training.data import NotTrainable
 from rollout3d.training.engines.engine import Engine
 from rollout3d.training.lock import Lock
 from rollout3d.training.metrics import GrowingTable, flat
@@ -144,7 +145,9 @@ class Loop:
 
     def _keep(self, step: int) -> None:
         """Write the present weights as a model of their own; all processes call it together."""
-        with torch.random.fork_rng():  # building the exported model may draw, and training must go on as without it
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # building the exported model may draw, and training must go on as without it
             policy = self.engine.export()
         if self.world.first and policy is not None:
             self._check()
@@ -181,13 +184,14 @@ class Loop:
             log.warning("%s: checkpoints of other settings or inputs; starting at step 0", self._checkpoints.parent)
         if self.world.first:
             remove_others(self.out, self._checkpoints.name)
-            gone = [step for step in sorted(self._kept) if step <= start and not model_of(self.out, step).exists()]
-            if gone:
-                log.warning(
-                    "%s: resumed after step %d, and no weights were kept after %s, which the run table names: delete "
-                    "%s to train from the start",
-                    *(self.out / STEPS, start, ", ".join(map(str, gone)), self._checkpoints),
-                )
+        self.world.barrier()
+        gone = [step for step in sorted(self._kept) if step <= start and not model_of(self.out, step).exists()]
+        if gone:  # on all processes, none of which may wait for another
+            raise NotTrainable(
+                f"{self.out / STEPS}: this run goes on after step {start}, and no weights were kept after step "
+                f"{', '.join(map(str, gone))}, which the run table names: delete {self._checkpoints} to train from the "
+                "start, or remove the row"
+            )
         for table in self._tables.values():
             table.rewind(start)
         return start
