@@ -86,17 +86,14 @@ _SHARES = ("well_formed", "readable", "consistent")
 
 
 def summarised(results: Path) -> dict[str, Any]:
-    """Return what `rollout3d summary` counts and says: contradicting scans, routes, refused questions, what is seen."""
+    """Return what `rollout3d summary` counts and says: contradicting scans, refused questions, what is seen."""
     command = [sys.executable, "-m", "rollout3d.stages", "summary", "--results", str(results)]
     text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    kept, executed = re.findall(r"routes executed: ([\d,]+) of ([\d,]+) kept", text)[0]
     (flagged,) = re.findall(r"flagged: ([\d,]+)", text)
     refused = re.findall(r"questions refused: (.+) \(left out\)", text)
     counts = [int(n.replace(",", "")) for n in re.findall(r"(?:^|, )([\d,]*\d) ", refused[0])] if refused else []
-    plain = [int(n.replace(",", "")) for n in (kept, executed, flagged)]
     seen, unseen = (re.findall(rf"^{start}: (.+)\.$", text, re.M)[0] for start in PIXELS)
-    counted = {"routes_kept": plain[0], "routes_executed": plain[1], "flagged": plain[2], "refused": sum(counts)}
-    return counted | {"seen": seen, "unseen": unseen}
+    return {"flagged": int(flagged.replace(",", "")), "refused": sum(counts), "seen": seen, "unseen": unseen}
 
 
 def parameters(weights: Path) -> int:
@@ -119,9 +116,8 @@ def block(figures: dict[str, Any]) -> str:
     lines = [
         f"The last demo: {f['scans']} scans with {f['objects']:,} objects and {f['frames']:,} frames;",
         f"{f['train']} questions to train on, {f['test']} to test on, {f['hard']} hard ones, {f['reasoned']} with",
-        f"reasoning. {f['flagged'] or 'No'} scan contradicts itself, {f['refused']} questions are left out because the",
-        f"frames cannot answer them, and {f['routes_kept']} of {f['routes_executed']}",
-        f"executed routes stay. Its jobs take {f['job_minutes']} minutes in sum and {f['gib']} GiB at most.",
+        f"reasoning. {f['flagged'] or 'No'} scan contradicts itself, and {f['refused']} questions are left out because",
+        f"the frames cannot answer them. Its jobs take {f['job_minutes']} minutes in sum and {f['gib']} GiB at most.",
         "",
         "| model | score with the video | minus black frames | minus another room's | guess |",
         "|---|---|---|---|---|",

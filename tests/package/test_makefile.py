@@ -3,9 +3,11 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from package.installed import ROOT
 
@@ -41,3 +43,10 @@ def test_tensorboard_starts():
         pytest.skip("tensorboard is not installed")
     done = subprocess.run([program, "--version"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_run_table_of_a_preset_is_in_the_wheel():
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    presets = (ROOT / "config" / "presets").glob("*.yaml")
+    tables = {yaml.safe_load(preset.read_text()).get("runs", {}).get("table") for preset in presets} - {None}
+    assert len(tables) > 3 and tables <= set(included["force-include"])

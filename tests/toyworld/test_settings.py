@@ -32,7 +32,7 @@ IDENTITIES = {
 }
 """Identities of scans without parents, recorded when the settings were the section `synthetic`."""
 SCANS = {
-    "demo": {"scans_per_dataset": 10, "val_scans": 4, "n_objects": (15, 40)},
+    "demo": {"scans_per_dataset": 10, "val_scans": 4, "n_objects": (15, 40), "fps": 10},
     "tiny": {},
     "seeing": {"val_scans": 24, "n_objects": (6, 12)},
 }
