@@ -1,5 +1,6 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
-# make seeing: does training use the video? | make tiny-qwen: train the small model of the presets again (hours)
+# make seeing: does training use the video? | make spacer-demo: SpaceR and Spatial-R1 in minutes
+# make tiny-qwen: train the small model of the presets again (hours)
 # make test | test-long | test-vllm | lint | docs | dry-run | clean
 # make pictures: the README's pictures and figures, from the last demo (chromium)
 # make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
 
-.PHONY: demo seeing tiny-qwen test test-long test-vllm lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
+.PHONY: demo seeing spacer-demo tiny-qwen test test-long test-vllm lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -25,6 +26,12 @@ seeing: $(VENV)/ready system
 	@$(BIN)/rollout3d summary --results results/seeing
 	@$(BIN)/rollout3d compare --results results/seeing --benchmark synthetic --before sft --after grpo grpo_1 grpo_2 \
 	  --above video --not-above black
+
+# SpaceR and Spatial-R1 in minutes, and whether the map reward grew.
+spacer-demo: $(VENV)/ready system
+	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/spacer_demo.yaml --quiet rules -- all
+	@$(BIN)/rollout3d summary --results results/spacer_demo
+	@$(BIN)/rollout3d growth --results results/spacer_demo --runs spacer spacer_ocr --part map
 
 # The small model of the presets, from scratch: hours, resumable. Writes resources/tiny_qwen, which the repository holds.
 tiny-qwen: $(VENV)/ready system

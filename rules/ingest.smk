@@ -53,7 +53,7 @@ rule regions:
         " --mode {wildcards.mode} --sets {params.sets:q} --scans {input.scans:q} --shard-dir {params.tables:q} --out {output.regions:q} --raw {output.raw:q} > {log:q} 2>&1"
 
 
-# Made where a run's reward or prompt needs maps, and for the target `maps`.
+# Made where a run's reward or prompt needs maps, where maps in answers are scored, and for the target `maps`.
 rule cognitive_maps:
     input:
         scenes="<results>/scenes/{dataset}/{shard}/scenes.parquet",

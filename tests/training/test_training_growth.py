@@ -5,6 +5,7 @@ import pytest
 from rollout3d import tables
 from rollout3d.errors import InvalidInput
 from rollout3d.stages import growth as stage
+from rollout3d.training import growth as module
 from rollout3d.training.growth import growth
 
 
@@ -55,6 +56,14 @@ def test_what_cannot_be_compared_is_refused():
         growth([], "map")
     with pytest.raises(InvalidInput, match="1 and 2 questions in the first and the last third of 6 steps"):
         growth([row for row in ROWS if row["question_id"] != "b"], "map")
+
+
+def test_an_interval_that_is_not_a_number_is_no_growth(tmp_path, capsys, monkeypatch):
+    tables.write(tables.ROLLOUTS, tmp_path / "runs" / "x" / "rollouts.parquet", ROWS, tables.Lineage("test"))
+    monkeypatch.setattr(module, "growth", lambda *_: module.Growth(0.0, 1.0, float("nan"), float("nan"), 2, 2))
+    with pytest.raises(SystemExit):
+        stage.main(["--results", str(tmp_path), "--part", "map", "--runs", "x", "--above"])
+    assert "map did not grow in x" in capsys.readouterr().err
 
 
 def test_the_command_fails_where_a_run_did_not_grow(tmp_path, capsys):

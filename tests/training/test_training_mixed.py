@@ -94,7 +94,11 @@ def test_the_two_processes_of_these_tests_differ_in_what_they_show(mixed):
 @pytest.mark.parametrize(
     ("method", "stage", "limit"),
     [
-        pytest.param(method, stage, limit, id=f"{method} {stage}{' in pieces' if limit == 1 else ''}")
+        pytest.param(
+            *(method, stage, limit),
+            id=f"{method} {stage}{' in pieces' if limit == 1 else ''}",
+            marks=() if (method, stage) == ("grpo", "zero3") else pytest.mark.long,  # half a minute each
+        )
         for method, stage, limit in (
             *(("grpo", "zero2", MICRO_TOKENS), ("grpo", "zero3", MICRO_TOKENS), ("grpo", "zero2", 1)),
             *(("sft", "zero2", MICRO_TOKENS), ("sft", "zero3", MICRO_TOKENS)),

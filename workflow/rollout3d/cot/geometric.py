@@ -17,7 +17,6 @@ from rollout3d.questions.reasoning import Facts, NoEvidence, Step, Voice
 from rollout3d.questions.templates import LETTERS, option_text
 from rollout3d.seeding import generator
 
-
 SHORT = 3
 """Sentences up to which the last one of a thought names its option in words, too: what decides may be left out, and a
 very small model finds the letter of what it has just said."""

@@ -118,9 +118,10 @@ def build(
 ) -> list[ReportRow]:
     """Return the cells of one of `TABLES`, made from those arguments that its file needs (`report.paper`).
 
-    `predictions`: of the four settings; their texts are scored against the questions in `rl`. `answers`: of the runs,
-    to the questions `asked`. `rl`, `sft`: the two training tables; `scenes`: rows of all scans. `models`: name of the
-    model that was really run, by run (`models_of`), or by setting for a table of predictions (`models_of_settings`).
+    `predictions`: of the filter's settings; their texts are scored against the questions in `rl`. `answers`: of the
+    runs, to the questions `asked`. `rl`, `sft`: the two training tables; `scenes`: rows of all scans. `models`: name of
+    the model that was really run, by run (`models_of`), or by setting for a table of predictions
+    (`models_of_settings`).
     `recipes`: summaries of the runs' recipes (`config.recipes.summaries`).
 
     The note of a number names the preset, since its numbers must not be read as the paper's; the kept rules and runs

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
             f"  {run:<20}{found.last - found.first:+.3f} ({found.low:+.3f} to {found.high:+.3f}): {found.first:.3f} of "
             f"{found.n_first:,} questions, then {found.last:.3f} of {found.n_last:,}"
         )
-        if found.low <= 0:
+        if not found.low > 0:  # not a number, too
             failed.append(run)
     if args.above and failed:
         raise StageError(f"{args.part} did not grow in {', '.join(failed)}")

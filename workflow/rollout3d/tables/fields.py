@@ -38,9 +38,9 @@ class Table(Generic[R]):
     """One kind of Parquet file. `row`: meaning of a row; `per_scene`: files have one row group per scene.
 
     `version` goes up with every change of the columns, their types or what they mean: readers refuse older files. A
-    test holds the columns of each version. `added`: nullable columns that the versions before lack,
-    the oldest first; their files are read with nulls there, so that results that cost hours stay readable after a new
-    column. `by_version`: how many of them each of the last versions added; empty = one version added all. `parts`: a
+    test holds the columns of each version. `added`: nullable columns that the versions before lack, the oldest first;
+    their files are read with nulls there, so that results that cost hours stay readable after a new column.
+    `by_version`: how many of them each of the last versions added; empty = one version added all. `parts`: a
     column of names (one, or a list), by which rows form parts that may overlap; each has a digest of its own
     (`tables.content_digest`), so that a reader of one part does not depend on the others. `optional`: nullable columns
     that rows to be written may leave out.

@@ -4,10 +4,10 @@ A file defines, as literals that rules and configuration read without importing 
 
 - `TITLE`: heading on the page. None: the page shows it in another form.
 - `NEEDS`: its inputs, of `scores` (of the runs whose row of the run table names the table), `predictions` (of
-  the four settings), `answers` (predictions of the runs whose row names the table, on the first benchmark), `questions`
-  (of that benchmark), `ocr_rl`, `ocr_sft` (the two training tables), `sr_91k` (the questions of the former that are
-  about scans, in `Given.rl`), `sampled` (their 8 answers each, in `Given.predictions`), `scenes` (rows of all scans)
-  and `runs` (which model each run starts from).
+  the filter's settings), `answers` (predictions of the runs whose row names the table, on the first benchmark),
+  `questions` (of that benchmark), `ocr_rl`, `ocr_sft` (the two training tables), `sr_91k` (the questions of the former
+  that are about scans, in `Given.rl`), `sampled` (their 8 answers each, in `Given.predictions`), `scenes` (rows of all
+  scans) and `runs` (which model each run starts from).
 - `PAPER` (optional): the paper that prints the table, by the name of its file in `resources/reference`; without it OCR.
 - `KEYS` (optional): keys of the configuration on which it depends too.
 - `EVERY_RUN` (optional): true if it has a row for every run, and not only for those of the paper.
