@@ -156,11 +156,10 @@ def test_a_recipe_may_set_what_the_stages_of_a_run_read_and_nothing_else():
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid_and_used(path):
-    presets = {name: config.load(SHIPPED.parent / "presets" / f"{name}.yaml") for name in ("spacer", "spatial_r1")}
-    studies = {"runs": config.Config(), **{f"runs_{name}": study for name, study in presets.items()}}
+    studies = [config.Config(), *map(config.load, sorted((SHIPPED.parent / "presets").glob("*.yaml")))]
     using = 0
-    for table, study in studies.items():
-        for run in config.read_runs(SHIPPED.parent / f"{table}.tsv", study).values():
+    for study in (study for study in studies if study.runs.recipes):
+        for run in config.read_runs(SHIPPED.parents[1] / study.runs.table, study).values():
             if run.recipe == path.stem:
                 assert of_run(study, run) is not None
                 using += 1

@@ -8,8 +8,10 @@ from dag.clones import ROOT, copy_repository, snakemake
 from rollout3d import config
 
 pytestmark = pytest.mark.timeout(300)
-OCRS = {"difficulty", "select_hard", "annotate", "sft_table"}
+OCRS = {"select_hard", "annotate", "sft_table"}
 """Rules of the hard questions and of the reasoning about them."""
+SETTINGS = {"spacer": {"frames16_sampled"}, "spatial_r1": set()}
+"""Settings in which the filter model is asked: for SpaceR's resampled questions alone."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,7 @@ def test_a_dry_run_lists_every_run_of_the_paper(said, preset):
 @pytest.mark.parametrize("preset", ["spacer", "spatial_r1"])
 def test_nothing_of_the_hard_questions_is_planned(said, preset):
     assert not OCRS & set(re.findall(r"^(?:local)?rule (\w+):", said[preset], re.M))
+    assert set(re.findall(r"difficulty/(frames\w+)/0\.parquet", said[preset])) == SETTINGS[preset]
     assert "/runs/filter/" not in said[preset]
 
 
