@@ -46,7 +46,7 @@ def _files(study: Study, jobs: Sequence[Job]) -> list[str]:
             "ingest_meta: site.boxes is missing: name VSI-Bench's *_meta_info_val.json in config/local.yaml; maps of "
             "its scenes are made from these boxes"
         )
-    elif by_rule(jobs, "ingest_meta") and not Path(boxes).exists():
+    elif boxes and by_rule(jobs, "ingest_meta") and not Path(boxes).exists():
         messages.append(f"ingest_meta: site.boxes: there is no {boxes}: correct the path in config/local.yaml")
     return [message for message in messages if message]
 
