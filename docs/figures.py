@@ -115,7 +115,7 @@ def block(figures: dict[str, Any]) -> str:
     led = min(runs[run]["consistent"] for run in trained)
     lines = [
         f"The last demo: {f['scans']} scans with {f['objects']:,} objects and {f['frames']:,} frames;",
-        f"{f['train']} questions to train on, {f['test']} to test on, {f['hard']} hard ones, {f['reasoned']} with",
+        f"{f['train']} questions to train on, {f['test']:,} to test on, {f['hard']} hard ones, {f['reasoned']} with",
         f"reasoning. {f['flagged'] or 'No'} scan contradicts itself, and {f['refused']} questions are left out because",
         f"the frames cannot answer them. Its jobs take {f['job_minutes']} minutes in sum and {f['gib']} GiB at most.",
         "",
@@ -134,7 +134,8 @@ def block(figures: dict[str, Any]) -> str:
         f"about the paper: the model has {f['parameters'] / 1e6:.1f} million parameters and was trained on two cores",
         "([its card](resources/tiny_qwen/README.md)).",
         f"Answered from the frames, above both controls: {f['seen']}. Not shown to be: {f['unseen']}.",
-        f"At least {kept} % of the answers of the trained models keep the format, and at least {led} % of those whose",
+        f"{'All' if kept == 100 else f'At least {kept} % of the'} answers of the trained models keep the format, and at",
+        f"least {led} % of those whose",
         "thought can be read follow from it.",
     ]
     return _wrapped(lines)
