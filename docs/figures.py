@@ -134,9 +134,8 @@ def block(figures: dict[str, Any]) -> str:
         f"about the paper: the model has {f['parameters'] / 1e6:.1f} million parameters and was trained on two cores",
         "([its card](resources/tiny_qwen/README.md)).",
         f"Answered from the frames, above both controls: {f['seen']}. Not shown to be: {f['unseen']}.",
-        f"{'All' if kept == 100 else f'At least {kept} % of the'} answers of the trained models keep the format, and at",
-        f"least {led} % of those whose",
-        "thought can be read follow from it.",
+        f"{'All' if kept == 100 else f'At least {kept} % of the'} answers of the trained models keep the format, and",
+        f"at least {led} % of those whose thought can be read follow from it.",
     ]
     return _wrapped(lines)
 

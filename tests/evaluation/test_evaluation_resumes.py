@@ -109,8 +109,8 @@ def test_settings_of_older_shards_come_from_their_lineage(world, tmp_path):
     new, old, merged = (tmp_path / name for name in ("new.parquet", "old.parquet", "merged.parquet"))
     evaluate.main(arguments("evaluate", world, new))
     rows, lineage = tables.read(tables.PREDICTIONS, new), tables.Lineage.from_dict(tables.lineage(new))
-    columns = [field for field in tables.PREDICTIONS.schema if field.name not in tables.SETTING_COLUMNS]
-    version1 = dataclasses.replace(tables.PREDICTIONS, version=1, schema=pa.schema(columns), added=())
+    columns = [field for field in tables.PREDICTIONS.schema if field.name not in tables.PREDICTIONS.added]
+    version1 = dataclasses.replace(tables.PREDICTIONS, version=1, schema=pa.schema(columns), added=(), by_version=())
     bare = [{name: row[name] for name in version1.schema.names} for row in rows]
     given = ["--predictions", str(old), "--questions", world["questions"], "--out", str(merged)]
     tables.write(version1, old, bare, lineage)

@@ -132,8 +132,8 @@ def test_a_questions_own_video_is_shown_as_a_video(question, encoded, frames, po
     assert small.media[0].frames.any() and not dark.media[0].frames.any()
 
 
-def test_a_question_with_nothing_to_see_is_refused(question, policy):
-    with pytest.raises(ValueError, match="question q has neither"):
+def test_a_question_about_a_scene_without_frames_is_refused(question, policy):
+    with pytest.raises(ValueError, match="question q is about scene room: pass frames tables"):
         build_prompt(question(), policy, None, Setting("x"))
 
 

@@ -146,8 +146,8 @@ def shifted(rasterise):
 
 
 class Unaligned(_scannet_video.SensSource):
-    def __init__(self, path, to_aligned):
-        super().__init__(path, np.eye(4))
+    def __init__(self, path, to_aligned, *more):
+        super().__init__(path, np.eye(4), *more)
 
 
 MUTATIONS = {

@@ -34,7 +34,7 @@ IDENTITIES = {
 SCANS = {
     "demo": {"scans_per_dataset": 10, "val_scans": 4, "n_objects": (15, 40), "fps": 10},
     "tiny": {},
-    "seeing": {"val_scans": 24, "n_objects": (6, 12)},
+    "seeing": {"val_scans": 24, "n_objects": (6, 12), "fps": 10},
 }
 """Settings of the presets then, where they differ from those of today."""
 
@@ -103,5 +103,5 @@ def test_a_wrong_key_is_refused_with_its_line(tmp_path, text, says):
 
 def test_the_paper_reads_the_section_as_it_stands():
     loaded = read.load(CONFIG / "config.yaml", CONFIG / "presets" / "demo.yaml")
-    assert loaded.toyworld == {"scans": {"scans_per_dataset": 20, "val_scans": 14, "n_objects": [10, 18]}}
+    assert loaded.toyworld == {"scans": {"scans_per_dataset": 36, "val_scans": 30, "fps": 5, "n_objects": [10, 18]}}
     assert Config().toyworld is None

@@ -48,7 +48,14 @@ def on_two_processes(file: Path, limit: int, program: Sequence[str], seconds: fl
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [preloaded.python(preloaded.STAGE), __file__, str(file), str(limit), *program]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    tests = str(Path(__file__).parents[1])  # for `preloaded`
+    shared = {
+        "PYTHONPATH": os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
     running = []
     for rank in ("0", "1"):
         environment = os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank}
