@@ -56,6 +56,7 @@ rule grpo:
         recipe={config!r},
         row=lambda wildcards: ROWS[wildcards.run],
         out=subpath(output.model, parent=True),
+        keep_steps=[],
     shell:
         {shell!r}
 """
