@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from typing import cast
 
 import pytest
 
 from evaluation.eval_rows import prediction, question
 from evaluation.small_world import CONFIG, Recorder, question_rows, tiny_policy, write_tables
 from evaluation.test_evaluation_scores import TRAINING
-from rollout3d import tables
+from rollout3d import preflight, tables
+from rollout3d.cluster import Cluster
 from rollout3d.config import Config, Evaluation, map_grid_of
 from rollout3d.errors import InvalidInput
 from rollout3d.evaluation.maps import given_maps, map_scores, random_map, true_maps
@@ -22,6 +24,7 @@ from rollout3d.model.load import save_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.prompts import GivenMap, given_words, question_text
 from rollout3d.model.wordings import wording_digest
+from rollout3d.preflight import data
 from rollout3d.report.grounding import map_line
 from rollout3d.report.tables import build, read_references
 from rollout3d.stages import cognitive_maps as maps_stage
@@ -232,3 +235,15 @@ def test_maps_of_published_boxes_have_the_rectangle_around_all_boxes_as_border(t
     assert row["border"] == [0.5, 0.5, 5.0, 3.0]  # chair 0.5 to 1.5 both ways; bed 3 to 5 and 2 to 3
     # 4.5 x 2.5 m: chair (1 - 0.5) / 4.5 and / 2.5 of ten cells; bed 3.5 / 4.5 and 2.0 / 2.5
     assert {entry["category"]: entry["cells"] for entry in row["cells"]} == {"bed": [[7, 8]], "chair": [[1, 2]]}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "says"), [(None, "site.boxes is missing"), ("/nowhere/boxes", "there is no /nowhere/boxes")]
+)
+def test_the_preflight_asks_for_published_boxes_where_maps_are_made_of_them(boxes, says):
+    config = Config.model_validate({"site": {"boxes": boxes}})
+    study = preflight.Study(config, {}, cast(Cluster, None))
+    job = preflight.Job("ingest_meta", {}, [], ["scenes.parquet"])
+    (found,) = [finding for finding in data.check(study, [job]) if "boxes" in finding.text]
+    assert says in found.text and found.stops
+    assert not [finding for finding in data.check(study, []) if "boxes" in finding.text]
