@@ -119,23 +119,49 @@ def assess(
     )
 
 
+_SHUFFLED = "was LMMS_EVAL_SHUFFLE_DOCS set, does the task load another file, "
+
+
 def _by_question(predictions: Predictions, answers: AnswerKey) -> tuple[dict[str, str], set[str]]:
     """Return texts by the ids of the answers, and all of these ids.
 
-    The benchmark's own ids stand for ours where none of ours fits.
+    The benchmark's own ids stand for ours where none of ours fits, and places among the released rows for ids.
     """
     known = {question.id: question for question in answers.references}
     renamed = answers.other_ids if not predictions.texts.keys() & known.keys() else {}
+    if predictions.by_place:
+        renamed = _by_place(predictions, answers)
     for name, stated in predictions.stated.items():
         question = known.get(renamed.get(name, name))
         for field, value in stated.items() if question else ():
             if not _same(value, getattr(question, field)):
                 raise ForeignError(
                     f"the prediction with the id {name} is for a question whose {field} is '{value}', but in "
-                    f"{', '.join(map(str, answers.files))} it is '{getattr(question, field)}': is "
-                    f"'{predictions.id_column}' a row number, or do the files belong to different releases?"
+                    f"{', '.join(map(str, answers.files))} it is '{getattr(question, field)}': "
+                    + (_SHUFFLED if predictions.by_place else f"is '{predictions.id_column}' a row number, ")
+                    + "or do the files belong to different releases?"
                 )
     return {renamed.get(name, name): text for name, text in predictions.texts.items()}, set(known)
+
+
+def _by_place(predictions: Predictions, answers: AnswerKey) -> dict[str, str]:
+    """Return the id of the question at each place among the released rows.
+
+    Raises ForeignError for our own tables, whose order is another one, and for a place behind the last row.
+    """
+    files = ", ".join(map(str, answers.files))
+    if not answers.released:
+        raise ForeignError(
+            f"{files}: the log names questions by their place in the released file: give that to --answers"
+        )
+    found = {str(place): question.id for place, question in enumerate(answers.references)}
+    beyond = [name for name in predictions.texts if name not in found]
+    if beyond:
+        raise ForeignError(
+            f"{files}: has {len(found)} rows, and the log names row {beyond[0]}: give the file that the task of "
+            "lmms-eval loads"
+        )
+    return found
 
 
 def _same(stated: str, known: str) -> bool:

@@ -1,8 +1,11 @@
-"""Read predictions of others: a text per question id, from JSON lines, JSON, CSV or Parquet in the shapes that occur.
+"""Read predictions of others: a text per question id, from JSON lines, JSON, CSV, Excel or Parquet in known shapes.
 
 Which columns hold the id and the text is guessed from well-known names, one each, or given. Nothing is guessed from
 values. Known besides flat rows: a dictionary id -> text, a dictionary with one list of rows, the per-sample logs of
-lmms-eval, and our own table of predictions.
+lmms-eval, the tables of VLMEvalKit, and our own table of predictions.
+
+Source of the logs: lmms-eval 0.7.3 (MIT), lmms_eval/evaluator.py `_process_document_results` and
+lmms_eval/loggers/evaluation_tracker.py `save_results_samples`.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 
 from rollout3d import doors, tables
 from rollout3d.errors import UserError
-from rollout3d.evaluation import settings
+from rollout3d.evaluation import settings, spreadsheet
 from rollout3d.evaluation.views import VIDEO, view_of
 
 IDS = ("id", "question_id", "questionid", "qid", "sample_id", "problem_id", "uid", "index", "idx")
@@ -46,6 +49,9 @@ LOG_KEYS = tuple(key for name in doors.BENCHMARKS.names for key in doors.BENCHMA
 """Keys under which lmms-eval logs the whole question row."""
 
 KEYS, VALUES = "(keys)", "(values)"
+PICKLES = (".pkl", ".pickle")
+PLACE = "doc_id"
+"""Place of a question among the rows of the released file, in lmms-eval's logs."""
 
 
 class ForeignError(UserError, ValueError):
@@ -58,7 +64,8 @@ class Predictions:
 
     `texts`: id -> text. `rows`: number of rows of the file, `doubled`: rows with an id and text seen before, `empty`:
     empty texts. `stated`: id -> the fields of its question that the file states (`question_type`, `ground_truth`).
-    `settings`: how the answers were made, None where the file does not state it.
+    `settings`: how the answers were made, None where the file does not state it. `by_place`: whether the ids are places
+    among the rows of the benchmark's released file, counted from 0.
     """
 
     texts: dict[str, str]
@@ -69,6 +76,7 @@ class Predictions:
     text_column: str
     stated: dict[str, dict[str, str]]
     settings: str | None = None
+    by_place: bool = False
 
 
 def read_predictions(path: str | Path, id_column: str | None = None, text_column: str | None = None) -> Predictions:
@@ -82,7 +90,11 @@ def read_predictions(path: str | Path, id_column: str | None = None, text_column
     if not rows:
         raise ForeignError(f"{path}: holds no prediction")
     key = next((key for key in LOG_KEYS if isinstance(rows[0][1].get(key), dict)), None)
-    if key:
+    by_place = False
+    if key or {PLACE, "filtered_resps"} <= rows[0][1].keys():
+        named = key is not None and any(name.lower() in IDS for name in rows[0][1][key])
+        by_place = id_column == PLACE or (id_column is None and not named)
+        key, id_column = (None, PLACE) if by_place else (key, id_column)
         rows = [(place, _lmms(row, key, f"{path}: {unit} {place}")) for place, row in rows]
         text_column = text_column or "filtered_resps"
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
@@ -106,7 +118,7 @@ def read_predictions(path: str | Path, id_column: str | None = None, text_column
         stated[name] = {k: str(row[k]) for k in ("question_type", "ground_truth") if row.get(k) is not None}
     shown = f"{key}.{ids}" if key else ids
     empty = sum(not text.strip() for text in texts.values())
-    return Predictions(texts, len(rows), doubled, empty, shown, words, stated, made)
+    return Predictions(texts, len(rows), doubled, empty, shown, words, stated, made, by_place)
 
 
 def _column(path: Path, columns: Sequence[str], given: str | None, known: Sequence[str], what: str) -> str:
@@ -144,11 +156,15 @@ def _text(value: Any, column: str, where: str) -> str:
     return str(value)
 
 
-def _lmms(row: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    """Return a line of lmms-eval's log as a flat row. `resps` is logged only where filters have changed the text."""
-    about = row.get(key)
+def _lmms(row: Mapping[str, Any], key: str | None, where: str) -> dict[str, Any]:
+    """Return a line of lmms-eval's log as a flat row. `resps` is logged only where filters have changed the text.
+
+    `key`: where the line holds the question's own row; None for a benchmark whose logs hold none, so that `doc_id` says
+    which question it is, and `target`, the right answer, that the rows are in that order.
+    """
+    about = row.get(key) if key else {PLACE: row.get(PLACE), "ground_truth": row.get("target")}
     if not isinstance(about, dict) or "filtered_resps" not in row:
-        raise ForeignError(f"{where}: is without '{key}' or 'filtered_resps': is it a whole log of lmms-eval?")
+        raise ForeignError(f"{where}: is without '{key or PLACE}' or 'filtered_resps': is it a whole log of lmms-eval?")
     return {**about, "filtered_resps": row["filtered_resps"], "resps": row.get("resps", row["filtered_resps"])}
 
 
@@ -161,8 +177,17 @@ def _rows(path: Path) -> Rows:
     try:
         if path.suffix == ".parquet":
             return _parquet(path)
+        if path.suffix == ".xlsx":
+            return spreadsheet.read_rows(path.read_bytes()), "row", None
+        if path.suffix in PICKLES:
+            raise ForeignError(
+                f"{path}: a pickle can run any code when it is read, so it is never opened: give the .xlsx, .tsv or "
+                ".json that VLMEvalKit writes at the end of a run (PRED_FORMAT=tsv)"
+            )
         if path.suffix not in readers:
-            raise ForeignError(f"{path}: predictions are read from .jsonl, .json, .csv, .tsv or .parquet: convert it")
+            raise ForeignError(
+                f"{path}: predictions are read from .jsonl, .json, .csv, .tsv, .xlsx or .parquet: convert it"
+            )
         # Line ends as they are: an answer may hold any of them.
         with open(path, encoding="utf-8-sig", newline="") as stream:
             text = stream.read()
@@ -172,6 +197,8 @@ def _rows(path: Path) -> Rows:
         raise ForeignError(f"{path}: is not UTF-8 (byte {error.start}): save it as UTF-8") from error
     except tables.TableError as error:
         raise ForeignError(str(error)) from error
+    except spreadsheet.SpreadsheetError as error:
+        raise ForeignError(f"{path}: {error}") from error
     return readers[path.suffix](path, text)
 
 

@@ -1,6 +1,7 @@
 """Score the predictions of a run on a benchmark, with the scores of guessing for comparison.
 
-By hand, score predictions of others (JSON lines, JSON, CSV or Parquet with an id and a text) with several scorers:
+By hand, score predictions of others (JSON lines, JSON, CSV, Excel or Parquet with an id and a text; logs of lmms-eval,
+tables of VLMEvalKit) with several scorers:
 
     rollout3d score --predictions FILE --answers data/vsibench/test.jsonl --scorer vsibench lmms tagged
 """
@@ -103,7 +104,7 @@ def score_foreign(argv: list[str]) -> None:
 def _foreign_parser() -> argparse.ArgumentParser:
     parser = STAGE.parser()
     parser.epilog = f"In the workflow, with {', '.join(PIPELINE)} and --out, a run's table of predictions is scored."
-    parser.add_argument("--predictions", required=True, help=".jsonl, .json, .csv, .tsv or .parquet: an id and a text")
+    parser.add_argument("--predictions", required=True, help=".jsonl, .json, .csv, .tsv, .xlsx, .parquet")
     parser.add_argument(
         "--answers", required=True, nargs="+", help="VSI-Bench's test.jsonl or test*.parquet, or a table questions"
     )
