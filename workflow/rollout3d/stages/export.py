@@ -1,12 +1,16 @@
 """Write a trained model as a directory for transformers, vLLM or the Hugging Face Hub, or cognitive maps as SpaceR's.
 
     rollout3d export results/runs/ocr --to ocr-3b
+    rollout3d export lmms-eval results/runs/ocr --to ocr-3b-lmms
     rollout3d export --maps results/maps/scannet/*.parquet --to cognitive_map.jsonl
 
 It holds the weights (adapters merged), tokenizer and processor, the wording of the questions, and a
 generation_config.json that answers as the run was evaluated: by its predictions in results/eval, else by the
 configuration. A README says what the model is, and that transformers 5.17 gives videos other positions than the
 released rule; released_positions.py in the directory installs that rule.
+
+With `lmms-eval` before RUN, the directory holds besides what that harness needs to ask the model as its evaluation did:
+tasks, a model class, and a copy of this package. Its README has the command and what differs.
 
 Maps are written in the form of SpaceR's annotations, one line of JSON per scan: {"video_id", "cognitive_map":
 {category: [[x, y], ...]}, "object_list"}. A file holds the scans of one split: no file for training has a map of a
@@ -15,8 +19,9 @@ benchmark scan.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout3d import tables
 from rollout3d.config import Config, Run, Video, merge, of_run
@@ -29,13 +34,21 @@ from rollout3d.model.wordings import wording_digest, wording_file
 from rollout3d.scenes.cognitive_maps import read_maps, spacer_lines
 from rollout3d.stages.common import Stage, StageError
 
+if TYPE_CHECKING:
+    from rollout3d.model.load import ModelHandle
+
 STAGE = Stage("export", __doc__)
 DECIDES = tuple(name for name in settings.COMPARED if name != "backend")
 """Settings that an export repeats; the answers of the two back ends are equal up to rounding."""
+HARNESS = "lmms-eval"
+"""First argument that asks for the folder of a harness."""
 
 
 @STAGE.command
 def main(argv: list[str] | None = None) -> None:
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == [HARNESS]:
+        return _export_harness(given[1:])
     parser = STAGE.parser()
     parser.add_argument("model", type=Path, metavar="RUN", nargs="?", help="directory of a run, or its model.json")
     parser.add_argument("--maps", type=Path, nargs="+", help="tables of cognitive maps, in place of RUN")
@@ -58,18 +71,9 @@ def main(argv: list[str] | None = None) -> None:
 
     try:
         handle = read_model(model_json)
-        found = args.predictions or sorted(_evaluations(model_json.absolute()))
-        if found:
-            used = evaluated(found, model_json)
-            source = "As in its evaluation: " + ", ".join(path.parent.name for path in found) + "."
-        else:
-            trained = handle.kind if handle.kind in ("sft", "grpo") else "none"
-            style = handle.about.get("prompts", {}).get("style") or settings.style_of(trained)
-            used = settings.configured(_as_trained(config, handle.about), style)
-            source = "From the configuration; no answers of this model were found."
-        values = {name: used[name] for name in DECIDES if name != "prompt_digest"}
+        used, source = _used(args.predictions, model_json, handle, config)
         video = _video(config, tables.lineage(model_json))
-        export_model(model_json, args.to, Asked(**values, source=source), video)
+        export_model(model_json, args.to, Asked(**_values(used), source=source), video)
     except OSError as error:
         raise StageError(f"{args.to}: cannot be written ({error.strerror or error})") from None
     size = sum(file.stat().st_size for file in args.to.iterdir()) / 1e9
@@ -79,6 +83,58 @@ def main(argv: list[str] | None = None) -> None:
         f"evaluation follow, so numbers measured there differ. {args.to / POSITIONS} installs the rule on a loaded "
         "model; README.md shows how."
     )
+
+
+def _export_harness(argv: list[str]) -> None:
+    """Write the folder with which lmms-eval asks a run, and print the command that starts it."""
+    parser = STAGE.parser()
+    parser.prog += f" {HARNESS}"
+    parser.add_argument("model", type=Path, metavar="RUN", help="directory of a run, or its model.json")
+    parser.add_argument("--to", required=True, type=Path, metavar="PATH", help="a new directory")
+    parser.add_argument(
+        "--predictions", type=Path, nargs="+", help="tables of its answers (default: those in eval/RUN beside runs/RUN)"
+    )
+    args, config = STAGE.parse(parser, argv)
+    model_json = args.model / "model.json" if args.model.is_dir() else args.model
+
+    from rollout3d.evaluation.harness import settings_of
+    from rollout3d.evaluation.harness_export import benchmark_tasks, export_harness
+    from rollout3d.model.export import Asked
+    from rollout3d.model.load import read_model
+
+    try:
+        handle = read_model(model_json)
+        used, source = _used(args.predictions, model_json, handle, config)
+        video = _video(config, tables.lineage(model_json))
+        asked = settings_of(used, handle.name, config, video)
+        export_harness(model_json, args.to, Asked(**_values(used), source=source), video, asked)
+    except OSError as error:
+        raise StageError(f"{args.to}: cannot be written ({error.strerror or error})") from None
+    tasks = ", ".join(f"rollout3d_{task}" for task in benchmark_tasks())
+    print(f"{args.to}: {handle.name} for lmms-eval, tasks {tasks}. {source}")
+    print(f"Command, and what differs from `rollout3d evaluate`: {args.to / 'README.md'}")
+
+
+def _used(
+    predictions: list[Path] | None, model_json: Path, handle: ModelHandle, config: Config
+) -> tuple[dict[str, Any], str]:
+    """Return the settings of a run's evaluation, by column of the predictions, and a sentence that says their source.
+
+    Raises what `evaluated` raises.
+    """
+    found = predictions or sorted(_evaluations(model_json.absolute()))
+    if found:
+        names = ", ".join(path.parent.name for path in found)
+        return evaluated(found, model_json), f"As in its evaluation: {names}."
+    trained = handle.kind if handle.kind in ("sft", "grpo") else "none"
+    style = handle.about.get("prompts", {}).get("style") or settings.style_of(trained)
+    used = settings.configured(_as_trained(config, handle.about), style)
+    return used, "From the configuration; no answers of this model were found."
+
+
+def _values(used: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that `model.export.Asked` has, by name."""
+    return {name: used[name] for name in DECIDES if name != "prompt_digest"}
 
 
 def _export_maps(paths: list[Path], grid: int, split: str, to: Path) -> None:

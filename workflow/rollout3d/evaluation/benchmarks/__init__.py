@@ -10,6 +10,8 @@ configuration, rules and stages read without importing it (`Door.constant`). Eac
 - `SCORERS = {"direct": "vsibench", "think": "tagged"}`: the official scorer of answers without and with reasoning.
 - `SPLITS = {"full": None}`: name of each split -> its number of questions, None where that is not fixed.
 - `LOG_KEYS = ()`: keys under which lmms-eval's per-sample logs hold the whole question.
+- `LMMS_TASKS = ()`: lmms-eval's tasks whose rows have a video each and the columns `question` and `options`, for
+  `rollout3d export lmms-eval`.
 """
 
 from __future__ import annotations

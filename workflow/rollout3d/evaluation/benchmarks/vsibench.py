@@ -40,6 +40,8 @@ SPLITS = {"full": 5130, "debiased": 2363, "pruned": None, "tiny": 400}
 """Card and paper differ on the size of `pruned` by one, so that one is not compared."""
 LOG_KEYS = ("vsibench_overall", "vsibench_score")
 """Keys of lmms-eval's logs, newer releases first."""
+LMMS_TASKS = ("vsibench", "vsibench_debiased")
+"""Not vsibench_pruned: its file loads the whole benchmark (lmms-eval 0.7.3)."""
 KEYS = ("evaluation.datasets",)
 HOW = (
     "download nyu-visionx/VSI-Bench from Hugging Face: the question file, and scannet.zip, scannetpp.zip and "

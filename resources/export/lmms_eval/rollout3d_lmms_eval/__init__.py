@@ -1,0 +1,1 @@
+"""Plugin of lmms-eval: the exported model of this folder."""

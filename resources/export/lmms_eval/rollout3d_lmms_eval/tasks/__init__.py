@@ -1,0 +1,1 @@
+"""Tasks of lmms-eval with the prompt of the exported model."""
