@@ -1,7 +1,7 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
 # make seeing: does training use the video? | make spacer-demo: SpaceR and Spatial-R1 in minutes
 # make tiny-qwen: train the small model of the presets again (hours)
-# make test | test-long | test-vllm | lint | docs | dry-run | clean
+# make test | test-long | test-vllm | test-lmms | lint | docs | dry-run | clean
 # make pictures: the README's pictures and figures, from the last demo (chromium)
 # make faults | faults-quick: what kills, full disks, lost nodes and damaged tables cost (30 or 6 minutes)
 # make fuzz [FUZZ="--mutations N"]: damage every file of every format, and say what became of it (20 minutes)
@@ -10,11 +10,12 @@
 PYTHON ?= python3
 VENV := .venv
 VLLM_VENV := .venv-vllm
+LMMS_VENV := .venv-lmms
 BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
 
-.PHONY: demo seeing spacer-demo tiny-qwen test test-long test-vllm lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
+.PHONY: demo seeing spacer-demo tiny-qwen test test-long test-vllm test-lmms lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -51,6 +52,14 @@ test-vllm:
 	case $$status in \
 	  0) OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest $(or $(TESTS),tests/vllm) ;; \
 	  3) echo "test-vllm: skipped" ;; \
+	  *) exit $$status ;; esac
+
+# lmms-eval itself, as a layer over the environment of the tests (80 MB).
+test-lmms: $(VENV)/ready
+	@tests/lmms/install.sh $(VENV) $(LMMS_VENV) && status=0 || status=$$?; \
+	case $$status in \
+	  0) OMP_NUM_THREADS=1 $(LMMS_VENV)/bin/python -m pytest $(or $(TESTS),tests/lmms) ;; \
+	  3) echo "test-lmms: skipped" ;; \
 	  *) exit $$status ;; esac
 
 lint: $(VENV)/ready
