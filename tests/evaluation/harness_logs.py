@@ -14,6 +14,8 @@ from xml.sax.saxutils import escape
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+CONTENT = "http://schemas.openxmlformats.org/package/2006/content-types"
+OPEN = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
 
 
@@ -67,8 +69,14 @@ def write_xlsx(path: Path, rows, inline=False, sheet="xl/worksheets/sheet1.xml",
     head = f"<?xml version='1.0' encoding='UTF-8'?>{doctype}"
     target = sheet.removeprefix("xl/")
     sheets = '<sheets><sheet name="Sheet1" sheetId="1" r:id="rId7"/></sheets>'
-    relation = f'<Relationship Id="rId7" Type="sheet" Target="{target}"/>'
+    relation = f'<Relationship Id="rId7" Type="{OFFICE}/worksheet" Target="{target}"/>'
+    parts = [("xl/workbook.xml", "sheet.main"), (sheet, "worksheet")]
+    if shared:
+        relation += f'<Relationship Id="rId8" Type="{OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
+        parts.append(("xl/sharedStrings.xml", "sharedStrings"))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        types = "".join(f'<Override PartName="/{part}" ContentType="{OPEN}.{kind}+xml"/>' for part, kind in parts)
+        archive.writestr("[Content_Types].xml", f'<Types xmlns="{CONTENT}">{types}</Types>')
         archive.writestr("xl/workbook.xml", f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}">{sheets}</workbook>')
         relations = f'<Relationships xmlns="{PACKAGE}">{relation}</Relationships>'
         archive.writestr("xl/_rels/workbook.xml.rels", relations)
