@@ -10,13 +10,13 @@ from evaluation.small_world import CONFIG, LINEAGE, SCENES, Recorder, question_r
 from rollout3d import tables
 from rollout3d.config.choices import PROBES
 from rollout3d.evaluation.merge import merge
-from rollout3d.evaluation.probes import TWINS, probe_rows, probed
 from rollout3d.evaluation.run import settings
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import save_policy
 from rollout3d.model.media import FrameStore, MissingFrames
+from rollout3d.model.probes import TWINS, probe_rows, probed
 from rollout3d.model.sampling import Sampling
 from rollout3d.model.twins import Twins
 from rollout3d.stages import evaluate, merge_predictions, score
@@ -62,7 +62,8 @@ def made(files, probes, questions=None, seed=0, regions=True):
 
 def twins_of(files, rows):
     tables.write(tables.PROBES, files["probes"], rows.values(), LINEAGE)
-    return Twins(files["probes"], "uniform6", FrameStore([files["frames"]]), [files["objects"]], [files["regions"]])
+    made, store = tables.read(tables.PROBES, files["probes"]), FrameStore([files["frames"]])
+    return Twins(made, "uniform6", store, [files["objects"]], [files["regions"]], source=str(files["probes"]))
 
 
 def video(files, row, probe, **changes):
@@ -177,7 +178,7 @@ def test_a_table_of_other_questions_is_refused(files):
 def test_nothing_is_drowned_without_regions(files):
     tables.write(tables.PROBES, files["probes"], made(files, ["drowned"]).values(), LINEAGE)
     store = FrameStore([files["frames"]])
-    twins = Twins(files["probes"], "uniform6", store)
+    twins = Twins(tables.read(tables.PROBES, files["probes"]), "uniform6", store)
     own = store.video("a", "uniform6", 6, (784, 3136))
     with pytest.raises(MissingFrames, match=r"scene a: no regions .* give --objects and --regions"):
         twins.video(SOFA_A, "drowned", own, 6, (784, 3136))
@@ -186,8 +187,9 @@ def test_nothing_is_drowned_without_regions(files):
 def test_a_share_of_the_questions_is_asked_with_probes_the_same_for_all(files):
     rows = tables.read(tables.QUESTIONS, files["questions"])
     every = [rows[0] | {"question_id": f"q{k}"} for k in range(60)]
-    third = probed(every, 1 / 3)
-    assert len(third) == 20 and third < probed(every, 0.5) < probed(every, 1.0) == {row["question_id"] for row in every}
+    third = probed(every, 20)
+    assert len(third) == 20 and third < probed(every, 30) < probed(every, 60) == {row["question_id"] for row in every}
+    assert len(probed(every, 20, 7)) == 20 and third != probed(every, 20, 7) != probed(every, 20, 8)
     found = list(probe_rows(every, [files["frames"]], "uniform6", ["black", "shuffled"], 0, None, 1 / 3))
     assert len(found) == 120
     for row in found:
@@ -200,8 +202,8 @@ def test_each_task_has_as_many_probes_as_far_as_it_has_questions():
     sizes = {"object_counting": 66, "room_size_estimation": 4, "object_rel_direction_easy": 8}
     sizes["object_rel_direction_hard"] = 12  # one task with the easy ones
     rows = [{"question_id": f"{name}{k}", "question_type": name} for name, n in sizes.items() for k in range(n)]
-    found = probed(rows, 1 / 3)
-    assert found == probed(rows[::-1], 1 / 3)
+    found = probed(rows, 30)
+    assert found == probed(rows[::-1], 30)
     tasks = Counter(name.rstrip("0123456789").removesuffix("_easy").removesuffix("_hard") for name in found)
     assert tasks == {"object_counting": 13, "room_size_estimation": 4, "object_rel_direction": 13}
 

@@ -17,7 +17,7 @@ def merge(
     """Return the predictions setting by setting, in each in the order of the question ids `questions`.
 
     Settings come in the order of the first shard that has any. `no_twin`: probe -> questions that need no answer with
-    it (`evaluation.probes`).
+    it (`model.probes`).
 
     Raises ValueError unless every setting answers every other question once, and nothing else: a missing shard, or one
     of another number of shards, would change the score. It is raised, too, for shards that were answered in different

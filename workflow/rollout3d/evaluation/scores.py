@@ -55,7 +55,7 @@ def score_rows(
     (`settings.configured`), with which the predictions must agree. `well_formed` is given for scorers
     with a `FORMAT` only: direct answers have no format to keep. For the same answers, `readable` is the share whose
     thought can be judged and `consistent` the share of those that follow from it (`questions.thought`). In the view of
-    a probe only questions with such a twin have answers (`evaluation.probes`). `maps`: scene -> its true map of `grid`
+    a probe only questions with such a twin have answers (`model.probes`). `maps`: scene -> its true map of `grid`
     x `grid` cells, with which the maps that answers draw, or that prompts gave, are compared; None compares none.
 
     Raises ValueError if a view does not answer each of its questions exactly once, because unanswered questions would

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rollout3d import tables
 from rollout3d.model.encode import Video
 from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.model.regions import Regions
@@ -20,28 +19,29 @@ BLACK = "black"
 
 
 class Twins:
-    """The altered videos of the questions of one `PROBES` table, for one frame set.
+    """The altered videos of questions, for one frame set.
 
-    `objects`, `regions`: files of those tables, for objects under noise. `seed` draws the noise.
+    `rows`: how each is made, as in a `PROBES` table; rows of other frame sets are left out. `objects`, `regions`: files
+    of those tables, for objects under noise. `seed` draws the noise. `source`: the file of `rows`, for messages.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        rows: Iterable[ProbeRow],
         frame_set: str,
         store: FrameStore,
         objects: Iterable[Path | str] = (),
         regions: Iterable[Path | str] = (),
         seed: int = 0,
+        source: str = "table of probes",
     ):
-        rows = [row for row in tables.read(tables.PROBES, path) if frame_set in row["sets"]]
-        self._rows = {(row["question_id"], row["probe"]): row for row in rows}
-        self._path, self._set, self._store, self._seed = path, frame_set, store, seed
+        self._rows = {(row["question_id"], row["probe"]): row for row in rows if frame_set in row["sets"]}
+        self._set, self._store, self._seed, self._source = frame_set, store, seed, source
         self._tables = list(objects), list(regions)
         self._regions: Regions | None = None
 
     def usable(self, question_id: str, probe: str) -> bool:
-        """Return whether the question has such a twin. Raises ValueError if the table has no entry for it."""
+        """Return whether the question has such a twin. Raises ValueError if no row is about it."""
         return self._row(question_id, probe)["reason"] is None
 
     def video(self, question: QuestionRow, probe: str, video: Video, n: int | None, pixels: tuple[int, int]) -> Video:
@@ -73,6 +73,6 @@ class Twins:
     def _row(self, question_id: str, probe: str) -> ProbeRow:
         if (question_id, probe) not in self._rows:
             raise ValueError(
-                f"{self._path}: has no probe '{probe}' of question {question_id} for {self._set}; make the table again"
+                f"{self._source}: has no probe '{probe}' of question {question_id} for {self._set}; make the table again"
             )
         return self._rows[question_id, probe]

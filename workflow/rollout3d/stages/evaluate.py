@@ -82,7 +82,9 @@ def main(argv: list[str] | None = None) -> None:
         store, twins = FrameStore(args.frames), None
         if args.probes:
             shown = eval_set(config.evaluation, config.video)
-            twins = Twins(args.probes, shown, store, args.objects, args.regions, config.seed)
+            twins = Twins(
+                tables.read(tables.PROBES, args.probes), shown, store, args.objects, args.regions, config.seed
+            )
         policy, back_end = open_model(args.model, config.video, config.generation.backend, config.torch_threads)
         predictions = evaluate(
             args.run,

@@ -1,4 +1,4 @@
-"""Make the table of probes: for each question, videos that cannot answer it (`evaluation.probes`).
+"""Make the table of probes: for each question, videos that cannot answer it (`model.probes`).
 
     rollout3d probes --questions questions.parquet --frames frames.parquet --out probes.parquet \\
         --objects objects.parquet --regions regions.aabb_none.parquet
@@ -13,7 +13,7 @@ from collections import Counter
 
 from rollout3d import tables
 from rollout3d.config.frames import eval_set
-from rollout3d.evaluation.probes import probe_rows
+from rollout3d.model.probes import probe_rows
 from rollout3d.stages.common import Stage, StageError
 
 STAGE = Stage("probes", __doc__)

@@ -1,7 +1,7 @@
 """Probes: twins of a question's video that cannot answer it, and how each is made from the stored frames.
 
 A model that uses its video scores less on them; one that guesses from the text does not. Light: no picture is decoded
-here, `model/twins.py` does that.
+here, `model/twins.py` does that. Evaluation and the probes during training both read it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def probe_rows(
         if not shown.rows(scene):
             raise ValueError(f"scene {scene} has no frames of set '{name}'")
     world = World(shown, spaces, Regions(*regions, shown.rows) if regions else None, seed)
-    asked = probed(questions, share)
+    asked = probed(questions, round(share * len(questions)))
     for row in questions:
         for probe in probes:
             twin = TWINS[probe](row, world) if row["question_id"] in asked else Twin(reason=SPARED)
@@ -104,19 +104,19 @@ def probe_rows(
             }
 
 
-def probed(questions: Iterable[QuestionRow], share: float) -> set[str]:
-    """Return the ids of the `share` of all questions, 0 to 1, that are asked with probes, the same for every run.
+def probed(questions: Iterable[QuestionRow], n: int, *drawn_by: object) -> set[str]:
+    """Return the ids of `n` of the questions, or of all if there are fewer: those that are asked with probes.
 
     Each task has as many of them, as far as it has questions: overall is the mean of the tasks, so one with few probes
-    would decide alone how wide its interval is. Within a task the hash of the id decides.
+    would decide alone how wide its interval is. Within a task the hash of the id and of `drawn_by` (a seed) decides.
     """
     of_task: dict[str, list[tuple[int, str]]] = {}
     for row in questions:
         of_type = types.known(row["question_type"])
         task = of_type.scored_as.name if of_type else row["question_type"]
-        of_task.setdefault(task, []).append((stable_hash("probed", row["question_id"]), row["question_id"]))
+        of_task.setdefault(task, []).append((stable_hash("probed", *drawn_by, row["question_id"]), row["question_id"]))
     ranked = sorted((rank, *each) for found in of_task.values() for rank, each in enumerate(sorted(found)))
-    return {name for _, _, name in ranked[: round(share * len(ranked))]}
+    return {name for _, _, name in ranked[:n]}
 
 
 def black(row: QuestionRow, world: World) -> Twin:
