@@ -33,7 +33,7 @@ RUNS = {
     "ocr": "after GRPO with object-centric rollouts",
 }
 """Runs of the demo in the order of training, and what each is."""
-PIXELS = ("Answered from the frames, above every control", "Not shown to be")
+PIXELS = (r"Answered from the frames, above every control \([^)]*\)", "Not shown to be")
 """Beginnings of the two lines of the summary on what answers rest on."""
 
 

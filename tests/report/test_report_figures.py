@@ -15,7 +15,8 @@ from rollout3d.report import figures
 
 def scores(n_runs=6, view_score=60.0):
     names = [f"a_run_with_a_long_name_{i}" for i in range(n_runs)]
-    views = (("video", view_score), ("black", 55.0), ("seen", 5.0), ("random", 28.6), ("frequent", 34.0))
+    views = (("video", view_score), ("black", 55.0), ("seen", 5.0), ("other_room", 50.0), ("seen_other_room", 10.0))
+    views += (("random", 28.6), ("frequent", 34.0))
     return [
         {"benchmark": "b", "task": "overall", "run": run, "view": view, "score": score}
         for run in names
@@ -83,7 +84,7 @@ def test_long_trainings_are_drawn_with_few_points_that_keep_the_extremes():
 def test_text_is_text_in_the_pages_font_and_numbers_are_whole():
     drawing = figures.scores_chart(scores(1, 60.125), "b")
     for svg in (drawing.wide.decode(), drawing.narrow.decode()):
-        assert re.findall(r">(60\.1)</text>", svg) and "most frequent answer 34.0" in svg
+        assert re.findall(r">(60\.1)</text>", svg) and "most frequent answer 34.0" in svg and "another room" in svg
         assert set(re.findall(r"font-family: ([^;\"]*)", svg)) <= {figures.FONT} and "Vera" not in svg
         assert "<metadata" not in svg and "<dc:" not in svg
     fine = figures.curves({"lr": [(0, 0.12345), (1, 0.12355)]})

@@ -47,7 +47,8 @@ def test_two_lines_say_what_is_answered_from_the_frames_and_what_is_not(tmp_path
     tables.write(tables.SCORES, path, rows, LINEAGE)
     lines = [line for line in summary(tmp_path).splitlines() if line.startswith(("Answer", "Not shown"))]
     assert lines == [
-        "Answered from the frames, above every control: object count (sft), room size (sft, ocr).",
+        "Answered from the frames, above every control (black frames, another room's video): object count (sft), room "
+        "size (sft, ocr).",
         "Not shown to be: route planning.",
         "Answers that follow from their thought: sft 90% (50% of 9 thoughts can be read), "
         "ocr 90% (50% of 9 thoughts can be read)",

@@ -61,8 +61,8 @@ class Panel:
 
 
 def scores_chart(scores: Sequence[Row], benchmark: str) -> Drawing | None:
-    """Draw each run's overall score with its video and with black frames, over the two guessing baselines. None without
-    scores."""
+    """Draw each run's overall score with its video, with black frames and with another room's video, over the two
+    guessing baselines. None without scores."""
     overall = [row for row in scores if row["benchmark"] == benchmark and row["task"] == "overall"]
     if not overall:
         return None
@@ -73,16 +73,18 @@ def score_bars(overall: Sequence[Row], width: float) -> Figure:
     """Return the chart of overall scores as a figure of `width` inches."""
     runs = list(dict.fromkeys(row["run"] for row in overall))
     value = {(row["run"], row["view"]): row["score"] for row in overall}
-    figure = Figure(figsize=(width, 0.95 + (0.5 if width > NARROW else 0.9) + 0.55 * len(runs)), layout="constrained")
+    controls = (("black", MUTED, "black frames"), ("other_room", GREEN, "another room"))
+    controls = [each for each in controls if any((run, each[0]) in value for run in runs)]
+    shown = [("video", BLUE, "its video" if controls else "video"), *controls]
+    each = 0.55 if len(shown) < 3 else 0.7
+    figure = Figure(figsize=(width, 0.95 + (0.5 if width > NARROW else 0.9) + each * len(runs)), layout="constrained")
     axes = figure.subplots()
     _clean(axes, grid="x")
-    black = any((run, "black") in value for run in runs)
-    height = 0.36 if black else 0.5
-    shown = [("video", BLUE, "its video"), ("black", MUTED, "black frames")] if black else [("video", BLUE, "video")]
+    height = 0.5 if not controls else 0.72 / len(shown)
     for i, run in enumerate(runs):
         for k, (view, color, label) in enumerate(shown):
             if (run, view) in value:
-                y = i + (k - 0.5) * height if black else i
+                y = i + (k - (len(shown) - 1) / 2) * height
                 axes.barh(y, value[run, view], height * 0.92, color=color, label=label if i == 0 else None)
                 inside = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
                 axes.annotate(f"{value[run, view]:.1f}", (value[run, view], y), color=INK, **inside)
@@ -136,7 +138,7 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
 def _panels(metrics: Sequence[Row]) -> Iterable[tuple[str, dict[str, list[tuple[float, float]]]]]:
     def of(**columns: str) -> dict[str, list[tuple[float, float]]]:
         found = {
-            label: [(row["step"], row[column]) for row in metrics if row[column] is not None]
+            label: [(row["step"], row[column]) for row in metrics if row.get(column) is not None]
             for label, column in columns.items()
         }
         return {label.replace("_", " "): points for label, points in found.items() if points}
@@ -147,6 +149,10 @@ def _panels(metrics: Sequence[Row]) -> Iterable[tuple[str, dict[str, list[tuple[
             rewards.setdefault(part["name"], []).append((row["step"], part["value"]))
     yield "reward parts", rewards
     yield "correctness by view", of(clean="acc_clean", altered="acc_noisy")
+    shown = {"video": "probe_video", "black": "probe_black", "other_room": "probe_other_room"}
+    yield "probes by video", of(**shown, objects_under_noise="probe_drowned")
+    above = {"black": "probe_seen", "other_room": "probe_seen_other_room"}
+    yield "probes: video minus control", of(**above, objects_under_noise="probe_seen_drowned")
     yield "loss", of(loss="loss")
     yield "KL to the reference", of(kl="kl")
     yield "groups without spread", of(share="frac_zero_std")

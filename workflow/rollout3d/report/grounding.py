@@ -7,6 +7,7 @@ from typing import Any
 
 from rollout3d.config.choices import PROBES
 from rollout3d.evaluation.views import VIDEO, seen_view
+from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.scoring.aggregate import task_named
 
 Row = Mapping[str, Any]
@@ -16,7 +17,7 @@ def pixel_lines(rows: Sequence[Row]) -> list[str]:
     """Return two lines on one benchmark: the tasks that runs answer from the frames, and the others.
 
     A task counts where its score is above that with every probe that was asked, with intervals that hold for all tasks
-    together (`evaluation.seeing`). Empty without probes whose intervals are known.
+    together (`evaluation.seeing`); the line names the probes. Empty without probes whose intervals are known.
     """
     views = [view for view in map(seen_view, PROBES) if any(row["view"] == view for row in rows)]
     gains = {(row["run"], row["task"], row["view"]): row for row in rows if row["view"] in views}
@@ -27,10 +28,11 @@ def pixel_lines(rows: Sequence[Row]) -> list[str]:
     seen = {
         task: [run for run in runs if all(_above(gains.get((run, task, view))) for view in views)] for task in tasks
     }
+    controls = ", ".join(PROBE_WORDS[probe] for probe in PROBES if seen_view(probe) in views)
     found = [f"{_words(task)} ({', '.join(of)})" for task, of in seen.items() if of]
     others = [_words(task) for task, of in seen.items() if not of]
     return [
-        f"Answered from the frames, above every control: {', '.join(found) or 'nothing'}.",
+        f"Answered from the frames, above every control ({controls}): {', '.join(found) or 'nothing'}.",
         f"Not shown to be: {', '.join(others) or 'nothing'}.",
     ]
 
