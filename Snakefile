@@ -13,6 +13,7 @@ include: "rules/resources.smk"
 include: "rules/environment.smk"
 include: "rules/preflight.smk"
 include: "rules/inputs.smk"
+include: "rules/probes.smk"
 
 
 pathvars:

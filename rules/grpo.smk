@@ -9,6 +9,9 @@ rule grpo:
         objects=object_tables,
         regions=region_tables,
         cognitive_maps=run_maps,
+        probe_questions=training_probes,
+        probe_objects=training_probe_tables("objects"),
+        probe_regions=training_probe_tables(f"regions.{PROBED}"),
     output:
         model="<results>/runs/{run}/model.json",
         metrics="<results>/runs/{run}/metrics.parquet",
@@ -34,7 +37,8 @@ rule grpo:
         " -m rollout3d.stages.train_grpo --config {params.recipe:q} --row {params.row:q} --init {input.init:q}"
         " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q}"
         " --objects {input.objects:q} --regions {input.regions:q} --cognitive-maps {input.cognitive_maps:q}"
-        " --keep-steps {params.keep_steps:q} --out-dir {params.out:q}"
+        " --probe-questions {input.probe_questions:q} --probe-objects {input.probe_objects:q}"
+        " --probe-regions {input.probe_regions:q} --keep-steps {params.keep_steps:q} --out-dir {params.out:q}"
 
 
 # A run after some of its steps, for rows of the run table with `at`: the trainer keeps the weights beside the run's own.

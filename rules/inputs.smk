@@ -144,6 +144,8 @@ def region_sets(wildcards):
     found = {train_set(study_of(run).video) for run in runs}
     if wildcards.mode == PROBED and any(map(probes_objects, study.evaluation.benchmarks)):
         found |= set().union(*map(evaluated_sets, OF_RUNS))
+    if wildcards.mode == PROBED and makes_probed_regions():
+        found |= {train_set(study_of(run).video) for run in trained(study.runs.select) if is_probed(run)}
     return sorted(found or {train_set(study.video)})
 
 
@@ -234,26 +236,6 @@ def benchmark_frames(wildcards):
 def shown_to_teacher(table):
     """Files of a scene table that the teacher looks at."""
     return scene_tables(table) if table in doors.TEACHERS.constant(study.cot.teacher, "TABLES", ()) else []
-
-
-PROBED = "aabb_none"
-"""Regions that probes drown or leave out: the whole of an object, its hidden parts too."""
-
-
-def probes_objects(benchmark):
-    """Return whether a probe of the study needs regions of objects, which the study's own scans have."""
-    return asks_own_scans(benchmark) and bool({"drowned", "removed"} & set(study.evaluation.probes))
-
-
-def probe_scene_tables(kind):
-    """Input function: tables of the scans whose objects are drowned or left out."""
-    return lambda wildcards: scene_tables(kind) if probes_objects(wildcards.benchmark) else []
-
-
-def probe_table(wildcards):
-    """Black frames need no table, unless only a share of the questions is asked with them."""
-    asked = set(study.evaluation.probes) - ({"black"} if study.evaluation.probe_share == 1 else set())
-    return f"<results>/benchmarks/{wildcards.benchmark}/probes.parquet" if asked else []
 
 
 PUBLISHED_MAPS = "<results>/benchmarks/vsibench/maps.parquet"

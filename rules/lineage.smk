@@ -56,7 +56,8 @@ def producer(path):
     own = study_of(scope.run_name or (study.difficulty.run if scope.setting == "frames16_grpo" else None))
     chosen = registry.chosen(stage, own, scope)
     values, _ = registry.split(registry.job_values(stage, own, scope))
-    parents = {name: plain(inputs[name]) for name in inputs.keys()}
+    beside = registry.STAGES[stage].beside
+    parents = {name: plain(inputs[name]) for name in inputs.keys() if name not in beside}
     if found.name in ("score", "paper_table"):
         values["job.kept"] = sorted(set().union(*(kept_above(path) for paths in parents.values() for path in paths)))
     if "recipes" in found.params.keys():

@@ -6,6 +6,9 @@ rule sft:
         train=train_table,
         frames=scene_tables("frames"),
         maps=scene_tables("maps"),
+        probe_questions=training_probes,
+        probe_objects=training_probe_tables("objects"),
+        probe_regions=training_probe_tables(f"regions.{PROBED}"),
     output:
         model="<results>/runs/{run}/model.json",
         metrics="<results>/runs/{run}/metrics.parquet",
@@ -27,4 +30,6 @@ rule sft:
     shell:
         'exec python "$ROLLOUT3D_CODE/launch.py" --log {log:q} --nodes {resources.nodes} --gpus {resources.gpu} --'
         " -m rollout3d.stages.train_sft --config {params.recipe:q} --row {params.row:q} --init {input.init:q}"
-        " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q} --out-dir {params.out:q}"
+        " --train {input.train:q} --frames {input.frames:q} --maps {input.maps:q}"
+        " --probe-questions {input.probe_questions:q} --probe-objects {input.probe_objects:q}"
+        " --probe-regions {input.probe_regions:q} --out-dir {params.out:q}"

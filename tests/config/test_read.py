@@ -61,6 +61,7 @@ NULLABLE = {
     "cot.second_opinion": "gpt-4o-mini",
     "sft.system": "Be brief",
     "training.tracker": "wandb",
+    "training.probe_every": "5",
     "site.boxes": "/data/boxes",
     "site.openai_base_url": "http://localhost:1",
     "models.base.same_as": "filter_base",

@@ -43,6 +43,7 @@ def weights(study, run):
         ('questions={"total": 30}', None),
         ('evaluation={"probes": ["black"]}', {"evaluate", "merge_predictions", "score", "report"}),
         ('training={"save_every": 2, "tracker": "tensorboard", "gradient_checkpointing": true}', set()),
+        ('training={"probe_every": 1, "probe_questions": 8}', set()),
         ('generation={"batch_size": 3}', set()),
         ('cot={"max_usd": 5}', set()),
     ],

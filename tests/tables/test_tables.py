@@ -142,6 +142,16 @@ def test_predictions_without_the_column_of_given_maps_are_read_with_their_settin
     assert tables.read(tables.PREDICTIONS, tmp_path / "p.parquet") == [row | {"given_map": None}]
 
 
+def test_metrics_of_trainings_before_there_were_probes_are_read(tmp_path):
+    added = tables.METRICS.added
+    columns = [field for field in tables.METRICS.schema if field.name not in added]
+    older = dataclasses.replace(tables.METRICS, version=1, schema=pa.schema(columns), added=(), optional=())
+    row = dict.fromkeys(older.schema.names) | {"step": 0, "lr": 1e-6, "loss": 1.0, "grad_norm": 1.0}
+    row |= {"rewards": [], "seconds": []}
+    tables.write(older, tmp_path / "m.parquet", [row], tables.Lineage("train_sft"))
+    assert added and tables.read(tables.METRICS, tmp_path / "m.parquet") == [row | dict.fromkeys(added)]
+
+
 COLUMNS = {
     ("scans", 1): "15352e9d4250",
     ("scenes", 3): "de30de67a4db",
@@ -163,7 +173,7 @@ COLUMNS = {
     ("probes", 1): "b10f29090e1c",
     ("audit_released", 1): "697ba16da364",
     ("predictions", 3): "cd4925e6dabc",
-    ("metrics", 1): "32f4dc49b2bd",
+    ("metrics", 2): "b4782927c450",
     ("rollouts", 1): "1537cd078285",
     ("scores", 6): "35e8ffcca352",
     ("report", 1): "e6bb15902aee",

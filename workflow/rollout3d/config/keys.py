@@ -25,6 +25,8 @@ NO_EFFECT = (
     "*.gradient_checkpointing",
     "*.save_every",
     "*.tracker",
+    "*.probe_every",
+    "*.probe_questions",
     "*.max_logprob_gap",
     "*.warn_without_update",
     "*.stop_without_update",
@@ -44,8 +46,8 @@ NO_EFFECT = (
     "questions.errata",
 )
 """Keys that change a result by rounding at most: where and how fast it is computed, how often it is saved, what it may
-cost, when a stage gives up; and paths of files whose content is a parent. They stand in the lineage, not in the
-identity: changing one makes nothing stale."""
+cost, when a stage gives up; paths of files whose content is a parent; and what training measures beside its result
+(`training.probe_every`). They stand in the lineage, not in the identity: changing one makes nothing stale."""
 
 
 def has_effect(key: str) -> bool:

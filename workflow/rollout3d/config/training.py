@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -30,8 +31,16 @@ MAX_LOGPROB_GAP = 0.05
 """Training does not start if sampler and trainer differ by more in their mean log-probability, nats. [assumed]"""
 
 
+LEAST_PROBES, MOST_PROBES = 4, 20
+"""Fewest and most probes of a run where `probe_every` is null."""
+STEPS_PER_PROBE = 100
+"""Number of steps per probe between those limits. [assumed: a probe then takes a few percent of a fine-tuning]"""
+UNPROBED_STEPS = 20
+"""A run of fewer steps has no probes where `probe_every` is null: it shows no course."""
+
+
 class Training(Section):
-    """Settings that SFT and GRPO share: precision, memory, checkpoints."""
+    """Settings that SFT and GRPO share: precision, memory, checkpoints, probes."""
 
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of weights and activations while training. [Video-R1]"""
@@ -47,6 +56,21 @@ class Training(Section):
     tracker: Tracker | None = None
     """Program that draws the metrics while a run trains, a file of training/trackers; null = the run's tables alone.
     [assumed]"""
+    probe_every: NotNegative | None = None
+    """Number of steps between two probes: a fixed set of questions is answered with its video, with black frames, with
+    another room's video and with the queried objects under noise, which shows whether the model still uses the video.
+    null = a probe per 100 steps, at least 4 and at most 20 per run, none in a run of fewer than 20 steps; 0 = none.
+    [assumed]"""
+    probe_questions: Positive = 64
+    """Number of questions of a probe, as many of each task, as far as it has questions. [assumed]"""
+
+    def probe_spacing(self, total: int) -> int:
+        """Return the number of steps between two probes of a run of `total` steps; 0: it has none."""
+        if self.probe_every is not None:
+            return self.probe_every
+        if total < UNPROBED_STEPS:
+            return 0
+        return ceil(total / min(MOST_PROBES, max(LEAST_PROBES, total // STEPS_PER_PROBE)))
 
 
 class Optimiser(Section):

@@ -114,6 +114,7 @@ def answer(
     twins: Twins | None = None,
     given_maps: Mapping[str, GivenMap] | None = None,
     which_map: str = "none",
+    shows_progress: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """Answer questions and yield rows of `tables.PREDICTIONS`, setting by setting, in the order of `rows`.
 
@@ -121,7 +122,8 @@ def answer(
     `twins`. Questions are answered scene by scene, so that neighbours share a decoded and encoded video. Draws depend
     on the question's id and `seed` only. `back_end`: `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
     `split` names the part of a benchmark that the rows are. `given_maps`: question id -> the cognitive map that its
-    prompt gives, and `which_map` its kind (`evaluation.given_map`). Every row holds its settings.
+    prompt gives, and `which_map` its kind (`evaluation.given_map`). Every row holds its settings. `shows_progress`:
+    print how many questions are answered.
 
     Answers in `parts` are not computed again, and every finished batch is added there. Where the prompts of a batch
     share a forward, batches are the same whatever is in `parts`, and one that lacks an answer is computed anew, so that
@@ -178,7 +180,7 @@ def answer(
         "split": split,
     }
     label = "+".join(setting.name for setting in settings) + ": questions"
-    arriving = progress(fresh(), label, total=len(wanted), before=kept)
+    arriving = progress(fresh(), label, total=len(wanted), before=kept) if shows_progress else fresh()
     for setting, i in wanted:
         key = setting.name, ids[i]
         while key not in done:

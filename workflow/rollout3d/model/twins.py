@@ -73,6 +73,7 @@ class Twins:
     def _row(self, question_id: str, probe: str) -> ProbeRow:
         if (question_id, probe) not in self._rows:
             raise ValueError(
-                f"{self._source}: has no probe '{probe}' of question {question_id} for {self._set}; make the table again"
+                f"{self._source}: has no probe '{probe}' of question {question_id} for {self._set}; make the table "
+                "again"
             )
         return self._rows[question_id, probe]

@@ -19,6 +19,7 @@ from rollout3d.report.drawn_map import DrawnMap
 from rollout3d.report.gallery import Example
 from rollout3d.report.sheet import number, shown, span
 from rollout3d.seeding import generator
+from rollout3d.training.blindness import warnings
 
 Row = Mapping[str, Any]
 
@@ -107,6 +108,7 @@ def render(study: Study) -> str:
             for name in benchmarks
         ],
         curves={run: figures.training_curves(rows) for run, rows in study.metrics.items()},
+        blind={run: warnings(rows) for run, rows in study.metrics.items()},
         figure3=figures.dataset_chart(figure3),
         counted=lines.figure3_sheet(figure3) if figure3 else None,
         hard=lines.hard_sheet(study.hard) if study.hard else None,

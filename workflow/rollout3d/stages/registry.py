@@ -49,6 +49,9 @@ _OPTIMISER = (
     *("weight_decay", "max_grad_norm", "dtype", "gradient_checkpointing", "deepspeed", "lora_rank"),
     *("freeze_vision", "save_every", "tracker", "lr"),
 )
+_PROBES = ("training.probe_every", "training.probe_questions")
+PROBE_INPUTS = ("probe_questions", "probe_objects", "probe_regions")
+"""Inputs of training that only its probes read."""
 
 
 CARD = ("rules", "wording", "per_scene", "max_value_share", "total")
@@ -80,7 +83,7 @@ def _teacher_frames(config: Config, scope: Scope) -> dict[str, str]:
 def _train_sft(config: Config, scope: Scope) -> tuple[str, ...]:
     own = (*_OPTIMISER, "epochs", "batch_size", "label_mode", "loss", "system")
     asked = () if _direct(config, scope) else config.prompts.keys()
-    return (*_MODEL, *TRAIN_VIDEO, *asked, *(f"sft.{name}" for name in own))
+    return (*_MODEL, *TRAIN_VIDEO, *_PROBES, *asked, *(f"sft.{name}" for name in own))
 
 
 def _chosen_keys(config: Config, run: Run) -> tuple[str, ...]:
@@ -109,7 +112,7 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
     if scope.run:
         own += _chosen_keys(config, scope.run)
     asked = config.prompts.keys(rewarded=bool(scope.run and scope.run.needs_maps), rl=True)
-    return (*_MODEL, *TRAIN_VIDEO, *asked, *(f"grpo.{name}" for name in own))
+    return (*_MODEL, *TRAIN_VIDEO, *_PROBES, *asked, *(f"grpo.{name}" for name in own))
 
 
 def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
@@ -247,8 +250,8 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "sft_table": Spec(),
-    "train_sft": Spec(_train_sft, _sft_row, prompts=_trained, reads=_train_frames, costly=True),
-    "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, reads=_train_frames, costly=True),
+    "train_sft": Spec(_train_sft, _sft_row, prompts=_trained, reads=_train_frames, costly=True, beside=PROBE_INPUTS),
+    "train_grpo": Spec(_train_grpo, _grpo_row, prompts=_think, reads=_train_frames, costly=True, beside=PROBE_INPUTS),
     "checkpoint": Spec(row=lambda run: ("at",)),
     "evaluate": Spec(
         _evaluate,
@@ -353,8 +356,10 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["question_type"] = of_types(config)
     if stage == "annotate":
         found["teacher"] = config.cot.teacher
-    if stage in ("annotate", "train_grpo"):  # both read the answer in the tag
+    if stage == "annotate":  # it reads the answer in the tag
         found["scorer"] = "tagged"
+    if stage in ("train_sft", "train_grpo"):  # answers to probes; GRPO also reads the answer in the tag
+        found["scorer"] = sorted({official_scorer("direct"), *(("tagged",) if stage == "train_grpo" else ())})
     if stage in ("paper_table", "report"):
         found |= doors.table_entries(scope.table)
     if stage in ("select_hard", "resample", "paper_table"):

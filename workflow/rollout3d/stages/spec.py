@@ -61,6 +61,9 @@ class Spec:
     """Input whose rows belong to frame sets -> the set or sets that it reads; of other inputs all rows count."""
     question_types: Callable[[Config], tuple[str, ...]] | None = types_named
     """Question types whose files a job may load, of the stages that load any; None: those of its input."""
+    beside: tuple[str, ...] = ()
+    """Inputs of its rule that decide nothing of its result, such as what training measures besides: they are no
+    parents, so that other ones make no result stale."""
     costly: bool = False
     configuration: type[Config] = Config
     """Model that the stage reads the configuration with: another package's has the sections of that package."""

@@ -36,6 +36,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--keep-steps", type=int, nargs="*", default=[], metavar="N", help="also keep the weights after these steps"
     )
+    parser.add_argument("--probe-questions", type=Path, nargs="?", help="table questions, for probes; default: --train")
+    parser.add_argument(
+        "--probe-objects", type=Path, nargs="*", default=[], help="objects tables, for probes with objects under noise"
+    )
+    parser.add_argument(
+        "--probe-regions", type=Path, nargs="*", default=[], help="regions tables, for probes with objects under noise"
+    )
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and the run's tables go")
     args, config = STAGE.parse(parser, argv)
     run = Run.model_validate_json(args.row)
@@ -48,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from rollout3d.training.run import Inputs, run_grpo
 
-    inputs = Inputs(args.init, args.train, args.frames, args.maps, args.objects, args.regions, args.cognitive_maps)
+    inputs = Inputs(**{name: getattr(args, name) for name in (*names, *STAGE.spec.beside)})
     kept = ["metrics.parquet", "rollouts.parquet", "weights"]
     run_grpo(
         config,

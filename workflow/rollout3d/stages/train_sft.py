@@ -27,6 +27,13 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--frames", required=True, type=Path, nargs="+", help="frames tables of the scenes")
     parser.add_argument("--maps", type=Path, nargs="*", default=[], help="maps tables of the scenes")
+    parser.add_argument("--probe-questions", type=Path, nargs="?", help="table questions, for probes; default: --train")
+    parser.add_argument(
+        "--probe-objects", type=Path, nargs="*", default=[], help="objects tables, for probes with objects under noise"
+    )
+    parser.add_argument(
+        "--probe-regions", type=Path, nargs="*", default=[], help="regions tables, for probes with objects under noise"
+    )
     parser.add_argument("--out-dir", required=True, type=Path, help="where model.json and metrics.parquet go")
     args, config = STAGE.parse(parser, argv)
     run = Run.model_validate_json(args.row)
@@ -38,7 +45,8 @@ def main(argv: list[str] | None = None) -> None:
 
     from rollout3d.training.run import Inputs, run_sft
 
-    inputs = Inputs(args.init, args.train, args.frames, args.maps)
+    probed = {name: getattr(args, name) for name in STAGE.spec.beside}
+    inputs = Inputs(args.init, args.train, args.frames, args.maps, **probed)
     run_sft(
         config,
         run,

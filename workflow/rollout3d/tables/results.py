@@ -73,6 +73,25 @@ PREDICTIONS: Table[PredictionRow] = _declare(
     optional=("given_map",),
 )
 
+_PROBE_FIELDS = (
+    _null("probe_n", _I, "probe questions; null here and below = a step without a probe"),
+    _null("probe_video", _F, "mean score of the probe questions with their video, 0 to 1, before the step's update"),
+    _null("probe_black", _F, "mean score with black frames"),
+    _null("probe_other_room", _F, "mean score with another room's video; null = there is no other room"),
+    _null("probe_drowned", _F, "mean score with the queried objects under noise, of the questions that have such"),
+    _null("probe_seen", _F, "video minus black frames, on the same questions"),
+    _null("probe_seen_low", _F, "95 % interval of that, by bootstrap over rooms; null = one room"),
+    _null("probe_seen_high", _F, "upper end of that interval"),
+    _null("probe_seen_other_room", _F, "video minus another room's video, on the same questions"),
+    _null("probe_seen_other_room_low", _F, "95 % interval of that"),
+    _null("probe_seen_other_room_high", _F, "upper end of that interval"),
+    _null("probe_seen_drowned", _F, "video minus queried objects under noise, on the same questions"),
+    _null("probe_seen_drowned_low", _F, "95 % interval of that"),
+    _null("probe_seen_drowned_high", _F, "upper end of that interval"),
+)
+PROBE_COLUMNS = tuple(each.name for each in _PROBE_FIELDS)
+"""Columns of METRICS that only steps with a probe have."""
+
 METRICS: Table[MetricRow] = _declare(
     "metrics",
     "one optimiser step (records time: two runs differ in it)",
@@ -94,6 +113,10 @@ METRICS: Table[MetricRow] = _declare(
     _null("n_regions", _I, "objects perturbed, summed over the step's prompts"),
     _null("peak_memory_mb", _F, "peak memory of the accelerator, or of the process without one"),
     _field("seconds", _REWARDS, "seconds of each phase"),
+    *_PROBE_FIELDS,
+    version=2,
+    added=PROBE_COLUMNS,
+    optional=PROBE_COLUMNS,
 )
 
 ROLLOUTS: Table[RolloutRow] = _declare(

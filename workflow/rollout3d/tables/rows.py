@@ -436,6 +436,48 @@ class MetricRow(TypedDict):
     seconds: list[NamedValue]
     """seconds of each phase"""
 
+    probe_n: int | None
+    """probe questions; null here and below = a step without a probe"""
+
+    probe_video: float | None
+    """mean score of the probe questions with their video, 0 to 1, before the step's update"""
+
+    probe_black: float | None
+    """mean score with black frames"""
+
+    probe_other_room: float | None
+    """mean score with another room's video; null = there is no other room"""
+
+    probe_drowned: float | None
+    """mean score with the queried objects under noise, of the questions that have such"""
+
+    probe_seen: float | None
+    """video minus black frames, on the same questions"""
+
+    probe_seen_low: float | None
+    """95 % interval of that, by bootstrap over rooms; null = one room"""
+
+    probe_seen_high: float | None
+    """upper end of that interval"""
+
+    probe_seen_other_room: float | None
+    """video minus another room's video, on the same questions"""
+
+    probe_seen_other_room_low: float | None
+    """95 % interval of that"""
+
+    probe_seen_other_room_high: float | None
+    """upper end of that interval"""
+
+    probe_seen_drowned: float | None
+    """video minus queried objects under noise, on the same questions"""
+
+    probe_seen_drowned_low: float | None
+    """95 % interval of that"""
+
+    probe_seen_drowned_high: float | None
+    """upper end of that interval"""
+
 
 class ObjectRow(TypedDict):
     """one annotated object of a scan"""

@@ -44,6 +44,7 @@ from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock
 from rollout3d.training.objective import advantages, clipped_ratio, kl_k3, truncated_ratio
 from rollout3d.training.packing import Packed, PackedRow
+from rollout3d.training.probes import Probes, take, warn
 from rollout3d.training.record import metric_rows, rollout_rows
 from rollout3d.training.rewards import Written, judge
 from rollout3d.training.rollouts import CLEAN, Context, make_views
@@ -60,11 +61,12 @@ def train_grpo(
     loop: Loop,
     maps: Mapping[str, CognitiveMap] | None = None,
     map_grid: int = 10,
+    probes: Probes | None = None,
 ) -> None:
     """Train the engine's policy for the loop's steps; metrics and rollouts go to the loop's tables.
 
     `maps`: the cognitive map of each scene that has one, with `map_grid` columns and rows; only some rewards need them
-    (`maps.check_maps`).
+    (`maps.check_maps`). `probes`: questions that are answered now and then, for the metrics alone.
 
     Raises `Disagreement` if the back end samples from another model than the one that is trained, and `NoUpdate` if no
     step has updated the model for too long.
@@ -83,6 +85,7 @@ def train_grpo(
             clock = Clock()
             with clock("views"):
                 context, groups = ahead.take(step)
+            seen = take(probes, step, engine, clock)
             with clock("rollouts"):
                 roll_out(groups, engine, grpo, stable_hash(seed, run.run, run.seed, step))
             if not checked:
@@ -95,7 +98,8 @@ def train_grpo(
             with clock("update"):
                 figures = update(groups, engine, grpo, step)
             loop.record(tables.ROLLOUTS, rollout_rows(groups, step, world.rank))
-            loop.record(tables.METRICS, metric_rows(groups, context, engine, figures, clock))
+            loop.record(tables.METRICS, [row | seen for row in metric_rows(groups, context, engine, figures, clock)])
+            warn(loop, seen)
 
 
 def show(question: QuestionRow, questions: Questions, context: Context, engine: Engine) -> Group:

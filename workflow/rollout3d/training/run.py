@@ -27,6 +27,8 @@ from rollout3d.training.grpo import train_grpo
 from rollout3d.training.lock import LOCK, POLL_S, Lock
 from rollout3d.training.loop import Loop
 from rollout3d.training.maps import check_maps
+from rollout3d.training.probes import Probes
+from rollout3d.training.probes import of_run as probes_of
 from rollout3d.training.sft import sft_steps, train_sft
 from rollout3d.training.steps import STEPS
 from rollout3d.training.trackers import missing_package
@@ -50,10 +52,15 @@ class Inputs:
     objects: Sequence[Path] = ()
     regions: Sequence[Path] = ()
     cognitive_maps: Sequence[Path] = ()
+    probe_questions: Path | None = None
+    """Table of questions that probes are chosen from; None: the training table."""
+    probe_objects: Sequence[Path] = ()
+    """With `probe_regions`: for the probe with queried objects under noise."""
+    probe_regions: Sequence[Path] = ()
 
     def parents(self) -> dict[str, Any]:
-        """Return the files that enter the lineage, by name."""
-        return {name: value for name, value in vars(self).items() if value}
+        """Return the files that enter the lineage, by name: not those of probes, which decide nothing of the result."""
+        return {name: value for name, value in vars(self).items() if value and not name.startswith("probe_")}
 
 
 LineageOf = Callable[[Mapping[str, Any]], tables.Lineage]
@@ -109,7 +116,7 @@ def run_sft(
         engine = make_engine(inputs.init, sft, world, training=shared, video=video, total=total, seed=run.seed)
         about = {"name": run.run, **_about("sft", config, run, lineage)}
         loop = Loop(out, key, total, engine, world, [tables.METRICS], lineage, lock, about=about)
-        train_sft(sft, questions, engine, loop)
+        train_sft(sft, questions, engine, loop, _probes(config, inputs, rows, total))
         loop.finish(keep)
 
 
@@ -135,7 +142,8 @@ def run_grpo(
     with _process(config, out) as (world, lock):
         _divide("grpo.prompts_per_step", grpo.prompts_per_step, world)
         _tracker(config.training.tracker)
-        questions = _questions(config, run, inputs, *_read(inputs.train))
+        rows, media = _read(inputs.train)
+        questions = _questions(config, run, inputs, rows, media)
         maps = _maps(config, run, inputs, questions)
         perturbs = "regions" in doors.ROLLOUTS.constant(run.rollout, "NEEDS", ())
         regions = _regions(inputs, questions) if perturbs else None
@@ -157,7 +165,8 @@ def run_grpo(
         loop = Loop(out, key, run.steps, engine, world, growing, lineage, lock, keep_steps, about)
         # The grid decides runs with maps alone.
         drawn = {} if maps is None else {"maps": maps, "map_grid": config.prompts.map_grid}
-        train_grpo(grpo, run, config.seed, questions, regions, engine, loop, **drawn)
+        probes = _probes(config, inputs, rows, run.steps)
+        train_grpo(grpo, run, config.seed, questions, regions, engine, loop, **drawn, probes=probes)
         loop.finish(keep)
         engine.close()
 
@@ -283,6 +292,13 @@ def _regions(inputs: Inputs, questions: Questions) -> Regions:
         raise NotTrainable("no training scene is in the regions tables: pass those of the run's mode, and the objects")
     log.info("%d of %d training scenes have regions to perturb", found, len(questions.scenes))
     return regions
+
+
+def _probes(config: Config, inputs: Inputs, rows: Sequence[QuestionRow], total: int) -> Probes | None:
+    """Return the probe of a run of `total` steps on a training table's `rows`; None if it has none."""
+    regions = (inputs.probe_objects, inputs.probe_regions) if inputs.probe_regions else None
+    asked, shown = inputs.probe_questions, (inputs.frames, config.video)
+    return probes_of(config.training, total, asked, rows, *shown, config.seed, regions)
 
 
 def _origin(inputs: Inputs, lineage_of: LineageOf, world: World) -> tuple[tables.Lineage, str]:

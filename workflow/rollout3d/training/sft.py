@@ -32,6 +32,7 @@ from rollout3d.training.engines.engine import Engine
 from rollout3d.training.loop import Loop
 from rollout3d.training.metrics import Clock, named, peak_memory_mb
 from rollout3d.training.packing import Packed, PackedRow
+from rollout3d.training.probes import Probes, take, warn
 from rollout3d.training.world import World
 
 LabelMode = Literal["completion", "all_text", "video_r1"]
@@ -42,8 +43,8 @@ def sft_steps(n_samples: int, sft: Sft) -> int:
     return math.ceil(n_samples * sft.epochs / sft.batch_size)
 
 
-def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> None:
-    """Train the engine's policy for the loop's steps; metrics go to the loop's table."""
+def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop, probes: Probes | None = None) -> None:
+    """Train the engine's policy for the loop's steps; metrics go to the loop's table, those of `probes` among them."""
     world = engine.world
 
     def prepare(step: int) -> list[PackedRow]:
@@ -55,12 +56,14 @@ def train_sft(sft: Sft, questions: Questions, engine: Engine, loop: Loop) -> Non
             clock = Clock()
             with clock("encode"):
                 samples = ahead.take(step)
+            seen = take(probes, step, engine, clock)
             with clock("update"):
                 part = loss_of(samples, sft.loss, world)
                 total, grad_norm = engine.update(samples, part, step)
             mean_loss = world.mean([total])[0]
-            row = metric_row(step, engine, mean_loss, grad_norm, named(clock.seconds))
+            row = metric_row(step, engine, mean_loss, grad_norm, named(clock.seconds)) | seen
             loop.record(tables.METRICS, [row] if world.first else [])
+            warn(loop, seen)
 
 
 def loss_of(

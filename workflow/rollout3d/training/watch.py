@@ -20,6 +20,7 @@ from rich.text import Text
 from rollout3d import tables
 from rollout3d.errors import UserError
 from rollout3d.training import lock
+from rollout3d.training.blindness import warnings
 from rollout3d.training.loop import STATE
 from rollout3d.training.metrics import flat, has_updated, parts_of
 
@@ -42,6 +43,10 @@ FIGURES = {
     "completion_len_mean": "tokens per answer",
     "loss": "loss",
     "kl": "KL per token",
+    "probe_video": "probes: the video",
+    "probe_black": "probes: black frames",
+    "probe_other_room": "probes: another room",
+    "probe_drowned": "probes: objects under noise",
     "grad_norm": "gradient norm",
     "lr": "learning rate",
     "delta": "delta",
@@ -166,6 +171,8 @@ def render(state: State) -> Group:
         return Group(head, Text("no step is recorded yet"))
     if state.idle:
         head.append(f"\nno update in the first {state.idle} steps: no group with spread, or no finite gradient", "red")
+    for sentence in warnings(state.rows):
+        head.append(f"\n{sentence}", "red")
     bar = ProgressBar(total=state.total, completed=state.done, width=60)
     table = Table("", "last", f"mean of {min(RECENT, len(state.rows))}", "first", "course", box=box.SIMPLE_HEAD)
     for name, label in FIGURES.items():
@@ -209,7 +216,8 @@ def _figures(row: Mapping[str, Any]) -> dict[str, float]:
 
 def _phases(state: State) -> Text:
     recent = [phases(row) for row in state.rows[-RECENT:]]
-    mean = {name: fmean([row.get(name, 0.0) for row in recent]) for name in recent[-1]}
+    names = dict.fromkeys(name for row in recent for name in row)  # some steps have a probe
+    mean = {name: fmean([row.get(name, 0.0) for row in recent]) for name in names}
     whole = sum(mean.values()) or 1.0
     parts = [f"{name} {seconds:.2f} s ({seconds / whole:.0%})" for name, seconds in mean.items()]
     return Text("phases: " + ", ".join(parts))

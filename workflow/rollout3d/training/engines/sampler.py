@@ -34,16 +34,22 @@ class RolloutSampler:
         self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, keys: Sequence[str]
     ) -> list[list[Completion]]:
         """Return `sampling.n` completions for each prompt; `keys` name the draws (`model.sampling.Generate`)."""
-        policy = self._policy
-        if self._copy is not None:
-            policy = self._copy
-            if self.stale:
-                copy_weights(self._full_weights(), policy)
+        policy = self.take_over()
+        write = generate_hf.generate if self.vllm is None else self.vllm.generate
+        return write(policy, prompts, sampling, seed, keys)
+
+    def take_over(self) -> Policy:
+        """Return the policy to draw from, with the present weights; all processes call it together.
+
+        `generate` does it by itself, on a process that has prompts.
+        """
+        policy = self._policy if self._copy is None else self._copy
+        if self.stale and self._copy is not None:
+            copy_weights(self._full_weights(), policy)
         if self.stale and self.vllm is not None:
             self.vllm.load_weights(policy)
         self.stale = False
-        write = generate_hf.generate if self.vllm is None else self.vllm.generate
-        return write(policy, prompts, sampling, seed, keys)
+        return policy
 
     def close(self) -> None:
         """End vLLM, if it draws: it communicates through the process group, so before that ends."""
