@@ -67,4 +67,4 @@ from rollout3d.tables.schema import (
     VERDICTS,
     VISIBILITY,
 )
-from rollout3d.tables.writer import Writer, build, write
+from rollout3d.tables.writer import Writer, build, features, write

@@ -66,7 +66,7 @@ class Writer:
         self._lineage = lineage
         metadata = {}
         if table.images:
-            metadata[b"huggingface"] = canonical_json({"info": {"features": _features(table)}}).encode()
+            metadata[b"huggingface"] = canonical_json({"info": {"features": features(table.schema)}}).encode()
         # Stored as nullable whatever was declared: only there does the Hugging Face loader see an image.
         stored = pa.schema([field.with_nullable(True) for field in table.schema], metadata)
         self._failed = False
@@ -184,8 +184,8 @@ def _groups(table: Table, rows: Iterable[Mapping[str, Any]], limit: int = 4096) 
         yield group
 
 
-def _features(table: Table) -> dict[str, Any]:
-    """Hugging Face `features` of a table, so that its images decode on loading."""
+def features(schema: pa.Schema) -> dict[str, Any]:
+    """Return the Hugging Face `features` of a schema, so that its images decode on loading."""
     from_arrow = {pa.string(): "string", pa.int64(): "int64", pa.float64(): "float64", pa.bool_(): "bool"}
     from_arrow |= {pa.binary(): "binary", pa.float32(): "float32", pa.uint8(): "uint8"}
 
@@ -200,4 +200,4 @@ def _features(table: Table) -> dict[str, Any]:
             return {"_type": "List", "feature": feature(dtype.value_type)}
         return {"_type": "Value", "dtype": from_arrow[dtype]}
 
-    return {field.name: feature(field.type) for field in table.schema}
+    return {field.name: feature(field.type) for field in schema}
