@@ -35,6 +35,23 @@ _FILES = {
 }
 """Training file by its key in `site.external` -> its name, and how to get it."""
 
+_VIDEO_R1 = (
+    "Video-R1's release, whose code is under Apache-2.0; its pictures and videos stay under the terms of the "
+    "collections that it gathers"
+)
+_TERMS = {
+    "spacer": "SpaceR's release, CC BY-NC 4.0; its scans are ScanNet's, its general data Video-R1's",
+    "video_r1": _VIDEO_R1,
+    "video_r1_cot": _VIDEO_R1,
+}
+"""Key of `_FILES` -> terms of the release, where they are known."""
+
+
+def terms_of(file: str) -> str:
+    """Return the terms of an imported training file, by its name; what to do where they are not known."""
+    known = {name: _TERMS[source] for source, (name, _) in _FILES.items() if source in _TERMS}
+    return known.get(file, "its terms are not known here, so read those of its release before you pass them on")
+
 
 class MissingData(UserError, FileNotFoundError):
     """Released data are not at the configured path; the message says how to get them."""

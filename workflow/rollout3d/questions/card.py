@@ -15,9 +15,12 @@ from rollout3d.config.choices import GENERAL
 from rollout3d.questions import evidence
 from rollout3d.questions.guard import REASON
 from rollout3d.questions.mix import too_few_general
+from rollout3d.releases import terms_of
 from rollout3d.scenes import datasets
 from rollout3d.tables.rows import DroppedQuestionRow, QuestionRow
 
+GENERATED = "generated"
+"""Source of questions that were not imported."""
 NAMES = {"ocr": "OCR", "spacer": "SpaceR", "spatial_r1": "Spatial-R1"}
 """Value of `questions.rules` -> name of the paper."""
 
@@ -30,12 +33,20 @@ def card(
     `train`: the whole training table, general data included; `dropped`: what was left out of it; `synthetic`: true of
     rendered scans. Counts are those of the rows: a table that is smaller than what the study asks for says so.
     """
+    n_scans = sum(row["scene_id"] is not None for row in train)
+    title = f"# Training questions: {n_scans:,} about scans, {len(train) - n_scans:,} general"
+    return "\n\n".join([title, *sections(train, dropped, config, synthetic)]) + "\n"
+
+
+def sections(
+    train: Sequence[QuestionRow], dropped: Iterable[DroppedQuestionRow], config: Config, synthetic: bool = False
+) -> list[str]:
+    """Return the parts of the card below its title, as Markdown. Parameters are those of `card`."""
     scans = [row for row in train if row["scene_id"] is not None]
     general = [row for row in train if row["scene_id"] is None]
     per_scan = Counter(row["scene_id"] for row in scans)
     of_rules = NAMES[config.questions.rules]
-    parts = [
-        f"# Training questions: {len(scans):,} about scans, {len(general):,} general",
+    return [
         f"Made by rollout3d. Questions about scans follow the rules of {of_rules} (`questions.rules: "
         f"{config.questions.rules}`) with the wording `{config.questions.wording}`; docs/rules.md lists the rules.",
         "## Questions about scans",
@@ -52,9 +63,8 @@ def card(
         "## Rules of this table",
         _rules(config),
         "## Licences",
-        _licences(sorted({str(row["dataset"]) for row in scans}), bool(general), synthetic),
+        licences(train, synthetic),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _table(title: str, counts: Mapping[str, int], total: int) -> str:
@@ -124,17 +134,27 @@ def _rules(config: Config) -> str:
     )
 
 
-def _licences(names: Iterable[str], general: bool, synthetic: bool) -> str:
-    """Return the terms that the questions stand under; `names`: datasets of the scans."""
+def licences(train: Sequence[QuestionRow], synthetic: bool) -> str:
+    """Return the terms that questions stand under, as a list: of their scans, of imported files, of their texts.
+
+    `synthetic`: true of rendered scans.
+    """
+    names = sorted({str(row["dataset"]) for row in train if row["scene_id"] is not None})
     terms = [f"- Questions made from scans stay under the terms of their release: {_terms(name)}." for name in names]
     if synthetic:
         terms = ["- The scans are synthetic, made by this code (Apache-2.0)."]
-    if general:
+    if any(row["scene_id"] is None for row in train):
         terms.append(
             "- General data are those of their release, such as Video-R1-260k, under the terms of its sources."
         )
+    files = Counter(row["source"] for row in train if row["source"] != GENERATED)
+    terms += [f"- {n:,} questions come from `{name}`: {terms_of(name)}." for name, n in sorted(files.items())]
     return "\n".join(
-        [*terms, "- Texts of questions: own templates, or those of the source that `questions.wording` names."]
+        [
+            *terms,
+            "- Texts of questions: own templates, or those of the source that `questions.wording` names (the card of "
+            "VSI-Bench states Apache-2.0).",
+        ]
     )
 
 
