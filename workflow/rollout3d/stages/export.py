@@ -20,6 +20,7 @@ benchmark scan.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from rollout3d.scenes.cognitive_maps import read_maps, spacer_lines
 from rollout3d.stages.common import Stage, StageError
 
 if TYPE_CHECKING:
+    from rollout3d.model.export import Asked
     from rollout3d.model.load import ModelHandle
 
 STAGE = Stage("export", __doc__)
@@ -66,23 +68,33 @@ def main(argv: list[str] | None = None) -> None:
         return
     model_json = args.model / "model.json" if args.model.is_dir() else args.model
 
-    from rollout3d.model.export import POSITIONS, Asked, export_model
-    from rollout3d.model.load import read_model
+    from rollout3d.model.export import POSITIONS, export_model
 
     try:
-        handle = read_model(model_json)
-        used, source = _used(args.predictions, model_json, handle, config)
-        video = _video(config, tables.lineage(model_json))
-        export_model(model_json, args.to, Asked(**_values(used), source=source), video)
+        asked, video = asked_of(config, model_json, args.predictions)
+        handle = export_model(model_json, args.to, asked, video)
     except OSError as error:
         raise StageError(f"{args.to}: cannot be written ({error.strerror or error})") from None
     size = sum(file.stat().st_size for file in args.to.iterdir()) / 1e9
-    print(f"{args.to}: {handle.name}, {size:.2f} GB. {source}")
+    print(f"{args.to}: {handle.name}, {size:.2f} GB. {asked.source}")
     print(
         "Positions: transformers 5.17 gives videos other positions than the released rule, which training and "
         f"evaluation follow, so numbers measured there differ. {args.to / POSITIONS} installs the rule on a loaded "
         "model; README.md shows how."
     )
+
+
+def asked_of(config: Config, model_json: Path, predictions: Sequence[Path] | None = None) -> tuple[Asked, Video]:
+    """Return the settings of a run's evaluation, and those of its video: defaults of its export.
+
+    They are those of `predictions`, or of the answers beside the run, else the configuration's. Raises ValueError as
+    `evaluated` does.
+    """
+    from rollout3d.model.export import Asked
+    from rollout3d.model.load import read_model
+
+    used, source = _used(predictions, model_json, read_model(model_json), config)
+    return Asked(**_values(used), source=source), _video(config, tables.lineage(model_json))
 
 
 def _export_harness(argv: list[str]) -> None:
@@ -116,13 +128,13 @@ def _export_harness(argv: list[str]) -> None:
 
 
 def _used(
-    predictions: list[Path] | None, model_json: Path, handle: ModelHandle, config: Config
+    predictions: Sequence[Path] | None, model_json: Path, handle: ModelHandle, config: Config
 ) -> tuple[dict[str, Any], str]:
     """Return the settings of a run's evaluation, by column of the predictions, and a sentence that says their source.
 
     Raises what `evaluated` raises.
     """
-    found = predictions or sorted(_evaluations(model_json.absolute()))
+    found = list(predictions or sorted(_evaluations(model_json.absolute())))
     if found:
         names = ", ".join(path.parent.name for path in found)
         return evaluated(found, model_json), f"As in its evaluation: {names}."
