@@ -9,6 +9,7 @@ configuration, rules and stages read without importing it (`Door.constant`). Eac
 - `KEYS = ()`: keys of the configuration that `prepare` reads, besides those that decide how frames are stored.
 - `SCORERS = {"direct": "vsibench", "think": "tagged"}`: the official scorer of answers without and with reasoning.
 - `SPLITS = {"full": None}`: name of each split -> its number of questions, None where that is not fixed.
+- `HUB = None`: its repository on the Hugging Face Hub, for the cards of models.
 - `LOG_KEYS = ()`: keys under which lmms-eval's per-sample logs hold the whole question.
 - `LMMS_TASKS = ()`: lmms-eval's tasks whose rows have a video each and the columns `question` and `options`, for
   `rollout3d export lmms-eval`.

@@ -34,6 +34,8 @@ __all__ = [
     "sample_video",
 ]
 
+HUB = "nyu-visionx/VSI-Bench"
+"""Repository of the release on the Hugging Face Hub, for the cards of models."""
 SIZE = 5130
 """Released questions. The card says 5,131."""
 SPLITS = {"full": 5130, "debiased": 2363, "pruned": None, "tiny": 400}
