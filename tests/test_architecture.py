@@ -34,7 +34,7 @@ FLOORS = [
     {"scenes"},
     {"questions", "scoring", "teacher", "model"},
     {"imports", "difficulty", "cot", "training", "evaluation"},
-    {"report", "preflight", "planning"},
+    {"report", "preflight", "planning", "publish"},
     {"study", "stages"},
 ]
 STRANGERS = [{"imports"}, {"difficulty"}, {"cot"}, {"training"}, {"evaluation"}]

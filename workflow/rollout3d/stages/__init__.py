@@ -17,7 +17,7 @@ from rollout3d.stages import registry
 
 TOOLS = {
     "Before a study": ("inventory", "check_scan", "ask", "plan", "preflight"),
-    "While it runs, and afterwards": ("watch", "summary", "compare", "growth", "show", "view", "export"),
+    "While it runs, and afterwards": ("watch", "summary", "compare", "growth", "show", "view", "export", "publish"),
     "What is current": ("status", "lineage", "store", "forget", "adopt"),
     "Published boxes": ("ingest_meta", "audit"),
 }

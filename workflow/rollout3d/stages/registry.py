@@ -271,6 +271,7 @@ STAGES: dict[str, Spec] = {
     "view": Spec(_fixed("*")),
     "watch": Spec(_fixed("*")),
     "export": Spec(_fixed("*")),
+    "publish": Spec(_fixed("*")),
     "report": Spec(_report),
     "preflight": Spec(_fixed("*")),
     "plan": Spec(),
