@@ -61,7 +61,7 @@ rule benchmark_maps:
         " --out {output.maps:q} --dropped {output.dropped:q} > {log:q} 2>&1"
 
 
-# Videos that cannot answer a question, for evaluation.probes.
+# Altered videos, for evaluation.probes.
 rule probes:
     input:
         questions="<results>/benchmarks/{benchmark}/questions.parquet",

@@ -5,7 +5,7 @@ PROBED = "aabb_none"
 
 def probes_objects(benchmark):
     """Return whether a probe of the study needs regions of objects, which the study's own scans have."""
-    return asks_own_scans(benchmark) and bool({"drowned", "removed"} & set(study.evaluation.probes))
+    return asks_own_scans(benchmark) and bool(set(PROBES_OF_OBJECTS) & set(study.evaluation.probes))
 
 
 def probe_scene_tables(kind):

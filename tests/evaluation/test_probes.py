@@ -1,4 +1,4 @@
-"""Videos that cannot answer a question: how they are made, shown, answered, merged and scored."""
+"""Altered videos: how they are made, shown, answered, merged and scored."""
 
 import json
 from collections import Counter
@@ -11,6 +11,7 @@ from rollout3d import tables
 from rollout3d.config.choices import PROBES
 from rollout3d.evaluation.merge import merge
 from rollout3d.evaluation.run import settings
+from rollout3d.evaluation.views import view_of
 from rollout3d.geometry.masks import rle_encode
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.generate_hf import Batches
@@ -129,6 +130,67 @@ def test_named_objects_are_drowned_where_they_are_and_nothing_else_is(files):
     # Uniform over 0 to 255: mean 127.5, deviation 73.9; some 2,000 values give it to 5.
     assert abs(noise.mean() - 127.5) < 6 and abs(noise.std() - 73.9) < 4
     assert np.array_equal(shown, video(files, SOFA_A, "drowned")[1])
+
+
+def test_a_setting_belongs_to_the_probe_with_the_longest_name():
+    found = {view: view_of(f"{view}16") for view in ("uniform", *PROBES)}
+    assert found == {"uniform": "video"} | {probe: probe for probe in PROBES}
+
+
+LEFT_HALF = np.zeros((56, 56), bool)
+LEFT_HALF[:, :28] = True
+
+
+def crowd(files, n_others, large=None):
+    """Give scene a other objects, 2 to n_others + 1, each in one cell of its frames; `large` has a mask of its own."""
+    others = range(2, n_others + 2)
+    objects = [object_row(scene) for scene in SCENES]
+    objects[1:1] = [object_row("a") | {"object_id": k, "label": "lamp", "category": "lamp"} for k in others]
+    regions = [region_row("a", 2)]
+    for k in others:
+        mask = np.zeros((56, 56), bool)
+        mask[26 + 2 * k : 28 + 2 * k, 40:44] = True
+        regions.append(region_row("a", 2, k) | {"mask": rle_encode(large if k == 2 and large is not None else mask)})
+    tables.write(tables.OBJECTS, files["objects"], objects, LINEAGE)
+    tables.write(tables.REGIONS, files["regions"], [*regions, region_row("b", 4)], LINEAGE)
+
+
+def test_as_many_other_objects_of_the_nearest_area_are_drowned(files):
+    crowd(files, 6, large=LEFT_HALF)
+    rows = made(files, ["drowned_context"])
+    # The sofa covers 784 pixels; object 2 covers 1568 and each other one 8: log 2 is nearer to 0 than log 98.
+    assert rows[SOFA_A["question_id"], "drowned_context"]["objects"] == [2]
+    assert rows == made(files, ["drowned_context"], questions=question_rows()[::-1])
+    assert rows[TV_A["question_id"], "drowned_context"]["reason"] == "names no object"
+    assert rows[SOFA_B["question_id"], "drowned_context"]["reason"] == "shows fewer other objects than named ones"
+    assert rows[SOFA_C["question_id"], "drowned_context"]["reason"] == "no regions of objects are known"
+    two = SOFA_A | {"objects": [{"category": "sofa", "object_ids": [1]}, {"category": "lamp", "object_ids": [2]}]}
+    found = made(files, ["drowned_context"], questions=[two])[two["question_id"], "drowned_context"]["objects"]
+    assert len(found) == 2 and set(found) <= {3, 4, 5, 6, 7}, "as many as the question names, and none of these"
+    draws = {tuple(made(files, ["drowned_context"], [two], seed)[two["question_id"], "drowned_context"]["objects"])
+             for seed in range(6)}  # fmt: skip
+    assert len(draws) > 1, "sets of equal area are drawn by seed"
+
+
+def test_the_noise_over_other_objects_spares_the_named_ones(files):
+    crowd(files, 1, large=LEFT_HALF)
+    own, shown = video(files, SOFA_A, "drowned_context")
+    changed, (height, width) = (own != shown).any(axis=-1), own.shape[1:3]
+    assert not changed[[0, 2, 3, 4, 5]].any(), "frame 2 alone shows the object"
+    assert not changed[1, : height // 2].any(), "its upper half is behind the sofa"
+    assert changed[1, height // 2 :, : width // 2].mean() > 0.99 and not changed[1, :, width // 2 :].any()
+
+
+def test_all_objects_are_drowned_even_of_a_question_that_names_none(files):
+    crowd(files, 6)
+    rows = made(files, ["drowned_all"])
+    for question in (SOFA_A, TV_A):
+        assert rows[question["question_id"], "drowned_all"]["objects"] == [1, 2, 3, 4, 5, 6, 7]
+    assert rows[SOFA_C["question_id"], "drowned_all"]["reason"] == "no regions of objects are known"
+    own, shown = video(files, TV_A, "drowned_all")
+    changed = (own != shown).any(axis=-1)
+    assert changed[1].mean() == pytest.approx((784 + 6 * 8) / 56**2, rel=0.02)
+    assert not changed[[0, 2, 3, 4, 5]].any()
 
 
 def test_a_question_without_a_scene_has_no_twin_but_black(files):
@@ -281,4 +343,5 @@ def test_stages_lead_from_the_table_to_a_score_of_each_probe(files, tmp_path):
     assert n == {
         **{"video": 6, "black": 6, "seen": 6, "shuffled": 6, "seen_shuffled": 6, "other_room": 6},
         **{"seen_other_room": 6, "drowned": 2, "seen_drowned": 2, "removed": 1, "seen_removed": 1},
+        **{"drowned_all": 4, "seen_drowned_all": 4},
     }

@@ -13,8 +13,12 @@ from rollout3d.config.names import name_among, name_in, number_among
 
 GENERAL = ("multiple choice", "numerical", "OCR", "free-form", "regression")
 """Types of questions that are not about scans, as Video-R1 spells them."""
-PROBES = ("black", "shuffled", "other_room", "drowned", "removed")
-"""Videos that cannot answer a question; `model/probes.py` makes them."""
+PROBES = ("black", "shuffled", "other_room", "drowned", "removed", "drowned_context", "drowned_all")
+"""Videos altered so that they lack something; `model/probes.py` makes them."""
+PROBES_OF_OBJECTS = ("drowned", "removed", "drowned_context", "drowned_all")
+"""Those of them that need regions of objects."""
+PROBES_WITH_ANSWER = ("drowned_context",)
+"""Those of them that leave in place what the question asks about."""
 MAP_GRIDS = (5, 10, 15, 20)
 """M: numbers of columns and rows that cognitive maps are drawn with. [SpaceR, Table 6]"""
 RELEASED_BENCHMARKS = tuple(n for n in doors.BENCHMARKS.names if doors.BENCHMARKS.constant(n, "RELEASED", True))

@@ -51,9 +51,10 @@ class Evaluation(Section):
     temperature: From0 = 0.0
     """Temperature at which answers are sampled; 0 = greedy. [VSI-Bench: greedy]"""
     probes: Annotated[list[Probe], Once] = []
-    """Videos without the answer with which the questions are asked once more. black: black frames;
-    shuffled: the frames in another order; other_room: another room's video; drowned: every object that the question
-    names under noise; removed: only frames without them. The last two need scans. [assumed; removed: ReVSI]"""
+    """Altered videos with which the questions are asked once more. black: black frames; shuffled: the frames in another
+    order; other_room: another room's video; drowned: every object that the question names under noise; removed: only
+    frames without them; drowned_context: as many other objects under noise; drowned_all: all objects under noise. The
+    last four need scans. [assumed; removed: ReVSI]"""
     probe_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of a benchmark's questions that are asked with probes, as many of each task, as far as it has questions.
     [assumed]"""

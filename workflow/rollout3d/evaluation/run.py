@@ -1,4 +1,4 @@
-"""Let a run answer a benchmark, on its video and, if wanted, on videos that cannot answer (`model/probes.py`)."""
+"""Let a run answer a benchmark, on its video and, if wanted, on altered videos (`model/probes.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views of a question in evaluation: its own video, or one that cannot answer it (a probe); their names in tables."""
+"""Views of a question in evaluation: its own video, or an altered one (a probe); their names in tables."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ VIDEO = "video"
 
 
 def view_of(setting: str) -> str:
-    """Return the view that a setting of the predictions belongs to: settings of a probe begin with its name."""
-    return next((probe for probe in PROBES if setting.startswith(probe)), VIDEO)
+    """Return the view that a setting of the predictions belongs to: settings of a probe begin with its name.
+
+    Of two names with which a setting begins, such as drowned and drowned_context, the longer one counts.
+    """
+    return max((probe for probe in PROBES if setting.startswith(probe)), key=len, default=VIDEO)
 
 
 def seen_view(probe: str) -> str:

@@ -43,7 +43,7 @@ class Setting:
     bev: bool = False
     """True if the top view comes before the video."""
     probe: str | None = None
-    """A video that cannot answer the question, in place of its own: black, shuffled, ... (`model/twins.py`)."""
+    """An altered video in place of the question's own: black, shuffled, ... (`model/twins.py`)."""
 
     @property
     def shown(self) -> FrameSet:

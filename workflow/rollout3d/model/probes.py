@@ -1,11 +1,13 @@
-"""Probes: twins of a question's video that cannot answer it, and how each is made from the stored frames.
+"""Probes: altered twins of a question's video, and how each is made from the stored frames.
 
-A model that uses its video scores less on them; one that guesses from the text does not. Light: no picture is decoded
-here, `model/twins.py` does that. Evaluation and the probes during training both read it.
+Most cannot answer the question: a model that uses its video scores less on them; one that guesses from the text does
+not. `drowned_context` can: a model that also looks at objects which the question does not name answers it differently.
+Evaluation and the probes during training both read this. Light: no picture is decoded here, `model/twins.py` does that.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ from rollout3d.tables.rows import FrameRow, ProbeRow, QuestionRow
 NO_SCENE = "about no scene"
 TEXT_ALONE = "shows nothing"
 SPARED = "not among evaluation.probe_share"
+NO_REGIONS = "no regions of objects are known"
+SETS_DRAWN = 64
+"""Sets of other objects that `drowned_context` chooses from. [assumed]"""
 
 
 class Shown:
@@ -169,12 +174,49 @@ def removed(row: QuestionRow, world: World) -> Twin:
     return Twin(row["scene_id"], [left[i] for i in sample_indices(len(left), len(frames))])
 
 
+def drowned_context(row: QuestionRow, world: World) -> Twin:
+    """Return the twin with noise over as many objects as `drowned` has, none of which the question names.
+
+    They are the control of `drowned`: equally much noise elsewhere. Of `SETS_DRAWN` sets drawn by seed, it is the one
+    whose visible area, in pixels over the frames shown, has the ratio to that of the named objects that is nearest to
+    1; without a set as large there is no twin. An object of a category that the question names is never among them,
+    and pixels of the named objects stay as they are (`model/twins.py`): masks of objects overlap, so that the noise may
+    cover less than the area compared here.
+    """
+    named, reason = _named(row, world)
+    if reason or world.regions is None or not row["scene_id"]:
+        return Twin(reason=reason)
+    area = world.regions.areas(row["scene_id"])
+    spared = {object_id for mention in row["objects"] for object_id in mention["object_ids"]}
+    others = sorted(area.keys() - spared)
+    if len(others) < len(named):
+        return Twin(reason="shows fewer other objects than named ones")
+    rng = generator(world.seed, "drowned_context", row["question_id"])
+    sets = [rng.choice(others, len(named), replace=False).tolist() for _ in range(SETS_DRAWN)]
+    nearest = min(sets, key=lambda each: abs(_log_area(each, area) - _log_area(named, area)))
+    return Twin(row["scene_id"], objects=sorted(nearest))
+
+
+def drowned_all(row: QuestionRow, world: World) -> Twin:
+    """Return the twin with noise over every object that the frames show; walls, floor and ceiling stay."""
+    if not row["scene_id"]:
+        return Twin(reason=NO_SCENE)
+    if world.regions is None or row["scene_id"] not in world.regions:
+        return Twin(reason=NO_REGIONS)
+    found = world.regions.objects(row["scene_id"])
+    return Twin(row["scene_id"], objects=found) if found else Twin(reason="no object is in the frames")
+
+
+def _log_area(objects: Sequence[int], area: Mapping[int, int]) -> float:
+    return math.log(max(1, sum(area[each] for each in objects)))
+
+
 def _named(row: QuestionRow, world: World) -> tuple[list[int], str | None]:
     """Return the objects that the question names and the frames show, or the reason why there is none."""
     if not row["scene_id"]:
         return [], NO_SCENE
     if world.regions is None or row["scene_id"] not in world.regions:
-        return [], "no regions of objects are known"
+        return [], NO_REGIONS
     named = {object_id for mention in row["objects"] for object_id in mention["object_ids"]}
     if not named:
         return [], "names no object"
@@ -183,6 +225,6 @@ def _named(row: QuestionRow, world: World) -> tuple[list[int], str | None]:
 
 
 TWINS: dict[str, Callable[[QuestionRow, World], Twin]] = {
-    each.__name__: each for each in (black, shuffled, other_room, drowned, removed)
+    each.__name__: each for each in (black, shuffled, other_room, drowned, removed, drowned_context, drowned_all)
 }
 """Name of a probe (`config.choices.PROBES`) -> its twin of a question's video."""

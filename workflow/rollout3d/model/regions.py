@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,17 @@ class Regions:
         """Return the perturbable objects with a region in at least one of the frames shown, sorted."""
         shown = {row["frame_index"] for row in self._frame_rows(scene_id)}
         return sorted({object_id for frame, object_id in self._masks(scene_id) if frame in shown})
+
+    def areas(self, scene_id: str) -> dict[int, int]:
+        """Return the pixels of each of `objects`, at the stored size, summed over the frames shown and repeated."""
+        shown = Counter(row["frame_index"] for row in self._frame_rows(scene_id))
+        found: dict[int, int] = {}
+        for (frame, object_id), mask in self._masks(scene_id).items():
+            if frame in shown:
+                # Run lengths start with zeros, so that every second one is of true pixels.
+                pixels = int(np.frombuffer(mask, "<u4")[1::2].sum())
+                found[object_id] = found.get(object_id, 0) + shown[frame] * pixels
+        return found
 
     def frames(self, scene_id: str, object_ids: Iterable[int]) -> set[int]:
         """Return the indices of the stored frames in which any of the objects has a region."""

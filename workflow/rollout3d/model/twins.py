@@ -1,4 +1,4 @@
-"""Twins: videos that cannot answer a question, shown in place of its own, as a `PROBES` table describes them."""
+"""Twins: altered videos of a question, shown in place of its own, as a `PROBES` table describes them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from rollout3d.tables.rows import ProbeRow, QuestionRow
 
 BLACK = "black"
 """Name of the probe that needs no table: every picture is black."""
+CONTEXT = "drowned_context"
+"""Name of the probe that leaves the pixels of the objects which the question names as they are."""
 
 
 class Twins:
@@ -54,18 +56,26 @@ class Twins:
             video = self._store.video(row["scene_id"], self._set, n, pixels)
         frames = video.frames if row["order"] is None else video.frames[row["order"]]
         if row["objects"]:
-            frames = self._drowned(question, row["objects"], frames, n)
+            frames = self._drowned(question, probe, row["objects"], frames, n)
         return replace(video, frames=frames)
 
-    def _drowned(self, question: QuestionRow, objects: Sequence[int], frames: np.ndarray, n: int | None) -> np.ndarray:
-        """Return frames (k, H, W, 3) with every pixel of the objects replaced by noise, uniform over all colours."""
+    def _drowned(
+        self, question: QuestionRow, probe: str, objects: Sequence[int], frames: np.ndarray, n: int | None
+    ) -> np.ndarray:
+        """Return frames (k, H, W, 3) with every pixel of the objects replaced by noise, uniform over all colours.
+
+        Of `CONTEXT` the pixels of the objects that the question names are left out.
+        """
         if self._regions is None:
             self._regions = Regions(*self._tables, lambda scene: self._store.rows(scene, self._set, n))
         scene = question["scene_id"]
         if scene is None or scene not in self._regions:
             raise MissingFrames(f"scene {scene}: no regions of objects to drown: give --objects and --regions")
         region = self._regions.union(scene, objects, frames.shape[:3])
-        rng = generator(self._seed, "drowned", question["question_id"])
+        if probe == CONTEXT:
+            named = [each for mention in question["objects"] for each in mention["object_ids"]]
+            region &= ~self._regions.union(scene, named, frames.shape[:3])
+        rng = generator(self._seed, probe, question["question_id"])
         frames = frames.copy()
         frames[region] = rng.integers(0, 256, (int(region.sum()), 3), np.uint8)
         return frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rollout3d.config.choices import PROBES
+from rollout3d.config.choices import PROBES, PROBES_WITH_ANSWER
 from rollout3d.evaluation.views import VIDEO, seen_view
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.scoring.aggregate import task_named
@@ -16,10 +16,12 @@ Row = Mapping[str, Any]
 def pixel_lines(rows: Sequence[Row]) -> list[str]:
     """Return two lines on one benchmark: the tasks that runs answer from the frames, and the others.
 
-    A task counts where its score is above that with every probe that was asked, with intervals that hold for all tasks
-    together (`evaluation.seeing`); the line names the probes. Empty without probes whose intervals are known.
+    A task counts where its score is above that with every probe that was asked and lacks the answer, with intervals
+    that hold for all tasks together (`evaluation.seeing`); the line names the probes. Empty without probes whose
+    intervals are known.
     """
-    views = [view for view in map(seen_view, PROBES) if any(row["view"] == view for row in rows)]
+    controls = [seen_view(probe) for probe in PROBES if probe not in PROBES_WITH_ANSWER]
+    views = [view for view in controls if any(row["view"] == view for row in rows)]
     gains = {(row["run"], row["task"], row["view"]): row for row in rows if row["view"] in views}
     if not any(row["low"] is not None for row in gains.values()):
         return []

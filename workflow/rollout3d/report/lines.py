@@ -31,6 +31,8 @@ PROBE_WORDS = {
     "other_room": "another room's video",
     "drowned": "its objects under noise",
     "removed": "only frames without its objects",
+    "drowned_context": "other objects under noise",
+    "drowned_all": "all objects under noise",
 }
 """Probe -> the frames that the model was shown, in words."""
 VIEWS = (

@@ -1,4 +1,4 @@
-"""Make the table of probes: for each question, videos that cannot answer it (`model.probes`).
+"""Make the table of probes: for each question, altered videos (`model.probes`).
 
     rollout3d probes --questions questions.parquet --frames frames.parquet --out probes.parquet \\
         --objects objects.parquet --regions regions.aabb_none.parquet
@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--questions", required=True, help="table questions")
     parser.add_argument("--frames", required=True, nargs="+", help="tables frames of their scenes")
-    parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for drowned and removed")
-    parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for drowned and removed")
+    parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for probes of objects")
+    parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for probes of objects")
     parser.add_argument("--sets", nargs="*", default=[], help="frame sets; default: the one of evaluation")
     parser.add_argument("--benchmark", help="name of the benchmark, for the lineage")
     parser.add_argument("--out", required=True, help="table probes")

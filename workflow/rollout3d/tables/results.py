@@ -23,9 +23,9 @@ _REWARDS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
 PROBES: Table[ProbeRow] = _declare(
     "probes",
-    "one question with a video that cannot answer it",
+    "one question with an altered video",
     _field("question_id", _S, "question"),
-    _field("probe", _S, "black | shuffled | other_room | drowned | removed"),
+    _field("probe", _S, "black | shuffled | other_room | drowned | removed | drowned_context | drowned_all"),
     _field("sets", _STRINGS, "frame set whose frames are shown"),
     _null("scene_id", _S, "scene whose frames are shown; null for a question's own pictures, or if there is no twin"),
     _null("order", pa.list_(pa.int64()), "places among the frames shown, in the new order; null = as they are"),

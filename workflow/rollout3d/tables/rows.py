@@ -587,13 +587,13 @@ class PredictionRow(TypedDict):
 
 
 class ProbeRow(TypedDict):
-    """one question with a video that cannot answer it"""
+    """one question with an altered video"""
 
     question_id: str
     """question"""
 
     probe: str
-    """black | shuffled | other_room | drowned | removed"""
+    """black | shuffled | other_room | drowned | removed | drowned_context | drowned_all"""
 
     sets: list[str]
     """frame set whose frames are shown"""
