@@ -50,6 +50,7 @@ include: "rules/cot.smk"
 include: "rules/sft.smk"
 include: "rules/grpo.smk"
 include: "rules/evaluate.smk"
+include: "rules/claims.smk"
 include: "rules/report.smk"
 # What of all this is current: identities, the store, what the user keeps.
 include: "rules/lineage.smk"

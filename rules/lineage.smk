@@ -14,7 +14,7 @@ from rollout3d.tables.store import Store
 
 PARTED = ("frames", "regions", "visibility", "probes")
 """Outputs whose rows belong to frame sets."""
-STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo", "benchmark_maps": "cognitive_maps"}
+STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo", "benchmark_maps": "cognitive_maps", "rollout_claims": "claims"}
 """Rules whose stage has another name."""
 
 MADE = {each.name: each for each in own_rules() if each.output}

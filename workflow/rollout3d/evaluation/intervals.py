@@ -6,7 +6,7 @@ averages of VSI-Bench are taken of each draw. `seeing` has the closed form for d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,14 +19,20 @@ Bounds = tuple[float, float]
 
 
 def bootstrap(
-    scores: np.ndarray, types: Sequence[str], scenes: Sequence[str], draws: int = DRAWS, seed: int = 0
+    scores: np.ndarray,
+    types: Sequence[str],
+    scenes: Sequence[str],
+    draws: int = DRAWS,
+    seed: int = 0,
+    parts: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, list[Bounds] | None]:
     """Return the 95 % interval of each scorer, for each task with questions and for "overall".
 
     A task whose questions are all about one scene has None instead. `scores`: (questions, scorers), 0 to 1; `types`,
     `scenes`: question type and scene of each question. All scorers are evaluated on the same draws. A draw without any
     question of a task is left out of that task's interval, and its overall is the mean of the other tasks. Percentile
-    method; the seed makes equal inputs give equal intervals.
+    method; the seed makes equal inputs give equal intervals. `parts`: task -> its question types, by default those of
+    VSI-Bench.
     """
     names, type_of = np.unique(np.asarray(types), return_inverse=True)
     rooms, room_of = np.unique(np.asarray(scenes), return_inverse=True)
@@ -41,14 +47,14 @@ def bootstrap(
     drawn_counts = (times @ counts)[:, :, None]
     with np.errstate(invalid="ignore"):
         means = dict(zip(names.tolist(), np.moveaxis(drawn_sums / drawn_counts, 1, 0), strict=True))
-    types_of = {task.name: parts for task, parts in tasks(names.tolist()).items()}
+    types_of = parts or {task.name: of_task for task, of_task in tasks(names.tolist()).items()}
     averages: dict[str, np.ndarray] = {}
-    for task, parts in types_of.items():
-        found = [means[name] for name in parts if name in means]
+    for task, of_task in types_of.items():
+        found = [means[name] for name in of_task if name in means]
         if found:
             averages[task] = _mean(found)
     averages["overall"] = _mean(list(averages.values()))
-    types_of["overall"] = tuple(names.tolist())
+    types_of = {**types_of, "overall": tuple(names.tolist())}
     n_rooms = {task: _rooms(counts, names, types_of[task]) for task in averages}
     return {task: _bounds(values) if n_rooms[task] > 1 else None for task, values in averages.items()}
 

@@ -263,6 +263,7 @@ STAGES: dict[str, Spec] = {
     ),
     "merge_predictions": Spec(),
     "score": Spec(_score, prompts=_wording),
+    "claims": Spec(),
     "paper_table": Spec(_paper_table),
     "summary": Spec(_fixed("*")),
     "compare": Spec(_fixed("*")),

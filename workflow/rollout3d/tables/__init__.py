@@ -34,6 +34,8 @@ from rollout3d.tables.reader import (
     verify,
 )
 from rollout3d.tables.results import (
+    CLAIM_SHARES,
+    CLAIMS,
     METRICS,
     PREDICTIONS,
     PROBES,

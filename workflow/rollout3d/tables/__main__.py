@@ -18,6 +18,8 @@ ROWS = {
     "audit": "AuditRow",
     "audit_released": "ReleasedAuditRow",
     "bias": "BiasRow",
+    "claim_shares": "ClaimShareRow",
+    "claims": "ClaimRow",
     "cognitive_maps": "CognitiveMapRow",
     "frames": "FrameRow",
     "hard": "HardRow",
@@ -54,6 +56,7 @@ STRUCTS = {
     ("category", "n"): "CategoryCount",
     ("category", "first_seen_s"): "Appearance",
     ("category", "object_ids"): "Mention",
+    ("kind", "name", "category", "start", "end"): "NamedObject",
     ("name", "value"): "NamedValue",
     ("object_id", "metres"): "CloudDistance",
     ("set", "answer"): "BudgetAnswer",
@@ -141,7 +144,8 @@ _SCALARS = (
 
 def _may_be_null(struct: str, field: str) -> bool:
     """Return whether a field of a struct may be null; Arrow declares all of them nullable."""
-    return struct == "Agreement" or (struct, field) in {("Image", "path"), ("Image", "bytes")}
+    optional = {("Image", "path"), ("Image", "bytes"), ("NamedObject", "category")}
+    return struct == "Agreement" or (struct, field) in optional
 
 
 def _text(text: str, indent: str) -> Iterator[str]:

@@ -12,7 +12,16 @@ from rollout3d.tables.fields import declare as _declare
 from rollout3d.tables.fields import nullable as _null
 
 if TYPE_CHECKING:
-    from rollout3d.tables.rows import MetricRow, PredictionRow, ProbeRow, ReportRow, RolloutRow, ScoreRow
+    from rollout3d.tables.rows import (
+        ClaimRow,
+        ClaimShareRow,
+        MetricRow,
+        PredictionRow,
+        ProbeRow,
+        ReportRow,
+        RolloutRow,
+        ScoreRow,
+    )
 
 
 _S, _I, _F = pa.string(), pa.int64(), pa.float64()
@@ -133,6 +142,56 @@ ROLLOUTS: Table[RolloutRow] = _declare(
     _field("advantage", _F, "normalised over the pooled group"),
     _field("n_tokens", _I, "completion tokens, end of turn included"),
     _field("perturbed_objects", pa.list_(pa.int64()), "objects perturbed in the view"),
+)
+
+_CLAIMS = pa.list_(
+    pa.struct(
+        [
+            ("kind", pa.string()),
+            ("name", pa.string()),
+            ("category", pa.string()),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+        ]
+    )
+)
+
+CLAIMS: Table[ClaimRow] = _declare(
+    "claims",
+    "one answer, or one rollout of a training, and the objects that its thought names",
+    _field("run", _S, "run"),
+    _null("benchmark", _S, "benchmark; null for a rollout"),
+    _null("step", _I, "optimiser step; null for an answer to a benchmark"),
+    _field("question_id", _S, "question"),
+    _field("question_type", _S, "question type"),
+    _null("space_id", _S, "physical space; null for general data"),
+    _field("view", _S, "video | a probe; of a rollout: view of the video that the prompt had"),
+    _field("sample", _I, "0, 1, ..."),
+    _field("text", _S, "completion"),
+    _null("queried", _I, "names of objects that question or options name; null = not judged"),
+    _null("context", _I, "names of objects that the scene has and the question does not name"),
+    _null("absent", _I, "names of objects that the scene does not have, of a category that its dataset counts"),
+    _null("unknown", _I, "names of things that nobody counts in this dataset"),
+    _field("mentions", _CLAIMS, "every name: kind, name, category or null, characters [start, end) of the text"),
+    _null("reason", _S, "why the thought was not judged; null if it was"),
+)
+
+CLAIM_SHARES: Table[ClaimShareRow] = _declare(
+    "claim_shares",
+    "one share of the answers or of the names in their thoughts, of one run, view and question type",
+    _field("run", _S, "run"),
+    _null("benchmark", _S, "benchmark; null for rollouts"),
+    _field("view", _S, "video | a probe; of rollouts: view of the video that the prompt had"),
+    _null("step", _I, "first optimiser step of the rollouts; null for answers to a benchmark"),
+    _null("last_step", _I, "last one"),
+    _field("question_type", _S, "question type; overall for all answers"),
+    _field("measure", _S, "answers (naming the kind) | mentions (of the kind) | changed | changed_minus_context"),
+    _null("kind", _S, "queried | context | absent; null for changed answers"),
+    _field("share", _F, "0 to 1; a difference: -1 to 1"),
+    _null("low", _F, "95 % interval, over physical spaces; null = one space"),
+    _null("high", _F, "its upper end"),
+    _field("n", _I, "answers; of mentions: names; of changed: questions"),
+    _field("spaces", _I, "physical spaces that these are about"),
 )
 
 # --- evaluation and report -------------------------------------------------------------------------------------------

@@ -66,6 +66,14 @@ class Mention(TypedDict):
     object_ids: list[int]
 
 
+class NamedObject(TypedDict):
+    kind: str
+    name: str
+    category: str | None
+    start: int
+    end: int
+
+
 class NamedValue(TypedDict):
     name: str
     value: float
@@ -208,6 +216,98 @@ class BiasRow(TypedDict):
 
     n: int
     """questions behind it"""
+
+
+class ClaimRow(TypedDict):
+    """one answer, or one rollout of a training, and the objects that its thought names"""
+
+    run: str
+    """run"""
+
+    benchmark: str | None
+    """benchmark; null for a rollout"""
+
+    step: int | None
+    """optimiser step; null for an answer to a benchmark"""
+
+    question_id: str
+    """question"""
+
+    question_type: str
+    """question type"""
+
+    space_id: str | None
+    """physical space; null for general data"""
+
+    view: str
+    """video | a probe; of a rollout: view of the video that the prompt had"""
+
+    sample: int
+    """0, 1, ..."""
+
+    text: str
+    """completion"""
+
+    queried: int | None
+    """names of objects that question or options name; null = not judged"""
+
+    context: int | None
+    """names of objects that the scene has and the question does not name"""
+
+    absent: int | None
+    """names of objects that the scene does not have, of a category that its dataset counts"""
+
+    unknown: int | None
+    """names of things that nobody counts in this dataset"""
+
+    mentions: list[NamedObject]
+    """every name: kind, name, category or null, characters [start, end) of the text"""
+
+    reason: str | None
+    """why the thought was not judged; null if it was"""
+
+
+class ClaimShareRow(TypedDict):
+    """one share of the answers or of the names in their thoughts, of one run, view and question type"""
+
+    run: str
+    """run"""
+
+    benchmark: str | None
+    """benchmark; null for rollouts"""
+
+    view: str
+    """video | a probe; of rollouts: view of the video that the prompt had"""
+
+    step: int | None
+    """first optimiser step of the rollouts; null for answers to a benchmark"""
+
+    last_step: int | None
+    """last one"""
+
+    question_type: str
+    """question type; overall for all answers"""
+
+    measure: str
+    """answers (naming the kind) | mentions (of the kind) | changed | changed_minus_context"""
+
+    kind: str | None
+    """queried | context | absent; null for changed answers"""
+
+    share: float
+    """0 to 1; a difference: -1 to 1"""
+
+    low: float | None
+    """95 % interval, over physical spaces; null = one space"""
+
+    high: float | None
+    """its upper end"""
+
+    n: int
+    """answers; of mentions: names; of changed: questions"""
+
+    spaces: int
+    """physical spaces that these are about"""
 
 
 class CognitiveMapRow(TypedDict):
