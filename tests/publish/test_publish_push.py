@@ -52,7 +52,7 @@ def test_a_push_uploads_the_folder_without_its_manifest_to_a_private_repository(
     assert hub.files == held and "README.md" in held
     assert hub.repos == {"me/questions": True} and hub.created[0]["type"] == "dataset"
     assert hub.tokens == {f"Bearer {TOKEN}"} and TOKEN not in done.stdout + done.stderr
-    assert len(hub.cards) == 1 and hub.cards[0]["repoType"] == "dataset"
+    assert {card["repoType"] for card in hub.cards} == {"dataset"}
     assert yaml.safe_load(hub.cards[0]["content"].split("---")[1])["license"] == "other"
 
 
