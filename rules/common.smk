@@ -38,6 +38,7 @@ from rollout3d import config as configuration
 from rollout3d import doors, resources
 from rollout3d.config import SAMPLED, SETTINGS, read
 from rollout3d.config.choices import PROBES_OF_OBJECTS
+from rollout3d.config.evaluation import map_given, shows_scans
 from rollout3d.config.frames import eval_set, evaluated_sets, stored_sets, train_set
 from rollout3d.config.recipes import summaries
 from rollout3d.config.runs import scans_table

@@ -150,7 +150,7 @@ def region_sets(wildcards):
 
 
 def benchmark_sets(wildcards):
-    return sorted({eval_set(each.evaluation, each.video) for each in OF_RUNS})
+    return sorted({eval_set(each.evaluation, each.video, wildcards.benchmark) for each in OF_RUNS})
 
 
 def own_video_sets(wildcards):
@@ -253,14 +253,14 @@ def benchmark_maps(benchmark):
     return [f"<results>/maps/{dataset}/{shard}.parquet" for dataset in tested for shard in shards(dataset)]
 
 
-def given_map_of(run):
-    """Return which map the prompts of a run give; direct prompts give none."""
-    return "none" if RUNS[run].asked == "direct" else study_of(run).evaluation.given_map
+def given_map_of(run, benchmark):
+    """Return which map the prompts of a run give on a benchmark; direct prompts give none."""
+    return map_given(study_of(run).evaluation, RUNS[run].asked, benchmark)
 
 
 def given_maps(wildcards):
     """True maps, for a run whose prompts give them or random ones; the preflight asks for published boxes."""
-    if given_map_of(wildcards.run) not in ("ground_truth", "random"):
+    if given_map_of(wildcards.run, wildcards.benchmark) not in ("ground_truth", "random"):
         return []
     found = benchmark_maps(wildcards.benchmark)
     if not found and wildcards.benchmark != "vsibench":
@@ -273,7 +273,7 @@ def given_maps(wildcards):
 
 def own_answers(wildcards):
     """Answers of the run that a run starts from, where prompts give the maps in them."""
-    if given_map_of(wildcards.run) != "own":
+    if given_map_of(wildcards.run, wildcards.benchmark) != "own":
         return []
     start = RUNS[wildcards.run].init
     if start not in RUNS:
@@ -286,7 +286,12 @@ def own_answers(wildcards):
 
 def scored_maps(wildcards):
     """True maps of the benchmark's scenes, for a run whose prompts offer or give maps; none where there are none."""
-    if RUNS[wildcards.run].asked == "direct" or not configuration.map_grid_of(study_of(wildcards.run)):
+    asked = study_of(wildcards.run)
+    if (
+        RUNS[wildcards.run].asked == "direct"
+        or not configuration.map_grid_of(asked)
+        or not shows_scans(wildcards.benchmark)
+    ):
         return []
     return benchmark_maps(wildcards.benchmark)
 

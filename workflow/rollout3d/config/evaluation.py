@@ -9,10 +9,10 @@ from pydantic import Field
 from rollout3d import doors
 from rollout3d.config.base import From0, Once
 from rollout3d.config.choices import BenchmarkName, DatasetName, Probe, Scorer
-from rollout3d.config.frames import RATE
+from rollout3d.config.frames import RATE, WHOLE
 from rollout3d.config.sections import Section
 
-FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{RATE})$")]
+FramePolicy = Annotated[str, Field(pattern=rf"^(uniform|official|{WHOLE}|{RATE})$")]
 """How frames are chosen from a benchmark's video; `geometry/frames.py` reads it."""
 
 GivenMap = Literal["none", "ground_truth", "random", "own"]
@@ -35,6 +35,17 @@ def official_scorer(style: Literal["direct", "think"], benchmark: str | None = N
     return own[style]
 
 
+def shows_scans(benchmark: str | None) -> bool:
+    """Return whether a benchmark asks about scans of rooms alone, of which cognitive maps can be drawn and given."""
+    return benchmark is None or doors.BENCHMARKS.constant(benchmark, "SCANS", True)
+
+
+def map_given(evaluation: Evaluation, style: Literal["direct", "think"], benchmark: str | None = None) -> GivenMap:
+    """Return the cognitive map that prompts of a style give on a benchmark: none in direct ones, and none where the
+    benchmark asks about other videos than scans of rooms."""
+    return "none" if style == "direct" or not shows_scans(benchmark) else evaluation.given_map
+
+
 class Evaluation(Section):
     benchmarks: Annotated[list[BenchmarkName], Once] = ["vsibench"]
     """Benchmarks that runs answer; empty = none, and training questions are guarded by the splits alone. [OCR]"""
@@ -43,11 +54,13 @@ class Evaluation(Section):
     empty = the whole benchmark. [assumed]"""
     frame_policy: FramePolicy = "uniform"
     """Choice of the frames of a benchmark's video. uniform: video.eval_frames at positions rounded to whole
-    frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most. [assumed;
-    official: VSI-Bench; fps: Qwen2.5-VL's own processing]"""
+    frames; official: as many, positions truncated; fps1max64: one per second of the video, 64 at most; all: every
+    frame, for ReVSI. A benchmark with a rule of its own (docs/benchmarks.md) keeps it. [assumed; official: VSI-Bench;
+    fps: Qwen2.5-VL's own processing]"""
     scorers: Annotated[list[Scorer], Field(min_length=1), Once] = ["auto"]
-    """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: vsibench for direct
-    answers, tagged for reasoned ones. [VSI-Bench; tagged assumed]"""
+    """Scorers of the stored texts (`rollout3d score --help`), the one of the tables first; auto: the benchmark's own,
+    and those beside it; for VSI-Bench vsibench for direct answers, tagged for reasoned ones. [VSI-Bench; tagged
+    assumed]"""
     temperature: From0 = 0.0
     """Temperature at which answers are sampled; 0 = greedy. [VSI-Bench: greedy]"""
     probes: Annotated[list[Probe], Once] = []

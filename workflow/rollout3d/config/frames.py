@@ -1,8 +1,8 @@
 """Frame sets by name: which frames of a video are stored, and which of them a model reads.
 
-A set is a number of frames, or a rate with a cap. Names stand in the column `sets` of the frames tables: `uniform16`
-(evenly spaced, both ends), `official32` (positions truncated, as VSI-Bench's evaluation does), `fps2max16` (two a
-second, 16 at most). `geometry/frames.py` chooses the frames. Light: the Snakefile reads it.
+A set is a number of frames, a rate with a cap, or all frames. Names stand in the column `sets` of the frames tables:
+`uniform16` (evenly spaced, both ends), `official32` (positions truncated, as VSI-Bench's evaluation does), `fps2max16`
+(two per second, 16 at most), `all`. `geometry/frames.py` chooses the frames. Light: the Snakefile reads it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RATE = r"fps(?P<fps>[1-9][0-9]*(?:\.[0-9]+)?|0\.[0-9]*[1-9])max(?P<most>[1-9][0-9]*)"
 _RATE = re.compile(RATE)
+WHOLE = "all"
+"""Name of the set of all frames of a video."""
 
 WHOLE_VIDEO = "full"
 """Name of the whole video where it stands beside frame sets: in the table visibility, and in what questions say."""
@@ -64,10 +66,13 @@ def train_set(video: Video) -> str:
     return set_name(video.train_frames)
 
 
-def eval_set(evaluation: Evaluation, video: Video) -> str:
-    """Return the name of the set that evaluation reads."""
+def eval_set(evaluation: Evaluation, video: Video, benchmark: str | None = None) -> str:
+    """Return the name of the set that evaluation reads: a benchmark's own (`FRAMES` of its file), else the study's."""
+    own = doors.BENCHMARKS.constant(benchmark, "FRAMES", None) if benchmark else None
+    if own is not None:
+        return own
     policy = evaluation.frame_policy
-    return policy if _RATE.fullmatch(policy) else f"{policy}{video.eval_frames}"
+    return policy if policy == WHOLE or _RATE.fullmatch(policy) else f"{policy}{video.eval_frames}"
 
 
 def teacher_set(video: Video) -> str:

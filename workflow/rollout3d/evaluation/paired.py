@@ -39,7 +39,8 @@ def compare(
 
     Texts are scored anew by `scorer`. Raises InvalidInput where a run does not answer the same questions of the view.
     """
-    types = {row["question_id"]: row["question_type"] for row in questions}
+    cell_of = benchmarks.cells(benchmark)
+    cells = {row["question_id"]: cell_of(row) for row in questions}
     spaces = {row["question_id"]: row["space_id"] or row["scene_id"] or row["question_id"] for row in questions}
     start = _scores(before, questions, view, scorer)
     differences = []
@@ -49,9 +50,9 @@ def compare(
             raise InvalidInput(f"run {name} answers {len(end)} questions with {view}, the first run {len(start)}")
         differences.append({question: end[question] - start[question] for question in start})
     average = benchmarks.get(benchmark).average
-    own = [gains(each, types, spaces, average)["overall"].mean for each in differences]
+    own = [gains(each, cells, spaces, average)["overall"].mean for each in differences]
     mean = {question: sum(each[question] for each in differences) / len(differences) for question in start}
-    return Comparison(gains(mean, types, spaces, average), dict(zip(after, own, strict=True)))
+    return Comparison(gains(mean, cells, spaces, average), dict(zip(after, own, strict=True)))
 
 
 def _scores(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 from rollout3d.config import Evaluation, Video
-from rollout3d.config.evaluation import official_scorer
+from rollout3d.config.evaluation import map_given, official_scorer
 from rollout3d.config.frames import eval_set
 from rollout3d.model.answer import Setting, answer
 from rollout3d.model.load import Policy
@@ -20,11 +20,13 @@ from rollout3d.model.wordings import Style
 from rollout3d.tables.rows import PredictionRow, QuestionRow
 
 
-def settings(config: Evaluation, video: Video) -> list[Setting]:
-    """Return the settings of a run: frames (OCR: 32), and for each of `evaluation.probes` as many of that twin."""
-    name = eval_set(config, video)
+def settings(config: Evaluation, video: Video, benchmark: str | None = None) -> list[Setting]:
+    """Return the settings of a run: frames (OCR: 32; a benchmark may have its own), and for each of `evaluation.probes`
+    as many of that twin."""
+    name = eval_set(config, video, benchmark)
     found = [Setting(name, frame_set=name, pixels=video.eval_pixels)]
-    return [*found, *(replace(found[0], name=f"{each}{found[0].shown.n}", probe=each) for each in config.probes)]
+    n = found[0].shown.n or ""
+    return [*found, *(replace(found[0], name=f"{each}{n}", probe=each) for each in config.probes)]
 
 
 def evaluate(
@@ -49,17 +51,18 @@ def evaluate(
 ) -> Iterator[PredictionRow]:
     """Answer question rows and yield prediction rows, those of the questions' own video first.
 
-    Answers are scored by the official scorer of `style` on `benchmark`. `think` names the wording that asks for
-    reasoning, None for direct answers. `most_tokens`: maximum length of an answer. `batch_size`: questions that are
-    answered together, where the back end shares forwards. Answers in `parts` are not computed again. `split` names the
-    part of the benchmark that its questions are. `twins` has the videos of `config.probes`. `given_maps`: question id
-    -> the map that its prompt gives, of the kind `config.given_map`.
+    Answers are scored by the official scorer of `style` on `benchmark`, which may have frames and a direct prompt of
+    its own. `think` names the wording that asks for reasoning, None for direct answers. `most_tokens`: maximum length
+    of an answer. `batch_size`: questions that are answered together, where the back end shares forwards. Answers in
+    `parts` are not computed again. `split` names the part of the benchmark that its questions are. `twins` has the
+    videos of `config.probes`. `given_maps`: question id -> the map that its prompt gives, of the kind
+    `config.given_map`.
     """
     predictions = answer(
         rows,
         policy,
         store,
-        settings(config, video),
+        settings(config, video, benchmark),
         sampling=Sampling(
             temperature=config.temperature,
             max_new_tokens=most_tokens,
@@ -74,7 +77,8 @@ def evaluate(
         split=split,
         twins=twins,
         given_maps=given_maps,
-        which_map="none" if style == "direct" else config.given_map,
+        which_map=map_given(config, style, benchmark),
+        benchmark=benchmark,
     )
     for row in predictions:
         yield cast(PredictionRow, {**row, "model": run})

@@ -51,19 +51,21 @@ def score_rows(
 
     `training`: the table that the baselines guess from (question_type and ground_truth are read). `rests_on`: names of
     kept rules and runs, written into every row. `scorers`: the first one is the official one of this run; auto stands
-    for the official scorer of the prompt style (`official_scorer`). `wanted`: what the configuration asks for
-    (`settings.configured`), with which the predictions must agree. `well_formed` is given for scorers
-    with a `FORMAT` only: direct answers have no format to keep. For the same answers, `readable` is the share whose
-    thought can be judged and `consistent` the share of those that follow from it (`questions.thought`). In the view of
-    a probe only questions with such a twin have answers (`model.probes`). `maps`: scene -> its true map of `grid`
-    x `grid` cells, with which the maps that answers draw, or that prompts gave, are compared; None compares none.
+    for the official scorer of the prompt style (`official_scorer`) and those beside it (`BESIDE` of the benchmark's
+    file). Guesses are those of `GUESSES`. `wanted`: what the configuration asks for (`settings.configured`), with which
+    the predictions must agree. `well_formed` is given for scorers with a `FORMAT` only: direct answers have no format
+    to keep. For the same answers, `readable` is the share whose thought can be judged and `consistent` the share of
+    those that follow from it (`questions.thought`). In the view of a probe only questions with such a twin have answers
+    (`model.probes`). `maps`: scene -> its true map of `grid` x `grid` cells, with which the maps that answers
+    draw, or that prompts gave, are compared; None compares none.
 
     Raises ValueError if a view does not answer each of its questions exactly once, because unanswered questions would
     silently raise or lower the average; for an unknown scorer; and what `settings.line` raises.
     """
     by_id = {row["question_id"]: row for row in questions}
-    types = {name: row["question_type"] for name, row in by_id.items()}
-    if len(types) != len(questions):
+    cell_of = benchmarks.cells(benchmark)
+    cells = {name: cell_of(row) for name, row in by_id.items()}
+    if len(cells) != len(questions):
         raise ValueError(f"benchmark {benchmark}: question ids are not unique")
     average = benchmarks.get(benchmark).average
     rows: list[ScoreRow] = []
@@ -95,7 +97,7 @@ def score_rows(
         answered = [p for p in predictions if view_of(p["setting"]) == view]
         if not answered and view != VIDEO:
             continue
-        _complete(answered, types, f"run {run} on {benchmark}, view {view}", partly=view != VIDEO)
+        _complete(answered, cells, f"run {run} on {benchmark}, view {view}", partly=view != VIDEO)
         views[view] = answered
         made[view] = {"settings": settings.line(answered, wanted, rests_on), "model_digest": _model(answered)}
     spaces = {row["question_id"]: row["space_id"] or row["scene_id"] or row["question_id"] for row in questions}
@@ -106,37 +108,37 @@ def score_rows(
             scores: dict[str, list[float]] = {}
             kept: dict[str, dict[str, list[float]]] = {name: {} for name in SHARES}
             for p, value in zip(answered, found, strict=True):
-                question_type = types[p["question_id"]]
-                scores.setdefault(question_type, []).append(value)
+                cell = cells[p["question_id"]]
+                scores.setdefault(cell, []).append(value)
                 if maps is not None:
                     truth = maps.get(by_id[p["question_id"]]["scene_id"] or "")
                     drawn = map_scores(p, truth, grid) if truth else None
-                    kept["mapped"].setdefault(question_type, []).append(drawn is not None)
+                    kept["mapped"].setdefault(cell, []).append(drawn is not None)
                     if drawn is not None:
-                        kept["map_accuracy"].setdefault(question_type, []).append(drawn.paper)
-                        kept["map_accuracy_code"].setdefault(question_type, []).append(drawn.code)
+                        kept["map_accuracy"].setdefault(cell, []).append(drawn.paper)
+                        kept["map_accuracy_code"].setdefault(cell, []).append(drawn.code)
                 if doors.SCORERS.constant(scorer, "FORMAT", False):
-                    kept["well_formed"].setdefault(question_type, []).append(well_formed(p["text"], strict=False))
+                    kept["well_formed"].setdefault(cell, []).append(well_formed(p["text"], strict=False))
                     led = follows(p["text"], by_id[p["question_id"]])
-                    kept["readable"].setdefault(question_type, []).append(led is not None)
+                    kept["readable"].setdefault(cell, []).append(led is not None)
                     if led is not None:
-                        kept["consistent"].setdefault(question_type, []).append(led)
+                        kept["consistent"].setdefault(cell, []).append(led)
             add_means(view, scores, made[view] | {"scorer": scorer}, kept)
             by_view[view] = {p["question_id"]: value for p, value in zip(answered, found, strict=True)}
         for view, theirs in by_view.items():
             if view == VIDEO:
                 continue
             differences = {q: by_view[VIDEO][q] - value for q, value in theirs.items()}
-            for task, gain in gains(differences, types, spaces, average).items():
+            for task, gain in gains(differences, cells, spaces, average).items():
                 low, high = (None if x is None else 100 * x for x in (gain.low, gain.high))
                 numbers = {"score": 100 * gain.mean, "low": low, "high": high, "n": gain.n}
                 add(**made[VIDEO], scorer=scorer, task=task, view=seen_view(view), **numbers, **dict.fromkeys(SHARES))
 
     answers = training_answers(training)
-    for view, baseline in BASELINES.items():
+    for view in doors.BENCHMARKS.constant(benchmark, "GUESSES", tuple(BASELINES)):
         guesses: dict[str, list[float]] = {}
         for row in questions:
-            guesses.setdefault(row["question_type"], []).append(baseline(row, answers))
+            guesses.setdefault(cells[row["question_id"]], []).append(BASELINES[view](row, answers))
         add_means(view, guesses)
     return rows
 
@@ -178,8 +180,10 @@ def _resolved(scorers: Sequence[str], answered: Sequence[PredictionRow], benchma
                     f"the predictions are for several scorers ({', '.join(made_for) or 'none'}): name one in "
                     "evaluation.scorers instead of auto"
                 )
-            name = made_for[0] if style is None else official_scorer(style, benchmark)
-        names.append(name)
+            names.append(made_for[0] if style is None else official_scorer(style, benchmark))
+            names += doors.BENCHMARKS.constant(benchmark, "BESIDE", ())
+        else:
+            names.append(name)
     return list(dict.fromkeys(names))
 
 
@@ -190,24 +194,24 @@ def _model(answered: Sequence[PredictionRow]) -> str | None:
     return next(iter(digests)) if len(digests) == 1 else None
 
 
-def _share(task: str, of_type: Mapping[str, list[float]], average: Average) -> float | None:
+def _share(task: str, of_cell: Mapping[str, list[float]], average: Average) -> float | None:
     """Mean of the values of the questions that a task of the benchmark averages; None without values."""
-    values = [value for name, own in of_type.items() if _counts(name, task, average) for value in own]
+    values = [value for name, own in of_cell.items() if _counts(name, task, average) for value in own]
     return sum(values) / len(values) if values else None
 
 
-def _counts(question_type: str, task: str, average: Average) -> bool:
-    """Return whether questions of a type belong to a task of the benchmark."""
-    mean = average({question_type: [1.0]}).get(task)
+def _counts(cell: str, task: str, average: Average) -> bool:
+    """Return whether questions of a cell belong to a task of the benchmark."""
+    mean = average({cell: [1.0]}).get(task)
     return mean is not None and mean.n > 0
 
 
-def _complete(answered: Sequence[PredictionRow], types: Mapping[str, str], what: str, partly: bool) -> None:
+def _complete(answered: Sequence[PredictionRow], asked: Mapping[str, str], what: str, partly: bool) -> None:
     ids = [p["question_id"] for p in answered]
-    complete = set(ids) <= set(types) and len(set(ids)) == len(ids) if partly else sorted(ids) == sorted(types)
+    complete = set(ids) <= set(asked) and len(set(ids)) == len(ids) if partly else sorted(ids) == sorted(asked)
     if not complete:
-        lost, extra = sorted(set(types) - set(ids)), sorted(set(ids) - set(types))
+        lost, extra = sorted(set(asked) - set(ids)), sorted(set(ids) - set(asked))
         raise ValueError(
-            f"{what}: {len(types)} questions but {len(ids)} answers; {len(lost)} unanswered {lost[:3]}, "
+            f"{what}: {len(asked)} questions but {len(ids)} answers; {len(lost)} unanswered {lost[:3]}, "
             f"{len(extra)} of other questions {extra[:3]}: evaluate again on this question table"
         )

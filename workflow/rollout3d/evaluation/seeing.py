@@ -35,28 +35,28 @@ class Gain:
 
 
 def gains(
-    differences: Mapping[str, float], types: Mapping[str, str], spaces: Mapping[str, str], average: Average
+    differences: Mapping[str, float], cells: Mapping[str, str], spaces: Mapping[str, str], average: Average
 ) -> dict[str, Gain]:
     """Return the gain of each task, tasks without questions left out.
 
-    `differences`: question id -> score on the video minus score on the probe, -1 to 1; `types`, `spaces`: question id
-    -> question type, physical space; `average`: of the benchmark.
+    `differences`: question id -> score on the video minus score on the probe, -1 to 1; `cells`, `spaces`: question id
+    -> cell that its score is averaged in (`benchmarks.cells`), physical space; `average`: of the benchmark.
     """
     from scipy.stats import t
 
-    by_type: dict[str, list[str]] = {}
+    by_cell: dict[str, list[str]] = {}
     for question in differences:
-        by_type.setdefault(types[question], []).append(question)
-    means = average({name: [differences[q] for q in ids] for name, ids in by_type.items()})
-    centre = {name: math.fsum(differences[q] for q in ids) / len(ids) for name, ids in by_type.items()}
+        by_cell.setdefault(cells[question], []).append(question)
+    means = average({name: [differences[q] for q in ids] for name, ids in by_cell.items()})
+    centre = {name: math.fsum(differences[q] for q in ids) / len(ids) for name, ids in by_cell.items()}
     squares = dict.fromkeys(means, 0.0)
     clusters = dict.fromkeys(means, 0)
     for space in sorted(set(spaces[q] for q in differences)):
         own = {
             name: [differences[q] - centre[name] if spaces[q] == space else 0.0 for q in ids]
-            for name, ids in by_type.items()
+            for name, ids in by_cell.items()
         }
-        counts = average({name: [1.0 for q in ids if spaces[q] == space] for name, ids in by_type.items()})
+        counts = average({name: [1.0 for q in ids if spaces[q] == space] for name, ids in by_cell.items()})
         for task, part in average(own).items():
             if part.score is not None:
                 squares[task] += part.score**2

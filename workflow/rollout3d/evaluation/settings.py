@@ -12,13 +12,13 @@ from typing import Any, cast
 
 from rollout3d import doors
 from rollout3d.config import Config
-from rollout3d.config.evaluation import official_scorer
+from rollout3d.config.evaluation import map_given, official_scorer
 from rollout3d.config.former import present_name
 from rollout3d.config.frames import eval_set
 from rollout3d.config.sections import Generation
 from rollout3d.errors import InvalidInput
 from rollout3d.geometry.frames import frame_set
-from rollout3d.model.wordings import Style, wording_digest, wording_name
+from rollout3d.model.wordings import Style, is_direct, wording_digest, wording_name
 from rollout3d.tables import SETTING_COLUMNS
 from rollout3d.tables.rows import PredictionRow, QuestionRow, ScoreRow
 
@@ -49,16 +49,23 @@ def style_of(method: str) -> Style:
     return "direct" if method == "none" else "think"
 
 
-def most_tokens(generation: Generation, style: Style) -> int:
-    """Return the maximum length of an answer in a prompt style, in tokens."""
-    return generation.max_new_tokens_direct if style == "direct" else generation.max_new_tokens
+def most_tokens(generation: Generation, style: Style, benchmark: str | None = None) -> int:
+    """Return the maximum length of an answer in a prompt style, in tokens.
+
+    Direct answers to a benchmark that publishes a length (`TOKENS` of its file) have that one.
+    """
+    if style == "think":
+        return generation.max_new_tokens
+    own = doors.BENCHMARKS.constant(benchmark, "TOKENS", None) if benchmark else None
+    return generation.max_new_tokens_direct if own is None else own
 
 
-def configured(config: Config, style: Style) -> dict[str, Any]:
-    """Return the settings that the configuration demands of a run, by column of `COMPARED`."""
+def configured(config: Config, style: Style, benchmark: str | None = None) -> dict[str, Any]:
+    """Return the settings that the configuration demands of a run on a benchmark, by column of `COMPARED`."""
     evaluation, generation, video = config.evaluation, config.generation, config.video
-    frames = frame_set(eval_set(evaluation, video))
-    prompt = "direct" if style == "direct" else wording_name(style, config.prompts.wording, evaluation.given_map)
+    frames = frame_set(eval_set(evaluation, video, benchmark))
+    think = None if style == "direct" else config.prompts.wording
+    prompt = wording_name(style, think, map_given(evaluation, style, benchmark), benchmark)
     return {
         "frames": frames.n,
         "frame_policy": frames.policy,
@@ -66,7 +73,7 @@ def configured(config: Config, style: Style) -> dict[str, Any]:
         "prompt": prompt,
         "prompt_digest": wording_digest(prompt),
         "temperature": evaluation.temperature,
-        "max_new_tokens": most_tokens(generation, style),
+        "max_new_tokens": most_tokens(generation, style, benchmark),
         "backend": generation.backend,
     }
 
@@ -76,12 +83,16 @@ def style_in(predictions: Sequence[PredictionRow]) -> Style | None:
     prompts = {row.get("prompt") for row in predictions}
     if None in prompts:
         return None
-    styles: set[Style] = {"direct" if prompt == "direct" else "think" for prompt in prompts}
+    styles: set[Style] = {"direct" if is_direct(str(prompt)) else "think" for prompt in prompts}
     return styles.pop() if len(styles) == 1 else None
 
 
 def wanted(
-    config: Config, predictions: Sequence[PredictionRow], method: str | None = None, style: Style | None = None
+    config: Config,
+    predictions: Sequence[PredictionRow],
+    method: str | None = None,
+    style: Style | None = None,
+    benchmark: str | None = None,
 ) -> dict[str, Any] | None:
     """Return the settings that the configuration demands of a run of `method`, or of answers in a prompt style.
 
@@ -89,7 +100,7 @@ def wanted(
     that nothing can be compared.
     """
     style = style or (style_of(method) if method else style_in(predictions))
-    return None if style is None else configured(config, style)
+    return None if style is None else configured(config, style, benchmark)
 
 
 def check_model(predictions: Sequence[PredictionRow], model_json: Path | str) -> None:
@@ -176,7 +187,7 @@ def line(
         demanded = (wanted or {}).get(name)
         if demanded is not None and any(value != demanded for value in values):
             marked[name] = demanded
-            tokens = TOKENS["direct" if (wanted or {}).get("prompt") == "direct" else "think"]
+            tokens = TOKENS["direct" if is_direct(str((wanted or {}).get("prompt"))) else "think"]
             key = tokens if name == "max_new_tokens" else KEYS.get(name)
             problems.append(
                 f"{_plain(name)} is {' and '.join(map(str, values))} in the predictions, {demanded} in the "

@@ -76,11 +76,12 @@ def build_prompt(
     think: str = "video_r1",
     twins: Twins | None = None,
     given_maps: Mapping[str, GivenMap] | None = None,
+    benchmark: str | None = None,
 ) -> Prompt:
     """Encode one question with its scene's video (and top view), with its own pictures and video, or as text alone.
 
     `twins`: the videos of a setting with a probe other than black. `given_maps`: question id -> the map that its prompt
-    gives. Raises ValueError for a probe of a question without a video.
+    gives. `benchmark`: whose words a direct prompt has. Raises ValueError for a probe of a question without a video.
     """
     shown = setting.frame_set, setting.n, setting.pixels
     media = question_media(row, store, *shown, bev=setting.bev)
@@ -93,7 +94,7 @@ def build_prompt(
             )
         media = replace(media, video=twins.video(row, setting.probe, media.video, setting.n, setting.pixels))
     given = (given_maps or {}).get(row["question_id"])
-    return question_prompt(row, media, policy.encoder, prompt_style, think, given_map=given)
+    return question_prompt(row, media, policy.encoder, prompt_style, think, given_map=given, benchmark=benchmark)
 
 
 def answer(
@@ -115,6 +116,7 @@ def answer(
     given_maps: Mapping[str, GivenMap] | None = None,
     which_map: str = "none",
     shows_progress: bool = True,
+    benchmark: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer questions and yield rows of `tables.PREDICTIONS`, setting by setting, in the order of `rows`.
 
@@ -122,8 +124,9 @@ def answer(
     `twins`. Questions are answered scene by scene, so that neighbours share a decoded and encoded video. Draws depend
     on the question's id and `seed` only. `back_end`: `generate_hf.Batches` (default) or a `generate_vllm.Engine`.
     `split` names the part of a benchmark that the rows are. `given_maps`: question id -> the cognitive map that its
-    prompt gives, and `which_map` its kind (`evaluation.given_map`). Every row holds its settings. `shows_progress`:
-    print how many questions are answered.
+    prompt gives, and `which_map` its kind (`evaluation.given_map`). `benchmark` decides the words of direct prompts,
+    and whether prompts offer a map. `shows_progress`: print how many questions are answered. Every row holds its
+    settings.
 
     Answers in `parts` are not computed again, and every finished batch is added there. Where the prompts of a batch
     share a forward, batches are the same whatever is in `parts`, and one that lacks an answer is computed anew, so that
@@ -156,7 +159,7 @@ def answer(
             for key in keys:
                 done.pop(key, None)
             chosen = [rows[i] for i in places]
-            encode = partial(_encode, chosen, policy, store, setting, prompt_style, think, twins, given_maps)
+            encode = partial(_encode, chosen, policy, store, setting, prompt_style, think, twins, given_maps, benchmark)
             todo[Batch(tuple(ids[i] for i in places), encode)] = keys
     if kept:
         LOG.info("%d of %d answers were kept by an earlier start", kept, len(wanted))
@@ -169,7 +172,7 @@ def answer(
                 parts.add(answers)
             yield from answers.items()
 
-    prompt = wording_name(prompt_style, think, which_map)
+    prompt = wording_name(prompt_style, think, which_map, benchmark)
     asked = {
         "prompt": prompt,
         "prompt_digest": wording_digest(prompt),

@@ -1,7 +1,8 @@
-"""The words around a question: VSI-Bench's direct prompt, and prompts that ask for reasoning.
+"""The words around a question: the direct prompts of benchmarks, and prompts that ask for reasoning.
 
-Wordings live in `resources/prompts/`: `direct.txt`, and `think_NAME.txt` for each name that `prompts.think` may take.
-A file is a remark followed by sections, `== name ==` and the exact text below it, blanks and empty lines included:
+Wordings live in `resources/prompts/`: `direct.txt` (VSI-Bench's), `direct_NAME.txt` for benchmarks with another one,
+and `think_NAME.txt` for each name that `prompts.think` may take. A file is a remark followed by sections, `== name ==`
+and the exact text below it, blanks and empty lines included:
 
 - `bev`, `video`, `images`: what comes before the question if it is shown a top view, a video, pictures of its own;
 - `options`: what is appended to a question with options, `{options}` standing for one option per line;
@@ -28,7 +29,15 @@ from typing import Any
 from rollout3d.config.evaluation import GIVEN_MAP_WORDS
 from rollout3d.model.encode import Encoder, Image, Part, Prompt, Text, Video
 from rollout3d.model.media import QuestionMedia
-from rollout3d.model.wordings import DIRECTORY, Style, general_wording, map_grid, wording_file, wording_name
+from rollout3d.model.wordings import (
+    DIRECTORY,
+    Style,
+    general_wording,
+    is_direct,
+    map_grid,
+    wording_file,
+    wording_name,
+)
 from rollout3d.tables.rows import QuestionRow
 
 ANSWER_TYPES = ("choice", "number", "text", "ocr", "regression")
@@ -52,17 +61,19 @@ def question_prompt(
     system: str | None = None,
     categories: Sequence[str] | None = None,
     given_map: GivenMap | None = None,
+    benchmark: str | None = None,
 ) -> Prompt:
     """Encode a question as a model is asked it, in training and in evaluation alike.
 
     `think` names the wording of style `think`; `system`: words of the system turn, None for the chat template's own.
-    `categories`: those that a map prompt lists; None for its own list. `given_map`: a map that the prompt gives. Raises
-    ValueError for an answer type that the wording does not know.
+    `categories`: those that a map prompt lists; None for its own list. `given_map`: a map that the prompt gives.
+    `benchmark`: whose words a direct prompt has; None for VSI-Bench's. Raises ValueError for an answer type that the
+    wording does not know.
     """
     images = [Image(image) for image in media.images]
     bev = None if media.bev is None else Image(media.bev)
     asked = {"style": style, "think": think, "categories": categories, "given_map": given_map}
-    parts = question_parts(row, media.video, images=images, bev=bev, **asked)
+    parts = question_parts(row, media.video, images=images, bev=bev, benchmark=benchmark, **asked)
     return encoder.prompt(parts, system)
 
 
@@ -76,16 +87,17 @@ def question_parts(
     think: str = "video_r1",
     categories: Sequence[str] | None = None,
     given_map: GivenMap | None = None,
+    benchmark: str | None = None,
 ) -> list[Part]:
     """Return the parts of the user's turn for one question row: media first, then the words.
 
     The top view comes before the video, as in the paper's annotation (OCR, cold start data construction). `think` names
     the wording of style `think`; `categories` are those that a map prompt lists, None for its own list; `given_map` is
-    a map that the prompt gives.
+    a map that the prompt gives; `benchmark`: whose words a direct prompt has, None for VSI-Bench's.
     """
     media: list[Part] = [*([bev] if bev else []), *([video] if video else []), *images]
     shown = [name for name, there in (("bev", bev), ("video", video), ("images", images)) if there]
-    return [*media, Text(question_text(row, shown, style, think, categories, given_map))]
+    return [*media, Text(question_text(row, shown, style, think, categories, given_map, benchmark))]
 
 
 def question_text(
@@ -95,14 +107,15 @@ def question_text(
     think: str = "video_r1",
     categories: Sequence[str] | None = None,
     given_map: GivenMap | None = None,
+    benchmark: str | None = None,
 ) -> str:
     """Return the words of the user's turn; `shown` lists what precedes them: bev, video, images.
 
     `categories`: those that a map prompt lists; None for its own list. A question that is not about a scan (without
-    `scene_id`) is never offered a map. `given_map`: a map that stands before the question. Raises ValueError for an
-    answer type that the wording does not know.
+    `scene_id`) is never offered a map. `given_map`: a map that stands before the question. `benchmark`: whose words a
+    direct prompt has; None for VSI-Bench's. Raises ValueError for an answer type that the wording does not know.
     """
-    name = wording_name(style, think)
+    name = wording_name(style, think, benchmark=benchmark)
     grid = map_grid(name)
     if grid is not None and row["scene_id"] is None:
         name, grid = general_wording(name), None
@@ -130,7 +143,7 @@ def wording(name: str) -> dict[str, str]:
     """Return the sections of the file of a wording. Raises ValueError if the file or a section is missing."""
     path = DIRECTORY / wording_file(name)
     if not path.exists():
-        known = sorted(p.stem for p in DIRECTORY.glob("*.txt") if p.stem == "direct" or p.stem.startswith("think_"))
+        known = sorted(p.stem for p in DIRECTORY.glob("*.txt") if is_direct(p.stem) or p.stem.startswith("think_"))
         raise ValueError(f"{path}: no such prompt; known are {', '.join(known)}")
     return _sections(path, {*SECTIONS, *(("categories",) if map_grid(name) else ())})
 

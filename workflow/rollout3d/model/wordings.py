@@ -1,8 +1,8 @@
 """Names and digests of the wordings of questions. Needs no torch, so that scoring can use it.
 
-A wording is a file of `resources/prompts`: `direct`, or `think_NAME`. One that offers a map is named with its grid
-size: `think_map15` is `think_map.txt` at 15 x 15 cells. A prompt that gives a map (`evaluation.given_map`) says which
-behind a plus sign: `think_map10+ground_truth_map`.
+A wording is a file of `resources/prompts`: `direct`, `direct_NAME` for a benchmark with a published prompt of its own,
+or `think_NAME`. One that offers a map is named with its grid size: `think_map15` is `think_map.txt` at 15 x 15 cells. A
+prompt that gives a map (`evaluation.given_map`) says which behind a plus sign: `think_map10+ground_truth_map`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,35 @@ import re
 from functools import cache
 from typing import Literal
 
+from rollout3d import doors
 from rollout3d.config import Prompts
-from rollout3d.config.evaluation import GIVEN_MAP_WORDS
+from rollout3d.config.evaluation import GIVEN_MAP_WORDS, shows_scans
 from rollout3d.resources import shipped
 
 DIRECTORY = shipped("resources/prompts")
 
 Style = Literal["direct", "think"]
+DIRECT = "direct"
+"""Wording of direct answers, VSI-Bench's; names of others begin with it."""
 
 _MAP = re.compile(rf"think_({'|'.join(Prompts.GENERAL)})([1-9]\d*)")
 
 
-def wording_name(style: Style, think: str | None, given_map: str = "none") -> str:
+def wording_name(style: Style, think: str | None, given_map: str = "none", benchmark: str | None = None) -> str:
     """Return the name of the wording that a style uses; `think`: of style think (`config.Prompts.wording`).
 
-    `given_map`: the map that the prompt gives, as of `evaluation.given_map`.
+    `given_map`: the map that the prompt gives, as of `evaluation.given_map`. `benchmark`: where it is asked: its file
+    may name a wording of direct answers (`PROMPT`), and one that is not about scans of rooms offers no map.
     """
-    name = "direct" if style == "direct" else f"think_{think}"
+    if style == "direct":
+        return doors.BENCHMARKS.constant(benchmark, "PROMPT", DIRECT) if benchmark else DIRECT
+    name = f"think_{think}" if shows_scans(benchmark) else general_wording(f"think_{think}")
     return name if given_map == "none" else f"{name}+{given_map}_map"
+
+
+def is_direct(name: str) -> bool:
+    """Return whether a wording asks for the answer alone."""
+    return name.partition("_")[0] == DIRECT
 
 
 def map_grid(name: str) -> int | None:

@@ -48,7 +48,8 @@ def held_out_spaces(rows: Iterable[Row], splits: Mapping[str, Splits]) -> dict[s
 def benchmark_spaces(benchmark: Iterable[Row], scenes: Iterable[Row]) -> dict[str, str]:
     """Spaces that a benchmark tests -> why, from its questions and the rows of all scans.
 
-    The space of a benchmark's scan is that of the scan in `scenes`; a scan that is not there is held out by its own
+    A question about pictures names the space that they show, if that is known, and no scan. The space of a benchmark's
+    scan is that of the scan in `scenes`; a scan that is not there is held out by its own
     name and by what its name tells of its space. For datasets whose spaces only a table of the release tells
     (ARKitScenes), other scans of the same space are then held out by their split alone; a warning says so.
     """
@@ -57,6 +58,8 @@ def benchmark_spaces(benchmark: Iterable[Row], scenes: Iterable[Row]) -> dict[st
     unknown: dict[str, set[str]] = {}
     for row in benchmark:
         if row["scene_id"] is None:
+            if row["space_id"] is not None:
+                held.setdefault(row["space_id"], f"space {row['space_id']} is tested by {row['source']}")
             continue
         key = (row["dataset"], row["scene_id"])
         space = known.get(key, space_of(*key))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from rollout3d import tables
+from rollout3d.config.evaluation import map_given
 from rollout3d.evaluation.settings import style_of
 from rollout3d.model.parts import Parts
 from rollout3d.stages.common import Stage, StageError
@@ -18,7 +19,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--run", required=True, help="name written into the predictions")
     parser.add_argument("--method", required=True, choices=("none", "sft", "grpo"), help="how the run was trained")
-    parser.add_argument("--benchmark", help="name of the benchmark, for the log")
+    parser.add_argument(
+        "--benchmark", help="name of the benchmark, which may have a prompt, frames and a scorer of its own"
+    )
     parser.add_argument("--model", required=True, help="model.json")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--frames", required=True, nargs="+", help="table frames of the benchmark")
@@ -40,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     if not 0 <= args.shard < args.n_shards:
         raise StageError("--shard {} of --n-shards {}: shards count from 0".format(*shard))
     style = args.style or style_of(args.method)
-    gives = "none" if style == "direct" else config.evaluation.given_map
+    gives = map_given(config.evaluation, style, args.benchmark)
     needed = {"none": None, "own": "answers"}.get(gives, "maps")
     if needed and not getattr(args, needed):
         parser.error(f"evaluation.given_map: {gives} needs --{needed}")
@@ -81,7 +84,7 @@ def main(argv: list[str] | None = None) -> None:
     if rows:
         store, twins = FrameStore(args.frames), None
         if args.probes:
-            shown = eval_set(config.evaluation, config.video)
+            shown = eval_set(config.evaluation, config.video, args.benchmark)
             twins = Twins(
                 tables.read(tables.PROBES, args.probes), shown, store, args.objects, args.regions, config.seed
             )
@@ -95,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
             config.video,
             style=style,
             think=config.prompts.wording if style == "think" else None,
-            most_tokens=most_tokens(config.generation, style),
+            most_tokens=most_tokens(config.generation, style, args.benchmark),
             batch_size=config.generation.batch_size,
             seed=config.seed,
             back_end=back_end,

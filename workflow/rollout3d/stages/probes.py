@@ -28,13 +28,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--objects", nargs="*", default=[], help="tables objects, for probes of objects")
     parser.add_argument("--regions", nargs="*", default=[], help="tables regions, for probes of objects")
     parser.add_argument("--sets", nargs="*", default=[], help="frame sets; default: the one of evaluation")
-    parser.add_argument("--benchmark", help="name of the benchmark, for the lineage")
+    parser.add_argument("--benchmark", help="name of the benchmark, which may have frames of its own")
     parser.add_argument("--out", required=True, help="table probes")
     args, config = STAGE.parse(parser, argv)
     if bool(args.objects) != bool(args.regions):
         parser.error("--objects and --regions go together")
     questions = tables.read_light(tables.QUESTIONS, args.questions)
-    sets = args.sets or [eval_set(config.evaluation, config.video)]
+    sets = args.sets or [eval_set(config.evaluation, config.video, args.benchmark)]
     regions = (args.objects, args.regions) if args.regions else None
     wanted, share = config.evaluation.probes, config.evaluation.probe_share
     try:

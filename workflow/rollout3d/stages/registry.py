@@ -15,7 +15,7 @@ from typing import Any
 
 from rollout3d import doors
 from rollout3d.config import REASONED, SAMPLED, Config, Run, question_types
-from rollout3d.config.evaluation import GIVEN_MAP_WORDS, official_scorer
+from rollout3d.config.evaluation import GIVEN_MAP_WORDS, map_given, official_scorer
 from rollout3d.config.former import identity_name
 from rollout3d.config.frames import eval_set, stored_sets, teacher_set, train_set
 from rollout3d.config.keys import decides, values
@@ -148,6 +148,12 @@ def _think(config: Config, scope: Scope) -> tuple[str, ...]:
     return tuple(f"think_{name}.txt" for name in config.prompts.files)
 
 
+def _released(config: Config, scope: Scope) -> tuple[str, ...]:
+    """The file with the released wording of direct prompts: the benchmark's, or VSI-Bench's."""
+    own = doors.BENCHMARKS.constant(scope.benchmark, "PROMPT", "direct") if scope.benchmark else "direct"
+    return (f"{own}.txt",)
+
+
 def _direct(config: Config, scope: Scope) -> bool:
     """Return whether prompts have the released wording, without reasoning."""
     return scope.run.asked == "direct" if scope.run else scope.setting not in REASONED
@@ -155,12 +161,13 @@ def _direct(config: Config, scope: Scope) -> bool:
 
 def _trained(config: Config, scope: Scope) -> tuple[str, ...]:
     """The files that hold the wording of the prompt: as released, or with reasoning."""
-    return ("direct.txt",) if _direct(config, scope) else _think(config, scope)
+    return _released(config, scope) if _direct(config, scope) else _think(config, scope)
 
 
 def _wording(config: Config, scope: Scope) -> tuple[str, ...]:
     """The files of `_trained`, and that of a map which the prompt gives."""
-    given = not _direct(config, scope) and scope.setting is None and config.evaluation.given_map != "none"
+    style = "direct" if _direct(config, scope) else "think"
+    given = scope.setting is None and map_given(config.evaluation, style, scope.benchmark) != "none"
     return (*_trained(config, scope), *((GIVEN_MAP_WORDS,) if given else ()))
 
 
@@ -187,8 +194,8 @@ def _train_frames(config: Config, scope: Scope) -> dict[str, str]:
     return dict.fromkeys(("frames", "regions"), train_set(config.video))
 
 
-def _eval_set(config: Config) -> str:
-    return eval_set(config.evaluation, config.video)
+def _eval_set(config: Config, scope: Scope) -> str:
+    return eval_set(config.evaluation, config.video, scope.benchmark)
 
 
 STAGES: dict[str, Spec] = {
@@ -228,10 +235,11 @@ STAGES: dict[str, Spec] = {
         costly=True,
     ),
     "prepare_benchmark": Spec(
-        prepare_benchmark_keys, stores=lambda config, scope: {_eval_set(config)}, question_types=no_types
+        prepare_benchmark_keys, stores=lambda config, scope: {_eval_set(config, scope)}, question_types=no_types
     ),
     "probes": Spec(
-        _fixed("seed", "evaluation.probes", "evaluation.probe_share"), stores=lambda config, scope: {_eval_set(config)}
+        _fixed("seed", "evaluation.probes", "evaluation.probe_share"),
+        stores=lambda config, scope: {_eval_set(config, scope)},
     ),
     "describe_model": Spec(lambda config, scope: (f"models.{scope.key}.name", "site.models")),
     "difficulty": Spec(
@@ -258,7 +266,7 @@ STAGES: dict[str, Spec] = {
         lambda run: ("method",),
         prompts=_wording,
         shards=lambda config, scope: config.generation.shards,
-        reads=lambda config, scope: dict.fromkeys(("frames", "probes", "regions"), _eval_set(config)),
+        reads=lambda config, scope: dict.fromkeys(("frames", "probes", "regions"), _eval_set(config, scope)),
         costly=True,
     ),
     "merge_predictions": Spec(),

@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = score_rows(
             *(args.run, args.benchmark, predictions, questions, training, args.kept),
             scorers=args.scorer or config.evaluation.scorers,
-            wanted=settings.wanted(config, predictions, args.method, args.style),
+            wanted=settings.wanted(config, predictions, args.method, args.style, args.benchmark),
             **({"maps": maps.true_maps(args.maps, grid), "grid": grid} if grid else {}),
         )
     except ValueError as error:

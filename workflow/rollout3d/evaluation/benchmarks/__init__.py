@@ -8,6 +8,15 @@ configuration, rules and stages read without importing it (`Door.constant`). Eac
 - `SIZE = None`: number of questions of the whole benchmark. Scores over another number of questions name the part.
 - `KEYS = ()`: keys of the configuration that `prepare` reads, besides those that decide how frames are stored.
 - `SCORERS = {"direct": "vsibench", "think": "tagged"}`: the official scorer of answers without and with reasoning.
+- `BESIDE = ()`: scorers whose numbers stand beside the official ones, such as one without their faults.
+- `GUESSES = ("random", "frequent")`: the guessing baselines that its questions allow (`evaluation/baselines.py`).
+- `PROMPT = "direct"`: file of resources/prompts with the words of its direct prompt. Prompts that ask for reasoning are
+  the project's own.
+- `TOKENS = None`: maximum length of a direct answer in tokens, None for the configuration's.
+- `FRAMES = None`: name of the frame set that it shows of a video (`config/frames.py`), None for the configuration's.
+- `SCANS = True`: whether its videos are scans of rooms. If not, no prompt offers or gives a cognitive map of them.
+- `COLUMNS = {}`: its tasks -> titles of their columns, in the papers' tables and on the page; without it, every task
+  has one on the page.
 - `SPLITS = {"full": None}`: name of each split -> its number of questions, None where that is not fixed.
 - `HUB = None`: its repository on the Hugging Face Hub, for the cards of models.
 - `LOG_KEYS = ()`: keys under which lmms-eval's per-sample logs hold the whole question.
@@ -17,7 +26,7 @@ configuration, rules and stages read without importing it (`Door.constant`). Eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -26,8 +35,9 @@ from rollout3d.config import Config
 from rollout3d.config.frames import eval_set
 from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference
 from rollout3d.scoring.aggregate import Mean
+from rollout3d.tables.rows import QuestionRow
 
-__all__ = ["Benchmark", "BenchmarkError", "Given", "Prepared", "Reference", "get", "prepare", "released"]
+__all__ = ["Benchmark", "BenchmarkError", "Given", "Prepared", "Reference", "cells", "get", "prepare", "released"]
 
 
 class Benchmark(Protocol):
@@ -42,7 +52,18 @@ class Benchmark(Protocol):
         ...
 
     def average(self, scores: Mapping[str, Sequence[float]], /) -> dict[str, Mean]:
-        """Average scores (0 to 1) by question type into the benchmark's tasks, in its order, with "overall" last."""
+        """Average scores (0 to 1) by cell into the benchmark's tasks, in its order, with "overall" last.
+
+        A task may be a sub-score: of a split, of a kind of video. It must be linear in the scores, whose numbers per
+        cell stay the same, since intervals rest on that (`evaluation/seeing.py`).
+        """
+        ...
+
+    def cell(self, row: QuestionRow, /) -> str:
+        """Return the cell that the score of a question is averaged in: what decides all tasks that it belongs to.
+
+        A file without this function averages by question type.
+        """
         ...
 
     def missing(self, given: Given, /) -> list[str]:
@@ -81,6 +102,15 @@ class Benchmark(Protocol):
         ...
 
 
+def cells(name: str) -> Callable[[QuestionRow], str]:
+    """Return the function that names the cell of a question. Raises BenchmarkError for an unknown benchmark."""
+    return getattr(get(name), "cell", _question_type)
+
+
+def _question_type(row: QuestionRow) -> str:
+    return row["question_type"]
+
+
 def get(name: str) -> Benchmark:
     """Import the file of a benchmark. Raises BenchmarkError that lists the known ones."""
     try:
@@ -116,7 +146,7 @@ def given(
     return Given(
         config,
         Path(config.site.benchmarks.get(name, f"data/{name}")),
-        tuple(sorted(set(sets) or {eval_set(config.evaluation, config.video)})),
+        tuple(sorted(set(sets) or {eval_set(config.evaluation, config.video, name)})),
         None if questions is None else Path(questions),
         tuple(map(Path, frames)),
     )

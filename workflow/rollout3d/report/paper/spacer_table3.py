@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rollout3d.model.wordings import is_direct
 from rollout3d.report.paper import Given
 from rollout3d.report.paper._answers import means
 from rollout3d.report.tables import score_cells
@@ -19,6 +20,6 @@ def build(given: Given) -> list[ReportRow]:
     The paper averages the tokens over its three benchmarks of spatial reasoning. Answers to direct prompts have no
     thought, so they have no number.
     """
-    reasoned = [row for row in given.answers if row.get("prompt") != "direct"]
+    reasoned = [row for row in given.answers if not is_direct(row.get("prompt") or "")]
     tokens = means(reasoned, "Tokens (spatial)", lambda row: thought_tokens(row["text"], row["n_tokens"]))
     return score_cells(given, overall="VSI-Bench", more=tokens)
