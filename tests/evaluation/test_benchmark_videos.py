@@ -11,8 +11,7 @@ from evaluation import vsibench_release
 from evaluation.prepared import AGAIN, own_folder, prepare
 from evaluation.vsibench_release import write_video
 from rollout3d.evaluation.benchmarks import BenchmarkError
-from rollout3d.evaluation.benchmarks._vsibench_videos import Packed, Source
-from rollout3d.evaluation.benchmarks.vsibench import sample_video
+from rollout3d.evaluation.benchmarks._videos import Packed, Source, sample_video
 from rollout3d.geometry.frames import frame_set
 
 

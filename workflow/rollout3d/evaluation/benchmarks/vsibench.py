@@ -6,18 +6,16 @@ questions, or with other frames, is another number. `evaluation.datasets` asks a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import numpy as np
 
 from rollout3d.config import Config
 from rollout3d.evaluation.benchmarks import _vsibench_questions, _vsibench_videos
 from rollout3d.evaluation.benchmarks._common import Given, Prepared, Reference, frame_row, missing_root, require
+from rollout3d.evaluation.benchmarks._videos import Source, sample_video
 from rollout3d.evaluation.benchmarks._vsibench_questions import question_files, read_rows
 from rollout3d.evaluation.benchmarks._vsibench_splits import of_split
-from rollout3d.evaluation.benchmarks._vsibench_videos import Source
-from rollout3d.geometry.frames import FrameSet, frame_set
+from rollout3d.geometry.frames import frame_set
 from rollout3d.progress import progress
 from rollout3d.scenes.datasets import space_of
 from rollout3d.scoring import aggregate
@@ -31,7 +29,6 @@ __all__ = [
     "question_files",
     "read_rows",
     "references",
-    "sample_video",
 ]
 
 HUB = "nyu-visionx/VSI-Bench"
@@ -106,25 +103,3 @@ def _frames(videos: dict[str, Source], sets: Iterable[str], config: Config, how:
     for scene in progress(sorted(videos), "videos"):
         for index, seconds, rgb, names in sample_video(videos[scene], wanted, how):
             yield frame_row(scene, index, seconds, rgb, names, config)
-
-
-def sample_video(
-    source: Source, wanted: Sequence[FrameSet], how: str
-) -> Iterator[tuple[int, float, np.ndarray, list[str]]]:
-    """Yield the frames of a video that any of the frame sets `wanted` chooses.
-
-    Each comes as index, seconds since the first frame, upright RGB (height, width, 3) u8, and the names of the frame
-    sets that hold it. Indices count the frames that the container shows, all of which must decode. Raises
-    BenchmarkError if one does not.
-    """
-    from rollout3d.scenes.reading import ScanError
-
-    video = source.open(how)
-    try:
-        of = {each.name: set(each.indices(video.n_frames, video.fps)) for each in wanted}
-        for index, seconds, rgb in video.sample(set().union(*of.values())):
-            yield index, seconds, rgb, [name for name, indices in of.items() if index in indices]
-    except ScanError as error:
-        raise _vsibench_videos.damaged(error, how) from error
-    finally:
-        video.close()
