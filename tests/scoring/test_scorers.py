@@ -9,6 +9,7 @@ from rollout3d import code
 from rollout3d.doors import SCORERS
 from rollout3d.scoring import scorers
 from rollout3d.scoring.scorers import Score, match, score
+from scoring import naive_benchmark_rules
 
 CHOICE = {"answer_type": "choice", "ground_truth": "B"}
 NUMBER = {"answer_type": "number", "ground_truth": "4"}
@@ -155,9 +156,14 @@ def test_video_r1_counts_a_threshold_only_if_the_error_is_below_it():
     assert score("3", NUMBER, "vsibench").score == pytest.approx(0.6)
 
 
+OF_BENCHMARKS = {*naive_benchmark_rules.CHOICES, "spar_bench", "temp_compass", "robust"}
+"""Rules of other benchmarks, and ours beside them (test_benchmark_rules.py)."""
+
+
 def test_scorers_are_the_files_of_their_folder():
     folder = Path(scorers.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(SCORERS.names) == set(NAMES)
+    files = {path.stem for path in folder.glob("*.py") if not path.name.startswith("_")}
+    assert files == set(SCORERS.names) == {*NAMES, *OF_BENCHMARKS}
     for path in folder.glob("*.py"):
         assert path.stem == "__init__" or "Source: " in path.read_text(), f"{path.name} does not name its source"
 
@@ -173,7 +179,7 @@ def test_a_new_file_is_a_new_scorer(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", asked], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
     )
-    assert run.stdout.split() == [*str(sorted([*NAMES, "always"])).split(), "1.0"]
+    assert run.stdout.split() == [*str(sorted([*NAMES, *OF_BENCHMARKS, "always"])).split(), "1.0"]
 
 
 def test_code_of_every_scorer_counts_for_the_stage_that_scores():

@@ -1,4 +1,4 @@
-"""Every scorer against a second implementation, on 20,000 random and adversarial predictions."""
+"""Scorers of VSI-Bench against second implementations, on 20,000 random and adversarial predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scoring.adversarial import predictions
 TRUTHS = {True: ("A", "B", "C", "D"), False: ("4", "1", "3", "2.9", "173", "30.2", "0.1", "21", "100")}
 
 
-@pytest.mark.parametrize("scorer", SCORERS.names)
+@pytest.mark.parametrize("scorer", ("vsibench", "lmms", "tagged", "video_r1", "spacer"))
 def test_twenty_thousand_predictions_score_as_a_second_implementation_scores_them(scorer):
     if scorer == "video_r1":
         pytest.importorskip("torch")

@@ -22,6 +22,16 @@ def extract_answer(text: str) -> str | None:
     return (found.group(1) or None) if found else None
 
 
+def said(text: str) -> str:
+    """Return the text that a rule which knows no tags is applied to.
+
+    That is the content of the first closed `<answer>` tag, be it empty, else what follows the last `</think>`, else the
+    whole text.
+    """
+    found = _ANSWER.search(text)
+    return found.group(1) if found else text.rpartition("</think>")[2]
+
+
 def well_formed(text: str, strict: bool = True) -> bool:
     """Return whether the text is `<think>..</think> <answer>..</answer>` alone (Video-R1's format reward).
 
