@@ -24,7 +24,8 @@ class BenchmarkError(UserError, ValueError):
 class Reference:
     """The right answer to one question: `id` as predictions of others name it, `scene` the physical space of its video.
 
-    `flags`: other columns of the release that decide which splits the question belongs to.
+    `flags`: other columns of the release that decide which splits the question belongs to, and its cell. `question`,
+    `options`: what a scorer may read of the question.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Reference:
     ground_truth: str
     scene: str
     flags: Mapping[str, Any]
+    question: str = ""
+    options: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""Releases of benchmarks in small, written from their descriptions without a line of the readers.
+
+Every writer takes a folder and fills it; numbers of questions are the released ones where the reader compares them.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluation.vsibench_release import write_video
+
+STI = {
+    "3D Video Grounding": 317,
+    "Dimensional Measurement": 289,
+    "Displacement & Path Length": 358,
+    "Ego-Centric Orientation": 185,
+    "Pose Estimation": 360,
+    "Spatial Relation": 146,
+    "Speed & Acceleration": 331,
+    "Trajectory Description": 78,
+}
+STI_VIDEOS = ("scene0011_00.mp4", "000123.mp4", "segment-9_camera_1.mp4")
+REVSI = (
+    ("object_counting_single", None, "4"),
+    ("object_counting_multiple", None, "7"),
+    ("object_abs_distance", None, "2.5"),
+    ("object_size_estimation", None, "90"),
+    ("room_size_estimation_single", None, "20.1"),
+    ("room_size_estimation_multiple", None, "41"),
+    ("object_rel_distance_closest", ["A. tv", "B. sofa"], "B"),
+    ("object_rel_distance_farthest", ["A. tv", "B. sofa"], "A"),
+    ("object_rel_direction_forward_easy", ["A. left", "B. right"], "A"),
+    ("object_rel_direction_backward_easy", ["A. left", "B. right"], "B"),
+    ("object_rel_direction_forward_hard", ["A. left", "B. right", "C. back", "D. front"], "D"),
+    ("object_rel_direction_backward_hard", ["A. left", "B. right", "C. back", "D. front"], "C"),
+    ("route_planning", ["A. Turn Left", "B. Turn Right"], "A"),
+)
+SPAR_LOW = [f"{a}_prediction_{b}{c}" for a in ("depth", "distance") for b in ("oc", "oo") for c in ("", "_mv")]
+SPAR_HIGH = [f"{a}_{b}" for a in ("spatial_imagination",) for b in ("oc", "oo", "oc_mv", "oo_mv")]
+SPAR_HIGH += ["obj_spatial_relation_oo", "obj_spatial_relation_oc_mv", "obj_spatial_relation_oo_mv"]
+SPAR_HIGH += ["distance_infer_center_oo", "distance_infer_center_oo_mv"]
+SPAR_MIDDLE = ["view_change_infer", "position_matching", "camera_motion_infer"]
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@cache
+def jpeg(level: int = 90) -> bytes:
+    return cv2.imencode(".jpg", np.full((56, 56, 3), level, np.uint8))[1].tobytes()
+
+
+def pack_videos(root: Path, archive: str, videos: dict[str, int]) -> None:
+    """An archive of videos (path within it -> number of frames), with what a Mac adds."""
+    with zipfile.ZipFile(root / archive, "w") as packed:
+        for name, n in videos.items():
+            write_video(root / "made.mp4", n=n, level=lambda i: 20 * (i % 12))
+            packed.writestr(name, (root / "made.mp4").read_bytes())
+            packed.writestr(f"__MACOSX/{name}", b"Mac OS X")
+    (root / "made.mp4").unlink(missing_ok=True)
+
+
+def revsi_rows(budget: str, n: int) -> list[dict]:
+    scenes = [("scannet", "scene0011_00"), ("ScanNet++", "0a7cc12c0e"), ("3RScan", "4acaebcc-6c10")]
+    rows = []
+    for k, (kind, options, answer) in enumerate(2 * REVSI):
+        dataset, scene = scenes[k % 3]
+        row = {"id": 100 + k, "dataset": dataset, "scene_id": scene, "num_frames": n if n else 7, "question_type": kind}
+        rows.append(row | {"question": f"Question {k} at {budget}?", "options": options, "ground_truth": answer})
+    return rows
+
+
+def write_revsi(
+    root: Path, frames: int = 16, budgets: tuple[tuple[str, int], ...] = (("16_frame", 16), ("all_frame", 0))
+):
+    """Questions of some budgets, and their videos of `frames` or, for all, 7 frames each."""
+    root.mkdir(parents=True, exist_ok=True)
+    videos = {}
+    for folder, n in budgets:
+        rows = revsi_rows(folder, n)
+        write_table(root / folder / "test-00000-of-00001.parquet", rows)
+        videos |= {f"{folder}/{row['scene_id']}.mp4": frames if n else 7 for row in rows}
+    pack_videos(root, "video.zip", videos)
+
+
+def sti_rows() -> list[dict]:
+    rows = []
+    for task, n in STI.items():
+        for k in range(n):
+            row = {"Source": "made", "Video": STI_VIDEOS[k % 3], "ID": len(rows), "Task": task, "QType": "choice"}
+            row |= {"Question": f"How far ({task})?", "time_start": 1.5 * k, "time_end": 1.5 * k + 2}
+            row |= {"Candidates": {letter: f"{i}.5 m" for i, letter in enumerate("ABCDE")}}
+            rows.append(row | {"Answer": "ABCDE"[k % 5], "Answer Detail": "..."})
+    return rows
+
+
+def write_sti(root: Path, rows: list[dict] | None = None) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    write_table(root / "qa.parquet", sti_rows() if rows is None else rows)
+    pack_videos(root, "video.zip", {f"video/{name}": 12 for name in STI_VIDEOS})
+
+
+def spar_rows() -> list[dict]:
+    tasks = [*SPAR_LOW, *SPAR_MIDDLE, *SPAR_HIGH]
+    movement = "move_right:0.4,move_up:0.4,move_forward:2.4,rotate_up:5,rotate_right:60"
+    rows = []
+    for k in range(7207):
+        task = tasks[k % 20]
+        several = task.endswith("_mv") or task in SPAR_MIDDLE
+        answer = "2.5" if task in SPAR_LOW else movement if task == "view_change_infer" else "ABCD"[k % 4]
+        question = f"Question {k}?" + ("" if task in SPAR_LOW else " A. left B. right C. back D. front")
+        image = [{"bytes": jpeg(), "path": f"scene{k % 50:04d}_00_{i}.jpg"} for i in range(3 if several else 1)]
+        row = {"id": k, "img_type": "multi_view" if several else "single_view", "task": task, "source": "scannet"}
+        row |= {"format_type": "fill" if task in SPAR_LOW else "select", "image": image}
+        rows.append(row | {"question": question, "answer": answer})
+    return rows
+
+
+def write_spar(root: Path, rows: list[dict] | None = None) -> None:
+    rows = spar_rows() if rows is None else rows
+    for part in range(4):
+        write_table(root / "data" / f"test-{part:05d}-of-00004.parquet", rows[part::4])
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
