@@ -135,3 +135,78 @@ def write_spar(root: Path, rows: list[dict] | None = None) -> None:
 def write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value))
+
+
+DOMAINS = {"Knowledge": "Law", "Film & Television": "Animation", "Multilingual": "Multilingual"}
+
+
+def video_mme_rows() -> list[dict]:
+    rows = []
+    for k in range(2700):
+        video = k // 3
+        domain = list(DOMAINS)[video % 3]
+        row = {
+            "video_id": f"{video + 1:03d}",
+            "videoID": f"-v{video % 4}",
+            "duration": ("short", "medium", "long")[video // 300],
+        }
+        row |= {
+            "domain": domain,
+            "sub_category": DOMAINS[domain],
+            "url": "made",
+            "question_id": f"{video + 1:03d}-{k % 3 + 1}",
+        }
+        row |= {"task_type": ("Counting Problem", "OCR Problems")[k % 2], "question": f"Question {k}?"}
+        rows.append(row | {"options": ["A. One.", "B. Two.", "C. Three.", "D. Four."], "answer": "ABCD"[k % 4]})
+    return rows
+
+
+def write_video_mme(root: Path, rows: list[dict] | None = None) -> None:
+    write_table(root / "videomme/test-00000-of-00001.parquet", video_mme_rows() if rows is None else rows)
+    pack_videos(root, "videos_chunked_01.zip", {"data/-v0.mp4": 12, "data/-v1.mp4": 12})
+    pack_videos(root, "videos_chunked_02.zip", {"data/-v2.mp4": 12})
+    write_video(root / "data" / "-v3.mp4")
+
+
+ASPECTS = ("action", "direction", "speed", "order", "attribute_change")
+TEMP = {"multi-choice": 1580, "yes_no": 2453, "caption_matching": 1503}
+
+
+def temp_compass_rows(task: str) -> list[dict]:
+    asked = {
+        "multi-choice": ("How fast?\nA. fast\nB. slowly", "B. slowly"),
+        "yes_no": ("Is it fast?", "no"),
+        "caption_matching": ("Which fits?\nCaption A: it runs\nCaption B: it sleeps", "Caption B: it sleeps"),
+    }
+    question, answer = asked[task]
+    return [
+        {"video_id": str(100 + k % 2), "question": question, "answer": answer, "dim": ASPECTS[k % 5]}
+        for k in range(TEMP[task])
+    ]
+
+
+def write_temp_compass(root: Path, nested: bool = False) -> None:
+    """As on the Hub, a Parquet file per task, or as the authors' JSON."""
+    root.mkdir(parents=True, exist_ok=True)
+    for task in TEMP:
+        rows = temp_compass_rows(task)
+        if not nested:
+            write_table(root / task / "test-00000-of-00001.parquet", rows)
+            continue
+        videos: dict = {}
+        for row in rows:
+            asked = videos.setdefault(row["video_id"], {}).setdefault(row["dim"], [])
+            asked.append({"question": row["question"], "answer": row["answer"]})
+        write_json(root / "questions" / f"{task}.json", videos)
+    pack_videos(root, "tempcompass_videos.zip", {"videos/100.mp4": 12, "videos/101.mp4": 60})
+
+
+def write_long_video_bench(root: Path) -> None:
+    rows = []
+    for k in range(1337):
+        row = {"video_id": "@x", "id": f"x_{k}", "video_path": f"x{k % 2}.mp4", "question": f"Question {k}?"}
+        row |= {"candidates": ["one", "two", "three"][: 2 + k % 2], "correct_choice": k % 2, "question_category": "T3E"}
+        rows.append(row | {"duration_group": (15, 60, 600, 3600)[k % 4], "duration": 8.0, "level": "L1-Perception"})
+    write_json(root / "lvb_val.json", rows)
+    for name in ("x0", "x1"):
+        write_video(root / "videos" / f"{name}.mp4")
