@@ -62,6 +62,7 @@ NULLABLE = {
     "sft.system": "Be brief",
     "training.tracker": "wandb",
     "training.probe_every": "5",
+    "grpo.ablation.grad_limit": "2",
     "site.boxes": "/data/boxes",
     "site.openai_base_url": "http://localhost:1",
     "models.base.same_as": "filter_base",

@@ -10,7 +10,7 @@ import yaml
 
 from rollout3d.model.regions import Regions
 from rollout3d.training import schedule
-from rollout3d.training.rollouts import Context, make_views, noisy
+from rollout3d.training.rollouts import Context, View, gradient_counts, make_views, noisy
 from rollout3d.training.rollouts.downsample import frames_kept
 from rollout3d.training.rollouts.object_centric import choose
 
@@ -83,6 +83,23 @@ def test_the_clean_view_comes_first_untouched_and_questions_without_video_are_le
 def test_altered_views_give_gradient_only_if_asked(mode, expected, regions):
     views = make_views(ROW, FRAMES, context("object_centric", regions=regions, grad_rollouts=mode))
     assert [view.contributes_gradient for view in views] == [True, expected]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "counts"),
+    [
+        ([(4, True), (4, False)], None, [4, 0]),
+        ([(4, True), (4, True)], 4, [2, 2]),
+        ([(4, True), (4, True)], 3, [2, 1]),
+        ([(12, True)], 6, [6]),
+        ([(8, True), (4, False)], 6, [6, 0]),
+        ([(1, True), (8, True)], 6, [1, 5]),
+        ([(4, True), (4, True)], 99, [4, 4]),
+    ],
+)
+def test_a_limit_takes_rollouts_in_turn_from_the_views_that_give_gradient(sizes, most, counts):
+    views = [View(f"view{i}", FRAMES, n, contributes_gradient=gives) for i, (n, gives) in enumerate(sizes)]
+    assert gradient_counts(views, most) == counts
 
 
 # --- object-centric --------------------------------------------------------------------------------------------------

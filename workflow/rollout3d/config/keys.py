@@ -65,6 +65,7 @@ LATER: dict[str, Any] = {
     "sft.system": None,
     "grpo.kl_of_skipped": False,
     "grpo.mra_thresholds": 10,
+    "grpo.ablation.grad_limit": None,
     "questions.rules": "ocr",
 }
 """Key that was added later -> value under which a stage does what it did before, as `registry.job_values` has it. With

@@ -120,6 +120,9 @@ class Ablation(Section):
     grad_rollouts: Literal["clean", "both_on_clean", "both_on_own"] = "clean"
     """Rollouts that give gradient: the clean ones, or both, scored on the clean or on their own video. [OCR, Figure
     2]"""
+    grad_limit: Positive | None = None
+    """Maximum number of rollouts per question that enter the loss, taken in turn from the views that give gradient;
+    null = all of them. Methods that differ in that number are compared at equal cost by it. [assumed]"""
     loss_denominator: Literal["contributing", "all"] = "contributing"
     """Number that the loss is divided by: rollouts with gradient, or the 2n of equation 6. [assumed: a mean over the
     former]"""

@@ -25,7 +25,7 @@ from rollout3d.resize import smart_size
 from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.engines.engine import MICRO_TOKENS
 from rollout3d.training.packing import HEAD_CHUNKS, LARGE_VOCABULARY, micro_batches
-from rollout3d.training.rollouts import Context, make_views
+from rollout3d.training.rollouts import Context, gradient_counts, make_views
 
 TEXT_TOKENS = 220
 """Tokens of a prompt, visual ones excluded: system turn, question, options, request to reason. [assumed]"""
@@ -193,15 +193,15 @@ def grpo_work(
     longest = grpo.max_new_tokens
     together: tuple[int, ...] = ()
     made = _views(grpo, run, most_frames(video.train_frames))
-    for view in made:
+    for view, giving in zip(made, gradient_counts(made, grpo.ablation.grad_limit), strict=True):
         n = len(view.frames)
         frames += n
         prompt = prompt_size(video, n, prompt_tokens)
         views.append((prompt, view.n))
-        if view.contributes_gradient and grpo.ablation.grad_rollouts == "both_on_clean":
-            together += (longest,) * view.n
-        elif view.contributes_gradient:
-            rows.append(replace(prompt, completions=(longest,) * view.n))
+        if giving and grpo.ablation.grad_rollouts == "both_on_clean":
+            together += (longest,) * giving
+        elif giving:
+            rows.append(replace(prompt, completions=(longest,) * giving))
     if together:
         rows = [replace(views[0][0], completions=together)]
     each = grpo.prompts_per_step // gpus

@@ -102,7 +102,7 @@ def _train_grpo(config: Config, scope: Scope) -> tuple[str, ...]:
     grpo = config.grpo
     own = (
         *(*_OPTIMISER, "n_clean", "n_perturbed", "prompts_per_step", "beta", "kl", "updates_per_rollout", "clip_eps"),
-        *("kl_of_skipped", "mra_thresholds"),
+        *("kl_of_skipped", "mra_thresholds", "ablation.grad_limit"),
         *("temperature", "top_p", "max_new_tokens", "std_eps", "std", "advantage_group", "loss", "grad_rollouts"),
         *("loss_denominator", "offpolicy_correction", "numeric", "fresh_noise", "reallocate_when_zero", "backend"),
         *("max_logprob_gap", "warn_without_update", "stop_without_update", "vllm_memory_share"),

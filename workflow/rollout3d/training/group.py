@@ -14,7 +14,7 @@ from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.objective import has_spread, kl_weights, token_weights
 from rollout3d.training.packing import PackedRow
 from rollout3d.training.rewards import Judgement
-from rollout3d.training.rollouts import CLEAN, View
+from rollout3d.training.rollouts import CLEAN, View, gradient_counts
 
 NOT_JUDGED = Judgement(None, {}, math.nan)
 """Of a rollout before its group is rewarded."""
@@ -34,6 +34,13 @@ class Rollout:
     """Advantage A (equation 4); 0 for views outside the pool."""
     behaviour: torch.Tensor | None = None
     """Log-probability of each token for the view that it was drawn from, where it is scored for another."""
+    within_limit: bool = True
+    """False if `grpo.ablation.grad_limit` leaves it out of the loss."""
+
+    @property
+    def gives_gradient(self) -> bool:
+        """True if it enters the loss."""
+        return self.view.contributes_gradient and self.within_limit
 
 
 @dataclass(eq=False)
@@ -51,6 +58,16 @@ class Group:
     def pooled(self) -> list[Rollout]:
         """The rollouts that share the statistics of the advantage: the 2n of equation 4."""
         return [rollout for rollout in self.rollouts if rollout.view.pooled]
+
+    def limit(self, most: int | None) -> None:
+        """Set which rollouts enter the loss: of each view the first ones, `gradient_counts` of them.
+
+        Rollouts of a view are drawn alike, so which of them stay does not matter. The others count in the statistics of
+        the advantage as before.
+        """
+        for view, count in zip(self.views, gradient_counts(self.views, most), strict=True):
+            for rollout in [r for r in self.rollouts if r.view is view][count:]:
+                rollout.within_limit = False
 
     @property
     def pools(self) -> list[list[Rollout]]:
@@ -73,13 +90,13 @@ class Group:
         are then equal and not 0, which raises or lowers all of its completions. This is how the perturbed rollouts act
         on the policy at all.
         """
-        giving = [pool for pool in self.pools if any(rollout.view.contributes_gradient for rollout in pool)]
+        giving = [pool for pool in self.pools if any(rollout.gives_gradient for rollout in pool)]
         return any(has_spread([rollout.judged.total for rollout in pool]) for pool in giving)
 
     def counted_lengths(self, grpo: Grpo) -> list[int]:
         """Return the tokens of each rollout in the denominator: those that give gradient, or the 2n of equation 6."""
         everyone = grpo.ablation.loss_denominator == "all"
-        counted = [rollout for rollout in self.pooled if everyone or rollout.view.contributes_gradient]
+        counted = [rollout for rollout in self.pooled if everyone or rollout.gives_gradient]
         return [len(rollout.completion.token_ids) for rollout in counted]
 
     def gradient_rows(self, grpo: Grpo, groups: int, step_tokens: float) -> list[PackedRow]:
@@ -90,7 +107,7 @@ class Group:
         on_clean = grpo.ablation.grad_rollouts == "both_on_clean"
         by_view: dict[View, list[Rollout]] = {}
         for rollout in self.rollouts:
-            if rollout.view.contributes_gradient:
+            if rollout.gives_gradient:
                 by_view.setdefault(self.views[0] if on_clean else rollout.view, []).append(rollout)
         counted = self.counted_lengths(grpo)
         rows = []

@@ -111,7 +111,7 @@ def show(question: QuestionRow, questions: Questions, context: Context, engine: 
 
 
 def roll_out(groups: Sequence[Group], engine: Engine, grpo: Grpo, seed: int) -> None:
-    """Draw o_1 .. o_n from pi(V) and o^_1 .. o^_n from pi(V^) for all groups in one call."""
+    """Draw o_1 .. o_n from pi(V) and o^_1 .. o^_n from pi(V^) for all groups in one call; set which enter the loss."""
     n = request_size(grpo)
     requests = []
     for group in groups:
@@ -124,6 +124,8 @@ def roll_out(groups: Sequence[Group], engine: Engine, grpo: Grpo, seed: int) -> 
     prompts, keys = [prompt for *_, prompt, _ in requests], [key for *_, key in requests]
     for (group, view, prompt, _), completions in zip(requests, engine.generate(prompts, sampling, seed, keys)):
         group.rollouts += [Rollout(view, prompt, completion) for completion in completions]
+    for group in groups:
+        group.limit(grpo.ablation.grad_limit)
 
 
 def request_size(grpo: Grpo) -> int:
@@ -195,11 +197,12 @@ def update(groups: Sequence[Group], engine: Engine, grpo: Grpo, step: int) -> di
 def score_behaviour(groups: Sequence[Group], engine: Engine) -> None:
     """Set log pi_old(o^ | V^) of rollouts that were drawn from an altered video V^ and give gradient on V."""
     drawn = [
-        [r for r in group.rollouts if r.view is view]
+        [r for r in group.rollouts if r.view is view and r.gives_gradient]
         for group in groups
         for view in group.views
         if view.contributes_gradient and view.name != CLEAN
     ]
+    drawn = [rollouts for rollouts in drawn if rollouts]
     rows = [PackedRow(rollouts[0].prompt, [r.completion.token_ids for r in rollouts]) for rollouts in drawn]
     for rollouts, logp in zip(drawn, engine.score(rows)):
         for rollout, piece in zip(rollouts, logp.cpu().split([len(r.completion.token_ids) for r in rollouts])):

@@ -13,9 +13,9 @@ import numpy as np
 
 from rollout3d import doors
 from rollout3d.tables.rows import QuestionRow
-from rollout3d.training.rollouts._view import CLEAN, Context, View
+from rollout3d.training.rollouts._view import CLEAN, Context, View, gradient_counts
 
-__all__ = ["CLEAN", "Context", "ObjectRollout", "Rollout", "View", "eligible", "make_views"]
+__all__ = ["CLEAN", "Context", "ObjectRollout", "Rollout", "View", "eligible", "gradient_counts", "make_views"]
 
 
 class Rollout(Protocol):

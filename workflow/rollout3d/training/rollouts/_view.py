@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,6 +35,22 @@ class View:
     """Ids of the objects under noise."""
     sigma: float | None = None
     """Standard deviation of the noise on [0, 255]; None without noise."""
+
+
+def gradient_counts(views: Sequence[View], most: int | None) -> list[int]:
+    """Return how many rollouts of each view enter the loss (`grpo.ablation.grad_limit`: at most `most`; None = all).
+
+    They are taken in turn from the views that give gradient, so that the views' counts differ by one at most, as far as
+    a view has rollouts.
+    """
+    giving = [view.n if view.contributes_gradient else 0 for view in views]
+    if most is None:
+        return giving
+    counts = [0] * len(giving)
+    for _ in range(min(most, sum(giving))):
+        fewest = min((i for i, n in enumerate(giving) if counts[i] < n), key=counts.__getitem__)
+        counts[fewest] += 1
+    return counts
 
 
 @dataclass(frozen=True)
