@@ -52,6 +52,7 @@ include: "rules/grpo.smk"
 include: "rules/evaluate.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
+include: "rules/study.smk"
 # What of all this is current: identities, the store, what the user keeps.
 include: "rules/lineage.smk"
 

@@ -14,7 +14,13 @@ from rollout3d.tables.store import Store
 
 PARTED = ("frames", "regions", "visibility", "probes")
 """Outputs whose rows belong to frame sets."""
-STAGE_OF = {"sft": "train_sft", "grpo": "train_grpo", "benchmark_maps": "cognitive_maps", "rollout_claims": "claims"}
+STAGE_OF = {
+    "sft": "train_sft",
+    "grpo": "train_grpo",
+    "benchmark_maps": "cognitive_maps",
+    "rollout_claims": "claims",
+    "study_design": "study_table",
+}
 """Rules whose stage has another name."""
 
 MADE = {each.name: each for each in own_rules() if each.output}
@@ -58,7 +64,7 @@ def producer(path):
     values, _ = registry.split(registry.job_values(stage, own, scope))
     beside = registry.STAGES[stage].beside
     parents = {name: plain(inputs[name]) for name in inputs.keys() if name not in beside}
-    if found.name in ("score", "paper_table"):
+    if found.name in ("score", "paper_table", "study_design", "study_table"):
         values["job.kept"] = sorted(set().union(*(kept_above(path) for paths in parents.values() for path in paths)))
     if "recipes" in found.params.keys():
         values["job.recipes"] = json.loads(given_to(found, "recipes", wildcards))

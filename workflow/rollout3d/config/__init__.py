@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from rollout3d.config.arms import PILOT, arms_of
 from rollout3d.config.base import NotNegative
 from rollout3d.config.choices import RELEASED_BENCHMARKS, DatasetName
 from rollout3d.config.evaluation import Evaluation
@@ -53,7 +54,9 @@ class Config(Section):
     """The whole configuration."""
 
     preset: (
-        Literal["demo", "tiny", "smoke", "ablations", "seeing", "tiny_qwen", "spacer", "spacer_demo", "spatial_r1"]
+        Literal[
+            "demo", "tiny", "smoke", "ablations", "seeing", "study", "tiny_qwen", "spacer", "spacer_demo", "spatial_r1"
+        ]
         | None
     ) = None
     """Preset that lies under `config/local.yaml`; null = the paper. [assumed]"""

@@ -273,6 +273,7 @@ STAGES: dict[str, Spec] = {
     "score": Spec(_score, prompts=_wording),
     "claims": Spec(),
     "paper_table": Spec(_paper_table),
+    "study_table": Spec(_fixed("evaluation.benchmarks", "runs.*", "models.*", "difficulty.run")),
     "summary": Spec(_fixed("*")),
     "compare": Spec(_fixed("*")),
     "growth": Spec(_fixed("*")),
@@ -372,7 +373,7 @@ def chosen(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["scorer"] = sorted({official_scorer("direct"), *(("tagged",) if stage == "train_grpo" else ())})
     if stage in ("paper_table", "report"):
         found |= doors.table_entries(scope.table)
-    if stage in ("select_hard", "resample", "paper_table"):
+    if stage in ("select_hard", "resample", "paper_table", "study_table"):
         found["scorer"] = sorted({official_scorer("direct"), official_scorer("think")})
     if stage in ("difficulty", "evaluate"):
         found["scorer"] = official_scorer("direct" if _direct(config, scope) else "think", scope.benchmark)

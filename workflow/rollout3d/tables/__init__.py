@@ -43,6 +43,7 @@ from rollout3d.tables.results import (
     ROLLOUTS,
     SCORES,
     SETTING_COLUMNS,
+    STUDY,
 )
 from rollout3d.tables.schema import (
     ANNOTATIONS,

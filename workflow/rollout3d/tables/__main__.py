@@ -42,6 +42,7 @@ ROWS = {
     "scenes_dropped": "DroppedSceneRow",
     "scores": "ScoreRow",
     "sources": "SourceRow",
+    "study": "StudyRow",
     "verdicts": "VerdictRow",
     "visibility": "VisibilityRow",
 }

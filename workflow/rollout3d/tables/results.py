@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ReportRow,
         RolloutRow,
         ScoreRow,
+        StudyRow,
     )
 
 
@@ -241,4 +242,23 @@ REPORT: Table[ReportRow] = _declare(
     _null("ours", _F, "ours; null = not run"),
     _null("n", _I, "questions behind ours"),
     _field("note", _S, "remark for the reader: not run, preset, fallback"),
+)
+
+STUDY: Table[StudyRow] = _declare(
+    "study",
+    "one measure of one arm of a study, and its paired difference from the baseline",
+    _field("arm", _S, "arm: runs that differ by seed alone, such as vanilla; pilot in the table of the design"),
+    _field("measure", _S, "score | a probe whose score it is | seen, seen_PROBE | queried, context, absent (of names)"),
+    _field("value", _F, "percent, mean over seeds"),
+    _null("difference", _F, "points, arm minus baseline; null for baseline and pilot"),
+    _null("low", _F, "95 % interval of the difference, over seeds and rooms"),
+    _null("high", _F, "its upper end"),
+    _null("error", _F, "standard error of the difference, points"),
+    _null("by_seed", pa.list_(pa.float64()), "difference of each seed, points"),
+    _null(
+        "detectable", _F, "smallest difference that the design detects, points, stated from the pilot; null = no pilot"
+    ),
+    _field("seeds", _I, "seeds of the arm"),
+    _field("rooms", _I, "physical spaces that its answers are about"),
+    _field("rests_on", _STRINGS, "kept rules and runs that it depends on"),
 )

@@ -1045,6 +1045,46 @@ class SourceRow(TypedDict):
     """that rule, as `bias` names it"""
 
 
+class StudyRow(TypedDict):
+    """one measure of one arm of a study, and its paired difference from the baseline"""
+
+    arm: str
+    """arm: runs that differ by seed alone, such as vanilla; pilot in the table of the design"""
+
+    measure: str
+    """score | a probe whose score it is | seen, seen_PROBE | queried, context, absent (of names)"""
+
+    value: float
+    """percent, mean over seeds"""
+
+    difference: float | None
+    """points, arm minus baseline; null for baseline and pilot"""
+
+    low: float | None
+    """95 % interval of the difference, over seeds and rooms"""
+
+    high: float | None
+    """its upper end"""
+
+    error: float | None
+    """standard error of the difference, points"""
+
+    by_seed: list[float] | None
+    """difference of each seed, points"""
+
+    detectable: float | None
+    """smallest difference that the design detects, points, stated from the pilot; null = no pilot"""
+
+    seeds: int
+    """seeds of the arm"""
+
+    rooms: int
+    """physical spaces that its answers are about"""
+
+    rests_on: list[str]
+    """kept rules and runs that it depends on"""
+
+
 class VerdictRow(TypedDict):
     """a judge's opinion of one question"""
 

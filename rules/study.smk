@@ -1,0 +1,68 @@
+# A study of arms that differ by their rollouts: what it can detect, stated from a pilot, and its table. Only run tables with
+# arms have one (rollout3d/config/arms.py).
+ARMS = configuration.arms_of(RUNS)
+
+
+def arm_predictions(pilot):
+    """Input function: predictions of the pilot's runs, or of all other arms, on the first benchmark."""
+
+    def predictions(wildcards):
+        if not ARMS:
+            raise refused(f"runs.table: {study.runs.table} has no arms of a study: take config/runs_study.tsv")
+        names = [name for arm, runs in ARMS.items() if (arm == configuration.PILOT) == pilot for name in runs]
+        return [f"<results>/eval/{name}/{study.evaluation.benchmarks[0]}/predictions.parquet" for name in names]
+
+    return predictions
+
+
+def study_questions(wildcards):
+    return [f"<results>/benchmarks/{benchmark}/questions.parquet" for benchmark in study.evaluation.benchmarks[:1]]
+
+
+rule study_design:
+    input:
+        predictions=arm_predictions(pilot=True),
+        questions=study_questions,
+        runs=RUN_TABLE,
+    output:
+        table="<results>/report/study_design.parquet",
+    log:
+        "<logs>/study_design.log",
+    benchmark:
+        "<benchmarks>/study_design.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        kept=kept_names,
+        recipes=recipes_of(RUNS),
+    shell:
+        "python -m rollout3d.stages.study_table --predictions {input.predictions:q} --questions {input.questions:q}"
+        " --kept {params.kept:q} --recipes {params.recipes:q} --out {output.table:q} > {log:q} 2>&1"
+
+
+rule study_table:
+    input:
+        predictions=arm_predictions(pilot=False),
+        questions=study_questions,
+        design="<results>/report/study_design.parquet",
+        runs=RUN_TABLE,
+    output:
+        table="<results>/report/study.parquet",
+    log:
+        "<logs>/study_table.log",
+    benchmark:
+        "<benchmarks>/study_table.tsv"
+    conda:
+        "../envs/scenes.yaml"
+    params:
+        kept=kept_names,
+        recipes=recipes_of(RUNS),
+    shell:
+        "python -m rollout3d.stages.study_table --predictions {input.predictions:q} --questions {input.questions:q}"
+        " --design {input.design:q} --kept {params.kept:q} --recipes {params.recipes:q} --out {output.table:q} > {log:q} 2>&1"
+
+
+rule study:
+    input:
+        "<results>/report/study.parquet",
+    localrule: True
