@@ -1,5 +1,6 @@
 # make demo: set up and run the whole pipeline on synthetic scans (minutes, two CPU cores, no GPU)
 # make seeing: does training use the video? | make spacer-demo: SpaceR and Spatial-R1 in minutes
+# make study: rollout methods at equal cost, five seeds each, with intervals (hours)
 # make tiny-qwen: train the small model of the presets again (hours)
 # make test | test-long | test-vllm | test-lmms | lint | docs | dry-run | clean
 # make pictures: the README's pictures and figures, from the last demo (chromium)
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
 
-.PHONY: demo seeing spacer-demo tiny-qwen test test-long test-vllm test-lmms lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
+.PHONY: demo seeing study spacer-demo tiny-qwen test test-long test-vllm test-lmms lint docs pictures format dry-run faults faults-quick fuzz bench gpu-check clean system
 
 demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
@@ -27,6 +28,15 @@ seeing: $(VENV)/ready system
 	@$(BIN)/rollout3d summary --results results/seeing
 	@$(BIN)/rollout3d compare --results results/seeing --benchmark synthetic --before sft --after grpo grpo_1 grpo_2 \
 	  --above video --not-above black
+
+# Rollout methods at equal cost, five seeds each: hours, resumable. What it can detect is stated from the pilot before the
+# arms are trained. Writes docs/study, which the repository holds.
+STUDY := $(BIN)/snakemake --cores $(CORES) --configfile config/presets/study.yaml --quiet rules
+study: $(VENV)/ready system
+	$(STUDY) -- results/study/report/study_design.parquet
+	$(BIN)/python docs/study.py
+	$(STUDY) -- study all
+	$(BIN)/python docs/study.py
 
 # SpaceR and Spatial-R1 in minutes, and whether the map reward grew.
 spacer-demo: $(VENV)/ready system

@@ -30,6 +30,7 @@ include_patterns = [
     "resources/tiny_qwen/README.md",
     "docs/*.md",
     "docs/decisions/*.md",
+    "docs/study/*.md",
     "docs/api/*/*.rst",
 ]
 exclude_patterns = ["docs/_build", "docs/tiny_qwen_card.md"]  # the second: a template

@@ -1,0 +1,106 @@
+"""Write docs/study/README.md and its figure from results/study: `python docs/study.py [RESULTS]`, after `make study`.
+
+Without a table of the study the page says that it has not been run, and states what the design detects if the pilot is
+there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from rollout3d import tables
+from rollout3d.report.study_figure import arms_chart
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "study" / "README.md"
+WORDS = ROOT / "docs" / "study_page.txt"
+FIGURE = PAGE.with_name("study.svg")
+NOT_RUN = "**Not run yet.** `make study` writes the numbers here; until then there are none."
+MEASURES = {
+    "score": "clean score",
+    "drowned_context": "score, other objects under noise",
+    "drowned": "score, queried objects under noise",
+    "drowned_all": "score, all objects under noise",
+    "seen": "video minus black frames",
+    "seen_other_room": "video minus another room",
+    "queried": "share of names: queried",
+    "context": "share of names: context",
+    "absent": "share of names: not in the room",
+}
+"""Measure -> its words."""
+
+Row = dict[str, Any]
+
+
+def read(path: Path) -> list[Row]:
+    """Return the rows of a table study; none if there is no file."""
+    return [dict(row) for row in tables.read(tables.STUDY, path)] if path.is_file() else []
+
+
+def design_text(design: list[Row]) -> str:
+    """Return the smallest differences that the design detects, as a Markdown table."""
+    if not design:
+        return NOT_RUN
+    lines = ["| measure | pilot, percent | smallest difference detected, points |", "|---|---|---|"]
+    lines += [f"| {MEASURES[r['measure']]} | {r['value']:.1f} | {r['detectable']:.1f} |" for r in design]
+    return "\n".join(lines)
+
+
+def result_text(rows: list[Row]) -> str:
+    """Return the table of the arms, measure by measure, with what each interval says."""
+    if not rows:
+        return NOT_RUN
+    lines = [
+        "| measure | arm | mean of seeds | minus vanilla, 95 % interval | detectable | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for measure in dict.fromkeys(row["measure"] for row in rows):
+        for row in (each for each in rows if each["measure"] == measure):
+            cells = [MEASURES[measure], row["arm"], f"{row['value']:.1f}"]
+            if row["difference"] is None:
+                cells += ["", "", "baseline"]
+            else:
+                cells.append(f"{row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})")
+                cells += ["" if row["detectable"] is None else f"{row['detectable']:.1f}", verdict(row)]
+            lines.append(f"| {' | '.join(cells)} |")
+    kept = sorted({name for row in rows for name in row["rests_on"]})
+    return "\n".join([*lines, *(["", f"Rests on kept results: {', '.join(kept)}."] if kept else [])])
+
+
+def verdict(row: Row) -> str:
+    """Return what the interval of a difference says: above, below, or not told from vanilla."""
+    if row["low"] > 0:
+        return "above vanilla"
+    return "below vanilla" if row["high"] < 0 else "not told from vanilla"
+
+
+def page(results: Path) -> tuple[str, bytes | None]:
+    """Return the page's text and its figure; None without results."""
+    rows, design = (read(results / "report" / f"{name}.parquet") for name in ("study", "study_design"))
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    text = Template(WORDS.read_text(encoding="utf-8")).substitute(
+        made=f" Commit {commit.stdout.strip()}, preset `study`." if rows or design else "",
+        design=design_text(design),
+        result=result_text(rows),
+        figure="\n![Difference of each arm from vanilla](study.svg)\n" if rows else "",
+    )
+    return text, arms_chart(rows) if rows else None
+
+
+def main() -> None:
+    """Write the page, and the figure if there are results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("results", nargs="?", type=Path, default=ROOT / "results" / "study", help="a study's folder")
+    args = parser.parse_args()
+    text, figure = page(args.results)
+    PAGE.write_text(text, encoding="utf-8")
+    if figure is not None:
+        FIGURE.write_bytes(figure)
+
+
+if __name__ == "__main__":
+    main()
