@@ -72,10 +72,10 @@ def result_text(rows: list[Row]) -> str:
 
 
 def verdict(row: Row) -> str:
-    """Return what the interval of a difference says: above, below, or not told from vanilla."""
+    """Return what the interval of a difference says: above, below, or not shown to differ."""
     if row["low"] > 0:
         return "above vanilla"
-    return "below vanilla" if row["high"] < 0 else "not told from vanilla"
+    return "below vanilla" if row["high"] < 0 else "no difference shown"
 
 
 def page(results: Path) -> tuple[str, bytes | None]:

@@ -3,16 +3,16 @@
 ARMS = configuration.arms_of(RUNS)
 
 
-def arm_predictions(pilot):
-    """Input function: predictions of the pilot's runs, or of all other arms, on the first benchmark."""
+def of_arms(pilot, kind):
+    """Input function: tables (predictions or claims) of the pilot's runs, or of all other arms, on the first benchmark."""
 
-    def predictions(wildcards):
+    def found(wildcards):
         if not ARMS:
             raise refused(f"runs.table: {study.runs.table} has no arms of a study: take config/runs_study.tsv")
         names = [name for arm, runs in ARMS.items() if (arm == configuration.PILOT) == pilot for name in runs]
-        return [f"<results>/eval/{name}/{study.evaluation.benchmarks[0]}/predictions.parquet" for name in names]
+        return [f"<results>/eval/{name}/{study.evaluation.benchmarks[0]}/{kind}.parquet" for name in names]
 
-    return predictions
+    return found
 
 
 def study_questions(wildcards):
@@ -21,7 +21,8 @@ def study_questions(wildcards):
 
 rule study_design:
     input:
-        predictions=arm_predictions(pilot=True),
+        predictions=of_arms(True, "predictions"),
+        claims=of_arms(True, "claims"),
         questions=study_questions,
         runs=RUN_TABLE,
     output:
@@ -37,12 +38,14 @@ rule study_design:
         recipes=recipes_of(RUNS),
     shell:
         "python -m rollout3d.stages.study_table --predictions {input.predictions:q} --questions {input.questions:q}"
-        " --kept {params.kept:q} --recipes {params.recipes:q} --out {output.table:q} > {log:q} 2>&1"
+        " --claims {input.claims:q} --kept {params.kept:q} --recipes {params.recipes:q}"
+        " --out {output.table:q} > {log:q} 2>&1"
 
 
 rule study_table:
     input:
-        predictions=arm_predictions(pilot=False),
+        predictions=of_arms(False, "predictions"),
+        claims=of_arms(False, "claims"),
         questions=study_questions,
         design="<results>/report/study_design.parquet",
         runs=RUN_TABLE,
@@ -59,7 +62,8 @@ rule study_table:
         recipes=recipes_of(RUNS),
     shell:
         "python -m rollout3d.stages.study_table --predictions {input.predictions:q} --questions {input.questions:q}"
-        " --design {input.design:q} --kept {params.kept:q} --recipes {params.recipes:q} --out {output.table:q} > {log:q} 2>&1"
+        " --claims {input.claims:q} --design {input.design:q} --kept {params.kept:q} --recipes {params.recipes:q}"
+        " --out {output.table:q} > {log:q} 2>&1"
 
 
 rule study:

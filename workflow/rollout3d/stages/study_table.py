@@ -18,8 +18,10 @@ from rollout3d.config.arms import BASELINE, PILOT, arms_of
 from rollout3d.config.evaluation import official_scorer
 from rollout3d.resources import found
 from rollout3d.stages.common import Stage, StageError
+from rollout3d.tables.rows import ClaimRow
 
 STAGE = Stage("study_table", __doc__)
+CLAIM_COLUMNS = ["run", "question_id", "view", "queried", "context", "absent", "reason"]
 
 
 @STAGE.command
@@ -27,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = STAGE.parser()
     parser.add_argument("--predictions", required=True, nargs="+", help="tables predictions of the arms' runs")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
+    parser.add_argument("--claims", nargs="*", default=[], help="tables claims of these runs; none: no shares of names")
     parser.add_argument("--design", nargs="?", help="table study of the pilot; without it that table is made")
     parser.add_argument("--kept", nargs="*", default=[], help="kept rules and runs that predictions rest on")
     parser.add_argument(
@@ -48,12 +51,16 @@ def main(argv: list[str] | None = None) -> None:
     benchmark = config.evaluation.benchmarks[0]
     questions = tables.read(tables.QUESTIONS, args.questions)
     average, scorer = benchmarks.get(benchmark).average, official_scorer("think", benchmark)
+    named: dict[str, list[ClaimRow]] = {}
+    for path in args.claims:
+        for row in tables.read(tables.CLAIMS, path, CLAIM_COLUMNS):
+            named.setdefault(row["run"], []).append(row)
     made = {}
     for path in args.predictions:
         rows = tables.read(tables.PREDICTIONS, path)
         for name in {row["model"] for row in rows}:
             own = [row for row in rows if row["model"] == name]
-            made[name] = measures(own, questions, (), average, scorer)
+            made[name] = measures(own, questions, named.get(name, ()), average, scorer)
     if lost := [name for names in wanted.values() for name in names if name not in made]:
         raise StageError(
             f"--predictions: {', '.join(lost)} of {config.runs.table} is missing: evaluate it, and name it"
@@ -63,7 +70,8 @@ def main(argv: list[str] | None = None) -> None:
         rows = study_rows(of_arms, tables.read(tables.STUDY, args.design), args.kept)
     else:
         rows = design_rows(of_arms[PILOT], len(arms[BASELINE]), args.kept)
-    parents = {"predictions": args.predictions, "questions": args.questions, "design": args.design}
+    parents = {"predictions": args.predictions, "claims": args.claims, "questions": args.questions}
+    parents["design"] = args.design
     parents["runs"] = str(found(config.runs.table))
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})
     tables.write(tables.STUDY, args.out, rows, lineage)
