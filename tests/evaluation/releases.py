@@ -210,3 +210,60 @@ def write_long_video_bench(root: Path) -> None:
     write_json(root / "lvb_val.json", rows)
     for name in ("x0", "x1"):
         write_video(root / "videos" / f"{name}.mp4")
+
+
+def write_mmsi(root: Path) -> None:
+    types = ("Positional Relationship (Cam.–Obj.)", "MSR", "Motion (Cam.)")
+    rows = [
+        {"id": k, "images": [jpeg(), jpeg(30)], "question_type": types[k % 3], "thought": "..."}
+        | {"question": f"Question {k}?\nOptions: A: left, B: right, C: up, D: down", "answer": "ABCD"[k % 4]}
+        for k in range(1000)
+    ]
+    write_table(root / "MMSI_Bench.parquet", rows)
+
+
+VIEW_SPATIAL = {
+    "Camera perspective - Relative Direction": 1773,
+    "Camera perspective - Object View Orientation": 996,
+    "Person perspective - Object View Orientation": 996,
+    "Person perspective - Relative Direction": 842,
+    "Person perspective - Scene Simulation Relative Direction": 1105,
+}
+
+
+def pack_pictures(root: Path, archive: str, paths: list[str]) -> None:
+    with zipfile.ZipFile(root / archive, "w") as packed:
+        for path in paths:
+            packed.writestr(path, jpeg())
+
+
+def write_view_spatial(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for kind, n in VIEW_SPATIAL.items():
+        for k in range(n):
+            scan = "Simulation" in kind
+            names = [
+                "scannetv2_val/scene0011_00/original_images/280.jpg",
+                "scannetv2_val/scene0011_00/original_images/9.jpg",
+            ]
+            paths = [f"ViewSpatial-Bench/{name}" for name in (names if scan else ["val2017/000000000785.jpg"])]
+            row = {"question_type": kind, "image_path": paths, "question": f"Question {k}?", "answer": "B. front-up"}
+            rows.append(row | {"choices": "A. right\nB. front-up"})
+    write_json(root / "ViewSpatial-Bench.json", rows)
+    pack_pictures(root, "scannetv2_val.zip", [f"scannetv2_val/scene0011_00/original_images/{k}.jpg" for k in (280, 9)])
+    pack_pictures(root, "val2017.zip", ["val2017/000000000785.jpg"])
+
+
+def write_mind_cube(root: Path) -> None:
+    counts = {"among": 600, "around": 250, "rotation": 200}
+    rows, paths = [], [f"other_all_image/{name}/1/{view}.jpg" for name in counts for view in ("front", "back")]
+    for name, n in counts.items():
+        for k in range(n):
+            row = {"id": f"{name}_group{k}_q0", "category": [], "type": "made", "meta_info": []}
+            row |= {"question": f"Question {k}? A. Above B. Under", "gt_answer": "AB"[k % 2]}
+            rows.append(row | {"images": [path for path in paths if f"/{name}/" in path]})
+    file = root / "data" / "raw" / "MindCube_tinybench.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pack_pictures(root, "data.zip", [f"data/{path}" for path in paths])
