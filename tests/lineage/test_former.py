@@ -16,12 +16,13 @@ from toyworld.settings import StudyConfig
 ROOT = Path(__file__).parents[2]
 BEFORE = json.loads((ROOT / "tests" / "lineage" / "identities.json").read_text())
 """Preset -> job -> digest of the values that decide it, recorded before any key was moved or removed."""
-MOST = 128
+MOST = 130
 """Keys that the configuration may have; later ones say what they buy. `evaluation.probe_share`: two probes in a demo of
 minutes. `grpo.variant`: the rewards of SpaceR and Spatial-R1 as their releases have them. `prompts.map_grid` and
 `prompts.leak_keys`: SpaceR's Table 6, and its release's prompt. `questions.rules`: the questions of both papers.
 `evaluation.given_map` and `site.boxes`: SpaceR's Table 5, and true maps of benchmark scenes without their scans.
-`grpo.ablation.grad_limit`: rollout methods at equal cost."""
+`grpo.ablation.grad_limit`: rollout methods at equal cost.
+`training.probe_every` and `training.probe_questions`: a blind model is noticed while it trains."""
 
 
 @pytest.mark.parametrize("name", [name or "paper" for name in PRESETS])

@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+from typing import Any
 
 import pytest
 import torch
@@ -115,7 +116,7 @@ def without(found):
     return [{name: value for name, value in row.items() if name not in PROBE_COLUMNS} for row in found]
 
 
-def same_but_for_probes(plain, with_probes, rollouts=True):
+def same_but_for_probes(plain, with_probes, rollouts=True) -> list[dict[str, Any]]:
     first, second = (rows(tables.METRICS, out / "metrics.parquet") for out in (plain, with_probes))
     assert without(first) == without(second)
     if rollouts:

@@ -21,10 +21,11 @@ from rollout3d.config.evaluation import official_scorer
 from rollout3d.config.frames import train_set
 from rollout3d.config.training import Training
 from rollout3d.model.answer import Setting, answer
+from rollout3d.model.encode import Prompt
 from rollout3d.model.generate_hf import Batches
 from rollout3d.model.media import FrameStore
 from rollout3d.model.probes import probe_rows, probed
-from rollout3d.model.sampling import Sampling
+from rollout3d.model.sampling import Completion, Generate, Sampling
 from rollout3d.model.twins import Twins
 from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.blindness import SEEN, figures, warnings
@@ -99,7 +100,7 @@ class Probes:
                     sampling=Sampling(max_new_tokens=ANSWER_TOKENS),
                     batch_size=BATCH,
                     scorer=official_scorer("direct"),
-                    back_end=Batches(lambda policy, *asked: engine.generate(*asked), name=engine.backend),
+                    back_end=Batches(_drawing(engine), name=engine.backend),
                     twins=self._twins,
                     shows_progress=False,
                 )
@@ -145,7 +146,7 @@ def of_run(
     store = FrameStore(frames)
     held_out = tables.read_light(tables.QUESTIONS, tested) if tested else []
     for name, rows in (("test questions", held_out), ("training questions", trained)):
-        asked = [row for row in rows if row["scene_id"] in store and not row["media"]]
+        asked = [row for row in rows if (row["scene_id"] or "") in store and not row["media"]]
         if asked:
             made = Probes(asked, training.probe_questions, spacing, frames, video, seed, regions)
             log.info("probes: %d %s every %d of %d steps", len(made), name, spacing, total)
@@ -159,6 +160,18 @@ def warn(loop: Loop, columns: Mapping[str, Any]) -> None:
     if columns:  # on the first process only, which has the rows
         for sentence in warnings(loop.rows(tables.METRICS), new=True):
             log.warning(sentence)
+
+
+def _drawing(engine: Engine) -> Generate:
+    """Return the engine's own sampler as a `sampling.Generate`, which draws by the present weights whatever policy it
+    is given."""
+
+    def generate(
+        policy: Any, prompts: Sequence[Prompt], sampling: Sampling, seed: int = 0, keys: Sequence[str] | None = None
+    ) -> list[list[Completion]]:
+        return engine.generate(prompts, sampling, seed, keys or [prompt.key for prompt in prompts])
+
+    return generate
 
 
 def _by_scene(row: QuestionRow) -> tuple[str, str]:

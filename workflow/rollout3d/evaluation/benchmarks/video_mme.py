@@ -139,5 +139,7 @@ def _question(row: Mapping[str, Any], file: Path) -> QuestionRow:
         ground_truth=row["answer"],
         dataset="youtube",
         scene_id=str(row["videoID"]),
-        **{name: str(row[name]) for name in ("duration", "domain", "sub_category")},
+        duration=str(row["duration"]),
+        domain=str(row["domain"]),
+        sub_category=str(row["sub_category"]),
     )
