@@ -47,6 +47,9 @@ rule report:
     input:
         tables=page_tables(),
         scores=score_tables(study.runs.select),
+        claims=answer_claims("claims"),
+        claim_shares=answer_claims("claim_shares") + rollout_claims("claim_shares"),
+        asked=[f"<results>/benchmarks/{b}/questions.parquet" for b in study.evaluation.benchmarks],
         metrics=[f"<results>/runs/{run}/metrics.parquet" for run in SHOWN],
         rollouts=[f"<results>/runs/{run}/rollouts.parquet" for run in SHOWN if RUNS[run].method == "grpo"],
         train="<results>/train/ocr_rl.parquet",
@@ -85,7 +88,8 @@ rule report:
         " --metrics {input.metrics:q} --rollouts {input.rollouts:q} --train {input.train:q} --sft {input.sft:q}"
         " --hard {input.hard:q} --annotations {input.annotations:q} --sources {input.sources:q} --bias {input.bias:q} --scenes {input.scenes:q} --frames {input.frames:q}"
         " --objects {input.objects:q} --maps {input.maps:q} --regions {input.regions:q}"
-        " --cognitive-maps {input.cognitive_maps:q} --out {output.page:q} > {log:q} 2>&1"
+        " --cognitive-maps {input.cognitive_maps:q} --claims {input.claims:q} --claim-shares {input.claim_shares:q}"
+        " --asked {input.asked:q} --out {output.page:q} > {log:q} 2>&1"
 
 
 # Targets by the names of the papers' tables: each runs whatever its table reports.

@@ -13,7 +13,8 @@ from rollout3d import tables
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
 
 SIGMA = ("--config", 'grpo={"ablation": {"sigma0": 64}}')
-OCR = {"grpo", "evaluate", "merge_predictions", "score", "report"}
+EVALUATION = {"evaluate", "merge_predictions", "score", "claims", "report"}
+OCR = {"grpo", "rollout_claims", *EVALUATION}
 
 
 def digests(study):
@@ -35,13 +36,13 @@ def weights(study, run):
             OCR | {"annotate", "sft_table", "sft", "paper_table"},
         ),
         ('cot={"per_transition": 3}', OCR | {"select_hard", "annotate", "sft_table", "sft", "paper_table"}),
-        ('evaluation={"temperature": 0.5}', {"evaluate", "merge_predictions", "score", "report"}),
+        ('evaluation={"temperature": 0.5}', EVALUATION),
         (
             'generation={"max_new_tokens": 9}',
             OCR | {"difficulty", "select_hard", "annotate", "sft_table", "sft", "paper_table"},
         ),
         ('questions={"total": 30}', None),
-        ('evaluation={"probes": ["black"]}', {"evaluate", "merge_predictions", "score", "report"}),
+        ('evaluation={"probes": ["black"]}', EVALUATION),
         ('training={"save_every": 2, "tracker": "tensorboard", "gradient_checkpointing": true}', set()),
         ('training={"probe_every": 1, "probe_questions": 8}', set()),
         ('generation={"batch_size": 3}', set()),

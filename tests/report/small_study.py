@@ -15,6 +15,8 @@ from rollout3d.cot.annotate import annotate
 from rollout3d.cot.sft_table import sft_rows
 from rollout3d.cot.teachers.geometric import GeometricTeacher
 from rollout3d.difficulty import select
+from rollout3d.evaluation.claim_shares import changed_rows, share_rows
+from rollout3d.evaluation.claims import Scenes, answer_claims, rollout_claims
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.model.regions import Regions
 from rollout3d.report.gallery import Pictures
@@ -117,10 +119,32 @@ def rollouts(run: Run, config: Config, train, pictures: Pictures, regions: Regio
     return rows
 
 
+THOUGHT = "The sofa stands by two lamps & a <b>bed</b>; there is a coffee table, too."
+"""Names an object of some questions, one of the scenes alone, one that no scene has, and one that nobody counts."""
+
+
+def claimed(run: str, answered, questions):
+    """Return claims and shares of the answers, as if each thought were `THOUGHT`; the scenes have a sofa and lamps."""
+    counts = [{"category": "sofa", "n": 1}, {"category": "lamp", "n": 2}]
+    scenes = [{"scene_id": row["scene_id"], "dataset": "scannet", "object_counts": counts} for row in questions]
+    named = [row | {"text": row["text"].replace("I look.", THOUGHT), "temperature": 0.0} for row in answered]
+    claims = list(answer_claims(run, "synthetic", named, questions, Scenes(scenes)))
+    steps = [
+        {"step": k // 2, "question_id": row["question_id"], "view": ("clean", "perturbed")[k % 2], "sample": 0}
+        | {"text": f"<think>{THOUGHT}</think>"}
+        for k, row in enumerate(questions * 2)
+    ]
+    trained = share_rows(rollout_claims(run, steps, questions, Scenes(scenes)), 3)
+    return claims, [*share_rows(claims), *changed_rows(run, "synthetic", named, questions), *trained]
+
+
 def fabricate(root: Path, scenes: dict[str, list[str]], train, test, config: Config, runs: dict[str, Run]):
     """Write invented tables under `root` in the pipeline's layout; return their paths by the report's argument."""
     rng = np.random.default_rng(0)
     files: dict[str, Any] = {"scores": [], "metrics": [], "rollouts": [], "predictions": [], **scenes}
+    files |= {"claims": [], "claim_shares": []}
+    asked = [row | dict.fromkeys(tables.MARKS) | {"media": None} for row in test]
+    files["asked"] = [write(tables.QUESTIONS, root / "benchmarks" / "synthetic" / "questions.parquet", asked)]
     for i, setting in enumerate(SETTINGS):
         path = root / "difficulty" / setting / "0.parquet"
         made = predictions(train, setting, rng, 0.25 + 0.06 * i, select.scorer_of(setting))
@@ -138,6 +162,10 @@ def fabricate(root: Path, scenes: dict[str, list[str]], train, test, config: Con
         answered = predictions(test, "uniform16", rng, 0.3 + 0.07 * k, scorer)
         answered += predictions(test, "black16", rng, 0.3 + 0.07 * k, scorer)
         scores = score_rows(name, "synthetic", answered, test, train)
+        claims, shares = claimed(name, answered, test)
+        folder = root / "eval" / name / "synthetic"
+        files["claims"].append(write(tables.CLAIMS, folder / "claims.parquet", claims))
+        files["claim_shares"].append(write(tables.CLAIM_SHARES, folder / "claim_shares.parquet", shares))
         files["scores"].append(write(tables.SCORES, root / "eval" / name / "synthetic" / "scores.parquet", scores))
         if run.method == "none":
             continue

@@ -140,7 +140,7 @@ def test_stages_write_tables_page_and_summary(study, tmp_path, capsys):
     arguments = ["--tables", *made, "--out", str(page)]
     for name, value in files.items():
         if name != "predictions":
-            arguments += [f"--{name}", *([value] if isinstance(value, str) else value)]
+            arguments += [f"--{name.replace('_', '-')}", *([value] if isinstance(value, str) else value)]
     report_stage.main([*config, *arguments])
     first = page.read_bytes()
     report_stage.main([*config, *arguments])

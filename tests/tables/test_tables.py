@@ -175,6 +175,8 @@ COLUMNS = {
     ("predictions", 3): "cd4925e6dabc",
     ("metrics", 2): "b4782927c450",
     ("rollouts", 1): "1537cd078285",
+    ("claims", 1): "197e62a2fbef",
+    ("claim_shares", 1): "b3c02acbca7c",
     ("scores", 6): "35e8ffcca352",
     ("report", 1): "e6bb15902aee",
     ("scenes_dropped", 1): "d574832ec72d",

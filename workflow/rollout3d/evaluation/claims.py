@@ -1,9 +1,10 @@
 """Claims: the objects that the thought of an answer names, and whether question and scene have them. Pure.
 
-OCR (Section 1) says that models look at queried objects only, and measures it nowhere. Here each object that a thought
-names is of one kind: `queried`, its category stands in the question or its options; `context`, in the scene and not in
-the question; `absent`, not in the scene although its dataset counts the category. The scene's object counts decide. An
-object that nobody counts in this dataset (`scoring.vocabulary`) is `unknown`: a text may be right about it.
+OCR (Figure 1) says that models reason query-locked, about queried objects only, and measures it nowhere. Here each
+object that a thought names is of one kind: `queried`, its category stands in the question or its options; `context`, in
+the scene and not in the question; `absent`, not in the scene although its dataset counts the category. The scene's
+object counts decide. An object that nobody counts in this dataset (`scoring.vocabulary`) is `unknown`: a text may be
+right about it.
 
 A thought is what stands in the `<think>` tag; answer and cognitive map inside it are none. A name counts as often as it
 is written, whatever is said of it: "there is no sofa" names a sofa.

@@ -110,6 +110,28 @@ def training_curves(metrics: Sequence[Row]) -> list[Panel]:
     return panels
 
 
+def share_panel(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float, float | None, float | None]]],
+    colors: Sequence[str],
+) -> Panel:
+    """Return a panel of shares over the steps: points (step, percent, low, high), with the interval as a band."""
+    figure = Figure(figsize=(2.75, 1.6))
+    axes = figure.add_axes((0.16, 0.15, 0.81, 0.75))
+    _clean(axes, grid="y")
+    for points, color in zip(series.values(), colors):
+        steps, values = [point[0] for point in points], [point[1] for point in points]
+        band = [(step, low, high) for step, _, low, high in points if low is not None and high is not None]
+        if len(band) > 1:
+            places, lows, highs = zip(*band)
+            axes.fill_between(places, lows, highs, color=color, alpha=0.18, linewidth=0)
+        axes.plot(steps, values, color=color, linewidth=1.6, marker="o", markersize=2.5)
+    axes.set_ylim(-3, 103)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    return Panel(title, tuple(zip(series, colors)), _svg(figure))
+
+
 def curves(series: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """Draw curves of (step, value) points; axes lie at the same place in every figure, so that panels align."""
     figure = Figure(figsize=(2.75, 1.6))

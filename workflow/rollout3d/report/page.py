@@ -13,11 +13,12 @@ from typing import Any
 import jinja2
 
 from rollout3d.config import question_types
-from rollout3d.report import figures, lines
+from rollout3d.report import claims, figures, lines
 from rollout3d.report.about import LICENCE, About
 from rollout3d.report.drawn_map import DrawnMap
 from rollout3d.report.gallery import Example
 from rollout3d.report.sheet import number, shown, span
+from rollout3d.report.tables import kept_note
 from rollout3d.seeding import generator
 from rollout3d.training.blindness import warnings
 
@@ -62,6 +63,9 @@ class Study:
     """PNG by scene, of the samples."""
     maps: Mapping[str, DrawnMap] = field(default_factory=dict)
     """Cognitive map by scene."""
+    claim_shares: Sequence[Row] = ()
+    """CLAIM_SHARES rows of all runs."""
+    claim_examples: Sequence[claims.Example] = ()
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Run -> its recipe's differences from the study (`config.recipes.summaries`)."""
     about: About = field(default_factory=About)
@@ -97,6 +101,8 @@ def render(study: Study) -> str:
     environment.globals |= {"shown": shown, "outline_colors": OUTLINES}
     benchmarks = sorted({row["benchmark"] for row in study.scores})
     figure3 = study.tables.get("figure3", ())
+    kept = {row["run"]: kept_note(row["rests_on"]) for row in study.scores if row["view"] == "video"}
+    claimed = list(dict.fromkeys(row["benchmark"] for row in study.claim_shares if row["benchmark"] is not None))
     return environment.get_template("page.html.j2").render(
         study=study,
         about=study.about,
@@ -107,6 +113,10 @@ def render(study: Study) -> str:
             (name, figures.scores_chart(study.scores, name), lines.score_sheet(study.scores, name))
             for name in benchmarks
         ],
+        claimed=[each for name in claimed if (each := claims.share_sheet(study.claim_shares, name, kept))],
+        changed_answers=[each for name in claimed if (each := claims.changed_sheet(study.claim_shares, name, kept))],
+        claim_curves=claims.curves(study.claim_shares),
+        kinds=claims.KIND_WORDS,
         curves={run: figures.training_curves(rows) for run, rows in study.metrics.items()},
         blind={run: warnings(rows) for run, rows in study.metrics.items()},
         figure3=figures.dataset_chart(figure3),

@@ -12,7 +12,7 @@ from typing import Any, cast
 from rollout3d import doors, tables
 from rollout3d.config import Config, Run, read_runs
 from rollout3d.evaluation.settings import official
-from rollout3d.report import gallery
+from rollout3d.report import claims, gallery
 from rollout3d.report import tables as paper
 from rollout3d.report.about import About
 from rollout3d.report.page import Study, sample_questions
@@ -26,7 +26,10 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Files:
-    """Paths of the tables that exist; any may be missing. `metrics` and `rollouts` lie in their run's directory."""
+    """Paths of the tables that exist; any may be missing. `metrics` and `rollouts` lie in their run's directory.
+
+    `claims`: of answers to benchmarks; `claim_shares`: of these and of rollouts; `asked`: questions of the benchmarks.
+    """
 
     tables: Sequence[str] = ()
     scores: Sequence[str] = ()
@@ -44,6 +47,9 @@ class Files:
     maps: Sequence[str] = ()
     regions: Sequence[str] = ()
     cognitive_maps: Sequence[str] = ()
+    claims: Sequence[str] = ()
+    claim_shares: Sequence[str] = ()
+    asked: Sequence[str] = ()
 
 
 def collect(
@@ -85,12 +91,24 @@ def collect(
         bias=_read(tables.BIAS, files.bias),
         bevs={scene: bev for scene, bev in bevs.items() if bev},
         maps=pictures.cognitive_maps,
+        claim_shares=tables.read_many(tables.CLAIM_SHARES, files.claim_shares),
+        claim_examples=_claim_examples(files, config.seed),
         about=about or About(),
     )
 
 
 def _read(table: tables.Table[R], path: str | None) -> list[R]:
     return tables.read(table, path) if path else []
+
+
+def _claim_examples(files: Files, seed: int) -> list[claims.Example]:
+    """Return answers that name objects, drawn by seed: of each question type in turn, from all runs. Half of them, if
+    there are as many, name an object that the question does not name."""
+    beside, others = claims.naming(tables.read_many(tables.CLAIMS, files.claims))
+    n_others = min(len(others), max(claims.EXAMPLES // 2, claims.EXAMPLES - len(beside)))
+    drawn = sample_questions(beside, seed, claims.EXAMPLES - n_others) + sample_questions(others, seed, n_others)
+    asked = [row for path in files.asked for row in tables.read_light(tables.QUESTIONS, path)] if drawn else []
+    return claims.examples(drawn, asked)
 
 
 def _own(

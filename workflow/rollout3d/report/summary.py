@@ -15,6 +15,7 @@ from rollout3d.config import question_types
 from rollout3d.evaluation.settings import UNKNOWN, official
 from rollout3d.evaluation.views import seen_view
 from rollout3d.questions import types, visible
+from rollout3d.report.claims import claim_lines
 from rollout3d.report.grounding import map_line, pixel_lines, thought_line
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import guess_line
@@ -113,6 +114,7 @@ def _refused(root: Path) -> list[str]:
 def _scores(root: Path) -> str:
     rows = official(tables.read_many(tables.SCORES, sorted((root / "eval").glob("*/*/scores.parquet"))))
     overall = {(r["benchmark"], r["run"], r["view"]): r for r in rows if r["task"] == "overall"}
+    shares = tables.read_many(tables.CLAIM_SHARES, sorted((root / "eval").glob("*/*/claim_shares.parquet")))
     blocks = []
     for benchmark in sorted({key[0] for key in overall}):
         runs = sorted({key[1] for key in overall if key[0] == benchmark})
@@ -151,7 +153,10 @@ def _scores(root: Path) -> str:
             heading = f"Video minus {PROBE_WORDS[probe]}, with its 95 % interval over rooms:"
             blocks.append("\n".join([heading, *listing]))
         of = [row for row in rows if row["benchmark"] == benchmark]
-        blocks += ["\n".join(said) for said in (pixel_lines(of), [thought_line(of)], [map_line(of)]) if any(said)]
+        named = claim_lines(shares, benchmark)
+        blocks += [
+            "\n".join(said) for said in (pixel_lines(of), [thought_line(of)], [map_line(of)], named) if any(said)
+        ]
     return "\n\n".join(blocks)
 
 

@@ -15,6 +15,7 @@ from rollout3d.stages.common import Stage
 
 STAGE = Stage("report", __doc__)
 LISTS = ("tables", "scores", "metrics", "rollouts", "scenes", "frames", "objects", "maps", "regions", "cognitive_maps")
+LISTS += ("claims", "claim_shares", "asked")
 SINGLE = {"train": "ocr_rl", "sft": "ocr_sft", "hard": "hard", "annotations": "annotations"}
 SINGLE |= {"sources": "sources", "bias": "bias"}
 
