@@ -41,12 +41,12 @@ def read(path: Path) -> list[Row]:
     return [dict(row) for row in tables.read(tables.STUDY, path)] if path.is_file() else []
 
 
-def design_text(design: list[Row]) -> str:
+def detectable_text(rows: list[Row]) -> str:
     """Return the smallest differences that the design detects, as a Markdown table."""
-    if not design:
+    if not rows:
         return NOT_RUN
     lines = ["| measure | pilot, percent | smallest difference detected, points |", "|---|---|---|"]
-    lines += [f"| {MEASURES[r['measure']]} | {r['value']:.1f} | {r['detectable']:.1f} |" for r in design]
+    lines += [f"| {MEASURES[r['measure']]} | {r['value']:.1f} | {r['detectable']:.1f} |" for r in rows]
     return "\n".join(lines)
 
 
@@ -80,11 +80,11 @@ def verdict(row: Row) -> str:
 
 def page(results: Path) -> tuple[str, bytes | None]:
     """Return the page's text and its figure; None without results."""
-    rows, design = (read(results / "report" / f"{name}.parquet") for name in ("study", "study_design"))
+    rows, planned = (read(results / "report" / f"{name}.parquet") for name in ("study", "study_design"))
     commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     text = Template(WORDS.read_text(encoding="utf-8")).substitute(
-        made=f" Commit {commit.stdout.strip()}, preset `study`." if rows or design else "",
-        design=design_text(design),
+        made=f" Commit {commit.stdout.strip()}, preset `study`." if rows or planned else "",
+        design=detectable_text(planned),
         result=result_text(rows),
         figure="\n![Difference of each arm from vanilla](study.svg)\n" if rows else "",
     )

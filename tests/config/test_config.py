@@ -120,6 +120,7 @@ def test_places_of_the_machine_decide_no_result_but_the_place_of_a_model():
         "export",
         "growth",
         "inventory",
+        "publish",
         "summary",
         "view",
         "watch",

@@ -42,7 +42,7 @@ MISSPELT = [
     ("site: {roots: {scanetpp: x}}", "site.roots.scanetpp is not a dataset; did you mean scannetpp"),
     (
         "evaluation: {benchmarks: [vsbench]}",
-        "evaluation.benchmarks[0]: vsbench is not a benchmark; did you mean vsibench?",
+        "evaluation.benchmarks[0]: vsbench is not a benchmark; did you mean vsibench, sti_bench or spar_bench?",
     ),
     (
         "difficulty: {model: filter_bas}",

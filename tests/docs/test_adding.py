@@ -30,7 +30,7 @@ protocols = [value for value in vars(package).values()
              if getattr(value, "_is_protocol", False) and value.__module__ == package.__name__]
 asked = {member for protocol in protocols if "file of this folder" in (protocol.__doc__ or "")
          for member, value in vars(protocol).items() if inspect.isfunction(value) and not member.startswith("_")}
-optional = {"estimate", "question_files", "references", "of_split"}
+optional = {"estimate", "question_files", "references", "of_split", "cell"}
 lacking = {member for member in asked - optional if not callable(getattr(thing, member, None))}
 assert not lacking, lacking
 assert asked or hasattr(thing, "TYPE"), "no protocol found"

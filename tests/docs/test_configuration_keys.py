@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 SECTIONS = {name for name, info in config.Config.model_fields.items() if hasattr(info.annotation, "model_fields")}
 NAMED = re.compile(rf"`((?:{'|'.join(sorted(SECTIONS))})\.[\w.]+)[`: ,)]")
-NO_KEYS = re.compile(r"\.(py|md|tsv|csv|yaml|json|parquet|NAME)$")
+NO_KEYS = re.compile(r"\.(py|md|tsv|csv|yaml|json|parquet|zip|NAME)$")
 
 
 def exists(key: str) -> bool:

@@ -182,6 +182,7 @@ COLUMNS = {
     ("scenes_dropped", 1): "d574832ec72d",
     ("questions_dropped", 1): "6175157f3543",
     ("raw_files", 1): "f3c5fc57d01b",
+    ("study", 1): "1ca8c2d1afef",
     ("inventory", 1): "6dc1a02ea7a5",
 }
 

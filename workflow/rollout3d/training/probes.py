@@ -36,7 +36,7 @@ from rollout3d.training.metrics import Clock
 BATCH = 8
 """Number of questions that a process answers together."""
 ANSWER_TOKENS = 16
-"""Maximum length of an answer, in tokens. [VSI-Bench: direct answers]"""
+"""Maximum length of an answer, in tokens: the default of `generation.max_new_tokens_direct`."""
 
 log = logging.getLogger(__name__)
 
