@@ -41,12 +41,12 @@ def read(path: Path) -> list[Row]:
     return [dict(row) for row in tables.read(tables.STUDY, path)] if path.is_file() else []
 
 
-def detectable_text(rows: list[Row]) -> str:
+def detects(pilot: list[Row]) -> str:
     """Return the smallest differences that the design detects, as a Markdown table."""
-    if not rows:
+    if not pilot:
         return NOT_RUN
     lines = ["| measure | pilot, percent | smallest difference detected, points |", "|---|---|---|"]
-    lines += [f"| {MEASURES[r['measure']]} | {r['value']:.1f} | {r['detectable']:.1f} |" for r in rows]
+    lines += [f"| {MEASURES[r['measure']]} | {r['value']:.1f} | {r['detectable']:.1f} |" for r in pilot]
     return "\n".join(lines)
 
 
@@ -80,11 +80,11 @@ def verdict(row: Row) -> str:
 
 def page(results: Path) -> tuple[str, bytes | None]:
     """Return the page's text and its figure; None without results."""
-    rows, planned = (read(results / "report" / f"{name}.parquet") for name in ("study", "study_design"))
+    rows, pilot = (read(results / "report" / f"{name}.parquet") for name in ("study", "study_design"))
     commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     text = Template(WORDS.read_text(encoding="utf-8")).substitute(
-        made=f" Commit {commit.stdout.strip()}, preset `study`." if rows or planned else "",
-        design=detectable_text(planned),
+        made=f" Commit {commit.stdout.strip()}, preset `study`." if rows or pilot else "",
+        design=detects(pilot),
         result=result_text(rows),
         figure="\n![Difference of each arm from vanilla](study.svg)\n" if rows else "",
     )
