@@ -63,13 +63,30 @@ def read_reference(path: Path | str) -> list[dict[str, str]]:
 
 
 def main_benchmark(scores: Iterable[Row]) -> str | None:
-    """Return the benchmark that the tables report: that of the first scores, in the workflow the first of
-    `evaluation.benchmarks`. None without scores."""
-    return next((row["benchmark"] for row in scores), None)
+    """Return the benchmark that the tables report by task: that of the first scores, in the workflow the first of
+    `evaluation.benchmarks`, among those without columns of their own (`own_columns`). None without such scores."""
+    return next((row["benchmark"] for row in scores if not own_columns(row["benchmark"])), None)
+
+
+def own_columns(benchmark: str) -> Mapping[str, str]:
+    """Return the titles of a benchmark's tasks in tables (`COLUMNS` of its file); empty where it has the usual ones."""
+    known = benchmark in doors.BENCHMARKS.names
+    return doors.BENCHMARKS.constant(benchmark, "COLUMNS", {}) if known else {}
 
 
 def task_columns(scores: Iterable[Row]) -> dict[str, str]:
-    """Return the column of Table 2 for each task, in its order: VSI-Bench's, then other tasks of these SCORES rows."""
+    """Return the column of each task of one benchmark's SCORES rows, in order.
+
+    Those that the benchmark's file names; else VSI-Bench's (Table 2), then the others that are question types. Of a
+    benchmark none of whose tasks are, each task has a column of its own name.
+    """
+    scores = list(scores)
+    own = next((found for row in scores if (found := own_columns(row["benchmark"]))), None)
+    if own:
+        return {"overall": own.get("overall", AVERAGE)} | dict(own)
+    names = dict.fromkeys(row["task"] for row in scores if row["task"] != "overall")
+    if names and not any(map(task_named, names)):
+        return {"overall": AVERAGE} | {name: name for name in names}
     found = {"overall": AVERAGE} | {task.name: task.column for task in tasks()}
     for name in dict.fromkeys(row["task"] for row in scores):
         task = None if name in found else task_named(name)
@@ -200,7 +217,8 @@ def score_cells(
     """Return the cells of a table of scores: the paper's rows in its order, then every run that none of them names.
 
     `every_task`: a column per task of the benchmark; else the average alone. `overall`: column of the average; columns
-    of the paper that the study's benchmark has no task for stand behind. `more`: run and column of these -> a number of
+    of the paper that the study's benchmark has no task for stand behind, with the scores of the benchmarks whose files
+    name such columns (`own_columns`). `more`: run and column of these -> a number of
     the study, and of how many questions it is the mean.
     """
     table, paper, scores = given.table, given.paper, given.scores
@@ -212,7 +230,14 @@ def score_cells(
     ours: dict[tuple[str, str], tuple[float, int]] = dict(more or {})
     evaluated = set()
     notes: dict[str, list[str]] = {}
+    notes_of: dict[tuple[str, str], list[str]] = {}
     for row in scores:
+        title = own_columns(row["benchmark"]).get(row["task"])
+        if title is not None:
+            of = row["run"] if row["view"] == "video" else row["view"]
+            ours[of, title] = (row["score"], row["n"])
+            evaluated.add(of)
+            notes_of[of, title] = [*given.marks, *kept_note(row["rests_on"]), *made_note(row)]
         if row["benchmark"] == benchmark and row["task"] in titles:
             # Guesses depend on the benchmark only: every run has the same.
             of = row["run"] if row["view"] == "video" else row["view"]
@@ -240,7 +265,7 @@ def score_cells(
                 absent = NO_QUESTIONS if column in titles.values() else NO_BENCHMARK
                 missing = absent if run in evaluated else NOT_RUN
                 own = recipe_note(recipes.get(run))
-                notes_here = other + own + notes.get(run, marks)
+                notes_here = other + own + notes_of.get((run, column), notes.get(run, marks))
                 missing = "; ".join([missing, *own])
                 cells.append(cell(table, name, column, value, ours.get((run, column)), notes_here, source, missing))
             elif value or row["run"]:
@@ -249,10 +274,12 @@ def score_cells(
     for run in dict.fromkeys(row["run"] for row in scores):
         if run not in shown:
             named = f"{run}: {models[run]}" if run in models else run
-            notes_here = recipe_note(recipes.get(run)) + notes.get(run, marks)
+            own = recipe_note(recipes.get(run))
             cells += [
                 cell(
-                    *(table, named, column, "", ours.get((run, column)), notes_here, f"run {run}"),
+                    *(table, named, column, "", ours.get((run, column))),
+                    own + notes_of.get((run, column), notes.get(run, marks)),
+                    f"run {run}",
                     NO_QUESTIONS if column in titles.values() else NO_BENCHMARK,
                 )
                 for column in columns

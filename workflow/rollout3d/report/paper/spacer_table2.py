@@ -12,5 +12,8 @@ NEEDS = ("scores", "runs")
 
 
 def build(given: Given) -> list[ReportRow]:
-    """Return the average on VSI-Bench of each row that is a run; other benchmarks have the paper's numbers alone."""
+    """Return the scores of each row that is a run on the benchmarks that were evaluated (`evaluation.benchmarks`).
+
+    The settings are those of the study and of each benchmark's file; the paper's are at most 32 frames, one per second.
+    """
     return score_cells(given, overall="VSI-Bench")

@@ -15,7 +15,8 @@ NEEDS = ("scores", "answers", "runs")
 
 
 def build(given: Given) -> list[ReportRow]:
-    """Return the average on VSI-Bench of each row that is a run, and the mean tokens per thought there.
+    """Return the scores of each row that is a run on the benchmarks that were evaluated, and the mean tokens per
+    thought on the first of them.
 
     The paper averages the tokens over its three benchmarks of spatial reasoning. Answers to direct prompts have no
     thought, so they have no number.
