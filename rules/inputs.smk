@@ -145,7 +145,7 @@ def region_sets(wildcards):
     if wildcards.mode == PROBED and any(map(probes_objects, study.evaluation.benchmarks)):
         found |= set().union(*map(evaluated_sets, OF_RUNS))
     if wildcards.mode == PROBED and makes_probed_regions():
-        found |= {train_set(study_of(run).video) for run in trained(study.runs.select) if is_probed(run)}
+        found |= {train_set(study_of(run).video) for run in trained(study.runs.select)}
     return sorted(found or {train_set(study.video)})
 
 

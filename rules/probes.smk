@@ -17,16 +17,12 @@ TESTED = [name for name, each in study.datasets.items() if each.splits.test]
 """Datasets with test splits, which the questions of `questions/test.parquet` are about."""
 
 
-def is_probed(run):
-    """Return whether a run answers probes while it trains; the steps of SFT are known once its table is."""
-    row, own = RUNS[run], study_of(run).training
-    spaced = own.probe_spacing(row.steps) if row.method == "grpo" else own.probe_every != 0
-    return row.method != "none" and bool(spaced) and (bool(TESTED) or row.trains_on_scans)
-
-
 def training_probes(wildcards):
-    """Questions that a run is probed with: the study's own test questions; without them those of its training table."""
-    return "<results>/questions/test.parquet" if TESTED and is_probed(wildcards.run) else []
+    """Questions that a run is probed with: the study's own test questions; without them those of its training table.
+
+    An input of every training, probed or not: with another set of inputs Snakemake would start finished ones again.
+    """
+    return "<results>/questions/test.parquet" if TESTED else []
 
 
 def makes_probed_regions():
@@ -40,8 +36,7 @@ def training_probe_tables(kind):
     """Input function: tables of the scans whose objects the probes of a run drown."""
 
     def paths(wildcards):
-        drowned = is_probed(wildcards.run) and makes_probed_regions()
-        return scene_tables(kind, TESTED or None) if drowned else []
+        return scene_tables(kind, TESTED or None) if makes_probed_regions() else []
 
     return paths
 

@@ -343,7 +343,7 @@ def preflight_command(clone, *arguments, **environment):
 
 def test_the_command_prints_the_list_alone_and_starts_nothing(clone):
     run = preflight_command(clone, "--configfile", "config/presets/tiny.yaml", "-n")
-    assert (run.returncode, run.stdout) == (0, "Preflight: 36 jobs can run.\n"), run.stdout + run.stderr
+    assert (run.returncode, run.stdout) == (0, "Preflight: 39 jobs can run.\n"), run.stdout + run.stderr
     assert not (clone / "results").exists()
     run = preflight_command(clone, "results/questions/scannet/0.parquet")
     assert run.returncode == 1 and run.stdout.startswith("Preflight: 1 problem; nothing was run.\n  scannet: ")

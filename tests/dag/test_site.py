@@ -181,9 +181,10 @@ def test_what_sbatch_is_given_for_a_training_job(tmp_path, settings, expected, a
         script = f'echo "$@" >> {tmp_path}/asked; exit 1' if name == "sbatch" else ""
         (tools / name).write_text(f"#!/bin/sh\n{script}\n")
         (tools / name).chmod(0o755)
-    given = ["models/filter_base/model.json", "train/ocr_rl.parquet"]
+    given = ["models/filter_base/model.json", "train/ocr_rl.parquet", "questions/test.parquet"]
+    kinds = ("frames", "maps", "objects", "regions.aabb_none")  # the last two for probes during training
     for dataset in ("scannet", "scannetpp", "arkitscenes"):
-        given += [f"scenes/{dataset}/{k}/{table}.parquet" for k in range(16) for table in ("frames", "maps")]
+        given += [f"scenes/{dataset}/{k}/{table}.parquet" for k in range(16) for table in kinds]
     for path in (clone / "results" / name for name in given):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
