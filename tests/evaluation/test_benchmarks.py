@@ -243,10 +243,10 @@ def test_a_damaged_video_ends_the_stage_with_one_message_and_no_table(release, t
 
 
 def test_unknown_benchmark_lists_the_known_ones():
-    with pytest.raises(BenchmarkError, match="unknown benchmark 'stibench': choose from synthetic, vsibench"):
+    with pytest.raises(BenchmarkError, match=r"unknown benchmark 'stibench': choose from .*synthetic, .*vsibench"):
         benchmarks.get("stibench")
-    assert doors.BENCHMARKS.names == ("synthetic", "vsibench")
-    assert [benchmarks.released(name) for name in doors.BENCHMARKS.names] == [False, True]
+    assert {"synthetic", "vsibench", "revsi"} <= set(doors.BENCHMARKS.names)
+    assert [name for name in doors.BENCHMARKS.names if not benchmarks.released(name)] == ["synthetic"]
 
 
 def frame(scene, index, sets):

@@ -54,9 +54,10 @@ def check(rows):
             option_text(row["options"]["ABCDEFGH".index(truth)])
         if kind == "number":
             assert format(float(truth)) and "e" not in truth
-        # SpaceR's evaluator knows no sign, ROUGE no pairs in one word, and Video-R1's regression never reaches 1.
+        # SpaceR's and SPAR-Bench's evaluators know no sign, ROUGE no pairs in one word, and Video-R1's regression never
+        # reaches 1.
         short = kind == "text" and len(truth.split()) == 1
-        for scorer in set(SCORERS.names) - ({"spacer"} if truth.startswith("-") else set()):
+        for scorer in set(SCORERS.names) - ({"spacer", "spar_bench"} if truth.startswith("-") else set()):
             text = f"<answer>{truth}</answer>" if scorer in ("tagged", "video_r1") else truth
             assert score(text, row, scorer).score > (0.6 if short else 0.999), (scorer, row)
         (judged,) = judge("ocr", row, [Written(f"<think>so</think> <answer>{truth}</answer>", 9)], GRPO)
