@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from rollout3d.evaluation.intervals import bootstrap
+from rollout3d.evaluation.intervals import bootstrap, bootstrap_of
 from rollout3d.scoring.aggregate import tasks, vsibench
 
 TASKS = tuple(task.name for task in tasks())
@@ -79,3 +79,15 @@ def test_equal_inputs_give_equal_intervals_and_all_of_vsi_bench_takes_less_than_
     assert time.process_time() - start < 2
     assert found == bootstrap(scores, types, scenes)
     assert set(found) == {*TASKS, "overall"}
+
+
+def test_the_one_for_any_benchmark_is_that_of_vsi_bench_for_its_averages():
+    rng = np.random.default_rng(5)
+    types = [TYPES[k] for k in rng.integers(0, len(TYPES), 60)]
+    scenes = [f"room{k}" for k in rng.integers(0, 8, 60)]
+    scores = rng.random((60, 2))
+    fast, any_of = bootstrap(scores, types, scenes, 50), bootstrap_of(vsibench, scores, types, scenes, 50)
+    assert fast.keys() == any_of.keys()
+    for task, bounds in fast.items():
+        assert bounds is None or np.allclose(bounds, any_of[task] or ()), task
+        assert (bounds is None) == (any_of[task] is None)

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from rollout3d import doors
-from rollout3d.evaluation.answer_key import BENCHMARK, SPLITS, AnswerKey
+from rollout3d.evaluation import benchmarks
+from rollout3d.evaluation.answer_key import BENCHMARK, AnswerKey, splits, title
 from rollout3d.evaluation.benchmarks import Reference
 from rollout3d.evaluation.foreign import ForeignError, Predictions
-from rollout3d.evaluation.intervals import CONFIDENCE, DRAWS, Bounds, bootstrap
+from rollout3d.evaluation.intervals import CONFIDENCE, DRAWS, Bounds, bootstrap, bootstrap_of
+from rollout3d.evaluation.seeing import Average
 from rollout3d.evaluation.settings import UNKNOWN
 from rollout3d.questions import types
 from rollout3d.scoring import aggregate, scorers
@@ -82,29 +84,35 @@ def assess(
         if missing[i]:
             continue
         row = {"answer_type": question.answer_type, "ground_truth": question.ground_truth}
+        row |= {"question_type": question.question_type, "question": question.question, "options": question.options}
         for j, name in enumerate(names):
             found = scorers.score(texts[question.id], row, name)
             values[i, j] = found.score
             unread[name] += found.answer is None
-    by_question = [question.question_type for question in wanted]
     scenes = [question.scene for question in wanted]
-    bounds = bootstrap(values, by_question, scenes)
+    if answers.benchmark == BENCHMARK:  # its split is chosen already
+        by_question, average = [question.question_type for question in wanted], aggregate.vsibench
+        bounds = bootstrap(values, by_question, scenes)
+    else:
+        by_question = [benchmarks.cell_of(answers.benchmark, question) for question in wanted]
+        average = benchmarks.get(answers.benchmark).average
+        bounds = bootstrap_of(average, values, by_question, scenes)
     cells: dict[str, dict[str, Cell]] = {}
     for j, name in enumerate(names):
-        means = _average(by_question, values[:, j])
+        means = _average(by_question, values[:, j], average)
         cells[name] = {
             task: Cell(100 * mean.score, *_percent(bounds[task], j))
             for task, mean in means.items()
             if mean.score is not None
         }
-    counts = {task: mean.n for task, mean in _average(by_question, values[:, 0]).items() if mean.n}
+    counts = {task: mean.n for task, mean in _average(by_question, values[:, 0], average).items() if mean.n}
     lost = [name for name, gone in zip(by_question, missing, strict=True) if gone]
-    lacking = {task: mean.n for task, mean in _average(lost, np.zeros(len(lost))).items() if task in counts}
-    whole = SPLITS["full"]
-    part = None if split == "full" and len(wanted) == whole else f"{split}, {len(wanted)} of {whole}"
+    lacking = {task: mean.n for task, mean in _average(lost, np.zeros(len(lost)), average).items() if task in counts}
+    whole = splits(answers.benchmark)["full"]
+    part = None if split == "full" and whole in (None, len(wanted)) else f"{split}, {len(wanted)} of {whole}"
     of_benchmark = answers.released or bool(answers.other_ids)
     return Assessment(
-        BENCHMARK if of_benchmark else "questions",
+        answers.benchmark if of_benchmark else "questions",
         split,
         part if of_benchmark else None,
         cells,
@@ -177,11 +185,11 @@ def _same(stated: str, known: str) -> bool:
         return stated.strip() in names or first_word(stated) == known
 
 
-def _average(question_types: Sequence[str], values: np.ndarray) -> dict[str, aggregate.Mean]:
+def _average(cells: Sequence[str], values: np.ndarray, average: Average) -> dict[str, aggregate.Mean]:
     grouped: dict[str, list[float]] = {}
-    for name, value in zip(question_types, values.tolist(), strict=True):
+    for name, value in zip(cells, values.tolist(), strict=True):
         grouped.setdefault(name, []).append(value)
-    return aggregate.vsibench(grouped)
+    return average(grouped)
 
 
 def _percent(bounds: Sequence[Bounds] | None, scorer: int) -> tuple[float | None, float | None]:
@@ -196,10 +204,13 @@ def _notes(
     texts: dict[str, str], answers: AnswerKey, split: str, counts: dict[str, int], names: Sequence[str]
 ) -> list[str]:
     notes = []
-    whole = SPLITS.get(split)
+    whole = splits(answers.benchmark).get(split)
     if answers.released and whole and counts["overall"] != whole:
-        notes.append(f"{counts['overall']:,} questions are not the {whole:,} of VSI-Bench's split {split}")
-    lacking = [task for task in (each.name for each in aggregate.tasks()) if task not in counts]
+        notes.append(
+            f"{counts['overall']:,} questions are not the {whole:,} of {title(answers.benchmark)}'s split {split}"
+        )
+    of_vsibench = (each.name for each in aggregate.tasks()) if answers.benchmark == BENCHMARK else ()
+    lacking = [task for task in of_vsibench if task not in counts]
     if lacking:
         notes.append(f"overall is without {', '.join(lacking)}: compare it with no other overall")
     tags = sum("</answer>" in text for text in texts.values())

@@ -1,7 +1,7 @@
-"""Confidence intervals of VSI-Bench's scores by bootstrap over scenes.
+"""Confidence intervals of benchmark scores by bootstrap over scenes.
 
 Questions about one room are not independent, so whole scenes are drawn with replacement, as many as there are, and the
-averages of VSI-Bench are taken of each draw. `seeing` has the closed form for differences of two views.
+averages of the benchmark are taken of each draw. `seeing` has the closed form for differences of two views.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rollout3d.evaluation.seeing import Average
 from rollout3d.scoring.aggregate import tasks
 
 DRAWS = 1000
@@ -57,6 +58,35 @@ def bootstrap(
     types_of = {**types_of, "overall": tuple(names.tolist())}
     n_rooms = {task: _rooms(counts, names, types_of[task]) for task in averages}
     return {task: _bounds(values) if n_rooms[task] > 1 else None for task, values in averages.items()}
+
+
+def bootstrap_of(
+    average: Average, scores: np.ndarray, cells: Sequence[str], scenes: Sequence[str], draws: int = DRAWS, seed: int = 0
+) -> dict[str, list[Bounds] | None]:
+    """Return the 95 % interval of each scorer, for each task with questions of any benchmark.
+
+    `average`, `cells`: the benchmark's averages, and the cell of each question; else as `bootstrap`, whose result this
+    is for VSI-Bench, more slowly.
+    """
+    rooms, room_of = np.unique(np.asarray(scenes), return_inverse=True)
+    places = {name: np.flatnonzero(np.asarray(cells) == name) for name in dict.fromkeys(cells)}
+    times = np.random.default_rng(seed).multinomial(len(rooms), np.full(len(rooms), 1 / len(rooms)), draws)
+    whole = average({name: scores[own, 0].tolist() for name, own in places.items()})
+    drawn = {task: np.full((draws, scores.shape[1]), np.nan) for task, mean in whole.items() if mean.n}
+    for k, of_draw in enumerate(times[:, room_of]):
+        for j in range(scores.shape[1]):
+            values = {name: np.repeat(scores[own, j], of_draw[own]).tolist() for name, own in places.items()}
+            for task, mean in average(values).items():
+                if task in drawn and mean.score is not None:
+                    drawn[task][k, j] = mean.score
+    in_rooms = dict.fromkeys(drawn, 0)
+    for room in range(len(rooms)):
+        mine = average({name: [0.0] * int((room_of[own] == room).sum()) for name, own in places.items()})
+        for task in drawn:
+            in_rooms[task] += mine[task].n > 0
+        if min(in_rooms.values()) > 1:  # every task has questions about two rooms
+            break
+    return {task: _bounds(values) if in_rooms[task] > 1 else None for task, values in drawn.items()}
 
 
 def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:

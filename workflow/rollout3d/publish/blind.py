@@ -10,7 +10,7 @@ import numpy as np
 
 from rollout3d import doors, tables
 from rollout3d.evaluation import benchmarks
-from rollout3d.evaluation.intervals import bootstrap
+from rollout3d.evaluation.intervals import bootstrap_of
 from rollout3d.evaluation.scores import scored
 from rollout3d.evaluation.settings import official
 from rollout3d.evaluation.views import VIDEO, seen_view, view_of
@@ -19,7 +19,6 @@ from rollout3d.publish.study import first_parent_is
 from rollout3d.questions.bias import bias_table
 from rollout3d.report.lines import PROBE_WORDS
 from rollout3d.report.questions import ABOVE, bias_lines
-from rollout3d.scoring import aggregate
 from rollout3d.tables.rows import QuestionRow, ScoreRow
 
 Row = Mapping[str, Any]
@@ -98,13 +97,11 @@ def _score(row: Row | None, signed: bool = False) -> str:
 def video_intervals(results: Path, run: str, benchmark: str, scorer: str | None) -> dict[str, tuple[float, float]]:
     """Return the 95 % interval of a run's score on its videos, percent, by task: bootstrap over rooms.
 
-    Empty where answers or questions are no longer there, and for a benchmark that averages in another way than
-    VSI-Bench, of which there is no bootstrap here.
+    Empty where answers or questions are no longer there.
     """
     answers = results / "eval" / run / benchmark / "predictions.parquet"
     asked = results / "benchmarks" / benchmark / "questions.parquet"
-    known = benchmark in doors.BENCHMARKS.names and benchmarks.get(benchmark).average is aggregate.vsibench
-    if scorer is None or not known or not (answers.is_file() and asked.is_file()):
+    if scorer is None or benchmark not in doors.BENCHMARKS.names or not (answers.is_file() and asked.is_file()):
         return {}
     questions = tables.read_light(tables.QUESTIONS, asked)
     by_id = {row["question_id"]: row for row in questions}
@@ -114,7 +111,8 @@ def video_intervals(results: Path, run: str, benchmark: str, scorer: str | None)
     found = np.array(scored(predictions, questions, scorer))[:, None]
     mine = [by_id[row["question_id"]] for row in predictions]
     rooms = [str(row["space_id"] or row["scene_id"] or row["question_id"]) for row in mine]
-    bounds = bootstrap(found, [row["question_type"] for row in mine], rooms)
+    cell, average = benchmarks.cells(benchmark), benchmarks.get(benchmark).average
+    bounds = bootstrap_of(average, found, [cell(row) for row in mine], rooms)
     return {task: (100 * of[0][0], 100 * of[0][1]) for task, of in bounds.items() if of is not None}
 
 

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from rollout3d import doors, files, tables
 from rollout3d.config import map_grid_of
+from rollout3d.config.evaluation import official_scorer
 from rollout3d.evaluation import answer_key, assess, foreign, maps, settings
+from rollout3d.evaluation.benchmarks import released
 from rollout3d.evaluation.scores import score_rows
 from rollout3d.stages.common import Stage, StageError
 
@@ -82,9 +84,12 @@ def score_foreign(argv: list[str]) -> None:
     """Score predictions of others, print the table, and write it where `--out` and `--json` say."""
     parser = _foreign_parser()
     args = parser.parse_args(argv)
-    names = list(dict.fromkeys(args.scorer))
+    own = [official_scorer("direct", args.answers_of), *doors.BENCHMARKS.constant(args.answers_of, "BESIDE", ())]
+    names = list(dict.fromkeys(args.scorer or own))
+    if args.split not in answer_key.splits(args.answers_of):
+        parser.error(f"--split: {args.answers_of} has {', '.join(answer_key.splits(args.answers_of))}")
     predictions = foreign.read_predictions(args.predictions, args.id_column, args.text_column)
-    right = answer_key.read_answers(args.answers)
+    right = answer_key.read_answers(args.answers, args.answers_of)
     wanted = right.of_split(args.split, args.tiny_ids)
     found = assess.assess(predictions, right, wanted, args.split, names)
     print(_heading(args, predictions, right, found))
@@ -106,12 +111,23 @@ def _foreign_parser() -> argparse.ArgumentParser:
     parser.epilog = f"In the workflow, with {', '.join(PIPELINE)} and --out, a run's table of predictions is scored."
     parser.add_argument("--predictions", required=True, help=".jsonl, .json, .csv, .tsv, .xlsx, .parquet")
     parser.add_argument(
-        "--answers", required=True, nargs="+", help="VSI-Bench's test.jsonl or test*.parquet, or a table questions"
+        "--answers",
+        required=True,
+        nargs="+",
+        help="released question files (VSI-Bench: test.jsonl or test*.parquet), or a table questions",
     )
     parser.add_argument(
-        "--scorer", nargs="+", default=["vsibench"], choices=doors.SCORERS.names, help="rules, side by side [vsibench]"
+        "--answers-of",
+        default=answer_key.BENCHMARK,
+        choices=[name for name in doors.BENCHMARKS.names if released(name)],
+        help="benchmark of the answers [vsibench]",
     )
-    parser.add_argument("--split", default="full", choices=tuple(answer_key.SPLITS), help="part of VSI-Bench [full]")
+    parser.add_argument(
+        "--scorer", nargs="+", choices=doors.SCORERS.names, help="rules, side by side [the benchmark's own]"
+    )
+    parser.add_argument(
+        "--split", default="full", help="part of the benchmark; VSI-Bench: debiased, pruned, tiny [full]"
+    )
     parser.add_argument("--tiny-ids", help="file with the ids of the split tiny, which the release does not hold")
     parser.add_argument("--id-column", help="column of the question's id [guessed]")
     parser.add_argument("--text-column", help="column of the model's text [guessed]")

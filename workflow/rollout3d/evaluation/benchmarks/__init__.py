@@ -35,9 +35,21 @@ from rollout3d.config import Config
 from rollout3d.config.frames import eval_set
 from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference
 from rollout3d.scoring.aggregate import Mean
+from rollout3d.tables import canonical_json
 from rollout3d.tables.rows import QuestionRow
 
-__all__ = ["Benchmark", "BenchmarkError", "Given", "Prepared", "Reference", "cells", "get", "prepare", "released"]
+__all__ = [
+    "Benchmark",
+    "BenchmarkError",
+    "Given",
+    "Prepared",
+    "Reference",
+    "cell_of",
+    "cells",
+    "get",
+    "prepare",
+    "released",
+]
 
 
 class Benchmark(Protocol):
@@ -109,6 +121,12 @@ def cells(name: str) -> Callable[[QuestionRow], str]:
 
 def _question_type(row: QuestionRow) -> str:
     return row["question_type"]
+
+
+def cell_of(name: str, asked: Reference) -> str:
+    """Return the cell of a question of a benchmark that predictions of others are scored on."""
+    about = {"question_type": asked.question_type, "evidence": canonical_json({"id": asked.id, **asked.flags})}
+    return cells(name)(cast(QuestionRow, about))
 
 
 def get(name: str) -> Benchmark:

@@ -6,7 +6,8 @@ questions, or with other frames, is another number. `evaluation.datasets` asks a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rollout3d.config import Config
@@ -19,10 +20,12 @@ from rollout3d.geometry.frames import frame_set
 from rollout3d.progress import progress
 from rollout3d.scenes.datasets import space_of
 from rollout3d.scoring import aggregate
-from rollout3d.tables.rows import FrameRow
+from rollout3d.scoring.aggregate import Mean
+from rollout3d.tables.rows import FrameRow, QuestionRow
 
 __all__ = [
     "average",
+    "cell",
     "missing",
     "of_split",
     "prepare",
@@ -48,7 +51,26 @@ HOW = (
 )
 """How a user gets the release."""
 
-average = aggregate.vsibench
+_SPLITS = ("debiased", "pruned")
+
+
+def cell(row: QuestionRow) -> str:
+    """Return the question type, and the split of a question of a release that has the column `pruned`."""
+    pruned = json.loads(row["evidence"]).get("pruned")
+    return row["question_type"] if pruned is None else f"{row['question_type']} | {_SPLITS[bool(pruned)]}"
+
+
+def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
+    """Return the eight tasks, the overall scores of the splits debiased and pruned if known, and "overall"."""
+    of_split: dict[str, dict[str, list[float]]] = {"": {}, **{split: {} for split in _SPLITS}}
+    for name, values in scores.items():
+        question_type, _, split = name.partition(" | ")
+        for each in dict.fromkeys(("", split)):
+            of_split[each].setdefault(question_type, []).extend(values)
+    found = aggregate.vsibench(of_split.pop(""))
+    overall = found.pop("overall")
+    parts = {split: aggregate.vsibench(own)["overall"] for split, own in of_split.items() if own}
+    return found | parts | {"overall": overall}
 
 
 def prepare(given: Given) -> Prepared:

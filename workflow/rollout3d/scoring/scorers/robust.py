@@ -1,5 +1,7 @@
 """Ours for any benchmark: the one answer that a text states, in any of the usual forms; a text that states two has
-none.  Source: ours. Official rules differ in what they forgive, and some reward texts without an answer. This one
+none.
+
+Source: ours. Official rules differ in what they forgive, and some reward texts without an answer. This one
 stands beside them, so that a difference between runs is not one of form.
 
 - What is read: the content of the first closed `<answer>` tag, else what follows the last `</think>`. Reasoning that is
