@@ -44,6 +44,9 @@ rule grpo:
         objects={objects!r},
         regions={regions!r},
         cognitive_maps=[],
+        probe_questions=[],
+        probe_objects=[],
+        probe_regions=[],
     output:
         model="results/runs/{{run}}/model.json",
         metrics="results/runs/{{run}}/metrics.parquet",
