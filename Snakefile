@@ -14,6 +14,7 @@ include: "rules/environment.smk"
 include: "rules/preflight.smk"
 include: "rules/inputs.smk"
 include: "rules/probes.smk"
+include: "rules/analyses.smk"
 
 
 pathvars:

@@ -1,30 +1,5 @@
 # Objects that thoughts name, and whether question and scene have them: of the answers to benchmarks, and of the rollouts of
 # GRPO. Both are one stage.
-def claimed_scenes(wildcards):
-    """What is in a benchmark's scenes: the study's own scans, published boxes (VSI-Bench), or raw scans that are ingested
-    for their test splits; none where there are neither."""
-    benchmark = wildcards.benchmark
-    if asks_own_scans(benchmark):
-        return scene_tables("scenes")
-    if benchmark == "vsibench" and study.site.boxes:
-        return ["<results>/benchmarks/vsibench/boxes/scenes.parquet"]
-    tested = [name for name, each in study.datasets.items() if each.splits.test]
-    return scene_tables("scenes", tested) if tested else []
-
-
-def answer_claims(kind):
-    """Tables of the selected runs' answers to benchmarks: claims or claim_shares."""
-    return [
-        f"<results>/eval/{run}/{b}/{kind}.parquet" for run in study.runs.select for b in study.evaluation.benchmarks
-    ]
-
-
-def rollout_claims(kind):
-    """Tables of the rollouts of the selected runs, and of those they build on."""
-    trained_by_rollouts = [run for run in trained(study.runs.select) if RUNS[run].method == "grpo"]
-    return [f"<results>/runs/{run}/{kind}.parquet" for run in trained_by_rollouts]
-
-
 rule claims:
     input:
         predictions="<results>/eval/{run}/{benchmark}/predictions.parquet",

@@ -1,24 +1,5 @@
 # A study of arms that differ by their rollouts: what it can detect, stated from a pilot, and its table. Only run tables with
 # arms have one (rollout3d/config/arms.py).
-ARMS = configuration.arms_of(RUNS)
-
-
-def of_arms(pilot, kind):
-    """Input function: tables (predictions or claims) of the pilot's runs, or of all other arms, on the first benchmark."""
-
-    def found(wildcards):
-        if not ARMS:
-            raise refused(f"runs.table: {study.runs.table} has no arms of a study: take config/runs_study.tsv")
-        names = [name for arm, runs in ARMS.items() if (arm == configuration.PILOT) == pilot for name in runs]
-        return [f"<results>/eval/{name}/{study.evaluation.benchmarks[0]}/{kind}.parquet" for name in names]
-
-    return found
-
-
-def study_questions(wildcards):
-    return [f"<results>/benchmarks/{benchmark}/questions.parquet" for benchmark in study.evaluation.benchmarks[:1]]
-
-
 rule study_design:
     input:
         predictions=of_arms(True, "predictions"),
