@@ -62,7 +62,7 @@ class Training(Section):
     null = a probe per 100 steps, at least 4 and at most 20 per run, none in a run of fewer than 20 steps; 0 = none.
     [assumed]"""
     probe_questions: Positive = 64
-    """Number of questions of a probe, as many of each task, as far as it has questions. [assumed]"""
+    """Number of questions of a probe, as many of each question type, as far as it has questions. [assumed]"""
 
     def probe_spacing(self, total: int) -> int:
         """Return the number of steps between two probes of a run of `total` steps; 0: it has none."""

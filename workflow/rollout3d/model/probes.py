@@ -109,15 +109,17 @@ def probe_rows(
             }
 
 
-def probed(questions: Iterable[QuestionRow], n: int, *drawn_by: object) -> set[str]:
+def probed(questions: Iterable[QuestionRow], n: int, *drawn_by: object, by_task: bool = True) -> set[str]:
     """Return the ids of `n` of the questions, or of all if there are fewer: those that are asked with probes.
 
     Each task has as many of them, as far as it has questions: overall is the mean of the tasks, so one with few probes
     would decide alone how wide its interval is. Within a task the hash of the id and of `drawn_by` (a seed) decides.
+    `by_task=False`: each question type has as many, without importing the types, whose geometry an environment that
+    trains need not have.
     """
     of_task: dict[str, list[tuple[int, str]]] = {}
     for row in questions:
-        of_type = types.known(row["question_type"])
+        of_type = types.known(row["question_type"]) if by_task else None
         task = of_type.scored_as.name if of_type else row["question_type"]
         of_task.setdefault(task, []).append((stable_hash("probed", *drawn_by, row["question_id"]), row["question_id"]))
     ranked = sorted((rank, *each) for found in of_task.values() for rank, each in enumerate(sorted(found)))

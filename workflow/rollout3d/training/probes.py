@@ -60,7 +60,7 @@ class Probes:
         regions: tuple[Sequence[Path], Sequence[Path]] | None = None,
     ):
         self._spacing = spacing
-        chosen = probed(questions, n, seed)
+        chosen = probed(questions, n, seed, by_task=False)
         # Scene by scene, so that neighbours share a video.
         self._rows = sorted((row for row in questions if row["question_id"] in chosen), key=_by_scene)
         shown, views = train_set(video), tuple(SEEN)
