@@ -94,7 +94,8 @@ def probe_rows(
         if not shown.rows(scene):
             raise ValueError(f"scene {scene} has no frames of set '{name}'")
     world = World(shown, spaces, Regions(*regions, shown.rows) if regions else None, seed)
-    asked = probed(questions, round(share * len(questions)))
+    some = round(share * len(questions))
+    asked = probed(questions, some, by_task=some < len(questions))  # all are all, by whatever
     for row in questions:
         for probe in probes:
             twin = TWINS[probe](row, world) if row["question_id"] in asked else Twin(reason=SPARED)
