@@ -18,6 +18,7 @@ from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import save_policy
 from rollout3d.model.media import FrameStore, MissingFrames
 from rollout3d.model.probes import TWINS, probe_rows, probed
+from rollout3d.model.regions import Regions
 from rollout3d.model.sampling import Sampling
 from rollout3d.model.twins import Twins
 from rollout3d.stages import evaluate, merge_predictions, score
@@ -179,6 +180,27 @@ def test_the_noise_over_other_objects_spares_the_named_ones(files):
     assert not changed[[0, 2, 3, 4, 5]].any(), "frame 2 alone shows the object"
     assert not changed[1, : height // 2].any(), "its upper half is behind the sofa"
     assert changed[1, height // 2 :, : width // 2].mean() > 0.99 and not changed[1, :, width // 2 :].any()
+
+
+def test_the_area_compared_is_the_one_that_noise_covers(files):
+    crowd(files, 2, large=LEFT_HALF)
+    # Object 2 has the left half, of which the sofa has one half, too; object 3 has 8 pixels elsewhere.
+    regions = Regions([files["objects"]], [files["regions"]], lambda _: [{"frame_index": i} for i in (0, 2, 2)])
+    assert regions.areas("a") == {1: 2 * 784, 2: 2 * 1568, 3: 2 * 8}
+    assert regions.areas("a", [1]) == {1: 2 * 784, 2: 2 * 784, 3: 2 * 8}
+    assert regions.areas("a", [1, 2]) == {1: 2 * 784, 2: 2 * 1568, 3: 2 * 8}, "3 lies in neither"
+    assert regions.areas("a", [2, 3]) == {1: 0, 2: 2 * 1568, 3: 2 * 8}
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        masks = rng.random((4, 20, 30)) < rng.random((4, 1, 1))
+        rows = [region_row("a", 2, k + 1) | {"mask": rle_encode(mask)} for k, mask in enumerate(masks)]
+        tables.write(
+            tables.OBJECTS, files["objects"], [object_row("a") | {"object_id": k} for k in (1, 2, 3, 4)], LINEAGE
+        )
+        tables.write(tables.REGIONS, files["regions"], rows, LINEAGE)
+        found = Regions([files["objects"]], [files["regions"]], lambda _: [{"frame_index": 2}]).areas("a", [1, 4])
+        left = {k + 1: int((masks[k] & ~masks[0] & ~masks[3]).sum()) for k in (1, 2)}
+        assert {k: found[k] for k in (2, 3)} == left
 
 
 def test_all_objects_are_drowned_even_of_a_question_that_names_none(files):

@@ -183,15 +183,15 @@ def drowned_context(row: QuestionRow, world: World) -> Twin:
     They are the control of `drowned`: equally much noise elsewhere. Of `SETS_DRAWN` sets drawn by seed, it is the one
     whose visible area, in pixels over the frames shown, has the ratio to that of the named objects that is nearest to
     1; without a set as large there is no twin. An object of a category that the question names is never among them,
-    and pixels of the named objects stay as they are (`model/twins.py`): masks of objects overlap, so that the noise may
-    cover less than the area compared here.
+    and pixels of the named objects stay as they are (`model/twins.py`), so that they do not count in the area. Pixels
+    where other objects' masks overlap count for each.
     """
     named, reason = _named(row, world)
     if reason or world.regions is None or not row["scene_id"]:
         return Twin(reason=reason)
-    area = world.regions.areas(row["scene_id"])
     spared = {object_id for mention in row["objects"] for object_id in mention["object_ids"]}
-    others = sorted(area.keys() - spared)
+    area = world.regions.areas(row["scene_id"], spared)
+    others = sorted(each for each in area.keys() - spared if area[each])
     if len(others) < len(named):
         return Twin(reason="shows fewer other objects than named ones")
     rng = generator(world.seed, "drowned_context", row["question_id"])

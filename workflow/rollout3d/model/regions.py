@@ -37,15 +37,27 @@ class Regions:
         shown = {row["frame_index"] for row in self._frame_rows(scene_id)}
         return sorted({object_id for frame, object_id in self._masks(scene_id) if frame in shown})
 
-    def areas(self, scene_id: str) -> dict[int, int]:
-        """Return the pixels of each of `objects`, at the stored size, summed over the frames shown and repeated."""
-        shown = Counter(row["frame_index"] for row in self._frame_rows(scene_id))
+    def areas(self, scene_id: str, spared: Iterable[int] = ()) -> dict[int, int]:
+        """Return the pixels of each of `objects`, at the stored size, summed over the frames shown and repeated.
+
+        `spared`: objects whose pixels do not count where another object's mask has them, too.
+        """
+        shown, without = Counter(row["frame_index"] for row in self._frame_rows(scene_id)), frozenset(spared)
+        masks = {key: _runs(mask) for key, mask in self._masks(scene_id).items() if key[0] in shown}
+        before = {
+            frame: _covered(
+                [runs for (other, object_id), runs in masks.items() if other == frame and object_id in without]
+            )
+            for frame in {frame for frame, object_id in masks if object_id in without}
+        }
         found: dict[int, int] = {}
-        for (frame, object_id), mask in self._masks(scene_id).items():
-            if frame in shown:
-                # Run lengths start with zeros, so that every second one is of true pixels.
-                pixels = int(np.frombuffer(mask, "<u4")[1::2].sum())
-                found[object_id] = found.get(object_id, 0) + shown[frame] * pixels
+        for (frame, object_id), (starts, ends) in masks.items():
+            pixels = int((ends - starts).sum())
+            if frame in before and object_id not in without:
+                upto = before[frame]
+                last = len(upto) - 1
+                pixels -= int((upto[np.minimum(ends, last)] - upto[np.minimum(starts, last)]).sum())
+            found[object_id] = found.get(object_id, 0) + shown[frame] * pixels
         return found
 
     def frames(self, scene_id: str, object_ids: Iterable[int]) -> set[int]:
@@ -86,3 +98,18 @@ class Regions:
             }
             self._scene = (scene_id, found)
         return self._scene[1]
+
+
+def _runs(mask: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the runs of true pixels of a mask start and end; its lengths start with one of zeros."""
+    ends = np.frombuffer(mask, "<u4").cumsum(dtype=np.int64)
+    return ends[0::2][: len(ends) // 2], ends[1::2]
+
+
+def _covered(masks: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return, for every pixel up to the last true one and for the one behind it, how many before it any mask covers."""
+    steps = np.zeros(max(int(ends.max(initial=0)) for _, ends in masks) + 1, np.int64)
+    for starts, ends in masks:
+        steps[starts] += 1
+        steps[ends] -= 1
+    return np.concatenate([[0], np.cumsum(steps.cumsum()[:-1] > 0)])
