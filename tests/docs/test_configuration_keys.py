@@ -33,3 +33,9 @@ def test_keys_that_documents_name_exist():
     ]
     assert not found, "\n".join(found)
     assert exists("grpo.beta") and not exists("grpo.nothing")
+
+
+def test_every_preset_is_listed():
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "config" / "README.md").read_text(), re.MULTILINE)
+    missing = [path.stem for path in (ROOT / "config" / "presets").glob("*.yaml") if path.stem not in listed]
+    assert not missing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,14 @@ from report.page_study import CONFIG, build, files_of
 from rollout3d import tables
 from rollout3d.report.about import about
 from rollout3d.report.lines import pivot, score_sheet
-from rollout3d.report.page import render, sample_questions
+from rollout3d.report.page import PRESETS, render, sample_questions
 from rollout3d.report.study import Files, collect
 from rollout3d.report.summary import summary
 from rollout3d.stages import paper_table as table_stage
 from rollout3d.stages import report as report_stage
 from rollout3d.stages import summary as summary_stage
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,10 @@ def test_sources_and_what_the_text_gives_away_are_shown(study):
 def test_page_of_the_papers_configuration_has_no_preset_banner(study):
     page = render(collect(files_of(study[1]), CONFIG.model_copy(update={"preset": None})))
     assert 'class="banner"' not in page and "preset" not in page
+
+
+def test_every_preset_says_above_its_results_what_they_are():
+    assert {path.stem for path in (ROOT / "config" / "presets").glob("*.yaml")} == set(PRESETS)
 
 
 def test_page_without_any_results_says_so():

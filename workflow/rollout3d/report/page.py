@@ -34,7 +34,14 @@ PRESETS = {
     "spatial_r1": "Spatial-R1's training questions of ScanNet, by its rules.",
     "seeing": "Synthetic scenes and a small model trained from scratch, long enough to use its video: the result is "
     "the difference between its video and black frames. Its scores must not be compared with the paper's.",
+    "spacer_demo": "Synthetic scenes, a small model trained from scratch, seconds of training per run: these numbers "
+    "show that SpaceR's and Spatial-R1's parts work. They must not be compared with the papers'.",
+    "study": "A toy study of rollout methods: synthetic scenes, a model of a few million parameters, minutes per run. "
+    "It compares methods with each other; its numbers must not be compared with the paper's.",
+    "tiny_qwen": "The recipe of the small model: synthetic scenes only. Its scores must not be compared with the "
+    "paper's.",
 }
+"""Preset -> what stands above its results."""
 OUTLINES = ("#ffd400", "#00e5ff", "#ff5cf4", "#7dff5c", "#ff9a3c", "#b9a4ff")
 """Colours of the outlines of objects, repeated from the first where there are more objects."""
 
