@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,6 +63,18 @@ def match_first_word(text: str, row: Mapping[str, Any], numeric: Numeric = "mra"
     if numeric == "exact":
         return Score(word, metric.same_number(word, truth))
     return Score(word, _number(as_number(word), answer_type, truth, numeric))
+
+
+def match_letter(
+    answer: str, row: Mapping[str, Any], letter: Callable[[str], str | None], numeric: Numeric = "mra"
+) -> Score:
+    """Score a choice by the letter that `letter` finds in the answer, other types by the whole answer (`match`)."""
+    if row["answer_type"] == "choice":
+        found = letter(answer)
+        return NOTHING if found is None else Score(found, float(found == row["ground_truth"]))
+    if not answer.strip():
+        return NOTHING
+    return Score(answer, match(answer, row["answer_type"], row["ground_truth"], numeric))
 
 
 def true_number(row: Mapping[str, Any]) -> float:

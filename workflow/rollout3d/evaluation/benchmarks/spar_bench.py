@@ -33,6 +33,8 @@ __all__ = ["average", "cell", "missing", "of_split", "prepare", "question_files"
 
 SIZE = 7207
 SPLITS = {"full": 7207}
+TINY = 1000
+"""Questions of SPAR-Bench-Tiny."""
 SCORERS = {"direct": "spar_bench", "think": "spar_bench"}
 BESIDE = ("robust",)
 GUESSES = ()
@@ -68,6 +70,7 @@ SCALE = (
 )
 """Published line between question and ending, of two tasks."""
 _COLUMNS = ("id", "img_type", "task", "source", "image", "question", "answer")
+_FILES = ("data/test-*.parquet", "test-*.parquet", "*.parquet")
 _SCANNET = re.compile(r"scene\d{4}(?=_\d{2})")
 
 
@@ -79,10 +82,6 @@ def prepare(given: Given) -> Prepared:
     tiny = len(rows) == TINY
     _released.check("SPAR-Bench", rows, None if tiny else SIZE, files, HOW)
     return Prepared(rows, iter(()), tuple(files))
-
-
-TINY = 1000
-"""Questions of SPAR-Bench-Tiny."""
 
 
 def cell(row: QuestionRow) -> str:
@@ -113,9 +112,6 @@ def missing(given: Given) -> list[str]:
     return [] if there else [f"spar_bench: no data/test-*.parquet in {given.root}. To get them: {HOW}"]
 
 
-_FILES = ("data/test-*.parquet", "test-*.parquet", "*.parquet")
-
-
 def question_files(root: Path) -> list[Path]:
     """Return the question files in a folder. Raises BenchmarkError if there are none, or not all parts of them."""
     found = _released.glob(root, _FILES)
@@ -139,10 +135,8 @@ def _question(row: Mapping[str, Any], file: Path) -> QuestionRow:
     if task not in TASKS or view not in VIEWS:
         raise BenchmarkError(f"{where} has the unknown task {task!r} or view {view!r}; {HOW}")
     if task in LOW:
-        kind, fault = (
-            "number",
-            None if re.fullmatch(r"\d+(\.\d+)?", answer) else f"has the answer {answer!r}, no number",
-        )
+        number = re.fullmatch(r"\d+(\.\d+)?", answer)
+        kind, fault = "number", None if number else f"has the answer {answer!r}, no number"
     elif task == MOVEMENT:
         kind, fault = "text", None if movement(answer) else f"has the answer {answer!r}, no movement"
     else:

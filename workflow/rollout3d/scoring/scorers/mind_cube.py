@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollout3d.scoring.match import NOTHING, Numeric, Score, match
+from rollout3d.scoring.match import Numeric, Score, match_letter
 from rollout3d.scoring.parse import said
 
 READS_TAG = True
@@ -31,15 +31,7 @@ _LONE = re.compile(r"\b([A-E])\b")
 
 def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
     """Score the letter that the text says (`answer_type` and `ground_truth` of `row` are read)."""
-    answer = said(text)
-    if row["answer_type"] != "choice":
-        return (
-            Score(answer, match(answer, row["answer_type"], row["ground_truth"], numeric))
-            if answer.strip()
-            else NOTHING
-        )
-    letter = _letter(answer)
-    return NOTHING if letter is None else Score(letter, float(letter == row["ground_truth"]))
+    return match_letter(said(text), row, _letter, numeric)
 
 
 def _letter(text: str) -> str | None:

@@ -1,6 +1,6 @@
 """MMSI-Bench's rule: the letter in backticks or braces, else the first lone capital A to D.
 
-Source: RunsenXu/MMSI-Bench as described in the facts of its release, not read here: the text in double backticks, else
+Source: descriptions of RunsenXu/MMSI-Bench's rule; its code was not read. The text in double backticks, else
 in single ones, else in braces, else the whole text; in it the first letter A to D between word boundaries that no space
 and letter follow, which must equal the truth.
 
@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rollout3d.scoring.match import NOTHING, Numeric, Score, match
+from rollout3d.scoring.match import Numeric, Score, match_letter
 from rollout3d.scoring.parse import said
 
 READS_TAG = True
@@ -26,13 +26,10 @@ _LETTER = re.compile(r"\b[A-D]\b(?!\s[a-zA-Z])")
 
 def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
     """Score the letter that the text says (`answer_type` and `ground_truth` of `row` are read)."""
-    answer = said(text)
-    if row["answer_type"] != "choice":
-        return (
-            Score(answer, match(answer, row["answer_type"], row["ground_truth"], numeric))
-            if answer.strip()
-            else NOTHING
-        )
-    inside = next((found[1] for pattern in _WRAPPED if (found := pattern.search(answer))), answer)
-    letter = _LETTER.search(inside)
-    return NOTHING if letter is None else Score(letter[0], float(letter[0] == row["ground_truth"]))
+    return match_letter(said(text), row, _letter, numeric)
+
+
+def _letter(text: str) -> str | None:
+    inside = next((found[1] for pattern in _WRAPPED if (found := pattern.search(text))), text)
+    found = _LETTER.search(inside)
+    return found[0] if found else None

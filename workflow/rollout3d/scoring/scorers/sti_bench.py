@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rollout3d.scoring.match import NOTHING, Numeric, Score, match
+from rollout3d.scoring.match import Numeric, Score, match_letter
 from rollout3d.scoring.parse import said
 
 READS_TAG = True
@@ -38,11 +38,9 @@ _IN_TURN = tuple(
 
 def score(text: str, row: Mapping[str, Any], numeric: Numeric = "mra") -> Score:
     """Score the letter that the text says (`answer_type` and `ground_truth` of `row` are read)."""
-    answer = said(text).strip()
-    if not answer:
-        return NOTHING
-    if row["answer_type"] != "choice":
-        return Score(answer, match(answer, row["answer_type"], row["ground_truth"], numeric))
-    found = next((each[1].upper() for pattern in _IN_TURN if (each := pattern.search(answer))), answer)
-    chosen = found[-1] if found[-1] in "ABCDE" else None
-    return Score(chosen, float(chosen is not None and chosen == row["ground_truth"]))
+    return match_letter(said(text).strip(), row, _letter, numeric)
+
+
+def _letter(text: str) -> str | None:
+    found = next((each[1].upper() for pattern in _IN_TURN if (each := pattern.search(text))), text)
+    return found[-1] if found[-1:] in tuple("ABCDE") else None
