@@ -12,8 +12,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from rollout3d import tables
+from rollout3d import config, tables
+from rollout3d.config.arms import BASELINE, PILOT
+from rollout3d.config.read import load
 from rollout3d.report.study_figure import arms_chart
+from toyworld.settings import StudyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "study" / "README.md"
@@ -71,11 +74,42 @@ def result_text(rows: list[Row]) -> str:
     return "\n".join([*lines, *(["", f"Rests on kept results: {', '.join(kept)}."] if kept else [])])
 
 
+def cost_text(rows: list[Row]) -> str:
+    """Return the tokens of a run of each arm, and their ratio to vanilla's."""
+    spent = {row["arm"]: (row["generated_tokens"], row["gradient_tokens"]) for row in rows}
+    if not rows or None in spent[BASELINE]:
+        return NOT_RUN
+    lines = ["| arm | tokens drawn | of them in the loss |", "|---|---|---|"]
+    for arm, own in spent.items():
+        cells = [f"{n / 1000:,.0f}k ({n / of:.3f})" for n, of in zip(own, spent[BASELINE], strict=True)]
+        lines.append(f"| {' | '.join([arm, *cells])} |")
+    return "\n".join(lines)
+
+
 def verdict(row: Row) -> str:
     """Return what the interval of a difference says: above, below, or not shown to differ."""
     if row["low"] > 0:
         return "above vanilla"
     return "below vanilla" if row["high"] < 0 else "no difference shown"
+
+
+def counts() -> dict[str, int]:
+    """Return the numbers of the preset that the page names."""
+    preset = ROOT / "config" / "presets" / "study.yaml"
+    study = load(ROOT / "config" / "config.yaml", preset, model=StudyConfig)
+    runs = config.read_runs(ROOT / study.runs.table, study)
+    arms = {arm: names for arm, names in config.arms_of(runs).items() if arm != PILOT}
+    first = runs[arms[BASELINE][0]]
+    return {
+        "arms": len(arms),
+        "seeds": len(arms[BASELINE]),
+        "pilots": len(config.arms_of(runs)[PILOT]),
+        "steps": first.steps or 0,
+        "prompts": study.grpo.prompts_per_step,
+        "drawn": study.grpo.n_clean + study.grpo.n_perturbed,
+        "taught": study.grpo.ablation.grad_limit or 0,
+        "rooms": len(study.datasets) * study.toyworld.scans.val_scans,
+    }
 
 
 def page(results: Path) -> tuple[str, bytes | None]:
@@ -85,7 +119,9 @@ def page(results: Path) -> tuple[str, bytes | None]:
     text = Template(WORDS.read_text(encoding="utf-8")).substitute(
         made=f" Commit {commit.stdout.strip()}, preset `study`." if rows or pilot else "",
         design=detects(pilot),
+        cost=cost_text(rows),
         result=result_text(rows),
+        **counts(),
         figure="\n![Difference of each arm from vanilla](study.svg)\n" if rows else "",
     )
     return text, arms_chart(rows) if rows else None

@@ -39,5 +39,12 @@ def of_arms(pilot, kind):
     return found
 
 
+def rollouts_of_arms(wildcards):
+    """Tables of the rollouts of all arms but the pilot."""
+    return [
+        f"<results>/runs/{n}/rollouts.parquet" for a, names in ARMS.items() if a != configuration.PILOT for n in names
+    ]
+
+
 def study_questions(wildcards):
     return [f"<results>/benchmarks/{benchmark}/questions.parquet" for benchmark in study.evaluation.benchmarks[:1]]

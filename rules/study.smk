@@ -27,6 +27,7 @@ rule study_table:
     input:
         predictions=of_arms(False, "predictions"),
         claims=of_arms(False, "claims"),
+        rollouts=rollouts_of_arms,
         questions=study_questions,
         design="<results>/report/study_design.parquet",
         runs=RUN_TABLE,
@@ -43,7 +44,7 @@ rule study_table:
         recipes=recipes_of(RUNS),
     shell:
         "python -m rollout3d.stages.study_table --predictions {input.predictions:q} --questions {input.questions:q}"
-        " --claims {input.claims:q} --design {input.design:q} --kept {params.kept:q} --recipes {params.recipes:q}"
+        " --claims {input.claims:q} --rollouts {input.rollouts:q} --design {input.design:q} --kept {params.kept:q} --recipes {params.recipes:q}"
         " --out {output.table:q} > {log:q} 2>&1"
 
 

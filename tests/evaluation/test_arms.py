@@ -10,10 +10,10 @@ from rollout3d.config.arms import BASELINE, PILOT, arms_of
 from rollout3d.config.recipes import of_run
 from rollout3d.errors import InvalidInput
 from rollout3d.evaluation import benchmarks
-from rollout3d.evaluation.arms import design_rows, measures, study_rows
+from rollout3d.evaluation.arms import cost, design_rows, measures, study_rows
 from rollout3d.resources import shipped
 from rollout3d.stages import study_table
-from rollout3d.training.rollouts import Context, gradient_counts, make_views
+from rollout3d.training.rollouts import Context, gradient_counts, in_loss, make_views, planned_views
 
 RIGHT, WRONG = "<think>x</think><answer>4</answer>", "<think>x</think><answer>9</answer>"
 ASKED = [question(f"c{i}", "object_counting", "4") | {"space_id": room} for i, room in enumerate("aabb")]
@@ -63,6 +63,30 @@ def test_arms_stand_beside_the_baseline_with_the_difference_of_each_seed():
     assert own["error"] == pytest.approx(25) and own["high"] == pytest.approx(25 + 12.706205 * 25, abs=1e-3)
     assert own["detectable"] == design[0]["detectable"] and own["detectable"] > 0
     assert (own["seeds"], own["rooms"]) == (2, 2)
+
+
+def test_tokens_of_a_training_count_where_the_rollout_enters_the_loss():
+    def drawn(view, sample, n_tokens):
+        return {"view": view, "sample": sample, "n_tokens": n_tokens}
+
+    rows = [drawn("clean", 0, 10), drawn("clean", 1, 20), drawn("clean", 2, 400), drawn("noisy", 0, 3)]
+    flags = {"clean": [True, True, False], "noisy": [False]}
+    assert cost(rows, flags) == (433, 30)
+    base = [measured((1, 0, 1, 0)), measured((1, 0, 0, 0))]
+    rows = study_rows({BASELINE: base, "ocr": base}, [], costs={BASELINE: [(433, 30), (435, 31)]})
+    assert {(row["arm"], row["generated_tokens"], row["gradient_tokens"]) for row in rows} == {
+        (BASELINE, 434, 30.5),
+        ("ocr", None, None),
+    }
+
+
+def test_views_of_one_name_count_together():
+    ablation = {"fresh_noise": True, "grad_rollouts": "both_on_clean"}
+    grpo = config.Grpo.model_validate({"n_clean": 4, "n_perturbed": 2, "ablation": ablation})
+    named = {"run": "r", "method": "grpo", "init": "sft", "train_table": "ocr_rl", "rollout": "noisy", "reward": "ocr"}
+    run = config.Run.model_validate(named | {"steps": 10, "seed": 0})
+    flags = in_loss(planned_views(grpo, run, 2), most=4)
+    assert flags == {"clean": [True, True, False, False], "noisy": [True, True]}
 
 
 def test_runs_that_were_not_asked_alike_are_refused():

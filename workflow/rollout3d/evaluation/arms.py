@@ -33,6 +33,8 @@ KINDS = ("queried", "context", "absent")
 
 Rooms = dict[str, float]
 """Room -> linearised value of a run (`crossed`)."""
+Cost = tuple[float, float]
+"""Tokens that a training drew, and those of rollouts in its loss."""
 
 
 def measures(
@@ -72,6 +74,21 @@ def measures(
     return found
 
 
+def cost(rollouts: Iterable[Mapping[str, Any]], in_loss: Mapping[str, Sequence[bool]]) -> Cost:
+    """Return the cost of one training.
+
+    `rollouts`: rows of that table (view, sample, n_tokens). `in_loss`: view -> whether each of a question's rollouts
+    enters the loss, by `sample` (`training.rollouts.in_loss`); a step that has more, such as of a view that had nothing
+    to alter, has these in the loss as the first one is.
+    """
+    drawn = taught = 0
+    for row in rollouts:
+        flags = in_loss.get(row["view"], (False,))
+        drawn += row["n_tokens"]
+        taught += row["n_tokens"] * flags[row["sample"] if row["sample"] < len(flags) else 0]
+    return float(drawn), float(taught)
+
+
 def design_rows(pilot: Sequence[Mapping[str, Rooms]], seeds: int, rests_on: Sequence[str] = ()) -> list[StudyRow]:
     """Return the design: for each measure, the pilot's value and the smallest difference that `seeds` seeds detect."""
     rows = []
@@ -83,12 +100,15 @@ def design_rows(pilot: Sequence[Mapping[str, Rooms]], seeds: int, rests_on: Sequ
 
 
 def study_rows(
-    arms: Mapping[str, Sequence[Mapping[str, Rooms]]], design: Iterable[StudyRow], rests_on: Sequence[str] = ()
+    arms: Mapping[str, Sequence[Mapping[str, Rooms]]],
+    design: Iterable[StudyRow],
+    rests_on: Sequence[str] = (),
+    costs: Mapping[str, Sequence[Cost]] | None = None,
 ) -> list[StudyRow]:
     """Return each measure of each arm, and its paired difference from the baseline.
 
     `arms`: arm -> measures of its runs, all arms with the seeds of the baseline, in the same order. `design`: rows of
-    `design_rows`, whose smallest detectable differences stand beside the differences.
+    `design_rows`, whose smallest detectable differences stand beside the differences. `costs`: arm -> cost of its runs.
     """
     stated = {row["measure"]: row["detectable"] for row in design}
     values = {arm: _matrices(arm, runs) for arm, runs in arms.items()}
@@ -97,6 +117,8 @@ def study_rows(
         for name, own in found.items():
             row = _row(arm, name, own, rests_on)
             row["detectable"] = stated.get(name)
+            if spent := (costs or {}).get(arm):
+                row["generated_tokens"], row["gradient_tokens"] = np.mean(spent, axis=0).tolist()
             if arm != BASELINE:
                 base = values[BASELINE].get(name)
                 if base is None or base.shape != own.shape:
@@ -130,5 +152,7 @@ def _row(arm: str, measure: str, values: np.ndarray, rests_on: Sequence[str]) ->
         "detectable": None,
         "seeds": seeds,
         "rooms": rooms,
+        "generated_tokens": None,
+        "gradient_tokens": None,
         "rests_on": list(rests_on),
     }

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,10 +22,9 @@ from rollout3d.model.pixels import TEMPORAL_PATCH, grid_of
 from rollout3d.planning.flops import Grid, RowSize, Trained, trained_of
 from rollout3d.planning.shape import Shape, Unplannable, base_model, model_shape
 from rollout3d.resize import smart_size
-from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.engines.engine import MICRO_TOKENS
 from rollout3d.training.packing import HEAD_CHUNKS, LARGE_VOCABULARY, micro_batches
-from rollout3d.training.rollouts import Context, gradient_counts, make_views
+from rollout3d.training.rollouts import gradient_counts, planned_views
 
 TEXT_TOKENS = 220
 """Tokens of a prompt, visual ones excluded: system turn, question, options, request to reason. [assumed]"""
@@ -192,7 +191,7 @@ def grpo_work(
     frames = 0
     longest = grpo.max_new_tokens
     together: tuple[int, ...] = ()
-    made = _views(grpo, run, most_frames(video.train_frames))
+    made = planned_views(grpo, run, most_frames(video.train_frames))
     for view, giving in zip(made, gradient_counts(made, grpo.ablation.grad_limit), strict=True):
         n = len(view.frames)
         frames += n
@@ -271,22 +270,3 @@ def _asked(config: Config, table: str) -> tuple[int | None, str]:
     if table == "ocr_rl" and general:
         return None if total is None else total + general, "questions.total and external.general"
     return total, "at most, by questions.total" if table == "sr_resampled" else "questions.total"
-
-
-class _NoRegions:
-    """Regions of a scan without objects: the choice of noisy pixels costs nothing on a GPU."""
-
-    def objects(self, scene_id: str) -> list[int]:
-        return []
-
-
-def _views(grpo: Grpo, run: Run, frames: int) -> list[Any]:
-    """Return the views of a question about a scan."""
-    # The columns that rollout methods read.
-    row = cast("QuestionRow", {"question_id": "plan", "scene_id": "plan", "objects": []})
-    shown = np.zeros((frames, 1, 1, 3), np.uint8)
-    always = grpo.model_copy(update={"reallocate_when_zero": False})
-    total = run.steps or 1
-    # Last step: the schedule alters nothing there, so that no frame is missing and a prompt has its full length.
-    regions: Any = _NoRegions()
-    return make_views(row, shown, Context(always, run, 0, total - 1, total, regions))

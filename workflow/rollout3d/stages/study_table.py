@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 
 from rollout3d import tables
-from rollout3d.config import read_runs
+from rollout3d.config import of_run, read_runs
 from rollout3d.config.arms import BASELINE, PILOT, arms_of
 from rollout3d.config.evaluation import official_scorer
+from rollout3d.config.frames import most_frames
 from rollout3d.resources import found
 from rollout3d.stages.common import Stage, StageError
 from rollout3d.tables.rows import ClaimRow
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--predictions", required=True, nargs="+", help="tables predictions of the arms' runs")
     parser.add_argument("--questions", required=True, help="table questions of the benchmark")
     parser.add_argument("--claims", nargs="*", default=[], help="tables claims of these runs; none: no shares of names")
+    parser.add_argument("--rollouts", nargs="*", default=[], help="tables rollouts of these runs; none: no tokens")
     parser.add_argument("--design", nargs="?", help="table study of the pilot; without it that table is made")
     parser.add_argument("--kept", nargs="*", default=[], help="kept rules and runs that predictions rest on")
     parser.add_argument(
@@ -39,7 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     args, config = STAGE.parse(parser, argv)
 
     from rollout3d.evaluation import benchmarks
-    from rollout3d.evaluation.arms import design_rows, measures, study_rows
+    from rollout3d.evaluation.arms import Cost, cost, design_rows, measures, study_rows
+    from rollout3d.training.rollouts import in_loss, planned_views
 
     runs = read_runs(config.runs.table, config, json.loads(args.recipes))
     arms = arms_of(runs)
@@ -65,12 +68,23 @@ def main(argv: list[str] | None = None) -> None:
         raise StageError(
             f"--predictions: {', '.join(lost)} of {config.runs.table} is missing: evaluate it, and name it"
         )
+    spent: dict[str, Cost] = {}
+    for path in args.rollouts:
+        name = (tables.lineage(path).get("values") or {}).get("job.run")
+        if name not in runs:
+            raise StageError(f"--rollouts: {path} is of the run {name}, which {config.runs.table} lacks")
+        grpo = of_run(config, runs[name]).grpo
+        views = planned_views(grpo, runs[name], most_frames(config.video.train_frames))
+        drawn = tables.read(tables.ROLLOUTS, path, ["view", "sample", "n_tokens"])
+        spent[name] = cost(drawn, in_loss(views, grpo.ablation.grad_limit))
+    costs = {arm: [spent[name] for name in names if name in spent] for arm, names in wanted.items()}
     of_arms = {arm: [made[name] for name in names] for arm, names in wanted.items()}
     if args.design:
-        rows = study_rows(of_arms, tables.read(tables.STUDY, args.design), args.kept)
+        rows = study_rows(of_arms, tables.read(tables.STUDY, args.design), args.kept, costs)
     else:
         rows = design_rows(of_arms[PILOT], len(arms[BASELINE]), args.kept)
     parents = {"predictions": args.predictions, "claims": args.claims, "questions": args.questions}
+    parents["rollouts"] = args.rollouts
     parents["design"] = args.design
     parents["runs"] = str(found(config.runs.table))
     lineage = STAGE.lineage({name: paths for name, paths in parents.items() if paths})

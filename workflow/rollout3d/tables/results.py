@@ -260,5 +260,9 @@ STUDY: Table[StudyRow] = _declare(
     ),
     _field("seeds", _I, "seeds of the arm"),
     _field("rooms", _I, "physical spaces that its answers are about"),
+    _null(
+        "generated_tokens", _F, "tokens that a run of the arm drew in its training, mean over seeds; null = not given"
+    ),
+    _null("gradient_tokens", _F, "those of rollouts in the loss"),
     _field("rests_on", _STRINGS, "kept rules and runs that it depends on"),
 )

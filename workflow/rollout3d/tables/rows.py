@@ -1081,6 +1081,12 @@ class StudyRow(TypedDict):
     rooms: int
     """physical spaces that its answers are about"""
 
+    generated_tokens: float | None
+    """tokens that a run of the arm drew in its training, mean over seeds; null = not given"""
+
+    gradient_tokens: float | None
+    """those of rollouts in the loss"""
+
     rests_on: list[str]
     """kept rules and runs that it depends on"""
 

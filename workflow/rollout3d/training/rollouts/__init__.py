@@ -7,15 +7,28 @@ again.
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from rollout3d import doors
+from rollout3d.config import Grpo, Run
 from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.rollouts._view import CLEAN, Context, View, gradient_counts
 
-__all__ = ["CLEAN", "Context", "ObjectRollout", "Rollout", "View", "eligible", "gradient_counts", "make_views"]
+__all__ = [
+    "CLEAN",
+    "Context",
+    "ObjectRollout",
+    "Rollout",
+    "View",
+    "eligible",
+    "gradient_counts",
+    "in_loss",
+    "make_views",
+    "planned_views",
+]
 
 
 class Rollout(Protocol):
@@ -61,3 +74,33 @@ def make_views(question: QuestionRow, frames: np.ndarray | None, context: Contex
     if context.grpo.ablation.reallocate_when_zero and all(view.frames is frames for view in pool):
         return [context.clean(frames, sum(view.n for view in pool)), *(view for view in views if not view.pooled)]
     return views
+
+
+def planned_views(grpo: Grpo, run: Run, frames: int) -> list[View]:
+    """Return the views of a question about a scan whose video has that many frames, before anything is trained.
+
+    They are those of the last step, at which a schedule alters nothing, so that no frame is missing.
+    """
+    # The columns that rollout methods read.
+    row = cast("QuestionRow", {"question_id": "plan", "scene_id": "plan", "objects": []})
+    shown = np.zeros((frames, 1, 1, 3), np.uint8)
+    always = grpo.model_copy(update={"reallocate_when_zero": False})
+    total = run.steps or 1
+    regions: Any = _NoRegions()
+    return make_views(row, shown, Context(always, run, 0, total - 1, total, regions))
+
+
+def in_loss(views: Sequence[View], most: int | None) -> dict[str, list[bool]]:
+    """Return name of a view -> whether each of its rollouts enters the loss, in the order of `sample` in
+    `tables.ROLLOUTS`; `most` as of `gradient_counts`."""
+    found: dict[str, list[bool]] = {}
+    for view, count in zip(views, gradient_counts(views, most), strict=True):
+        found.setdefault(view.name, []).extend([True] * count + [False] * (view.n - count))
+    return found
+
+
+class _NoRegions:
+    """Regions of a scan without objects: noise over nothing costs nothing."""
+
+    def objects(self, scene_id: str) -> list[int]:
+        return []
