@@ -9,6 +9,7 @@ from rollout3d.config.former import CONSTANTS, ONE_OF, identity_name
 from rollout3d.config.keys import LATER, NO_EFFECT, has_effect, leaves, narrow, values
 from rollout3d.config.question_types import PER_SCENE
 from rollout3d.config.sections import UndeclaredKey
+from rollout3d.evaluation.benchmarks import mind_cube
 from rollout3d.stages import registry
 
 CONFIG = Config()
@@ -58,6 +59,20 @@ def test_a_key_that_came_later_makes_no_result_stale_until_it_changes_something(
     assert before.keys() - own.keys() == {"evaluation.temperature"} and beside["evaluation.temperature"] == 0.0
     warm = CONFIG.model_copy(update={"evaluation": CONFIG.evaluation.model_copy(update={"temperature": 1.0})})
     assert registry.split(registry.job_values("evaluate", warm, job))[0]["evaluation.temperature"] == 1.0
+
+
+def test_the_released_length_of_an_answer_counts_in_place_of_the_configurations():
+    """Both ways: an edited file asks anew, and a key that the benchmark does not use asks nothing again."""
+    direct, think = (Run(run=style, method="none", init="base", style=style) for style in ("direct", "think"))
+
+    def tokens(stage, benchmark, run):
+        job = registry.Scope(benchmark=benchmark, run=run, run_name=run.run)
+        return registry.job_values(stage, CONFIG, job).get("evaluation.max_new_tokens_direct")
+
+    for stage in ("evaluate", "score"):
+        assert tokens(stage, "mind_cube", direct) == mind_cube.TOKENS == 1536
+        assert tokens(stage, "vsibench", direct) == CONFIG.generation.max_new_tokens_direct == 16
+        assert tokens(stage, "mind_cube", think) is None
 
 
 def test_every_pattern_without_effect_names_a_key():

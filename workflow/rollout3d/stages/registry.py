@@ -49,6 +49,7 @@ _OPTIMISER = (
     *("weight_decay", "max_grad_norm", "dtype", "gradient_checkpointing", "deepspeed", "lora_rank"),
     *("freeze_vision", "save_every", "tracker", "lr"),
 )
+_DIRECT_TOKENS = "evaluation.max_new_tokens_direct"
 _PROBES = ("training.probe_every", "training.probe_questions")
 PROBE_INPUTS = ("probe_questions", "probe_objects", "probe_regions")
 """Inputs of training that only its probes read."""
@@ -121,9 +122,9 @@ def _settings(config: Config, scope: Scope) -> tuple[str, ...]:
         rewarded=config.evaluation.given_map != "none"
     )  # the grid of a map that is given counts
     style = {
-        "direct": ("evaluation.max_new_tokens_direct",),
+        "direct": (_DIRECT_TOKENS,),
         "think": ("evaluation.max_new_tokens", *asked),
-        None: ("evaluation.max_new_tokens_direct", "evaluation.max_new_tokens", *asked),
+        None: (_DIRECT_TOKENS, "evaluation.max_new_tokens", *asked),
     }[scope.run.asked if scope.run else None]
     shown = ("video.eval_frames", "video.eval_max_pixels", "evaluation.frame_policy", "evaluation.given_map")
     return (*shown, "evaluation.backend", "evaluation.temperature", *style)
@@ -327,6 +328,9 @@ def job_values(stage: str, config: Config, scope: Scope) -> dict[str, Any]:
         found["job.shard"] = [scope.shard, scope.n_shards or spec.shards(config, scope)]
     for name in spec.prompts(config, scope):
         found[f"prompts/{name}"] = _text_digest(name)
+    tokens = doors.BENCHMARKS.constant(scope.benchmark, "TOKENS", None) if scope.benchmark else None
+    if tokens is not None and _DIRECT_TOKENS in found:  # the released length stands in place of the configuration's
+        found[_DIRECT_TOKENS] = tokens
     if scope.run:
         row = scope.run.model_dump(mode="json")
         found |= {f"run.{name}": row[name] for name in spec.row(scope.run)}
