@@ -3,6 +3,9 @@
 One prompt with 1,040 visual tokens, 8 answers of 64 new tokens, random weights (256 hidden, 6 layers). transformers
 5.17 repeats the pixels n times before the vision tower and prefills n equal prompts.
 
+Eight questions about that video, answered with 8 tokens each, compared with eight prompts that go through whole: the
+vision tower runs once in both.
+
 The host waits for the device where it reads a tensor. Reading tokens, log-probabilities and ends at every step would be
 three reads per step.
 """
@@ -14,15 +17,19 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
 from measure import Figure
-from rollout3d.model import generate_hf
+from rollout3d.model import generate_hf, prefill
+from rollout3d.model.encode import Prompt, Text, Video
+from rollout3d.model.load import Policy
 from rollout3d.model.sampling import Sampling
-from small_model import cpu_seconds, model, prompt
+from small_model import FRAMES, cpu_seconds, model, prompt
 
 N, NEW = 8, 64
+ANSWER = 8
 
 
 def figures() -> Iterator[Figure]:
@@ -73,6 +80,35 @@ def figures() -> Iterator[Figure]:
         at_least=True,
         note=f"{slow:.2f} s and {fast:.2f} s of CPU, prompt of {len(question)} tokens, {N} x {NEW} new tokens",
     )
+    about = [_asked(policy, place) for place in range(N)]
+    short = Sampling(max_new_tokens=ANSWER)
+
+    def shared() -> list[list[int]]:
+        return [group[0].token_ids for group in generate_hf.generate(policy, about, short)]
+
+    def whole() -> list[list[int]]:
+        with patch.object(
+            prefill, "beginnings", lambda policy, asked: [(len(each), [i]) for i, each in enumerate(asked)]
+        ):
+            return shared()
+
+    if shared() != whole():
+        raise AssertionError("questions that share their video are answered otherwise")
+    fast, slow = cpu_seconds(shared), cpu_seconds(whole)
+    yield Figure(
+        "Generation: whole prompts / questions that share their video",
+        slow / fast,
+        3.0,
+        "x",
+        at_least=True,
+        note=f"{slow:.2f} s and {fast:.2f} s of CPU, {N} questions of {len(about[0])} tokens, {ANSWER} new tokens each",
+    )
+
+
+def _asked(policy: Policy, place: int) -> Prompt:
+    """Return a question about the video of `prompt`, which ends in words of its own."""
+    video = Video(np.random.default_rng(0).integers(0, 256, FRAMES, np.uint8))
+    return policy.encoder.prompt([video, Text(f"How many chairs are in room {place}? Think first, then answer.")])
 
 
 def _reads(work: Callable[[], object]) -> int:

@@ -99,7 +99,8 @@ def counts() -> dict[str, int]:
     study = load(ROOT / "config" / "config.yaml", preset, model=StudyConfig)
     runs = config.read_runs(ROOT / study.runs.table, study)
     arms = {arm: names for arm, names in config.arms_of(runs).items() if arm != PILOT}
-    first = runs[arms[BASELINE][0]]
+    first, world = runs[arms[BASELINE][0]], study.toyworld
+    assert world is not None
     return {
         "arms": len(arms),
         "seeds": len(arms[BASELINE]),
@@ -108,7 +109,7 @@ def counts() -> dict[str, int]:
         "prompts": study.grpo.prompts_per_step,
         "drawn": study.grpo.n_clean + study.grpo.n_perturbed,
         "taught": study.grpo.ablation.grad_limit or 0,
-        "rooms": len(study.datasets) * study.toyworld.scans.val_scans,
+        "rooms": len(study.datasets) * world.scans.val_scans,
     }
 
 

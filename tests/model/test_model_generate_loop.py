@@ -50,7 +50,7 @@ def events(policy, monkeypatch):
 
 def plain_decode(policy, prompts, rows, sampling, draws):
     """Token by token: everything is read by the host before the next forward starts."""
-    hidden, layers, mask = generate_hf._prefill(policy, prompts)
+    hidden, layers, mask = generate_hf.prefill(policy, prompts)
     start = torch.tensor(rows)
     cache = Cache(layers=[generate_hf._Reserved(keys[start], values[start]) for keys, values in layers])
     hidden, mask = hidden[start], None if mask is None else mask[start]

@@ -1,8 +1,9 @@
 """Generate answers with the transformers model class and a decoding loop of our own.
 
-Each distinct prompt is prefilled once, its video encoded once, and the cache is repeated for its n answers; positions
-and masks are explicit. `model.generate` is not used: it would take positions from transformers' own rule, run the
-vision tower once per answer (5.17), and draw from a generator whose state depends on the batch.
+Each distinct prompt is prefilled once, its video encoded once, and the cache is repeated for its n answers; questions
+about one video share its part (`model/prefill.py`). Positions and masks are explicit. `model.generate` is not used: it
+would take positions from transformers' own rule, run the vision tower once per answer (5.17), and draw from a generator
+whose state depends on the batch.
 
 Tokens and log-probabilities stay on the device until all answers are complete. At each step the host reads one flag per
 answer, which is True once it has ended, and on a GPU it does so after it has started the next step.
@@ -21,11 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer
 
 from rollout3d.model.ahead import Ahead
 from rollout3d.model.encode import Prompt
 from rollout3d.model.load import Policy
+from rollout3d.model.prefill import prefill
 from rollout3d.model.sampling import Batch, Completion, Generate, Sampling, choose, uniforms
 
 RESERVE = 128
@@ -102,7 +104,7 @@ def _decode(
 ) -> list[Completion]:
     """Return one answer per row; `rows` index `prompts`, `draws` is (rows, max_new_tokens)."""
     core, device = policy.core, policy.device
-    hidden, layers, mask = _prefill(policy, prompts)
+    hidden, layers, mask = prefill(policy, prompts)
     start = torch.tensor(rows, device=device)
     reserved = [_Reserved(keys[start], values[start]) for keys, values in layers]
     cache = Cache(layers=list(reserved))
@@ -189,46 +191,6 @@ def _completions(
         Completion(own, policy.decode(own), end, log_probs)
         for own, end, log_probs in zip(tokens, finished, logprobs, strict=True)
     ]
-
-
-def _prefill(
-    policy: Policy, prompts: Sequence[Prompt]
-) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor | None]:
-    """Return the last hidden states (B, D), keys and values of each layer, and the additive mask (B, P) of later steps.
-
-    Prompts are padded on the left; the mask is None if they are equally long.
-    """
-    core, device = policy.core, policy.device
-    config: Any = core.config.text_config
-    if config._attn_implementation != "sdpa":
-        raise ValueError("generation needs attn_implementation 'sdpa' for the language model: load it by load_policy")
-    embeddings = policy.prompt_embeddings(prompts)
-    longest = max(len(prompt) for prompt in prompts)
-    inputs = embeddings[0].new_zeros(len(prompts), longest, embeddings[0].shape[1])
-    positions = torch.zeros(3, len(prompts), longest, dtype=torch.int64)
-    for row, (prompt, words) in enumerate(zip(prompts, embeddings, strict=True)):
-        inputs[row, longest - len(prompt) :] = words
-        positions[:, row, longest - len(prompt) :] = prompt.position_ids
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    real = torch.arange(longest, device=device) >= longest - lengths[:, None]
-    padded = bool((lengths < longest).any())
-    mask = None
-    if padded:
-        # A padding token sees itself, so that no row of the attention is empty.
-        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
-        mask = (causal & real[:, None, :]) | torch.eye(longest, dtype=torch.bool, device=device)
-    cache = DynamicCache(config=config)
-    hidden = core.model.language_model(
-        inputs_embeds=inputs,
-        position_ids=positions.to(device),
-        attention_mask=None if mask is None else mask[:, None],
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state[:, -1]
-    filled: list[Any] = list(cache.layers)
-    layers = [(layer.keys, layer.values) for layer in filled]
-    later = torch.zeros(len(prompts), longest, dtype=inputs.dtype, device=device).masked_fill(~real, -torch.inf)
-    return hidden, layers, later if padded else None
 
 
 class _Reserved(DynamicLayer):
