@@ -130,8 +130,8 @@ def block(figures: dict[str, Any]) -> str:
     ]
     lines += [
         "",
-        "Gains are in points with 95 % intervals over rooms, on a third of the questions. These scores say nothing",
-        f"about the paper: the model has {f['parameters'] / 1e6:.1f} million parameters and was trained on two cores",
+        "Gains are in points with 95 % intervals over rooms. These scores say nothing about the paper: the model has",
+        f"{f['parameters'] / 1e6:.1f} million parameters and was trained on two cores",
         "([its card](resources/tiny_qwen/README.md)).",
         f"Answered from the frames, above both controls: {f['seen']}. Not shown to be: {f['unseen']}.",
         f"{'All' if kept == 100 else f'At least {kept} % of the'} answers of the trained models keep the format, and",
