@@ -28,8 +28,6 @@ PICTURES = ROOT / "docs" / "pictures"
 sys.path.insert(0, str(ROOT / "tests"))
 from report import browser  # noqa: E402
 
-SCENE = "scene0003_00"
-"""A scan of the demo about which every question type is asked."""
 WIDTH = 880
 """Width of a picture in pixels; the README shows two side by side."""
 MOST = 200_000
@@ -39,9 +37,10 @@ ASKED = (
     "object_abs_distance",
     "object_rel_distance",
     "object_rel_direction_medium",
-    "obj_appearance_order",
-    "route_planning",
+    "object_size_estimation",
+    "room_size_estimation",
 )
+"""Question types that the first picture shows."""
 
 
 def save(name: str, picture: Image.Image) -> None:
@@ -58,18 +57,29 @@ def save(name: str, picture: Image.Image) -> None:
     raise ValueError(f"{name} is larger than {MOST} bytes at the lowest quality")
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a table that belong to `SCENE`."""
-    return [row for row in pq.read_table(path).to_pylist() if row["scene_id"] == SCENE]
+def chosen(results: Path) -> str:
+    """Return the first ScanNet scan of the demo about which all of `ASKED` are asked. Raises ValueError without one."""
+    kinds: dict[str, set[str]] = {}
+    for row in pq.read_table(results / "questions" / "scannet" / "0.parquet").to_pylist():
+        kinds.setdefault(row["scene_id"], set()).add(row["question_type"])
+    scenes = sorted(scene for scene, own in kinds.items() if own >= set(ASKED))
+    if not scenes:
+        raise ValueError(f"{results}: no ScanNet scan has questions of the types {', '.join(ASKED)}")
+    return scenes[0]
+
+
+def rows(path: Path, scene: str) -> list[dict[str, Any]]:
+    """Rows of a table that belong to a scan."""
+    return [row for row in pq.read_table(path).to_pylist() if row["scene_id"] == scene]
 
 
 def questions(results: Path) -> Image.Image:
     """Return the room from above with its objects, and one question of some types with its answer."""
-    folder = results / "scenes" / "scannet" / "0"
-    (scene,) = rows(folder / "maps.parquet")
-    objects = [row for row in rows(folder / "objects.parquet") if row["category"]]
+    folder, name = results / "scenes" / "scannet" / "0", chosen(results)
+    (scene,) = rows(folder / "maps.parquet", name)
+    objects = [row for row in rows(folder / "objects.parquet", name) if row["category"]]
     asked: dict[str, dict[str, Any]] = {}
-    for row in rows(results / "questions" / "scannet" / "0.parquet"):
+    for row in rows(results / "questions" / "scannet" / "0.parquet", name):
         asked.setdefault(row["question_type"], row)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 6.0), width_ratios=(1, 1.12), dpi=160)
     left.imshow(Image.open(io.BytesIO(scene["bev"]["bytes"])))
@@ -138,7 +148,7 @@ def viewer(results: Path) -> Image.Image:
             "-m",
             "rollout3d.stages",
             "view",
-            SCENE,
+            chosen(results),
             "--results",
             str(results),
             "--out",
