@@ -47,6 +47,22 @@ def test_a_run_is_scored_by_the_official_rule_and_ours_on_all_sub_scores(tmp_pat
     assert {row["score"] for row in score_rows("run", "sti_bench", plain, questions, []) if row["scorer"]} == {100.0}
 
 
+def test_the_format_of_reasoned_answers_is_judged_whatever_scores_them(tmp_path):
+    releases.write_sti(tmp_path)
+    questions = prepare("sti_bench", tmp_path).questions
+    texts = [f"<think>x</think><answer>{row['ground_truth']}</answer>" for row in questions]
+    texts[0] = questions[0]["ground_truth"]
+    asked = [prediction(q, text) | {"prompt": "think_video_r1"} for q, text in zip(questions, texts, strict=True)]
+    rows = [row for row in score_rows("run", "sti_bench", asked, questions, []) if row["task"] == "overall"]
+    of_video = {row["scorer"]: row for row in rows if row["view"] == "video"}
+    assert of_video.keys() == {"sti_bench", "robust"}
+    for row in of_video.values():
+        assert row["well_formed"] == pytest.approx(1 - 1 / len(questions), abs=1e-3)
+        assert row["readable"] is None and row["consistent"] is None, "nobody knows what leads to these answers"
+    (direct,) = score_rows("run", "sti_bench", [prediction(q, "A") for q in questions], questions, [])[:1]
+    assert direct["well_formed"] is None
+
+
 def prediction(row, text):
     made = dict.fromkeys(tables.PREDICTIONS.schema.names) | {"question_id": row["question_id"], "model": "run"}
     made |= {"setting": "uniform30", "sample": 0, "text": text, "score": 0.0, "scorer": "x", "n_tokens": 3}

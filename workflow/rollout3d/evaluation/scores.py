@@ -18,6 +18,8 @@ from rollout3d.evaluation.maps import map_scores
 from rollout3d.evaluation.seeing import Average, gains
 from rollout3d.evaluation.views import VIDEO, seen_view, view_of
 from rollout3d.geometry.gridmap import CognitiveMap
+from rollout3d.model.wordings import is_direct
+from rollout3d.questions import types
 from rollout3d.questions.thought import follows
 from rollout3d.scoring.maps import GRID
 from rollout3d.scoring.parse import well_formed
@@ -53,10 +55,11 @@ def score_rows(
     kept rules and runs, written into every row. `scorers`: the first one is the official one of this run; auto stands
     for the official scorer of the prompt style (`official_scorer`) and those beside it (`BESIDE` of the benchmark's
     file). Guesses are those of `GUESSES`. `wanted`: what the configuration asks for (`settings.configured`), with which
-    the predictions must agree. `well_formed` is given for scorers with a `FORMAT` only: direct answers have no format
-    to keep. For the same answers, `readable` is the share whose thought can be judged and `consistent` the share of
-    those that follow from it (`questions.thought`). In the view of a probe only questions with such a twin have answers
-    (`model.probes`). `maps`: scene -> its true map of `grid` x `grid` cells, with which the maps that answers
+    the predictions must agree. `well_formed` is given for answers whose prompt asked for reasoning, and where the
+    prompt is not known for scorers with a `FORMAT`: direct answers have no format to keep. For the same answers,
+    `readable` is the share whose thought can be judged and `consistent` the share of those that follow from it
+    (`questions.thought`). In the view of a probe only questions with such a twin have answers (`model.probes`).
+    `maps`: scene -> its true map of `grid` x `grid` cells, with which the maps that answers
     draw, or that prompts gave, are compared; None compares none.
 
     Raises ValueError if a view does not answer each of its questions exactly once, because unanswered questions would
@@ -117,8 +120,10 @@ def score_rows(
                     if drawn is not None:
                         kept["map_accuracy"].setdefault(cell, []).append(drawn.paper)
                         kept["map_accuracy_code"].setdefault(cell, []).append(drawn.code)
-                if doors.SCORERS.constant(scorer, "FORMAT", False):
+                if _has_format(p, scorer):
                     kept["well_formed"].setdefault(cell, []).append(well_formed(p["text"], strict=False))
+                    if types.known(by_id[p["question_id"]]["question_type"]) is None:
+                        continue  # a released type: nobody can say what leads to its answer
                     led = follows(p["text"], by_id[p["question_id"]])
                     kept["readable"].setdefault(cell, []).append(led is not None)
                     if led is not None:
@@ -141,6 +146,12 @@ def score_rows(
             guesses.setdefault(cells[row["question_id"]], []).append(BASELINES[view](row, answers))
         add_means(view, guesses)
     return rows
+
+
+def _has_format(prediction: PredictionRow, scorer: str) -> bool:
+    """Return whether an answer has a format to keep."""
+    prompt = prediction["prompt"]
+    return bool(doors.SCORERS.constant(scorer, "FORMAT", False)) if prompt is None else not is_direct(prompt)
 
 
 def scored(predictions: Sequence[PredictionRow], questions: Sequence[QuestionRow], scorer: str) -> list[float]:
