@@ -1,6 +1,7 @@
 """Weights that a run keeps after some of its steps, and the row of the run table that is evaluated with them."""
 
 import json
+import subprocess
 from typing import cast
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 import training_world as tw
 from safetensors.torch import load_file
 from test_training_checkpoint import crash, interrupt_at, same_run
+from test_training_engine import spread
 
 from rollout3d import preflight, tables
 from rollout3d.cluster import Cluster
@@ -44,6 +46,31 @@ def half(files, taught, tmp_path_factory):
 
     train(files, taught, out, keep=keep, keep_steps=(2,))
     return out, found
+
+
+@pytest.mark.pipeline
+@pytest.mark.long
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}], ids=["whole weights", "adapters"])
+def test_weights_that_processes_share_are_gathered_when_they_are_kept(files, taught, tmp_path, settings):
+    """ZeRO-3 on two processes keeps what plain torch keeps, and trains byte for byte as if it kept nothing."""
+    shared = {"max_new_tokens": 24, "lr": 1e-3, "prompts_per_step": 4, **settings}
+    run, plain = tw.run(steps=3), tmp_path / "plain"
+    run_grpo(tw.config(**shared), run, tw.inputs(files, taught), plain, tw.lineage, keep_steps=(2,))
+    zero = tw.config(**shared, deepspeed="zero3")
+    for name, more in (("kept", ["--keep-steps", "2"]), ("not", [])):
+        made = tw.quick_command("train_grpo", zero, run, files, taught, tmp_path / name, 2)
+        subprocess.run([*made, *more], check=True, timeout=400)
+    moved, apart, after = (
+        spread(tw.weights(one), tw.weights(other))
+        for one, other in (
+            (taught, steps.model_of(plain, 2)),
+            (steps.model_of(tmp_path / "kept", 2), steps.model_of(plain, 2)),
+            (steps.model_of(plain, 2), plain / "model.json"),
+        )
+    )
+    assert moved > 0 and after > 0 and apart < 0.1 * min(moved, after)
+    same_run(tmp_path / "not", tmp_path / "kept", [tables.METRICS, tables.ROLLOUTS])
+    assert not any("lora" in name for name in tw.weights(steps.model_of(tmp_path / "kept", 2)))
 
 
 def describe(run, step=2):
