@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rollout3d import tables
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Reference, frame_row
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Reference, frame_row, missing_root
 from rollout3d.evaluation.benchmarks._videos import Packed, Source, members, sample_video
 from rollout3d.fingerprint import note
 from rollout3d.geometry.frames import frame_set
@@ -140,6 +140,27 @@ def one_split(
     if split != "full":
         raise BenchmarkError(f"{files}: this benchmark has no split {split}, only full")
     return list(references)
+
+
+Part = tuple[str, tuple[str, ...]]
+"""A part of a release: its words, and patterns of paths below the folder, any of which may be there."""
+
+
+def missing(name: str, root: Path, how: str, *parts: Part) -> list[str]:
+    """Return a message about each of the parts of a release that is not there, or one if its folder is not."""
+    absent = missing_root(name, root, how)
+    if absent:
+        return [absent]
+    return [f"{name}: no {words} in {root}. To get it: {how}" for words, patterns in parts if not glob(root, patterns)]
+
+
+def question_files(root: Path, part: Part, how: str) -> list[Path]:
+    """Return the question files of a release. Raises BenchmarkError if there are none."""
+    words, patterns = part
+    found = glob(root, patterns)
+    if not found:
+        raise BenchmarkError(f"{root}: no {words}; {how}")
+    return found
 
 
 def glob(root: Path, patterns: Iterable[str]) -> list[Path]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.questions.templates import LETTERS, lettered
 from rollout3d.scoring.aggregate import Mean
@@ -53,6 +53,7 @@ HOW = (
 GROUPS = ("15", "60", "600", "3600")
 """Duration groups, longest video in seconds."""
 _COLUMNS = ("id", "video_path", "question", "candidates", "correct_choice", "question_category", "duration_group")
+_QUESTIONS = ("lvb_val.json", ("lvb_val.json",))
 
 
 def prepare(given: Given) -> Prepared:
@@ -87,22 +88,12 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message about each part of the release that is not there."""
-    absent = missing_root("long_video_bench", given.root, HOW)
-    if absent:
-        return [absent]
-    found = []
-    if not (given.root / "lvb_val.json").is_file():
-        found.append(f"long_video_bench: no lvb_val.json in {given.root}. To get it: {HOW}")
-    if not (given.root / "videos").is_dir():
-        found.append(f"long_video_bench: no folder videos in {given.root}. To get it: {HOW}")
-    return found
+    return _released.missing("long_video_bench", given.root, HOW, _QUESTIONS, ("folder videos", ("videos",)))
 
 
 def question_files(root: Path) -> list[Path]:
     """Return the question file in a folder. Raises BenchmarkError if it is not there."""
-    if not (root / "lvb_val.json").is_file():
-        raise BenchmarkError(f"{root}: no lvb_val.json; {HOW}")
-    return [root / "lvb_val.json"]
+    return _released.question_files(root, _QUESTIONS, HOW)
 
 
 def references(path: Path) -> list[Reference]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.evaluation.benchmarks._videos import Source
 from rollout3d.scoring.aggregate import Mean
@@ -41,7 +41,10 @@ HOW = "run `hf download MLL-Lab/MindCube data.zip --repo-type dataset --local-di
 SETTINGS = ("around", "rotation", "translation", "among")
 """Settings, in the order in which an id is searched for them."""
 _COLUMNS = ("id", "question", "images", "gt_answer")
-_FILES = ("data/raw/MindCube_tinybench.jsonl", "raw/MindCube_tinybench.jsonl", "MindCube_tinybench.jsonl")
+_QUESTIONS = (
+    "data/raw/MindCube_tinybench.jsonl",
+    ("data/raw/MindCube_tinybench.jsonl", "raw/MindCube_tinybench.jsonl", "MindCube_tinybench.jsonl"),
+)
 
 
 def prepare(given: Given) -> Prepared:
@@ -71,23 +74,18 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message about each part of the release that is not there."""
-    absent = missing_root("mind_cube", given.root, HOW)
-    if absent:
-        return [absent]
-    found = []
-    if not _released.glob(given.root, _FILES):
-        found.append(f"mind_cube: no data/raw/MindCube_tinybench.jsonl in {given.root}. To get it: {HOW}")
-    if not _released.glob(given.root, ("data.zip", "data/other_all_image", "other_all_image")):
-        found.append(f"mind_cube: no data.zip and no data/other_all_image in {given.root}. To get it: {HOW}")
-    return found
+    return _released.missing(
+        "mind_cube",
+        given.root,
+        HOW,
+        _QUESTIONS,
+        ("data.zip and no data/other_all_image", ("data.zip", "data/other_all_image", "other_all_image")),
+    )
 
 
 def question_files(root: Path) -> list[Path]:
     """Return the question file in a folder. Raises BenchmarkError if it is not there."""
-    found = _released.glob(root, _FILES)
-    if not found:
-        raise BenchmarkError(f"{root}: no data/raw/MindCube_tinybench.jsonl; {HOW}")
-    return found
+    return _released.question_files(root, _QUESTIONS, HOW)
 
 
 def references(path: Path) -> list[Reference]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.scoring.aggregate import Mean
 from rollout3d.tables.rows import QuestionRow
@@ -34,6 +34,7 @@ SCANS = False
 HOW = "run `hf download RunsenXu/MMSI-Bench --repo-type dataset --local-dir DIR`"
 
 _COLUMNS = ("id", "images", "question_type", "question", "answer")
+_QUESTIONS = ("MMSI_Bench.parquet", ("MMSI_Bench.parquet",))
 
 
 def prepare(given: Given) -> Prepared:
@@ -53,18 +54,12 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message if the release is not there."""
-    absent = missing_root("mmsi_bench", given.root, HOW)
-    if absent:
-        return [absent]
-    there = (given.root / "MMSI_Bench.parquet").is_file()
-    return [] if there else [f"mmsi_bench: no MMSI_Bench.parquet in {given.root}. To get it: {HOW}"]
+    return _released.missing("mmsi_bench", given.root, HOW, _QUESTIONS)
 
 
 def question_files(root: Path) -> list[Path]:
     """Return the question file in a folder. Raises BenchmarkError if it is not there."""
-    if not (root / "MMSI_Bench.parquet").is_file():
-        raise BenchmarkError(f"{root}: no MMSI_Bench.parquet; {HOW}")
-    return [root / "MMSI_Bench.parquet"]
+    return _released.question_files(root, _QUESTIONS, HOW)
 
 
 def references(path: Path) -> list[Reference]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.scoring.aggregate import Mean
 from rollout3d.scoring.scorers.spar_bench import MOVEMENT, movement
@@ -70,7 +70,7 @@ SCALE = (
 )
 """Published line between question and ending, of two tasks."""
 _COLUMNS = ("id", "img_type", "task", "source", "image", "question", "answer")
-_FILES = ("data/test-*.parquet", "test-*.parquet", "*.parquet")
+_QUESTIONS = ("data/test-*.parquet", ("data/test-*.parquet", "test-*.parquet", "*.parquet"))
 _SCANNET = re.compile(r"scene\d{4}(?=_\d{2})")
 
 
@@ -105,19 +105,12 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message if the release is not there."""
-    absent = missing_root("spar_bench", given.root, HOW)
-    if absent:
-        return [absent]
-    there = _released.glob(given.root, _FILES)
-    return [] if there else [f"spar_bench: no data/test-*.parquet in {given.root}. To get them: {HOW}"]
+    return _released.missing("spar_bench", given.root, HOW, _QUESTIONS)
 
 
 def question_files(root: Path) -> list[Path]:
     """Return the question files in a folder. Raises BenchmarkError if there are none, or not all parts of them."""
-    found = _released.glob(root, _FILES)
-    if not found:
-        raise BenchmarkError(f"{root}: no data/test-*.parquet; {HOW}")
-    return found
+    return _released.question_files(root, _QUESTIONS, HOW)
 
 
 def references(path: Path) -> list[Reference]:

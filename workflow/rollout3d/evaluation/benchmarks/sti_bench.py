@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.scenes.datasets import space_of
 from rollout3d.scoring.aggregate import Mean
@@ -61,6 +61,7 @@ SR_SUB = tuple(task for task in TASKS if task not in ("3D Video Grounding", "Pos
 """Tasks of SpaceR's subset for spatial reasoning."""
 SCENES = ("indoor", "desktop", "outdoor", "unknown")
 _COLUMNS = ("Video", "ID", "Task", "Question", "time_start", "time_end", "Candidates", "Answer")
+_QUESTIONS = ("qa.parquet", ("qa.parquet",))
 
 
 def prepare(given: Given) -> Prepared:
@@ -102,22 +103,18 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message about each part of the release that is not there."""
-    absent = missing_root("sti_bench", given.root, HOW)
-    if absent:
-        return [absent]
-    found = []
-    if not (given.root / "qa.parquet").is_file():
-        found.append(f"sti_bench: no qa.parquet in {given.root}. To get it: {HOW}")
-    if not any(any(given.root.glob(each)) for each in ("video*.zip", "video/*", "videos/*")):
-        found.append(f"sti_bench: no video.zip and no folder video in {given.root}. To get them: {HOW}")
-    return found
+    return _released.missing(
+        "sti_bench",
+        given.root,
+        HOW,
+        _QUESTIONS,
+        ("video.zip and no folder video", ("video*.zip", "video/*", "videos/*")),
+    )
 
 
 def question_files(root: Path) -> list[Path]:
     """Return the question file in a folder. Raises BenchmarkError if it is not there."""
-    if not (root / "qa.parquet").is_file():
-        raise BenchmarkError(f"{root}: no qa.parquet; {HOW}")
-    return [root / "qa.parquet"]
+    return _released.question_files(root, _QUESTIONS, HOW)
 
 
 def references(path: Path) -> list[Reference]:

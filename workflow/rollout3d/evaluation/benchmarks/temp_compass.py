@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.fingerprint import note
 from rollout3d.scoring.aggregate import Mean
@@ -90,19 +90,9 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message about each part of the release that is not there."""
-    absent = missing_root("temp_compass", given.root, HOW)
-    if absent:
-        return [absent]
-    found = [
-        f"temp_compass: no questions of the task {task} in {given.root}. To get them: {HOW}"
-        for task in TASKS
-        if not _released.glob(given.root, _files(task))
-    ]
-    if not _released.glob(given.root, ("*videos*.zip", "videos/*.mp4")):
-        found.append(
-            f"temp_compass: no tempcompass_videos.zip and no folder videos in {given.root}. To get them: {HOW}"
-        )
-    return found
+    tasks = [(f"questions of the task {task}", _files(task)) for task in TASKS]
+    videos = "tempcompass_videos.zip and no folder videos", ("*videos*.zip", "videos/*.mp4")
+    return _released.missing("temp_compass", given.root, HOW, *tasks, videos)
 
 
 def question_files(root: Path) -> list[Path]:

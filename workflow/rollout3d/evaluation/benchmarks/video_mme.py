@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.scoring.aggregate import Mean
 from rollout3d.tables.rows import QuestionRow
@@ -50,7 +50,8 @@ _COLUMNS = (
     "options",
     "answer",
 )
-_FILES = ("videomme/test-*.parquet", "test-*.parquet")
+_QUESTIONS = ("videomme/test-*.parquet", ("videomme/test-*.parquet", "test-*.parquet"))
+_VIDEOS = ("videos_chunked_*.zip and no folder data", ("videos_chunked_*.zip", "*/videos_chunked_*.zip", "data/*"))
 _SUFFIXES = ("mp4", "MP4", "mkv")
 
 
@@ -94,23 +95,12 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message about each part of the release that is not there."""
-    absent = missing_root("video_mme", given.root, HOW)
-    if absent:
-        return [absent]
-    found = []
-    if not _released.glob(given.root, _FILES):
-        found.append(f"video_mme: no videomme/test-*.parquet in {given.root}. To get it: {HOW}")
-    if not _released.glob(given.root, ("videos_chunked_*.zip", "*/videos_chunked_*.zip", "data/*")):
-        found.append(f"video_mme: no videos_chunked_*.zip and no folder data in {given.root}. To get them: {HOW}")
-    return found
+    return _released.missing("video_mme", given.root, HOW, _QUESTIONS, _VIDEOS)
 
 
 def question_files(root: Path) -> list[Path]:
     """Return the question file in a folder. Raises BenchmarkError if there is none."""
-    found = _released.glob(root, _FILES)
-    if not found:
-        raise BenchmarkError(f"{root}: no videomme/test-*.parquet; {HOW}")
-    return found
+    return _released.question_files(root, _QUESTIONS, HOW)
 
 
 def references(path: Path) -> list[Reference]:

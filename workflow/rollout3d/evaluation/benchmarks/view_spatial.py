@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout3d.evaluation.benchmarks import _released
-from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, missing_root, require
+from rollout3d.evaluation.benchmarks._common import BenchmarkError, Given, Prepared, Reference, require
 from rollout3d.evaluation.benchmarks._released import one_split as of_split
 from rollout3d.evaluation.benchmarks._videos import Source
 from rollout3d.scenes.datasets import space_of
@@ -50,6 +50,8 @@ TYPES = {
 }
 """Question type -> its questions in the release."""
 _COLUMNS = ("question_type", "image_path", "question", "answer", "choices")
+_QUESTIONS = ("ViewSpatial-Bench.json", ("ViewSpatial-Bench.json", "eval/ViewSpatial-Bench.json"))
+_PICTURES = ("archives of pictures", ("*.zip", "ViewSpatial-Bench/*/", "*/val2017", "val2017"))
 _SCAN = re.compile(r"scannetv2_val/(scene\d{4}_\d{2})/")
 
 
@@ -80,26 +82,12 @@ def average(scores: Mapping[str, Sequence[float]]) -> dict[str, Mean]:
 
 def missing(given: Given) -> list[str]:
     """Return a message about each part of the release that is not there."""
-    absent = missing_root("view_spatial", given.root, HOW)
-    if absent:
-        return [absent]
-    found = []
-    if not _released.glob(given.root, _FILES):
-        found.append(f"view_spatial: no ViewSpatial-Bench.json in {given.root}. To get it: {HOW}")
-    if not _released.glob(given.root, ("*.zip", "ViewSpatial-Bench/*/", "*/val2017", "val2017")):
-        found.append(f"view_spatial: no archives of pictures in {given.root}. To get them: {HOW}")
-    return found
-
-
-_FILES = ("ViewSpatial-Bench.json", "eval/ViewSpatial-Bench.json")
+    return _released.missing("view_spatial", given.root, HOW, _QUESTIONS, _PICTURES)
 
 
 def question_files(root: Path) -> list[Path]:
     """Return the question file in a folder. Raises BenchmarkError if it is not there."""
-    found = _released.glob(root, _FILES)
-    if not found:
-        raise BenchmarkError(f"{root}: no ViewSpatial-Bench.json; {HOW}")
-    return found
+    return _released.question_files(root, _QUESTIONS, HOW)
 
 
 def references(path: Path) -> list[Reference]:
