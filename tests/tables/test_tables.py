@@ -183,6 +183,7 @@ COLUMNS = {
     ("questions_dropped", 1): "6175157f3543",
     ("raw_files", 1): "f3c5fc57d01b",
     ("study", 1): "1ca8c2d1afef",
+    ("study", 2): "f746e0099980",
     ("inventory", 1): "6dc1a02ea7a5",
 }
 

@@ -103,5 +103,5 @@ def test_a_wrong_key_is_refused_with_its_line(tmp_path, text, says):
 
 def test_the_paper_reads_the_section_as_it_stands():
     loaded = read.load(CONFIG / "config.yaml", CONFIG / "presets" / "demo.yaml")
-    assert loaded.toyworld == {"scans": {"scans_per_dataset": 36, "val_scans": 30, "fps": 5, "n_objects": [10, 18]}}
+    assert loaded.toyworld == {"scans": {"scans_per_dataset": 43, "val_scans": 34, "fps": 5, "n_objects": [10, 18]}}
     assert Config().toyworld is None

@@ -265,4 +265,6 @@ STUDY: Table[StudyRow] = _declare(
     ),
     _null("gradient_tokens", _F, "those of rollouts in the loss"),
     _field("rests_on", _STRINGS, "kept rules and runs that it depends on"),
+    version=2,
+    added=("generated_tokens", "gradient_tokens"),
 )
