@@ -143,6 +143,6 @@ def _forward(
 
 def _kept(keys: torch.Tensor, values: torch.Tensor) -> DynamicLayer:
     layer = DynamicLayer()
-    layer.lazy_initialization(keys, values)
+    layer.dtype, layer.device, layer.is_initialized = keys.dtype, keys.device, True
     layer.keys, layer.values = keys, values
     return layer
