@@ -125,7 +125,8 @@ def _forward(
         # A padding token sees itself, so that no row of the attention is empty.
         causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
         mask = (causal & real[:, None, :]) | torch.eye(longest, dtype=torch.bool, device=device)
-    cache: Cache = DynamicCache(config=core.config)
+    config: Any = core.config.text_config
+    cache: Cache = DynamicCache(config=config)
     if before is not None and mask is not None:
         mask = torch.cat([before.real[:, None, :].expand(-1, longest, -1), mask.expand(len(pieces), -1, -1)], dim=2)
         real, padded = torch.cat([before.real, real], dim=1), padded or before.padded
