@@ -193,7 +193,7 @@ def grpo_work(
     together: tuple[int, ...] = ()
     made = planned_views(grpo, run, most_frames(video.train_frames))
     for view, giving in zip(made, gradient_counts(made, grpo.ablation.grad_limit), strict=True):
-        n = len(view.frames)
+        n = 0 if view.frames is None else len(view.frames)
         frames += n
         prompt = prompt_size(video, n, prompt_tokens)
         views.append((prompt, view.n))
