@@ -23,7 +23,7 @@ from rollout3d.model.generate_hf import Batches
 from rollout3d.model.load import save_policy
 from rollout3d.model.media import FrameStore
 from rollout3d.model.prompts import GivenMap, given_words, question_text
-from rollout3d.model.wordings import wording_digest
+from rollout3d.model.wordings import listed_categories, wording_digest
 from rollout3d.preflight import data
 from rollout3d.report.grounding import map_line
 from rollout3d.report.tables import build, read_references
@@ -129,6 +129,30 @@ def test_the_map_of_an_answer_is_the_given_one_else_the_one_that_it_draws():
     found = map_scores(given, truth, 10)
     assert found is not None and found.paper == 1.0
     assert map_scores(prediction("q", 1.0), truth, 10) is None
+
+
+def test_a_drawn_map_is_compared_with_the_categories_that_its_prompt_listed():
+    """The list has chairs and no lamp. A true or random map that a prompt gave has all of its scene."""
+    room = {"chair": [[0, 0]], "lamp": [[9, 9]]}
+    text = '<think><map>{"chair": [[0, 0]]}</map></think><answer>A</answer>'
+
+    def accuracy(prompt, truth=room, **more):
+        found = map_scores(prediction("q", 1.0, text=text) | {"prompt": prompt} | more, truth, 10)
+        return found and (found.paper, found.code)
+
+    assert accuracy("think_map10") == accuracy("think_map15") == (1.0, 1.0)
+    assert accuracy("think_plain_map10") == (0.5, 0.5), "it asks for all things"
+    assert accuracy("think_map10+own_map", given_map='{"chair": [[0, 0]]}') == (1.0, 1.0)
+    assert accuracy("think_map10+random_map", given_map='{"chair": [[0, 0]]}') == (0.5, 0.5)
+    assert accuracy("think_video_r1") == accuracy(None) == (0.5, 0.5), "nothing is known of a list"
+    assert accuracy("think_map10", {"lamp": [[9, 9]]}) is None, "the room has nothing that the prompt asks for"
+
+
+def test_the_categories_of_a_map_prompt_are_those_of_its_file():
+    listed = listed_categories("think_map10")
+    assert len(listed) == len(set(listed)) == 23 and {"chair", "trash can", "trash bin"} < set(listed)
+    assert listed_categories("think_map20+own_map") == listed
+    assert not any(listed_categories(name) for name in ("think_plain_map10", "think_video_r1", "direct"))
 
 
 def mapped_scores():

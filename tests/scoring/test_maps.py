@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout3d.scoring.maps import FAR, code_score, map_text, paper_score, read_map
+from rollout3d.scoring.maps import FAR, asked_for, code_score, map_text, paper_score, read_map
 
 TRUTH = {"table": [[0, 3], [5, 7]], "chair": [[9, 3]]}
 RULES = (paper_score, code_score)
@@ -191,3 +191,13 @@ def test_a_hostile_text_of_any_length_is_read_at_once(piece, rule):
     for text in (piece * 50_000, "{'table': " + piece * 50_000, "{'table" + piece * 50_000 + "x': [[1,2]]}"):
         assert 0 <= rule(read(text), TRUTH) <= 1
     assert map_text("<map>" * 50_000) is None
+
+
+def test_a_map_is_compared_with_what_its_prompt_asked_for():
+    """With the whole map of this room, one that obeys the prompt earns 3 of 5."""
+    room = {"chair": [[0, 3], [5, 7]], "door": [[9, 9]], "window": [[0, 9]], "Lamp": [[1, 1]]}
+    asked = asked_for(room, ("chair", "sofa", "LAMP"))
+    assert asked == {"chair": [[0, 3], [5, 7]], "Lamp": [[1, 1]]}
+    obedient = {"chair": [(0, 3), (5, 7)], "lamp": [(1, 1)]}
+    assert all(rule(obedient, asked) == 1.0 and rule(obedient, room) == pytest.approx(0.6) for rule in RULES)
+    assert asked_for(room, ("sofa",)) == {} and all(rule(obedient, {}) == 0.0 for rule in RULES)

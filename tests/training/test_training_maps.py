@@ -122,6 +122,15 @@ def test_prompts_list_the_maps_own_categories_where_they_leak_and_the_fixed_ones
     assert listed(files, questions) == {"scene_a": "bed, lamp", "scene_b": "sofa", "scene_c": fixed["scene_c"]}
 
 
+def test_a_reward_compares_with_the_categories_that_the_prompt_lists(files, tmp_path, rewarded):
+    """The fixed list has a bed and a sofa, and no lamp; a scene's own list has all that its map has."""
+    fixed = with_prompts(think="map")
+    found = trainer._maps(fixed, rewarded, inputs(files, table(tmp_path)), questions_of(files, fixed))
+    assert found == {"scene_a": {"bed": [[1, 2]]}, "scene_b": {"sofa": [[0, 0]]}}
+    own = with_prompts(**LEAKS)
+    assert trainer._maps(own, rewarded, inputs(files, table(tmp_path)), questions_of(files, own)) == CELLS
+
+
 def test_a_reward_that_needs_maps_leaves_the_list_of_prompts_fixed(files, tmp_path, rewarded):
     config = with_prompts(think="map")
     questions = questions_of(files, config)

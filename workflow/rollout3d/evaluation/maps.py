@@ -14,12 +14,15 @@ from pathlib import Path
 from rollout3d.errors import InvalidInput
 from rollout3d.evaluation.views import VIDEO, view_of
 from rollout3d.geometry.gridmap import CognitiveMap
+from rollout3d.model.wordings import listed_categories
 from rollout3d.scenes.cognitive_maps import by_category, read_maps
-from rollout3d.scoring.maps import code_score, map_text, paper_score, read_map
+from rollout3d.scoring.maps import asked_for, code_score, map_text, paper_score, read_map
 from rollout3d.seeding import generator
 from rollout3d.tables.rows import PredictionRow, QuestionRow
 
 LOG = logging.getLogger(__name__)
+OWN = "own_map"
+"""End of the name of a prompt that gives a map which a model drew (`model.wordings.wording_name`)."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,18 @@ def given_maps(
 
 def map_scores(prediction: PredictionRow, truth: CognitiveMap, grid: int) -> MapScores | None:
     """Return the accuracy of the map of an answer: the one that its prompt gave, else the one in its first `<map>` tag;
-    None without either."""
+    None without either, and where the scene has nothing that the prompt asks for.
+
+    A map that a model drew is compared with the categories that its prompt listed (`scoring.maps.asked_for`), a true or
+    random one, which has all, with all.
+    """
     text = prediction.get("given_map") or map_text(prediction["text"])
     if text is None:
+        return None
+    name, _, given = (prediction["prompt"] or "").partition("+")
+    if given in ("", OWN) and (listed := listed_categories(name)):
+        truth = asked_for(truth, listed)
+    if not truth:
         return None
     cells = read_map(text, truth)
     return MapScores(paper_score(cells, truth, grid), code_score(cells, truth, grid))

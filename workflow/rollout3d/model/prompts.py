@@ -35,6 +35,7 @@ from rollout3d.model.wordings import (
     general_wording,
     is_direct,
     map_grid,
+    sections,
     wording_file,
     wording_name,
 )
@@ -156,9 +157,8 @@ def given_words() -> str:
 
 def _sections(path: Path, needed: Set[str]) -> dict[str, str]:
     """Return the sections of the file of a wording. Raises ValueError unless they are those that are needed."""
-    pieces = re.split(r"^== (\w+) ==\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    sections = {key: body.removesuffix("\n") for key, body in zip(pieces[1::2], pieces[2::2], strict=True)}
-    if set(sections) != needed:
-        wrong = sorted(set(sections) ^ needed)
+    found = sections(path)
+    if set(found) != needed:
+        wrong = sorted(set(found) ^ needed)
         raise ValueError(f"{path}: sections missing or unknown: {', '.join(wrong)}")
-    return sections
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from rollout3d import doors
@@ -22,6 +23,9 @@ DIRECTORY = shipped("resources/prompts")
 Style = Literal["direct", "think"]
 DIRECT = "direct"
 """Wording of direct answers, VSI-Bench's; names of others begin with it."""
+
+ALL = "all things"
+"""What a map prompt has in place of a list of categories, where its map may have any."""
 
 _MAP = re.compile(rf"think_({'|'.join(Prompts.GENERAL)})([1-9]\d*)")
 
@@ -54,6 +58,22 @@ def wording_file(name: str) -> str:
     name = name.partition("+")[0]
     found = _MAP.fullmatch(name)
     return f"think_{found[1]}.txt" if found else f"{name}.txt"
+
+
+@cache
+def listed_categories(name: str) -> tuple[str, ...]:
+    """Return the categories that the map prompt of a wording lists, the only ones that its map may have; none of a
+    wording that offers no map, or asks for `ALL`."""
+    if map_grid(name.partition("+")[0]) is None:
+        return ()
+    listed = sections(DIRECTORY / wording_file(name))["categories"]
+    return () if listed == ALL else tuple(each.strip() for each in listed.split(","))
+
+
+def sections(path: Path) -> dict[str, str]:
+    """Return the sections of a wording's file: name -> text."""
+    pieces = re.split(r"^== (\w+) ==\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {key: body.removesuffix("\n") for key, body in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
 def general_wording(name: str) -> str:

@@ -19,7 +19,9 @@ from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
+from rollout3d.model.wordings import listed_categories, wording_name
 from rollout3d.scenes.cognitive_maps import load_maps
+from rollout3d.scoring.maps import asked_for
 from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engines.choose import make_engine
@@ -271,8 +273,8 @@ def _questions(
 def _maps(config: Config, run: Run, inputs: Inputs, questions: Questions) -> dict[str, Any] | None:
     """Read the cognitive maps of the training scenes; None if neither reward nor prompt needs them.
 
-    With `prompts.leak_keys`, the prompts of a scene list the categories of its own map. Raises NotTrainable if maps are
-    needed and there are none.
+    With `prompts.leak_keys`, the prompts of a scene list the categories of its own map; else a map has only the
+    categories that the prompt lists. Raises NotTrainable if maps are needed and there are none.
     """
     needed = bool(inputs.cognitive_maps) and (run.needs_maps or config.prompts.leaks)
     maps = load_maps(inputs.cognitive_maps, config.prompts.map_grid, questions.scenes) if needed else None
@@ -281,6 +283,8 @@ def _maps(config: Config, run: Run, inputs: Inputs, questions: Questions) -> dic
         if not maps:
             raise NotTrainable("prompts.leak_keys needs the cognitive maps of the training scenes: pass their tables")
         questions.listed = {scene: tuple(cells) for scene, cells in maps.items()}
+    elif maps and (listed := listed_categories(wording_name("think", config.prompts.wording))):
+        maps = {scene: asked_for(cells, listed) for scene, cells in maps.items()}
     return maps
 
 
