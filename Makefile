@@ -22,7 +22,7 @@ demo: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/demo.yaml --quiet rules -- all
 	@$(BIN)/rollout3d summary --results results/demo
 
-# Does training use the video? GRPO must raise the reward on rooms held out, and not on black frames.
+# Does training use the video? GRPO must raise the score on rooms held out, and not on black frames.
 seeing: $(VENV)/ready system
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/seeing.yaml --quiet rules -- all
 	@$(BIN)/rollout3d summary --results results/seeing

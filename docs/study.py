@@ -77,7 +77,7 @@ def result_text(rows: list[Row]) -> str:
 def cost_text(rows: list[Row]) -> str:
     """Return the tokens of a run of each arm, and their ratio to vanilla's."""
     spent = {row["arm"]: (row["generated_tokens"], row["gradient_tokens"]) for row in rows}
-    if not rows or None in spent[BASELINE]:
+    if BASELINE not in spent or any(None in own for own in spent.values()):
         return NOT_RUN
     lines = ["| arm | tokens drawn | of them in the loss |", "|---|---|---|"]
     for arm, own in spent.items():

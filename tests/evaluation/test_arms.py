@@ -72,6 +72,8 @@ def test_tokens_of_a_training_count_where_the_rollout_enters_the_loss():
     rows = [drawn("clean", 0, 10), drawn("clean", 1, 20), drawn("clean", 2, 400), drawn("noisy", 0, 3)]
     flags = {"clean": [True, True, False], "noisy": [False]}
     assert cost(rows, flags) == (433, 30)
+    with pytest.raises(InvalidInput, match="rollout 3 of the view clean"):
+        cost([drawn("clean", 3, 1)], flags)
     base = [measured((1, 0, 1, 0)), measured((1, 0, 0, 0))]
     rows = study_rows({BASELINE: base, "ocr": base}, [], costs={BASELINE: [(433, 30), (435, 31)]})
     assert {(row["arm"], row["generated_tokens"], row["gradient_tokens"]) for row in rows} == {
@@ -87,6 +89,14 @@ def test_views_of_one_name_count_together():
     run = config.Run.model_validate(named | {"steps": 10, "seed": 0})
     flags = in_loss(planned_views(grpo, run, 2), most=4)
     assert flags == {"clean": [True, True, False, False], "noisy": [True, True]}
+
+
+def test_planned_views_are_those_before_anything_is_made_one_clean_view():
+    grpo = config.Grpo.model_validate({"n_clean": 3, "n_perturbed": 3, "ablation": {"reallocate_when_zero": True}})
+    named = {"run": "r", "method": "grpo", "init": "sft", "train_table": "ocr_rl", "rollout": "object_centric"}
+    named |= {"reward": "ocr", "schedule": "linear", "regions": "aabb_none", "steps": 10, "seed": 0}
+    found = planned_views(grpo, config.Run.model_validate(named), 2)
+    assert [(view.name, view.n) for view in found] == [("clean", 3), ("perturbed", 3)]
 
 
 def test_runs_that_were_not_asked_alike_are_refused():

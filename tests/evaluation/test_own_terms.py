@@ -58,7 +58,7 @@ def test_the_format_of_reasoned_answers_is_judged_whatever_scores_them(tmp_path)
     assert of_video.keys() == {"sti_bench", "robust"}
     for row in of_video.values():
         assert row["well_formed"] == pytest.approx(1 - 1 / len(questions), abs=1e-3)
-        assert row["readable"] is None and row["consistent"] is None, "nobody knows what leads to these answers"
+        assert row["readable"] == 0 and row["consistent"] is None, "nobody knows what leads to these answers"
     (direct,) = score_rows("run", "sti_bench", [prediction(q, "A") for q in questions], questions, [])[:1]
     assert direct["well_formed"] is None
 

@@ -57,6 +57,16 @@ def test_answers_are_those_of_each_question_alone(policy, mixed, sampling):
             assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
+def test_questions_of_one_length_need_no_mask_behind_their_video(policy):
+    asked_so = [asked(policy, Video(NOISE), words) for words in ("Is it A?", "Is it B?")]
+    assert len({len(prompt) for prompt in asked_so}) == 1 and len(prefill.beginnings(policy, asked_so)) == 1
+    assert prefill.prefill(policy, asked_so)[2] is None
+    together = generate(policy, asked_so, SAMPLED, keys=["a", "b"])
+    for prompt, key, group in zip(asked_so, "ab", together, strict=True):
+        (alone,) = generate(policy, [prompt], SAMPLED, keys=[key])
+        assert [one.token_ids for one in group] == [one.token_ids for one in alone]
+
+
 def test_each_beginning_goes_through_once_and_the_questions_behind_it(policy, mixed, forwards):
     generate(policy, mixed, Sampling(max_new_tokens=1))
     groups = prefill.beginnings(policy, mixed)

@@ -78,14 +78,19 @@ def cost(rollouts: Iterable[Mapping[str, Any]], in_loss: Mapping[str, Sequence[b
     """Return the cost of one training.
 
     `rollouts`: rows of that table (view, sample, n_tokens). `in_loss`: view -> whether each of a question's rollouts
-    enters the loss, by `sample` (`training.rollouts.in_loss`); a step that has more, such as of a view that had nothing
-    to alter, has these in the loss as the first one is.
+    enters the loss, by `sample` (`training.rollouts.in_loss`). Raises InvalidInput for rollouts that it lacks, such as
+    those of a step that had nothing to alter (`grpo.ablation.reallocate_when_zero`).
     """
     drawn = taught = 0
     for row in rollouts:
-        flags = in_loss.get(row["view"], (False,))
+        flags = in_loss.get(row["view"], ())
+        if row["sample"] >= len(flags):
+            raise InvalidInput(
+                f"rollout {row['sample']} of the view {row['view']} is none that the configuration draws: the tokens "
+                "of the loss are not known (grpo.ablation.reallocate_when_zero)"
+            )
         drawn += row["n_tokens"]
-        taught += row["n_tokens"] * flags[row["sample"] if row["sample"] < len(flags) else 0]
+        taught += row["n_tokens"] * flags[row["sample"]]
     return float(drawn), float(taught)
 
 

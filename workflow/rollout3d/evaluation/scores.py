@@ -19,7 +19,6 @@ from rollout3d.evaluation.seeing import Average, gains
 from rollout3d.evaluation.views import VIDEO, seen_view, view_of
 from rollout3d.geometry.gridmap import CognitiveMap
 from rollout3d.model.wordings import is_direct
-from rollout3d.questions import types
 from rollout3d.questions.thought import follows
 from rollout3d.scoring.maps import GRID
 from rollout3d.scoring.parse import well_formed
@@ -59,8 +58,8 @@ def score_rows(
     prompt is not known for scorers with a `FORMAT`: direct answers have no format to keep. For the same answers,
     `readable` is the share whose thought can be judged and `consistent` the share of those that follow from it
     (`questions.thought`). In the view of a probe only questions with such a twin have answers (`model.probes`).
-    `maps`: scene -> its true map of `grid` x `grid` cells, with which the maps that answers
-    draw, or that prompts gave, are compared; None compares none.
+    `maps`: scene -> its true map of `grid` x `grid` cells, with which the maps that answers draw, or that prompts gave,
+    are compared; None compares none.
 
     Raises ValueError if a view does not answer each of its questions exactly once, because unanswered questions would
     silently raise or lower the average; for an unknown scorer; and what `settings.line` raises.
@@ -122,8 +121,6 @@ def score_rows(
                         kept["map_accuracy_code"].setdefault(cell, []).append(drawn.code)
                 if _has_format(p, scorer):
                     kept["well_formed"].setdefault(cell, []).append(well_formed(p["text"], strict=False))
-                    if types.known(by_id[p["question_id"]]["question_type"]) is None:
-                        continue  # a released type: nobody can say what leads to its answer
                     led = follows(p["text"], by_id[p["question_id"]])
                     kept["readable"].setdefault(cell, []).append(led is not None)
                     if led is not None:

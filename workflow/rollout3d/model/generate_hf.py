@@ -1,9 +1,9 @@
 """Generate answers with the transformers model class and a decoding loop of our own.
 
 Each distinct prompt is prefilled once, its video encoded once, and the cache is repeated for its n answers; questions
-about one video share its part (`model/prefill.py`). Positions and masks are explicit. `model.generate` is not used: it
-would take positions from transformers' own rule, run the vision tower once per answer (5.17), and draw from a generator
-whose state depends on the batch.
+about one video share the prefill of what they begin with (`model/prefill.py`). Positions and masks are explicit.
+`model.generate` is not used: it would take positions from transformers' own rule, run the vision tower once per answer
+(5.17), and draw from a generator whose state depends on the batch.
 
 Tokens and log-probabilities stay on the device until all answers are complete. At each step the host reads one flag per
 answer, which is True once it has ended, and on a GPU it does so after it has started the next step.

@@ -10,7 +10,7 @@ Letters in shapes: B prompts of up to L tokens, D hidden size, P tokens of a beg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
@@ -120,17 +120,16 @@ def _forward(
         positions[:, row, longest - len(words) :] = places
     real = torch.arange(longest, device=device) >= longest - lengths[:, None]
     padded = len({len(words) for words, _ in pieces}) > 1
-    mask = None
+    config: Any = core.config.text_config
+    mask, cache = None, cast(Cache, DynamicCache(config=config))
     if before is not None or padded:
         # A padding token sees itself, so that no row of the attention is empty.
         causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
         mask = (causal & real[:, None, :]) | torch.eye(longest, dtype=torch.bool, device=device)
-    config: Any = core.config.text_config
-    cache: Cache = DynamicCache(config=config)
-    if before is not None and mask is not None:
-        mask = torch.cat([before.real[:, None, :].expand(-1, longest, -1), mask.expand(len(pieces), -1, -1)], dim=2)
-        real, padded = torch.cat([before.real, real], dim=1), padded or before.padded
-        cache = Cache(layers=[_kept(keys, values) for keys, values in before.layers])
+        if before is not None:
+            mask = torch.cat([before.real[:, None, :].expand(-1, longest, -1), mask], dim=2)
+            real, padded = torch.cat([before.real, real], dim=1), padded or before.padded
+            cache = Cache(layers=[_kept(keys, values) for keys, values in before.layers])
     hidden = core.model.language_model(
         inputs_embeds=inputs,
         position_ids=positions.to(device),

@@ -184,8 +184,11 @@ def grpo_work(
     tokens: int | None = None,
     share: float | None = None,
 ) -> Work:
-    """Return the step of a GRPO run: the views are those that its rollout method makes (`training/rollouts`), at the
-    start of training. `prompt_tokens`: of a prompt, visual ones included (default: `TEXT_TOKENS` and them)."""
+    """Return the step of a GRPO run: the views are those that its rollout method makes (`training/rollouts`), where
+    its schedule alters nothing.
+
+    `prompt_tokens`: of a prompt, visual ones included (default: `TEXT_TOKENS` and them).
+    """
     rows: list[RowSize] = []
     views: list[tuple[RowSize, int]] = []
     frames = 0

@@ -77,7 +77,9 @@ def main(argv: list[str] | None = None) -> None:
         views = planned_views(grpo, runs[name], most_frames(config.video.train_frames))
         drawn = tables.read(tables.ROLLOUTS, path, ["view", "sample", "n_tokens"])
         spent[name] = cost(drawn, in_loss(views, grpo.ablation.grad_limit))
-    costs = {arm: [spent[name] for name in names if name in spent] for arm, names in wanted.items()}
+    if spent and (lost := [name for names in wanted.values() for name in names if name not in spent]):
+        raise StageError(f"--rollouts: those of {', '.join(lost)} are missing: name them, or give none")
+    costs = {arm: [spent[name] for name in names] for arm, names in wanted.items()} if spent else {}
     of_arms = {arm: [made[name] for name in names] for arm, names in wanted.items()}
     if args.design:
         rows = study_rows(of_arms, tables.read(tables.STUDY, args.design), args.kept, costs)

@@ -109,7 +109,7 @@ def missing(given: Given) -> list[str]:
 
 
 def question_files(root: Path) -> list[Path]:
-    """Return the question files in a folder. Raises BenchmarkError if there are none, or not all parts of them."""
+    """Return the question files in a folder. Raises BenchmarkError if there are none."""
     return _released.question_files(root, _QUESTIONS, HOW)
 
 

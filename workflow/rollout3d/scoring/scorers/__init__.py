@@ -5,7 +5,7 @@ A file defines `score(text, row, numeric) -> Score`, and literals that others re
 
 - `READS_TAG = False`: whether it looks for the answer in the `<answer>` tag.
 - `FORMAT = False`: whether its answers must keep the format `<think>..</think> <answer>..</answer>`, so that scores
-  state the share of well-formed answers.
+  state the share of well-formed answers also where the prompt is not known.
 
 Scorers differ in where they look for the answer and in what they forgive, so scores of different scorers must never
 share a column without the scorer's name beside them. A text without an answer scores 0 by each of them.

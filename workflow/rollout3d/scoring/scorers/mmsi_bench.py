@@ -1,8 +1,8 @@
 """MMSI-Bench's rule: the letter in backticks or braces, else the first lone capital A to D.
 
-Source: descriptions of RunsenXu/MMSI-Bench's rule; its code was not read. The text in double backticks, else
-in single ones, else in braces, else the whole text; in it the first letter A to D between word boundaries that no space
-and letter follow, which must equal the truth.
+Source: descriptions of RunsenXu/MMSI-Bench's rule; its code was not read. The text in double backticks, else in single
+ones, else in braces, else the whole text; in it the first letter A to D between word boundaries that no space and
+letter follow, which must equal the truth.
 
 Its faults are kept: "B left" has no answer, "A. left" and "**A**" have; "A person ... C" is C.
 

@@ -84,7 +84,8 @@ def planned_views(grpo: Grpo, run: Run, frames: int) -> list[View]:
     # The columns that rollout methods read.
     row = cast("QuestionRow", {"question_id": "plan", "scene_id": "plan", "objects": []})
     shown = np.zeros((frames, 1, 1, 3), np.uint8)
-    always = grpo.model_copy(update={"reallocate_when_zero": False})
+    ablation = grpo.ablation.model_copy(update={"reallocate_when_zero": False})
+    always = grpo.model_copy(update={"ablation": ablation})
     total = run.steps or 1
     regions: Any = _NoRegions()
     return make_views(row, shown, Context(always, run, 0, total - 1, total, regions))
