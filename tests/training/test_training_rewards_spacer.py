@@ -192,7 +192,12 @@ def test_a_choice_must_equal_the_letter(grpo):
 
 
 def test_general_data_is_rewarded_as_video_r1_does():
-    rows = {"ocr": ("one two three", "one two four", 2 / 3), "regression": ("12", "10", 0.8)}
+    # Free form: ROUGE-1 has 2 of 3 words, ROUGE-2 1 of 2 pairs, and the longest common part 2 of 3 words.
+    rows = {
+        "ocr": ("one two three", "one two four", 2 / 3),
+        "regression": ("12", "10", 0.8),
+        "text": ("a red chair", "the red chair", (2 / 3 + 1 / 2 + 2 / 3) / 3),
+    }
     for kind, (answer, truth, expected) in rows.items():
         for grpo in (PAPER, CODE):
             row = {"answer_type": kind, "ground_truth": truth}
@@ -235,14 +240,20 @@ PIECES = st.sampled_from(
 )
 
 
+GENERAL = [{"answer_type": kind, "ground_truth": truth} for kind, truth in
+           (("ocr", "two words"), ("text", "a red chair"), ("regression", "3.5"))]  # fmt: skip
+
+
 @BOTH
-@pytest.mark.parametrize("row", [CHOICE, NUMBER], ids=["choice", "number"])
+@pytest.mark.parametrize("row", [CHOICE, NUMBER, *GENERAL], ids=lambda row: row["answer_type"])
 @given(texts=st.lists(st.lists(PIECES | st.text(max_size=8), max_size=14).map("".join), min_size=2, max_size=3))
 def test_any_text_stays_within_the_range_of_its_parts(grpo, row, texts):
+    written = [Written(words, 400, shuffled=place == 1) for place, words in enumerate(texts)]
     for name in (*SPACER, "spatial_r1"):
-        for each in judged(name, row, grpo, *((words, 400) for words in texts)):
-            assert all(0 <= value <= 1 for value in each.parts.values())
-            assert 0 <= each.total <= 3.2
+        for truth in (TRUTH, {}, None):
+            for each in judge(name, row, written, grpo, truth, 10):
+                assert all(0 <= value <= 1 for value in each.parts.values())
+                assert 0 <= each.total <= 3.5, "format, task, map, length .2, order .3"
 
 
 def test_noisy_rollouts_earn_the_map_of_the_true_scene_under_the_object_centric_method(files):

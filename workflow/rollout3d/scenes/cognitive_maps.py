@@ -1,6 +1,9 @@
 """Cognitive maps of scans: made from scene tables, read for training, and written as SpaceR writes them.
 
 A map is a category -> the cells [column, row] of all its instances (SpaceR, appendix A; `geometry/gridmap.py`).
+
+Departure: appendix A maps each object. Here those count that have a category of VSI-Bench; other things that questions
+by SpaceR's rules may name, by their raw labels (cabinet, desk), have no cell.
 """
 
 from __future__ import annotations
