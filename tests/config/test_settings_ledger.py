@@ -1,8 +1,9 @@
 """The ledger of claims: what a docstring attributes to a paper or a release stands in settings.csv and is shipped.
 
 `resources/reference/README.md` describes the columns. A claim is a bracket at the end of a configuration key's
-docstring that names a source, a value in a recipe, a cell of a run that a table of the paper reports, or a number in
-code whose docstring names a source. Each has a row with the same value, and each row has what it speaks of.
+docstring that names a source, a value in a recipe or in a paper's preset, a cell of a run that a table of the paper
+reports, or a number in code whose docstring names a source. Each has a row with the same value, and each row has what
+it speaks of.
 """
 
 import ast
@@ -160,7 +161,20 @@ CELLS = [
     for column in columns(table)
     if run["tables"] and column not in NOT_CLAIMED and run[column] is not None
 ]
+PRESETS = [preset for preset in RUN_TABLES.values() if preset]
+"""Presets of papers."""
+OUR_CHOICE = {"preset", "results", "runs.table", "runs.select"}
+"""Keys of a preset that say nothing of a source: names of ours, and which runs are made together."""
+
+
+def preset_values(preset):
+    """Keys of the configuration that a paper's preset sets, without `OUR_CHOICE`."""
+    found = recipe_values(ROOT / "config" / "presets" / f"{preset}.yaml")
+    return {key: value for key, value in found.items() if key not in OUR_CHOICE}
+
+
 SETTINGS = [f"recipe:{path.stem}:{key}" for path in RECIPES for key in recipe_values(path)]
+SETTINGS += [f"preset:{preset}:{key}" for preset in PRESETS for key in preset_values(preset)]
 
 
 # --- constants -------------------------------------------------------------------------------------------------------
@@ -221,6 +235,9 @@ def actual(key):
     if kind == "recipe":
         name, setting = rest
         return recipe_values(ROOT / "config" / "recipes" / f"{name}.yaml")[setting]
+    if kind == "preset":
+        name, setting = rest
+        return preset_values(name)[setting]
     if kind in RUN_TABLES:
         name, column = rest
         return runs(kind)[name][column]
@@ -294,5 +311,5 @@ def test_a_number_whose_docstring_names_a_source_has_a_row(key):
         assert key in ROWS
 
 
-def test_every_value_of_every_recipe_has_a_row():
+def test_every_value_of_every_recipe_and_of_a_papers_preset_has_a_row():
     assert not [key for key in SETTINGS if key not in ROWS]
