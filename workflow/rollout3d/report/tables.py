@@ -247,18 +247,21 @@ def score_cells(
     columns = list(titles.values()) if every_task else [overall]
     columns += [name for name in dict.fromkeys(row["column"] for row in paper) if name not in columns]
     values = {(row["row"], row["column"]): row["value"] for row in paper}
-    reference = {row["row"]: row for row in paper}
+    reference: dict[str, Mapping[str, str]] = {}
+    for row in paper:
+        reference.setdefault(row["row"], row)
+    # A row may have numbers of several runs, such as a model that is asked to think on some benchmarks only.
+    of_cell = {(row["row"], row["column"]): row["run"] for row in paper}
     cells = []
     shown = set()
     for name, row in reference.items():
-        run = row["run"]
-        other = other_model(row, models.get(run))
-        if other and name.partition(", ")[0] == _short(row["model"]):
-            run = (
-                ""  # the row is the paper's model, which was not run; the model that was run has a row of its own below
-            )
-        shown.add(run)
         for column in columns:
+            run = of_cell.get((name, column), row["run"])
+            other = other_model(row, models.get(run))
+            if other and name.partition(", ")[0] == _short(row["model"]):
+                # The row is the paper's model, which was not run; the one that was has a row of its own below.
+                run = ""
+            shown.add(run)
             value = values.get((name, column), "")
             if run:
                 source = "guessing" if run in GUESSES else f"run {run}"
