@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout3d.scoring.maps import FAR, asked_for, code_score, map_text, paper_score, read_map
+from rollout3d.geometry.gridmap import asked_for
+from rollout3d.scoring.maps import FAR, code_score, map_text, paper_score, read_map
 
 TRUTH = {"table": [[0, 3], [5, 7]], "chair": [[9, 3]]}
 RULES = (paper_score, code_score)

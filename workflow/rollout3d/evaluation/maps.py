@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rollout3d.errors import InvalidInput
 from rollout3d.evaluation.views import VIDEO, view_of
-from rollout3d.geometry.gridmap import CognitiveMap
+from rollout3d.geometry.gridmap import CognitiveMap, asked_for
 from rollout3d.model.wordings import listed_categories
 from rollout3d.scenes.cognitive_maps import by_category, read_maps
-from rollout3d.scoring.maps import asked_for, code_score, map_text, paper_score, read_map
+from rollout3d.scoring.maps import code_score, map_text, paper_score, read_map
 from rollout3d.seeding import generator
 from rollout3d.tables.rows import PredictionRow, QuestionRow
 
@@ -119,8 +119,8 @@ def map_scores(prediction: PredictionRow, truth: CognitiveMap, grid: int) -> Map
     """Return the accuracy of the map of an answer: the one that its prompt gave, else the one in its first `<map>` tag;
     None without either, and where the scene has nothing that the prompt asks for.
 
-    A map that a model drew is compared with the categories that its prompt listed (`scoring.maps.asked_for`), a true or
-    random one, which has all, with all.
+    A map that a model drew is compared with the categories that its prompt listed (`geometry.gridmap.asked_for`), a
+    true or random one, which has all, with all.
     """
     text = prediction.get("given_map") or map_text(prediction["text"])
     if text is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 CognitiveMap = Mapping[str, Sequence[Sequence[int]]]
 """Category -> cell [column, row] of every instance, each from 0 to the grid's size minus 1."""
@@ -36,3 +36,13 @@ def cognitive_map(
         category: [[cell(centre[0], x_min, x_max), cell(centre[1], y_min, y_max)] for centre in centres]
         for category, centres in objects.items()
     }
+
+
+def asked_for(truth: CognitiveMap, listed: Collection[str]) -> CognitiveMap:
+    """Return the part of a true map that a prompt asks for, which lists categories and allows no others.
+
+    A map that obeys the prompt is compared with this: with the whole map it could never be right. SpaceR lists the true
+    map's own categories while it trains, so that the question does not arise there.
+    """
+    names = {category.lower() for category in listed}
+    return {category: cells for category, cells in truth.items() if category.lower() in names}

@@ -63,16 +63,6 @@ def read_map(text: str, categories: Collection[str]) -> dict[str, list[tuple[int
     return found
 
 
-def asked_for(truth: CognitiveMap, listed: Collection[str]) -> CognitiveMap:
-    """Return the part of a true map that a prompt asks for, which lists categories and allows no others.
-
-    A map that obeys the prompt is compared with this: with the whole map it could never be right. SpaceR lists the true
-    map's own categories while it trains, so that the question does not arise there.
-    """
-    names = {_name(category) for category in listed}
-    return {category: cells for category, cells in truth.items() if _name(category) in names}
-
-
 def paper_score(predicted: CognitiveMap, truth: CognitiveMap, grid: int = GRID) -> float:
     """Return R_map of equation 4: the mean of 1 - d / (sqrt(2) M) over all objects, d in cells, M = `grid`.
 

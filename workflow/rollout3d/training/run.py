@@ -15,13 +15,13 @@ import torch
 from rollout3d import doors, tables
 from rollout3d.config import Config, Run
 from rollout3d.files import remove_leftovers
+from rollout3d.geometry.gridmap import asked_for
 from rollout3d.model.encode import SYSTEM
 from rollout3d.model.load import ModelError, read_model
 from rollout3d.model.media import FrameStore
 from rollout3d.model.regions import Regions
 from rollout3d.model.wordings import listed_categories, wording_name
 from rollout3d.scenes.cognitive_maps import load_maps
-from rollout3d.scoring.maps import asked_for
 from rollout3d.tables.rows import QuestionRow
 from rollout3d.training.data import NotTrainable, Questions
 from rollout3d.training.engines.choose import make_engine
