@@ -81,7 +81,7 @@ def test_maps_that_are_needed_and_missing_stop_the_run_with_the_remedy(files, tm
     with pytest.raises(NotTrainable, match="reward: spacer needs the cognitive maps of the training scenes"):
         trainer._maps(config, rewarded, inputs(files), questions)
     tables.write(tables.COGNITIVE_MAPS, tmp_path / "none.parquet", [], tw.NOWHERE)
-    with pytest.raises(NotTrainable, match="none of the 3 training scenes is in the tables of maps"):
+    with pytest.raises(NotTrainable, match="none of the 3 training scenes is in the tables of maps:"):
         trainer._maps(config, rewarded, inputs(files, tmp_path / "none.parquet"), questions)
 
 
@@ -129,6 +129,17 @@ def test_a_reward_compares_with_the_categories_that_the_prompt_lists(files, tmp_
     assert found == {"scene_a": {"bed": [[1, 2]]}, "scene_b": {"sofa": [[0, 0]]}}
     own = with_prompts(**LEAKS)
     assert trainer._maps(own, rewarded, inputs(files, table(tmp_path)), questions_of(files, own)) == CELLS
+
+
+def test_a_room_without_a_listed_thing_has_no_map_and_a_run_of_such_rooms_stops(files, tmp_path, rewarded, monkeypatch):
+    """With an empty map the release's rule would take a right answer's points for any map that is drawn."""
+    fixed = with_prompts(think="map")
+    monkeypatch.setitem(CELLS, "scene_a", {"lamp": [[3, 4]]})
+    found = trainer._maps(fixed, rewarded, inputs(files, table(tmp_path)), questions_of(files, fixed))
+    assert found == {"scene_b": {"sofa": [[0, 0]]}}
+    monkeypatch.setitem(CELLS, "scene_b", {"lamp": [[0, 0]]})
+    with pytest.raises(NotTrainable, match="in the tables of maps with an object of a category that the prompt lists"):
+        trainer._maps(fixed, rewarded, inputs(files, table(tmp_path)), questions_of(files, fixed))
 
 
 def test_a_reward_that_needs_maps_leaves_the_list_of_prompts_fixed(files, tmp_path, rewarded):

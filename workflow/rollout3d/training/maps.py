@@ -9,10 +9,11 @@ from rollout3d.geometry.gridmap import CognitiveMap
 from rollout3d.training.data import NotTrainable
 
 
-def check_maps(reward: str, maps: Mapping[str, CognitiveMap] | None, scenes: Collection[str]) -> None:
+def check_maps(reward: str, maps: Mapping[str, CognitiveMap] | None, scenes: Collection[str], of: str = "") -> None:
     """Raise NotTrainable if a reward needs cognitive maps and none of the training `scenes` has one.
 
-    Every map reward would be 0, and nothing in the run would say why. `maps`: by scene, None if there are none.
+    Every map reward would be 0, and nothing in the run would say why. `maps`: by scene, None if there are none. `of`:
+    what these maps have, for the message; empty where they have all of their scenes.
     """
     if not doors.REWARDS.constant(reward, "NEEDS_MAPS", False):
         return
@@ -24,5 +25,5 @@ def check_maps(reward: str, maps: Mapping[str, CognitiveMap] | None, scenes: Col
     if scenes and not any(scene in maps for scene in scenes):
         raise NotTrainable(
             f"reward: {reward} needs cognitive maps, and none of the {len(scenes)} training scenes is in the tables of "
-            f"maps: pass those of the datasets that the run trains on, {remedy}"
+            f"maps{of and f' with {of}'}: pass those of the datasets that the run trains on, {remedy}"
         )

@@ -284,7 +284,9 @@ def _maps(config: Config, run: Run, inputs: Inputs, questions: Questions) -> dic
             raise NotTrainable("prompts.leak_keys needs the cognitive maps of the training scenes: pass their tables")
         questions.listed = {scene: tuple(cells) for scene, cells in maps.items()}
     elif maps and (listed := listed_categories(wording_name("think", config.prompts.wording))):
-        maps = {scene: asked_for(cells, listed) for scene, cells in maps.items()}
+        # A room with nothing that the prompt asks for has no map: one that is drawn of it is neither right nor wrong.
+        maps = {scene: asked for scene, cells in maps.items() if (asked := asked_for(cells, listed))}
+        check_maps(run.reward or "", maps, questions.scenes, "an object of a category that the prompt lists")
     return maps
 
 
